@@ -1,0 +1,26 @@
+"""The id that ties a request, its commands, its workflow and its activities together."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from structlog.contextvars import bound_contextvars, get_contextvars
+
+
+def current() -> str:
+    """The correlation id of what runs now: bound by the worker, or the web request's id."""
+    bound = get_contextvars()
+    return str(bound.get("correlation_id") or bound.get("request_id") or "")[:80]
+
+
+@contextmanager
+def correlated(correlation_id: str, **ids: str) -> Iterator[None]:
+    """Bind the correlation id (and further ids for the logs) for the duration of the block."""
+    with bound_contextvars(correlation_id=correlation_id, **ids):
+        yield
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger whose lines carry the bound ids."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger

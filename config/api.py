@@ -1,0 +1,154 @@
+"""The API: assembles the apps' routers, reads bodies strictly, guards its own description."""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+from ninja import NinjaAPI
+from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
+from ninja.parser import Parser
+
+from apps.accounts.auth import api_auth, authenticate
+from apps.approvals.api import router as approvals_router
+from apps.errors import Invalid
+from apps.interventions.api import budgets_router
+from apps.interventions.api import router as interventions_router
+from config import problems
+
+DESCRIPTION = """\
+Authenticate with a key in `X-API-Key`; inside a signed-in browser session unsafe methods need the
+CSRF token in `X-CSRFToken`. Money is decimal in major units, as strings. Lists answer
+`{items, next}`; pass `next` as `cursor`. Errors are problem documents (RFC 9457) with a stable
+`code`. Version 1 only grows.
+"""
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "code": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "description": "With code validation_error: what is wrong, where.",
+            "items": {
+                "type": "object",
+                "required": ["loc", "type", "msg"],
+                "properties": {
+                    "loc": {"type": "array", "items": {"type": ["string", "integer"]}},
+                    "type": {"type": "string"},
+                    "msg": {"type": "string"},
+                },
+            },
+        },
+    },
+    "additionalProperties": True,
+}
+_PROBLEM = {
+    "description": "A problem document.",
+    "content": {problems.CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
+
+class StrictParser(Parser):
+    """JSON as RFC 8259 has it: no NaN or Infinity; and no text that PostgreSQL cannot keep."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        """The document. Any exception here becomes 400, an Invalid keeps its own code."""
+        body = request.body
+        document = json.loads(body, parse_constant=_no_constant)
+        # Both can only come in as escapes: JSON forbids raw control characters, UTF-8 surrogates.
+        if b"\\u" in body and not _storable(document):
+            raise Invalid("A text holds characters that cannot be stored.", code="invalid_text")
+        return document
+
+
+class CountersignAPI(NinjaAPI):
+    """Operation ids that survive moving a function, and errors in the description."""
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        """The view function's name, which must be unique in the API: `intervention_cancel`."""
+        return operation.view_func.__name__
+
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """The description, with the problem documents that every operation can answer."""
+        schema = super().get_openapi_schema(**options)
+        for path in schema["paths"].values():
+            for operation in path.values():
+                answers = operation["responses"]
+                for status in [*answers, *problems.DOCUMENTED]:
+                    if str(status).isdigit() and int(status) >= 400:
+                        answers[status] = _PROBLEM
+        schema["components"]["schemas"]["Problem"] = PROBLEM_SCHEMA
+        return schema
+
+
+def guarded(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """For the description and its page: known callers only; people are sent to sign in."""
+
+    @wraps(view, assigned=())
+    def inner(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+        try:
+            user = authenticate(request)
+        except Exception as error:
+            return api.on_exception(request, error)
+        if user is not None:
+            return view(request, **kwargs)
+        match = request.resolver_match
+        if match is not None and match.url_name == "openapi-view":
+            return redirect_to_login(request.get_full_path())
+        return problems.problem(status=401, code="not_authenticated")
+
+    return inner
+
+
+@csrf_exempt
+def unknown_address(request: HttpRequest, **_: Any) -> HttpResponse:
+    """Whatever else is asked for below /api/; the middleware words the answer."""
+    raise Http404
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _storable(value: Any) -> bool:
+    """Whether PostgreSQL can keep every text in the document. Not recursive: it may be deep."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            if not item.isascii() and any("\ud800" <= c <= "\udfff" for c in item):
+                return False
+            if "\0" in item:
+                return False
+        elif isinstance(item, dict):
+            waiting.extend(item)
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+    return True
+
+
+api = CountersignAPI(
+    title="Countersign",
+    version="1",
+    description=DESCRIPTION,
+    auth=api_auth,
+    parser=StrictParser(),
+    docs_decorator=guarded,
+)
+problems.install(api)
+api.add_router("/approvals", approvals_router)
+api.add_router("/interventions", interventions_router)
+api.add_router("/budgets", budgets_router)

@@ -1,0 +1,209 @@
+"""Settings shared by every environment. Values come from the environment through `env`."""
+
+import os
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from config.settings import env
+from config.settings.logs import LOG_LEVEL as LOG_LEVEL
+from config.settings.logs import LOGGING as LOGGING
+from config.settings.logs import configure_structlog
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+
+APP_ENVIRONMENT = env.text("APP_ENVIRONMENT", "development")
+SERVICE_NAME = env.text("SERVICE_NAME", "countersign")
+
+INSTALLED_APPS = [
+    # `workers` stands before `channels`: both bring a runworker command, ours must win.
+    "workers",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django.contrib.humanize",
+    "pgtrigger",
+    "pghistory",
+    "django_prometheus",
+    "django_structlog",
+    "django_htmx",
+    "csp",
+    "ninja",
+    "channels",
+    "apps.audit",
+    "apps.accounts",
+    "apps.live",
+    "apps.engine",
+    "apps.notifications",
+    "apps.approvals",
+    "apps.interventions",
+    "apps.console",
+]
+
+MIDDLEWARE = [
+    # /health and /ready, before anything that needs what they report about.
+    "apps.engine.middleware.probes",
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "config.problems.problem_middleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "apps.console.context.shell",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": env.database("postgres://countersign@127.0.0.1:54320/countersign")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "login"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+
+# Requests are JSON documents and forms; nothing that comes in is larger than this.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+# --- Redis: live pages -------------------------------------------------------------------------
+REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:63790/0")
+LIVE_PREFIX = env.text("LIVE_PREFIX", "countersign")
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "apps.live.layer.ResilientPubSubLayer",
+        "CONFIG": {"url": REDIS_URL, "prefix": LIVE_PREFIX},
+    }
+}
+
+# --- Temporal ----------------------------------------------------------------------------------
+TEMPORAL_ADDRESS = env.text("TEMPORAL_ADDRESS", "localhost:7233")
+TEMPORAL_NAMESPACE = env.text("TEMPORAL_NAMESPACE", "default")
+TEMPORAL_API_KEY = env.text("TEMPORAL_API_KEY")
+TEMPORAL_TLS = env.flag("TEMPORAL_TLS", False)
+TEMPORAL_TLS_CA_FILE = env.text("TEMPORAL_TLS_CA_FILE")
+TEMPORAL_TLS_CERT_FILE = env.text("TEMPORAL_TLS_CERT_FILE")
+TEMPORAL_TLS_KEY_FILE = env.text("TEMPORAL_TLS_KEY_FILE")
+TEMPORAL_TLS_SERVER_NAME = env.text("TEMPORAL_TLS_SERVER_NAME")
+TEMPORAL_RETENTION_DAYS = env.integer("TEMPORAL_RETENTION_DAYS", 30, least=1, most=3650)
+#: Address that browsers can reach; links on every record point there. Empty: no links.
+TEMPORAL_UI_URL = env.text("TEMPORAL_UI_URL").rstrip("/")
+
+# --- Worker ------------------------------------------------------------------------------------
+TEMPORAL_TASK_QUEUES = env.words("TEMPORAL_TASK_QUEUE")
+MAX_CONCURRENT_WORKFLOWS = env.integer("MAX_CONCURRENT_WORKFLOWS", 100, least=2)
+MAX_CONCURRENT_ACTIVITIES = env.integer("MAX_CONCURRENT_ACTIVITIES", 200, least=1)
+#: Slots that were asked for by name are never scaled down to fit WORKER_THREADS.
+MAX_CONCURRENT_ACTIVITIES_EXPLICIT = env.text("MAX_CONCURRENT_ACTIVITIES") != ""
+MAX_CACHED_WORKFLOWS = env.integer("MAX_CACHED_WORKFLOWS", 1000, least=0)
+WORKFLOW_POLLERS = env.integer("WORKFLOW_POLLERS", 10, least=2)
+ACTIVITY_POLLERS = env.integer("ACTIVITY_POLLERS", 20, least=1)
+#: Slots of all queues together; threads follow it. 0: the sum of what the queues ask for.
+WORKER_THREADS = env.integer("WORKER_THREADS", 0)
+WORKER_DRAIN_SECONDS = env.seconds("WORKER_DRAIN_SECONDS", 30.0)
+HEALTH_HOST = env.text("HEALTH_HOST", "127.0.0.1")
+HEALTH_PORT = env.integer("HEALTH_PORT", 8081, least=0, most=65535)
+METRICS_HOST = env.text("METRICS_HOST", "127.0.0.1")
+METRICS_PORT = env.integer("METRICS_PORT", 9093, least=0, most=65535)
+TEMPORAL_DEPLOYMENT_NAME = env.text("TEMPORAL_DEPLOYMENT_NAME")
+TEMPORAL_BUILD_ID = env.text("TEMPORAL_BUILD_ID")
+if bool(TEMPORAL_DEPLOYMENT_NAME) != bool(TEMPORAL_BUILD_ID):
+    raise ImproperlyConfigured("TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_BUILD_ID go together")
+TEMPORAL_DEBUG = env.flag("TEMPORAL_DEBUG", False)
+# The SDK takes any value, even "false", as on, and then detects no deadlocks: it never sees it.
+os.environ.pop("TEMPORAL_DEBUG", None)
+
+# --- Relay -------------------------------------------------------------------------------------
+RELAY_MAX_IN_FLIGHT = env.integer("RELAY_MAX_IN_FLIGHT", 20, least=1, most=200)
+RELAY_MAX_IN_FLIGHT_PER_QUEUE = env.integer("RELAY_MAX_IN_FLIGHT_PER_QUEUE", 10, least=1)
+RELAY_CALL_SECONDS = env.seconds("RELAY_CALL_SECONDS", 10.0, least=0.1)
+RELAY_LEASE_SECONDS = env.seconds("RELAY_LEASE_SECONDS", 15.0, least=0.2)
+RELAY_POLL_SECONDS = env.seconds("RELAY_POLL_SECONDS", 1.0, least=0.05)
+RELAY_MAX_ATTEMPTS = env.integer("RELAY_MAX_ATTEMPTS", 20, least=1)
+SWEEP_SECONDS = env.seconds("SWEEP_SECONDS", 5.0, least=0.1)
+
+# --- Sagas -------------------------------------------------------------------------------------
+#: Timeouts are settings because a kill costs as much as the timeout that notices it.
+ACTIVITY_TIMEOUT_SECONDS = env.seconds("ACTIVITY_TIMEOUT_SECONDS", 300.0, least=0.5)
+ACTIVITY_HEARTBEAT_SECONDS = env.seconds("ACTIVITY_HEARTBEAT_SECONDS", 30.0, least=0.5)
+WORKFLOW_TASK_TIMEOUT_SECONDS = env.seconds("WORKFLOW_TASK_TIMEOUT_SECONDS", 10.0, least=1.0)
+SAGA_DEADLINE_SECONDS = env.seconds("SAGA_DEADLINE_SECONDS", 1800.0, least=1.0)
+
+# --- The outside world -------------------------------------------------------------------------
+EXECUTOR_URL = env.text("EXECUTOR_URL", "http://127.0.0.1:8002/executor")
+EXECUTOR_TIMEOUT_SECONDS = env.seconds("EXECUTOR_TIMEOUT_SECONDS", 30.0, least=0.1)
+
+# --- Audit -------------------------------------------------------------------------------------
+AUDIT_SEAL_SECONDS = env.seconds("AUDIT_SEAL_SECONDS", 0.5, least=0.05)
+#: A file that the head of the chain is appended to, outside the database. Empty: log lines only.
+AUDIT_ANCHOR_FILE = env.text("AUDIT_ANCHOR_FILE")
+#: How often at most.
+AUDIT_ANCHOR_SECONDS = env.seconds("AUDIT_ANCHOR_SECONDS", 60.0)
+
+# --- Demo and simulators -----------------------------------------------------------------------
+DEMO_LOGINS = False
+SIMULATORS_ALLOWED = False
+
+# --- Browser security --------------------------------------------------------------------------
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "font-src": [SELF],
+        "object-src": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+
+# --- Logs --------------------------------------------------------------------------------------
+configure_structlog()

@@ -1,0 +1,143 @@
+"""Reads the environment once, with accepted aliases, and names the variable when a value is bad."""
+
+import os
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+_env = environ.Env()
+
+#: Ours → the names that the services before us used. Ours wins when both are set.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "TEMPORAL_ADDRESS": ("TEMPORAL_HOST", "TEMPORAL_WORKER_TEMPORAL_HOST"),
+    "POSTGRES_HOST": ("TEMPORAL_WORKER_POSTGRES_HOST",),
+    "POSTGRES_DB": ("TEMPORAL_WORKER_POSTGRES_DB",),
+    "KAFKA_BOOTSTRAP_SERVERS": ("TEMPORAL_WORKER_KAFKA_BOOTSTRAP_SERVERS",),
+    "INFERENCE_SERVICE_URL": ("TEMPORAL_WORKER_INFERENCE_SERVICE_URL",),
+    "LOG_LEVEL": ("APP_LOG_LEVEL",),
+}
+
+
+def name_of(variable: str) -> str:
+    """The name under which the variable is set: its own, else an alias; its own when unset."""
+    for candidate in (variable, *ALIASES.get(variable, ())):
+        if os.environ.get(candidate, "") != "":
+            return candidate
+    return variable
+
+
+def _read(kind: str, variable: str, default: Any) -> Any:
+    name = name_of(variable)
+    # An empty value is "not set": compose files and Helm charts hand over empty strings.
+    if os.environ.get(name, "") == "":
+        return default
+    try:
+        return getattr(_env, kind)(name)
+    except (ValueError, TypeError, ImproperlyConfigured) as error:
+        raise ImproperlyConfigured(
+            f"{name} has a value that is not a valid {kind}: {os.environ[name]!r}"
+        ) from error
+
+
+def text(variable: str, default: str = "") -> str:
+    """The variable as text, or the default when it is absent or empty."""
+    return str(_read("str", variable, default))
+
+
+def integer(variable: str, default: int, *, least: int = 0, most: int = 10**9) -> int:
+    """The variable as a whole number within [least, most]; ImproperlyConfigured names it else."""
+    value = int(_read("int", variable, default))
+    if not least <= value <= most:
+        raise ImproperlyConfigured(
+            f"{name_of(variable)} must be between {least} and {most}, not {value}"
+        )
+    return value
+
+
+def seconds(variable: str, default: float, *, least: float = 0.0) -> float:
+    """The variable as seconds."""
+    value = float(_read("float", variable, default))
+    if not value >= least or value == float("inf"):
+        raise ImproperlyConfigured(f"{name_of(variable)} must be at least {least}, not {value}")
+    return value
+
+
+def flag(variable: str, default: bool) -> bool:
+    """The variable as a boolean; only the usual spellings are accepted, anything else is named."""
+    name = name_of(variable)
+    raw = os.environ.get(name, "")
+    if raw == "":
+        return default
+    lowered = raw.strip().lower()
+    if lowered in {"1", "true", "yes", "on"}:
+        return True
+    if lowered in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name} must be true or false, not {raw!r}")
+
+
+def words(variable: str, default: str = "") -> list[str]:
+    """The variable as a comma list; blanks are dropped."""
+    return [word.strip() for word in text(variable, default).split(",") if word.strip()]
+
+
+def required(variable: str) -> str:
+    """The variable as text; ImproperlyConfigured names it when it is absent or empty."""
+    value = text(variable)
+    if not value:
+        raise ImproperlyConfigured(f"{variable} must be set")
+    return value
+
+
+def database(default: str = "") -> dict[str, Any]:
+    """Django's database dict, from DATABASE_URL or from POSTGRES_HOST, …_PORT, …_USER and so on.
+
+    psycopg's pool is the real limit of a process: waiters queue in it.
+    """
+    if os.environ.get("DATABASE_URL", "") or not text("POSTGRES_HOST"):
+        url = text("DATABASE_URL", default)
+        if not url:
+            raise ImproperlyConfigured("DATABASE_URL or POSTGRES_HOST must be set")
+        try:
+            config = dict(environ.Env.db_url_config(url))
+        except ValueError:
+            # Without the cause: it may quote the address, and that holds a password.
+            raise ImproperlyConfigured("DATABASE_URL is not a valid address") from None
+        if config.get("ENGINE") not in {
+            "django.db.backends.postgresql",
+            "django.db.backends.postgresql_psycopg2",
+        }:
+            raise ImproperlyConfigured("DATABASE_URL must be a postgres:// address")
+    else:
+        config = {
+            "HOST": text("POSTGRES_HOST"),
+            "PORT": str(integer("POSTGRES_PORT", 5432, least=1, most=65535)),
+            "USER": text("POSTGRES_USER", "postgres"),
+            "PASSWORD": text("POSTGRES_PASSWORD"),
+            "NAME": text("POSTGRES_DB", "countersign"),
+        }
+    options = dict(config.get("OPTIONS") or {})
+    if sslmode := text("POSTGRES_SSLMODE"):
+        options["sslmode"] = sslmode
+    least = integer("POSTGRES_MIN_CONNS", 5, least=0)
+    most = integer("POSTGRES_MAX_CONNS", 25, least=1)
+    if least > most:
+        raise ImproperlyConfigured(
+            f"POSTGRES_MIN_CONNS ({least}) must not exceed POSTGRES_MAX_CONNS ({most})"
+        )
+    options["pool"] = {
+        "min_size": least,
+        "max_size": most,
+        "timeout": seconds("POSTGRES_POOL_TIMEOUT", 10.0, least=0.1),
+        # By default the pool waits twice as long between any two tries, for five minutes: a server
+        # that was away for 20 s stays away for 20 s more. Giving up early, it tries on demand.
+        "reconnect_timeout": 2.0,
+    }
+    config.update(
+        ENGINE="django_prometheus.db.backends.postgresql",
+        CONN_MAX_AGE=0,
+        CONN_HEALTH_CHECKS=True,
+        OPTIONS=options,
+    )
+    return config

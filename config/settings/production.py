@@ -1,0 +1,42 @@
+"""Production: every server and secret from the environment; refuses to start on a default."""
+
+from django.core.exceptions import ImproperlyConfigured
+
+from config.settings import env
+from config.settings.base import *  # noqa: F403
+
+DEBUG = False
+if env.flag("DEBUG", False):
+    raise ImproperlyConfigured("DEBUG must not be on in production")
+
+SECRET_KEY = env.required("SECRET_KEY")
+if len(SECRET_KEY) < 50 or "not-a-secret" in SECRET_KEY or len(set(SECRET_KEY)) < 10:
+    raise ImproperlyConfigured("SECRET_KEY must be at least 50 random characters")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
+if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts that the site is served under")
+for _variable in ("REDIS_URL", "TEMPORAL_ADDRESS", "EXECUTOR_URL"):
+    env.required(_variable)
+DATABASES = {"default": env.database()}
+
+APP_ENVIRONMENT = env.text("APP_ENVIRONMENT", "production")
+HEALTH_HOST = env.text("HEALTH_HOST", "0.0.0.0")  # noqa: S104 - probes come from outside the pod
+METRICS_HOST = env.text("METRICS_HOST", "0.0.0.0")  # noqa: S104 - so does the scrape
+
+# Behind a proxy that terminates TLS. SECURE_TLS=false is for a check on one machine only.
+_tls = env.flag("SECURE_TLS", True)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = _tls
+# The probes of an orchestrator speak plain HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^health$", r"^ready$"]
+SESSION_COOKIE_SECURE = _tls
+CSRF_COOKIE_SECURE = _tls
+SECURE_HSTS_SECONDS = 31_536_000 if _tls else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _tls
+# Whether browsers' preload lists name the domain is its owner's decision, not this site's.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
