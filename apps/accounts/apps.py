@@ -1,0 +1,20 @@
+from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.db.models.signals import post_migrate
+
+
+class AccountsConfig(AppConfig):
+    name = "apps.accounts"
+    label = "accounts"
+    verbose_name = "People and keys"
+
+    def ready(self) -> None:
+        """Connect the roles and the trail of logins."""
+        from apps.accounts import roles, signals
+
+        post_migrate.connect(roles.ensure, dispatch_uid="accounts.roles")
+        user_logged_in.connect(signals.login_recorded, dispatch_uid="accounts.login")
+        user_logged_out.connect(signals.logout_recorded, dispatch_uid="accounts.logout")
+        user_login_failed.connect(
+            signals.login_failure_recorded, dispatch_uid="accounts.login_failed"
+        )

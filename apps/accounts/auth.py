@@ -1,0 +1,98 @@
+"""Who calls the API: a key in `X-API-Key`, or the session of a signed-in person.
+
+A key, when there is one, decides alone: a wrong key is 401 even inside a session. Only a session
+travels by itself with a browser's request, so only a session needs the CSRF token.
+"""
+
+from typing import Any, cast
+
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja.errors import AuthenticationError
+from ninja.security.apikey import APIKeyHeader
+from ninja.security.base import AuthBase
+from ninja.utils import check_csrf
+from structlog.contextvars import bind_contextvars
+
+from apps.accounts.contracts import Scope
+from apps.accounts.models import User
+from apps.accounts.services import api_key_authenticate
+from apps.errors import NotAllowed
+
+HEADER = "X-API-Key"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+class ApiKey(APIKeyHeader):
+    """The header; its absence leaves the question to the session."""
+
+    param_name = HEADER
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> User | None:
+        """Sets request.user and request.scopes; AuthenticationError for a key that is not good."""
+        if key is None:
+            return None
+        found = api_key_authenticate(presented=key, as_of=timezone.now())
+        if found is None:
+            raise AuthenticationError
+        bind_contextvars(user_id=found.user.pk, api_key=found.prefix)
+        return _admit(request, found.user, frozenset(found.scopes))
+
+
+class Session(AuthBase):
+    """The signed-in person; unsafe methods need the CSRF token in `X-CSRFToken`."""
+
+    openapi_type = "apiKey"
+    openapi_in = "cookie"
+    openapi_name = "sessionid"
+    csrf = True  # read by the description's page, which then sends the token
+
+    def __call__(self, request: HttpRequest) -> User | None:
+        """The person, or None; NotAllowed `csrf_failed`."""
+        user = request.user
+        if not user.is_authenticated or not user.is_active:
+            return None
+        if request.method not in _SAFE and check_csrf(request) is not None:
+            raise NotAllowed(
+                "The CSRF token is missing or wrong: send it in X-CSRFToken.", code="csrf_failed"
+            )
+        return _admit(request, user, frozenset({Scope.ALL}))
+
+
+#: `auth=` of the API and its routers.
+api_auth: list[Any] = [ApiKey(), Session()]
+
+
+def authenticate(request: HttpRequest) -> User | None:
+    """As the API does, for views beside it: the acting person, or None.
+
+    Raises AuthenticationError for a bad key, NotAllowed `csrf_failed`.
+    """
+    for method in api_auth:
+        if user := method(request):
+            return cast(User, user)
+    return None
+
+
+def require(request: HttpRequest, *, scope: str, permission: str | None = None) -> User:
+    """The acting person, if the key has the scope and the person the permission.
+
+    Raises NotAllowed `scope_missing` or `permission_denied`.
+    """
+    scopes: frozenset[str] = getattr(request, "scopes", frozenset())
+    if scope not in scopes and Scope.ALL not in scopes:
+        raise NotAllowed(f"The key lacks the scope {scope}.", code="scope_missing", scope=scope)
+    user = cast(User, request.user)
+    if permission is not None and not user.has_perm(permission):
+        raise NotAllowed(
+            f"{user} lacks the permission {permission}.",
+            code="permission_denied",
+            permission=permission,
+        )
+    return user
+
+
+def _admit(request: HttpRequest, user: User, scopes: frozenset[str]) -> User:
+    request.user = user
+    request.scopes = scopes  # type: ignore[attr-defined]
+    return user

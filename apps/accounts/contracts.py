@@ -1,0 +1,17 @@
+"""Scopes of API keys and what authentication leaves on a request. Standard library only."""
+
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """What a key is for. It narrows the person's permissions, it never adds to them."""
+
+    ALL = "all"
+    INTERVENTIONS_READ = "interventions:read"
+    INTERVENTIONS_WRITE = "interventions:write"
+    APPROVALS_READ = "approvals:read"
+    APPROVALS_DECIDE = "approvals:decide"
+    BUDGETS_READ = "budgets:read"
+
+
+SCOPES: frozenset[str] = frozenset(Scope)

@@ -1,0 +1,92 @@
+"""The audit trail in the admin: everything is seen, nothing is changed."""
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.adminbase import ReadOnlyAdmin
+from apps.audit.models import AuditEntry, AuditSeal
+from apps.identifiers import short
+
+#: Types whose ids are searched: the index on subjects begins with the type.
+SUBJECT_TYPES = (
+    "approval",
+    "approval_rule",
+    "intervention",
+    "policy",
+    "budget",
+    "user",
+    "engine_command",
+    "schedule",
+    "audit_entry",
+)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    list_display = (
+        "at",
+        "actor_label",
+        "via",
+        "action",
+        "outcome",
+        "code",
+        "subject",
+        "sealed",
+    )
+    list_display_links = ("at", "action")
+    list_filter = ("outcome", ("at", admin.DateFieldListFilter))
+    list_select_related = ("seal",)
+    ordering = ("-id",)
+    search_exact = ("actor_id", "action")
+    subject_types = SUBJECT_TYPES
+    search_help_text = "An exact subject id, actor id (user:7) or action (approval.decide)."
+    fields = (
+        "at",
+        ("actor_label", "actor_id", "via"),
+        ("action", "outcome", "code"),
+        ("subject_type", "subject_id"),
+        "correlation_id",
+        "body",
+        "digest",
+        "erased_at",
+        "sealed",
+    )
+    readonly_fields = ("sealed", "body", "digest", "erased_at", "at")
+
+    @admin.display(description="subject")
+    def subject(self, entry: AuditEntry) -> SafeString:
+        """Short enough for a list; the whole id is on the entry and in the tooltip."""
+        name = entry.subject_id if len(entry.subject_id) < 13 else f"…{short(entry.subject_id)}"
+        return format_html(
+            '<span title="{}">{} {}</span>', entry.subject_id, entry.subject_type, name
+        )
+
+    @admin.display(description="sealed as", ordering=None)
+    def sealed(self, entry: AuditEntry) -> str:
+        """The entry's place in the chain, or nothing while it waits for the sealer."""
+        seal = getattr(entry, "seal", None)
+        return f"№ {seal.sequence}" if seal else "not yet"
+
+
+@admin.register(AuditSeal)
+class AuditSealAdmin(ReadOnlyAdmin):
+    list_display = ("sequence", "entry", "sealed_at", "hash")
+    list_select_related = ("entry",)
+    ordering = ("-sequence",)
+    search_exact = ("hash",)
+    search_help_text = "A sequence number or a whole hash."
+    raw_id_fields = ("entry",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[AuditSeal]", search_term: str
+    ) -> "tuple[QuerySet[AuditSeal], bool]":
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found = Q(hash=term)
+        if term.isascii() and term.isdigit() and len(term) < 19:
+            found |= Q(pk=int(term))
+        return queryset.filter(found), False

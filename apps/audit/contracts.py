@@ -1,0 +1,28 @@
+"""Who an audit entry can name besides a person."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Actor(Protocol):
+    """Anybody who can be named in the audit trail; `accounts.User` is one."""
+
+    @property
+    def audit_id(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class SystemActor:
+    """A part of the system that acts without a person, e.g. a saga or the relay."""
+
+    name: str
+
+    @property
+    def audit_id(self) -> str:
+        return f"system:{self.name}"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+ENGINE = SystemActor("engine")
