@@ -1,0 +1,201 @@
+"""The way to the engine in the admin: commands, runs, schedules, processes."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.adminbase import ReadOnlyAdmin, acting, link, workflow_link
+from apps.adminverbs import Line, ReadableJSONField, ServiceFormAdmin, confirmed_action
+from apps.engine import services, subjects
+from apps.engine.models import EngineCommand, ProcessBeat, WorkflowRun, WorkflowSchedule
+
+
+def subject_link(row: EngineCommand | WorkflowRun) -> SafeString | str:
+    """The business row that the message or run belongs to, on its staff page."""
+    known = subjects.get(row.subject_type)
+    text = f"{row.subject_type} {row.subject_id[:13]}".strip()
+    return link(known.url(row.subject_id) if known and row.subject_id else "", text or "–")
+
+
+@admin.register(EngineCommand)
+class EngineCommandAdmin(ReadOnlyAdmin):
+    """The outbox. The relay owns the rows; an operator may retry a parked one or give it up."""
+
+    list_display = (
+        "id",
+        "kind",
+        "workflow",
+        "name",
+        "state",
+        "attempts",
+        "problem",
+        "subject",
+        "created_at",
+        "settled_at",
+    )
+    list_filter = ("state", "kind")
+    ordering = ("-id",)
+    search_exact = ("key", "workflow_id")
+    search_help_text = "An exact workflow id or command key."
+    readonly_fields = ("workflow", "subject")
+    actions = ("retry", "discard")
+
+    @admin.display(description="workflow", ordering="workflow_id")
+    def workflow(self, command: EngineCommand) -> SafeString | str:
+        return workflow_link(command.workflow_id)
+
+    @admin.display(description="subject")
+    def subject(self, command: EngineCommand) -> SafeString | str:
+        return subject_link(command)
+
+    @admin.display(description="error")
+    def problem(self, command: EngineCommand) -> str:
+        return command.error[:80]
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return self.granted(request)
+
+    @admin.action(description="Send again…", permissions=["operate"])
+    def retry(self, request: HttpRequest, queryset: "QuerySet[EngineCommand]") -> HttpResponse:
+        """Parked commands are tried again."""
+
+        def run(command: EngineCommand, reason: str, stamp: str) -> str:
+            services.command_retry(
+                command_id=command.pk, by=acting(request), via="admin", reason=reason
+            )
+            return "Will be sent within a second."
+
+        return self._ask(
+            request,
+            queryset,
+            action="retry",
+            title="Send commands again",
+            explanation="Each chosen command that is parked goes back into the queue. The engine "
+            "takes a command once, however often it is sent.",
+            button="Send again",
+            run=run,
+        )
+
+    @admin.action(description="Discard…", permissions=["operate"])
+    def discard(self, request: HttpRequest, queryset: "QuerySet[EngineCommand]") -> HttpResponse:
+        """Commands are given up, so that later ones of their workflow go on."""
+
+        def run(command: EngineCommand, reason: str, stamp: str) -> str:
+            services.command_discard(
+                command_id=command.pk, by=acting(request), via="admin", reason=reason
+            )
+            return "Discarded: it will never be sent."
+
+        return self._ask(
+            request,
+            queryset,
+            action="discard",
+            title="Discard commands",
+            explanation="The engine will never hear of these decisions, while the rows here stay "
+            "as they are. Do this only when the workflow cannot use them any more.",
+            button="Discard",
+            run=run,
+        )
+
+    def _ask(self, request: HttpRequest, queryset: Any, **words: Any) -> HttpResponse:
+        return confirmed_action(
+            self,
+            request,
+            queryset,
+            line=lambda command: Line(
+                pk=str(command.pk),
+                label=str(command),
+                note=f"{command.state}; {command.error[:200] or 'no error'}",
+            ),
+            **words,
+        )
+
+
+@admin.register(WorkflowRun)
+class WorkflowRunAdmin(ReadOnlyAdmin):
+    """Mirror of the engine's runs. Temporal is the truth; the link goes there."""
+
+    list_display = (
+        "workflow",
+        "workflow_type",
+        "status",
+        "confirmed",
+        "task_queue",
+        "subject",
+        "started_at",
+        "closed_at",
+    )
+    list_display_links = ("workflow_type",)
+    list_filter = ("status", "confirmed", ("started_at", admin.DateFieldListFilter))
+    ordering = ("-started_at",)
+    search_exact = ("workflow_id",)
+    search_help_text = "An exact workflow id."
+    readonly_fields = ("workflow", "subject")
+
+    @admin.display(description="workflow", ordering="workflow_id")
+    def workflow(self, run: WorkflowRun) -> SafeString | str:
+        return workflow_link(run.workflow_id)
+
+    @admin.display(description="subject")
+    def subject(self, run: WorkflowRun) -> SafeString | str:
+        return subject_link(run)
+
+
+class ScheduleForm(forms.Form):
+    """A schedule as data; the service checks what the engine would refuse."""
+
+    name = forms.SlugField(max_length=80, help_text="Also the schedule's id in the engine.")
+    workflow_type = forms.CharField(max_length=80)
+    task_queue = forms.CharField(max_length=80)
+    cron = forms.CharField(max_length=80, help_text="Five fields: minute hour day month weekday.")
+    time_zone = forms.CharField(max_length=60, initial="UTC")
+    args = ReadableJSONField(
+        required=False,
+        initial=list,
+        help_text="A JSON list: the workflow's arguments.",
+    )
+    paused = forms.BooleanField(required=False)
+    note = forms.CharField(max_length=200, required=False)
+
+    def clean_args(self) -> list[Any]:
+        args = self.cleaned_data["args"] or []
+        if not isinstance(args, list):
+            raise forms.ValidationError("This must be a JSON list.")
+        return args
+
+
+@admin.register(WorkflowSchedule)
+class WorkflowScheduleAdmin(ServiceFormAdmin):
+    """Schedules. What is saved here is what the engine is made equal to."""
+
+    list_display = ("name", "workflow_type", "task_queue", "cron", "time_zone", "paused", "version")
+    list_filter = ("paused",)
+    ordering = ("name",)
+    search_exact = ("name", "workflow_type")
+    service_form = ScheduleForm
+    new_label = "New schedule"
+    edit_label = "Change"
+
+    def initial_of(self, row: WorkflowSchedule) -> dict[str, Any]:
+        return {name: getattr(row, name) for name in ScheduleForm.base_fields}
+
+    def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
+        with transaction.atomic():
+            return services.schedule_put(**data, by=acting(request), via="admin")
+
+
+@admin.register(ProcessBeat)
+class ProcessBeatAdmin(ReadOnlyAdmin):
+    list_display = ("role", "name", "queue_list", "leading", "started_at", "beat_at")
+    list_filter = ("leading",)
+    ordering = ("-beat_at",)
+
+    @admin.display(description="queues")
+    def queue_list(self, beat: ProcessBeat) -> SafeString:
+        return format_html("{}", ", ".join(beat.queues) or "–")

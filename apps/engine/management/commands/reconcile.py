@@ -1,0 +1,43 @@
+"""`manage.py reconcile`: restarts workflows that ought to run and do not."""
+
+import asyncio
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.engine import client, sweeper
+from apps.engine.reconcile import reconcile
+from apps.engine.threads import Threads
+
+
+class Command(BaseCommand):
+    help = (
+        "Compare the mirror with the engine, then start workflows that ought to run and do not "
+        "from their rows. The relay's leader does the same every minute."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--trust-mirror", action="store_true", help="Do not ask the engine first."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not options["trust_mirror"]:
+            try:
+                changed = asyncio.run(_compare())
+            except Exception as error:
+                raise CommandError(f"{type(error).__name__}: {error}") from error
+            self.stdout.write(f"{changed} runs corrected in the mirror")
+        restarted = reconcile()
+        for name in restarted:
+            self.stdout.write(f"restarted {name}")
+        self.stdout.write(f"{len(restarted)} workflows restarted")
+
+
+async def _compare() -> int:
+    threads = Threads("reconcile", most=2)
+    try:
+        return await sweeper.compare(await client.connect(), threads=threads)
+    finally:
+        threads.close()

@@ -1,0 +1,31 @@
+"""`manage.py runrelay`: sends commands to Temporal until SIGTERM."""
+
+import asyncio
+import signal
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from apps.engine.relay import Relay
+
+
+class Command(BaseCommand):
+    help = "Stand by, lead when no other relay does, and send commands until SIGTERM or SIGINT."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        asyncio.run(_run())
+
+
+async def _run() -> None:
+    """A second signal ends at once: the handlers are taken away with the first."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stopping() -> None:
+        stop.set()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping)
+    await Relay().run(stop)

@@ -1,0 +1,39 @@
+"""Answers `/health` and `/ready` before any other middleware is asked."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgiref.sync import async_to_sync, iscoroutinefunction
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.decorators import sync_and_async_middleware
+
+from apps.engine import views
+
+_PROBES: dict[str, Callable[[HttpRequest], Awaitable[HttpResponseBase]]] = {
+    "/health": views.health,
+    "/ready": views.ready,
+}
+
+
+@sync_and_async_middleware
+def probes(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Stands first in MIDDLEWARE.
+
+    Behind the others a probe would depend on what it is to report about: the session of a browser
+    is read from PostgreSQL, an orchestrator calls by an address that ALLOWED_HOSTS does not know,
+    and every probe would leave two lines in the log.
+    """
+    if iscoroutinefunction(get_response):
+
+        async def asynchronous(request: HttpRequest) -> HttpResponseBase:
+            view = _PROBES.get(request.path_info)
+            return await (view or get_response)(request)
+
+        return asynchronous
+
+    def synchronous(request: HttpRequest) -> HttpResponseBase:
+        view = _PROBES.get(request.path_info)
+        response: HttpResponseBase = async_to_sync(view)(request) if view else get_response(request)
+        return response
+
+    return synchronous

@@ -1,0 +1,118 @@
+"""The mirror's one write: what several observers saw of runs, merged so that it never goes back."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+from django.utils import timezone
+
+from apps.engine import subjects
+from apps.engine.contracts import RunStatus
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What somebody saw of a run. `confirmed`: the server itself said so, at `seen_at`.
+
+    Without a subject it is looked up: by the start command, else by the subjects' own rules.
+    """
+
+    workflow_id: str
+    run_id: str
+    workflow_type: str
+    task_queue: str
+    status: RunStatus
+    seen_at: datetime
+    confirmed: bool
+    started_at: datetime | None = None
+    closed_at: datetime | None = None
+    subject_type: str = ""
+    subject_id: str = ""
+
+
+#: What is written over what: an end over running; the server's word over a worker's. The server's
+#: "running" undoes an end only when it was asked after that end was reported: a worker can be
+#: refused by the server, and an answer can be older than the end.
+_UPSERT = """
+INSERT INTO engine_workflowrun AS run (
+    workflow_id, run_id, workflow_type, task_queue, status, confirmed, subject_type, subject_id,
+    started_at, closed_at, seen_at)
+SELECT o.workflow_id, o.run_id, o.workflow_type, o.task_queue, o.status, o.confirmed,
+       CASE WHEN c.subject_type IS NULL THEN o.subject_type ELSE c.subject_type END,
+       CASE WHEN c.subject_type IS NULL THEN o.subject_id ELSE c.subject_id END,
+       COALESCE(o.started_at, o.closed_at, o.seen_at), o.closed_at, o.seen_at
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bool[], %s::text[],
+            %s::text[], %s::bool[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
+     AS o(workflow_id, run_id, workflow_type, task_queue, status, confirmed, subject_type,
+          subject_id, subject_given, started_at, closed_at, seen_at)
+LEFT JOIN LATERAL (
+    SELECT subject_type, subject_id FROM engine_enginecommand
+    WHERE NOT o.subject_given AND workflow_id = o.workflow_id AND kind = 'start'
+    ORDER BY id DESC LIMIT 1
+) c ON true
+ORDER BY o.workflow_id, o.run_id
+ON CONFLICT (workflow_id, run_id) DO UPDATE SET
+    workflow_type = COALESCE(NULLIF(EXCLUDED.workflow_type, ''), run.workflow_type),
+    task_queue = COALESCE(NULLIF(EXCLUDED.task_queue, ''), run.task_queue),
+    status = EXCLUDED.status,
+    confirmed = EXCLUDED.confirmed,
+    subject_type = COALESCE(NULLIF(run.subject_type, ''), EXCLUDED.subject_type),
+    subject_id = COALESCE(NULLIF(run.subject_id, ''), EXCLUDED.subject_id),
+    started_at = LEAST(run.started_at, EXCLUDED.started_at),
+    closed_at = EXCLUDED.closed_at,
+    seen_at = GREATEST(run.seen_at, EXCLUDED.seen_at)
+WHERE CASE
+    WHEN run.status = 'running' THEN
+        EXCLUDED.status <> 'running' OR (
+            EXCLUDED.confirmed
+            AND (NOT run.confirmed OR EXCLUDED.seen_at > run.seen_at + interval '1 minute'))
+    WHEN run.confirmed THEN false
+    ELSE EXCLUDED.confirmed AND (EXCLUDED.status <> 'running' OR EXCLUDED.seen_at > run.seen_at)
+END
+RETURNING run.id
+"""
+
+
+def runs_observe(observations: Sequence[Observation]) -> list[int]:
+    """Merge the observations into the mirror; ids of the rows that changed. Joins.
+
+    Rows are locked in one order whoever writes, so batches do not deadlock.
+    """
+    changed: list[int] = []
+    for batch in _without_twins(observations):
+        with connection.cursor() as cursor:
+            cursor.execute(_UPSERT, _columns(batch))
+            changed += [row[0] for row in cursor.fetchall()]
+    return changed
+
+
+def _columns(batch: Sequence[Observation]) -> list[list[object]]:
+    rows = []
+    for seen in batch:
+        given = bool(seen.subject_type)
+        subject = (
+            (seen.subject_type, seen.subject_id) if given else subjects.identify(seen.workflow_id)
+        )
+        closed_at = seen.closed_at or timezone.now() if seen.status.closed else None
+        rows.append(
+            (
+                *(seen.workflow_id, seen.run_id, seen.workflow_type, seen.task_queue),
+                *(seen.status.value, seen.confirmed, *subject, given),
+                *(seen.started_at, closed_at, seen.seen_at),
+            )
+        )
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _without_twins(observations: Iterable[Observation]) -> list[list[Observation]]:
+    """Batches in which no run comes twice (one INSERT cannot touch a row twice), in order."""
+    batches: list[list[Observation]] = []
+    times: dict[tuple[str, str], int] = {}
+    for seen in observations:
+        key = (seen.workflow_id, seen.run_id)
+        turn = times[key] = times.get(key, -1) + 1
+        if turn == len(batches):
+            batches.append([])
+        batches[turn].append(seen)
+    return batches

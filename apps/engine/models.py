@@ -1,0 +1,192 @@
+"""The outbox to the engine, the mirror of its runs, schedules as data, and process beats."""
+
+import pgtrigger
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.engine.contracts import CommandKind, CommandState, RunStatus
+from apps.identifiers import new_id
+
+
+class EngineCommand(models.Model):
+    """One message to Temporal, written in the transaction that decides it.
+
+    `key` is unique: the same decision never makes two commands. The relay takes, for each
+    workflow, only the oldest unsettled one (by `id`), so that no signal overtakes its start.
+    """
+
+    key = models.CharField(max_length=200, unique=True)
+    kind = models.CharField(max_length=10, choices=[(k, k) for k in CommandKind])
+    workflow_id = models.CharField(max_length=200)
+    workflow_type = models.CharField(max_length=80, blank=True)
+    task_queue = models.CharField(max_length=80, blank=True)
+    name = models.CharField(max_length=80, blank=True, help_text="Signal or schedule name.")
+    args = models.JSONField(default=list, help_text="Positional arguments, as JSON.")
+    options = models.JSONField(
+        default=dict,
+        help_text="execution_timeout_seconds, task_timeout_seconds, search_attributes, memo, …",
+    )
+    subject_type = models.CharField(max_length=60, blank=True)
+    subject_id = models.CharField(max_length=80, blank=True)
+    correlation_id = models.CharField(max_length=80, blank=True)
+
+    state = models.CharField(
+        max_length=15, choices=[(s, s) for s in CommandState], default=CommandState.PENDING
+    )
+    attempts = models.PositiveIntegerField(default=0)
+    strikes = models.PositiveIntegerField(
+        default=0, help_text="Failures that were not the servers being away; they count to parking."
+    )
+    next_try_at = models.DateTimeField(
+        default=timezone.now, help_text="While leased: the end of the lease."
+    )
+    lease_token = models.UUIDField(null=True)
+    leased_until = models.DateTimeField(null=True)
+    error = models.TextField(blank=True)
+    run_id = models.CharField(max_length=80, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    settled_at = models.DateTimeField(null=True)
+
+    #: PostgreSQL's channel that wakes the relay.
+    CHANNEL = "engine_command"
+    UNSETTLED = (CommandState.PENDING, CommandState.LEASED, CommandState.PARKED)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                name="command_oldest_unsettled",
+                fields=["workflow_id", "id"],
+                condition=Q(state__in=("pending", "leased", "parked")),
+            ),
+            # By queue: thousands of due commands of a sick queue must not be read to find the
+            # one of a healthy queue.
+            models.Index(
+                name="command_due",
+                fields=["task_queue", "next_try_at", "id"],
+                condition=Q(state__in=("pending", "leased")),
+            ),
+            models.Index(fields=["subject_type", "subject_id"]),
+            models.Index(fields=["workflow_id", "kind"]),
+            models.Index(name="command_parked", fields=["id"], condition=Q(state="parked")),
+        ]
+        triggers = [
+            # In the database, so that no way of inserting forgets it. Sent at commit, once for a
+            # transaction.
+            pgtrigger.Trigger(
+                name="wake_relay",
+                operation=pgtrigger.Insert,
+                when=pgtrigger.After,
+                level=pgtrigger.Statement,
+                func="PERFORM pg_notify('engine_command', ''); RETURN NULL;",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.workflow_id}"
+
+
+class WorkflowRun(models.Model):
+    """Mirror of one run of a people-facing workflow. Temporal is the truth; this is for lists.
+
+    `confirmed` is set when visibility has said so; a worker's own notice is believed until then.
+    """
+
+    workflow_id = models.CharField(max_length=200)
+    run_id = models.CharField(max_length=80)
+    workflow_type = models.CharField(max_length=80)
+    task_queue = models.CharField(max_length=80, blank=True)
+    status = models.CharField(
+        max_length=20, choices=[(s, s) for s in RunStatus], default=RunStatus.RUNNING
+    )
+    confirmed = models.BooleanField(default=False)
+    subject_type = models.CharField(max_length=60, blank=True)
+    subject_id = models.CharField(max_length=80, blank=True)
+    started_at = models.DateTimeField(default=timezone.now)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    seen_at = models.DateTimeField(default=timezone.now)
+    told_at = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="When the subject's on_closed had run; written in its transaction.",
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workflow_id", "run_id"], name="one_row_per_run")
+        ]
+        indexes = [
+            models.Index(name="run_open", fields=["seen_at"], condition=Q(status="running")),
+            models.Index(
+                name="run_not_told",
+                fields=["id"],
+                condition=Q(told_at__isnull=True, confirmed=True) & ~Q(status="running"),
+            ),
+            models.Index(
+                name="run_unconfirmed",
+                fields=["id"],
+                condition=Q(confirmed=False) & ~Q(status="running"),
+            ),
+            models.Index(fields=["subject_type", "subject_id"]),
+            models.Index(fields=["workflow_type", "-started_at"]),
+            models.Index(fields=["-started_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workflow_type} {self.workflow_id}"
+
+
+class WorkflowSchedule(models.Model):
+    """A Temporal Schedule as data; `syncschedules` makes the engine equal to these rows."""
+
+    name = models.SlugField(max_length=80, unique=True, help_text="Also the schedule's id.")
+    workflow_type = models.CharField(max_length=80)
+    task_queue = models.CharField(max_length=80)
+    cron = models.CharField(max_length=80, help_text="Five fields: minute hour day month weekday")
+    time_zone = models.CharField(max_length=60, default="UTC")
+    args = models.JSONField(default=list, blank=True)
+    paused = models.BooleanField(default=False)
+    note = models.CharField(max_length=200, blank=True)
+    version = models.PositiveIntegerField(default=1, editable=False)
+    applied = models.JSONField(
+        default=dict,
+        editable=False,
+        help_text="Digests of the row and of the engine's answer when they were last made equal.",
+    )
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProcessBeat(models.Model):
+    """A worker's or relay's sign of life, for `/ready` and the workers page."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    role = models.CharField(max_length=20, help_text="worker, relay")
+    name = models.CharField(max_length=120)
+    queues = ArrayField(models.CharField(max_length=80), default=list)
+    leading = models.BooleanField(default=False)
+    detail = models.JSONField(default=dict)
+    started_at = models.DateTimeField(default=timezone.now)
+    beat_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["role", "name"], name="one_beat_per_process")
+        ]
+        indexes = [models.Index(fields=["role", "-beat_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.name}"
+
+
+class EngineMark(models.Model):
+    """How far a duty of the relay's leader has come, e.g. the sweeper in visibility."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.at:%Y-%m-%d %H:%M:%S}"

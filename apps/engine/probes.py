@@ -1,0 +1,265 @@
+"""Whether the servers around us answer: asked for real, each within a deadline of two seconds.
+
+Used by the web's `/ready` and the worker's. A server that hangs (SIGSTOP, a dead network) accepts
+connections and never answers, so nothing here goes through the connection pool, the ORM or a
+shared client whose lock somebody else may hold.
+"""
+
+import asyncio
+import selectors
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connections
+from psycopg import conninfo, pq
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.client import Client
+
+from apps.engine import client
+from apps.engine.models import ProcessBeat
+
+#: Each probe ends within this time; `/ready` answers within 5 s.
+DEADLINE_SECONDS = 2.0
+#: A process that has not beaten for so long is not counted as there; it beats every 2 s.
+ALIVE_SECONDS = 10
+
+
+class ProbeFailed(Exception):
+    """`name` is what is not there (postgres, redis, temporal, relay, worker), `error` says why."""
+
+    def __init__(self, name: str, error: str) -> None:
+        super().__init__(f"{name}: {error}")
+        self.name = name
+        self.error = error
+
+
+# --- the probes ---------------------------------------------------------------------------------
+def postgres() -> None:
+    """A session and a query. Raises ProbeFailed("postgres", …)."""
+    _query("postgres", "SELECT 1")
+
+
+def redis() -> None:
+    """PING on a connection of its own. Raises ProbeFailed("redis", …)."""
+    link = Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=DEADLINE_SECONDS / 2,
+        socket_connect_timeout=DEADLINE_SECONDS / 2,
+        retry=Retry(NoBackoff(), 0),
+    )
+    try:
+        link.ping()
+    except Exception as error:
+        raise ProbeFailed("redis", _said(error)) from error
+    finally:
+        link.close()
+
+
+def temporal() -> None:
+    """The namespace is described by the server. Raises ProbeFailed("temporal", …)."""
+    asked = asyncio.run_coroutine_threadsafe(_LOOP.describe(), _LOOP.running())
+    try:
+        asked.result(DEADLINE_SECONDS)
+    except FutureTimeout as error:
+        asked.cancel()
+        raise ProbeFailed("temporal", f"no answer within {DEADLINE_SECONDS:g} s") from error
+    except Exception as error:
+        raise ProbeFailed("temporal", _said(error)) from error
+
+
+def relay() -> None:
+    """A relay is alive and one of them leads. Raises ProbeFailed("relay", …)."""
+    alive, leading = _beats("relay")
+    if not alive:
+        raise ProbeFailed("relay", f"no relay has been alive for {ALIVE_SECONDS} s")
+    if not leading:
+        raise ProbeFailed("relay", "no relay leads")
+
+
+def worker() -> None:
+    """A worker is alive. Raises ProbeFailed("worker", …)."""
+    alive, _ = _beats("worker")
+    if not alive:
+        raise ProbeFailed("worker", f"no worker has been alive for {ALIVE_SECONDS} s")
+
+
+#: In the order in which a culprit is named: what fails first makes the later ones fail.
+PROBES: dict[str, Callable[[], None]] = {
+    "postgres": postgres,
+    "redis": redis,
+    "temporal": temporal,
+    "relay": relay,
+    "worker": worker,
+}
+
+
+# --- readiness ----------------------------------------------------------------------------------
+class Readiness:
+    """Runs probes side by side; callers that come meanwhile share the running round."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = list(names)
+        self._lock = threading.Lock()
+        self._round: Future[ProbeFailed | None] | None = None
+        # Room for probes of the last round that still wait for a name server.
+        self._threads = ThreadPoolExecutor(
+            max_workers=2 * len(self._names) + 2, thread_name_prefix="probe"
+        )
+
+    def start(self) -> "Future[ProbeFailed | None]":
+        """The running round, or a new one; its result is the first failure in order, or None.
+
+        An answer is never used again after its round: who asks after a server stopped is told so.
+        """
+        with self._lock:
+            if self._round is None or self._round.done():
+                self._round = self._threads.submit(self._ask)
+            return self._round
+
+    def check(self) -> ProbeFailed | None:
+        """As `start`, waiting for the result: at most a little longer than one deadline."""
+        return self.start().result()
+
+    def _ask(self) -> ProbeFailed | None:
+        deadline = time.monotonic() + DEADLINE_SECONDS + 0.5
+        asked = [(name, self._threads.submit(PROBES[name])) for name in self._names]
+        failures = [self._failure(name, probe, deadline) for name, probe in asked]
+        return next((failure for failure in failures if failure is not None), None)
+
+    def _failure(self, name: str, probe: "Future[None]", deadline: float) -> ProbeFailed | None:
+        try:
+            probe.result(max(0.0, deadline - time.monotonic()))
+        except ProbeFailed as failure:
+            return failure
+        except FutureTimeout:
+            return ProbeFailed(name, f"no answer within {DEADLINE_SECONDS:g} s")
+        except Exception as error:
+            return ProbeFailed(name, _said(error))
+        return None
+
+
+# --- PostgreSQL, without anything that could hang -----------------------------------------------
+def _beats(role: str) -> tuple[int, int]:
+    table = ProcessBeat._meta.db_table
+    # The database's clock on both sides of the comparison would be skew-free, but beats are
+    # written with the process's clock, as everywhere; ten seconds forgive the difference.
+    row = _query(
+        role,
+        f'SELECT count(*), count(*) FILTER (WHERE "leading") FROM {table} '  # noqa: S608
+        f"WHERE role = '{role}' AND beat_at > now() - interval '{ALIVE_SECONDS} seconds'",
+    )
+    return int(row[0]), int(row[1])
+
+
+def _query(probe: str, statement: str) -> list[bytes]:
+    """The first row, by libpq's non-blocking calls: a psycopg connection waits without end."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    link = pq.PGconn.connect_start(_conninfo().encode())
+    try:
+        with selectors.DefaultSelector() as selector:
+            _connect(link, selector, deadline)
+            link.nonblocking = 1
+            link.send_query(statement.encode())
+            while link.flush():
+                _wait(link, selector, selectors.EVENT_WRITE, deadline)
+            while link.is_busy():
+                _wait(link, selector, selectors.EVENT_READ, deadline)
+                link.consume_input()
+            result = link.get_result()
+            if result is None or result.status != pq.ExecStatus.TUPLES_OK:
+                said = result.get_error_message() if result is not None else "no result"
+                raise ProbeFailed(probe, said)
+            return [result.get_value(0, column) or b"" for column in range(result.nfields)]
+    except TimeoutError as error:
+        raise ProbeFailed(probe, f"no answer within {DEADLINE_SECONDS:g} s") from error
+    except (OSError, ValueError) as error:
+        raise ProbeFailed(probe, _said(error)) from error
+    except ConnectionRefused as error:
+        raise ProbeFailed(probe, str(error)) from error
+    finally:
+        link.finish()
+
+
+class ConnectionRefused(Exception):
+    """libpq gave up on the connection; the text is its own."""
+
+
+def _connect(link: Any, selector: selectors.BaseSelector, deadline: float) -> None:
+    while True:
+        if link.status == pq.ConnStatus.BAD:
+            raise ConnectionRefused(_line(link.get_error_message()))
+        status = link.connect_poll()
+        if status == pq.PollingStatus.OK:
+            return
+        if status == pq.PollingStatus.FAILED:
+            raise ConnectionRefused(_line(link.get_error_message()))
+        reading = status == pq.PollingStatus.READING
+        event = selectors.EVENT_READ if reading else selectors.EVENT_WRITE
+        _wait(link, selector, event, deadline)
+
+
+def _wait(link: Any, selector: selectors.BaseSelector, event: int, deadline: float) -> None:
+    # Registered anew each time: libpq may change its socket between two hosts or TLS tries.
+    selector.register(link.socket, event)
+    try:
+        if not selector.select(max(0.0, deadline - time.monotonic())):
+            raise TimeoutError
+    finally:
+        selector.unregister(link.socket)
+
+
+def _conninfo() -> str:
+    """The address that Django uses, without what only its pool and cursors understand."""
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+    wanted = connections["default"].get_connection_params()
+    plain = {key: value for key, value in wanted.items() if key in known and value is not None}
+    return conninfo.make_conninfo("", **{**plain, "application_name": "countersign-probe"})
+
+
+# --- Temporal, on a loop of its own -------------------------------------------------------------
+class _Loop:
+    """One thread with an event loop and a client that reconnects by itself."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._client: Client | None = None
+
+    def running(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(
+                    target=self._loop.run_forever, name="probe-temporal", daemon=True
+                ).start()
+            return self._loop
+
+    async def describe(self) -> None:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            if self._client is None:
+                self._client = await client.connect(lazy=True)
+            await self._client.workflow_service.describe_namespace(
+                DescribeNamespaceRequest(namespace=settings.TEMPORAL_NAMESPACE),
+                retry=False,
+                timeout=timedelta(seconds=DEADLINE_SECONDS),
+            )
+
+
+_LOOP = _Loop()
+
+
+def _said(error: BaseException) -> str:
+    return _line(f"{type(error).__name__}: {error}")
+
+
+def _line(text: str) -> str:
+    return " ".join(str(text).split())[:300]

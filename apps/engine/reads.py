@@ -1,0 +1,299 @@
+"""Reading Temporal for pages: one second at most, and a degraded answer instead of an error."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType, TaskQueueType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import (
+    DescribeTaskQueueRequest,
+    DescribeTaskQueueResponse,
+    GetWorkflowExecutionHistoryReverseRequest,
+)
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from apps.engine import client as engine_client
+from apps.engine.judge import workflow_is_unknown
+
+#: A page waits so long for the engine, whatever happens there.
+DEADLINE_SECONDS = 1.0
+MOST_EVENTS = 1000
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`available` is false when the engine did not answer in time; `error` says why."""
+
+    available: bool = True
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class PendingActivity:
+    """An activity that waits or runs, with its last failure."""
+
+    activity_type: str
+    state: str
+    attempt: int
+    last_failure: str = ""
+
+
+@dataclass(frozen=True)
+class Description(Answer):
+    """A workflow's newest run; `found` is false when the engine knows none."""
+
+    found: bool = False
+    workflow_id: str = ""
+    run_id: str = ""
+    workflow_type: str = ""
+    task_queue: str = ""
+    status: str = ""
+    started_at: datetime | None = None
+    closed_at: datetime | None = None
+    history_length: int = 0
+    pending_activities: tuple[PendingActivity, ...] = ()
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of a timeline. `detail` names the activity, signal or child, or says what failed;
+    payloads are never shown."""
+
+    id: int
+    at: datetime
+    kind: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class History(Answer):
+    """The newest events, oldest first; `truncated` when there are earlier ones."""
+
+    found: bool = False
+    events: tuple[Event, ...] = ()
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
+class Poller:
+    """A worker that asks for tasks."""
+
+    identity: str
+    last_seen_at: datetime
+    kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class QueueState(Answer):
+    """Who serves a queue and what waits in it; ages in seconds."""
+
+    name: str = ""
+    pollers: tuple[Poller, ...] = field(default=())
+    workflow_backlog: int = 0
+    activity_backlog: int = 0
+    oldest_seconds: float = 0.0
+
+
+def describe(workflow_id: str) -> Description:
+    """The workflow's newest run as the engine sees it now."""
+    return _ask(
+        lambda client: _describe(client, workflow_id),
+        lambda error: Description(available=False, error=error, workflow_id=workflow_id),
+    )
+
+
+def history_events(workflow_id: str, limit: int = 200) -> History:
+    """The newest `limit` (at most 1000) events of the workflow's newest run, oldest first."""
+    return _ask(
+        lambda client: _history(client, workflow_id, max(1, min(limit, MOST_EVENTS))),
+        lambda error: History(available=False, error=error),
+    )
+
+
+def queue_state(queue: str) -> QueueState:
+    """Pollers and backlog of a task queue."""
+    return _ask(
+        lambda client: _queue(client, queue),
+        lambda error: QueueState(available=False, error=error, name=queue),
+    )
+
+
+# --- questions ----------------------------------------------------------------------------------
+_CALL = timedelta(seconds=DEADLINE_SECONDS)
+
+
+async def _describe(client: Client, workflow_id: str) -> Description:
+    try:
+        found = await client.get_workflow_handle(workflow_id).describe(rpc_timeout=_CALL)
+    except RPCError as error:
+        if workflow_is_unknown(error):
+            return Description(workflow_id=workflow_id)
+        raise
+    return Description(
+        found=True,
+        workflow_id=found.id,
+        run_id=found.run_id,
+        workflow_type=found.workflow_type,
+        task_queue=found.task_queue,
+        status=found.status.name.lower() if found.status else "",
+        started_at=found.start_time,
+        closed_at=found.close_time,
+        history_length=found.history_length,
+        pending_activities=tuple(
+            PendingActivity(
+                activity_type=one.activity_type.name,
+                state=_label(type(one).DESCRIPTOR.fields_by_name["state"], one.state),
+                attempt=one.attempt,
+                last_failure=one.last_failure.message,
+            )
+            for one in found.raw_description.pending_activities
+        ),
+    )
+
+
+async def _history(client: Client, workflow_id: str, limit: int) -> History:
+    request = GetWorkflowExecutionHistoryReverseRequest(
+        namespace=client.namespace,
+        execution=WorkflowExecution(workflow_id=workflow_id),
+        maximum_page_size=limit,
+    )
+    service = client.workflow_service
+    try:
+        reply = await service.get_workflow_execution_history_reverse(request, timeout=_CALL)
+    except RPCError as error:
+        if workflow_is_unknown(error):
+            return History()
+        raise
+    events = list(reply.history.events)
+    newest = events[:limit]
+    return History(
+        found=True,
+        events=tuple(_event(event) for event in reversed(newest)),
+        truncated=len(events) > limit or bool(newest and newest[-1].event_id > 1),
+    )
+
+
+async def _queue(client: Client, queue: str) -> QueueState:
+    async def ask(kind: TaskQueueType.ValueType) -> DescribeTaskQueueResponse:
+        request = DescribeTaskQueueRequest(
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=queue),
+            task_queue_type=kind,
+            report_stats=True,
+        )
+        return await client.workflow_service.describe_task_queue(request, timeout=_CALL)
+
+    workflows, activities = await asyncio.gather(
+        ask(TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW), ask(TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
+    )
+    seen: dict[str, tuple[datetime, list[str]]] = {}
+    for kind, reply in (("workflows", workflows), ("activities", activities)):
+        for one in reply.pollers:
+            at, kinds = seen.get(one.identity, (datetime.min.replace(tzinfo=UTC), []))
+            seen[one.identity] = (max(at, _time(one.last_access_time)), [*kinds, kind])
+    ages = (reply.stats.approximate_backlog_age for reply in (workflows, activities))
+    return QueueState(
+        name=queue,
+        pollers=tuple(
+            Poller(identity, at, tuple(dict.fromkeys(kinds)))
+            for identity, (at, kinds) in sorted(seen.items())
+        ),
+        workflow_backlog=workflows.stats.approximate_backlog_count,
+        activity_backlog=activities.stats.approximate_backlog_count,
+        oldest_seconds=max(age.seconds + age.nanos / 1e9 for age in ages),
+    )
+
+
+def _event(event: HistoryEvent) -> Event:
+    kind = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").lower()
+    name = event.WhichOneof("attributes")
+    attributes: Any = getattr(event, name) if name else None
+    return Event(event.event_id, _time(event.event_time), kind, _detail(attributes))
+
+
+def _detail(attributes: Any) -> str:
+    """The first of the words that say what the event is about."""
+    fields = set() if attributes is None else set(attributes.DESCRIPTOR.fields_by_name)
+    for name in ("activity_type", "workflow_type"):
+        if name in fields and (found := getattr(attributes, name).name):
+            return str(found)
+    for name in ("signal_name", "marker_name", "reason", "timer_id"):
+        if name in fields and (found := getattr(attributes, name)):
+            return str(found)
+    if "failure" in fields and attributes.HasField("failure"):
+        failure = attributes.failure
+        while failure.HasField("cause"):
+            failure = failure.cause
+        return str(failure.message)[:500]
+    return ""
+
+
+def _label(descriptor: Any, value: int) -> str:
+    """PENDING_ACTIVITY_STATE_STARTED → started."""
+    name: str = descriptor.enum_type.values_by_number[value].name
+    return name.rpartition("STATE_")[2].lower()
+
+
+def _time(stamp: Timestamp) -> datetime:
+    return stamp.ToDatetime(tzinfo=UTC)
+
+
+# --- the loop that asks -------------------------------------------------------------------------
+def _ask(question: Callable[[Client], Coroutine[Any, Any, R]], degraded: Callable[[str], R]) -> R:
+    """The answer within the deadline, else the degraded one. Call it from a thread, never from an
+    event loop: it blocks."""
+    try:
+        asked = asyncio.run_coroutine_threadsafe(_reader.ask(question), _reader.loop())
+        # A little more than the deadline inside: that one names the reason better.
+        return asked.result(DEADLINE_SECONDS + 0.1)
+    except (TimeoutError, FutureTimeout):
+        return degraded(f"the engine did not answer within {DEADLINE_SECONDS:g} s")
+    except Exception as error:
+        return degraded(f"{type(error).__name__}: {error}")
+
+
+class _Reader:
+    """A daemon thread with an event loop and one client for all pages of the process."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: also what a forked child inherits, where the thread does not run."""
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._client: Client | None = None
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(
+                    target=self._loop.run_forever, name="engine-reads", daemon=True
+                ).start()
+            return self._loop
+
+    async def ask(self, question: Callable[[Client], Coroutine[Any, Any, R]]) -> R:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            if self._client is None:
+                # Lazy: it connects with the first question, and again when that failed.
+                self._client = await engine_client.connect(
+                    lazy=True, identity="pages", retry_config=engine_client.ONE_TRY
+                )
+            return await question(self._client)
+
+
+_reader = _Reader()
+os.register_at_fork(after_in_child=_reader.reset)

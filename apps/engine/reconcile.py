@@ -1,0 +1,44 @@
+"""Rows whose workflow ought to run and does not: started again from the row."""
+
+from apps import correlation
+from apps.engine import subjects
+from apps.engine.contracts import CommandKind
+from apps.engine.models import EngineCommand
+
+logger = correlation.get_logger(__name__)
+
+
+def reconcile() -> list[str]:
+    """Restart what is stranded; "type:id" of each row that was.
+
+    Idempotent: a row whose start is still on its way is left alone. One that fails is logged and
+    does not keep the others waiting. After a restored backup this brings the workflows back.
+    """
+    restarted = []
+    for subject in subjects.registered():
+        try:
+            stranded = [str(identifier) for identifier in subject.stranded()]
+        except Exception:
+            logger.exception("stranded rows could not be listed", subject=subject.type)
+            continue
+        on_their_way = set(
+            EngineCommand.objects.filter(
+                kind=CommandKind.START,
+                subject_type=subject.type,
+                subject_id__in=stranded,
+                state__in=EngineCommand.UNSETTLED,
+            ).values_list("subject_id", flat=True)
+        )
+        for identifier in stranded:
+            if identifier in on_their_way:
+                continue
+            name = f"{subject.type}:{identifier}"
+            try:
+                subject.restart(identifier)
+            except Exception:
+                logger.exception("a stranded workflow could not be restarted", subject=name)
+            else:
+                restarted.append(name)
+    if restarted:
+        logger.warning("stranded workflows restarted", count=len(restarted), first=restarted[:10])
+    return restarted

@@ -1,0 +1,274 @@
+"""The relay: one leader takes commands from the outbox and sends them, others stand by."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from temporalio.client import Client
+
+from apps import correlation
+from apps.engine import beats, client, duties
+from apps.engine.beats import process_name
+from apps.engine.contracts import CommandState
+from apps.engine.duties import Duty, Leader
+from apps.engine.judge import Verdict
+from apps.engine.relay.delivery import Delivery, parked_announce
+from apps.engine.relay.limits import Limits
+from apps.engine.relay.places import Places
+from apps.engine.relay.session import Claimed, Outcome, Session, database_params
+from apps.engine.threads import Threads
+
+logger = correlation.get_logger("apps.engine.relay")
+
+_ROW_IS_HELD = (errors.LockNotAvailable, errors.DeadlockDetected, errors.QueryCanceled)
+#: Between two tries to reach PostgreSQL.
+RECONNECT_SECONDS = 0.5
+#: The same complaint is logged again after so long.
+REPEAT_LOG_SECONDS = 30.0
+
+
+class Relay:
+    """Stands by until it leads, then sends and does the leader's duties, until told to stop.
+
+    Killed at any point, nothing is lost: what it had leased is sent again when the lease is over,
+    and receivers know commands by their keys. Several may run; PostgreSQL's advisory lock makes
+    one of them the leader.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str = "",
+        limits: Limits | None = None,
+        connect: Callable[[], Awaitable[Client]] | None = None,
+        database: Mapping[str, Any] | None = None,
+        leader_duties: Sequence[Duty] | None = None,
+        notify: bool = True,
+    ) -> None:
+        """`notify=False` leaves only the poll; `leader_duties=[]` leaves only the sending."""
+        self.name = name or process_name()
+        self.limits = limits or Limits.from_settings()
+        self._connect = connect or partial(
+            client.connect, identity=f"relay {self.name}", retry_config=client.ONE_TRY
+        )
+        self._database = database
+        self._duties = duties.standard() if leader_duties is None else list(leader_duties)
+        self._notify = notify
+        self._client: Client | None = None
+        self._connecting = asyncio.Lock()
+        self._leading = False
+        self._changed = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._done: list[Outcome] = []
+        self._recovered: set[str] = set()
+        self._prepared = asyncio.Event()
+        self._next_due: float | None = None
+        self._places = self._new_places()
+        self._threads = Threads("relay", most=4)
+        self._beat_threads = Threads("relay-beat", most=1)
+        self._delivery = Delivery(client=self.client, limits=self.limits, threads=self._threads)
+        self._said: dict[str, float] = {}
+
+    @property
+    def leading(self) -> bool:
+        """Whether this relay is the one that sends."""
+        return self._leading
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; calls in flight are finished and settled before it returns.
+
+        Outages of PostgreSQL and Temporal are logged and waited out.
+        """
+        waker = asyncio.create_task(self._forward(stop))
+        beating = asyncio.create_task(self._beat(stop))
+        try:
+            while not stop.is_set():
+                try:
+                    await self._stand_by_and_lead(stop)
+                except Exception as error:
+                    self._complain("the relay lost its session", error)
+                    await _sleep(RECONNECT_SECONDS, stop)
+        finally:
+            waker.cancel()
+            if not stop.is_set():
+                # Cancelled: no time for a last beat.
+                beating.cancel()
+            await asyncio.gather(waker, beating, return_exceptions=True)
+            self._threads.close()
+            self._beat_threads.close()
+
+    async def client(self) -> Client:
+        """The client that all calls share; connects when there is none. Raises RuntimeError."""
+        async with self._connecting:
+            if self._client is None:
+                self._client = await self._connect()
+            return self._client
+
+    # --- leadership -----------------------------------------------------------------------------
+    async def _stand_by_and_lead(self, stop: asyncio.Event) -> None:
+        database = self._database or database_params()
+        session = await Session.open(database, name=self.name, listen=self._notify)
+        try:
+            while not await session.lead():
+                await _sleep(self.limits.standby_seconds, stop)
+                if stop.is_set():
+                    return
+            await self._lead(session, stop)
+        finally:
+            await session.close()
+
+    async def _lead(self, session: Session, stop: asyncio.Event) -> None:
+        logger.info("relay leads", relay=self.name)
+        self._set_leading(True)
+        leader = Leader(client=self.client, prepared=self._prepared)
+        at_duty = [asyncio.create_task(duty.keep(leader)) for duty in self._duties]
+        try:
+            await self._send(session, stop)
+        finally:
+            # A leader that lost its session stops at once: also what is in flight is not ours.
+            for task in (*self._calls, *at_duty):
+                task.cancel()
+            await asyncio.gather(*self._calls, *at_duty, return_exceptions=True)
+            leader.close()
+            self._places = self._new_places()
+            self._set_leading(False)
+            logger.info("relay leads no more", relay=self.name)
+
+    # --- sending --------------------------------------------------------------------------------
+    async def _send(self, session: Session, stop: asyncio.Event) -> None:
+        next_poll = 0.0
+        give_up = None
+        while True:
+            now = time.monotonic()
+            look = session.take_notified() or bool(self._done) or now >= next_poll
+            if self._next_due is not None and now >= self._next_due:
+                look, self._next_due = True, None
+            if self._done:
+                await self._settle(session)
+            if stop.is_set():
+                give_up = give_up or now + self.limits.call_seconds + 2
+                if not (self._calls or self._done) or now > give_up:
+                    return
+            elif look and self._places.free:
+                await self._claim(session)
+            if look or stop.is_set():
+                # Also when there was no place: the call that frees one wakes us.
+                next_poll = now + self.limits.poll_seconds
+            until = next_poll if self._next_due is None else min(next_poll, self._next_due)
+            await session.wait(self._wake, until - time.monotonic())
+
+    async def _claim(self, session: Session) -> None:
+        claimed = await session.claim(
+            free=self._places.free,
+            per_queue=self._places.per_queue,
+            left=self._places.left(),
+            lease_seconds=self.limits.lease_seconds,
+        )
+        for command in claimed:
+            self._places.take(command.task_queue)
+            task = asyncio.create_task(self._call(command))
+            self._calls.add(task)
+            task.add_done_callback(partial(self._call_ended, command.task_queue))
+
+    async def _call(self, command: Claimed) -> None:
+        outcome, verdict = await self._delivery.deliver(command)
+        if verdict in (Verdict.AWAY, Verdict.UNPREPARED):
+            self._places.sick(command.task_queue)
+            if verdict is Verdict.UNPREPARED:
+                self._prepared.clear()
+        elif self._places.well(command.task_queue):
+            self._recovered.add(command.task_queue)
+        if outcome is not None:
+            self._done.append(outcome)
+
+    def _call_ended(self, queue: str, task: asyncio.Task[None]) -> None:
+        self._calls.discard(task)
+        self._places.give(queue)
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The lease brings the command back.
+            logger.error("a delivery broke", error=repr(error), exc_info=error, alert=True)
+
+    async def _settle(self, session: Session) -> None:
+        """Outcomes stay in the list until PostgreSQL has them: also over a lost session."""
+        outcomes = list(self._done)
+        try:
+            settled = await session.settle(outcomes)
+        except _ROW_IS_HELD as error:
+            # Somebody holds one of the rows: again in a moment, the session is well.
+            self._complain("a settlement has to wait", error)
+            self._next_due = time.monotonic() + RECONNECT_SECONDS
+            return
+        except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
+            # It would fail for ever and keep the relay from sending. The leases bring them back.
+            logger.exception("outcomes cannot be written", alert=True, error=str(error))
+            settled = set()
+        del self._done[: len(outcomes)]
+        for outcome in outcomes:
+            if outcome.command.id not in settled:
+                logger.warning("the lease was over", command_id=str(outcome.command.id))
+            elif outcome.state == CommandState.PARKED:
+                task = asyncio.create_task(self._threads.run(parked_announce, outcome))
+                task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            elif outcome.state == CommandState.PENDING:
+                moment = time.monotonic() + outcome.delay
+                self._next_due = min(self._next_due or moment, moment)
+        if self._recovered:
+            recovered = self._recovered.copy()
+            self._recovered.clear()
+            await session.revive(recovered)
+            session.notified = True
+
+    # --- signs of life --------------------------------------------------------------------------
+    async def _beat(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            self._changed.clear()
+            with self._complaining("a beat was not written"):
+                await self._beat_threads.run(
+                    beats.beat, "relay", self.name, [], self._leading, {"pid": os.getpid()}
+                )
+            await _sleep(self.limits.beat_seconds, self._changed)
+        with self._complaining("the last beat was not written"):
+            await self._beat_threads.run(beats.gone, "relay", self.name)
+
+    def _set_leading(self, leading: bool) -> None:
+        self._leading = leading
+        self._changed.set()
+
+    async def _forward(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._wake.set()
+        self._changed.set()
+
+    def _new_places(self) -> Places:
+        return Places(total=self.limits.max_in_flight, per_queue=self.limits.per_queue)
+
+    # --- complaints -----------------------------------------------------------------------------
+    def _complain(self, what: str, error: Exception) -> None:
+        """One line, not one each half second for as long as an outage takes."""
+        text = f"{type(error).__name__}: {error}".strip()
+        now = time.monotonic()
+        if now - self._said.get(what, -REPEAT_LOG_SECONDS) >= REPEAT_LOG_SECONDS:
+            self._said[what] = now
+            logger.warning(what, relay=self.name, error=text)
+
+    @contextmanager
+    def _complaining(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._complain(what, error)
+
+
+async def _sleep(seconds: float, event: asyncio.Event) -> None:
+    """Until the event or the time."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

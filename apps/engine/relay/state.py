@@ -1,0 +1,43 @@
+"""What waits in the outbox: for the workers page and the metrics."""
+
+from dataclasses import dataclass, field
+
+from django.db import connection
+
+from apps.engine.contracts import CommandState
+
+_LAG = """
+SELECT state, count(*), EXTRACT(epoch FROM max(clock_timestamp() - created_at))::float8
+FROM engine_enginecommand WHERE state IN ('pending', 'leased', 'parked') GROUP BY state
+"""
+
+
+@dataclass(frozen=True)
+class Lag:
+    """`oldest_seconds`: age of the oldest command that the relay still has to send; parked ones
+    wait for a person and are not counted in it. `counts` by state, of the unsettled ones."""
+
+    oldest_seconds: float = 0.0
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def waiting(self) -> int:
+        """Commands that the relay still has to send."""
+        return self.counts.get("pending", 0) + self.counts.get("leased", 0)
+
+    @property
+    def parked(self) -> int:
+        """Commands that wait for an operator."""
+        return self.counts.get("parked", 0)
+
+
+def lag() -> Lag:
+    """The outbox now, by the partial index over unsettled commands."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LAG)
+        rows = cursor.fetchall()
+    ages = [float(age) for state, _, age in rows if state != CommandState.PARKED]
+    return Lag(
+        oldest_seconds=max(ages, default=0.0),
+        counts={state: int(count) for state, count, _ in rows},
+    )

@@ -1,0 +1,215 @@
+"""Makes Temporal's Schedules equal to the rows of WorkflowSchedule."""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleDescription,
+    ScheduleHandle,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleState,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+)
+from temporalio.service import RPCError
+
+from apps import correlation
+from apps.canonical import digest
+from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE
+from apps.engine.judge import workflow_is_unknown
+from apps.engine.models import WorkflowSchedule
+from apps.engine.threads import Threads
+from apps.errors import Conflict
+
+logger = correlation.get_logger(__name__)
+
+#: In the memo of a schedule of ours: this installation's name. Others are never touched.
+OWNER = "managed_by"
+#: A run missed for longer than this (an outage) is not made up for.
+CATCH_UP = timedelta(hours=1)
+CALL = timedelta(seconds=5)
+#: A changed schedule is described as changed within this time.
+SETTLE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What was done: created, updated, removed, unchanged, absent; or failed, with the error."""
+
+    name: str
+    done: str
+    error: str = ""
+
+
+async def synchronise(client: Client, *, threads: Threads) -> list[Applied]:
+    """Make every schedule of ours equal to its row, and remove those without one. Idempotent.
+
+    A schedule that fails is in the answer and does not stop the others. Raises RPCError when the
+    schedules cannot be listed.
+    """
+    names = set(await threads.run(_names))
+    listed = await client.list_schedules(rpc_timeout=CALL)
+    async for entry in listed:
+        if (await entry.memo()).get(OWNER) == settings.SERVICE_NAME:
+            names.add(entry.id)
+    results = []
+    for name in sorted(names):
+        try:
+            results.append(Applied(name, await apply(client, name, threads=threads)))
+        except Exception as error:
+            logger.warning("a schedule was not applied", schedule=name, error=str(error))
+            results.append(Applied(name, "failed", f"{type(error).__name__}: {error}"))
+    return results
+
+
+async def apply(client: Client, name: str, *, threads: Threads) -> str:
+    """Make one schedule equal to its row as it stands now; what was done.
+
+    Raises Conflict `schedule_not_ours` when somebody else's schedule has the name.
+    """
+    row = await threads.run(_row, name)
+    handle = client.get_schedule_handle(name)
+    found = await _describe(handle)
+    if found is not None and (await found.memo()).get(OWNER) != settings.SERVICE_NAME:
+        if row is None:
+            return "absent"
+        raise Conflict(
+            f"the engine has a schedule {name!r} that is not ours", code="schedule_not_ours"
+        )
+    if row is None:
+        return await _remove(handle, found)
+    wanted = {"row": digest(_fields(row))}
+    if found is not None and row.applied == wanted | {"engine": _digest(found)}:
+        return "unchanged"
+    if found is None:
+        done = await _create(client, row)
+    else:
+        await handle.update(_updater(row), rpc_timeout=CALL)
+        done = "updated"
+    before = found.info.last_updated_at if found else None
+    described = await _described_after(handle, before)
+    if described is not None:
+        await threads.run(_note_applied, row, wanted | {"engine": _digest(described)})
+    return done
+
+
+async def _create(client: Client, row: WorkflowSchedule) -> str:
+    try:
+        await client.create_schedule(
+            row.name,
+            _schedule(row),
+            memo={OWNER: settings.SERVICE_NAME},
+            rpc_timeout=CALL,
+        )
+    except ScheduleAlreadyRunningError as error:
+        # Somebody was faster: the next look finds out whether it was one of us.
+        raise TryAgain(str(error)) from error
+    return "created"
+
+
+class TryAgain(OSError):
+    """Try again: what the server said is out of date already."""
+
+
+async def _remove(handle: ScheduleHandle, found: ScheduleDescription | None) -> str:
+    if found is None:
+        return "absent"
+    try:
+        await handle.delete(rpc_timeout=CALL)
+    except RPCError as error:
+        if not workflow_is_unknown(error):
+            raise
+    return "removed"
+
+
+async def _describe(handle: ScheduleHandle) -> ScheduleDescription | None:
+    try:
+        return await handle.describe(rpc_timeout=CALL)
+    except RPCError as error:
+        if workflow_is_unknown(error):
+            return None
+        raise
+
+
+async def _described_after(
+    handle: ScheduleHandle, before: datetime | None
+) -> ScheduleDescription | None:
+    """The description once it shows our change; None when it does not in time (the next
+    synchronisation then writes the same again)."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + SETTLE_SECONDS
+    while True:
+        found = await _describe(handle)
+        if found is not None and (before is None or found.info.last_updated_at != before):
+            return found
+        if before is None or loop.time() > deadline:
+            # The first change of all leaves `last_updated_at` empty on some servers.
+            return found
+        await asyncio.sleep(0.05)
+
+
+def _digest(found: ScheduleDescription) -> str:
+    """Over what the engine says of the schedule: shows a change by anybody else."""
+    raw = found.raw_description.schedule.SerializeToString(deterministic=True)
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _updater(row: WorkflowSchedule) -> Any:
+    def update(_: ScheduleUpdateInput) -> ScheduleUpdate:
+        return ScheduleUpdate(_schedule(row))
+
+    return update
+
+
+def _schedule(row: WorkflowSchedule) -> Schedule:
+    subject = SearchAttributePair(
+        SearchAttributeKey.for_keyword(SUBJECT_ATTRIBUTE), f"schedule:{row.name}"
+    )
+    kind = SearchAttributePair(SearchAttributeKey.for_keyword(KIND_ATTRIBUTE), "schedule")
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            row.workflow_type,
+            args=row.args,
+            id=row.name,
+            task_queue=row.task_queue,
+            typed_search_attributes=TypedSearchAttributes([subject, kind]),
+        ),
+        spec=ScheduleSpec(cron_expressions=[row.cron], time_zone_name=row.time_zone),
+        # Never two of one schedule at the same time.
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
+        state=ScheduleState(paused=row.paused, note=row.note or None),
+    )
+
+
+# --- the rows -----------------------------------------------------------------------------------
+def _names() -> list[str]:
+    return list(WorkflowSchedule.objects.values_list("name", flat=True))
+
+
+def _row(name: str) -> WorkflowSchedule | None:
+    return WorkflowSchedule.objects.filter(name=name).first()
+
+
+def _fields(row: WorkflowSchedule) -> dict[str, Any]:
+    names = ("workflow_type", "task_queue", "cron", "time_zone", "args", "paused", "note")
+    return {name: getattr(row, name) for name in names}
+
+
+def _note_applied(row: WorkflowSchedule, applied: dict[str, str]) -> None:
+    # A row that was changed meanwhile has a command of its own on the way.
+    WorkflowSchedule.objects.filter(pk=row.pk, version=row.version).update(applied=applied)

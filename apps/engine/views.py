@@ -1,0 +1,38 @@
+"""`/health` and `/ready` of the web process: no login, no session, no query through the ORM."""
+
+import asyncio
+from functools import cache
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed, JsonResponse
+
+from apps.engine.probes import PROBES, ProbeFailed, Readiness
+
+
+@cache
+def _readiness() -> Readiness:
+    return Readiness(list(PROBES))
+
+
+async def health(request: HttpRequest) -> HttpResponseBase:
+    """200 as long as the process answers at all."""
+    if request.method not in ("GET", "HEAD"):
+        return HttpResponseNotAllowed(["GET", "HEAD"])
+    return JsonResponse({"status": "healthy", "service": settings.SERVICE_NAME})
+
+
+async def ready(request: HttpRequest) -> HttpResponseBase:
+    """200 when PostgreSQL, Redis, Temporal, a leading relay and a worker are there; 503 names the
+    first that is not, within 5 s, also when it hangs."""
+    if request.method not in ("GET", "HEAD"):
+        return HttpResponseNotAllowed(["GET", "HEAD"])
+    # Shielded: the round is shared, one visitor who leaves must not cancel it for the others.
+    failed = await asyncio.shield(asyncio.wrap_future(_readiness().start()))
+    return JsonResponse(readiness_body(failed), status=503 if failed else 200)
+
+
+def readiness_body(failed: ProbeFailed | None) -> dict[str, str]:
+    """The document that web and worker answer alike."""
+    if failed is None:
+        return {"status": "ready", "service": settings.SERVICE_NAME}
+    return {"status": "not_ready", "reason": failed.name, "error": failed.error}

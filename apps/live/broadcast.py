@@ -1,0 +1,121 @@
+"""The one way to tell open pages that something changed: id and version, after the commit.
+
+A lost message costs a moment of staleness, never truth, so nothing here waits or raises.
+"""
+
+import asyncio
+import atexit
+import concurrent.futures.thread  # noqa: F401 - registers its own end before ours
+import os
+import threading
+import time
+from concurrent.futures import Future, wait
+from functools import partial
+from typing import Any
+
+from channels.layers import get_channel_layer
+from django.db import transaction
+
+from apps.correlation import get_logger
+from apps.live.topics import group_name, well_formed
+
+logger = get_logger(__name__)
+
+#: A message that could not be handed over by then is dropped.
+PUBLISH_SECONDS = 2.0
+#: Messages that wait for Redis at the same time; further ones are dropped.
+MOST_PENDING = 1000
+#: How long the end of a process waits for its last messages.
+EXIT_SECONDS = PUBLISH_SECONDS
+#: While Redis is down, one line in the log per this many seconds.
+LOG_SECONDS = 10.0
+
+
+def broadcast(topic: str, *, id: str, version: int) -> None:
+    """Send `{topic, id, version}` to the pages that watch the topic, once the transaction commits.
+
+    Joins the caller's transaction: rolled back, nothing is sent; without one it is sent now.
+    Never raises and never waits for Redis: with Redis down the message is dropped and logged.
+    Works from any thread of any process.
+    """
+    if not well_formed(topic):
+        logger.error("a message for an unknown topic was dropped", topic=topic)
+        return
+    message = {"topic": topic, "id": str(id), "version": version}
+    transaction.on_commit(partial(_publisher.publish, message), robust=True)
+
+
+class _Publisher:
+    """A daemon thread with an event loop of its own; publishing hands over and returns."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: also what a forked child inherits, where the thread does not run."""
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._pending: set[Future[None]] = set()
+        self._dropped = 0
+        self._logged_at = 0.0
+
+    def publish(self, message: dict[str, Any]) -> None:
+        try:
+            if len(self._pending) >= MOST_PENDING:
+                self._drop(message, "too many messages wait for Redis")
+                return
+            future = asyncio.run_coroutine_threadsafe(self._send(message), self._running_loop())
+            self._pending.add(future)
+            future.add_done_callback(self._pending.discard)
+        except Exception as error:
+            self._drop(message, repr(error))
+
+    def drain(self, seconds: float) -> None:
+        """Wait until what was published is handed over, at most `seconds`."""
+        pending = list(self._pending)
+        if pending:
+            wait(pending, timeout=seconds)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None or self._thread is None or not self._thread.is_alive():
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._run, args=(self._loop,), name="live-broadcast", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+    @staticmethod
+    def _run(loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                await get_channel_layer().group_send(
+                    group_name(message["topic"]), {"type": "live.changed", "message": message}
+                )
+        except Exception as error:
+            self._drop(message, repr(error))
+
+    def _drop(self, message: dict[str, Any], why: str) -> None:
+        self._dropped += 1
+        now = time.monotonic()
+        if now - self._logged_at >= LOG_SECONDS:
+            self._logged_at = now
+            logger.warning(
+                "live messages dropped", topic=message["topic"], error=why, dropped=self._dropped
+            )
+            self._dropped = 0
+
+
+_publisher = _Publisher()
+os.register_at_fork(after_in_child=_publisher.reset)
+# A command's last commit is followed at once by its end, and the thread is a daemon. Resolving
+# Redis' name needs an executor, and those are shut down before `atexit`: so first the earlier hook,
+# registered after the executors' own because the last one is called first.
+threading._register_atexit(partial(_publisher.drain, EXIT_SECONDS))  # type: ignore[attr-defined]
+atexit.register(_publisher.drain, EXIT_SECONDS)
