@@ -1,0 +1,27 @@
+from typing import TYPE_CHECKING
+
+from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+
+class ApprovalsConfig(AppConfig):
+    name = "apps.approvals"
+    label = "approvals"
+    verbose_name = "Approvals"
+
+    def ready(self) -> None:
+        from apps.approvals.models import VIEW_PERMISSION
+        from apps.live.topics import UUID_PATTERN, Topic, register
+
+        register(Topic("inbox", permission=VIEW_PERMISSION))
+        register(
+            Topic("request", pattern=UUID_PATTERN, permission=VIEW_PERMISSION, owner=_asked_for)
+        )
+
+
+def _asked_for(user: "User", request_id: str) -> bool:
+    from apps.approvals.models import ApprovalRequest
+
+    return ApprovalRequest.objects.filter(pk=request_id, requested_by=user).exists()

@@ -1,0 +1,87 @@
+"""Values that come from outside, checked for what cannot be stored or cannot be meant."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from uuid import UUID
+
+from apps.canonical import canonical_json, plain
+from apps.errors import Invalid, NotFound
+
+REASON_LIMIT = 2000
+PAYLOAD_LIMIT_BYTES = 256 * 1024
+
+
+def text_of(text: Any, *, code: str) -> str:
+    """The text as it is; Invalid with `code` for NUL bytes, lone surrogates and non-text."""
+    if not isinstance(text, str) or "\x00" in text:
+        raise Invalid("The text has characters that cannot be stored.", code=code)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Invalid("The text has characters that cannot be stored.", code=code) from None
+    return text
+
+
+def reason_of(reason: Any) -> str:
+    """Without blanks around it; Invalid `invalid_text` or `reason_too_long`."""
+    reason = text_of(reason, code="invalid_text").strip()
+    if len(reason) > REASON_LIMIT:
+        raise Invalid(f"A reason has at most {REASON_LIMIT} characters.", code="reason_too_long")
+    return reason
+
+
+def amount_of(amount: Decimal | None) -> Decimal | None:
+    """With two places; Invalid `amount_invalid` when it has more, is negative or too large."""
+    if amount is None:
+        return None
+    try:
+        exact = amount.quantize(Decimal("0.01"))
+    except InvalidOperation:
+        exact = Decimal("NaN")
+    if not exact.is_finite() or exact != amount or not 0 <= exact < Decimal(10) ** 16:
+        raise Invalid("An amount has two places and is not negative.", code="amount_invalid")
+    return exact
+
+
+def payload_of(payload: Any) -> dict[str, Any]:
+    """The payload as plain JSON. Invalid `payload_invalid` for what has no one way to be written:
+    binary floats come back from jsonb as other numbers, and the hash would no longer hold."""
+    if not isinstance(payload, dict):
+        raise Invalid("A payload is an object.", code="payload_invalid")
+    try:
+        _check_values(payload)
+        if len(canonical_json(payload).encode()) > PAYLOAD_LIMIT_BYTES:
+            raise Invalid("The payload is too large.", code="payload_too_large")
+        cleaned: dict[str, Any] = plain(payload)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Invalid(f"The payload cannot be kept: {error}.", code="payload_invalid") from error
+    return cleaned
+
+
+def uuid_of(identifier: Any) -> UUID:
+    """NotFound for what is no id: nothing can be there."""
+    try:
+        return identifier if isinstance(identifier, UUID) else UUID(identifier)
+    except (ValueError, AttributeError, TypeError):
+        raise NotFound("There is no such request.") from None
+
+
+def printable(identifier: object) -> str:
+    """What was asked for, in a form that an audit entry can hold."""
+    return ascii(str(identifier))[1:-1][:80]
+
+
+def _check_values(value: Any) -> None:
+    if isinstance(value, str):
+        text_of(value, code="payload_invalid")
+    elif isinstance(value, float):
+        raise Invalid("Numbers in a payload are whole, or text.", code="payload_invalid")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise Invalid("Names in a payload are text.", code="payload_invalid")
+            text_of(key, code="payload_invalid")
+            _check_values(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_values(item)

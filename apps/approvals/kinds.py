@@ -1,0 +1,90 @@
+"""What a domain registers so that its requests can be shown, signed and settled.
+
+Registered in the domain's `AppConfig.ready()`; approvals never imports a domain.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ImproperlyConfigured
+
+from apps.errors import Invalid
+
+if TYPE_CHECKING:
+    from apps.approvals.models import ApprovalRequest
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A line about the subject as it is now. Facts are shown, never hashed and never signed."""
+
+    label: str
+    value: str
+    tone: str = ""
+    href: str = ""
+
+
+@dataclass(frozen=True)
+class TierRule:
+    """`quorum` different authorities out of the people of one group."""
+
+    group: str
+    quorum: int = 1
+
+
+@dataclass(frozen=True)
+class ApprovalKind:
+    """A kind of request.
+
+    `on_settled(request=…, by=…, via=…, as_of=…)` runs in the transaction of the deciding
+    signature, after the request's row is written; an error in it undoes the decision. It is not
+    called on expiry and cancellation: there the domain itself is the caller.
+    `lock(subject_id)` locks the domain's row, before the request's row is locked. A domain whose
+    verbs lock their row and then call `request_cancel` must give it: with the two locks in
+    opposite orders a decision and a cancellation deadlock.
+    `default_tiers` apply while no rule is active for the kind; without them opening is refused.
+    """
+
+    name: str
+    title: str
+    on_settled: Callable[..., None]
+    facts: "Callable[[ApprovalRequest], list[Fact]]"
+    subject_url: Callable[[str], str]
+    signal: str = ""
+    task_queue: str = ""
+    lock: Callable[[str], None] | None = None
+    default_tiers: tuple[TierRule, ...] = ()
+
+
+_kinds: dict[str, ApprovalKind] = {}
+
+
+def register(kind: ApprovalKind) -> None:
+    """Make the kind known. ImproperlyConfigured when the name is taken by another one."""
+    if _kinds.setdefault(kind.name, kind) != kind:
+        raise ImproperlyConfigured(f"the approval kind {kind.name!r} is registered twice")
+
+
+def get(name: str) -> ApprovalKind:
+    """The kind of that name; Invalid `unknown_kind` if no installed app registered it."""
+    try:
+        return _kinds[name]
+    except KeyError:
+        raise Invalid(f"There is no approval kind {name!r}.", code="unknown_kind") from None
+
+
+def find(name: str) -> ApprovalKind | None:
+    """The kind of that name, or None: an old request's app may be gone."""
+    return _kinds.get(name)
+
+
+def registered() -> list[ApprovalKind]:
+    """Every kind, by title: the choices of a filter."""
+    return sorted(_kinds.values(), key=lambda kind: kind.title)
+
+
+def title_of(name: str) -> str:
+    """The kind's title, or its bare name when the app that registered it is gone."""
+    kind = find(name)
+    return kind.title if kind else name
