@@ -1,0 +1,178 @@
+"""The saga's activities: fetch, call the service, return a contract.
+
+All but two are short idempotent database steps. `execute_intervention` and `roll_back` call the
+executor and send heartbeats while they wait for it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.utils import timezone
+from temporalio import activity
+
+from apps.engine.heartbeats import heartbeating
+from apps.errors import Conflict
+from apps.interventions import executor, services
+from apps.interventions.contracts import (
+    AttentionInput,
+    Decision,
+    Execution,
+    ExecutionResult,
+    OutcomeInput,
+    PolicyDetails,
+    ReconcileInput,
+    ReconcileResult,
+    RollBackResult,
+    SagaFacts,
+    SettleInput,
+    StepInput,
+    TimedInput,
+)
+
+
+# --- the request ---------------------------------------------------------------------------------
+@activity.defn(name="open_approval")
+def open_approval(input: TimedInput) -> Decision:
+    return services.approval_open(
+        intervention_id=input.intervention_id,
+        workflow_id=_workflow_id(),
+        as_of=input.as_of,
+    )
+
+
+@activity.defn(name="read_decision")
+def read_decision(input: StepInput) -> Decision:
+    return services.decision_read(intervention_id=input.intervention_id)
+
+
+@activity.defn(name="expire_intervention")
+def expire_intervention(input: TimedInput) -> Decision:
+    return services.intervention_expire(intervention_id=input.intervention_id, as_of=input.as_of)
+
+
+# --- the saga's seven steps ----------------------------------------------------------------------
+@activity.defn(name="validate_policy")
+def validate_policy(input: StepInput) -> None:
+    services.policy_validate(intervention_id=input.intervention_id, workflow_id=_workflow_id())
+
+
+@activity.defn(name="get_policy_details")
+def get_policy_details(input: StepInput) -> PolicyDetails:
+    return services.policy_details(intervention_id=input.intervention_id)
+
+
+@activity.defn(name="reserve_budget")
+def reserve_budget(input: StepInput) -> None:
+    services.budget_reserve(intervention_id=input.intervention_id)
+
+
+# Cancellation is looked at by `heartbeating`; raised in the thread, it could cut off the note of
+# what the executor has just answered.
+@activity.defn(name="execute_intervention", no_thread_cancel_exception=True)
+def execute_intervention(input: StepInput) -> ExecutionResult:
+    order = services.execution_begin(intervention_id=input.intervention_id)
+    if order.receipt:
+        return ExecutionResult(order.receipt)
+    try:
+        receipt = heartbeating(executor.execute, order)
+    except Conflict as refusal:
+        services.execution_refuse(intervention_id=input.intervention_id, detail=refusal.detail)
+        raise
+    services.execution_finish(intervention_id=input.intervention_id, receipt=receipt)
+    return ExecutionResult(receipt)
+
+
+@activity.defn(name="update_feature_store")
+def update_feature_store(input: StepInput) -> None:
+    services.feature_update(intervention_id=input.intervention_id)
+
+
+@activity.defn(name="notify_stakeholders")
+def notify_stakeholders(input: StepInput) -> None:
+    services.stakeholders_notify(intervention_id=input.intervention_id)
+
+
+@activity.defn(name="record_outcome")
+def record_outcome(input: OutcomeInput) -> None:
+    services.outcome_record(intervention_id=input.intervention_id, missing=input.missing)
+
+
+# --- compensation and the end --------------------------------------------------------------------
+@activity.defn(name="read_saga")
+def read_saga(input: StepInput) -> SagaFacts:
+    return services.saga_facts(intervention_id=input.intervention_id)
+
+
+@activity.defn(name="roll_back", no_thread_cancel_exception=True)
+def roll_back(input: StepInput) -> RollBackResult:
+    reversal = services.roll_back_begin(intervention_id=input.intervention_id)
+    if not reversal.needed:
+        return RollBackResult(reversal.execution)
+    try:
+        execution, receipt = heartbeating(executor.reverse, reversal)
+    except Conflict as refusal:
+        services.roll_back_refuse(intervention_id=input.intervention_id, detail=refusal.detail)
+        return RollBackResult(Execution.DONE)
+    services.roll_back_finish(
+        intervention_id=input.intervention_id, execution=execution, receipt=receipt
+    )
+    return RollBackResult(execution)
+
+
+@activity.defn(name="release_budget")
+def release_budget(input: StepInput) -> None:
+    services.budget_release(intervention_id=input.intervention_id)
+
+
+@activity.defn(name="commit_budget")
+def commit_budget(input: StepInput) -> None:
+    services.budget_commit(intervention_id=input.intervention_id)
+
+
+@activity.defn(name="settle_intervention")
+def settle_intervention(input: SettleInput) -> SagaFacts:
+    return services.intervention_settle(
+        intervention_id=input.intervention_id,
+        status=input.status,
+        code=input.code,
+        detail=input.detail,
+        workflow_id=_workflow_id(),
+    )
+
+
+@activity.defn(name="raise_attention")
+def raise_attention(input: AttentionInput) -> None:
+    services.attention_open(
+        intervention_id=input.intervention_id, code=input.code, detail=input.detail
+    )
+
+
+# --- the reconciler ------------------------------------------------------------------------------
+@activity.defn(name="reconcile_reservations")
+def reconcile_reservations(input: ReconcileInput) -> ReconcileResult:
+    return heartbeating(services.reservations_reconcile, limit=input.limit, as_of=timezone.now())
+
+
+ACTIVITIES: list[Callable[..., Any]] = [
+    open_approval,
+    read_decision,
+    expire_intervention,
+    validate_policy,
+    get_policy_details,
+    reserve_budget,
+    execute_intervention,
+    update_feature_store,
+    notify_stakeholders,
+    record_outcome,
+    read_saga,
+    roll_back,
+    release_budget,
+    commit_budget,
+    settle_intervention,
+    raise_attention,
+    reconcile_reservations,
+]
+
+
+def _workflow_id() -> str:
+    return activity.info().workflow_id or ""

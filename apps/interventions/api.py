@@ -1,0 +1,291 @@
+"""The API of interventions and budgets. Mounted at /api/v1/interventions and /api/v1/budgets."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from django.db.models import Prefetch
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import Query, Router, Schema, Status
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+
+from apps.accounts.auth import require
+from apps.accounts.contracts import Scope
+from apps.accounts.models import User
+from apps.errors import NotAllowed, NotFound
+from apps.interventions import services
+from apps.interventions.contracts import InterventionStatus
+from apps.interventions.models import Budget, BudgetEntry, Intervention, InterventionStep
+from apps.interventions.services.approval import approval_of
+from apps.interventions.services.requests import REQUEST_PERMISSION
+from apps.pages import temporal_url
+from apps.pagination import page
+
+router = Router(tags=["interventions"])
+budgets_router = Router(tags=["budgets"])
+
+VIEW_BUDGETS = "interventions.view_budget"
+
+
+def _no_boolean(value: Any) -> Any:
+    # pydantic reads true as 1.
+    if isinstance(value, bool):
+        raise ValueError("an amount is a number or a text")
+    return value
+
+
+Amount = Annotated[
+    Decimal,
+    BeforeValidator(_no_boolean),
+    Field(gt=0, lt=Decimal(10) ** 15, decimal_places=2, allow_inf_nan=False),
+]
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=80)]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Key = Annotated[str, StringConstraints(max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Line = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"
+    ),
+]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=5000)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+Cursor = Annotated[str | None, Query(max_length=300)]
+
+
+class InterventionIn(Schema):
+    """`amount` in major units: a number, or better a text, with at most two decimal places."""
+
+    # A misspelt idempotency_key must not be taken for none.
+    model_config = ConfigDict(extra="forbid")
+
+    policy: Code
+    budget: Code
+    amount: Amount
+    currency: Currency
+    target: Line
+    justification: Text
+    idempotency_key: Key = ""
+
+
+class CancelIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = ""
+
+
+class InterventionRef(Schema):
+    id: UUID
+    workflow_id: str
+    status: InterventionStatus
+
+
+class InterventionRow(InterventionRef):
+    """An intervention in a list."""
+
+    policy: str
+    policy_version: int
+    budget: str
+    amount: str = Field(description="Decimal in major units, two places.")
+    currency: str
+    target: str
+    justification: str
+    requested_by: str
+    created_at: datetime
+    settled_at: datetime | None
+    error: "ErrorOut | None"
+
+
+class ErrorOut(Schema):
+    """Why it did not end as executed, or what is missing although it did."""
+
+    code: str
+    detail: str
+
+
+class StepOut(Schema):
+    name: str
+    status: str
+    attempts: int
+    started_at: datetime
+    finished_at: datetime | None
+    detail: str
+
+
+class LedgerLine(Schema):
+    kind: str
+    amount: str
+    at: datetime
+
+
+class InterventionOut(InterventionRow):
+    """`approval` is the id of its request for a signature, null when none was needed."""
+
+    receipt: str
+    steps: list[StepOut]
+    ledger: list[LedgerLine]
+    approval: UUID | None
+    temporal_url: str | None
+
+
+class InterventionPage(Schema):
+    items: list[InterventionRow]
+    next: str | None
+
+
+class BudgetOut(Schema):
+    """total = reserved + spent + available, always."""
+
+    code: str
+    name: str
+    currency: str
+    total: str
+    reserved: str
+    spent: str
+    available: str
+
+
+class BudgetPage(Schema):
+    items: list[BudgetOut]
+    next: str | None
+
+
+# --- interventions -------------------------------------------------------------------------------
+@router.post("", response={200: InterventionRef, 201: InterventionRef})
+def intervention_create(request: HttpRequest, body: InterventionIn) -> Status[Intervention]:
+    """Ask for an intervention. The same key and body again: the same one, with 200."""
+    user = require(request, scope=Scope.INTERVENTIONS_WRITE)
+    intervention, created = services.intervention_request(
+        **body.dict(), by=user, via="api", as_of=timezone.now()
+    )
+    return Status(201 if created else 200, intervention)
+
+
+@router.get("", response=InterventionPage)
+def intervention_list(
+    request: HttpRequest,
+    status: InterventionStatus | None = None,
+    policy: Annotated[str | None, Query(max_length=80)] = None,
+    budget: Annotated[str | None, Query(max_length=80)] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """Those that the caller may see, newest first."""
+    user = require(request, scope=Scope.INTERVENTIONS_READ)
+    chosen = Intervention.objects.visible_to(user).for_list()
+    for field, value in (
+        ("status", status),
+        ("policy__code", policy),
+        ("budget__code", budget),
+    ):
+        if value is not None:
+            chosen = chosen.filter(**{field: value})
+    found = page(chosen, cursor=cursor, limit=limit)
+    return {"items": [_row(one) for one in found["items"]], "next": found["next"]}
+
+
+@router.get("/{intervention_id}", response=InterventionOut)
+def intervention_read(request: HttpRequest, intervention_id: UUID) -> dict[str, Any]:
+    """One intervention with the steps of its saga and its lines in the ledger."""
+    user = require(request, scope=Scope.INTERVENTIONS_READ)
+    return _detail(user, intervention_id)
+
+
+@router.post("/{intervention_id}/cancel", response=InterventionOut)
+def intervention_cancel(
+    request: HttpRequest, intervention_id: UUID, body: CancelIn | None = None
+) -> dict[str, Any]:
+    """End it before the executor is called; its reservation is given back at once."""
+    user = require(request, scope=Scope.INTERVENTIONS_WRITE)
+    services.intervention_cancel(
+        intervention_id=intervention_id,
+        by=user,
+        via="api",
+        reason=body.reason if body else "",
+        as_of=timezone.now(),
+    )
+    return _detail(user, intervention_id)
+
+
+# --- budgets -------------------------------------------------------------------------------------
+@budgets_router.get("", response=BudgetPage)
+def budget_list(request: HttpRequest, cursor: Cursor = None, limit: Limit = 50) -> dict[str, Any]:
+    """Budgets with their balances, newest first."""
+    _budget_reader(request)
+    found = page(Budget.objects.all(), cursor=cursor, limit=limit)
+    return {"items": [_budget(one) for one in found["items"]], "next": found["next"]}
+
+
+@budgets_router.get("/{code}", response=BudgetOut)
+def budget_read(request: HttpRequest, code: str) -> dict[str, Any]:
+    """One budget's balances."""
+    _budget_reader(request)
+    budget = Budget.objects.filter(code=code[:81]).first() if "\x00" not in code else None
+    if budget is None:
+        raise NotFound("There is no such budget.")
+    return _budget(budget)
+
+
+def _budget_reader(request: HttpRequest) -> None:
+    """Who may ask for money may see what there is."""
+    user = require(request, scope=Scope.BUDGETS_READ)
+    if not (user.has_perm(VIEW_BUDGETS) or user.has_perm(REQUEST_PERMISSION)):
+        raise NotAllowed("You may not see budgets.", code="permission_denied")
+
+
+# --- shapes --------------------------------------------------------------------------------------
+def _detail(user: User, intervention_id: UUID) -> dict[str, Any]:
+    intervention = (
+        Intervention.objects.visible_to(user)
+        .for_list()
+        .prefetch_related(
+            Prefetch("steps", InterventionStep.objects.order_by("id")),
+            Prefetch("entries", BudgetEntry.objects.order_by("id")),
+        )
+        .filter(pk=intervention_id)
+        .first()
+    )
+    if intervention is None:
+        raise NotFound("There is no such intervention.")
+    approval = approval_of(intervention)
+    return {
+        **_row(intervention),
+        "receipt": intervention.receipt,
+        "steps": list(intervention.steps.all()),
+        "ledger": [
+            {"kind": entry.kind, "amount": f"{entry.amount:.2f}", "at": entry.at}
+            for entry in intervention.entries.all()
+        ],
+        "approval": approval.pk if approval else None,
+        "temporal_url": temporal_url(intervention.workflow_id) or None,
+    }
+
+
+def _row(intervention: Intervention) -> dict[str, Any]:
+    return {
+        "id": intervention.pk,
+        "workflow_id": intervention.workflow_id,
+        "status": intervention.status,
+        "policy": intervention.policy.code,
+        "policy_version": intervention.policy.version,
+        "budget": intervention.budget.code,
+        "amount": f"{intervention.amount:.2f}",
+        "currency": intervention.currency,
+        "target": intervention.target,
+        "justification": intervention.justification,
+        "requested_by": intervention.requested_by.get_username(),
+        "created_at": intervention.created_at,
+        "settled_at": intervention.settled_at,
+        "error": {"code": intervention.error_code, "detail": intervention.error_detail}
+        if intervention.error_code
+        else None,
+    }
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    figures = {
+        name: f"{getattr(budget, name):.2f}" for name in ("total", "reserved", "spent", "available")
+    }
+    return {"code": budget.code, "name": budget.name, "currency": budget.currency, **figures}

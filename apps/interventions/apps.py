@@ -1,0 +1,31 @@
+from typing import TYPE_CHECKING
+
+from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+
+class InterventionsConfig(AppConfig):
+    name = "apps.interventions"
+    label = "interventions"
+    verbose_name = "Interventions"
+
+    def ready(self) -> None:
+        from apps.interventions import plugs
+        from apps.live.topics import CODE_PATTERN, UUID_PATTERN, Topic, register
+
+        plugs.register()
+        view = "interventions.view_intervention"
+        # The list shows everybody their own; the message says no more than "look again".
+        register(Topic("interventions"))
+        register(Topic("intervention", pattern=UUID_PATTERN, permission=view, owner=_asked_for))
+        budget = "interventions.view_budget"
+        register(Topic("budgets", permission=budget))
+        register(Topic("budget", pattern=CODE_PATTERN, permission=budget))
+
+
+def _asked_for(user: "User", intervention_id: str) -> bool:
+    from apps.interventions.models import Intervention
+
+    return Intervention.objects.filter(pk=intervention_id, requested_by=user).exists()

@@ -1,0 +1,254 @@
+"""What crosses between the interventions' workflows and activities. Standard library only.
+
+Fields are only ever added, with defaults: histories written by older code are replayed by newer.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+TASK_QUEUE = "intervention-critical"
+APPROVAL_WORKFLOW = "InterventionApprovalWorkflow"
+EXECUTE_WORKFLOW = "ExecuteInterventionWorkflow"
+RECONCILE_WORKFLOW = "ReconcileInterventionsWorkflow"
+#: Signals. Each carries an `apps.engine.contracts.SignalEnvelope`.
+SIGNAL_SETTLED = "request_settled"
+SIGNAL_CANCEL = "cancel_requested"
+#: The engine's subject and the two kinds of approval of this domain.
+SUBJECT = "intervention"
+KIND = "intervention"
+ATTENTION_KIND = "intervention.attention"
+
+
+class InterventionStatus(StrEnum):
+    PENDING = "pending"
+    AWAITING_APPROVAL = "awaiting_approval"
+    APPROVED = "approved"
+    EXECUTING = "executing"
+    EXECUTED = "executed"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset(
+    {
+        InterventionStatus.EXECUTED,
+        InterventionStatus.FAILED,
+        InterventionStatus.REJECTED,
+        InterventionStatus.EXPIRED,
+        InterventionStatus.CANCELLED,
+    }
+)
+
+
+class Step(StrEnum):
+    """The saga's seven steps in order, then what undoes them."""
+
+    VALIDATE_POLICY = "validate_policy"
+    GET_POLICY_DETAILS = "get_policy_details"
+    RESERVE_BUDGET = "reserve_budget"
+    EXECUTE = "execute_intervention"
+    UPDATE_FEATURE_STORE = "update_feature_store"
+    NOTIFY_STAKEHOLDERS = "notify_stakeholders"
+    RECORD_OUTCOME = "record_outcome"
+    ROLL_BACK = "roll_back"
+    RELEASE_BUDGET = "release_budget"
+
+
+SAGA_STEPS: tuple[Step, ...] = tuple(Step)[:7]
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds. Passed in at the start, because a workflow must not read settings."""
+
+    activity: float = 300.0
+    heartbeat: float = 30.0
+    deadline: float = 1800.0
+    task: float = 10.0
+
+
+@dataclass(frozen=True)
+class InterventionRef:
+    """Input of both workflows.
+
+    `restarted`: a person or the reconciler asked for a second run, so an earlier run of the saga
+    that failed may be run again. `undo`: do not carry on, settle what an earlier run left.
+    """
+
+    intervention_id: str
+    timings: Timings = field(default_factory=Timings)
+    restarted: bool = False
+    undo: bool = False
+
+
+@dataclass(frozen=True)
+class StepInput:
+    """Input of an activity that needs no more than the intervention."""
+
+    intervention_id: str
+
+
+@dataclass(frozen=True)
+class PolicyDetails:
+    """What the saga needs to know of the policy version that the intervention was asked under."""
+
+    policy: str
+    version: int
+    reversible: bool
+    currency: str
+    amount: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The intervention as the approval workflow re-reads it after every wake-up."""
+
+    status: str
+    request_id: str = ""
+    request_status: str = ""
+    expires_at: datetime | None = None
+    attention: bool = False
+    code: str = ""
+    detail: str = ""
+
+    @property
+    def settled(self) -> bool:
+        return InterventionStatus(self.status).terminal
+
+    @classmethod
+    def of(cls, facts: "SagaFacts") -> "Decision":
+        """How it stands after it was settled."""
+        return cls(status=facts.status, code=facts.code, detail=facts.detail)
+
+
+@dataclass(frozen=True)
+class TimedInput:
+    """For steps that time decides. `as_of` is the workflow's clock."""
+
+    intervention_id: str
+    as_of: datetime
+
+
+class Execution(StrEnum):
+    """What is known of the effect in the outside world."""
+
+    NEVER = "never"  # no call was made
+    UNKNOWN = "unknown"  # a call was made, its answer is not known
+    DONE = "done"  # the executor gave a receipt
+    REFUSED = "refused"  # the executor said no, or the call was voided before it took effect
+    REVERSED = "reversed"
+
+
+@dataclass(frozen=True)
+class SagaFacts:
+    """What the database knows of a saga: compensation follows this, never the run's memory."""
+
+    status: str
+    execution: str = Execution.NEVER
+    reserved: bool = False
+    reversible: bool = True
+    undoing: bool = False
+    code: str = ""
+    detail: str = ""
+
+    @property
+    def settled(self) -> bool:
+        return InterventionStatus(self.status).terminal
+
+
+@dataclass(frozen=True)
+class ExecutionResult:
+    """The executor's reference of what it did."""
+
+    receipt: str
+
+
+@dataclass(frozen=True)
+class RollBackResult:
+    """`execution` is what it came to: reversed, refused (voided in time), or done: it stands."""
+
+    execution: str
+
+
+#: Refusals that say: this run has no business with this row. It leaves the row alone.
+NOT_MINE = frozenset({"not_found", "not_its_workflow", "already_executing"})
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a saga does not go on, and how it ends if nothing was executed."""
+
+    status: InterventionStatus
+    code: str
+    detail: str
+
+
+CANCELLED = Stop(
+    InterventionStatus.CANCELLED, "cancelled", "Its workflow was cancelled in the engine."
+)
+GIVEN_UP = Stop(InterventionStatus.FAILED, "given_up", "A person decided not to carry on.")
+NO_ANSWER = Stop(
+    InterventionStatus.FAILED,
+    "execution_unknown",
+    "The executor does not answer: nobody knows whether it was executed or undone.",
+)
+
+
+@dataclass(frozen=True)
+class SettleInput:
+    """How the intervention ends; `code` and `detail` are empty on success."""
+
+    intervention_id: str
+    status: str
+    code: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class OutcomeInput:
+    """The execution stands. `missing` names steps that could not be done after it."""
+
+    intervention_id: str
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class AttentionInput:
+    """Something that a person must look at: `code` is stable, `detail` says it in words."""
+
+    intervention_id: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class ReconcileInput:
+    """At most `limit` interventions are looked at in one go."""
+
+    limit: int = 200
+
+
+@dataclass(frozen=True)
+class ReconcileResult:
+    """`settled` ended here, `attention` wait for a person, `left` are carried by a process."""
+
+    settled: int = 0
+    attention: int = 0
+    left: int = 0
+
+
+@dataclass(frozen=True)
+class InterventionResult:
+    """Result of both workflows, readable in the Temporal UI."""
+
+    intervention_id: str
+    status: str
+    code: str = ""
+    detail: str = ""

@@ -1,0 +1,79 @@
+"""Forms of the interventions' pages. They clean input; the rules are in `services`."""
+
+from typing import Any
+from uuid import uuid4
+
+from django import forms
+
+from apps.interventions.contracts import InterventionStatus
+from apps.interventions.models import Budget, InterventionQuerySet, Policy
+
+#: A choice of more than this is a search, not a select.
+MOST_CHOICES = 200
+
+
+class InterventionFilter(forms.Form):
+    """Filters of the list, as GET parameters."""
+
+    status = forms.ChoiceField(
+        required=False,
+        choices=[
+            ("", "every status"),
+            *((s.value, s.replace("_", " ")) for s in InterventionStatus),
+        ],
+    )
+    budget = forms.SlugField(required=False, max_length=80, label="Budget code")
+    policy = forms.SlugField(required=False, max_length=80, label="Policy code")
+    mine = forms.BooleanField(required=False, label="Asked by me")
+
+    def apply(self, queryset: InterventionQuerySet, *, user_id: int) -> InterventionQuerySet:
+        """The rows that match; none when a filter is not valid."""
+        if not self.is_valid():
+            return queryset.none()
+        values: dict[str, Any] = self.cleaned_data
+        if values["status"]:
+            queryset = queryset.filter(status=values["status"])
+        if values["budget"]:
+            queryset = queryset.filter(budget__code=values["budget"])
+        if values["policy"]:
+            queryset = queryset.filter(policy__code=values["policy"])
+        if values["mine"]:
+            queryset = queryset.filter(requested_by=user_id)
+        return queryset
+
+
+class InterventionForm(forms.Form):
+    """What is asked for. The currency is the policy's. `idempotency_key` is made with the empty
+    form, so that the same form sent twice asks once."""
+
+    policy = forms.ChoiceField(
+        choices=lambda: [
+            (p.code, f"{p.name} ({p.currency})")
+            for p in Policy.objects.filter(active=True).order_by("name")[:MOST_CHOICES]
+        ]
+    )
+    budget = forms.ChoiceField(
+        choices=lambda: [
+            (b.code, f"{b.name}: {b.currency} {b.available:,.2f} free")
+            for b in Budget.objects.order_by("name")[:MOST_CHOICES]
+        ]
+    )
+    amount = forms.DecimalField(max_digits=18, decimal_places=2, min_value=0)
+    target = forms.CharField(
+        max_length=200, label="Paid to", help_text="Who or what receives the money."
+    )
+    justification = forms.CharField(
+        max_length=5000,
+        label="Why",
+        widget=forms.Textarea(attrs={"rows": 5}),
+        help_text="Whoever signs reads this first.",
+    )
+    idempotency_key = forms.CharField(
+        max_length=120, widget=forms.HiddenInput, initial=lambda: f"page-{uuid4()}"
+    )
+
+
+class CancelForm(forms.Form):
+    """Why an intervention is called off."""
+
+    reason = forms.CharField(max_length=2000, widget=forms.Textarea(attrs={"rows": 3}))

@@ -1,0 +1,143 @@
+"""How this domain plugs into the shared apps: its kinds of approval, and its subject."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.approvals import kinds
+from apps.approvals.kinds import ApprovalKind, Fact, TierRule
+from apps.approvals.models import ApprovalRequest
+from apps.engine import subjects
+from apps.engine.models import EngineCommand, WorkflowRun
+from apps.engine.subjects import EngineSubject
+from apps.interventions import services
+from apps.interventions.contracts import (
+    APPROVAL_WORKFLOW,
+    ATTENTION_KIND,
+    EXECUTE_WORKFLOW,
+    KIND,
+    SIGNAL_SETTLED,
+    SUBJECT,
+    TASK_QUEUE,
+)
+from apps.interventions.models import Intervention
+from apps.interventions.services.rows import intervention_lock
+
+#: A policy without a rule is not a policy without signatures.
+DEFAULT_TIERS = (TierRule("reviewer"),)
+
+
+def register() -> None:
+    """Called once, when Django is ready."""
+    kinds.register(
+        ApprovalKind(
+            name=KIND,
+            title="Intervention",
+            on_settled=services.approval_settled,
+            facts=_facts,
+            subject_url=_url,
+            signal=SIGNAL_SETTLED,
+            task_queue=TASK_QUEUE,
+            lock=_lock,
+            default_tiers=DEFAULT_TIERS,
+        )
+    )
+    kinds.register(
+        ApprovalKind(
+            name=ATTENTION_KIND,
+            title="Intervention needs attention",
+            on_settled=services.attention_settled,
+            facts=_facts,
+            subject_url=_url,
+            lock=_lock,
+            default_tiers=DEFAULT_TIERS,
+        )
+    )
+    subjects.register(
+        EngineSubject(
+            type=SUBJECT,
+            title="Intervention",
+            restart=_restart,
+            on_undeliverable=_on_undeliverable,
+            on_closed=_on_closed,
+            url=_url,
+            stranded=services.stranded,
+            workflow_types=(APPROVAL_WORKFLOW, EXECUTE_WORKFLOW),
+            subject_of=_subject_of,
+        )
+    )
+
+
+def _facts(request: ApprovalRequest) -> list[Fact]:
+    """Live, for the reader: what the budget can bear now. Never part of what is signed."""
+    intervention = (
+        Intervention.objects.select_related("policy", "budget", "requested_by")
+        .filter(pk=request.subject_id)
+        .first()
+    )
+    if intervention is None:
+        return []
+    budget = intervention.budget
+    covered = budget.available >= intervention.amount
+    facts = [
+        Fact("Amount", f"{intervention.currency} {intervention.amount:,.2f}"),
+        Fact("Paid to", intervention.target),
+        Fact("Status", intervention.status.replace("_", " "), href=_url(str(intervention.pk))),
+        Fact(
+            "Policy",
+            f"{intervention.policy.name} (version {intervention.policy.version})",
+            tone="" if intervention.policy.active else "warn",
+        ),
+        Fact(
+            "Undoing it",
+            "possible" if intervention.policy.reversible else "not possible: the money is gone",
+            tone="" if intervention.policy.reversible else "warn",
+        ),
+        Fact(
+            f"Free in {budget.code}",
+            f"{budget.currency} {budget.available:,.2f}",
+            tone="" if covered or intervention.receipt else "bad",
+            href=f"/budgets/{budget.code}/",
+        ),
+        Fact("Asked by", str(intervention.requested_by)),
+    ]
+    if intervention.receipt:
+        facts.append(Fact("Receipt", intervention.receipt))
+    return facts
+
+
+def _url(intervention_id: str) -> str:
+    return f"/interventions/{intervention_id}/"
+
+
+def _lock(intervention_id: str) -> None:
+    intervention_lock(intervention_id)
+
+
+def _restart(intervention_id: str) -> None:
+    with transaction.atomic():
+        services.intervention_restart(intervention_id=intervention_id)
+
+
+def _on_undeliverable(command: EngineCommand) -> None:
+    services.command_undeliverable(command=command, as_of=timezone.now())
+
+
+def _on_closed(intervention_id: str, run: WorkflowRun) -> None:
+    if Intervention.objects.filter(pk=intervention_id).exists():
+        services.process_closed(
+            intervention_id=intervention_id,
+            workflow_id=run.workflow_id,
+            run_status=run.status,
+            as_of=timezone.now(),
+        )
+
+
+def _subject_of(workflow_id: str) -> str:
+    """The row's id out of `intervention-<id>` and `intervention-<id>-execution`."""
+    prefix, _, rest = workflow_id.partition("-")
+    try:
+        return str(UUID(rest.removesuffix("-execution"))) if prefix == SUBJECT else ""
+    except ValueError:
+        return ""

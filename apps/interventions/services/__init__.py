@@ -1,0 +1,90 @@
+"""Every write of this domain, one keyword-only verb each.
+
+The row, its steps and the ledger are the truth; a workflow only decides what to try next. Every
+verb locks the intervention's row first, so two processes never disagree about what is allowed:
+an execution begins only while the money is reserved, the money is released only while nothing was
+executed, and a settled intervention takes part in nothing any more.
+"""
+
+from apps.interventions.services.approval import (
+    approval_open,
+    approval_settled,
+    decision_read,
+    intervention_expire,
+)
+from apps.interventions.services.attention import (
+    attention_open,
+    attention_raise,
+    attention_settled,
+)
+from apps.interventions.services.budgets import (
+    BudgetProof,
+    budget_allocate,
+    budget_commit,
+    budget_open,
+    budget_proof,
+    budget_release,
+    budget_reserve,
+)
+from apps.interventions.services.execution import (
+    execution_begin,
+    execution_finish,
+    execution_refuse,
+    roll_back_begin,
+    roll_back_finish,
+    roll_back_refuse,
+)
+from apps.interventions.services.outcomes import (
+    feature_update,
+    intervention_settle,
+    outcome_record,
+    saga_facts,
+    stakeholders_notify,
+)
+from apps.interventions.services.policies import policy_details, policy_put, policy_validate
+from apps.interventions.services.recovery import (
+    command_undeliverable,
+    intervention_restart,
+    process_closed,
+    reservations_reconcile,
+    stranded,
+)
+from apps.interventions.services.requests import intervention_cancel, intervention_request
+
+__all__ = [
+    "BudgetProof",
+    "approval_open",
+    "approval_settled",
+    "attention_open",
+    "attention_raise",
+    "attention_settled",
+    "budget_allocate",
+    "budget_commit",
+    "budget_open",
+    "budget_proof",
+    "budget_release",
+    "budget_reserve",
+    "command_undeliverable",
+    "decision_read",
+    "execution_begin",
+    "execution_finish",
+    "execution_refuse",
+    "feature_update",
+    "intervention_cancel",
+    "intervention_expire",
+    "intervention_request",
+    "intervention_restart",
+    "intervention_settle",
+    "outcome_record",
+    "policy_details",
+    "policy_put",
+    "policy_validate",
+    "process_closed",
+    "reservations_reconcile",
+    "roll_back_begin",
+    "roll_back_finish",
+    "roll_back_refuse",
+    "saga_facts",
+    "stakeholders_notify",
+    "stranded",
+]

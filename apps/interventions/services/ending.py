@@ -1,0 +1,66 @@
+"""The one way in which an intervention ends: row, outcome and open questions in one transaction."""
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from apps.approvals.models import ApprovalRequest
+from apps.approvals.services import request_cancel
+from apps.audit.contracts import ENGINE, Actor
+from apps.interventions.contracts import SUBJECT, InterventionStatus
+from apps.interventions.models import Intervention, Outcome
+from apps.interventions.services.budgets import release_open
+from apps.interventions.services.rows import record, row_save
+from apps.notifications.services import notify
+
+
+def settle_row(
+    intervention: Intervention,
+    status: InterventionStatus,
+    *,
+    as_of: datetime,
+    code: str = "",
+    detail: str = "",
+    by: Actor = ENGINE,
+    via: str = "engine",
+) -> None:
+    """End the intervention for good. Joins the transaction that holds the row's lock.
+
+    Whatever is not `executed` gives its reservation back first, in this same transaction: a
+    settled row with money set aside cannot be seen by anybody. Raises Conflict `execution_stands`
+    where the executor has, or may have, acted.
+    """
+    if status is not InterventionStatus.EXECUTED:
+        release_open(intervention)
+    intervention.status = status
+    intervention.error_code = code[:60]
+    intervention.error_detail = detail[:5000]
+    intervention.settled_at = max(as_of, intervention.created_at)
+    row_save(intervention, "status", "error_code", "error_detail", "settled_at")
+    Outcome.objects.create(
+        intervention=intervention,
+        status=status,
+        amount=intervention.amount if status is InterventionStatus.EXECUTED else Decimal(0),
+        seconds=(intervention.settled_at - intervention.created_at).total_seconds(),
+        at=intervention.settled_at,
+    )
+    for pk in open_requests(intervention):
+        request_cancel(request_id=pk, by=by, reason=f"The intervention is {status}.", as_of=as_of)
+    if status is not InterventionStatus.EXECUTED:
+        notify(
+            key=f"{SUBJECT}:{intervention.pk}:settled",
+            recipients=[intervention.requested_by],
+            kind=f"{SUBJECT}.{status}",
+            title=f"{status.capitalize()}: {intervention}"[:200],
+            text=detail,
+            url=f"/interventions/{intervention.pk}/",
+        )
+    record(intervention, f"{SUBJECT}.{status}", by=by, via=via, code=code, detail=detail)
+
+
+def open_requests(intervention: Intervention) -> list[UUID]:
+    """Ids of what still asks somebody about this intervention."""
+    waiting = ApprovalRequest.objects.filter(
+        subject_type=SUBJECT, subject_id=str(intervention.pk), settled_at=None
+    )
+    return list(waiting.order_by("pk").values_list("pk", flat=True))

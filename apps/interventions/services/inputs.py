@@ -1,0 +1,54 @@
+"""Input as it comes from people and programs, made exact or refused with a stable code."""
+
+import re
+import unicodedata
+from decimal import Decimal, InvalidOperation
+
+from apps.errors import Invalid
+
+_CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}", re.ASCII)
+_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+#: The columns have 16 digits before the point; sums of a budget need room above one amount.
+MOST = Decimal(10) ** 15
+CENT = Decimal("0.01")
+
+
+def clean_amount(amount: Decimal) -> Decimal:
+    """The amount with two places; Invalid `amount_invalid` unless 0 < amount < 10^15, exactly."""
+    try:
+        exact = amount.quantize(CENT)
+    except (InvalidOperation, AttributeError):
+        exact = Decimal("NaN")
+    if not exact.is_finite() or exact != amount or not 0 < exact < MOST:
+        raise Invalid(
+            "An amount is above zero, below 10^15 and has at most two decimal places.",
+            code="amount_invalid",
+        )
+    return exact
+
+
+def clean_text(text: str, *, field: str, limit: int, multiline: bool = False) -> str:
+    """The text without blanks around it; Invalid `FIELD_invalid` when it is empty, too long, or
+    has characters that PostgreSQL cannot store or that nobody can see."""
+    cleaned = text.strip() if isinstance(text, str) else ""
+    allowed = "\n\r\t" if multiline else ""
+    bad = any(unicodedata.category(c) in {"Cc", "Cs"} and c not in allowed for c in cleaned)
+    if not cleaned or len(cleaned) > limit or bad:
+        raise Invalid(
+            f"The {field} is a text of 1 to {limit} printable characters.", code=f"{field}_invalid"
+        )
+    return cleaned
+
+
+def clean_code(code: str) -> str:
+    """A slug in lower case; Invalid `code_invalid`."""
+    if not isinstance(code, str) or not _CODE.fullmatch(code):
+        raise Invalid("A code has lower-case letters, digits, - and _.", code="code_invalid")
+    return code
+
+
+def clean_currency(currency: str) -> str:
+    """Three capital letters; Invalid `currency_invalid`."""
+    if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
+        raise Invalid("A currency has three capital letters.", code="currency_invalid")
+    return currency

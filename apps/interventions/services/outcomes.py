@@ -1,0 +1,179 @@
+"""The steps after the execution, and the end of a saga, good or bad."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.approvals.models import Signature
+from apps.audit.contracts import ENGINE
+from apps.audit.services import refusals
+from apps.errors import Conflict, Invalid
+from apps.interventions.contracts import (
+    SUBJECT,
+    Execution,
+    InterventionStatus,
+    SagaFacts,
+    Step,
+)
+from apps.interventions.models import Intervention
+from apps.interventions.services.approval import approval_key
+from apps.interventions.services.budgets import commit_open, has_open_reservation
+from apps.interventions.services.commands import cancel_signal
+from apps.interventions.services.ending import settle_row
+from apps.interventions.services.features import features_add
+from apps.interventions.services.rows import (
+    StepStatus,
+    execution_of,
+    intervention_lock,
+    is_settled,
+    is_undoing,
+    record,
+    row_save,
+    saga_step,
+    step_put,
+    step_statuses,
+)
+from apps.notifications.services import notify
+
+
+def feature_update(*, intervention_id: UUID | str) -> None:
+    """Count the execution in the feature store, once. Conflict `not_executed`, `being_undone`."""
+    with saga_step(
+        intervention_id=intervention_id,
+        step=Step.UPDATE_FEATURE_STORE,
+        action="intervention.feature_update",
+    ) as intervention:
+        if _is_to_do(intervention, Step.UPDATE_FEATURE_STORE):
+            features_add(intervention)
+            step_put(intervention, Step.UPDATE_FEATURE_STORE, StepStatus.DONE)
+            row_save(intervention)
+
+
+def stakeholders_notify(*, intervention_id: UUID | str) -> None:
+    """Tell requester and signers, each once. Conflict `not_executed`, `being_undone`."""
+    with saga_step(
+        intervention_id=intervention_id,
+        step=Step.NOTIFY_STAKEHOLDERS,
+        action="intervention.notify",
+    ) as intervention:
+        if _is_to_do(intervention, Step.NOTIFY_STAKEHOLDERS):
+            people = _stakeholders(intervention)
+            notify(
+                key=f"{SUBJECT}:{intervention.pk}:executed",
+                recipients=people,
+                kind=f"{SUBJECT}.executed",
+                title=f"Executed: {intervention}"[:200],
+                text=f"Receipt {intervention.receipt}, from the budget {intervention.budget.code}.",
+                url=f"/interventions/{intervention.pk}/",
+            )
+            step_put(intervention, Step.NOTIFY_STAKEHOLDERS, StepStatus.DONE, f"{len(people)} told")
+            row_save(intervention)
+
+
+def outcome_record(*, intervention_id: UUID | str, missing: str = "") -> None:
+    """The last step: spend the reservation and end as executed, together; once.
+
+    `missing` names steps that could not be done although the execution stands; a later run without
+    any clears it. Raises Conflict `not_executed`, `being_undone`, `reservation_released`.
+    """
+    with saga_step(
+        intervention_id=intervention_id, step=Step.RECORD_OUTCOME, action="intervention.outcome"
+    ) as intervention:
+        if is_settled(intervention):
+            _complete(intervention, missing)
+            return
+        if is_undoing(step_statuses(intervention)):
+            raise Conflict("The intervention is being undone.", code="being_undone")
+        commit_open(intervention)
+        step_put(intervention, Step.RECORD_OUTCOME, StepStatus.DONE)
+        settle_row(
+            intervention,
+            InterventionStatus.EXECUTED,
+            code="steps_missing" if missing else "",
+            detail=f"Executed, but not done: {missing}" if missing else "",
+            as_of=timezone.now(),
+        )
+
+
+def intervention_settle(
+    *, intervention_id: UUID | str, status: str, code: str, detail: str, workflow_id: str = ""
+) -> SagaFacts:
+    """End a saga or a request that comes to nothing; what stands is returned.
+
+    When another workflow than `workflow_id` waits for a signature, it is woken. No-op when it has
+    ended. Raises Invalid `bad_status`; Conflict `execution_stands` where the executor has, or may
+    have, acted: then the money is not free, and this is not the end.
+    """
+    with (
+        refusals(
+            action="intervention.settle",
+            subject_type=SUBJECT,
+            subject_id=str(intervention_id),
+            by=ENGINE,
+            via="engine",
+        ),
+        transaction.atomic(durable=True),
+    ):
+        if status not in {InterventionStatus.FAILED, InterventionStatus.CANCELLED}:
+            raise Invalid("A saga without an effect fails or is cancelled.", code="bad_status")
+        intervention = intervention_lock(intervention_id)
+        if not is_settled(intervention):
+            if execution_of(step_statuses(intervention)) in {Execution.UNKNOWN, Execution.DONE}:
+                raise Conflict("The execution stands.", code="execution_stands")
+            waits = intervention.status == InterventionStatus.AWAITING_APPROVAL
+            settle_row(
+                intervention,
+                InterventionStatus(status),
+                code=code,
+                detail=detail,
+                as_of=timezone.now(),
+            )
+            if waits and workflow_id != intervention.workflow_id:
+                cancel_signal(intervention)
+        return _facts(intervention)
+
+
+def saga_facts(*, intervention_id: UUID | str) -> SagaFacts:
+    """What the database knows of the saga now. Raises NotFound."""
+    with transaction.atomic(durable=True):
+        return _facts(intervention_lock(intervention_id))
+
+
+def _facts(intervention: Intervention) -> SagaFacts:
+    steps = step_statuses(intervention)
+    return SagaFacts(
+        status=intervention.status,
+        execution=execution_of(steps),
+        reserved=has_open_reservation(intervention),
+        reversible=intervention.policy.reversible,
+        undoing=is_undoing(steps),
+        code=intervention.error_code,
+        detail=intervention.error_detail,
+    )
+
+
+def _is_to_do(intervention: Intervention, step: Step) -> bool:
+    steps = step_statuses(intervention)
+    if is_undoing(steps):
+        raise Conflict("The intervention is being undone.", code="being_undone")
+    if execution_of(steps) is not Execution.DONE:
+        raise Conflict("The execution is not known to be done.", code="not_executed")
+    return steps.get(step) != StepStatus.DONE
+
+
+def _complete(intervention: Intervention, missing: str) -> None:
+    """Steps that were missing are done now."""
+    if intervention.status != InterventionStatus.EXECUTED:
+        raise Conflict(f"The intervention is {intervention.status}.", code="already_settled")
+    if intervention.error_code and not missing:
+        intervention.error_code = intervention.error_detail = ""
+        row_save(intervention, "error_code", "error_detail")
+        record(intervention, f"{SUBJECT}.completed")
+
+
+def _stakeholders(intervention: Intervention) -> list[User]:
+    signers = Signature.objects.filter(request__key=approval_key(intervention)).values("actor")
+    people = User.objects.filter(pk__in=signers).exclude(pk=intervention.requested_by_id)
+    return [intervention.requested_by, *people.order_by("pk")]

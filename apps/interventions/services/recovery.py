@@ -1,0 +1,209 @@
+"""When a process was ended from outside, a message cannot be delivered, or the engine forgot.
+
+What never reached the executor ends as failed and its money is free. What may have reached it, and
+a decision of a person that was not carried out, becomes an inbox item. Nothing is guessed.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, TextField
+from django.db.models.functions import Cast
+from django.utils import timezone
+
+from apps.approvals.models import ApprovalRequest
+from apps.engine.contracts import RunStatus
+from apps.engine.models import EngineCommand, WorkflowRun
+from apps.interventions.contracts import (
+    ATTENTION_KIND,
+    SUBJECT,
+    Execution,
+    InterventionStatus,
+    ReconcileResult,
+)
+from apps.interventions.models import BudgetEntry, Intervention
+from apps.interventions.services.attention import attention_is_open, attention_raise
+from apps.interventions.services.commands import (
+    intervention_start_again,
+    start_count,
+    start_is_pending,
+)
+from apps.interventions.services.ending import settle_row
+from apps.interventions.services.rows import (
+    execution_of,
+    intervention_lock,
+    is_settled,
+    record,
+    step_statuses,
+)
+
+#: A row this young is on its way through the outbox; that is not being stranded.
+SETTLING_IN = timedelta(minutes=1)
+STRANDED_LIMIT = 200
+NOT_CLOSED = (RunStatus.RUNNING, RunStatus.LOST)
+
+
+def intervention_restart(*, intervention_id: UUID | str) -> None:
+    """Start its workflow again from the row, unless it has ended or a start is on its way.
+
+    Joins the caller's transaction. Two at once: one command, the count under the lock is its key.
+    """
+    intervention = intervention_lock(intervention_id)
+    if is_settled(intervention) or start_is_pending(intervention):
+        return
+    record(intervention, f"{SUBJECT}.restarted")
+    intervention_start_again(intervention, key=f"restart:{start_count(intervention)}")
+
+
+def process_closed(
+    *, intervention_id: UUID | str, workflow_id: str, run_status: str, as_of: datetime
+) -> str:
+    """This workflow of the intervention is closed: settle what that leaves. Idempotent.
+
+    Joins the caller's transaction. Returns `settled`, `attention`, or `left` when there was
+    nothing to do: it had ended, another process carries it, or a person is asked already.
+    """
+    intervention = intervention_lock(intervention_id)
+    if is_settled(intervention) or _is_carried(intervention) or attention_is_open(intervention):
+        return "left"
+    if intervention.executor_id not in {"", workflow_id}:
+        # The saga may run although the mirror has not seen it yet; its own end comes here too.
+        return "left"
+    why = f"Its workflow was {run_status.replace('_', ' ')} before it could finish."
+    execution = execution_of(step_statuses(intervention))
+    if execution in {Execution.UNKNOWN, Execution.DONE}:
+        known = "was executed" if execution is Execution.DONE else "may have been executed"
+        attention_raise(
+            intervention=intervention,
+            code="execution_unfinished",
+            detail=f"{why} The payment {known}; the money is still set aside.",
+            as_of=as_of,
+        )
+        return "attention"
+    if intervention.status == InterventionStatus.APPROVED:
+        attention_raise(
+            intervention=intervention,
+            code="approved_not_executed",
+            detail=f"{why} It is approved, and nothing was executed.",
+            as_of=as_of,
+        )
+        return "attention"
+    settle_row(
+        intervention,
+        InterventionStatus.FAILED,
+        code=f"workflow_{run_status}",
+        detail=f"{why} Nothing was executed.",
+        as_of=as_of,
+    )
+    return "settled"
+
+
+def command_undeliverable(*, command: EngineCommand, as_of: datetime) -> None:
+    """The engine will never take this message: a person decides. Joins the caller's transaction.
+
+    Nothing to do when the intervention has ended, as after a cancellation.
+    """
+    intervention = intervention_lock(command.subject_id)
+    if is_settled(intervention):
+        return
+    what = {
+        "start": f"{command.workflow_type} could not be started",
+        "signal": f"the message {command.name!r} could not be delivered",
+    }.get(command.kind, f"the command {command.kind!r} could not be carried out")
+    attention_raise(
+        intervention=intervention,
+        code=f"{command.kind}_undeliverable",
+        detail=f"For {command.workflow_id} {what}: {command.error[:1000] or 'unknown reason'}",
+        as_of=as_of,
+    )
+
+
+def stranded(*, limit: int = STRANDED_LIMIT) -> list[str]:
+    """Ids of open interventions that no process is known to carry and nobody is asked about.
+
+    Nothing ever ran for them, or the engine has lost what ran (a restored backup). Those whose
+    newest run is closed are not here: `process_closed` is theirs.
+    """
+    subject = {"subject_type": SUBJECT, "subject_id": Cast(OuterRef("pk"), TextField())}
+    runs = WorkflowRun.objects.filter(**subject)
+    starts = EngineCommand.objects.filter(
+        **subject, kind="start", state__in=EngineCommand.UNSETTLED
+    )
+    questions = ApprovalRequest.objects.filter(**subject, kind=ATTENTION_KIND, settled_at=None)
+    rows = (
+        Intervention.objects.unsettled()
+        .filter(created_at__lt=timezone.now() - SETTLING_IN)
+        .filter(~Exists(runs.filter(status=RunStatus.RUNNING)), ~Exists(starts), ~Exists(questions))
+        .annotate(newest=Subquery(runs.order_by("-started_at", "-id").values("status")[:1]))
+        .filter(Q(newest=None) | Q(newest=RunStatus.LOST))
+        .order_by("created_at")
+    )
+    return [str(pk) for pk in rows.values_list("pk", flat=True)[:limit]]
+
+
+def reservations_reconcile(*, limit: int, as_of: datetime) -> ReconcileResult:
+    """Settle reservations whose workflow is closed, each in a transaction of its own.
+
+    Closed is what the mirror has confirmed; a workflow it does not know is left alone.
+    """
+    settled = attention = left = 0
+    for pk in _abandoned(limit):
+        with transaction.atomic(durable=True):
+            run = _newest_run(pk)
+            outcome = (
+                process_closed(
+                    intervention_id=pk,
+                    workflow_id=run.workflow_id,
+                    run_status=run.status,
+                    as_of=as_of,
+                )
+                if run is not None
+                else "left"
+            )
+        settled += outcome == "settled"
+        attention += outcome == "attention"
+        left += outcome == "left"
+    return ReconcileResult(settled=settled, attention=attention, left=left)
+
+
+def _abandoned(limit: int) -> list[UUID]:
+    """Interventions with money set aside whose saga's newest run is closed, as the server says."""
+    lines = BudgetEntry.objects.filter(intervention=OuterRef("pk"))
+    runs = WorkflowRun.objects.filter(
+        subject_type=SUBJECT,
+        subject_id=Cast(OuterRef("pk"), TextField()),
+        workflow_id=OuterRef("executor_id"),
+    )
+    rows = (
+        Intervention.objects.unsettled()
+        .filter(
+            Exists(lines.filter(kind="reserve")),
+            ~Exists(lines.filter(kind__in=["release", "commit"])),
+        )
+        .filter(
+            Exists(runs.filter(confirmed=True).exclude(status__in=NOT_CLOSED)),
+            ~Exists(runs.filter(status=RunStatus.RUNNING)),
+        )
+        .order_by("created_at")
+    )
+    return list(rows.values_list("pk", flat=True)[:limit])
+
+
+def _is_carried(intervention: Intervention) -> bool:
+    """Whether a workflow that can end it runs, as far as the mirror knows, or is being started.
+
+    Once a saga has begun only the saga counts: the workflow that waits for it can end nothing.
+    """
+    runs = _runs(intervention).filter(status=RunStatus.RUNNING)
+    return runs.exists() or start_is_pending(intervention)
+
+
+def _newest_run(pk: UUID) -> WorkflowRun | None:
+    intervention = Intervention.objects.get(pk=pk)
+    return _runs(intervention).order_by("-started_at", "-id").first()
+
+
+def _runs(intervention: Intervention) -> QuerySet[WorkflowRun]:
+    runs = WorkflowRun.objects.filter(subject_type=SUBJECT, subject_id=str(intervention.pk))
+    return runs.filter(workflow_id=intervention.executor_id) if intervention.executor_id else runs

@@ -1,0 +1,192 @@
+"""Asking for an intervention, and taking the request back."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from apps.accounts.models import User
+from apps.audit.services import refusals
+from apps.canonical import digest
+from apps.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.identifiers import new_id
+from apps.interventions.contracts import SUBJECT, Execution, InterventionStatus
+from apps.interventions.models import Budget, Intervention, Policy
+from apps.interventions.services.commands import approval_start, cancel_signal
+from apps.interventions.services.ending import settle_row
+from apps.interventions.services.inputs import clean_amount, clean_code, clean_currency, clean_text
+from apps.interventions.services.policies import check_limit, policy_active
+from apps.interventions.services.rows import (
+    check_unsettled,
+    execution_of,
+    intervention_lock,
+    record,
+    row_announce,
+    step_statuses,
+)
+from apps.live.broadcast import broadcast
+
+REQUEST_PERMISSION = "interventions.request_intervention"
+CANCEL_PERMISSION = "interventions.cancel_intervention"
+
+
+def intervention_request(
+    *,
+    policy: str,
+    budget: str,
+    amount: Decimal,
+    currency: str,
+    target: str,
+    justification: str,
+    by: User,
+    via: str,
+    idempotency_key: str = "",
+    as_of: datetime,
+) -> tuple[Intervention, bool]:
+    """Ask for `amount` (major units of `currency`) to `target`; the row, and whether it is new.
+
+    Row, audit entry and the command that starts its workflow commit together. The same key of the
+    same person again: the same row, also when two come at once. Raises, each audited:
+    NotAllowed `permission_denied`; Invalid `amount_invalid`, `currency_invalid`, `target_invalid`,
+    `justification_invalid`, `code_invalid`, `idempotency_key_invalid`, `currency_mismatch`,
+    `amount_above_limit`; NotFound `policy_not_found`, `budget_not_found`; Conflict
+    `policy_inactive`, `idempotency_key_reused`.
+    """
+    with refusals(
+        action="intervention.request",
+        subject_type=SUBJECT,
+        subject_id="",
+        by=by,
+        via=via,
+    ):
+        if not by.has_perm(REQUEST_PERMISSION):
+            raise NotAllowed("You may not ask for interventions.", code="permission_denied")
+        body: dict[str, Any] = {
+            "policy": clean_code(policy),
+            "budget": clean_code(budget),
+            "amount": clean_amount(amount),
+            "currency": clean_currency(currency),
+            "target": clean_text(target, field="target", limit=200),
+            "justification": clean_text(
+                justification, field="justification", limit=5000, multiline=True
+            ),
+        }
+        key = (
+            clean_text(idempotency_key, field="idempotency_key", limit=120)
+            if idempotency_key
+            else ""
+        )
+        body_digest = digest(body)
+        with transaction.atomic(durable=True):
+            # Before the rules of today: a repeat is answered as the first was.
+            if key and (known := _known(by, key, body_digest)):
+                return known, False
+            chosen_policy = policy_active(policy)
+            chosen_budget = Budget.objects.filter(code=budget).first()
+            if chosen_budget is None:
+                raise NotFound("There is no such budget.", code="budget_not_found")
+            _check_currencies(currency, chosen_policy, chosen_budget)
+            check_limit(chosen_policy, body["amount"])
+            identifier = new_id()
+            intervention = Intervention(
+                id=identifier,
+                policy=chosen_policy,
+                budget=chosen_budget,
+                amount=body["amount"],
+                currency=currency,
+                target=body["target"],
+                justification=body["justification"],
+                requested_by=by,
+                idempotency_key=key,
+                request_digest=body_digest,
+                workflow_id=f"{SUBJECT}-{identifier}",
+                created_at=as_of,
+            )
+            try:
+                with transaction.atomic():
+                    intervention.save(force_insert=True)
+            except IntegrityError:
+                # The other one of two at once has committed: the constraint waited for it.
+                if key and (known := _known(by, key, body_digest)):
+                    return known, False
+                raise
+            record(intervention, f"{SUBJECT}.requested", by=by, via=via, **body)
+            approval_start(intervention)
+            row_announce(intervention)
+            for topic in ("interventions", "home"):
+                broadcast(topic, id=str(intervention.pk), version=intervention.version)
+        return intervention, True
+
+
+def intervention_cancel(
+    *,
+    intervention_id: UUID | str,
+    by: User,
+    via: str,
+    reason: str = "",
+    as_of: datetime,
+) -> Intervention:
+    """End it as cancelled, with its reservation given back and its request closed, at once.
+
+    The waiting workflow is woken and ends. Possible until the executor is called. Raises, each
+    audited: NotFound (also when the person may not see it); NotAllowed `permission_denied`;
+    Conflict `already_settled`, `execution_started`; Invalid `reason_invalid`.
+    """
+    with refusals(
+        action="intervention.cancel",
+        subject_type=SUBJECT,
+        subject_id=str(intervention_id),
+        by=by,
+        via=via,
+    ):
+        if reason.strip():
+            reason = clean_text(reason, field="reason", limit=2000, multiline=True)
+        with transaction.atomic(durable=True):
+            intervention = intervention_lock(intervention_id)
+            owner = intervention.requested_by_id == by.pk
+            if (
+                not owner
+                and not Intervention.objects.visible_to(by).filter(pk=intervention.pk).exists()
+            ):
+                raise NotFound("There is no such intervention.")
+            if not owner and not by.has_perm(CANCEL_PERMISSION):
+                raise NotAllowed("You may not cancel this.", code="permission_denied")
+            check_unsettled(intervention)
+            if execution_of(step_statuses(intervention)) in {Execution.UNKNOWN, Execution.DONE}:
+                raise Conflict(
+                    "The executor has been called: too late to cancel.", code="execution_started"
+                )
+            intervention.cancel_requested_at = as_of
+            intervention.save(update_fields=["cancel_requested_at"])
+            settle_row(
+                intervention,
+                InterventionStatus.CANCELLED,
+                code="cancelled",
+                detail=reason.strip() or f"Cancelled by {by}.",
+                by=by,
+                via=via,
+                as_of=as_of,
+            )
+            cancel_signal(intervention)
+        return intervention
+
+
+def _known(by: User, key: str, body_digest: str) -> Intervention | None:
+    known = (
+        Intervention.objects.select_related("policy", "budget", "requested_by")
+        .filter(requested_by=by, idempotency_key=key)
+        .first()
+    )
+    if known is not None and known.request_digest != body_digest:
+        raise Conflict(
+            "This idempotency key was used for something else.", code="idempotency_key_reused"
+        )
+    return known
+
+
+def _check_currencies(currency: str, policy: Policy, budget: Budget) -> None:
+    for owner, theirs in (("policy", policy.currency), ("budget", budget.currency)):
+        if theirs != currency:
+            raise Invalid(f"The {owner} is in {theirs}.", code="currency_mismatch")

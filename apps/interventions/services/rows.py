@@ -1,0 +1,180 @@
+"""Shared by the verbs: the locked row, its version and broadcasts, and the rows of its steps."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from apps.audit.contracts import ENGINE, Actor
+from apps.audit.services import entry_record, refusals
+from apps.errors import Conflict, DomainError, NotFound
+from apps.interventions.contracts import SUBJECT, Execution, InterventionStatus, Step
+from apps.interventions.models import Budget, Intervention, InterventionStep
+from apps.live.broadcast import broadcast
+
+StepStatus = InterventionStep.Status
+
+_EXECUTION = {
+    StepStatus.RUNNING: Execution.UNKNOWN,
+    StepStatus.DONE: Execution.DONE,
+    StepStatus.FAILED: Execution.REFUSED,
+    StepStatus.COMPENSATED: Execution.REVERSED,
+}
+
+
+def parse_id(intervention_id: UUID | str) -> UUID:
+    """The id as a UUID; NotFound for what cannot be one."""
+    try:
+        return intervention_id if isinstance(intervention_id, UUID) else UUID(intervention_id)
+    except (ValueError, AttributeError, TypeError):
+        raise NotFound("There is no such intervention.") from None
+
+
+def intervention_lock(intervention_id: UUID | str) -> Intervention:
+    """The row, locked until the end of the transaction, with its policy, budget and requester.
+
+    NO KEY: ledger lines and steps that point at the row need not wait for the lock.
+    """
+    row = (
+        Intervention.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("policy", "budget", "requested_by")
+        .filter(pk=parse_id(intervention_id))
+        .first()
+    )
+    if row is None:
+        raise NotFound("There is no such intervention.")
+    return row
+
+
+def is_settled(intervention: Intervention) -> bool:
+    """Whether its status is terminal."""
+    return InterventionStatus(intervention.status).terminal
+
+
+def check_unsettled(intervention: Intervention) -> None:
+    """Conflict `already_settled` with the status as extra."""
+    if is_settled(intervention):
+        raise Conflict(
+            f"The intervention is {intervention.status} already.",
+            code="already_settled",
+            status=intervention.status,
+        )
+
+
+def row_save(intervention: Intervention, *fields: str) -> None:
+    """Write the fields and a new version, and tell open pages. Joins the caller's transaction."""
+    intervention.version += 1
+    intervention.save(update_fields=["version", *fields])
+    row_announce(intervention)
+    if "status" in fields:
+        for topic in ("interventions", "home"):
+            broadcast(topic, id=str(intervention.pk), version=intervention.version)
+
+
+def row_announce(intervention: Intervention) -> None:
+    """Tell the pages that show this intervention."""
+    broadcast(
+        f"intervention:{intervention.pk}", id=str(intervention.pk), version=intervention.version
+    )
+
+
+def budget_announce(budget: Budget, *, version: int) -> None:
+    """Tell the pages that show this budget."""
+    for topic in ("budgets", f"budget:{budget.code}"):
+        broadcast(topic, id=budget.code, version=version)
+
+
+def record(
+    intervention: Intervention,
+    action: str,
+    *,
+    by: Actor = ENGINE,
+    via: str = "engine",
+    **body: object,
+) -> None:
+    """An audit entry about the intervention, in the caller's transaction."""
+    entry_record(
+        action=action,
+        subject_type=SUBJECT,
+        subject_id=str(intervention.pk),
+        by=by,
+        via=via,
+        body=body,
+    )
+
+
+# --- steps ---------------------------------------------------------------------------------------
+def step_put(intervention: Intervention, step: Step, status: str, detail: str = "") -> None:
+    """Write the step's row; a second write to it counts as a further attempt when it runs again.
+
+    One statement instead of a read and a write: a saga does this seven times.
+    """
+    now = timezone.now()
+    finished = None if status == StepStatus.RUNNING else now
+    again = "+ 1" if status == StepStatus.RUNNING else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            INSERT INTO interventions_interventionstep AS known
+                (intervention_id, name, status, attempts, detail, started_at, finished_at)
+            VALUES (%s, %s, %s, 1, %s, %s, %s)
+            ON CONFLICT (intervention_id, name) DO UPDATE SET
+                status = EXCLUDED.status, attempts = known.attempts {again},
+                detail = EXCLUDED.detail, finished_at = EXCLUDED.finished_at
+            """,  # noqa: S608 - `again` is one of two constants
+            [intervention.pk, step, status, detail[:2000], now, finished],
+        )
+
+
+def step_statuses(intervention: Intervention) -> dict[str, str]:
+    """Name → status of the steps that were begun."""
+    return dict(intervention.steps.values_list("name", "status"))
+
+
+def execution_of(steps: dict[str, str]) -> Execution:
+    """What the steps say about the effect in the outside world."""
+    if Step.EXECUTE not in steps:
+        return Execution.NEVER
+    return _EXECUTION[StepStatus(steps[Step.EXECUTE])]
+
+
+def is_undoing(steps: dict[str, str]) -> bool:
+    """Whether a reversal was begun and may have happened: from then on there is only backwards."""
+    return steps.get(Step.ROLL_BACK) in {StepStatus.RUNNING, StepStatus.DONE}
+
+
+@contextmanager
+def saga_step(*, intervention_id: UUID | str, step: Step, action: str) -> Iterator[Intervention]:
+    """The outermost transaction of a step of the saga, with the row locked.
+
+    A refusal is audited and shown on the step's row, both after the rollback.
+    """
+    with refusals(
+        action=action,
+        subject_type=SUBJECT,
+        subject_id=str(intervention_id),
+        by=ENGINE,
+        via="engine",
+    ):
+        try:
+            with transaction.atomic(durable=True):
+                yield intervention_lock(intervention_id)
+        except DomainError as error:
+            _step_refused(intervention_id, step, error)
+            raise
+
+
+def _step_refused(intervention_id: UUID | str, step: Step, error: DomainError) -> None:
+    try:
+        with transaction.atomic(durable=True):
+            intervention = intervention_lock(intervention_id)
+            # Done stays done: a step that is repeated too late was not undone by that.
+            done = {StepStatus.DONE, StepStatus.COMPENSATED}
+            if is_settled(intervention) or step_statuses(intervention).get(step) in done:
+                return
+            step_put(intervention, step, StepStatus.FAILED, f"{error.code}: {error.detail}")
+            row_save(intervention)
+    except NotFound:
+        return

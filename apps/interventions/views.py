@@ -1,0 +1,267 @@
+"""Pages of interventions and budgets."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods
+
+from apps.approvals.models import ApprovalRequest
+from apps.errors import DomainError, NotFound
+from apps.interventions import services
+from apps.interventions.contracts import SAGA_STEPS, SUBJECT, InterventionStatus, Step
+from apps.interventions.forms import CancelForm, InterventionFilter, InterventionForm
+from apps.interventions.models import Budget, BudgetEntry, Intervention, InterventionStep, Policy
+from apps.interventions.services.requests import CANCEL_PERMISSION
+from apps.pages import (
+    Refusal,
+    counted,
+    fragment,
+    listed,
+    person,
+    refusal_of,
+    temporal_url,
+)
+from apps.timeline import timeline
+
+LEDGER_PAGE = 50
+
+
+# --- interventions ---------------------------------------------------------------------------
+@login_required
+@require_GET
+def interventions(request: HttpRequest) -> HttpResponse:
+    """The interventions that this person may see, newest first."""
+    return render(request, "interventions/list.html", _list(request))
+
+
+@fragment
+@require_GET
+def interventions_live(request: HttpRequest) -> HttpResponse:
+    """The rows as they are now."""
+    return render(request, "interventions/_list_live.html", _list(request))
+
+
+def _list(request: HttpRequest) -> dict[str, Any]:
+    user = person(request)
+    form = InterventionFilter(request.GET)
+    chosen = form.apply(Intervention.objects.visible_to(user), user_id=user.pk)
+    found = listed(request, chosen.for_list())
+    return {
+        "form": form,
+        "rows": found["items"],
+        "next": found["next"],
+        "later_page": bool(request.GET.get("cursor")),
+        "count": counted(chosen),
+        "filtered": any(request.GET.get(name) for name in form.fields),
+        "query": request.GET.urlencode(),
+    }
+
+
+@login_required
+@permission_required("interventions.request_intervention", raise_exception=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def intervention_new(request: HttpRequest) -> HttpResponse:
+    """Ask for an intervention. The same form sent twice asks once."""
+    if request.method != "POST":
+        return render(request, "interventions/new.html", {"form": InterventionForm()})
+    form = InterventionForm(request.POST)
+    if not form.is_valid():
+        return render(request, "interventions/new.html", {"form": form}, status=422)
+    wanted = form.cleaned_data
+    policy = Policy.objects.filter(code=wanted["policy"], active=True).first()
+    try:
+        intervention, created = services.intervention_request(
+            policy=wanted["policy"],
+            budget=wanted["budget"],
+            amount=wanted["amount"],
+            currency=policy.currency if policy else "",
+            target=wanted["target"],
+            justification=wanted["justification"],
+            by=person(request),
+            via="page",
+            idempotency_key=wanted["idempotency_key"],
+            as_of=timezone.now(),
+        )
+    except DomainError as error:
+        refusal = refusal_of(error)
+        context = {"form": form, "refusal": refusal}
+        return render(request, "interventions/new.html", context, status=refusal.status)
+    if created:
+        messages.success(request, "Asked. This page shows who has to sign and how far it is.")
+    else:
+        messages.info(request, "You had sent this form before; this is what it made. Nothing new.")
+    return redirect("intervention", intervention_id=intervention.pk)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def intervention_page(request: HttpRequest, intervention_id: UUID) -> HttpResponse:
+    """One intervention: saga, ledger, timeline; POST calls it off."""
+    intervention = _get(request, intervention_id)
+    form = CancelForm(request.POST or None)
+    refusal: Refusal | None = None
+    status = 200
+    if request.method == "POST":
+        if form.is_valid():
+            try:
+                services.intervention_cancel(
+                    intervention_id=intervention.pk,
+                    by=person(request),
+                    via="page",
+                    reason=form.cleaned_data["reason"],
+                    as_of=timezone.now(),
+                )
+            except NotFound as error:
+                raise Http404 from error
+            except DomainError as error:
+                refusal = refusal_of(error)
+                status = refusal.status
+                intervention = _get(request, intervention_id)
+            else:
+                messages.success(
+                    request,
+                    "Called off. Its request is closed and what was reserved is free again.",
+                )
+                return redirect("intervention", intervention_id=intervention.pk)
+        else:
+            status = 422
+    context = _context(request, intervention, form=form, refusal=refusal)
+    return render(request, "interventions/detail.html", context, status=status)
+
+
+@fragment
+@require_GET
+def intervention_live(request: HttpRequest, intervention_id: UUID) -> HttpResponse:
+    """The parts of the page as they are now."""
+    intervention = _get(request, intervention_id)
+    context = _context(request, intervention, form=CancelForm())
+    return render(request, "interventions/_detail_live.html", context)
+
+
+def _get(request: HttpRequest, intervention_id: UUID) -> Intervention:
+    visible = Intervention.objects.visible_to(person(request)).select_related(
+        "policy", "budget", "requested_by", "outcome"
+    )
+    return get_object_or_404(visible, pk=intervention_id)
+
+
+def _context(
+    request: HttpRequest,
+    intervention: Intervention,
+    *,
+    form: CancelForm,
+    refusal: Refusal | None = None,
+) -> dict[str, Any]:
+    user = person(request)
+    cancellable = not InterventionStatus(intervention.status).terminal and (
+        intervention.requested_by_id == user.pk or user.has_perm(CANCEL_PERMISSION)
+    )
+    return {
+        "intervention": intervention,
+        "steps": saga_steps(intervention),
+        "entries": intervention.entries.order_by("id"),
+        "requests": ApprovalRequest.objects.visible_to(user)
+        .for_subject(subject_type=SUBJECT, subject_id=str(intervention.pk))
+        .order_by("created_at")[:20],
+        "timeline": timeline(
+            subjects=[(SUBJECT, str(intervention.pk))],
+            workflow_ids=[intervention.workflow_id, intervention.execution_workflow_id],
+        ),
+        "approval_url": temporal_url(intervention.workflow_id),
+        "execution_url": temporal_url(intervention.execution_workflow_id),
+        "form": form,
+        "refusal": refusal,
+        "cancellable": cancellable,
+        "cancel_state": f"{intervention.status}:{intervention.cancel_requested_at or ''}",
+    }
+
+
+def saga_steps(intervention: Intervention) -> list[dict[str, Any]]:
+    """The seven steps in order, those that have not begun included, then what was undone."""
+    known = {step.name: step for step in intervention.steps.all()}
+    names: list[Step] = [*SAGA_STEPS]
+    names += [step for step in (Step.ROLL_BACK, Step.RELEASE_BUDGET) if step in known]
+    over = InterventionStatus(intervention.status).terminal
+    lines: list[dict[str, Any]] = []
+    for number, name in enumerate(names, start=1):
+        step: InterventionStep | None = known.get(name)
+        status = step.status if step else ("skipped" if over else "waiting")
+        undoes = name not in SAGA_STEPS
+        lines.append(
+            {"number": number, "name": name, "step": step, "status": status, "undoes": undoes}
+        )
+    return lines
+
+
+# --- budgets ---------------------------------------------------------------------------------
+@login_required
+@permission_required("interventions.view_budget", raise_exception=True)
+@require_GET
+def budgets(request: HttpRequest) -> HttpResponse:
+    """Every budget with what is spent, reserved and free."""
+    return render(request, "interventions/budgets.html", _budgets(request))
+
+
+@fragment
+@require_GET
+def budgets_live(request: HttpRequest) -> HttpResponse:
+    """The bars as they are now."""
+    _may_see_budgets(request)
+    return render(request, "interventions/_budgets_rows.html", _budgets(request))
+
+
+def _budgets(request: HttpRequest) -> dict[str, Any]:
+    found = listed(request, Budget.objects.all())
+    return {
+        "rows": found["items"],
+        "next": found["next"],
+        "later_page": bool(request.GET.get("cursor")),
+        "query": request.GET.urlencode(),
+    }
+
+
+@login_required
+@permission_required("interventions.view_budget", raise_exception=True)
+@require_GET
+def budget_page(request: HttpRequest, code: str) -> HttpResponse:
+    """One budget with its ledger, newest line first."""
+    return render(request, "interventions/budget.html", _budget(request, code))
+
+
+@fragment
+@require_GET
+def budget_live(request: HttpRequest, code: str) -> HttpResponse:
+    """The bar and the ledger as they are now."""
+    _may_see_budgets(request)
+    return render(request, "interventions/_budget_live.html", _budget(request, code))
+
+
+def _may_see_budgets(request: HttpRequest) -> None:
+    if not person(request).has_perm("interventions.view_budget"):
+        raise Http404
+
+
+def _budget(request: HttpRequest, code: str) -> dict[str, Any]:
+    budget = get_object_or_404(Budget, code=code)
+    entries = BudgetEntry.objects.filter(budget=budget).select_related("intervention")
+    before = request.GET.get("before", "")
+    # Lines have a counter for an id: the place in the list is simply the last one shown.
+    if before.isascii() and before.isdigit() and len(before) < 19:
+        entries = entries.filter(pk__lt=int(before))
+    lines = list(entries.order_by("-pk")[: LEDGER_PAGE + 1])
+    more = len(lines) > LEDGER_PAGE
+    lines = lines[:LEDGER_PAGE]
+    user = person(request)
+    return {
+        "budget": budget,
+        "lines": lines,
+        "next_before": lines[-1].pk if more else None,
+        "later_page": bool(before),
+        "sees_interventions": user.has_perm("interventions.view_intervention"),
+        "query": request.GET.urlencode(),
+    }

@@ -1,0 +1,116 @@
+"""A very small ASGI surface for simulators: JSON in, JSON out, no framework."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+
+BODY_LIMIT = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: Any
+
+
+class Refusal(Exception):
+    """An error answer: {code, detail, …}."""
+
+    def __init__(self, status: int, code: str, detail: str, **extra: Any) -> None:
+        super().__init__(detail)
+        self.answer = Answer(status, {"code": code, "detail": detail, **extra})
+
+
+@dataclass(frozen=True)
+class Request:
+    """`parts` is the path below the simulator's own prefix, unquoted."""
+
+    method: str
+    parts: list[str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def json(self) -> dict[str, Any]:
+        """The body as an object ({} when empty); Refusal 400."""
+        try:
+            document = json.loads(self.body or b"{}")
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise Refusal(400, "malformed_json", "The body is not a JSON object.")
+        return document
+
+    def idempotency_key(self) -> str:
+        """The header; Refusal 400 without one."""
+        if not (key := self.headers.get("idempotency-key", "")):
+            raise Refusal(400, "idempotency_key_missing", "Send the header Idempotency-Key.")
+        return key
+
+
+Handler = Callable[[Request], Awaitable[Answer]]
+
+
+class Application:
+    """The ASGI application: `/<prefix>/…` goes to that simulator's handler, `/health` says 200."""
+
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = dict(handlers)
+
+    async def __call__(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"simulators speak HTTP, not {scope['type']}")
+        try:
+            answer = await self._answer(scope, receive)
+        except Refusal as refusal:
+            answer = refusal.answer
+        content = json.dumps(answer.body).encode()
+        await send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": [
+                    (b"content-type", b"application/json"),
+                    (b"content-length", str(len(content)).encode()),
+                ],
+                "trailers": False,
+            }
+        )
+        await send({"type": "http.response.body", "body": content, "more_body": False})
+
+    async def _answer(self, scope: Any, receive: ASGIReceiveCallable) -> Answer:
+        # raw_path: an encoded slash belongs to a part, it does not end it.
+        raw = (scope.get("raw_path") or scope["path"].encode()).split(b"?")[0].decode("latin-1")
+        prefix, *parts = [unquote(part) for part in raw.strip("/").split("/")]
+        if prefix == "health":
+            return Answer(200, {"status": "healthy", "service": "simulators"})
+        if (handler := self._handlers.get(prefix)) is None:
+            raise Refusal(404, "not_found", "There is no such simulator.")
+        return await handler(
+            Request(
+                method=scope["method"],
+                parts=parts,
+                query=dict(parse_qsl(scope["query_string"].decode("latin-1"))),
+                headers={k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]},
+                body=await _body(receive),
+            )
+        )
+
+
+async def _body(receive: ASGIReceiveCallable) -> bytes:
+    body = b""
+    while True:
+        message: Any = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(400, "gone", "The caller went away.")
+        body += message.get("body", b"")
+        if len(body) > BODY_LIMIT:
+            raise Refusal(413, "too_large", "The body is too large.")
+        if not message.get("more_body"):
+            return body

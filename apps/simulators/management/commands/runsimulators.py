@@ -1,0 +1,42 @@
+"""Serves the outside world for demos and tests, in a process of its own."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.simulators.executor import ExecutorSink
+from apps.simulators.http import Application
+
+
+class Command(BaseCommand):
+    help = "Runs the simulators over real HTTP. Refused by production settings."
+    # It needs no database and no admin: a start in half the time.
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8002)
+        parser.add_argument(
+            "--effects-file", type=Path, help="Effects are kept there and survive a kill."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Serve until SIGTERM or Ctrl-C."""
+        if not settings.SIMULATORS_ALLOWED:
+            raise CommandError("These settings refuse simulators: a demo must not look like truth.")
+        application = Application({"executor": ExecutorSink(file=options["effects_file"]).answer})
+        uvicorn.run(
+            application,
+            host=options["host"],
+            port=options["port"],
+            lifespan="off",
+            access_log=False,
+            # Logs follow the project's own configuration.
+            log_config=None,
+            log_level="warning",
+            timeout_graceful_shutdown=2,
+        )

@@ -1,0 +1,90 @@
+"""The worker's `/health`, `/ready` and `/metrics`, and the gauge that follows readiness."""
+
+import json
+import threading
+
+from django.conf import settings
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from apps.engine.probes import ProbeFailed, Readiness
+from apps.engine.views import readiness_body
+from workers import metrics
+from workers.httpd import Answer, Server
+
+
+class Health:
+    """The worker's state, told by the runner and asked by the probes.
+
+    `/health` is 200 while the process lives. `/ready` is 200 when the worker polls its queues and
+    PostgreSQL and Temporal answer; 503 names what does not, within 5 s.
+    """
+
+    def __init__(self) -> None:
+        self._servers = Readiness(["postgres", "temporal"])
+        self._lock = threading.Lock()
+        #: Why this worker itself takes no work; empty when it polls every queue.
+        self._holdup = "starting"
+        self._closed = False
+        metrics.HEALTH.set(0)
+
+    def polls(self) -> None:
+        """Every queue is polled."""
+        self._set("")
+
+    def waits(self, reason: str) -> None:
+        """Not every queue is polled, and why."""
+        self._set(reason)
+
+    def drains(self) -> None:
+        """From now on not ready, whatever else is told."""
+        with self._lock:
+            self._closed = True
+            metrics.HEALTH.set(0)
+
+    def _set(self, holdup: str) -> None:
+        with self._lock:
+            self._holdup = holdup
+            if holdup:
+                metrics.HEALTH.set(0)
+
+    def check(self) -> ProbeFailed | None:
+        """What is missing for work, or None; sets the gauge."""
+        failed = self._servers.check()
+        with self._lock:
+            holdup = "draining" if self._closed else self._holdup
+            if holdup and (self._closed or failed is None):
+                failed = ProbeFailed("worker", holdup)
+            metrics.HEALTH.set(0 if failed else 1)
+        return failed
+
+    # --- routes ---------------------------------------------------------------------------------
+    def health(self) -> Answer:
+        return _json(200, {"status": "healthy", "service": settings.SERVICE_NAME})
+
+    def ready(self) -> Answer:
+        failed = self.check()
+        return _json(503 if failed else 200, readiness_body(failed))
+
+
+def health_server(health: Health) -> Server:
+    """On HEALTH_PORT. Raises PortTaken."""
+    return Server(
+        host=settings.HEALTH_HOST,
+        port=settings.HEALTH_PORT,
+        setting="HEALTH_PORT",
+        routes={"/health": health.health, "/ready": health.ready},
+    )
+
+
+def metrics_server(scrape: metrics.Scrape) -> Server:
+    """On METRICS_PORT. Raises PortTaken."""
+    return Server(
+        host=settings.METRICS_HOST,
+        port=settings.METRICS_PORT,
+        setting="METRICS_PORT",
+        routes={"/metrics": lambda: Answer(200, CONTENT_TYPE_PLAIN_0_0_4, scrape())},
+    )
+
+
+def _json(status: int, document: dict[str, str]) -> Answer:
+    return Answer(status, "application/json", json.dumps(document).encode())

@@ -1,0 +1,214 @@
+"""What surrounds every activity: connections, errors, logs, metrics, correlation.
+
+The correlation id travels as a header: from whoever starts a workflow, through the workflow, to
+its activities and children. Headers are not part of what replay compares.
+"""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from django.db import connections
+from psycopg_pool import PoolTimeout
+from temporalio import activity, workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ContinueAsNewInput,
+    ExecuteActivityInput,
+    Interceptor,
+    StartActivityInput,
+    StartChildWorkflowInput,
+    StartLocalActivityInput,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
+)
+
+from apps import correlation
+from apps.engine.headers import CORRELATION_HEADER
+from apps.errors import DomainError, Unavailable
+from workers import metrics
+from workers.runs import BUSY
+
+logger = correlation.get_logger("workers.activities")
+
+#: How long a local step waits for a connection. Below its two seconds, so that its thread is free
+#: again when the step goes remote; the SDK hands the slot on at once, whatever the thread does.
+LOCAL_CONNECTION_SECONDS = 1.5
+
+
+class WorkerInterceptor(Interceptor):
+    """The one interceptor that every worker of ours has."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return _Activity(next)
+
+    def workflow_interceptor_class(
+        self, input: WorkflowInterceptorClassInput
+    ) -> type[WorkflowInboundInterceptor]:
+        return _Workflow
+
+
+# --- activities ---------------------------------------------------------------------------------
+class _Activity(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        info = activity.info()
+        ids = {
+            "workflow_id": info.workflow_id or "",
+            "run_id": info.workflow_run_id or "",
+            "workflow_type": info.workflow_type or "",
+            "activity": info.activity_type,
+            "activity_id": info.activity_id,
+            "attempt": str(info.attempt),
+        }
+        correlation_id = _correlation_id(input.headers) or info.workflow_id or ""
+        if not inspect.iscoroutinefunction(input.fn):
+            input.fn = _in_thread(input.fn, local=info.is_local)
+        started = time.monotonic()
+        status = "failure"
+        # The SDK copies the context into the activity's thread, so its log lines carry the ids.
+        with correlation.correlated(correlation_id, **ids), BUSY.activity(info.workflow_run_id):
+            try:
+                result = await self.next.execute_activity(input)
+                status = "success"
+                return result
+            except (CancelledError, asyncio.CancelledError) as error:
+                if _worker_stops():
+                    # Not the workflow's wish: this attempt is over, another worker takes the next.
+                    logger.warning("activity.interrupted_by_shutdown")
+                    raise ApplicationError(
+                        "the worker was stopped", type="worker_stopped"
+                    ) from error
+                status = "cancelled"
+                logger.info("activity.cancelled")
+                raise
+            except DomainError as refusal:
+                raise _application_error(refusal) from refusal
+            except ApplicationError as error:
+                logger.warning("activity.failed", code=error.type, error=str(error))
+                raise
+            except Exception as error:
+                # Temporal keeps the error to itself until the last attempt.
+                logger.exception("activity.failed", error=f"{type(error).__name__}: {error}")
+                raise
+            finally:
+                metrics.activity_done(
+                    info.activity_type, status=status, seconds=time.monotonic() - started
+                )
+
+
+def _in_thread(fn: Callable[..., Any], *, local: bool) -> Callable[..., Any]:
+    """`fn` with its thread's database connections given back when it ends.
+
+    In the activity's own thread: connections are thread-local, and one that is kept by an idle
+    thread is missing in the pool (half of the activities then time out waiting).
+    """
+
+    @wraps(fn)
+    def run(*args: Any) -> Any:
+        if local:
+            _PATIENCE.wait()
+        try:
+            return fn(*args)
+        finally:
+            # The SDK raises cancellation in this thread at any point: not while a connection is
+            # between us and the pool.
+            with activity.shield_thread_cancel_exception():
+                connections.close_all()
+
+    return run
+
+
+class _Patience:
+    """Bounds a local step's wait for the pool, and after a wait in vain asks for none at all.
+
+    During an outage one step a second tries; the others go remote at once instead of holding a
+    workflow-task slot for their two seconds each. Costs nothing while the pool has idle
+    connections, which is nearly always.
+    """
+
+    def __init__(self) -> None:
+        self._in_vain_until = 0.0
+
+    def wait(self) -> None:
+        """Return when a connection is likely to be had; raises ApplicationError (retryable)."""
+        pool = getattr(connections["default"], "pool", None)
+        if pool is None or pool.closed or pool.get_stats().get("pool_available", 0) > 0:
+            return
+        if time.monotonic() < self._in_vain_until:
+            raise _no_connection()
+        try:
+            pool.putconn(pool.getconn(timeout=LOCAL_CONNECTION_SECONDS))
+        except PoolTimeout as error:
+            self._in_vain_until = time.monotonic() + 1.0
+            raise _no_connection() from error
+
+
+_PATIENCE = _Patience()
+
+
+def _no_connection() -> ApplicationError:
+    return ApplicationError(
+        "no database connection within the local step's time", type="database_unavailable"
+    )
+
+
+def _worker_stops() -> bool:
+    details = activity.cancellation_details()
+    return bool(details and details.worker_shutdown and not details.cancel_requested)
+
+
+def _application_error(refusal: DomainError) -> ApplicationError:
+    """The refusal with its stable code. Only `Unavailable` may be tried again."""
+    retryable = isinstance(refusal, Unavailable)
+    logger.log(
+        30 if retryable else 20, "activity.refused", code=refusal.code, detail=refusal.detail
+    )
+    return ApplicationError(refusal.detail, type=refusal.code, non_retryable=not retryable)
+
+
+def _correlation_id(headers: Mapping[str, Payload]) -> str:
+    payload = headers.get(CORRELATION_HEADER)
+    if payload is None:
+        return ""
+    try:
+        return str(activity.payload_converter().from_payload(payload, str))[:80]
+    except Exception:
+        # A foreign header of the same name must not stop the work.
+        return ""
+
+
+# --- workflows ----------------------------------------------------------------------------------
+class _Workflow(WorkflowInboundInterceptor):
+    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+        super().init(_Outbound(outbound))
+
+
+class _Outbound(WorkflowOutboundInterceptor):
+    """Hands the workflow's correlation header on to what it starts."""
+
+    def start_activity(self, input: StartActivityInput) -> Any:
+        input.headers = _handed_on(input.headers)
+        return super().start_activity(input)
+
+    def start_local_activity(self, input: StartLocalActivityInput) -> Any:
+        input.headers = _handed_on(input.headers)
+        return super().start_local_activity(input)
+
+    async def start_child_workflow(self, input: StartChildWorkflowInput) -> Any:
+        input.headers = _handed_on(input.headers)
+        return await super().start_child_workflow(input)
+
+    def continue_as_new(self, input: ContinueAsNewInput) -> Any:
+        input.headers = _handed_on(input.headers)
+        return super().continue_as_new(input)
+
+
+def _handed_on(headers: Mapping[str, Payload]) -> Mapping[str, Payload]:
+    payload = workflow.info().headers.get(CORRELATION_HEADER)
+    return {**headers, CORRELATION_HEADER: payload} if payload is not None else headers

@@ -1,0 +1,55 @@
+"""`manage.py runworker`: a shim over `workers.runner`."""
+
+import logging
+import os
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from workers.registry import QUEUES, QueueSpec
+
+
+class Command(BaseCommand):
+    help = "Serve task queues until SIGTERM; a second signal ends at once."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--queue",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="Queue to serve, repeatable. Default: TEMPORAL_TASK_QUEUE, else all.",
+        )
+        parser.add_argument(
+            "--no-relay", action="store_true", help="Do not stand by as a relay in this process."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        specs = _specs(options["queue"] or settings.TEMPORAL_TASK_QUEUES)
+        # Imported late: an unknown queue is refused without loading the SDK's runtime.
+        from workers.httpd import PortTaken
+        from workers.runner import Runner
+        from workers.slots import TooFewThreads
+
+        try:
+            runner = Runner(specs, relay=not options["no_relay"])
+        except (TooFewThreads, PortTaken) as error:
+            raise CommandError(str(error), returncode=2) from error
+        if not runner.run():
+            # Threads that were cut off would keep the interpreter until they end.
+            logging.shutdown()
+            sys.stderr.flush()
+            os._exit(0)
+
+
+def _specs(names: list[str]) -> list[QueueSpec]:
+    unknown = [name for name in names if name not in QUEUES]
+    if unknown:
+        raise CommandError(
+            f"Unknown queue: {', '.join(unknown)}. Queues: {', '.join(sorted(QUEUES))}.",
+            returncode=2,
+        )
+    return [QUEUES[name] for name in dict.fromkeys(names)] or list(QUEUES.values())

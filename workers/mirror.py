@@ -1,0 +1,94 @@
+"""Writes this worker's notices of runs into the mirror, beside the work, best effort.
+
+The sweeper over visibility is the truth. What is lost here (a kill, PostgreSQL away, a full
+queue) it finds within its interval.
+"""
+
+import queue
+import threading
+from collections.abc import Collection
+from time import monotonic
+
+from django.db import connections, transaction
+
+from apps import correlation
+from apps.engine.mirror import Observation, runs_observe
+from workers import metrics
+from workers.runs import RunNotice
+
+logger = correlation.get_logger("workers.mirror")
+
+MOST_WAITING = 10_000
+BATCH = 200
+
+
+class MirrorWriter:
+    """A thread that takes notices from a queue; `tell` never blocks and never raises."""
+
+    def __init__(self, *, leave_out: Collection[str] = ()) -> None:
+        """`leave_out` names the workflow types that no person looks at."""
+        self._leave_out = frozenset(leave_out)
+        self._queue: queue.Queue[RunNotice | None] = queue.Queue(MOST_WAITING)
+        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def tell(self, notice: RunNotice) -> None:
+        """The listener of `workers.runs`; called from workflow threads."""
+        if notice.workflow_type in self._leave_out:
+            return
+        try:
+            self._queue.put_nowait(notice)
+        except queue.Full:
+            metrics.NOTICES_DROPPED.inc()
+
+    def stop(self, seconds: float = 3.0) -> None:
+        """Write what waits, for at most `seconds`."""
+        deadline = monotonic() + seconds
+        try:
+            self._queue.put(None, timeout=seconds)
+        except queue.Full:
+            return
+        self._thread.join(max(0.0, deadline - monotonic()))
+
+    def _run(self) -> None:
+        while True:
+            batch = self._take()
+            self._write([notice for notice in batch if notice is not None])
+            if None in batch:
+                return
+
+    def _take(self) -> list[RunNotice | None]:
+        batch = [self._queue.get()]
+        while len(batch) < BATCH:
+            try:
+                batch.append(self._queue.get_nowait())
+            except queue.Empty:
+                break
+        return batch
+
+    def _write(self, notices: list[RunNotice]) -> None:
+        try:
+            with transaction.atomic():
+                runs_observe([_observation(notice) for notice in notices])
+        except Exception as error:
+            metrics.NOTICES_DROPPED.inc(len(notices))
+            logger.warning("mirror.not_written", notices=len(notices), error=str(error))
+        finally:
+            connections.close_all()
+
+
+def _observation(notice: RunNotice) -> Observation:
+    ended = notice.status.closed
+    return Observation(
+        workflow_id=notice.workflow_id,
+        run_id=notice.run_id,
+        workflow_type=notice.workflow_type,
+        task_queue=notice.task_queue,
+        status=notice.status,
+        seen_at=notice.at,
+        confirmed=False,
+        started_at=None if ended else notice.at,
+        closed_at=notice.at if ended else None,
+    )

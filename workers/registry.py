@@ -1,0 +1,49 @@
+"""Which queue runs what. Plain lists: a new workflow or activity is one line here.
+
+This module is imported by the worker's process, never by a workflow.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apps.interventions.activities import ACTIVITIES as INTERVENTION_ACTIVITIES
+from apps.interventions.contracts import TASK_QUEUE as INTERVENTIONS
+from workers.workflows.diagnostics import PingWorkflow
+from workers.workflows.interventions import (
+    ExecuteInterventionWorkflow,
+    InterventionApprovalWorkflow,
+    ReconcileInterventionsWorkflow,
+)
+
+
+@dataclass(frozen=True)
+class QueueSpec:
+    """One task queue. A limit of 0 means the value of the settings (`MAX_CONCURRENT_…`)."""
+
+    name: str
+    workflows: Sequence[type]
+    activities: Sequence[Callable[..., Any]] = ()
+    max_workflows: int = 0
+    max_activities: int = 0
+    #: Workflow types that no person looks at: they are not mirrored as `WorkflowRun`s.
+    unmirrored: Sequence[type] = ()
+
+
+QUEUES: dict[str, QueueSpec] = {
+    spec.name: spec
+    for spec in (
+        QueueSpec(
+            name=INTERVENTIONS,
+            workflows=[
+                InterventionApprovalWorkflow,
+                ExecuteInterventionWorkflow,
+                ReconcileInterventionsWorkflow,
+            ],
+            activities=INTERVENTION_ACTIVITIES,
+            # Runs every few minutes and is nobody's row.
+            unmirrored=[ReconcileInterventionsWorkflow],
+        ),
+        QueueSpec(name="diagnostics", workflows=[PingWorkflow], unmirrored=[PingWorkflow]),
+    )
+}

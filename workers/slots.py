@@ -1,0 +1,102 @@
+"""How many things a worker does at once: slots, threads and connections, checked together.
+
+A slot without a thread accepts work that then waits until it times out (200 slots on 16 threads
+failed a third of it). The connection pool is the real limit of the database; waiters queue in it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from workers.registry import QueueSpec
+
+
+class TooFewThreads(Exception):
+    """The threads do not cover the slots; the text says which settings to change."""
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Of one queue: workflow tasks, remote activities, local activities at once."""
+
+    workflows: int
+    remote: int
+    local: int
+
+    @property
+    def threads(self) -> int:
+        return self.remote + self.local
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Slots by queue name, and the activity threads that they share."""
+
+    queues: dict[str, Slots]
+    threads: int
+
+
+def plan(
+    specs: Sequence[QueueSpec],
+    *,
+    threads: int,
+    max_workflows: int,
+    max_activities: int,
+    activities_explicit: bool,
+) -> Plan:
+    """Slots and threads for these queues in one process.
+
+    `threads=0` follows the slots. A number below what the queues ask for scales the slots down,
+    unless the slots were asked for explicitly too: then TooFewThreads, as when not even one slot
+    of each kind fits.
+    """
+    wanted = {spec.name: _wanted(spec, max_workflows, max_activities) for spec in specs}
+    total = sum(slots.threads for slots in wanted.values())
+    if threads == 0 or total <= threads:
+        return Plan(wanted, max(threads, total, 1))
+    least = sum(2 for slots in wanted.values() if slots.threads)
+    if activities_explicit or threads < least:
+        raise TooFewThreads(_refusal(wanted, threads, total, least, activities_explicit))
+    return Plan(_scaled(wanted, threads, total), threads)
+
+
+def _wanted(spec: QueueSpec, max_workflows: int, max_activities: int) -> Slots:
+    workflows = spec.max_workflows or max_workflows
+    if not spec.activities:
+        return Slots(workflows=workflows, remote=0, local=0)
+    remote = spec.max_activities or max_activities
+    # A workflow task runs one local step at a time: more of them than tasks are never used.
+    return Slots(workflows=workflows, remote=remote, local=min(remote, workflows))
+
+
+def _scaled(wanted: dict[str, Slots], threads: int, total: int) -> dict[str, Slots]:
+    """Shares by what each queue asked for, at least one remote and one local slot each."""
+    busy = {name: slots for name, slots in wanted.items() if slots.threads}
+    spare = threads - 2 * len(busy)
+    shares = {name: 2 + spare * slots.threads // total for name, slots in busy.items()}
+    # What rounding left over goes to the largest askers.
+    for name in sorted(busy, key=lambda name: -busy[name].threads)[
+        : threads - sum(shares.values())
+    ]:
+        shares[name] += 1
+    return {
+        name: Slots(
+            workflows=slots.workflows,
+            remote=min(slots.remote, shares[name] - shares[name] // 2),
+            local=min(slots.local, shares[name] // 2),
+        )
+        if name in shares
+        else slots
+        for name, slots in wanted.items()
+    }
+
+
+def _refusal(wanted: dict[str, Slots], threads: int, total: int, least: int, explicit: bool) -> str:
+    asked = ", ".join(
+        f"{name}: {slots.remote} remote + {slots.local} local" for name, slots in wanted.items()
+    )
+    need = total if explicit else least
+    return (
+        f"WORKER_THREADS={threads} is less than the {need} activity slots that these queues need "
+        f"({asked}). Raise WORKER_THREADS, lower MAX_CONCURRENT_ACTIVITIES, serve fewer queues, "
+        "or leave one of the two variables unset."
+    )
