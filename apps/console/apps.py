@@ -1,0 +1,15 @@
+from django.apps import AppConfig
+
+
+class ConsoleConfig(AppConfig):
+    name = "apps.console"
+    label = "console"
+    verbose_name = "Console"
+
+    def ready(self) -> None:
+        from django.contrib import admin
+
+        # The breadcrumbs lead everywhere; the width belongs to the lists.
+        admin.site.enable_nav_sidebar = False
+        admin.site.site_url = "/"
+        admin.site.index_title = "All records"

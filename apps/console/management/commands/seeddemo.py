@@ -1,0 +1,33 @@
+"""Fills an empty installation with something to look at. Again changes nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.accounts.people import demo_people_ensure
+from apps.interventions.services.demo import interventions_seed
+
+
+class Command(BaseCommand):
+    help = (
+        "Makes the demo's people, policies, budgets and requests, through the same services as "
+        "everybody. Idempotent. Workflows are started by the relay."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Refused where demo logins are: their password is known to everybody."""
+        if not settings.DEMO_LOGINS:
+            raise CommandError("These settings refuse the demo: its passwords are known.")
+        people = demo_people_ensure()
+        self._say("people", ", ".join(people))
+        seeds: dict[str, Callable[..., Any]] = {"interventions": interventions_seed}
+        for title, seed in seeds.items():
+            for line in seed(people=people):
+                self._say(title, line)
+        self.stdout.write(self.style.SUCCESS("The demo is there."))
+
+    def _say(self, what: str, line: str) -> None:
+        self.stdout.write(f"{what:14} {line}")
+        self.stdout.flush()

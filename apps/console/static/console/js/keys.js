@@ -1,0 +1,75 @@
+// Single keys for people who live in the list. They can be switched off (WCAG 2.1.4), never act
+// while somebody types, and do nothing that a link or a button does not do as well.
+const help = document.getElementById("keys");
+const toggle = document.getElementById("keys-on");
+
+function enabled() {
+  try {
+    return localStorage.getItem("keys") !== "off";
+  } catch {
+    return true;
+  }
+}
+
+function openHelp() {
+  if (help && !help.open) help.showModal();
+}
+
+const links = () => [...document.querySelectorAll(".rows [data-key]:not([data-gone]) .row-title")];
+
+function move(by) {
+  const all = links();
+  if (!all.length) return;
+  const at = all.indexOf(document.activeElement);
+  const next = at < 0 ? (by > 0 ? 0 : all.length - 1) : at + by;
+  all[Math.max(0, Math.min(all.length - 1, next))].focus();
+}
+
+function verdict(name) {
+  const choice = document.querySelector(`#decide input[name=verdict][value=${name}]`);
+  if (choice) {
+    choice.checked = true;
+    document.querySelector("#decide textarea")?.focus();
+    return;
+  }
+  const row = document.activeElement.closest("[data-key]");
+  const link = row?.querySelector(".row-title[data-decidable]");
+  if (link) {
+    const address = new URL(link.href);
+    address.searchParams.set("verdict", name);
+    address.hash = "decide";
+    location.assign(address);
+  }
+}
+
+const ACTIONS = {
+  j: () => move(1),
+  k: () => move(-1),
+  a: () => verdict("approve"),
+  r: () => verdict("reject"),
+  n: () => document.querySelector("[data-arrivals-show]:not([hidden])")?.click(),
+  "/": () => document.querySelector(".filters input, .filters select")?.focus(),
+  "?": openHelp,
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  if (!enabled() || document.querySelector("dialog[open]")) return;
+  if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+  const action = ACTIONS[event.key];
+  if (!action) return;
+  event.preventDefault();
+  action();
+});
+
+document.querySelector("[data-keys-open]")?.addEventListener("click", openHelp);
+if (toggle) {
+  toggle.checked = enabled();
+  toggle.addEventListener("change", () => {
+    try {
+      localStorage.setItem("keys", toggle.checked ? "on" : "off");
+    } catch {
+      // storage is blocked: nothing to remember
+    }
+  });
+}

@@ -1,0 +1,99 @@
+// One websocket a page. Elements say what they depend on (data-live="inbox request:…") and fetch
+// themselves again by htmx on the event "live". The socket carries no data: a message that is lost
+// costs a second of staleness, and everything is fetched again after a reconnect.
+/* global htmx */
+const GAP = 250; // ms between two fetches of one element
+const FIRST_WAIT = 500;
+const LONGEST_WAIT = 15_000;
+const GIVE_UP = new Set([4400, 4401]); // bad topics; signed out
+
+const WORDS = {
+  wait: ["Connecting…", "Connecting: changes will appear by themselves in a moment."],
+  live: ["Live", "Live: changes appear by themselves."],
+  off: ["Not live", "Not live: reload the page to see what changed. It keeps trying to connect."],
+};
+
+const indicator = document.querySelector("[data-live-indicator]");
+const lastSent = new WeakMap();
+let socket = null;
+let attempts = 0;
+let retry = 0;
+
+function show(state) {
+  document.documentElement.dataset.socket = state;
+  if (!indicator || indicator.dataset.liveState === state) return;
+  indicator.dataset.liveState = state;
+  indicator.title = WORDS[state][1];
+  indicator.querySelector("[data-live-words]").textContent = WORDS[state][0];
+  indicator.querySelector("[data-live-more]").textContent = WORDS[state][1];
+  const reload = indicator.querySelector("[data-live-reload]");
+  if (reload) reload.hidden = state !== "off";
+}
+
+const elements = () => [...document.querySelectorAll("[data-live]")];
+const topicsOf = (element) => element.dataset.live.split(/\s+/).filter(Boolean);
+
+function refresh(element) {
+  const now = performance.now();
+  const due = lastSent.get(element) ?? -Infinity;
+  if (due > now) return; // a fetch is already on its way that will see this change
+  const at = Math.max(now, due + GAP);
+  lastSent.set(element, at);
+  setTimeout(() => element.isConnected && htmx.trigger(element, "live"), at - now);
+}
+
+function heard(event) {
+  let message;
+  try {
+    message = JSON.parse(event.data);
+  } catch {
+    return;
+  }
+  if (message.topic === "hello") {
+    attempts = 0;
+    show("live");
+    elements().forEach(refresh);
+    return;
+  }
+  if (message.error) return; // a topic that this person may not watch; the others are live
+  for (const element of elements()) {
+    if (topicsOf(element).includes(message.topic)) refresh(element);
+  }
+}
+
+function connect() {
+  clearTimeout(retry);
+  const topics = [...new Set(elements().flatMap(topicsOf))];
+  if (!topics.length) return;
+  const address = new URL(document.body.dataset.liveUrl, location.href);
+  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  address.search = new URLSearchParams({ topics: topics.join(",") });
+  const mine = new WebSocket(address);
+  socket = mine;
+  mine.addEventListener("message", heard);
+  mine.addEventListener("close", (event) => {
+    if (mine !== socket) return;
+    socket = null;
+    show("off");
+    if (GIVE_UP.has(event.code)) return;
+    const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** attempts) * (0.75 + Math.random() / 2);
+    attempts += 1;
+    retry = setTimeout(connect, wait);
+  });
+}
+
+function again() {
+  if (socket && socket.readyState <= WebSocket.OPEN) elements().forEach(refresh);
+  else {
+    attempts = 0;
+    connect();
+  }
+}
+
+if (document.body.dataset.liveUrl) {
+  show("wait");
+  connect();
+  window.addEventListener("online", again);
+  window.addEventListener("pageshow", (event) => event.persisted && again());
+  document.addEventListener("visibilitychange", () => document.hidden || again());
+}

@@ -1,0 +1,127 @@
+"""What the doors for people share: pages of lists, refusals in words, fragments for live pages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, cast
+from urllib.parse import quote, urlencode, urlsplit
+
+from django.conf import settings
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import resolve_url
+from django.utils.dateparse import parse_datetime
+from django.views.decorators.vary import vary_on_cookie
+
+from apps.errors import DomainError, Invalid
+from apps.pagination import page
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+PAGE_SIZE = 50
+#: Nobody reads a figure above this; counting further costs more than it tells.
+COUNT_LIMIT = 1000
+
+#: Code of a refusal → what the reader can do now.
+NEXT_STEPS = {
+    "already_decided": "Nothing of yours was recorded. The record shows who signed and why.",
+    "payload_changed": "Nothing was recorded. Read what is asked now, then decide on that.",
+    "workflow_closed": "Nothing was recorded. The request will leave the inbox by itself.",
+    "expired": "Nothing was recorded. If it is still wanted, it has to be asked for again.",
+    "requester_cannot_sign": "Somebody else of the group has to sign it.",
+    "editor_cannot_sign": "Somebody else of the group has to sign it.",
+    "already_signed": "It waits for the next signature now.",
+    "not_in_group": "It leaves this list when somebody of that group has signed.",
+    "permission_denied": "Whoever keeps the roles can give you the one you need.",
+    "execution_started": "The programs finish it; this page shows how it ends.",
+    "already_settled": "It has ended; this page shows how.",
+    "reason_required": "Say in a sentence why, for whoever reads the record later.",
+    "unavailable": "Nothing was changed. Try again in a moment.",
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A refusal as a page tells it: what happened, and what to do next."""
+
+    code: str
+    status: int
+    what: str
+    next_step: str
+    at: datetime | None = None
+
+
+def refusal_of(error: DomainError) -> Refusal:
+    """The error in words. A decision that came too late names who decided, and `at` says when."""
+    what, at = error.detail, None
+    if error.code == "already_decided":
+        what = f"{error.extra['decided_by']} was first: it is already {error.extra['status']}."
+        at = parse_datetime(str(error.extra.get("decided_at", "")))
+    return Refusal(
+        code=error.code,
+        status=error.status,
+        what=what,
+        next_step=NEXT_STEPS.get(error.code, "Nothing was changed."),
+        at=at,
+    )
+
+
+def person(request: HttpRequest) -> "User":
+    """Who is signed in. Only behind `login_required`."""
+    return cast("User", request.user)
+
+
+def listed(
+    request: HttpRequest, queryset: "QuerySet[Any]", limit: int = PAGE_SIZE
+) -> dict[str, Any]:
+    """`items` and `next` of the page that ?cursor= asks for; a cursor that is none: the first."""
+    cursor = request.GET.get("cursor") or None
+    try:
+        return dict(page(queryset, cursor=cursor, limit=limit))
+    except Invalid:
+        messages.warning(request, "That place in the list no longer exists; this is its beginning.")
+        return dict(page(queryset, cursor=None, limit=limit))
+
+
+def counted(queryset: "QuerySet[Any]") -> str:
+    """How many, exactly up to COUNT_LIMIT, then `1,000+`."""
+    number = queryset.order_by()[: COUNT_LIMIT + 1].count()
+    return f"{COUNT_LIMIT:,}+" if number > COUNT_LIMIT else str(number)
+
+
+def fragment(view: "View[P]") -> "View[P]":
+    """A part of a page, fetched by a live page. Whose session is over is sent to sign in again.
+
+    A redirect would be followed by the script, and the sign-in page merged into the page.
+    """
+
+    @wraps(view)
+    @vary_on_cookie
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not request.user.is_authenticated:
+            here = urlsplit(request.headers.get("HX-Current-URL", ""))
+            back = f"{here.path or '/'}?{here.query}" if here.query else here.path or "/"
+            response = HttpResponse(status=401)
+            response["HX-Redirect"] = f"{resolve_url('login')}?{urlencode({'next': back})}"
+        else:
+            response = view(request, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    return guarded
+
+
+def temporal_url(workflow_id: str) -> str:
+    """Where browsers see the workflow in the Temporal UI; empty when no UI is configured."""
+    if not settings.TEMPORAL_UI_URL or not workflow_id:
+        return ""
+    namespace = quote(settings.TEMPORAL_NAMESPACE, safe="")
+    return (
+        f"{settings.TEMPORAL_UI_URL}/namespaces/{namespace}/workflows/{quote(workflow_id, safe='')}"
+    )
