@@ -1,0 +1,58 @@
+# Everything starts here: `make run`, `make test`. See README.md.
+PYTHON := .venv/bin/python
+ARGS ?=
+# Extra words for pytest: make test PYTEST_ARGS="tests/engine -k relay"
+PYTEST_ARGS ?=
+
+# Bytecode is kept, in one folder beside the sources: it halves every start of a process.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: run test lint fmt bench faults soak manage lock install chromium
+.DEFAULT_GOAL := run
+
+run: install
+	@exec $(PYTHON) -m deploy.local.run
+
+test: install chromium lint
+	@CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" \
+		$(PYTHON) -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+lint: install
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/djlint --lint --quiet templates
+
+fmt: install
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench: install
+	@$(PYTHON) -m benchmarks.p10
+
+faults: install chromium
+	@CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest tests/faults $(PYTEST_ARGS)
+
+soak:
+	@echo "There is no soak test yet: nothing was run." >&2; exit 1
+
+# A management command against the stack of `make run`; say `make -s` to see its output alone.
+manage:
+	@if [ ! -x $(PYTHON) ]; then echo "Nothing runs here: start it with make run" >&2; exit 1; fi
+	@exec $(PYTHON) -m deploy.local.manage $(ARGS)
+
+# Compile the hashed requirements. Registry addresses never get into them.
+lock: install
+	@constraint=; for name in base dev; do \
+		UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --generate-hashes --python-version 3.11 \
+			--no-emit-index-url --no-emit-find-links $$constraint $(ARGS) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
+		constraint="-c requirements/base.txt"; \
+	done
+
+install:
+	@sh deploy/local/install.sh
+
+chromium:
+	@sh deploy/local/chromium.sh --install >/dev/null
