@@ -1,0 +1,224 @@
+"""Settings as a process gets them: each case is an interpreter of its own with its environment."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCTION = {
+    "DJANGO_SETTINGS_MODULE": "config.settings.production",
+    "SECRET_KEY": "q9W!e8R@t7Y#u6I$o5P%a4S^d3F&g2H*j1K(l0Z)x9C-v8B=n7M",
+    "ALLOWED_HOSTS": "countersign.example",
+    "DATABASE_URL": "postgres://countersign:secret@db.example:5432/countersign",
+    "REDIS_URL": "redis://redis.example:6379/0",
+    "TEMPORAL_ADDRESS": "temporal.example:7233",
+    "EXECUTOR_URL": "https://executor.example/v1",
+}
+
+
+def _run(code: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the code with nothing in the environment but this."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _read(*names: str, **environment: str) -> list[Any]:
+    """The settings' values in a fresh process; fails the test when it does not start."""
+    values = ", ".join(f"settings.{name}" for name in names)
+    code = f"import json; from django.conf import settings; print(json.dumps([{values}]))"
+    done = _run(code, {"DJANGO_SETTINGS_MODULE": "config.settings.local", **environment})
+    assert done.returncode == 0, done.stderr
+    read: list[Any] = json.loads(done.stdout)
+    return read
+
+
+def _refusal(**environment: str) -> str:
+    """Why the settings do not load; fails the test when they do."""
+    code = "from django.conf import settings; settings.DEBUG"
+    done = _run(code, {"DJANGO_SETTINGS_MODULE": "config.settings.local", **environment})
+    assert done.returncode != 0, "the settings were accepted"
+    last = done.stderr.strip().splitlines()[-1]
+    assert "ImproperlyConfigured" in last, done.stderr
+    return last
+
+
+# --- production ---------------------------------------------------------------------------------
+def test_production_starts_with_a_whole_environment_and_without_simulators_and_demo() -> None:
+    values = _read(
+        "DEBUG", "DEMO_LOGINS", "SIMULATORS_ALLOWED", "INSTALLED_APPS", "HEALTH_HOST", **PRODUCTION
+    )
+    assert values[:3] == [False, False, False]
+    assert "apps.simulators" not in values[3]
+    assert values[4] == "0.0.0.0"
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "SECRET_KEY",
+        "ALLOWED_HOSTS",
+        "DATABASE_URL",
+        "REDIS_URL",
+        "TEMPORAL_ADDRESS",
+        "EXECUTOR_URL",
+    ],
+)
+@pytest.mark.parametrize("how", ["absent", "empty"])
+def test_production_names_what_is_missing(variable: str, how: str) -> None:
+    environment = dict(PRODUCTION)
+    if how == "absent":
+        del environment[variable]
+    else:
+        environment[variable] = ""
+    assert variable in _refusal(**environment)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DEBUG", "true"),
+        ("SECRET_KEY", "short"),
+        ("SECRET_KEY", "a" * 60),
+        ("SECRET_KEY", "local-only-not-a-secret-" + "0123456789" * 4),
+        ("ALLOWED_HOSTS", "*"),
+        ("ALLOWED_HOSTS", "countersign.example,*"),
+        ("SECURE_TLS", "perhaps"),
+    ],
+)
+def test_production_refuses_what_is_only_good_for_a_demo(variable: str, value: str) -> None:
+    assert variable in _refusal(**{**PRODUCTION, variable: value})
+
+
+@pytest.mark.parametrize("module", ["local", "test"])
+def test_production_refuses_the_keys_of_the_other_settings(module: str) -> None:
+    (key,) = _read(
+        "SECRET_KEY",
+        DJANGO_SETTINGS_MODULE=f"config.settings.{module}",
+        DATABASE_URL=PRODUCTION["DATABASE_URL"],
+    )
+    assert "SECRET_KEY" in _refusal(**{**PRODUCTION, "SECRET_KEY": key})
+
+
+def test_production_never_repeats_a_secret_in_a_refusal() -> None:
+    text = _refusal(**{**PRODUCTION, "SECRET_KEY": "tooshortsecret"})
+    assert "tooshortsecret" not in text
+
+
+def test_djangos_own_deployment_check_finds_nothing() -> None:
+    code = (
+        "import sys; from django.core.management import execute_from_command_line;"
+        "execute_from_command_line(['manage.py', 'check', '--deploy', '--fail-level', 'WARNING'])"
+    )
+    done = _run(code, PRODUCTION)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no issues" in done.stdout + done.stderr
+
+
+def test_cookies_and_redirects_follow_tls() -> None:
+    names = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT")
+    assert _read(*names, **PRODUCTION) == [True, True, True]
+    assert _read(*names, **PRODUCTION, SECURE_TLS="false") == [False, False, False]
+
+
+# --- names and values ---------------------------------------------------------------------------
+@pytest.mark.parametrize("alias", ["TEMPORAL_HOST", "TEMPORAL_WORKER_TEMPORAL_HOST"])
+def test_an_alias_is_read_and_ours_wins_over_it(alias: str) -> None:
+    assert _read("TEMPORAL_ADDRESS", **{alias: "old:1"}) == ["old:1"]
+    assert _read("TEMPORAL_ADDRESS", **{alias: "old:1"}, TEMPORAL_ADDRESS="new:2") == ["new:2"]
+    assert _read("TEMPORAL_ADDRESS", **{alias: "old:1"}, TEMPORAL_ADDRESS="") == ["old:1"]
+
+
+def test_the_other_aliases_are_read() -> None:
+    assert _read("LOG_LEVEL", APP_LOG_LEVEL="WARN") == ["warning"]
+    (database,) = _read(
+        "DATABASES['default']",
+        TEMPORAL_WORKER_POSTGRES_HOST="old-db",
+        TEMPORAL_WORKER_POSTGRES_DB="old-name",
+        POSTGRES_SSLMODE="require",
+    )
+    assert (database["HOST"], database["NAME"]) == ("old-db", "old-name")
+    assert database["OPTIONS"]["sslmode"] == "require"
+
+
+def test_a_database_url_wins_over_its_parts() -> None:
+    (database,) = _read(
+        "DATABASES['default']",
+        DATABASE_URL="postgres://u:p%40ss@url-host:6000/name",
+        POSTGRES_HOST="part-host",
+    )
+    assert (database["HOST"], database["PORT"], database["PASSWORD"]) == ("url-host", 6000, "p@ss")
+    pool = database["OPTIONS"]["pool"]
+    assert (pool["min_size"], pool["max_size"], pool["timeout"]) == (5, 25, 10.0)
+
+
+def test_defaults_are_the_contracts() -> None:
+    assert _read(
+        *("TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUES"),
+        *("MAX_CONCURRENT_WORKFLOWS", "MAX_CONCURRENT_ACTIVITIES"),
+        *("WORKFLOW_POLLERS", "ACTIVITY_POLLERS", "METRICS_PORT", "HEALTH_PORT"),
+        *("APP_ENVIRONMENT", "LOG_LEVEL", "HEALTH_HOST"),
+    ) == [
+        *("localhost:7233", "default", []),
+        *(100, 200),
+        *(10, 20, 9093, 8081),
+        *("development", "info", "127.0.0.1"),
+    ]
+
+
+def test_a_comma_list_drops_blanks() -> None:
+    assert _read("TEMPORAL_TASK_QUEUES", TEMPORAL_TASK_QUEUE=" a, ,b,") == [["a", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MAX_CONCURRENT_WORKFLOWS", "many"),
+        ("MAX_CONCURRENT_WORKFLOWS", "1"),
+        ("MAX_CONCURRENT_ACTIVITIES", "0"),
+        ("MAX_CONCURRENT_ACTIVITIES", "-5"),
+        ("HEALTH_PORT", "70000"),
+        ("METRICS_PORT", "9093.5"),
+        ("POSTGRES_MAX_CONNS", "x"),
+        ("POSTGRES_MIN_CONNS", "26"),
+        ("POSTGRES_POOL_TIMEOUT", "nan"),
+        ("TEMPORAL_TLS", "maybe"),
+        ("LOG_LEVEL", "loud"),
+        ("APP_LOG_LEVEL", "loud"),
+        ("WORKER_DRAIN_SECONDS", "inf"),
+        ("WORKER_DRAIN_SECONDS", "-1"),
+        ("RELAY_MAX_IN_FLIGHT", "0"),
+        ("AUDIT_SEAL_SECONDS", "0"),
+        ("AUDIT_ANCHOR_SECONDS", "-1"),
+        ("DATABASE_URL", "mysql://u@h/n"),
+        ("DATABASE_URL", "not a url"),
+        ("DATABASE_URL", "postgres://u@h:port/n"),
+    ],
+)
+def test_a_bad_value_stops_the_start_and_names_the_variable(variable: str, value: str) -> None:
+    assert variable in _refusal(**{variable: value})
+
+
+def test_a_bad_database_address_is_not_repeated_with_its_password() -> None:
+    assert "hunter2" not in _refusal(DATABASE_URL="mysql://u:hunter2@h/n")
+    assert "hunter2" not in _refusal(DATABASE_URL="postgres://u:hunter2@h:port/n")
+
+
+def test_our_runworker_wins_over_that_of_channels() -> None:
+    code = (
+        "import django; django.setup(); from django.core.management import get_commands;"
+        "print(get_commands()['runworker'])"
+    )
+    done = _run(code, {"DJANGO_SETTINGS_MODULE": "config.settings.local"})
+    assert done.stdout.strip() == "workers", done.stderr

@@ -1,0 +1,226 @@
+"""Fixtures for every room. The servers themselves come from tests/servers.py."""
+
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from deploy.local.servers import temporal_program
+from tests.proxy import Proxy
+from tests.servers import SHARED
+from tests.stack import (
+    MakeServers,
+    MakeStack,
+    PrivateServers,
+    Stack,
+    migrated_template,
+)
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+    from temporalio.client import Client
+    from temporalio.testing import WorkflowEnvironment
+
+CHROMIUM_ARGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+#: Stacks that run now: their logs join the report of a test that fails.
+_running: list[Stack] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a module's stack or browser run in one xdist worker."""
+    for item in items:
+        if {"stack", "chromium"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure against real processes is explained by their logs."""
+    report = yield
+    if report.failed:
+        for stack in _running:
+            report.sections.append((f"logs of the stack on {stack.web_url}", stack.logs()))
+    return report
+
+
+# --- Temporal -----------------------------------------------------------------------------------
+@pytest.fixture(scope="session")
+def temporal_address() -> str:
+    """host:port of the session's Temporal."""
+    return os.environ["TEMPORAL_ADDRESS"]
+
+
+@pytest.fixture(scope="session")
+def temporal_namespace() -> str:
+    """This xdist worker's own namespace; the settings name the same one."""
+    return os.environ["TEMPORAL_NAMESPACE"]
+
+
+@pytest.fixture
+async def temporal_client(temporal_address: str, temporal_namespace: str) -> "Client":
+    """A client of this test's event loop, with the converter that the project uses."""
+    from temporalio.client import Client
+    from temporalio.contrib.pydantic import pydantic_data_converter
+
+    return await Client.connect(
+        temporal_address, namespace=temporal_namespace, data_converter=pydantic_data_converter
+    )
+
+
+@pytest.fixture
+async def time_skipping() -> AsyncIterator["WorkflowEnvironment"]:
+    """Temporal's test server: thirty days pass at once. It has no visibility and no schedules."""
+    from temporalio.contrib.pydantic import pydantic_data_converter
+    from temporalio.testing import WorkflowEnvironment
+
+    server = Path(temporal_program()).with_name("temporal-test-server")
+    async with await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=str(server), data_converter=pydantic_data_converter
+    ) as environment:
+        yield environment
+
+
+@pytest.fixture
+def task_queue(request: pytest.FixtureRequest) -> str:
+    """A queue that no other test uses."""
+    return f"{request.node.name[:40]}-{uuid.uuid4().hex[:8]}"
+
+
+# --- processes ----------------------------------------------------------------------------------
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder of the test's own that a server under another user can enter."""
+    path = _new_folder()
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def make_proxy() -> Iterator[Callable[[str], Proxy]]:
+    """`make_proxy("127.0.0.1:7233")` puts a proxy in front of it."""
+    made: list[Proxy] = []
+
+    def build(target: str) -> Proxy:
+        made.append(Proxy(target))
+        return made[-1]
+
+    yield build
+    for proxy in made:
+        proxy.close()
+
+
+@pytest.fixture(scope="session")
+def cluster_template() -> Path:
+    """A migrated PostgreSQL data folder with the demo, shared by the session's xdist workers."""
+    return migrated_template(Path(json.loads(os.environ[SHARED])["folder"]) / "template")
+
+
+@pytest.fixture
+def private_servers(request: pytest.FixtureRequest) -> Iterator[MakeServers]:
+    """`private_servers(temporal=False)` starts servers that the test may freeze and kill;
+    `migrated=True` begins with the migrated demo database."""
+    made: list[tuple[PrivateServers, Path]] = []
+
+    def build(*, migrated: bool = False, **which: bool) -> PrivateServers:
+        template = request.getfixturevalue("cluster_template") if migrated else None
+        path = _new_folder()
+        servers = PrivateServers(path, template=template, **which)
+        made.append((servers, path))
+        servers.start()
+        return servers
+
+    yield build
+    for servers, path in made:
+        servers.close()
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def make_stack(cluster_template: Path) -> Iterator[MakeStack]:
+    """`make_stack()` is a whole stack of the test's own, ready; `make_stack("web", "relay")` starts
+    only those (and does not wait), `env={…}` overrides settings of all its processes."""
+    made: list[Stack] = []
+
+    def build(*kinds: str, env: dict[str, str] | None = None) -> Stack:
+        return _start_stack(cluster_template, made, kinds, env)
+
+    yield build
+    for stack in made:
+        _end_stack(stack)
+
+
+@pytest.fixture(scope="module")
+def stack(cluster_template: Path) -> Iterator[Stack]:
+    """One ready stack for all tests of a module: leave it running as it was found."""
+    made: list[Stack] = []
+    try:
+        yield _start_stack(cluster_template, made, (), None)
+    finally:
+        for one in made:
+            _end_stack(one)
+
+
+def _start_stack(
+    template: Path, made: list[Stack], kinds: tuple[str, ...], env: dict[str, str] | None
+) -> Stack:
+    stack = Stack(_new_folder(), template=template, env=env)
+    made.append(stack)
+    _running.append(stack)
+    stack.start(*kinds)
+    if not kinds:
+        stack.wait_ready()
+    return stack
+
+
+def _end_stack(stack: Stack) -> None:
+    _running.remove(stack)
+    stack.close()
+
+
+def _new_folder() -> Path:
+    path = Path(tempfile.mkdtemp(prefix="countersign-test-"))
+    path.chmod(0o711)
+    return path
+
+
+# --- browser ------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def chromium() -> Iterator["Browser"]:
+    """A real browser. For a module, not longer: Playwright keeps an event loop in this thread, and
+    tests with one of their own, or with the ORM, could not run beside it."""
+    from playwright.sync_api import sync_playwright
+
+    path = find_chromium()
+    with sync_playwright() as playwright:
+        if path is None and not Path(playwright.chromium.executable_path).exists():
+            message = "no browser: set CHROMIUM_PATH, or run make chromium"
+            pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+        options: dict[str, Any] = {"executable_path": path} if path else {}
+        browser = playwright.chromium.launch(headless=True, args=CHROMIUM_ARGS, **options)
+        yield browser
+        browser.close()
+
+
+def find_chromium() -> str | None:
+    """CHROMIUM_PATH, else one on PATH."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return os.environ.get("CHROMIUM_PATH") or next(filter(None, map(shutil.which, names)), None)

@@ -1,0 +1,106 @@
+"""Live lists: nothing moves under the pointer, and a lost connection costs no change."""
+
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import Site, be_live, stay
+from tests.support import eventually
+
+pytestmark = pytest.mark.e2e
+
+
+def test_nothing_moves_under_the_pointer(site: Site) -> None:
+    for number in range(2):
+        site.asked(f"Standing {number} {uuid4().hex[:6]}")
+    page = site.sign_in("reviewer")
+    page.goto("/inbox/")
+    be_live(page)
+    row = page.locator("#inbox-rows > li").first
+    title = row.locator("a").inner_text()
+    row.hover()
+    box = row.bounding_box()
+    target = f"Arriving {uuid4().hex[:6]}"
+    request = site.asked(target)
+    bar = page.locator("[data-arrivals-for=inbox-rows]")
+    expect(bar).to_contain_text("1 new:")
+    expect(bar.get_by_role("link", name=target)).to_be_visible()
+    assert page.locator("#inbox-rows > li").first.locator("a").inner_text() == title
+    assert row.bounding_box() == box
+    # One that is decided elsewhere stays where it is, struck through.
+    key = site.stack.api_key("reviewer2")
+    gone = row.get_attribute("data-key")
+    shown = site.call("GET", f"/approvals/{gone}", key=key)[1]
+    decision = {"verdict": "reject", "reason": "No.", "payload_hash": shown["payload_hash"]}
+    assert site.call("POST", f"/approvals/{gone}/decide", decision, key)[0] == 200
+    expect(page.locator(f"#inbox-rows > li[data-key='{gone}'][data-gone]")).to_be_visible()
+    assert row.bounding_box() == box
+    page.mouse.move(5, 5)
+    expect(page.locator(f"#inbox-rows > li[data-key='{gone}']")).to_have_count(0)
+    first = page.locator("#inbox-rows > li").first
+    expect(first).to_have_attribute("data-key", request["id"])
+    expect(bar).not_to_contain_text("new:")
+
+
+def test_new_rows_are_shown_on_demand_while_the_keyboard_is_in_the_list(site: Site) -> None:
+    site.asked(f"Standing {uuid4().hex[:6]}")
+    page = site.sign_in("reviewer")
+    page.goto("/inbox/")
+    be_live(page)
+    page.keyboard.press("j")
+    target = f"Arriving {uuid4().hex[:6]}"
+    site.asked(target)
+    show = page.get_by_role("button", name="Show")
+    expect(show).to_be_visible()
+    page.keyboard.press("n")
+    expect(show).to_be_hidden()
+    expect(page.locator("#inbox-rows").get_by_role("link", name=target)).to_be_focused()
+
+
+def test_after_a_restart_of_the_web_process_the_page_catches_up_by_itself(site: Site) -> None:
+    page = site.sign_in("reviewer")
+    page.goto("/inbox/")
+    be_live(page)
+    stayed = stay(page)
+    site.stack.kill9("web")
+    expect(page.locator("[data-live-indicator][data-live-state=off]")).to_be_visible()
+    site.stack.restart("web")
+    site.stack.wait_ready()
+    target = f"Missed {uuid4().hex[:6]}"
+    site.asked(target)
+    be_live(page)
+    expect(page.get_by_role("link", name=target)).to_be_visible()
+    assert stayed()
+    # Fetches that found no server are told to the console: here that is as it should be.
+    site.complaints[:] = [one for one in site.complaints if "htmx:" not in one]
+
+
+def test_counts_in_the_header_follow_on_every_page(site: Site) -> None:
+    page = site.sign_in("reviewer")
+    page.goto("/budgets/")
+    be_live(page)
+    count = page.locator("#nav-inbox")
+
+    def shown() -> int:
+        words = count.inner_text() if count.is_visible() else "0"
+        return int(words.split()[0])
+
+    before = shown()
+    site.asked(f"Counted {uuid4().hex[:6]}")
+    eventually(lambda: shown() == before + 1)
+
+
+def test_the_theme_is_kept_across_pages_and_in_the_admin(site: Site) -> None:
+    page = site.sign_in("admin")
+    page.goto("/")
+    look = "() => getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(look)
+    toggle = page.locator("[data-theme-toggle]")
+    toggle.click()
+    toggle.click()
+    assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
+    assert page.evaluate(look) != light
+    for path in ("/inbox/", "/admin/", "/nowhere/"):
+        page.goto(path)
+        assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"

@@ -1,0 +1,156 @@
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from threading import Barrier
+
+import pytest
+from django.db import connections, transaction
+
+from apps.audit.contracts import ENGINE
+from apps.audit.models import AuditEntry
+from apps.engine import services
+from apps.engine.contracts import CommandState
+from apps.engine.models import EngineCommand
+from apps.errors import Conflict, DomainError, Invalid, NotFound
+
+VALUES = {
+    "workflow_id": "w-1",
+    "workflow_type": "Some",
+    "task_queue": "q",
+    "args": [{"a": 1}],
+    "subject_type": "thing",
+    "subject_id": "1",
+}
+
+
+@dataclass(frozen=True)
+class Inner:
+    amount: Decimal
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner
+    name: str = "x"
+
+
+@pytest.mark.django_db
+def test_the_same_key_twice_is_one_command() -> None:
+    first = services.workflow_start(key="k", **VALUES)
+    again = services.workflow_start(key="k", **VALUES)
+    assert first.pk == again.pk
+    assert EngineCommand.objects.count() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "change",
+    [{"workflow_id": "w-2"}, {"args": [{"a": 2}]}, {"execution_timeout_seconds": 5.0}],
+)
+def test_the_same_key_for_something_else_is_refused(change: dict[str, object]) -> None:
+    services.workflow_start(key="k", **VALUES)
+    with pytest.raises(Conflict) as refusal:
+        services.workflow_start(key="k", **(VALUES | change))
+    assert refusal.value.code == "command_key_reused"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_at_once_with_the_same_key_get_one_command() -> None:
+    barrier = Barrier(6)
+
+    def enqueue(_: int) -> int:
+        try:
+            barrier.wait(10)
+            with transaction.atomic():
+                return services.workflow_start(key="k", **VALUES).pk
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(6) as pool:
+        assert len(set(pool.map(enqueue, range(6)))) == 1
+    assert EngineCommand.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_dataclasses_become_json_that_their_types_can_read() -> None:
+    command = services.workflow_start(
+        key="k", **(VALUES | {"args": [Outer(Inner(Decimal("12.00"))), 5]})
+    )
+    command.refresh_from_db()
+    assert command.args == [{"inner": {"amount": "12.00"}, "name": "x"}, 5]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_command_outside_a_transaction_is_a_programming_error() -> None:
+    with pytest.raises(transaction.TransactionManagementError):
+        services.workflow_start(key="k", **VALUES)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"workflow_id": "w" * 201},
+        {"workflow_id": ""},
+        {"workflow_id": "a\x00b"},
+        {"args": ["a\x00b"]},
+        {"search_attributes": {"a b": "x"}},
+    ],
+)
+def test_what_cannot_be_stored_or_sent_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(Invalid):
+        services.workflow_start(key="k", **(VALUES | change))
+
+
+def parked() -> EngineCommand:
+    with transaction.atomic():
+        command = services.workflow_start(key="k", **VALUES)
+    EngineCommand.objects.update(state="parked", strikes=3, error="bad")
+    return command
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_operator_retries_a_parked_command_and_it_is_audited() -> None:
+    command = services.command_retry(command_id=parked().pk, by=ENGINE, via="page", reason="fixed")
+    assert (command.state, command.strikes) == (CommandState.PENDING, 0)
+    entry = AuditEntry.objects.get(action="engine.command_retry")
+    assert (entry.outcome, entry.subject_id) == ("done", str(command.pk))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_operator_discards_a_parked_command_once() -> None:
+    pk = parked().pk
+    command = services.command_discard(command_id=pk, by=ENGINE, via="page", reason="no use")
+    assert command.state == CommandState.DISCARDED
+    with pytest.raises(Conflict) as refusal:
+        services.command_discard(command_id=pk, by=ENGINE, via="page", reason="again")
+    assert refusal.value.code == "already_settled"
+    assert AuditEntry.objects.filter(outcome="refused", code="already_settled").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("state", "reason", "code"),
+    [
+        ("parked", " ", "reason_required"),
+        ("pending", "why", "not_parked"),
+        ("sent", "y", "not_parked"),
+    ],
+)
+def test_a_retry_that_makes_no_sense_is_refused(state: str, reason: str, code: str) -> None:
+    pk = parked().pk
+    EngineCommand.objects.update(state=state)
+    with pytest.raises(DomainError) as refusal:
+        services.command_retry(command_id=pk, by=ENGINE, via="page", reason=reason)
+    assert refusal.value.code == code
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_command_in_flight_is_not_discarded_and_an_unknown_one_not_found() -> None:
+    pk = parked().pk
+    EngineCommand.objects.update(state="leased")
+    with pytest.raises(Conflict) as refusal:
+        services.command_discard(command_id=pk, by=ENGINE, via="page", reason="why")
+    assert refusal.value.code == "in_flight"
+    with pytest.raises(NotFound):
+        services.command_discard(command_id=pk + 1, by=ENGINE, via="page", reason="why")

@@ -1,0 +1,74 @@
+"""PostgreSQL away for twenty seconds under two hundred open sagas."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+from temporalio.client import Client
+
+from tests.faults.story import Story
+from tests.support import eventually
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+
+SAGAS = 200
+OUTAGE_SECONDS = 20.0
+
+
+async def _ping(story: Story) -> float:
+    """Seconds that an empty workflow of another queue takes."""
+    temporal = story.stack.private.temporal
+    assert temporal is not None
+    client = await Client.connect(temporal.address)
+    began = time.monotonic()
+    await asyncio.wait_for(
+        client.execute_workflow(
+            "PingWorkflow", id=f"ping-{time.monotonic_ns()}", task_queue="diagnostics"
+        ),
+        timeout=OUTAGE_SECONDS,
+    )
+    return time.monotonic() - began
+
+
+def test_an_outage_of_postgresql_stops_no_other_queue_and_loses_no_saga(story: Story) -> None:
+    before = story.budget()
+    story.behave(delay_seconds=3)
+    with ThreadPoolExecutor(8) as pool:
+        asked = list(pool.map(lambda n: story.ask("100.00", key=f"outage-{n}"), range(SAGAS)))
+    assert len(set(asked)) == SAGAS
+    eventually(lambda: story.budget()["reserved"] >= 8 * 100, timeout=30)
+
+    postgres = story.stack.private.postgres
+    assert postgres is not None
+    postgres.stop()
+    stopped = time.monotonic()
+    story.behave(delay_seconds=0)
+    waits = []
+    while time.monotonic() - stopped < OUTAGE_SECONDS:
+        waits.append(asyncio.run(_ping(story)))
+        time.sleep(1)
+    postgres.start()
+
+    assert max(waits) < 5, waits
+    assert len(waits) >= 5
+
+    def open_sagas() -> int:
+        rows = story.stack.sql(
+            "SELECT count(*) FROM interventions_intervention"
+            " WHERE settled_at IS NULL AND idempotency_key LIKE 'outage-%%'"
+        )
+        return int(rows[0][0])
+
+    eventually(lambda: open_sagas() == 0, timeout=120, every=0.5)
+    statuses = story.stack.sql(
+        "SELECT status, count(*) FROM interventions_intervention"
+        " WHERE idempotency_key LIKE 'outage-%%' GROUP BY 1"
+    )
+    assert statuses == [("executed", SAGAS)]
+    assert story.budget()["spent"] == before["spent"] + Decimal(100) * SAGAS
+    assert story.budget()["reserved"] == before["reserved"]
+    for intervention in asked[::20]:
+        assert story.effects(f"{intervention}:execute") == 1
+    story.prove_ledger()

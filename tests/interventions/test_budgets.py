@@ -1,0 +1,209 @@
+"""The ledger and its balances: never overdrawn, never reserved or settled twice."""
+
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import DatabaseError, IntegrityError, transaction
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from apps.errors import Conflict, DomainError
+from apps.interventions import services
+from apps.interventions.models import Budget, BudgetEntry, Intervention
+from tests.interventions.conftest import World
+
+
+def test_twenty_at_once_against_a_budget_for_twelve(shared_world: World, side_by_side: Any) -> None:
+    world = shared_world
+    budget = world.budget("small", "60000.00")
+    asked = [world.ask(budget="small") for _ in range(20)]
+    for intervention in asked:
+        world.open(intervention)
+        world.validate(intervention)
+    outcomes = side_by_side(
+        lambda number: services.budget_reserve(intervention_id=asked[number].pk), 20
+    )
+    refused = [one for one in outcomes if one is not None]
+    assert [one.code for one in refused] == ["budget_exceeded"] * 8
+    proof = services.budget_proof(budget)
+    assert proof.holds
+    assert (proof.reserved, proof.total) == (Decimal("60000.00"), Decimal("60000.00"))
+    assert BudgetEntry.objects.filter(kind="reserve").count() == 12
+
+
+@pytest.mark.parametrize("verb", ["budget_reserve", "budget_release", "outcome_record"])
+def test_eight_at_once_for_one_intervention_write_one_line(
+    shared_world: World, side_by_side: Any, verb: str
+) -> None:
+    world = shared_world
+    intervention = world.ask()
+    if verb == "budget_reserve":
+        world.open(intervention)
+        world.validate(intervention)
+    elif verb == "budget_release":
+        world.reserve(intervention)
+    else:
+        world.execute(intervention)
+    call = getattr(services, verb)
+    outcomes = side_by_side(lambda _: call(intervention_id=intervention.pk), 8)
+    assert outcomes == [None] * 8
+    kind = {"budget_reserve": "reserve", "budget_release": "release", "outcome_record": "commit"}
+    assert BudgetEntry.objects.filter(intervention=intervention, kind=kind[verb]).count() == 1
+    assert services.budget_proof(intervention.budget).holds
+
+
+def test_a_refused_reservation_leaves_no_line_and_says_what_is_left(world: World) -> None:
+    budget = world.budget("small", "4999.99")
+    intervention = world.ask(budget="small")
+    with pytest.raises(Conflict) as refused:
+        world.reserve(intervention)
+    assert refused.value.code == "budget_exceeded"
+    assert refused.value.extra == {"available": "4999.99"}
+    assert not BudgetEntry.objects.filter(intervention=intervention).exists()
+    assert services.budget_proof(budget).holds
+    step = intervention.steps.get(name="reserve_budget")
+    assert (step.status, step.detail.split(":")[0]) == ("failed", "budget_exceeded")
+
+
+def test_nothing_is_reserved_before_the_policy_was_validated(world: World) -> None:
+    intervention = world.ask()
+    with pytest.raises(Conflict) as refused:
+        services.budget_reserve(intervention_id=intervention.pk)
+    assert refused.value.code == "not_validated"
+
+
+def test_money_is_not_released_while_the_executor_may_have_acted(world: World) -> None:
+    intervention = world.ask()
+    world.reserve(intervention)
+    services.execution_begin(intervention_id=intervention.pk)
+    with pytest.raises(Conflict) as refused:
+        services.budget_release(intervention_id=intervention.pk)
+    assert refused.value.code == "execution_stands"
+    services.execution_finish(intervention_id=intervention.pk, receipt="R-1")
+    with pytest.raises(Conflict):
+        services.budget_release(intervention_id=intervention.pk)
+
+
+def test_money_is_not_spent_before_there_is_a_receipt(world: World) -> None:
+    intervention = world.ask()
+    world.reserve(intervention)
+    with pytest.raises(Conflict) as refused:
+        services.budget_commit(intervention_id=intervention.pk)
+    assert refused.value.code == "not_executed"
+
+
+def test_the_database_refuses_an_overdraft_and_a_changed_ledger(world: World) -> None:
+    intervention = world.ask()
+    world.reserve(intervention)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Budget.objects.update(reserved=Decimal("10000000.01"))
+    with pytest.raises(DatabaseError), transaction.atomic():
+        BudgetEntry.objects.filter(kind="reserve").update(amount=1)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        BudgetEntry.objects.filter(kind="reserve").delete()
+    line = BudgetEntry.objects.get(kind="reserve")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        BudgetEntry.objects.create(
+            budget=line.budget,
+            intervention=intervention,
+            kind="reserve",
+            amount=1,
+            key="another key",
+        )
+
+
+def test_the_database_refuses_to_change_a_terminal_status(world: World) -> None:
+    intervention = world.ask()
+    world.finish(intervention)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Intervention.objects.filter(pk=intervention.pk).update(status="failed")
+
+
+def test_an_allocation_is_made_once_per_key(world: World) -> None:
+    allocate = {"code": "main", "by": None, "via": "command"}
+    services.budget_allocate(amount=Decimal(5), key="top-up", **allocate)
+    services.budget_allocate(amount=Decimal(5), key="top-up", **allocate)
+    assert Budget.objects.get(code="main").total == Decimal("10000005.00")
+    with pytest.raises(Conflict) as refused:
+        services.budget_allocate(amount=Decimal(6), key="top-up", **allocate)
+    assert refused.value.code == "key_reused"
+
+
+def test_a_wrong_balance_is_found_by_the_proof(world: World) -> None:
+    world.reserve(world.ask())
+    budget = Budget.objects.get(code="main")
+    assert services.budget_proof(budget).holds
+    Budget.objects.update(spent=Decimal("0.01"))
+    assert not services.budget_proof(budget).holds
+
+
+ACTIONS = st.lists(
+    st.tuples(
+        st.integers(0, 3),
+        st.sampled_from(
+            ["validate", "reserve", "begin", "finish", "refuse", "release", "commit", "undo",
+             "outcome", "fail", "cancel"]
+        ),
+    ),
+    max_size=40,
+)  # fmt: skip
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(actions=ACTIONS)
+def test_whatever_is_called_in_whatever_order_the_proof_holds(
+    world: World, actions: list[tuple[int, str]]
+) -> None:
+    """Four interventions, a budget for two of them; refusals are part of the game."""
+    code = f"tight-{uuid4().hex}"
+    budget = world.budget(code, "12000.00")
+    asked = [world.ask(budget=code, policy="grant" if n % 2 else "relief") for n in range(4)]
+    for intervention in asked:
+        world.open(intervention)
+    verbs: dict[str, Any] = {
+        "validate": lambda one: world.validate(one),
+        "reserve": lambda one: services.budget_reserve(intervention_id=one.pk),
+        "begin": lambda one: services.execution_begin(intervention_id=one.pk),
+        "finish": lambda one: services.execution_finish(intervention_id=one.pk, receipt="R-1"),
+        "refuse": lambda one: services.execution_refuse(intervention_id=one.pk, detail="no"),
+        "release": lambda one: services.budget_release(intervention_id=one.pk),
+        "commit": lambda one: services.budget_commit(intervention_id=one.pk),
+        "undo": lambda one: _undo(one),
+        "outcome": lambda one: services.outcome_record(intervention_id=one.pk),
+        "fail": lambda one: services.intervention_settle(
+            intervention_id=one.pk, status="failed", code="x", detail="x"
+        ),
+        "cancel": lambda one: services.intervention_cancel(
+            intervention_id=one.pk, by=world.requester, via="api", as_of=timezone.now()
+        ),
+    }
+    for number, verb in actions:
+        try:
+            verbs[verb](asked[number])
+        except DomainError:
+            pass
+        assert services.budget_proof(budget).holds
+    for intervention in Intervention.objects.filter(budget=budget):
+        kinds = set(intervention.entries.values_list("kind", flat=True))
+        if intervention.status == "executed":
+            assert "commit" in kinds
+        elif intervention.settled_at:
+            assert kinds in ({"reserve", "release"}, set())
+
+
+def _undo(intervention: Intervention) -> None:
+    from apps.interventions.contracts import Execution
+
+    reversal = services.roll_back_begin(intervention_id=intervention.pk)
+    if reversal.needed:
+        services.roll_back_finish(
+            intervention_id=intervention.pk,
+            execution=Execution.REVERSED if reversal.receipt else Execution.REFUSED,
+        )

@@ -1,0 +1,316 @@
+"""Processes that ended from outside, messages that cannot be delivered, an engine that forgot."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from apps.approvals.models import ApprovalRequest
+from apps.engine import subjects
+from apps.engine.models import EngineCommand, WorkflowRun
+from apps.errors import NotAllowed
+from apps.interventions import services
+from apps.interventions.contracts import ATTENTION_KIND
+from apps.interventions.models import Intervention
+from tests.interventions.conftest import World
+
+LARGE = Decimal("20000.00")
+
+
+def ran(
+    intervention: Intervention, status: str, *, saga: bool = False, confirmed: bool = True
+) -> WorkflowRun:
+    """What the mirror knows of a run."""
+    return WorkflowRun.objects.update_or_create(
+        workflow_id=intervention.execution_workflow_id if saga else intervention.workflow_id,
+        run_id="run-1",
+        defaults={
+            "workflow_type": "X",
+            "status": status,
+            "confirmed": confirmed,
+            "subject_type": "intervention",
+            "subject_id": str(intervention.pk),
+        },
+    )[0]
+
+
+def started(intervention: Intervention) -> None:
+    """Its start command has been sent."""
+    EngineCommand.objects.filter(subject_id=str(intervention.pk)).update(state="sent")
+
+
+def closed(intervention: Intervention, run: WorkflowRun) -> Intervention:
+    subject = subjects.get("intervention")
+    assert subject is not None
+    with transaction.atomic():
+        subject.on_closed(str(intervention.pk), run)
+    return Intervention.objects.select_related("budget").get(pk=intervention.pk)
+
+
+def item(intervention: Intervention) -> ApprovalRequest | None:
+    return ApprovalRequest.objects.filter(
+        kind=ATTENTION_KIND, subject_id=str(intervention.pk), status="open"
+    ).first()
+
+
+def test_terminated_while_it_waited_it_fails_and_its_request_is_closed(world: World) -> None:
+    intervention = world.ask(amount=LARGE)
+    started(intervention)
+    world.open(intervention)
+    row = closed(intervention, ran(intervention, "terminated"))
+    assert (row.status, row.error_code) == ("failed", "workflow_terminated")
+    assert not ApprovalRequest.objects.open().exists()
+    again = closed(intervention, ran(intervention, "terminated"))
+    assert again.version == row.version
+
+
+def test_terminated_with_money_set_aside_and_nothing_executed_the_money_is_free(
+    world: World,
+) -> None:
+    intervention = world.ask()
+    started(intervention)
+    world.reserve(intervention)
+    row = closed(intervention, ran(intervention, "timed_out", saga=True))
+    assert (row.status, row.error_code) == ("failed", "workflow_timed_out")
+    assert (row.budget.reserved, row.budget.spent) == (0, 0)
+    assert services.budget_proof(row.budget).holds
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_terminated_after_the_executor_was_called_a_person_is_asked(
+    world: World, finished: bool
+) -> None:
+    intervention = world.ask()
+    started(intervention)
+    world.reserve(intervention)
+    services.execution_begin(intervention_id=intervention.pk)
+    if finished:
+        services.execution_finish(intervention_id=intervention.pk, receipt="R-1")
+    run = ran(intervention, "terminated", saga=True)
+    row = closed(intervention, run)
+    assert row.status == "executing"
+    assert row.budget.reserved == Decimal("5000.00")
+    asked = item(intervention)
+    assert asked is not None
+    closed(intervention, run)
+    assert ApprovalRequest.objects.filter(kind=ATTENTION_KIND).count() == 1
+
+
+def test_terminated_after_the_approval_the_decision_is_not_lost(world: World) -> None:
+    intervention = world.ask(amount=LARGE)
+    started(intervention)
+    world.open(intervention)
+    world.decide(intervention)
+    started(intervention)
+    row = closed(intervention, ran(intervention, "terminated"))
+    assert row.status == "approved"
+    world.decide(intervention, by="reviewer2")
+    command = EngineCommand.objects.filter(kind="start").latest("id")
+    assert command.workflow_type == "ExecuteInterventionWorkflow"
+    assert command.workflow_id == intervention.execution_workflow_id
+    assert command.options["allow_duplicate_failed"] is True
+    assert command.args[0]["restarted"] is True
+
+
+def test_nothing_is_settled_while_another_process_carries_it(world: World) -> None:
+    waiting, executing, restarting = world.ask(), world.ask(), world.ask()
+    for one in (waiting, executing):
+        started(one)
+    ran(waiting, "running", saga=True)
+    assert closed(waiting, ran(waiting, "terminated")).status == "pending"
+    world.reserve(executing)
+    assert closed(executing, ran(executing, "terminated")).status == "executing"
+    assert closed(restarting, ran(restarting, "terminated")).status == "pending"
+
+
+def test_the_workflow_that_waits_for_a_saga_does_not_carry_it(world: World) -> None:
+    intervention = world.ask()
+    started(intervention)
+    world.reserve(intervention)
+    ran(intervention, "running")
+    assert closed(intervention, ran(intervention, "terminated", saga=True)).status == "failed"
+
+
+def test_rejecting_the_item_ends_as_failed_what_was_never_executed(world: World) -> None:
+    intervention = world.ask(amount=LARGE)
+    started(intervention)
+    world.open(intervention)
+    world.decide(intervention)
+    started(intervention)
+    closed(intervention, ran(intervention, "terminated"))
+    world.decide(intervention, "reject", by="reviewer2")
+    row = Intervention.objects.get(pk=intervention.pk)
+    assert (row.status, row.error_code) == ("failed", "given_up")
+
+
+def test_rejecting_the_item_undoes_what_may_have_been_executed(world: World) -> None:
+    intervention = world.ask()
+    started(intervention)
+    world.reserve(intervention)
+    services.execution_begin(intervention_id=intervention.pk)
+    closed(intervention, ran(intervention, "terminated", saga=True))
+    world.decide(intervention, "reject")
+    command = EngineCommand.objects.filter(kind="start").latest("id")
+    assert command.args[0]["undo"] is True
+    assert Intervention.objects.get(pk=intervention.pk).status == "executing"
+
+
+def test_the_requester_cannot_decide_what_becomes_of_it(world: World) -> None:
+    from django.contrib.auth.models import Group
+
+    world.requester.groups.add(Group.objects.get(name="reviewer"))
+    intervention = world.ask()
+    started(intervention)
+    world.reserve(intervention)
+    services.execution_begin(intervention_id=intervention.pk)
+    closed(intervention, ran(intervention, "terminated", saga=True))
+    with pytest.raises(NotAllowed) as refused:
+        world.decide(intervention, by="requester")
+    assert refused.value.code == "requester_cannot_sign"
+
+
+# --- messages ------------------------------------------------------------------------------------
+def undeliverable(intervention: Intervention, kind: str) -> None:
+    subject = subjects.get("intervention")
+    assert subject is not None
+    command = EngineCommand.objects.filter(subject_id=str(intervention.pk), kind=kind).latest("id")
+    command.error = "workflow execution already completed"
+    command.state = "undeliverable"
+    command.save()
+    with transaction.atomic():
+        subject.on_undeliverable(command)
+
+
+def test_a_signal_that_cannot_be_delivered_becomes_an_item_with_what_and_why(
+    world: World,
+) -> None:
+    intervention = world.ask(amount=LARGE)
+    started(intervention)
+    world.open(intervention)
+    world.decide(intervention)
+    undeliverable(intervention, "signal")
+    asked = item(intervention)
+    assert asked is not None
+    payload = asked.payloads.get().payload
+    assert payload["code"] == "signal_undeliverable"
+    assert "request_settled" in payload["detail"]
+    assert "already completed" in payload["detail"]
+    assert closed(intervention, ran(intervention, "terminated")).status == "approved"
+
+
+def test_a_start_that_cannot_be_delivered_can_be_tried_again_by_a_person(world: World) -> None:
+    intervention = world.ask()
+    undeliverable(intervention, "start")
+    world.decide(intervention)
+    commands = EngineCommand.objects.filter(kind="start").order_by("id")
+    assert [c.workflow_id for c in commands] == [intervention.workflow_id] * 2
+    assert commands[1].options["allow_duplicate_failed"] is True
+
+
+def test_a_cancellation_that_finds_nobody_is_no_question(world: World) -> None:
+    intervention = world.ask(amount=LARGE)
+    started(intervention)
+    services.intervention_cancel(
+        intervention_id=intervention.pk, by=world.requester, via="api", as_of=timezone.now()
+    )
+    undeliverable(intervention, "signal")
+    assert item(intervention) is None
+
+
+# --- restart from the row ------------------------------------------------------------------------
+def old(intervention: Intervention) -> Intervention:
+    before = timezone.now() - timedelta(hours=1)
+    Intervention.objects.filter(pk=intervention.pk).update(created_at=before)
+    return intervention
+
+
+def test_stranded_are_those_that_nothing_and_nobody_carries(world: World) -> None:
+    lost, forgotten, running, pending, ended, young, asked = (world.ask() for _ in range(7))
+    for one in (lost, forgotten, running, ended, young, asked):
+        started(one)
+    for one in (lost, forgotten, running, pending, ended, asked):
+        old(one)
+    ran(lost, "lost")
+    ran(running, "running")
+    world.finish(ended)
+    undeliverable(asked, "start")
+    assert set(services.stranded()) == {str(lost.pk), str(forgotten.pk)}
+
+
+def test_a_restart_starts_what_the_status_needs_once(
+    shared_world: World, side_by_side: Any
+) -> None:
+    world = shared_world
+    subject = subjects.get("intervention")
+    assert subject is not None
+    waiting, executing = world.ask(amount=LARGE), world.ask()
+    world.open(waiting)
+    world.reserve(executing)
+    for one in (waiting, executing):
+        started(one)
+        assert side_by_side(lambda _, one=one: subject.restart(str(one.pk)), 6) == [None] * 6
+        command = EngineCommand.objects.get(subject_id=str(one.pk), kind="start", state="pending")
+        assert command.args[0]["restarted"] is True
+        wanted = one.workflow_id if one is waiting else one.execution_workflow_id
+        assert command.workflow_id == wanted
+
+
+def test_a_settled_one_is_not_restarted(world: World) -> None:
+    intervention = world.ask()
+    started(intervention)
+    world.finish(intervention)
+    services.intervention_restart(intervention_id=intervention.pk)
+    assert EngineCommand.objects.filter(kind="start").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("workflow_id", "known"),
+    [
+        ("intervention-01890a5d-ac96-774b-bcce-b302099a8057", True),
+        ("intervention-01890a5d-ac96-774b-bcce-b302099a8057-execution", True),
+        ("intervention-nonsense", False),
+        ("claim-01890a5d-ac96-774b-bcce-b302099a8057", False),
+    ],
+)
+def test_workflow_ids_lead_back_to_their_rows(workflow_id: str, known: bool) -> None:
+    found = subjects.identify(workflow_id)
+    assert found == (
+        ("intervention", "01890a5d-ac96-774b-bcce-b302099a8057") if known else ("", "")
+    )
+
+
+# --- the reconciler ------------------------------------------------------------------------------
+@pytest.mark.django_db(transaction=True)
+def test_the_reconciler_settles_only_what_the_server_says_is_closed(
+    shared_world: World,
+) -> None:
+    world = shared_world
+    terminated, unconfirmed, running, unknown, executed = (world.ask() for _ in range(5))
+    for one in (terminated, unconfirmed, running, unknown, executed):
+        world.reserve(one)
+        started(one)
+    services.execution_begin(intervention_id=executed.pk)
+    ran(terminated, "terminated", saga=True)
+    ran(unconfirmed, "terminated", saga=True, confirmed=False)
+    ran(running, "running", saga=True)
+    ran(executed, "failed", saga=True)
+    result = services.reservations_reconcile(limit=100, as_of=timezone.now())
+    assert (result.settled, result.attention, result.left) == (1, 1, 0)
+    statuses = {one.pk: one.status for one in Intervention.objects.all()}
+    assert statuses.pop(terminated.pk) == "failed"
+    assert set(statuses.values()) == {"executing"}
+    again = services.reservations_reconcile(limit=100, as_of=timezone.now())
+    assert (again.settled, again.attention, again.left) == (0, 0, 1)
+    assert services.budget_proof(terminated.budget).holds
+
+
+@pytest.mark.django_db
+def test_the_reconciler_is_scheduled_by_a_row(world: World) -> None:
+    from apps.engine.models import WorkflowSchedule
+
+    schedule = WorkflowSchedule.objects.filter(name="reconcile-interventions").first()
+    assert schedule is not None
+    assert (schedule.cron, schedule.task_queue) == ("*/5 * * * *", "intervention-critical")

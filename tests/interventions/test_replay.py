@@ -1,0 +1,25 @@
+"""The saga's recorded histories notice a change of its order."""
+
+from pathlib import Path
+
+import pytest
+from temporalio.workflow import NondeterminismError
+
+from tests.histories import replay
+from workers.workflows import interventions
+
+VALIDATE = "await _do(ref, activities.validate_policy)"
+FEATURES = "await _do(ref, activities.update_feature_store)"
+RESERVE = "await _do(ref, activities.reserve_budget)"
+NOTIFY = "await _do(ref, activities.notify_stakeholders)"
+
+
+@pytest.mark.parametrize(("this", "that"), [(VALIDATE, RESERVE), (FEATURES, NOTIFY)])
+async def test_two_steps_of_the_saga_that_change_places_are_noticed(
+    tmp_path: Path, this: str, that: str
+) -> None:
+    history = replay.read(replay.FOLDER / "ExecuteInterventionWorkflow" / "executed.json")
+    assert await replay.replay(history, [interventions.ExecuteInterventionWorkflow]) is None
+    swapped = replay.mutated(interventions, tmp_path, (this, that))
+    failure = await replay.replay(history, [swapped.ExecuteInterventionWorkflow])
+    assert isinstance(failure, NondeterminismError)

@@ -1,0 +1,145 @@
+"""What may look at what. The Temporal sandbox does not notice a workflow that queries the ORM."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands, load_command_class
+from temporalio.common import VersioningBehavior
+
+from workers.registry import QUEUES
+
+ROOT = Path(__file__).resolve().parents[1]
+WORKFLOWS = sorted((ROOT / "workers" / "workflows").glob("*.py"))
+CONTRACTS = sorted((ROOT / "apps").glob("*/contracts.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def standard(module: str) -> bool:
+    return module.partition(".")[0] in sys.stdlib_module_names
+
+
+def app_module(module: str, *kinds: str) -> bool:
+    parts = module.split(".")
+    return len(parts) > 2 and parts[0] == "apps" and parts[2] in kinds
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.stem)
+def test_a_workflow_module_imports_only_what_is_deterministic(path: Path) -> None:
+    strangers = {
+        module
+        for module in imports(path)
+        if not standard(module)
+        and not module.startswith(("temporalio.", "workers.local"))
+        and not app_module(module, "contracts", "activities")
+    }
+    assert strangers == set()
+
+
+@pytest.mark.parametrize("path", CONTRACTS, ids=lambda p: p.parent.name)
+def test_contracts_import_only_the_standard_library_and_contracts(path: Path) -> None:
+    strangers = {m for m in imports(path) if not standard(m) and not app_module(m, "contracts")}
+    assert strangers == set()
+
+
+def test_apps_never_import_workers() -> None:
+    guilty = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "apps").rglob("*.py")
+        if any(module.partition(".")[0] == "workers" for module in imports(path))
+    ]
+    assert guilty == []
+
+
+def test_package_files_of_workers_and_apps_are_empty() -> None:
+    """One that imports activities before workflows breaks the sandbox."""
+    packages = [*ROOT.glob("apps/__init__.py"), *ROOT.glob("apps/*/__init__.py")]
+    packages += ROOT.glob("workers/**/__init__.py")
+    full = [str(path.relative_to(ROOT)) for path in packages if any(imports(path))]
+    assert full == []
+
+
+def test_importing_contracts_loads_no_django() -> None:
+    modules = [f"apps.{path.parent.name}.contracts" for path in CONTRACTS]
+    script = (
+        f"import importlib, sys; [importlib.import_module(m) for m in {modules!r}]; "
+        "print(sorted(m for m in sys.modules if m.split('.')[0] in ('django', 'temporalio')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def defined_workflows() -> set[str]:
+    """Classes under @workflow.defn, by reading the source."""
+    return {
+        node.name
+        for path in WORKFLOWS
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+        and any("workflow.defn" in ast.unparse(decorator) for decorator in node.decorator_list)
+    }
+
+
+def test_every_workflow_is_in_the_registry() -> None:
+    registered = {w.__name__ for spec in QUEUES.values() for w in spec.workflows}
+    assert registered == defined_workflows()
+
+
+def test_every_workflow_declares_how_it_moves_to_a_new_version() -> None:
+    undeclared = [
+        workflow.__name__
+        for spec in QUEUES.values()
+        for workflow in spec.workflows
+        if workflow.__temporal_workflow_definition.versioning_behavior
+        in (None, VersioningBehavior.UNSPECIFIED)
+    ]
+    assert undeclared == []
+
+
+def test_every_activity_is_in_the_registry() -> None:
+    defined = {
+        f"{path.parent.name}.{node.name}"
+        for path in (ROOT / "apps").glob("*/activities.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and any("activity.defn" in ast.unparse(d) for d in node.decorator_list)
+    }
+    registered = {
+        f"{a.__module__.split('.')[1]}.{a.__name__}"
+        for spec in QUEUES.values()
+        for a in spec.activities
+    }
+    assert registered == defined
+
+
+def test_activities_are_plain_functions() -> None:
+    """They run in threads: the ORM's async half is slower and has no transactions."""
+    asynchronous = [
+        f"{path.parent.name}.{node.name}"
+        for path in (ROOT / "apps").glob("*/activities.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.AsyncFunctionDef)
+    ]
+    assert asynchronous == []
+
+
+def test_our_runworker_wins_over_the_one_of_channels() -> None:
+    application = get_commands()["runworker"]
+    command = load_command_class(
+        application if isinstance(application, str) else application.name, "runworker"
+    )
+    assert type(command).__module__ == "workers.management.commands.runworker"
