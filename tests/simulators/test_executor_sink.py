@@ -31,7 +31,11 @@ class Simulators:
         if self.effects:
             words += ["--effects-file", str(self.effects)]
         self.process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL)
-        eventually(lambda: self.get("/health").status_code == 200, timeout=60)
+        try:
+            eventually(lambda: self.get("/health").status_code == 200, timeout=60)
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         self.process.kill()
