@@ -96,4 +96,8 @@ urlpatterns = [
     path("api/v1/", api.urls),
     path("api/outside", outside),
     re_path(r"^api/", unknown_address),
+    # The frame of the error pages links to the rest of the site.
+    path("", include("apps.console.urls")),
+    path("", include("apps.approvals.urls")),
+    path("", include("apps.interventions.urls")),
 ]

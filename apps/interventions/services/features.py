@@ -8,20 +8,20 @@ from apps.interventions.models import FeatureValue, Intervention
 
 
 def features_add(intervention: Intervention) -> None:
-    """Count the execution in the target's features, once. Joins the caller's transaction."""
-    for name, delta in _deltas(intervention):
-        _append(intervention, name, delta, key=f"{intervention.pk}:{name}")
+    """Count the execution in the target's features, once. Joins the caller's transaction, whose
+    last statements these are: what follows would hold up everybody else who pays that target."""
+    _append(intervention, [(n, d, f"{intervention.pk}:{n}") for n, d in _deltas(intervention)])
 
 
 def features_revert(intervention: Intervention) -> bool:
     """Take it out again where it was counted, once; whether it was. Joins."""
-    reverted = False
-    for name, delta in _deltas(intervention):
-        key = f"{intervention.pk}:{name}"
-        if FeatureValue.objects.filter(key=key).exists():
-            _append(intervention, name, -delta, key=f"{key}:reverted")
-            reverted = True
-    return reverted
+    lines = [(n, -d, f"{intervention.pk}:{n}") for n, d in _deltas(intervention)]
+    keys = [key for _, _, key in lines]
+    counted = set(FeatureValue.objects.filter(key__in=keys).values_list("key", flat=True))
+    lines = [(n, d, f"{key}:reverted") for n, d, key in lines if key in counted]
+    if lines:
+        _append(intervention, lines)
+    return bool(lines)
 
 
 def _deltas(intervention: Intervention) -> list[tuple[str, Decimal]]:
@@ -31,17 +31,29 @@ def _deltas(intervention: Intervention) -> list[tuple[str, Decimal]]:
     ]
 
 
-def _append(intervention: Intervention, name: str, delta: Decimal, *, key: str) -> None:
+_APPEND = """
+INSERT INTO interventions_featurevalue (entity, name, value, key, at)
+SELECT %(entity)s, line.name,
+       line.delta + COALESCE(
+           (SELECT value FROM interventions_featurevalue
+             WHERE entity = %(entity)s AND name = line.name ORDER BY id DESC LIMIT 1), 0),
+       line.key, clock_timestamp()
+  FROM unnest(%(names)s::text[], %(deltas)s::numeric[], %(keys)s::text[])
+       AS line(name, delta, key)
+ON CONFLICT (key) DO NOTHING
+"""
+
+
+def _append(intervention: Intervention, lines: list[tuple[str, Decimal, str]]) -> None:
+    names, deltas, keys = (list(column) for column in zip(*lines, strict=True))
     with connection.cursor() as cursor:
         # A value follows from the one before it: two at once for one target wait for each other.
+        # A statement of its own: the next one must see what the one before us has committed.
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"feature:{intervention.target}:{name}"],
+            [f"feature:{intervention.target}"],
         )
-    if FeatureValue.objects.filter(key=key).exists():
-        return
-    values = FeatureValue.objects.filter(entity=intervention.target, name=name)
-    before = values.order_by("-id").values_list("value", flat=True).first() or Decimal(0)
-    FeatureValue.objects.create(
-        entity=intervention.target, name=name, value=before + delta, key=key
-    )
+        cursor.execute(
+            _APPEND,
+            {"entity": intervention.target, "names": names, "deltas": deltas, "keys": keys},
+        )

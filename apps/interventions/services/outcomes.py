@@ -46,9 +46,9 @@ def feature_update(*, intervention_id: UUID | str) -> None:
         action="intervention.feature_update",
     ) as intervention:
         if _is_to_do(intervention, Step.UPDATE_FEATURE_STORE):
-            features_add(intervention)
             step_put(intervention, Step.UPDATE_FEATURE_STORE, StepStatus.DONE)
             row_save(intervention)
+            features_add(intervention)
 
 
 def stakeholders_notify(*, intervention_id: UUID | str) -> None:
@@ -86,7 +86,6 @@ def outcome_record(*, intervention_id: UUID | str, missing: str = "") -> None:
             return
         if is_undoing(step_statuses(intervention)):
             raise Conflict("The intervention is being undone.", code="being_undone")
-        commit_open(intervention)
         step_put(intervention, Step.RECORD_OUTCOME, StepStatus.DONE)
         settle_row(
             intervention,
@@ -95,6 +94,8 @@ def outcome_record(*, intervention_id: UUID | str, missing: str = "") -> None:
             detail=f"Executed, but not done: {missing}" if missing else "",
             as_of=timezone.now(),
         )
+        # Last: it locks the budget's row, which every other intervention wants too.
+        commit_open(intervention)
 
 
 def intervention_settle(
