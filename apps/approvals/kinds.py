@@ -44,6 +44,8 @@ class ApprovalKind:
     verbs lock their row and then call `request_cancel` must give it: with the two locks in
     opposite orders a decision and a cancellation deadlock.
     `default_tiers` apply while no rule is active for the kind; without them opening is refused.
+    `always_signed`: they apply as well where the rule asks for no signature or cannot judge the
+    amount. For items that report trouble: a rule must not make them disappear.
     """
 
     name: str
@@ -55,6 +57,7 @@ class ApprovalKind:
     task_queue: str = ""
     lock: Callable[[str], None] | None = None
     default_tiers: tuple[TierRule, ...] = ()
+    always_signed: bool = False
 
 
 _kinds: dict[str, ApprovalKind] = {}

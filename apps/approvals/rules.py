@@ -123,12 +123,19 @@ def requirement(*, kind: str, scope: str, amount: Decimal | None, currency: str)
         .order_by("-scope")
         .first()
     )
+    known = kinds.get(kind)
+    default = Requirement(rule=None, band=Band(above=None, tiers=known.default_tiers))
     if rule is None:
-        tiers = kinds.get(kind).default_tiers
-        if not tiers:
+        if not known.default_tiers:
             raise Conflict(f"No rule says who signs requests of the kind {kind!r}.", code="no_rule")
-        return Requirement(rule=None, band=Band(above=None, tiers=tiers))
-    return Requirement(rule=rule, band=band_for(rule, amount=amount, currency=currency))
+        return default
+    try:
+        matched = Requirement(rule=rule, band=band_for(rule, amount=amount, currency=currency))
+    except Invalid:
+        if known.always_signed:
+            return default
+        raise
+    return default if known.always_signed and matched.band is None else matched
 
 
 def band_for(rule: ApprovalRule, *, amount: Decimal | None, currency: str) -> Band | None:

@@ -99,7 +99,10 @@ def _post(path: str, *, key: str, body: dict[str, object]) -> httpx2.Response:
             f"The executor cannot be reached: {type(error).__name__}: {error}",
             code="executor_unavailable",
         ) from error
-    if response.status_code in LATER or not (response.is_success or response.is_client_error):
+    # A no is the executor's own only with a code: a gateway's 401 or 404 in between says nothing
+    # about an earlier attempt that may have paid.
+    refused = response.is_client_error and bool(_json(response).get("code"))
+    if response.status_code in LATER or not (response.is_success or refused):
         raise Unavailable(
             f"The executor answered {response.status_code}.", code="executor_unavailable"
         )

@@ -52,6 +52,7 @@ def register() -> None:
             subject_url=_url,
             lock=_lock,
             default_tiers=DEFAULT_TIERS,
+            always_signed=True,
         )
     )
     subjects.register(

@@ -32,6 +32,9 @@ def _read(kind: str, variable: str, default: Any) -> Any:
     # An empty value is "not set": compose files and Helm charts hand over empty strings.
     if os.environ.get(name, "") == "":
         return default
+    if kind == "str":
+        # Not through django-environ: it takes a leading "$" for the name of another variable.
+        return os.environ[name]
     try:
         return getattr(_env, kind)(name)
     except (ValueError, TypeError, ImproperlyConfigured) as error:

@@ -222,3 +222,12 @@ def test_our_runworker_wins_over_that_of_channels() -> None:
     )
     done = _run(code, {"DJANGO_SETTINGS_MODULE": "config.settings.local"})
     assert done.stdout.strip() == "workers", done.stderr
+
+
+def test_a_secret_may_begin_with_a_dollar_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    """django-environ would read it as the name of another variable, and print it when there is
+    none."""
+    from config.settings import env
+
+    monkeypatch.setenv("POSTGRES_PASSWORD", "$k9-not-a-variable")
+    assert env.text("POSTGRES_PASSWORD") == "$k9-not-a-variable"

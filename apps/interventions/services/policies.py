@@ -164,12 +164,13 @@ def _check_policy(intervention: Intervention) -> None:
 
 
 def _check_signature(intervention: Intervention) -> None:
+    """Once a request was opened its own tiers count, however the rule was relaxed since."""
     request = approval_of(intervention)
     if request is not None and request.status == RequestStatus.APPROVED:
         signed = request.payloads.get(number=request.payload_number)
         if signed.payload == approval_payload(intervention):
             return
-    elif not signature_needed(
+    elif request is None and not signature_needed(
         kind=KIND,
         scope=intervention.policy.code,
         amount=intervention.amount,

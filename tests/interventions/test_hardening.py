@@ -1,0 +1,59 @@
+"""What a hostile reader of the code found."""
+
+import httpx2
+import pytest
+
+from apps.approvals.rules import requirement
+from apps.errors import Unavailable
+from apps.interventions import executor
+from apps.interventions.contracts import ATTENTION_KIND
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class _Answering:
+    def __init__(self, response: httpx2.Response) -> None:
+        self.response = response
+
+    def post(self, *args: object, **kwargs: object) -> httpx2.Response:
+        return self.response
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 409])
+def test_a_gateways_no_is_not_taken_for_the_executors(
+    monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """An earlier attempt may have paid: releasing the money on a proxy's word would pay twice."""
+    answer = httpx2.Response(status, text="<html>not here</html>")
+    monkeypatch.setattr(executor, "_client", lambda: _Answering(answer))
+    with pytest.raises(Unavailable):
+        executor._post("/executions", key="k", body={})
+
+
+def test_the_executors_own_no_carries_a_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = httpx2.Response(422, json={"code": "unknown_target", "detail": "Nobody there."})
+    monkeypatch.setattr(executor, "_client", lambda: _Answering(answer))
+    assert executor._post("/executions", key="k", body={}).status_code == 422
+
+
+def test_no_rule_can_make_an_item_that_reports_trouble_disappear() -> None:
+    from decimal import Decimal
+
+    from apps.accounts.models import User
+    from apps.approvals.services import rule_put
+
+    admin = User.objects.create(username="rules", is_superuser=True)
+    from django.db import transaction
+
+    with transaction.atomic():
+        rule_put(
+            kind=ATTENTION_KIND,
+            scope="",
+            currency="NGN",
+            bands=[{"above": "10000.00", "tiers": [{"group": "reviewer", "quorum": 1}]}],
+            by=admin,
+        )
+    for amount, currency in ((Decimal(5000), "NGN"), (Decimal(5000), "BRL"), (None, "NGN")):
+        needed = requirement(kind=ATTENTION_KIND, scope="", amount=amount, currency=currency)
+        assert needed.band is not None
+        assert [tier.group for tier in needed.band.tiers] == ["reviewer"]
