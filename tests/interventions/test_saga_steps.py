@@ -161,6 +161,15 @@ def test_a_rule_that_became_stricter_holds_for_what_has_not_begun(world: World) 
     assert refused.value.code == "approval_required"
 
 
+def test_a_rule_that_was_relaxed_does_not_let_an_open_request_be_passed_by(world: World) -> None:
+    intervention = world.ask(amount=Decimal("20000.00"))
+    assert world.open(intervention).request_id
+    rule_put(kind="intervention", scope="relief", currency="NGN", bands=[], by=None)
+    with pytest.raises(DomainError) as refused:
+        world.validate(intervention)
+    assert refused.value.code == "approval_required"
+
+
 def test_only_one_workflow_executes_an_intervention(world: World) -> None:
     intervention = world.ask()
     world.open(intervention)
