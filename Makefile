@@ -31,9 +31,10 @@ fmt: install
 
 bench: install
 	@$(PYTHON) -m benchmarks.p10
+	@$(PYTHON) -m benchmarks.p7
 
 faults: install chromium
-	@CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest tests/faults $(PYTEST_ARGS)
+	@FAULTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest tests/faults tests/api/test_fuzz.py $(PYTEST_ARGS)
 
 soak:
 	@echo "There is no soak test yet: nothing was run." >&2; exit 1

@@ -16,9 +16,12 @@ from ninja.parser import Parser
 
 from apps.accounts.auth import api_auth, authenticate
 from apps.approvals.api import router as approvals_router
+from apps.console.api import audit_router
 from apps.errors import Invalid
 from apps.interventions.api import budgets_router
 from apps.interventions.api import router as interventions_router
+from apps.notifications.api import notifications_router
+from apps.notifications.api import router as webhooks_router
 from config import problems
 
 DESCRIPTION = """\
@@ -152,3 +155,6 @@ problems.install(api)
 api.add_router("/approvals", approvals_router)
 api.add_router("/interventions", interventions_router)
 api.add_router("/budgets", budgets_router)
+api.add_router("/audit", audit_router)
+api.add_router("/webhooks", webhooks_router)
+api.add_router("/notifications", notifications_router)

@@ -1,6 +1,7 @@
 """ASGI entry: HTTP by Django, websockets by Channels."""
 
 import os
+import re
 
 from django.core.asgi import get_asgi_application
 
@@ -14,11 +15,25 @@ from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E40
 from django.conf import settings  # noqa: E402
 
 from apps.live.routing import websocket_urlpatterns  # noqa: E402
-from config.body_limit import limited  # noqa: E402
+from apps.live.topics import UUID_PATTERN  # noqa: E402
+from apps.uploads import ENVELOPE_BYTES  # noqa: E402
+from config.body_limit import Roomier, limited  # noqa: E402
+
+#: Where evidence comes in: by the page, and by the API.
+EVIDENCE_UPLOADS = Roomier(
+    path=re.compile(
+        rf"/requests/{UUID_PATTERN}/evidence/|/api/v1/approvals/{UUID_PATTERN}/evidence", re.ASCII
+    ),
+    most=settings.EVIDENCE_MAX_BYTES + ENVELOPE_BYTES,
+)
 
 application = ProtocolTypeRouter(
     {
-        "http": limited(http_application, most=settings.DATA_UPLOAD_MAX_MEMORY_SIZE),
+        "http": limited(
+            http_application,
+            most=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+            roomier=[EVIDENCE_UPLOADS],
+        ),
         "websocket": AllowedHostsOriginValidator(
             AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
         ),

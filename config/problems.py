@@ -2,6 +2,7 @@
 
 The handlers cover what happens inside an operation; the middleware covers what Django answers
 before or beside one: unknown addresses, wrong methods, refused hosts, failures in other middleware.
+Beside the API it has one duty: while the database is away people get a page that says so.
 """
 
 import json
@@ -18,6 +19,7 @@ from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
 from django.utils.decorators import sync_and_async_middleware
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -28,7 +30,7 @@ from apps.errors import DomainError
 CONTENT_TYPE = "application/problem+json"
 PREFIX = "/api/"
 #: Statuses that any operation can answer with, besides its own.
-DOCUMENTED = (400, 401, 403, 404, 409, 413, 422, 500, 503)
+DOCUMENTED = (400, 401, 403, 404, 409, 413, 422, 429, 500, 503)
 
 #: Members of a problem document that `extra` must not replace.
 _OWN = ("type", "title", "status", "code", "detail")
@@ -57,6 +59,9 @@ _DETAILS = {
 #: SQLSTATEs of class 22 that are about numbers and times, not texts.
 _NUMERIC = frozenset({"22003", "22007", "22008", "22P03"})
 
+#: After so long a person, or a page that is open, may try again.
+PAGE_RETRY_SECONDS = "5"
+
 log = get_logger(__name__)
 
 
@@ -75,6 +80,8 @@ def problem(*, status: int, code: str, detail: str = "", **extra: Any) -> HttpRe
     response = HttpResponse(content, status=status, content_type=CONTENT_TYPE)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         response["Retry-After"] = "1"
+    elif status == HTTPStatus.TOO_MANY_REQUESTS and "retry_after" in extra:
+        response["Retry-After"] = str(extra["retry_after"])
     return response
 
 
@@ -181,7 +188,8 @@ _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
 # --- beside the operations ----------------------------------------------------------------------
 @sync_and_async_middleware
 def problem_middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[..., Any]:
-    """Turn every other error answer below /api/ into a problem document. Stands outermost."""
+    """Turn every other error answer below /api/ into a problem document, and what the database's
+    absence made fail elsewhere into 503. Stands outermost: sessions are in the database too."""
     got_request_exception.connect(_remember, dispatch_uid="config.problems")
 
     if iscoroutinefunction(get_response):
@@ -198,12 +206,15 @@ def problem_middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[.
 
 
 def _worded(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    if response.status_code < 400 or not request.path_info.startswith(PREFIX):
+    if response.status_code < 400:
         return response
     if response.get("Content-Type", "").startswith(CONTENT_TYPE):
         return response
     error = getattr(request, "_unhandled", None)
-    if isinstance(error, OperationalError | InterfaceError):
+    away = isinstance(error, OperationalError | InterfaceError)
+    if not request.path_info.startswith(PREFIX):
+        return _page(request, response) if away and response.status_code == 500 else response
+    if away:
         return problem(status=503, code="database_unavailable")
     status = 413 if isinstance(error, RequestDataTooBig) else response.status_code
     fresh = problem(status=status, code=_CODES.get(status, "http_error"))
@@ -211,6 +222,23 @@ def _worded(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBas
         if name in response:
             fresh[name] = response[name]
     return fresh
+
+
+def _page(request: HttpRequest, failed: HttpResponseBase) -> HttpResponse:
+    """Not reachable now: for a person, or (without a body) for a page that fetches a part anew."""
+    log.warning("page_database_unavailable", path=request.path)
+    page = ""
+    if "HX-Request" not in request.headers:
+        reads = request.method in ("GET", "HEAD")
+        page = render_to_string("503.html", {"again": request.get_full_path() if reads else ""})
+    response = HttpResponse(page, status=HTTPStatus.SERVICE_UNAVAILABLE)
+    for name, value in failed.items():
+        # What the other middleware put there, above all the content security policy.
+        if name not in ("Content-Type", "Content-Length"):
+            response[name] = value
+    response["Retry-After"] = PAGE_RETRY_SECONDS
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 def _remember(sender: Any, request: HttpRequest | None = None, **_: Any) -> None:

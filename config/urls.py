@@ -9,6 +9,7 @@ urlpatterns = [
     path("", include("apps.engine.urls")),
     path("", include("apps.accounts.urls")),
     path("", include("apps.console.urls")),
+    path("", include("apps.notifications.urls")),
     path("", include("apps.approvals.urls")),
     path("", include("apps.interventions.urls")),
     path("api/v1/", api.urls),

@@ -35,6 +35,9 @@ INSTALLED_APPS = [
     "csp",
     "ninja",
     "channels",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "apps.audit",
     "apps.accounts",
     "apps.live",
@@ -58,6 +61,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "apps.accounts.middleware.SignedInMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -96,6 +101,46 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
 
+# --- Signing in --------------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = ["apps.accounts.backends.Backend"]
+#: Roles that need a second factor besides those whose rule says so; `administrator`: superusers.
+MFA_REQUIRED_ROLES = env.words("MFA_REQUIRED_ROLES")
+#: Former secret keys: what they signed or encrypted stays readable.
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
+#: How many proxies stand before the site; the outermost says where a request comes from.
+TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0, most=10)
+#: Failures within THROTTLE_SECONDS of the first, then a wait: apps/accounts/limits.py.
+THROTTLE_SECONDS = env.integer("THROTTLE_SECONDS", 300, least=1, most=86_400)
+LOGIN_ATTEMPTS = env.integer("LOGIN_ATTEMPTS", 10, least=1)
+LOGIN_ATTEMPTS_PER_ADDRESS = env.integer("LOGIN_ATTEMPTS_PER_ADDRESS", 100, least=1)
+CODE_ATTEMPTS = env.integer("CODE_ATTEMPTS", 5, least=1)
+KEY_ATTEMPTS_PER_ADDRESS = env.integer("KEY_ATTEMPTS_PER_ADDRESS", 100, least=1)
+# allauth: user name and password, then a code. No sign-up, no e-mail, no social accounts: the
+# addresses of such pages are not in apps/accounts/urls.py.
+ACCOUNT_ADAPTER = "apps.accounts.adapters.AccountAdapter"
+ACCOUNT_FORMS = {
+    "login": "apps.accounts.forms.LoginForm",
+    "reauthenticate": "apps.accounts.forms.ConfirmForm",
+}
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SESSION_REMEMBER = True
+# Ours count failures only, audit lockouts and survive Redis: apps/accounts/throttle.py.
+ACCOUNT_RATE_LIMITS = False
+MFA_ADAPTER = "apps.accounts.adapters.MFAAdapter"
+MFA_FORMS = {
+    "authenticate": "apps.accounts.forms.CodeForm",
+    "reauthenticate": "apps.accounts.forms.ConfirmCodeForm",
+    "activate_totp": "apps.accounts.forms.SetupForm",
+}
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_RATE_LIMITS = False
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "Countersign"
+#: Codes of half a minute before and after count too: phones' clocks differ.
+MFA_TOTP_TOLERANCE = 1
+
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = True
@@ -104,8 +149,16 @@ USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 
-# Requests are JSON documents and forms; nothing that comes in is larger than this.
+# Requests are JSON documents and forms; nothing but evidence that comes in is larger than this.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+# --- Evidence ----------------------------------------------------------------------------------
+#: One file beside a request; only the addresses that take such files let this much in.
+EVIDENCE_MAX_BYTES = env.integer(
+    "EVIDENCE_MAX_BYTES", 10 * 1024 * 1024, least=1024, most=100 * 1024 * 1024
+)
+#: Dotted path of a callable that is given the bytes and raises for what must not be kept.
+EVIDENCE_SCANNER = env.text("EVIDENCE_SCANNER")
 
 # --- Redis: live pages -------------------------------------------------------------------------
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:63790/0")
@@ -170,16 +223,53 @@ ACTIVITY_HEARTBEAT_SECONDS = env.seconds("ACTIVITY_HEARTBEAT_SECONDS", 30.0, lea
 WORKFLOW_TASK_TIMEOUT_SECONDS = env.seconds("WORKFLOW_TASK_TIMEOUT_SECONDS", 10.0, least=1.0)
 SAGA_DEADLINE_SECONDS = env.seconds("SAGA_DEADLINE_SECONDS", 1800.0, least=1.0)
 
+#: How long a claim, and an assignment by somebody else, keeps others from signing.
+CLAIM_SECONDS = env.seconds("CLAIM_SECONDS", 1800.0, least=1.0)
+ASSIGN_SECONDS = env.seconds("ASSIGN_SECONDS", 86400.0, least=1.0)
+
+# --- Working time ------------------------------------------------------------------------------
+#: In which due dates, reminders and escalations are counted; `apps.approvals.worktime` reads them.
+WORKING_DAYS = env.text("WORKING_DAYS", "1-5")
+WORKING_HOURS = env.text("WORKING_HOURS", "09:00-17:00")
+WORKING_TIME_ZONE = env.text("WORKING_TIME_ZONE", "UTC")
+WORKING_HOLIDAYS = env.words("WORKING_HOLIDAYS")
+
 # --- The outside world -------------------------------------------------------------------------
 EXECUTOR_URL = env.text("EXECUTOR_URL", "http://127.0.0.1:8002/executor")
 EXECUTOR_TIMEOUT_SECONDS = env.seconds("EXECUTOR_TIMEOUT_SECONDS", 30.0, least=0.1)
 
 # --- Audit -------------------------------------------------------------------------------------
 AUDIT_SEAL_SECONDS = env.seconds("AUDIT_SEAL_SECONDS", 0.5, least=0.05)
+#: How often the chain is verified a bit further, and a bit of it again.
+AUDIT_VERIFY_SECONDS = env.seconds("AUDIT_VERIFY_SECONDS", 10.0, least=0.1)
 #: A file that the head of the chain is appended to, outside the database. Empty: log lines only.
 AUDIT_ANCHOR_FILE = env.text("AUDIT_ANCHOR_FILE")
 #: How often at most.
 AUDIT_ANCHOR_SECONDS = env.seconds("AUDIT_ANCHOR_SECONDS", 60.0)
+
+# --- E-mail and webhooks -----------------------------------------------------------------------
+#: Where people reach the site: links in e-mails begin with it.
+SITE_URL = env.site_url("SITE_URL", "http://127.0.0.1:8000")
+_mail = env.mail()
+#: Without EMAIL_URL e-mail is off: no rows are written, and the settings page says so.
+EMAIL_ENABLED: bool = _mail["EMAIL_ENABLED"]
+EMAIL_BACKEND: str = _mail["EMAIL_BACKEND"]
+EMAIL_HOST: str = _mail.get("EMAIL_HOST") or "localhost"
+EMAIL_PORT: int = _mail.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER: str = _mail.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD: str = _mail.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS: bool = _mail.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL: bool = _mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = env.seconds("EMAIL_TIMEOUT_SECONDS", 10.0, least=0.1)
+DEFAULT_FROM_EMAIL = env.sender("EMAIL_FROM", "Countersign <countersign@localhost.localdomain>")
+#: How often the relay's leader looks for messages to send.
+NOTIFY_SECONDS = env.seconds("NOTIFY_SECONDS", 1.0, least=0.05)
+#: One call, answer included.
+WEBHOOK_TIMEOUT_SECONDS = env.seconds("WEBHOOK_TIMEOUT_SECONDS", 10.0, least=0.1)
+#: How long an event is tried before it is given up.
+WEBHOOK_RETRY_SECONDS = env.seconds("WEBHOOK_RETRY_SECONDS", 86_400.0, least=1.0)
+#: Webhooks to this machine and its networks, and without TLS. Refused in production.
+WEBHOOKS_ALLOW_PRIVATE = env.flag("WEBHOOKS_ALLOW_PRIVATE", False)
 
 # --- Demo and simulators -----------------------------------------------------------------------
 DEMO_LOGINS = False

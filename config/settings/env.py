@@ -1,6 +1,7 @@
 """Reads the environment once, with accepted aliases, and names the variable when a value is bad."""
 
 import os
+import re
 from typing import Any
 
 import environ
@@ -144,3 +145,48 @@ def database(default: str = "") -> dict[str, Any]:
         OPTIONS=options,
     )
     return config
+
+
+def mail(default: str = "") -> dict[str, Any]:
+    """Django's EMAIL_… settings from EMAIL_URL; without one e-mail is off (EMAIL_ENABLED).
+
+    smtp:// without TLS, smtp+tls:// with STARTTLS, smtp+ssl:// with TLS from the beginning.
+    """
+    url = text("EMAIL_URL", default)
+    if not url:
+        return {
+            "EMAIL_ENABLED": False,
+            "EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend",
+        }
+    # `smtps` means STARTTLS to the parser and the opposite to everybody else.
+    if url.partition(":")[0] not in {"smtp", "smtp+tls", "smtp+ssl", "consolemail"}:
+        raise ImproperlyConfigured("EMAIL_URL must begin with smtp://, smtp+tls:// or smtp+ssl://")
+    try:
+        config = dict(environ.Env.email_url_config(url))
+    except ValueError:
+        # Without the cause: it may quote the address, and that holds a password.
+        raise ImproperlyConfigured("EMAIL_URL is not a valid address") from None
+    if url.startswith("smtp"):
+        if not config["EMAIL_HOST"]:
+            raise ImproperlyConfigured("EMAIL_URL names no host")
+        usual = 465 if url.startswith("smtp+ssl") else 587 if url.startswith("smtp+tls") else 25
+        config["EMAIL_PORT"] = config["EMAIL_PORT"] or usual
+    return {"EMAIL_ENABLED": True, **config}
+
+
+def sender(variable: str, default: str) -> str:
+    """The variable as an address that mails come from: `a@b` or `Name <a@b>`, on one line."""
+    value = text(variable, default)
+    if not re.fullmatch(r"(?:[^<>\x00-\x1f]*<)?[^\s<>@]+@[A-Za-z0-9.-]+>?", value) or (
+        ("<" in value) != value.endswith(">")
+    ):
+        raise ImproperlyConfigured(f"{variable} must be an e-mail address")
+    return value
+
+
+def site_url(variable: str, default: str) -> str:
+    """The variable as an origin (`https://host[:port]`), without a slash at its end."""
+    value = text(variable, default).rstrip("/")
+    if not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+", value):
+        raise ImproperlyConfigured(f"{variable} must be like https://countersign.example")
+    return value

@@ -10,19 +10,31 @@ if env.flag("DEBUG", False):
     raise ImproperlyConfigured("DEBUG must not be on in production")
 
 SECRET_KEY = env.required("SECRET_KEY")
-if len(SECRET_KEY) < 50 or "not-a-secret" in SECRET_KEY or len(set(SECRET_KEY)) < 10:
-    raise ImproperlyConfigured("SECRET_KEY must be at least 50 random characters")
+# A former key opens what was sealed and signed under it: a weak one is as good as the key itself.
+for _name, _keys in (
+    ("SECRET_KEY", [SECRET_KEY]),
+    ("each of SECRET_KEY_FALLBACKS", SECRET_KEY_FALLBACKS),  # noqa: F405
+):
+    if any(len(_key) < 50 or "not-a-secret" in _key or len(set(_key)) < 10 for _key in _keys):
+        raise ImproperlyConfigured(f"{_name} must be at least 50 random characters")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
 if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts that the site is served under")
 for _variable in ("REDIS_URL", "TEMPORAL_ADDRESS", "EXECUTOR_URL"):
     env.required(_variable)
+if env.flag("WEBHOOKS_ALLOW_PRIVATE", False):
+    raise ImproperlyConfigured("WEBHOOKS_ALLOW_PRIVATE must not be on in production")
+if env.text("EMAIL_URL"):
+    # Mails without them would come from nobody and lead nowhere.
+    for _variable in ("SITE_URL", "EMAIL_FROM"):
+        env.required(_variable)
 DATABASES = {"default": env.database()}
 
 APP_ENVIRONMENT = env.text("APP_ENVIRONMENT", "production")
 HEALTH_HOST = env.text("HEALTH_HOST", "0.0.0.0")  # noqa: S104 - probes come from outside the pod
 METRICS_HOST = env.text("METRICS_HOST", "0.0.0.0")  # noqa: S104 - so does the scrape
 
+TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 1, most=10)
 # Behind a proxy that terminates TLS. SECURE_TLS=false is for a check on one machine only.
 _tls = env.flag("SECURE_TLS", True)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -23,6 +23,7 @@ PORTS: dict[str, int] = {
     "POSTGRES_PORT": 54320,
     "REDIS_PORT": 63790,
     "INFERENCE_PORT": 8002,
+    "SMTP_PORT": 8025,
     "BRIDGE_PORT": 50051,
 }
 #: Reserved for processes that do not exist yet: handed on, not checked.
@@ -35,7 +36,10 @@ REPLACED_BY = {
 }
 
 #: What a management command must see as the stack does, when the caller set it himself.
-TUNING = (*REPLACED_BY, "TEMPORAL_", "POSTGRES_", "WORKER_", "RELAY_", "LOG_", "APP_", "LIVE_")
+TUNING = (
+    *(*REPLACED_BY, "TEMPORAL_", "POSTGRES_", "WORKER_", "RELAY_", "LOG_", "APP_", "LIVE_"),
+    *("EMAIL_", "SITE_URL", "WEBHOOK", "NOTIFY_"),
+)
 
 #: From the one that people meet to the ones it leans on: the order of an orderly stop.
 APPS = ("web", "worker", "relay", "simulators")
@@ -94,6 +98,11 @@ def environment(
     env["EXECUTOR_URL"] = f"{outside}/executor"
     env["INFERENCE_SERVICE_URL"] = outside
     env["BRIDGE_GRPC_ADDR"] = f"127.0.0.1:{ports['BRIDGE_PORT']}"
+    # What a caller names is used; the mail server of the simulators else.
+    if not env.get("EMAIL_URL"):
+        env["EMAIL_URL"] = f"smtp://127.0.0.1:{ports['SMTP_PORT']}"
+    if not env.get("SITE_URL"):
+        env["SITE_URL"] = f"http://127.0.0.1:{ports['WEB_PORT']}"
     env.setdefault("OUTBOUND_ALLOWED_HOSTS", "127.0.0.1,localhost")
     # All queues share one process here: 200 slots each on few threads would fail by timeouts.
     env.setdefault("WORKER_THREADS", "16")
@@ -112,7 +121,10 @@ def app_argv(kind: str, ports: Mapping[str, int]) -> list[str]:
         ],
         "worker": [*manage, "runworker"],
         "relay": [*manage, "runrelay"],
-        "simulators": [*manage, "runsimulators", "--port", str(ports["INFERENCE_PORT"])],
+        "simulators": [
+            *(*manage, "runsimulators", "--port", str(ports["INFERENCE_PORT"])),
+            *("--smtp-port", str(ports["SMTP_PORT"])),
+        ],
     }[kind]
 
 
