@@ -122,6 +122,7 @@ class ServiceFormAdmin(ReadOnlyAdmin):
     """
 
     service_form: type[forms.Form]
+    service_form_template = "admin/service_form.html"
     change_form_template = "admin/service_change_form.html"
     change_list_template = "admin/service_change_list.html"
     new_label = "New"
@@ -134,6 +135,10 @@ class ServiceFormAdmin(ReadOnlyAdmin):
     def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
         """Call the service, in a transaction if it wants one."""
         raise NotImplementedError
+
+    def preview(self, request: HttpRequest, data: dict[str, Any]) -> dict[str, Any] | None:
+        """What to show of valid input before it is saved; None: nothing more, save it."""
+        return None
 
     def get_urls(self) -> list[URLPattern]:
         name = f"{self.opts.app_label}_{self.opts.model_name}"
@@ -155,12 +160,16 @@ class ServiceFormAdmin(ReadOnlyAdmin):
         form = self.service_form(
             request.POST if request.method == "POST" else None, initial=initial
         )
+        shown: dict[str, Any] | None = None
         if request.method == "POST" and form.is_valid():
+            data = {**initial, **form.cleaned_data}
             try:
-                saved = self.put(request, {**initial, **form.cleaned_data})
+                shown = self.preview(request, data)
+                saved = self.put(request, data) if shown is None else None
             except DomainError as error:
                 form.add_error(None, error.detail)
-            else:
+                saved = None
+            if saved is not None:
                 self.message_user(request, f"Saved: {saved} is what applies now.")
                 return HttpResponseRedirect(
                     reverse(
@@ -175,9 +184,10 @@ class ServiceFormAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "form": form,
             "button": self.edit_label if row else self.new_label,
+            **(shown or {}),
         }
-        status = 422 if request.method == "POST" else 200
-        return TemplateResponse(request, "admin/service_form.html", context, status=status)
+        status = 422 if request.method == "POST" and shown is None else 200
+        return TemplateResponse(request, self.service_form_template, context, status=status)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -48,6 +48,17 @@ class Conflict(DomainError):
     code = "conflict"
 
 
+class TooMany(DomainError):
+    """Tried too often. Nothing was looked at; `retry_after` says after how many seconds it is."""
+
+    status = 429
+    code = "too_many_requests"
+
+    def __init__(self, detail: str, *, retry_after: int, **extra: Any) -> None:
+        super().__init__(detail, retry_after=retry_after, **extra)
+        self.retry_after = retry_after
+
+
 class Unavailable(DomainError):
     """A server that this needs does not answer now. Nothing was changed; try again."""
 

@@ -20,6 +20,7 @@ from apps.pagination import page
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
+    from apps.filters import FilterForm
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -32,6 +33,7 @@ COUNT_LIMIT = 1000
 NEXT_STEPS = {
     "already_decided": "Nothing of yours was recorded. The record shows who signed and why.",
     "payload_changed": "Nothing was recorded. Read what is asked now, then decide on that.",
+    "tier_changed": "Nothing was recorded. Read who has signed since, then decide on that.",
     "workflow_closed": "Nothing was recorded. The request will leave the inbox by itself.",
     "expired": "Nothing was recorded. If it is still wanted, it has to be asked for again.",
     "requester_cannot_sign": "Somebody else of the group has to sign it.",
@@ -42,6 +44,29 @@ NEXT_STEPS = {
     "execution_started": "The programs finish it; this page shows how it ends.",
     "already_settled": "It has ended; this page shows how.",
     "reason_required": "Say in a sentence why, for whoever reads the record later.",
+    "claimed": "Nothing was recorded. Wait until it is given back, or ask who holds it.",
+    "claim_used_up": "It is anybody's to decide now, and still yours to sign.",
+    "no_delegation": "Nothing was recorded. Your delegations are listed on their own page.",
+    "authority_invalid": "Nothing was recorded. Choose under whose authority you sign.",
+    "too_many_edits": "Nothing was recorded. Have it cancelled, and ask for it anew.",
+    "invisible_characters": "Nothing was recorded. Type the text where that stands once more.",
+    "nothing_changed": "Nothing was recorded. Change a field, or leave the page.",
+    "assignee_cannot_sign": "Nothing was changed. Choose somebody whose signature would count.",
+    "delegate_invalid": "Nothing was changed. Choose somebody with a role that signs.",
+    "period_invalid": "Nothing was changed. Correct the dates.",
+    "too_many_delegations": "Nothing was changed. One of theirs has to end first.",
+    "empty_file": "Choose a file with something in it.",
+    "too_large": "Choose a smaller one, or split it.",
+    "type_not_allowed": "Save it as PDF, or as one of these, and bring that.",
+    "scan_refused": "If it must be kept, bring it in another form.",
+    "scan_unavailable": "Nothing was kept. Your file is still with you.",
+    "request_closed": "Nothing was kept. A comment can still point to where the file is.",
+    "evidence_erased": "If it must be seen, ask who erased it; the reason stands beside the file.",
+    "comment_too_long": "What you wrote is still in the field: shorten it, or bring it as a file.",
+    "comment_empty": "Write something, then send it.",
+    "too_many_comments": "What you wrote is still in the field: send it when the time is over.",
+    "nonce_reused": "The one before was kept. Send this one again to add it.",
+    "second_person_needed": "Nothing was changed. Ask another administrator, or wait for a day.",
     "unavailable": "Nothing was changed. Try again in a moment.",
 }
 
@@ -78,15 +103,39 @@ def person(request: HttpRequest) -> "User":
 
 
 def listed(
-    request: HttpRequest, queryset: "QuerySet[Any]", limit: int = PAGE_SIZE
+    request: HttpRequest,
+    queryset: "QuerySet[Any]",
+    limit: int = PAGE_SIZE,
+    *,
+    order: str = "newest",
 ) -> dict[str, Any]:
     """`items` and `next` of the page that ?cursor= asks for; a cursor that is none: the first."""
     cursor = request.GET.get("cursor") or None
     try:
-        return dict(page(queryset, cursor=cursor, limit=limit))
+        return dict(page(queryset, cursor=cursor, limit=limit, order=order))
     except Invalid:
         messages.warning(request, "That place in the list no longer exists; this is its beginning.")
-        return dict(page(queryset, cursor=None, limit=limit))
+        return dict(page(queryset, cursor=None, limit=limit, order=order))
+
+
+def filtered_list(
+    request: HttpRequest,
+    form: "FilterForm",
+    queryset: "QuerySet[Any]",
+    *,
+    order: str = "newest",
+) -> dict[str, Any]:
+    """What the page of a filtered list and its live fragment both show."""
+    found = listed(request, queryset, order=order)
+    return {
+        "form": form,
+        "rows": found["items"],
+        "next": found["next"],
+        "later_page": bool(request.GET.get("cursor")),
+        "filtered": form.filtered,
+        # Of the page that is open: what it fetches again.
+        "query": request.GET.urlencode(),
+    }
 
 
 def counted(queryset: "QuerySet[Any]") -> str:
@@ -105,16 +154,26 @@ def fragment(view: "View[P]") -> "View[P]":
     @vary_on_cookie
     def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not request.user.is_authenticated:
-            here = urlsplit(request.headers.get("HX-Current-URL", ""))
-            back = f"{here.path or '/'}?{here.query}" if here.query else here.path or "/"
-            response = HttpResponse(status=401)
-            response["HX-Redirect"] = f"{resolve_url('login')}?{urlencode({'next': back})}"
+            response = led_to(resolve_url("login"), request)
         else:
             response = view(request, *args, **kwargs)
         response["Cache-Control"] = "no-store"
         return response
 
     return guarded
+
+
+def led_to(address: str, request: HttpRequest) -> HttpResponse:
+    """401 for the script of a live page: the browser goes to `address`, and from there back to the
+    page that is open, or to the first one when the script does not say which that is."""
+    try:
+        here = urlsplit(request.headers.get("HX-Current-URL", ""))
+    except ValueError:  # `http://[`: anybody may send anything
+        here = urlsplit("")
+    back = f"{here.path or '/'}?{here.query}" if here.query else here.path or "/"
+    response = HttpResponse(status=401)
+    response["HX-Redirect"] = f"{address}?{urlencode({'next': back})}"
+    return response
 
 
 def temporal_url(workflow_id: str) -> str:

@@ -111,6 +111,16 @@ def test_production_refuses_the_keys_of_the_other_settings(module: str) -> None:
     assert "SECRET_KEY" in _refusal(**{**PRODUCTION, "SECRET_KEY": key})
 
 
+@pytest.mark.parametrize("weak", ["short", "a" * 60, "x1Y2z3" * 10 + "not-a-secret"])
+def test_a_former_key_must_be_as_strong_as_the_key(weak: str) -> None:
+    strong = PRODUCTION["SECRET_KEY"][::-1]
+    text = _refusal(**{**PRODUCTION, "SECRET_KEY_FALLBACKS": f"{strong},{weak}"})
+    assert "SECRET_KEY_FALLBACKS" in text
+    assert weak not in text
+    kept = _read("SECRET_KEY_FALLBACKS", **{**PRODUCTION, "SECRET_KEY_FALLBACKS": strong})
+    assert kept == [[strong]]
+
+
 def test_production_never_repeats_a_secret_in_a_refusal() -> None:
     text = _refusal(**{**PRODUCTION, "SECRET_KEY": "tooshortsecret"})
     assert "tooshortsecret" not in text
