@@ -2,42 +2,80 @@
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import QuerySet
+from django.contrib.auth.views import LogoutView
+from django.db import transaction
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.generic import RedirectView
 
-from apps.accounts import services
-from apps.accounts.models import APIKey, User
+from apps.accounts import changes, services, views
+from apps.accounts.forms import PersonForm
+from apps.accounts.models import APIKey, RoleRule, User, UserSession
+from apps.accounts.roles import ROLES
 from apps.adminbase import BaseAdmin, ReadOnlyAdmin, acting
-from apps.adminverbs import Line, confirmed_action
+from apps.adminverbs import Line, ServiceFormAdmin, confirmed_action
+from apps.audit.services import refusals
+from apps.errors import NotAllowed
+from apps.pages import refusal_of
 
 admin.site.unregister(Group)
+# E-mail addresses play no part here, and allauth's list of second factors shows their secrets.
+admin.site.unregister([EmailAddress, Authenticator])
 
 
 @admin.register(User)
 class UserAdmin(BaseAdmin, DjangoUserAdmin):
-    """People. Nobody is deleted who may have signed something: accounts are switched off."""
+    """People. Nobody is deleted who may have signed something: accounts are switched off.
 
+    Every change of an account is in the audit trail, with what was before.
+    """
+
+    form = PersonForm
     fieldsets = (
         (None, {"fields": ("username", "password")}),
-        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        ("Person", {"fields": ("first_name", "last_name", "email", "senior")}),
         ("Roles", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
     readonly_fields = ("last_login", "date_joined")
+    raw_id_fields = ("senior",)
     filter_horizontal = ()
     list_display = ("username", "name", "email", "roles", "is_active", "is_staff", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser")
     search_exact = ("username", "email")
     search_help_text = "An exact user name or e-mail address."
     ordering = ("username",)
+    actions = ("second_factor_reset",)
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[User]":
         return super().get_queryset(request).prefetch_related("groups")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Who is no superuser makes none, and gives themselves no role."""
+        fields, me = super().get_readonly_fields(request, obj), acting(request)
+        if me.is_superuser:
+            return fields
+        own = ["groups", "is_staff"] if obj is not None and obj.pk == me.pk else []
+        return [*fields, "is_superuser", *own]
+
+    def get_form(
+        self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """The form is made for this request: it knows who fills it in."""
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        form.by = acting(request)
+        return form
 
     def formfield_for_manytomany(
         self, db_field: Any, request: HttpRequest, **kwargs: Any
@@ -55,17 +93,190 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
     def roles(self, user: User) -> str:
         return ", ".join(sorted(group.name for group in user.groups.all()))
 
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """A superuser's account, and so their password, is changed by superusers only."""
+        allowed = super().has_change_permission(request, obj)
+        return allowed and (obj is None or not obj.is_superuser or acting(request).is_superuser)
+
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Remembers what was; `save_related` ends the same transaction."""
+        form.was = changes.user_state(obj.pk)
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """The groups too are written now: record what is different."""
+        super().save_related(request, form, formsets, change)
+        changes.user_changed(
+            user_id=form.instance.pk, was=form.was, by=acting(request), via="admin"
+        )
+
+    @method_decorator(sensitive_post_parameters())
+    def user_change_password(
+        self, request: HttpRequest, id: str, form_url: str = ""
+    ) -> HttpResponse:
+        """As Django's, in one transaction with its record. Refused to who has removed the person's
+        second factor within the last day."""
+        person = self.get_object(request, unquote(id))
+        if request.method != "POST" or person is None:
+            return super().user_change_password(request, id, form_url)
+        record: dict[str, Any] = {"subject_type": "user", "subject_id": person.pk}
+        try:
+            with refusals(action="user.change", by=acting(request), via="admin", **record):
+                return self._password_changed(request, person, id, form_url)
+        except NotAllowed as error:
+            refusal = refusal_of(error)
+            self.message_user(request, f"{refusal.what} {refusal.next_step}", messages.ERROR)
+            return redirect("admin:accounts_user_change", person.pk)
+
+    def _password_changed(
+        self, request: HttpRequest, person: User, id: str, form_url: str
+    ) -> HttpResponse:
+        me = acting(request)
+        with transaction.atomic():
+            services.password_apart(user=person, by=me)
+            was = changes.user_state(person.pk)
+            response = super().user_change_password(request, id, form_url)
+            changes.user_changed(user_id=person.pk, was=was, by=me, via="admin")
+            if was is not None and was.secret != changes.password_of(person.pk):
+                services.sessions_end(
+                    user=person,
+                    by=me,
+                    via="admin",
+                    keep=request.session.session_key,
+                    why="the password was changed",
+                )
+        return response
+
+    def has_reset_permission(self, request: HttpRequest) -> bool:
+        return self.has_change_permission(request)
+
+    @admin.action(description="Remove second factor…", permissions=["reset"])
+    def second_factor_reset(self, request: HttpRequest, queryset: "QuerySet[User]") -> HttpResponse:
+        """For people who lost their phone and their codes."""
+
+        def run(user: User, reason: str, stamp: str) -> str:
+            if not self.has_change_permission(request, user):
+                raise NotAllowed(
+                    "A superuser's second factor is removed by superusers only.",
+                    code="permission_denied",
+                )
+            services.second_factor_reset(user=user, by=acting(request), reason=reason, via="admin")
+            return "Removed, and signed out everywhere."
+
+        def line(user: User) -> Line:
+            own = user.pk == request.user.pk
+            note = "your own: somebody else has to do it" if own else "signed out everywhere"
+            return Line(pk=str(user.pk), label=str(user), note=note, blocked=own)
+
+        return confirmed_action(
+            self,
+            request,
+            queryset,
+            action="second_factor_reset",
+            title="Remove second factor",
+            explanation="Make sure on another way that it is really them. Their next sign-in "
+            "needs the password alone; a role that asks for a second factor has them set up a "
+            "new one before anything else.",
+            button="Remove",
+            line=line,
+            run=run,
+        )
+
+
+# The site has no hooks for these, and its addresses are made from the attributes later. One door,
+# one page for one's own password: a second way in would be a way around the second factor.
+admin.site.login = views.admin_login  # type: ignore[method-assign]
+admin.site.logout = LogoutView.as_view()  # type: ignore[assignment,method-assign]
+admin.site.password_change = RedirectView.as_view(  # type: ignore[method-assign,assignment]
+    pattern_name="account_change_password"
+)
 
 
 @admin.register(Group)
 class GroupAdmin(BaseAdmin, DjangoGroupAdmin):
-    """Roles. Their permissions follow the table in the code and what is added here."""
+    """Roles. Their permissions follow the table in the code and what is added here.
+
+    The roles of that table keep their names and cannot be deleted: rules and code name them.
+    """
 
     search_exact = ("name",)
     ordering = ("name",)
     filter_horizontal = ()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        if not acting(request).is_superuser:
+            # Whoever could give their own role a permission would have all of them.
+            fields = [*fields, "permissions"]
+        return [*fields, "name"] if obj is not None and obj.name in ROLES else fields
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        allowed = super().has_delete_permission(request, obj)
+        return allowed and (obj is None or obj.name not in ROLES)
+
+    def save_model(self, request: HttpRequest, obj: Group, form: Any, change: bool) -> None:
+        """Remembers what was; `save_related` ends the same transaction."""
+        form.was = changes.role_state(obj.pk)
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """The permissions too are written now: record what is different."""
+        super().save_related(request, form, formsets, change)
+        changes.role_changed(
+            group_id=form.instance.pk, was=form.was, by=acting(request), via="admin"
+        )
+
+    def delete_model(self, request: HttpRequest, obj: Group) -> None:
+        changes.role_deleted(group=obj, by=acting(request), via="admin")
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Group]") -> None:
+        with transaction.atomic():
+            for group in queryset:
+                changes.role_deleted(group=group, by=acting(request), via="admin")
+            super().delete_queryset(request, queryset)
+
+
+class RoleRuleForm(forms.Form):
+    """What a role asks of its people."""
+
+    group = forms.ModelChoiceField(Group.objects.order_by("name"), label="Role")
+    mfa_required = forms.BooleanField(
+        required=False,
+        label="Second factor",
+        help_text="Nobody works in this role without a second factor.",
+    )
+
+
+@admin.register(RoleRule)
+class RoleRuleAdmin(ServiceFormAdmin):
+    """What roles ask of their people. Superusers change it."""
+
+    list_display = ("group", "mfa_required")
+    list_select_related = ("group",)
+    ordering = ("group__name",)
+    search_exact = ("group",)
+    search_help_text = "The exact id of a role."
+    service_form = RoleRuleForm
+    new_label = "Rule for a role"
+    edit_label = "Change"
+
+    def granted(self, request: HttpRequest, action: str = "change") -> bool:
+        return acting(request).is_superuser
+
+    def initial_of(self, row: RoleRule) -> dict[str, Any]:
+        return {"group": row.group, "mfa_required": row.mfa_required}
+
+    def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
+        return changes.role_rule_put(
+            group_id=data["group"].pk,
+            mfa_required=data["mfa_required"],
+            by=acting(request),
+            via="admin",
+        )
 
 
 @admin.register(APIKey)
@@ -116,6 +327,58 @@ class APIKeyAdmin(ReadOnlyAdmin):
             "There is no way back: make a new key instead.",
             button="Revoke",
             line=lambda key: Line(pk=str(key.pk), label=str(key), note=f"acts for {key.user}"),
+            run=run,
+            with_reason=False,
+        )
+
+
+@admin.register(Authenticator)
+class AuthenticatorAdmin(ReadOnlyAdmin):
+    """Who has a second factor. What it is made of is not shown; the people's list removes it."""
+
+    list_display = ("user", "type", "created_at", "last_used_at")
+    list_filter = ("type",)
+    list_select_related = ("user",)
+    ordering = ("-pk",)
+    search_exact = ("user",)
+    search_help_text = "The exact id of a person."
+    exclude = ("data",)
+
+
+@admin.register(UserSession)
+class UserSessionAdmin(ReadOnlyAdmin):
+    """Who is signed in where. The session's key is not shown: whoever has it is that person."""
+
+    list_display = ("user", "device", "address", "created_at", "last_seen_at")
+    list_select_related = ("user",)
+    date_hierarchy = "last_seen_at"
+    ordering = ("-last_seen_at", "-pk")
+    search_exact = ("user", "address")
+    search_help_text = "The exact id of a person, or an address."
+    exclude = ("session",)
+    actions = ("end",)
+
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        return self.granted(request)
+
+    @admin.action(description="End…", permissions=["end"])
+    def end(self, request: HttpRequest, queryset: "QuerySet[UserSession]") -> HttpResponse:
+        """Sign the chosen browsers out."""
+
+        def run(row: UserSession, reason: str, stamp: str) -> str:
+            services.session_end(session_id=row.pk, user=row.user, by=acting(request), via="admin")
+            return "Ended."
+
+        return confirmed_action(
+            self,
+            request,
+            queryset.select_related("user"),
+            action="end",
+            title="End sessions",
+            explanation="These browsers are signed out at their next request; live pages close "
+            "within a minute.",
+            button="End",
+            line=lambda row: Line(pk=str(row.pk), label=str(row), note=f"of {row.user}"),
             run=run,
             with_reason=False,
         )

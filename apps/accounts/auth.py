@@ -14,9 +14,10 @@ from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 from structlog.contextvars import bind_contextvars
 
+from apps.accounts.addresses import client_address
 from apps.accounts.contracts import Scope
 from apps.accounts.models import User
-from apps.accounts.services import api_key_authenticate
+from apps.accounts.services import api_key_authenticate, api_key_refused
 from apps.errors import NotAllowed
 
 HEADER = "X-API-Key"
@@ -29,11 +30,13 @@ class ApiKey(APIKeyHeader):
     param_name = HEADER
 
     def authenticate(self, request: HttpRequest, key: str | None) -> User | None:
-        """Sets request.user and request.scopes; AuthenticationError for a key that is not good."""
+        """Sets request.user and request.scopes; AuthenticationError for a key that is not good,
+        TooMany after many of them."""
         if key is None:
             return None
         found = api_key_authenticate(presented=key, as_of=timezone.now())
         if found is None:
+            api_key_refused(presented=key, address=client_address(request))
             raise AuthenticationError
         bind_contextvars(user_id=found.user.pk, api_key=found.prefix)
         return _admit(request, found.user, frozenset(found.scopes))
@@ -48,13 +51,18 @@ class Session(AuthBase):
     csrf = True  # read by the description's page, which then sends the token
 
     def __call__(self, request: HttpRequest) -> User | None:
-        """The person, or None; NotAllowed `csrf_failed`."""
+        """The person, or None; NotAllowed `csrf_failed`, `mfa_required`."""
         user = request.user
         if not user.is_authenticated or not user.is_active:
             return None
         if request.method not in _SAFE and check_csrf(request) is not None:
             raise NotAllowed(
                 "The CSRF token is missing or wrong: send it in X-CSRFToken.", code="csrf_failed"
+            )
+        if user.second_factor_due:
+            raise NotAllowed(
+                "Your role asks for a second factor: set it up on the security page first.",
+                code="mfa_required",
             )
         return _admit(request, user, frozenset({Scope.ALL}))
 
@@ -66,7 +74,7 @@ api_auth: list[Any] = [ApiKey(), Session()]
 def authenticate(request: HttpRequest) -> User | None:
     """As the API does, for views beside it: the acting person, or None.
 
-    Raises AuthenticationError for a bad key, NotAllowed `csrf_failed`.
+    Raises AuthenticationError and TooMany for a bad key, NotAllowed `csrf_failed`, `mfa_required`.
     """
     for method in api_auth:
         if user := method(request):

@@ -11,7 +11,13 @@ class Scope(StrEnum):
     INTERVENTIONS_WRITE = "interventions:write"
     APPROVALS_READ = "approvals:read"
     APPROVALS_DECIDE = "approvals:decide"
+    APPROVALS_WRITE = "approvals:write"
+    AUDIT_READ = "audit:read"
+    WEBHOOKS_WRITE = "webhooks:write"
     BUDGETS_READ = "budgets:read"
+    RULES_WRITE = "rules:write"
+    NOTIFICATIONS_READ = "notifications:read"
+    NOTIFICATIONS_WRITE = "notifications:write"
 
 
 SCOPES: frozenset[str] = frozenset(Scope)

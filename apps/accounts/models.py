@@ -3,14 +3,30 @@
 from datetime import datetime
 
 import pghistory
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import AbstractUser, Group
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.sessions.models import Session
 from django.db import models
 from django.utils import timezone
+
+from apps.accounts.devices import device_name
 
 
 class User(AbstractUser):
     """A person, or the account that a program acts under."""
+
+    senior = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="juniors",
+        help_text="Who is asked when what this person holds is not done in time.",
+    )
+
+    #: A role asks for a second factor and there is none. The login backend reads it along with the
+    #: person of a session; it says nothing about a person read in another way.
+    second_factor_due = False
 
     def __str__(self) -> str:
         return self.get_full_name() or self.username
@@ -19,6 +35,18 @@ class User(AbstractUser):
     def audit_id(self) -> str:
         """How audit entries name this person."""
         return f"user:{self.pk}"
+
+
+class RoleRule(models.Model):
+    """What a role asks of the people who have it."""
+
+    group = models.OneToOneField(Group, on_delete=models.CASCADE, related_name="rule")
+    mfa_required = models.BooleanField(
+        default=False, help_text="Nobody works in this role without a second factor."
+    )
+
+    def __str__(self) -> str:
+        return str(self.group)
 
 
 @pghistory.track(exclude=["last_used_at", "secret_hash"])
@@ -50,3 +78,26 @@ class APIKey(models.Model):
     def usable(self, as_of: datetime) -> bool:
         """Whether it is neither revoked nor expired at that time."""
         return self.revoked_at is None and (self.expires_at is None or as_of < self.expires_at)
+
+
+class UserSession(models.Model):
+    """Where somebody is signed in. It hangs on Django's session, and goes with it."""
+
+    session = models.OneToOneField(Session, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    address = models.GenericIPAddressField(null=True, blank=True)
+    user_agent = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_seen_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = "session"
+
+    def __str__(self) -> str:
+        # Never the session's key: whoever has it is signed in.
+        return f"{self.device}, {self.address or 'address unknown'}"
+
+    @property
+    def device(self) -> str:
+        """The browser as people call it."""
+        return device_name(self.user_agent)

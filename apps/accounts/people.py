@@ -25,12 +25,13 @@ class Person:
     last_name: str
     groups: tuple[str, ...] = ()
     superuser: bool = False
+    senior: str = ""
 
 
 PEOPLE: tuple[Person, ...] = (
     Person("requester", "Amaka", "Eze", ("requester",)),
-    Person("reviewer", "Ngozi", "Okafor", ("reviewer",)),
-    Person("reviewer2", "Rafael", "Moreira", ("reviewer",)),
+    Person("reviewer", "Ngozi", "Okafor", ("reviewer",), senior="senior"),
+    Person("reviewer2", "Rafael", "Moreira", ("reviewer",), senior="senior"),
     Person("senior", "Helena", "Duarte", ("reviewer", "senior reviewer")),
     Person("operator", "Tunde", "Bakare", ("operator",)),
     Person("auditor", "Beatriz", "Nogueira", ("auditor",)),
@@ -78,4 +79,9 @@ def demo_people_ensure() -> dict[str, User]:
                     body={"username": user.username, "groups": person.groups},
                 )
             people[person.username] = user
+        for person in PEOPLE:
+            user = people[person.username]
+            if person.senior and user.senior_id is None:
+                user.senior = people[person.senior]
+                user.save(update_fields=["senior"])
     return people

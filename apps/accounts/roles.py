@@ -25,6 +25,7 @@ class RoleSpec:
 
 _SIGNS = (
     "approvals.decide_approvalrequest",
+    "approvals.edit_approvalrequest",
     "approvals.view_*",
     "interventions.view_*",
 )
@@ -39,23 +40,32 @@ ROLES: dict[str, RoleSpec] = {
         ),
     ),
     "reviewer": RoleSpec("Signs requests of the first tier", _SIGNS),
-    "senior reviewer": RoleSpec("Signs requests of the second tier", _SIGNS),
+    "senior reviewer": RoleSpec(
+        "Signs requests of the second tier",
+        (*_SIGNS, "approvals.reassign_approvalrequest"),
+    ),
     "quarantine operator": RoleSpec("Corrects and replays quarantined events"),
     "quarantine releaser": RoleSpec("Signs what quarantine operators corrected"),
     "key officer": RoleSpec("Decides claims and infractions"),
     "booking agent": RoleSpec("Cancels and refunds bookings"),
     "auditor": RoleSpec("Reads everything, changes nothing", ("*.view_*",)),
     "operator": RoleSpec(
-        "Keeps the engine running",
+        "Keeps the engine running, and the rules",
         (
             "engine.view_*",
             "engine.change_enginecommand",
             "engine.change_workflowrun",
             "engine.change_workflowschedule",
             "approvals.view_*",
+            "approvals.reassign_approvalrequest",
+            # A version of theirs never frees themselves.
+            "approvals.add_approvalrule",
+            "approvals.change_approvalrule",
             "interventions.view_*",
             "interventions.cancel_intervention",
             "notifications.view_*",
+            "notifications.resend_mail",
+            "notifications.manage_webhookendpoint",
         ),
     ),
 }

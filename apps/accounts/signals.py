@@ -5,19 +5,38 @@ from typing import Any
 from django.db import transaction
 from django.http import HttpRequest
 
+from apps.accounts import services
+from apps.accounts.addresses import client_address
 from apps.accounts.models import User
+from apps.audit.models import AuditEntry
 from apps.audit.services import entry_record
+
+VIA = "page"
 
 
 def login_recorded(sender: Any, request: HttpRequest | None, user: User, **_: Any) -> None:
-    """Receiver of user_logged_in."""
-    _record("user.login", request=request, user=user)
+    """Receiver of user_logged_in: an entry, and the session in the person's list."""
+    with transaction.atomic():
+        if request is not None:
+            # A session that changed hands has no key yet.
+            if not request.session.session_key:
+                request.session.save()
+            services.session_begin(
+                session_key=str(request.session.session_key),
+                user=user,
+                address=client_address(request),
+                user_agent=request.headers.get("User-Agent", ""),
+            )
+        entry_record(action="user.login", subject_type="user", subject_id=user.pk, by=user, via=VIA)
 
 
 def logout_recorded(sender: Any, request: HttpRequest | None, user: User | None, **_: Any) -> None:
     """Receiver of user_logged_out; nobody was signed in when `user` is None."""
     if user is not None:
-        _record("user.logout", request=request, user=user)
+        with transaction.atomic():
+            entry_record(
+                action="user.logout", subject_type="user", subject_id=user.pk, by=user, via=VIA
+            )
 
 
 def login_failure_recorded(
@@ -27,7 +46,30 @@ def login_failure_recorded(
 
     A name that is nobody's is not kept: people type their password into the wrong field.
     """
-    username = str(credentials.get("username") or "")
+    _refused(request, username=str(credentials.get("username") or ""), code="bad_credentials")
+
+
+def locked_out(request: HttpRequest, *, username: str, limit: str) -> None:
+    """The first try beyond a limit; those after it leave no entries."""
+    _refused(request, username=username, code="too_many_requests", limit=limit)
+
+
+def confirmation_failed(request: HttpRequest, *, user: User) -> None:
+    """A wrong password of somebody who is signed in and was asked for it again."""
+    with transaction.atomic():
+        entry_record(
+            action="user.confirm",
+            subject_type="user",
+            subject_id=user.pk,
+            by=user,
+            via=VIA,
+            outcome=AuditEntry.Outcome.REFUSED,
+            code="bad_credentials",
+            body={"address": client_address(request)},
+        )
+
+
+def _refused(request: HttpRequest | None, *, username: str, code: str, **more: str) -> None:
     user = User.objects.filter(username=username).first() if "\0" not in username else None
     with transaction.atomic():
         entry_record(
@@ -35,19 +77,12 @@ def login_failure_recorded(
             subject_type="user",
             subject_id=user.pk if user else "",
             by=None,
-            via=_via(request),
-            outcome="refused",
-            code="bad_credentials",
-            body={"username": user.username if user else "(nobody's)"},
+            via=VIA,
+            outcome=AuditEntry.Outcome.REFUSED,
+            code=code,
+            body={
+                "username": user.username if user else "(nobody's)",
+                "address": client_address(request) if request is not None else "",
+                **more,
+            },
         )
-
-
-def _record(action: str, *, request: HttpRequest | None, user: User) -> None:
-    with transaction.atomic():
-        entry_record(
-            action=action, subject_type="user", subject_id=user.pk, by=user, via=_via(request)
-        )
-
-
-def _via(request: HttpRequest | None) -> str:
-    return "admin" if request is not None and request.path.startswith("/admin/") else "page"

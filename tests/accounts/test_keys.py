@@ -117,7 +117,7 @@ def test_an_unknown_prefix_costs_a_comparison_like_a_known_one(
         compared.append((left, right))
         return left == right
 
-    monkeypatch.setattr("apps.accounts.services.compare_digest", compare)
+    monkeypatch.setattr("apps.accounts.services.keys.compare_digest", compare)
     key, _ = _create(person)
     for presented in (f"csk_{key.prefix}_wrong", "csk_unknown123_wrong"):
         assert api_key_authenticate(presented=presented, as_of=timezone.now()) is None

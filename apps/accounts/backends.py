@@ -1,0 +1,38 @@
+"""Who a session belongs to, and whether that person still owes a second factor."""
+
+from allauth.mfa.models import Authenticator
+from django.conf import settings
+from django.contrib.auth.backends import ModelBackend
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q
+
+from apps.accounts.models import User
+
+#: In MFA_REQUIRED_ROLES: people who are superusers.
+ADMINISTRATOR = "administrator"
+
+
+class Backend(ModelBackend):
+    """Django's own, with `second_factor_due` read in the query that reads the person anyway.
+
+    So a role that gets the rule counts at the next request, and the rule costs no query.
+    """
+
+    def get_user(self, user_id: int) -> User | None:
+        """The active person, or None."""
+        people = User.objects.annotate(**{"second_factor_due": second_factor_due()})
+        user = people.filter(pk=user_id).first()
+        return user if user is not None and self.user_can_authenticate(user) else None
+
+
+def second_factor_due() -> ExpressionWrapper:
+    """For a query of people: whether a role of theirs needs a second factor that is not there."""
+    required: list[str] = settings.MFA_REQUIRED_ROLES
+    asked = Q(group__rule__mfa_required=True)
+    if required:
+        asked |= Q(group__name__in=required)
+    roles = User.groups.through.objects.filter(asked, user_id=OuterRef("pk"))
+    has = Authenticator.objects.filter(user_id=OuterRef("pk"), type=Authenticator.Type.TOTP)
+    needs = Q(Exists(roles))
+    if ADMINISTRATOR in required:
+        needs |= Q(is_superuser=True)
+    return ExpressionWrapper(needs & ~Q(Exists(has)), output_field=BooleanField())

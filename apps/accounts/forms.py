@@ -1,0 +1,204 @@
+"""Forms of signing in: ours in words and rules, allauth's in what they lead to."""
+
+from typing import Any
+
+from allauth.account.forms import LoginForm as AllauthLoginForm
+from allauth.account.models import Login
+from allauth.core import context
+from allauth.mfa.base.forms import AuthenticateForm
+from allauth.mfa.base.internal.flows import post_authentication
+from allauth.mfa.totp.internal.auth import get_totp_secret
+from django import forms
+from django.contrib.auth.forms import PasswordChangeForm as DjangoPasswordChangeForm
+from django.contrib.auth.forms import UserChangeForm, UsernameField
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from apps.accounts import changes, services
+from apps.accounts.adapters import (
+    WRONG_LOGIN,
+    WRONG_PASSWORD,
+    AccountAdapter,
+    password_confirmed,
+    too_many_seconds,
+)
+from apps.accounts.models import User
+from apps.errors import DomainError, TooMany
+
+#: A password is hashed, slowly; nobody's is longer.
+LONGEST_PASSWORD = 4096
+
+
+def _password(autocomplete: str, label: str = "Password") -> forms.CharField:
+    return forms.CharField(
+        label=label,
+        strip=False,
+        max_length=LONGEST_PASSWORD,
+        widget=forms.PasswordInput(attrs={"autocomplete": autocomplete}),
+    )
+
+
+class LoginForm(AllauthLoginForm):
+    """User name and password."""
+
+    username = UsernameField(
+        label="User name",
+        max_length=150,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "username", "autocapitalize": "none", "autofocus": True}
+        ),
+    )
+    password = _password("current-password")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        del self.fields["login"]
+
+    def user_credentials(self) -> dict[str, str]:
+        """What is authenticated with."""
+        return {
+            "username": self.cleaned_data["username"],
+            "password": self.cleaned_data["password"],
+        }
+
+    def _clean_with_password(self, credentials: dict[str, str]) -> dict[str, Any]:
+        user = AccountAdapter(self.request).authenticate(self.request, **credentials)
+        if user is None:
+            raise ValidationError(WRONG_LOGIN, code="bad_credentials")
+        self._login = Login(user=user)
+        self.user = user
+        return self.cleaned_data
+
+
+class ConfirmForm(forms.Form):
+    """The password once more, of somebody who is signed in without a second factor."""
+
+    password = _password("current-password")
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        self.user = user
+        super().__init__(*args, **kwargs)
+
+    def clean_password(self) -> str:
+        password = self.cleaned_data["password"]
+        if not password_confirmed(context.request, self.user, password):
+            raise ValidationError(WRONG_PASSWORD, code="bad_credentials")
+        return str(password)
+
+
+def _code() -> forms.CharField:
+    return forms.CharField(
+        label="Code",
+        max_length=40,
+        widget=forms.TextInput(
+            attrs={
+                "autocomplete": "one-time-code",
+                "autocapitalize": "none",
+                "spellcheck": "false",
+                "inputmode": "numeric",
+                "autofocus": True,
+            }
+        ),
+    )
+
+
+class CodeForm(AuthenticateForm):
+    """The second step of signing in: a code of the app, or a recovery code."""
+
+    code = _code()
+
+    def clean_code(self) -> str:
+        """Uses the code up."""
+        code = str(self.cleaned_data["code"])
+        with _worded():
+            self.authenticator = services.second_factor_use(
+                user=self.user, code=code, as_of=timezone.now(), via="page"
+            )
+        self.authenticator.user = self.user
+        return code
+
+
+class ConfirmCodeForm(CodeForm):
+    """The same, of somebody who is signed in and is about to change how they sign in."""
+
+    def save(self) -> None:
+        post_authentication(context.request, self.authenticator, reauthenticated=True)
+
+
+class SetupForm(forms.Form):
+    """The first code of a new app: it shows that the app and we agree."""
+
+    code = _code()
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        self.user = user
+        super().__init__(*args, **kwargs)
+        # One secret for as long as the session looks at this page: a second tab, or a reload
+        # behind the back of the phone, must not make the scanned one worthless.
+        self.secret: str = get_totp_secret()
+
+    def clean_code(self) -> str:
+        """Adds the second factor: whether the code is right is known only under the lock."""
+        code = str(self.cleaned_data["code"])
+        with _worded():
+            services.totp_activate(
+                user=self.user,
+                secret=self.secret,
+                code=code,
+                as_of=timezone.now(),
+                keep=context.request.session.session_key,
+                by=self.user,
+                via="page",
+            )
+        return code
+
+
+class PasswordChangeForm(DjangoPasswordChangeForm):
+    """The old password, counted when it is wrong, and a new one that passes the validators."""
+
+    old_password = _password("current-password", "Current password")
+
+    def clean_old_password(self) -> str:
+        password = str(self.cleaned_data["old_password"])
+        if not password_confirmed(context.request, self.user, password):
+            raise ValidationError(WRONG_PASSWORD, code="bad_credentials")
+        return password
+
+
+class PersonForm(UserChangeForm):
+    """Somebody's account. `by` is who changes it."""
+
+    by: User
+
+    def clean_groups(self) -> "QuerySet[Group]":
+        """Nobody gives, or takes away, a role of which they do not hold all permissions."""
+        groups: QuerySet[Group] = self.cleaned_data["groups"]
+        moved = set(groups) ^ set(self.instance.groups.all())
+        above = sorted(group.name for group in moved if not changes.holds_role(self.by, group))
+        if above:
+            raise ValidationError(
+                f"You do not hold all permissions of: {', '.join(above)}.", code="role_above"
+            )
+        return groups
+
+    def clean_senior(self) -> User | None:
+        """Nobody is asked for what they themselves left undone."""
+        senior: User | None = self.cleaned_data["senior"]
+        if senior is not None and senior.pk == self.instance.pk:
+            raise ValidationError("Somebody else has to be asked.", code="own_senior")
+        return senior
+
+
+class _worded:
+    """A refusal of a service as an error of the field."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if isinstance(error, TooMany):
+            raise too_many_seconds(context.request, error.retry_after) from error
+        if isinstance(error, DomainError):
+            raise ValidationError(error.detail, code=error.code) from error
