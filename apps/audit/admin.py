@@ -7,7 +7,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.adminbase import ReadOnlyAdmin
-from apps.audit.models import AuditEntry, AuditSeal
+from apps.audit.models import AuditCheck, AuditEntry, AuditSeal
 from apps.identifiers import short
 
 #: Types whose ids are searched: the index on subjects begins with the type.
@@ -18,6 +18,7 @@ SUBJECT_TYPES = (
     "policy",
     "budget",
     "user",
+    "role",
     "engine_command",
     "schedule",
     "audit_entry",
@@ -90,3 +91,13 @@ class AuditSealAdmin(ReadOnlyAdmin):
         if term.isascii() and term.isdigit() and len(term) < 19:
             found |= Q(pk=int(term))
         return queryset.filter(found), False
+
+
+@admin.register(AuditCheck)
+class AuditCheckAdmin(ReadOnlyAdmin):
+    """How far the chain was verified while it grows."""
+
+    list_display = ("sequence", "at", "whole_at", "problem_count", "broken_since")
+    ordering = ("id",)
+    search_exact = ("sequence",)
+    search_help_text = "A sequence number."

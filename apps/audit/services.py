@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps import correlation
 from apps.audit import anchors
 from apps.audit.chain import GENESIS, body_digest, clean_text, covered, instant, seal_hash, storable
+from apps.audit.checking import chain_check
 from apps.audit.contracts import Actor
 from apps.audit.models import AuditEntry, AuditPending, AuditSeal
 from apps.audit.verify import ERASE, ChainReport, chain_verify
@@ -20,6 +21,7 @@ from apps.errors import Conflict, DomainError, Invalid, NotFound
 __all__ = [
     "ChainReport",
     "body_erase",
+    "chain_check",
     "chain_verify",
     "entry_record",
     "pending_seal",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from apps.audit.anchors import Anchor
@@ -28,7 +29,8 @@ _CHAIN = f"""
     SELECT s.sequence, s.entry_id, s.previous, s.hash, {_INSTANT.format("s.sealed_at")},
         {", ".join(_INSTANT.format("e.at") if f == "at" else f"e.{f}" for f in _FIELDS)}
     FROM audit_auditseal s LEFT JOIN audit_auditentry e ON e.id = s.entry_id
-    ORDER BY s.sequence
+    WHERE s.sequence > %s AND (%s::bigint IS NULL OR s.sequence <= %s)
+    ORDER BY s.sequence LIMIT %s
 """  # noqa: S608 - names of columns, from above
 _UNSEALED = """
     SELECT count(*), min(e.at) FROM audit_auditentry e
@@ -95,7 +97,7 @@ def chain_verify(
                 progress(report.entries)
         _count_unsealed(report)
     report.erased = len(erasures.erased)
-    for entry_id in sorted(erasures.unrecorded()):
+    for entry_id in sorted(erasures.unrecorded(head=report.head_sequence)):
         report.add(f"entry {entry_id}: its body is erased, and no record says by whom")
     for sequence in sorted(expected):
         for anchor in expected[sequence]:
@@ -125,23 +127,55 @@ class _Erasures:
     erased: set[int] = field(default_factory=set)
     recorded: set[str] = field(default_factory=set)
 
-    def unrecorded(self) -> set[int]:
-        """Erased entries without a record, which may still wait for its seal."""
+    def unrecorded(self, *, head: int) -> set[int]:
+        """Erased entries without a record. Records that are not in the chain up to `head` yet wait
+        for their seal, or got it while the chain was read: they are looked up now."""
         missing = {entry_id for entry_id in self.erased if str(entry_id) not in self.recorded}
         if not missing:
             return missing
-        waiting = AuditEntry.objects.filter(
+        later = AuditEntry.objects.filter(
+            Q(seal=None) | Q(seal__sequence__gt=head),
             action=ERASE,
             subject_type="audit_entry",
             outcome=AuditEntry.Outcome.DONE,
-            seal=None,
+            subject_id__in=[str(entry_id) for entry_id in missing],
         ).values_list("subject_id", flat=True)
-        return missing - {int(subject) for subject in waiting if subject.isdigit()}
+        return missing - {int(subject) for subject in later if subject.isdigit()}
 
 
-def _rows() -> Iterator[tuple[_Seal, dict[str, Any] | None]]:
+def part_verify(*, after: int, hash: str, upto: int | None = None, limit: int) -> ChainReport:
+    """Check up to `limit` seals that follow the seal `after` with its `hash`, as `chain_verify`.
+
+    `head_sequence` and `head_hash` of the report are where the part ends. Looks at the seals and
+    entries of the part, and at records of erasures wherever they stand.
+    """
+    report = ChainReport(head_sequence=after, head_hash=hash or GENESIS)
+    erasures = _Erasures()
+    for seal, entry in _rows(after=after, upto=upto, limit=limit):
+        _check(report, seal, entry, erasures)
+        report.head_sequence, report.head_hash = seal.sequence, seal.hash
+        report.entries += 1
+    report.erased = len(erasures.erased)
+    # Wherever the record stands: the part may end before it.
+    for entry_id in sorted(erasures.unrecorded(head=after)):
+        report.add(f"entry {entry_id}: its body is erased, and no record says by whom")
+    return report
+
+
+def removed_unsealed() -> list[str]:
+    """Problems with entries that were removed before they were sealed; the first fifty."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REMOVED_UNSEALED)
+        return [f"entry {row[0]}: removed before it was sealed" for row in cursor.fetchall()]
+
+
+def _rows(
+    *, after: int = 0, upto: int | None = None, limit: int | None = None
+) -> Iterator[tuple[_Seal, dict[str, Any] | None]]:
     with connection.chunked_cursor() as cursor:
-        cursor.execute(_CHAIN)
+        # From the beginning also what stands before it: numbers are given from 1 on.
+        first = after if after else -(2**62)
+        cursor.execute(_CHAIN, [first, upto, upto, limit])
         while rows := cursor.fetchmany(CHUNK):
             for row in rows:
                 entry = dict(zip(_FIELDS, row[5:], strict=True))
@@ -181,6 +215,5 @@ def _count_unsealed(report: ChainReport) -> None:
         report.unsealed, oldest = cursor.fetchone()
         if oldest is not None:
             report.oldest_unsealed_seconds = max(0.0, (timezone.now() - oldest).total_seconds())
-        cursor.execute(_REMOVED_UNSEALED)
-        for (entry_id,) in cursor.fetchall():
-            report.add(f"entry {entry_id}: removed before it was sealed")
+    for problem in removed_unsealed():
+        report.add(problem)

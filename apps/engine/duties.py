@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from temporalio.client import Client
 
 from apps import correlation
@@ -64,14 +65,28 @@ class Duty:
             await asyncio.sleep(0 if more else self.every)
 
 
+_more: "dict[str, Callable[[], list[Duty]]]" = {}
+
+
+def register(name: str, make: "Callable[[], list[Duty]]") -> None:
+    """Let an app's duties be done too: called in its `AppConfig.ready()`, the engine knows no app
+    above it. ImproperlyConfigured when the name is taken."""
+    if name in _more:
+        raise ImproperlyConfigured(f"the duties {name!r} are registered twice")
+    _more[name] = make
+
+
 def standard() -> list[Duty]:
-    """The duties of a leader, with the periods of the settings."""
+    """The duties of a leader, with the periods of the settings: the engine's own and those that
+    apps have registered."""
     return [
         Duty("setup", SETUP_SECONDS, _prepare),
         Duty("seal", settings.AUDIT_SEAL_SECONDS, _seal),
+        Duty("verify", settings.AUDIT_VERIFY_SECONDS, _verify),
         Duty("sweep", settings.SWEEP_SECONDS, _sweep),
         Duty("reconcile", RECONCILE_SECONDS, _reconcile),
         Duty("forget", FORGET_SECONDS, _forget),
+        *(duty for make in _more.values() for duty in make()),
     ]
 
 
@@ -86,6 +101,10 @@ async def _prepare(leader: Leader) -> bool:
 
 async def _seal(leader: Leader) -> bool:
     return await leader.threads.run(audit.pending_seal, limit=SEAL_BATCH) >= SEAL_BATCH
+
+
+async def _verify(leader: Leader) -> bool:
+    return await leader.threads.run(audit.chain_check)
 
 
 async def _sweep(leader: Leader) -> bool:

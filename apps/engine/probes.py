@@ -41,6 +41,11 @@ class ProbeFailed(Exception):
         self.name = name
         self.error = error
 
+    @property
+    def kind(self) -> str:
+        """The class of what went wrong: for those who may not know addresses and versions."""
+        return type(self.__cause__ or self).__name__
+
 
 # --- the probes ---------------------------------------------------------------------------------
 def postgres() -> None:
@@ -140,10 +145,14 @@ class Readiness:
             probe.result(max(0.0, deadline - time.monotonic()))
         except ProbeFailed as failure:
             return failure
-        except FutureTimeout:
-            return ProbeFailed(name, f"no answer within {DEADLINE_SECONDS:g} s")
+        except FutureTimeout as error:
+            failed = ProbeFailed(name, f"no answer within {DEADLINE_SECONDS:g} s")
+            failed.__cause__ = error
+            return failed
         except Exception as error:
-            return ProbeFailed(name, _said(error))
+            failed = ProbeFailed(name, _said(error))
+            failed.__cause__ = error
+            return failed
         return None
 
 

@@ -4,7 +4,7 @@ Nobody else changes anything in Temporal. The relay sends what stands here.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import available_timezones
@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from apps.audit import services as audit
 from apps.audit.contracts import Actor
+from apps.engine import subjects
 from apps.engine.contracts import CommandKind, CommandState, RunStatus, SignalEnvelope
 from apps.engine.mirror import Observation, runs_observe
 from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
@@ -92,48 +93,6 @@ def workflow_signal(
     )
 
 
-def workflow_cancel(
-    *,
-    key: str,
-    workflow_id: str,
-    task_queue: str,
-    subject_type: str,
-    subject_id: str,
-    reason: str,
-) -> EngineCommand:
-    """Have a workflow asked to cancel (it may compensate); joins the caller's transaction."""
-    return command_enqueue(
-        key=key,
-        kind=CommandKind.CANCEL,
-        workflow_id=workflow_id,
-        task_queue=task_queue,
-        options={"reason": reason},
-        subject_type=subject_type,
-        subject_id=subject_id,
-    )
-
-
-def workflow_terminate(
-    *,
-    key: str,
-    workflow_id: str,
-    task_queue: str,
-    subject_type: str,
-    subject_id: str,
-    reason: str,
-) -> EngineCommand:
-    """Have a workflow ended at once, without compensation; joins the caller's transaction."""
-    return command_enqueue(
-        key=key,
-        kind=CommandKind.TERMINATE,
-        workflow_id=workflow_id,
-        task_queue=task_queue,
-        options={"reason": reason},
-        subject_type=subject_type,
-        subject_id=subject_id,
-    )
-
-
 def command_retry(*, command_id: int, by: Actor, via: str, reason: str) -> EngineCommand:
     """Send a parked command again, now; outermost verb, audited.
 
@@ -155,6 +114,7 @@ def command_retry(*, command_id: int, by: Actor, via: str, reason: str) -> Engin
 def command_discard(*, command_id: int, by: Actor, via: str, reason: str) -> EngineCommand:
     """Give up a command that waits, so that later ones of its workflow go on; outermost, audited.
 
+    Its subject hears in the same transaction that the message never arrives (`on_undeliverable`).
     Raises NotFound, Invalid `reason_required`, Conflict `already_settled`, or `in_flight` while
     the relay is sending it.
     """
@@ -166,8 +126,13 @@ def command_discard(*, command_id: int, by: Actor, via: str, reason: str) -> Eng
             raise Conflict("the command is settled", code="already_settled")
         command.state = CommandState.DISCARDED
         command.settled_at = timezone.now()
-        command.save(update_fields=["state", "settled_at"])
         _record("engine.command_discard", command, by, via, reason)
+        # What the subject, and whoever looks the command up, read of it.
+        error = f"{by} gave it up: {reason} {command.error}"
+        command.error = error.replace("\0", "").strip()[:4000]
+        command.save(update_fields=["state", "settled_at", "error"])
+        if subject := subjects.get(command.subject_type):
+            subject.on_undeliverable(command)
         _wake_relay()
         return command
 
@@ -281,17 +246,19 @@ def workflow_is_closed(*, workflow_id: str) -> bool:
     A run that continued as new goes on under another run id; one that the server has lost is
     started again from its row.
     """
+    return workflow_id in workflows_closed(workflow_ids=[workflow_id])
+
+
+def workflows_closed(*, workflow_ids: Iterable[str]) -> set[str]:
+    """Those of them that have ended, as `workflow_is_closed` says it of one; in one query."""
     newest = (
-        WorkflowRun.objects.filter(workflow_id=workflow_id)
-        .order_by("-started_at", "-id")
-        .values_list("status", flat=True)
-        .first()
+        WorkflowRun.objects.filter(workflow_id__in=set(workflow_ids))
+        .order_by("workflow_id", "-started_at", "-id")
+        .distinct("workflow_id")
+        .values_list("workflow_id", "status")
     )
-    return newest is not None and newest not in {
-        RunStatus.RUNNING,
-        RunStatus.CONTINUED_AS_NEW,
-        RunStatus.LOST,
-    }
+    alive = {RunStatus.RUNNING, RunStatus.CONTINUED_AS_NEW, RunStatus.LOST}
+    return {workflow_id for workflow_id, status in newest if status not in alive}
 
 
 # --- helpers ------------------------------------------------------------------------------------

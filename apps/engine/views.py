@@ -6,7 +6,10 @@ from functools import cache
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed, JsonResponse
 
+from apps.correlation import get_logger
 from apps.engine.probes import PROBES, ProbeFailed, Readiness
+
+logger = get_logger(__name__)
 
 
 @cache
@@ -23,16 +26,20 @@ async def health(request: HttpRequest) -> HttpResponseBase:
 
 async def ready(request: HttpRequest) -> HttpResponseBase:
     """200 when PostgreSQL, Redis, Temporal, a leading relay and a worker are there; 503 names the
-    first that is not, within 5 s, also when it hangs."""
+    first that is not, within 5 s, also when it hangs. Anybody may ask: what the server said, with
+    its address, is in the log alone."""
     if request.method not in ("GET", "HEAD"):
         return HttpResponseNotAllowed(["GET", "HEAD"])
     # Shielded: the round is shared, one visitor who leaves must not cancel it for the others.
     failed = await asyncio.shield(asyncio.wrap_future(_readiness().start()))
-    return JsonResponse(readiness_body(failed), status=503 if failed else 200)
+    if failed is not None:
+        logger.warning("not_ready", reason=failed.name, error=failed.error)
+    error = failed.kind if failed else ""
+    return JsonResponse(readiness_body(failed, error=error), status=503 if failed else 200)
 
 
-def readiness_body(failed: ProbeFailed | None) -> dict[str, str]:
-    """The document that web and worker answer alike."""
+def readiness_body(failed: ProbeFailed | None, *, error: str) -> dict[str, str]:
+    """The document of web and worker; `error` is as much of why as the reader may know."""
     if failed is None:
         return {"status": "ready", "service": settings.SERVICE_NAME}
-    return {"status": "not_ready", "reason": failed.name, "error": failed.error}
+    return {"status": "not_ready", "reason": failed.name, "error": error}

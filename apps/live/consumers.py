@@ -15,7 +15,7 @@ from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from apps.correlation import get_logger
-from apps.live import topics
+from apps.live import presence, topics
 from apps.live.topics import Topic
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
     Frames: `{"topic", "id", "version"}` per change; `{"topic": "hello"}` when the subscription is
     in place, and again when a lost connection to Redis is back (then look again: messages may
     have been missed); `{"topic", "error": "forbidden"}` for a topic that the person may not see.
-    Closes with 4401 without a login or when it ends, 4400 for an unknown topic, 1013 while Redis
-    or PostgreSQL is down. The client has nothing to say: its frames are ignored.
+    Closes with 4401 without a login, when it ends or a second factor is owed, 4400 for an unknown
+    topic, 1013 while Redis or PostgreSQL is down. The client has nothing to say: its frames are
+    ignored.
     """
 
     #: At least this often the session and the permissions are looked at again.
@@ -46,6 +47,9 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         """As the base class; a server that is down ends the socket, not in a traceback."""
         self._accepted = False
         self._checks: asyncio.Task[None] | None = None
+        self._presence: asyncio.Task[None] | None = None
+        self._arriving = asyncio.Lock()
+        self._user_id = 0
         self.watched: dict[str, tuple[Topic, str]] = {}
         try:
             await super().__call__(scope, receive, send)
@@ -55,13 +59,16 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             if not self._accepted:
                 await send({"type": "websocket.accept"})
             await send({"type": "websocket.close", "code": TRY_AGAIN})
+        finally:
+            # Not only in `disconnect`: a socket that ends otherwise must not go on being present.
+            self._stop_tasks()
 
     async def connect(self) -> None:
         await self.accept()
         self._accepted = True
         self._checked_at = time.monotonic()
         user = self.scope.get("user")
-        if user is None or not user.is_authenticated or not user.is_active:
+        if not _may_watch(user):
             await self.close(NOT_LOGGED_IN)
             return
         wanted = _wanted(self.scope.get("query_string", b""))
@@ -69,6 +76,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             await self.close(BAD_TOPICS)
             return
         allowed = await _allowed(user, wanted)
+        self._user_id = user.pk
         for name in wanted:
             if name in allowed:
                 await self.channel_layer.group_add(topics.group_name(name), self.channel_name)
@@ -77,12 +85,20 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
                 await self.send_json({"topic": name, "error": "forbidden"})
         await self.send_json({"topic": "hello"})
         self._checks = asyncio.create_task(self._check_for_ever())
+        if any(topic.presence for topic, _ in self.watched.values()):
+            self._presence = asyncio.create_task(self._be_present())
 
     async def disconnect(self, code: int) -> None:
-        if self._checks is not None:
-            self._checks.cancel()
+        # A sign of life on its way must not be counted after the leaving.
+        async with self._arriving:
+            self._stop_tasks()
         for name in list(self.watched):
             await self._unwatch(name)
+
+    def _stop_tasks(self) -> None:
+        for task in (self._checks, self._presence):
+            if task is not None:
+                task.cancel()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Nothing that a client says means anything here; it must not end in a traceback either."""
@@ -96,6 +112,15 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
 
     async def live_resubscribed(self, event: dict[str, Any]) -> None:
         await self.send_json({"topic": "hello"})
+
+    # --- others see who is looking ---
+    async def _be_present(self) -> None:
+        while True:
+            for name, (topic, _) in list(self.watched.items()):
+                if topic.presence:
+                    async with self._arriving:
+                        await presence.socket_arrive(name, self._user_id, self.channel_name)
+            await asyncio.sleep(presence.REFRESH_SECONDS * random.uniform(0.8, 1.0))  # noqa: S311
 
     # --- the session may end, permissions may go ---
     async def _check_for_ever(self) -> None:
@@ -125,7 +150,9 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             await self.send_json({"topic": name, "error": "forbidden"})
 
     async def _unwatch(self, name: str) -> None:
-        self.watched.pop(name, None)
+        watched = self.watched.pop(name, None)
+        if watched is not None and watched[0].presence:
+            await presence.socket_leave(name, self._user_id, self.channel_name)
         try:
             await self.channel_layer.group_discard(topics.group_name(name), self.channel_name)
         except (RedisError, OSError) as error:
@@ -159,4 +186,11 @@ async def _logged_in(session_key: str | None) -> "User | None":
         return None
     store = import_module(settings.SESSION_ENGINE).SessionStore
     user = await get_user({"session": store(session_key)})
-    return user if user.is_authenticated and user.is_active else None
+    return user if _may_watch(user) else None
+
+
+def _may_watch(user: Any) -> bool:
+    """Somebody who owes a second factor is as good as not signed in."""
+    return (
+        user is not None and user.is_authenticated and user.is_active and not user.second_factor_due
+    )

@@ -21,17 +21,21 @@ CODE_PATTERN = r"[A-Za-z0-9_-]{1,80}"
 class Topic:
     """`name` alone, or `name:<id>` when `pattern` says what an id looks like.
 
-    Watching needs `permission` (empty: any login), or to be an owner: `owner(user, id)`.
+    Watching needs `permission` (empty: any login), or to be an owner: `owner(user, id)`. A
+    `private` topic is its owner's alone, whatever permissions others have. With `presence` it is
+    known who watches it (`apps.live.presence`).
     """
 
     name: str
     pattern: str = ""
     permission: str = ""
     owner: "Callable[[User, str], bool] | None" = None
+    private: bool = False
+    presence: bool = False
 
     def visible_to(self, user: "User", identifier: str) -> bool:
         """Whether the person may watch it. Asks the database."""
-        if not self.permission or user.has_perm(self.permission):
+        if not self.private and (not self.permission or user.has_perm(self.permission)):
             return True
         return self.owner is not None and self.owner(user, identifier)
 

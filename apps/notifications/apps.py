@@ -1,7 +1,45 @@
+from typing import TYPE_CHECKING
+
 from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
 
 
 class NotificationsConfig(AppConfig):
     name = "apps.notifications"
     label = "notifications"
     verbose_name = "Notifications"
+
+    def ready(self) -> None:
+        from apps.accounts.hooks import account_touched
+        from apps.live.topics import Topic
+        from apps.live.topics import register as register_topic
+        from apps.notifications import duties, kinds
+        from apps.notifications.models.webhooks import MANAGE_PERMISSION
+        from apps.notifications.services.telling import account_told
+
+        # Nobody but the person: not even an administrator sees somebody else's bell.
+        register_topic(Topic("person", pattern=r"[0-9]{1,18}", private=True, owner=_themselves))
+        kinds.register(
+            kinds.NotificationKind(
+                "webhook.failed",
+                "A webhook of mine cannot be delivered",
+                email=True,
+                permission=MANAGE_PERMISSION,
+            )
+        )
+        kinds.register(
+            kinds.NotificationKind(
+                "account.touched",
+                "Somebody else changes how I sign in",
+                email=True,
+                mutable=False,
+            )
+        )
+        account_touched.connect(account_told, dispatch_uid="notifications.account")
+        duties.register_all()
+
+
+def _themselves(user: "User", identifier: str) -> bool:
+    return str(user.pk) == identifier

@@ -1,4 +1,4 @@
-"""A very small ASGI surface for simulators: JSON in, JSON out, no framework."""
+"""A very small ASGI surface for simulators: JSON in, JSON or a page out, no framework."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,8 +13,11 @@ BODY_LIMIT = 1024 * 1024
 
 @dataclass(frozen=True)
 class Answer:
+    """`body` is JSON, or with another `content_type` a text."""
+
     status: int
     body: Any
+    content_type: str = "application/json"
 
 
 class Refusal(Exception):
@@ -70,13 +73,20 @@ class Application:
             answer = await self._answer(scope, receive)
         except Refusal as refusal:
             answer = refusal.answer
-        content = json.dumps(answer.body).encode()
+        is_json = answer.content_type == "application/json"
+        content = (json.dumps(answer.body) if is_json else str(answer.body)).encode()
         await send(
             {
                 "type": "http.response.start",
                 "status": answer.status,
                 "headers": [
-                    (b"content-type", b"application/json"),
+                    (b"content-type", answer.content_type.encode()),
+                    (b"x-content-type-options", b"nosniff"),
+                    # What is shown of a mail was written by somebody else: no scripts, no forms.
+                    (
+                        b"content-security-policy",
+                        b"sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+                    ),
                     (b"content-length", str(len(content)).encode()),
                 ],
                 "trailers": False,

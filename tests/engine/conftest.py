@@ -114,6 +114,20 @@ def start_relay(
     yield start
     for relay in made:
         relay.stop()
+    # A duty that was cut off may have a thread in its last transaction. The flush that follows
+    # would wait for it, and it for the flush.
+    eventually(lambda: not _open_transactions(), timeout=15)
+
+
+def _open_transactions() -> int:
+    """Of other sessions in this test's database."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+            " AND backend_type = 'client backend'"
+        )
+        return int(cursor.fetchone()[0])
 
 
 @pytest.fixture

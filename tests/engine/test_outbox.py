@@ -1,14 +1,14 @@
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from threading import Barrier
 
 import pytest
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 
 from apps.audit.contracts import ENGINE
 from apps.audit.models import AuditEntry
-from apps.engine import services
+from apps.engine import services, subjects
 from apps.engine.contracts import CommandState
 from apps.engine.models import EngineCommand
 from apps.errors import Conflict, DomainError, Invalid, NotFound
@@ -126,6 +126,37 @@ def test_an_operator_discards_a_parked_command_once() -> None:
         services.command_discard(command_id=pk, by=ENGINE, via="page", reason="again")
     assert refusal.value.code == "already_settled"
     assert AuditEntry.objects.filter(outcome="refused", code="already_settled").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_subject_hears_of_a_discard_in_its_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[str, str, bool]] = []
+
+    def hear(command: EngineCommand) -> None:
+        heard.append((command.state, command.error, connection.in_atomic_block))
+
+    def refuse(command: EngineCommand) -> None:
+        raise Conflict("not now", code="not_now")
+
+    subject = subjects.EngineSubject(
+        type="thing",
+        title="Thing",
+        restart=lambda _: None,
+        on_undeliverable=hear,
+        on_closed=lambda _, __: None,
+        url=lambda _: "",
+        stranded=list,
+    )
+    monkeypatch.setitem(subjects._subjects, "thing", replace(subject, on_undeliverable=refuse))
+    pk = parked().pk
+    with pytest.raises(Conflict):
+        services.command_discard(command_id=pk, by=ENGINE, via="page", reason="no use")
+    assert EngineCommand.objects.get(pk=pk).state == CommandState.PARKED
+    monkeypatch.setitem(subjects._subjects, "thing", subject)
+    services.command_discard(command_id=pk, by=ENGINE, via="page", reason="no use")
+    ((state, error, joined),) = heard
+    assert (state, joined) == (CommandState.DISCARDED, True)
+    assert error.startswith("engine gave it up: no use")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -10,6 +10,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.simulators.executor import ExecutorSink
 from apps.simulators.http import Application
+from apps.simulators.mail import MailSink
+from apps.simulators.webhooks import WebhookSink
 
 
 class Command(BaseCommand):
@@ -21,6 +23,9 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8002)
         parser.add_argument(
+            "--smtp-port", type=int, default=0, help="A mail server there that keeps what it takes."
+        )
+        parser.add_argument(
             "--effects-file", type=Path, help="Effects are kept there and survive a kill."
         )
 
@@ -28,7 +33,16 @@ class Command(BaseCommand):
         """Serve until SIGTERM or Ctrl-C."""
         if not settings.SIMULATORS_ALLOWED:
             raise CommandError("These settings refuse simulators: a demo must not look like truth.")
-        application = Application({"executor": ExecutorSink(file=options["effects_file"]).answer})
+        mails = MailSink()
+        application = Application(
+            {
+                "executor": ExecutorSink(file=options["effects_file"]).answer,
+                "mail": mails.answer,
+                "webhooks": WebhookSink().answer,
+            }
+        )
+        if options["smtp_port"] and not mails.listen(options["host"], options["smtp_port"]):
+            self.stderr.write(f"No mail server on port {options['smtp_port']}: {mails.trouble}")
         uvicorn.run(
             application,
             host=options["host"],

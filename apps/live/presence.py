@@ -1,0 +1,172 @@
+"""Who looks at a page now: kept in Redis by the sockets, gone by itself when a process is killed.
+
+A sorted set for each topic: `<user>:<socket>` by the time until which it counts. Whatever Redis
+does, nothing here raises and nothing waits for longer than a moment: then nobody is shown.
+Times are those of the web processes: their clocks may differ by seconds, not by PRESENT_SECONDS.
+"""
+
+import asyncio
+import time
+from functools import lru_cache
+from typing import Any
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from apps.correlation import get_logger
+from apps.live.topics import group_name
+
+logger = get_logger(__name__)
+
+#: So long somebody counts after the last sign of life.
+PRESENT_SECONDS = 45.0
+#: How often a socket gives one: two may be lost.
+REFRESH_SECONDS = 15.0
+#: Comings and goings are told together at most this often: fifty people who open one request at
+#: once must not make fifty pages fetch fifty times.
+GATHER_SECONDS = 1.0
+#: One question to Redis. It is beside us or it is down.
+REDIS_SECONDS = 0.3
+#: After it did not answer it is not asked for so long: pages must not wait for it one by one.
+QUIET_SECONDS = 5.0
+#: More of them nobody reads, and a fragment must stay small.
+MOST_SOCKETS = 500
+
+
+def present(topic: str) -> list[int]:
+    """Ids of the people who have a page of the topic open, in order; [] while Redis does not
+    answer. Whether the asker may know is the caller's question."""
+    try:
+        found = _ask("zrangebyscore", _key(topic), time.time(), "+inf", start=0, num=MOST_SOCKETS)
+    except RedisError:
+        return []
+    return sorted({person for person in map(_user, found) if person is not None})
+
+
+def arrive(topic: str, user_id: int, socket: str) -> bool:
+    """Count the socket from now on, or further on. True when others see something new: the person
+    was not there, or somebody's time has run out. Safe to repeat."""
+    key, now = _key(topic), time.time()
+    try:
+        with _redis().pipeline(transaction=True) as pipe:
+            pipe.zremrangebyscore(key, "-inf", now)
+            pipe.zrange(key, 0, MOST_SOCKETS)
+            pipe.zadd(key, {f"{user_id}:{socket}": now + PRESENT_SECONDS})
+            pipe.expire(key, int(PRESENT_SECONDS) + 1)
+            lapsed, before, _, _ = _guarded(pipe.execute)
+    except RedisError:
+        return False
+    return bool(lapsed) or user_id not in {_user(member) for member in before}
+
+
+def leave(topic: str, user_id: int, socket: str) -> bool:
+    """Count the socket no more. True when it was the person's last one."""
+    key = _key(topic)
+    try:
+        with _redis().pipeline(transaction=True) as pipe:
+            pipe.zrem(key, f"{user_id}:{socket}")
+            pipe.zrange(key, 0, MOST_SOCKETS)
+            removed, left = _guarded(pipe.execute)
+    except RedisError:
+        return False
+    return bool(removed) and user_id not in {_user(member) for member in left}
+
+
+# --- the socket's side ----------------------------------------------------------------------------
+#: Tasks that outlive the socket that started them: a leaving one still has to tell.
+_telling: set["asyncio.Task[None]"] = set()
+
+
+async def socket_arrive(topic: str, user_id: int, socket: str) -> None:
+    """`arrive` for a consumer: beside the event loop, and the others are told."""
+    if await asyncio.to_thread(arrive, topic, user_id, socket):
+        _tell_soon(topic)
+
+
+async def socket_leave(topic: str, user_id: int, socket: str) -> None:
+    """`leave` for a consumer: beside the event loop, and the others are told."""
+    if await asyncio.to_thread(leave, topic, user_id, socket):
+        _tell_soon(topic)
+
+
+def _tell_soon(topic: str) -> None:
+    task = asyncio.create_task(_tell(topic))
+    _telling.add(task)
+    task.add_done_callback(_telling.discard)
+
+
+async def _tell(topic: str) -> None:
+    """Once for all that change within GATHER_SECONDS, by whichever process was first."""
+    try:
+        first = await asyncio.to_thread(_first_to_tell, topic)
+        if not first:
+            return
+        # Told after the key is gone: who changes something meanwhile begins the next round.
+        await asyncio.sleep(GATHER_SECONDS * 1.1)
+        identifier = topic.partition(":")[2]
+        message = {"topic": topic, "id": identifier, "version": 0}
+        async with asyncio.timeout(2):
+            await get_channel_layer().group_send(
+                group_name(topic), {"type": "live.changed", "message": message}
+            )
+    except (RedisError, OSError, TimeoutError) as error:
+        logger.debug("who looks at a page was not told", topic=topic, error=repr(error))
+
+
+def _first_to_tell(topic: str) -> bool:
+    try:
+        return bool(_ask("set", f"{_key(topic)}:told", 1, nx=True, px=int(GATHER_SECONDS * 1000)))
+    except RedisError:
+        return False
+
+
+# --- Redis ----------------------------------------------------------------------------------------
+class _Quiet(RedisError):
+    """It did not answer a moment ago."""
+
+
+_quiet_until: dict[str, float] = {}
+
+
+def _ask(command: str, *arguments: Any, **named: Any) -> Any:
+    return _guarded(getattr(_redis(), command), *arguments, **named)
+
+
+def _guarded(call: Any, *arguments: Any, **named: Any) -> Any:
+    url = settings.REDIS_URL
+    if time.monotonic() < _quiet_until.get(url, 0.0):
+        raise _Quiet
+    try:
+        return call(*arguments, **named)
+    except (RedisError, OSError) as error:
+        _quiet_until[url] = time.monotonic() + QUIET_SECONDS
+        logger.warning("it is not known who looks at pages", error=repr(error))
+        raise RedisError from error
+
+
+def _redis() -> "Redis":
+    return _client(settings.REDIS_URL)
+
+
+@lru_cache(maxsize=4)
+def _client(url: str) -> "Redis":
+    return Redis.from_url(
+        url,
+        socket_timeout=REDIS_SECONDS,
+        socket_connect_timeout=REDIS_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=True,
+    )
+
+
+def _key(topic: str) -> str:
+    return f"{settings.LIVE_PREFIX}:present:{topic}"
+
+
+def _user(member: str) -> int | None:
+    user, _, _ = member.partition(":")
+    return int(user) if user.isdecimal() else None

@@ -1,0 +1,197 @@
+"""One e-mail as bytes, and its way to the mail server in steps that can be told apart."""
+
+import re
+from collections.abc import Callable
+from hashlib import sha256
+from smtplib import SMTP, SMTPException, SMTPResponseException
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail.backends.smtp import EmailBackend
+from django.core.validators import validate_email
+from django.template.loader import render_to_string
+
+from apps.notifications import kinds
+from apps.notifications.models import Mail
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_DOT = re.compile(rb"(?m)^\.")
+
+
+class Refused(Exception):
+    """The mail server said no. `permanent`: to this message, for good."""
+
+    def __init__(self, code: int, text: str, *, permanent: bool) -> None:
+        super().__init__(f"{code} {text}")
+        self.permanent = permanent
+
+
+class Away(Exception):
+    """The mail server cannot be reached, or went away before it had the message."""
+
+
+class Doubtful(Exception):
+    """The connection ended after the message began to be handed over: nobody knows."""
+
+
+def subject_of(title: str) -> str:
+    """One line: a title with line breaks must not become further headers."""
+    return _CONTROL.sub(" ", title).strip()[:200] or "A message"
+
+
+def address_of(email: str) -> str:
+    """The address as the envelope takes it; ValidationError for what is none."""
+    validate_email(email)
+    name, _, domain = email.rpartition("@")
+    if not name.isascii():
+        raise ValidationError("Only ASCII before the @.")
+    return f"{name}@{domain.encode('idna').decode()}" if not domain.isascii() else email
+
+
+def absolute(path: str, **query: str) -> str:
+    """The path on this site, with further query parameters; anything else becomes the home page."""
+    parts = urlsplit(path if path.startswith("/") and not path.startswith(("//", "/\\")) else "/")
+    words = [parts.query] if parts.query else []
+    words += [f"{name}={value}" for name, value in query.items()]
+    asked = f"?{'&'.join(words)}" if words else ""
+    return f"{settings.SITE_URL}{_CONTROL.sub('', parts.path)}{asked}"
+
+
+def message_id(mail: Mail) -> str:
+    """The same for the same row, however often it is sent."""
+    domain = address_of(settings.DEFAULT_FROM_EMAIL.rpartition("<")[2].rstrip(">").strip())
+    return f"<{sha256(mail.key.encode()).hexdigest()[:40]}@{domain.rpartition('@')[2]}>"
+
+
+def compose(mail: Mail, *, name: str, address: str) -> EmailMultiAlternatives:
+    """Text and plain HTML with links to the site. The links open pages; pages decide by POST."""
+    kind = kinds.get(mail.kind)
+    # Single line breaks only: nothing in a text may look like the end of the message.
+    text = "\n".join(_CONTROL.sub(" ", line).rstrip() for line in mail.text.splitlines())
+    context: dict[str, Any] = {
+        "title": subject_of(mail.title),
+        "text": text,
+        "name": _CONTROL.sub(" ", name),
+        "link": absolute(mail.url, **{"from": "email"}) if mail.url else "",
+        "approve": "",
+        "reject": "",
+        "settings": absolute("/settings/notifications/"),
+        "site": settings.SITE_URL,
+        "kind": kind.title,
+    }
+    if kind.decide and mail.url:
+        context["approve"] = absolute(mail.url, **{"from": "email", "verdict": "approve"})
+        context["reject"] = absolute(mail.url, **{"from": "email", "verdict": "reject"})
+    message = EmailMultiAlternatives(
+        subject=context["title"],
+        body=render_to_string("notifications/email.txt", context),
+        to=[address],
+        headers={
+            "Message-ID": message_id(mail),
+            "Auto-Submitted": "auto-generated",
+            "X-Auto-Response-Suppress": "All",
+        },
+    )
+    message.attach_alternative(render_to_string("notifications/email.html", context), "text/html")
+    return message
+
+
+class Server:
+    """A connection to the mail server that EMAIL_URL names."""
+
+    def __init__(self) -> None:
+        self._backend: Any = get_connection()
+
+    def open(self) -> None:
+        """Connect and sign in; Away when that does not work, whatever the reason."""
+        try:
+            self._backend.open()
+        except (OSError, SMTPException, ValueError) as error:
+            raise Away(_words(error)) from error
+
+    def close(self) -> None:
+        """Say goodbye, if anybody listens."""
+        try:
+            self._backend.close()
+        except (OSError, SMTPException):
+            self._backend.connection = None
+
+    def hand_over(
+        self, message: EmailMultiAlternatives, *, address: str, about_to: Callable[[], bool]
+    ) -> bool:
+        """Whether the server has taken it. `about_to` is called when the message itself comes
+        next, and may say no. Raises Away and Refused (then it was not taken) and Doubtful."""
+        if not isinstance(self._backend, EmailBackend):
+            if not about_to():
+                return False
+            self._backend.send_messages([message])
+            return True
+        smtp: SMTP | None = self._backend.connection
+        if smtp is None:
+            raise Away("not connected")
+        try:
+            ready = self._envelope(smtp, message, address)
+        except (OSError, SMTPException, ValueError) as error:
+            raise Away(_words(error)) from error
+        content = _wire(message)
+        if not ready or not about_to():
+            # The server waits for the content: only the end of the connection calls it off.
+            smtp.close()
+            raise Away("called off")
+        try:
+            smtp.send(content)
+            code, answer = smtp.getreply()
+        except (OSError, SMTPException) as error:
+            raise Doubtful(_words(error)) from error
+        if code == 421:
+            smtp.close()
+        if code != 250:
+            raise Refused(code, _text(answer), permanent=code >= 500)
+        return True
+
+    def _envelope(self, smtp: SMTP, message: EmailMultiAlternatives, address: str) -> bool:
+        sender = address_of(message.from_email.rpartition("<")[2].rstrip(">").strip())
+        smtp.ehlo_or_helo_if_needed()
+        code, answer = smtp.mail(sender)
+        if code != 250:
+            # Our own address is refused: not this message's fault, and an operator can mend it.
+            self._refuse(smtp, code, answer, permanent=False)
+        code, answer = smtp.rcpt(address)
+        if code not in (250, 251):
+            self._refuse(smtp, code, answer, permanent=code >= 500)
+        code, answer = smtp.docmd("DATA")
+        if code != 354:
+            self._refuse(smtp, code, answer, permanent=code >= 500)
+        return True
+
+    @staticmethod
+    def _refuse(smtp: SMTP, code: int, answer: bytes, *, permanent: bool) -> None:
+        if code == 421:
+            smtp.close()
+            raise Away(f"{code} {_text(answer)}")
+        try:
+            smtp.rset()
+        except (OSError, SMTPException):
+            smtp.close()
+        raise Refused(code, _text(answer), permanent=permanent)
+
+
+def _wire(message: EmailMultiAlternatives) -> bytes:
+    """The message as SMTP wants it, with the line that ends it and no other such line."""
+    lines = _LINE_END.sub(b"\n", message.message().as_bytes()).rstrip(b"\n")
+    return _DOT.sub(b"..", lines).replace(b"\n", b"\r\n") + b"\r\n.\r\n"
+
+
+def _text(answer: bytes) -> str:
+    return _CONTROL.sub(" ", answer.decode("utf-8", "replace"))[:500]
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, SMTPResponseException):
+        said = error.smtp_error
+        return f"{error.smtp_code} {_text(said) if isinstance(said, bytes) else said}"
+    return f"{type(error).__name__}: {error}"[:500]

@@ -1,0 +1,14 @@
+"""Tables of what people and programs are told, by noun."""
+
+from apps.notifications.models.mails import Mail
+from apps.notifications.models.messages import GroupNotice, Notification, NotificationSetting
+from apps.notifications.models.webhooks import WebhookDelivery, WebhookEndpoint
+
+__all__ = [
+    "GroupNotice",
+    "Mail",
+    "Notification",
+    "NotificationSetting",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+]

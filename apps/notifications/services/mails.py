@@ -1,0 +1,218 @@
+"""Sending the e-mails that wait, each at most once.
+
+The lease is committed before the mail server hears of a message, and that it is about to hear the
+message itself is committed before it does. So after a kill the row says whether it may be sent
+again (`leased`) or nobody knows (`handing_over`, then `unknown`).
+"""
+
+import secrets
+from datetime import datetime, timedelta
+from random import uniform
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from apps import correlation
+from apps.accounts.models import User
+from apps.audit.contracts import Actor
+from apps.audit.services import entry_record, refusals
+from apps.errors import Conflict, NotFound
+from apps.notifications import kinds
+from apps.notifications.mailer import Away, Doubtful, Refused, Server, address_of, compose
+from apps.notifications.models import Mail, NotificationSetting
+
+logger = correlation.get_logger(__name__)
+
+BATCH = 20
+#: Longer than any step towards the mail server takes (settings.EMAIL_TIMEOUT each).
+LEASE = timedelta(seconds=120)
+FIRST_WAIT, LONGEST_WAIT = 5.0, 900.0
+#: A mail server that stays away for so long gets no mail about that time any more.
+GIVE_UP = timedelta(days=3)
+
+_S = Mail.State
+
+
+def mails_deliver(*, limit: int = BATCH) -> int:
+    """Send up to `limit` e-mails that are due; how many were taken up.
+
+    Outermost verb of the relay's leader; several at once take different rows. Nothing is sent
+    twice: what may have been handed over is not sent again by itself. While the server is away
+    or e-mail is off everything waits; what it refuses for good fails with its words.
+    """
+    if not settings.EMAIL_ENABLED:
+        return 0
+    mails_recover(as_of=timezone.now())
+    lease = secrets.token_hex(16)
+    mails = _claim(lease, limit)
+    if not mails:
+        return 0
+    unwanted = _unwanted(mails)
+    server = Server()
+    try:
+        server.open()
+        is_open, why = True, ""
+    except Away as error:
+        is_open, why = False, str(error)
+        logger.warning("the mail server is away", error=why, waiting=len(mails))
+    try:
+        for mail in mails:
+            if reason := unwanted.get(mail.pk):
+                _settle(mail, _S.DROPPED, error=reason)
+                continue
+            if not is_open:
+                _later(mail, why)
+                continue
+            try:
+                _send(server, mail)
+            except (Away, Doubtful) as error:
+                # Both mean that this connection is over; the next message gets a new one.
+                is_open, why = False, str(error)
+                _end(mail, error)
+                server.close()
+                try:
+                    server.open()
+                    is_open = True
+                except Away as gone:
+                    why = str(gone)
+    finally:
+        server.close()
+    return len(mails)
+
+
+def mails_recover(*, as_of: datetime) -> None:
+    """What a dead sender had in hand: again when nothing was handed over, else `unknown`."""
+    over = Mail.objects.filter(leased_until__lt=as_of)
+    over.filter(state=_S.LEASED).update(state=_S.PENDING, lease="", leased_until=None)
+    doubtful = over.filter(state=_S.HANDING_OVER).update(
+        state=_S.UNKNOWN,
+        error="The sender ended while the mail server was being handed the message.",
+        leased_until=None,
+    )
+    if doubtful:
+        logger.error("e-mails may have been sent or not", alert=True, count=doubtful)
+
+
+def mail_send_again(*, mail_id: int, by: Actor, reason: str, via: str = "admin") -> Mail:
+    """Put an e-mail that failed, was dropped, or was perhaps sent back into the queue.
+
+    It keeps its Message-ID: a mailbox that has it already may recognise it. Raises NotFound,
+    Conflict `not_resendable`; each audited.
+    """
+    record: dict[str, Any] = {
+        "action": "mail.send_again",
+        "subject_type": "mail",
+        "subject_id": mail_id,
+        "by": by,
+        "via": via,
+    }
+    with refusals(**record), transaction.atomic(durable=True):
+        mail = Mail.objects.select_for_update().filter(pk=mail_id).first()
+        if mail is None:
+            raise NotFound("There is no such e-mail.")
+        if mail.state not in (_S.FAILED, _S.UNKNOWN, _S.DROPPED):
+            raise Conflict(f"It is {mail.get_state_display()}.", code="not_resendable")
+        before, mail.state = mail.state, _S.PENDING
+        mail.attempts, mail.error, mail.lease = 0, "", ""
+        mail.next_try_at = timezone.now()
+        mail.save(update_fields=["state", "attempts", "error", "lease", "next_try_at"])
+        entry_record(**record, body={"was": before, "reason": reason, "key": mail.key})
+    return mail
+
+
+def _claim(lease: str, limit: int) -> list[Mail]:
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        due = Mail.objects.select_for_update(skip_locked=True).filter(
+            state=_S.PENDING, next_try_at__lte=now
+        )
+        ids = list(due.order_by("next_try_at", "pk").values_list("pk", flat=True)[:limit])
+        if ids:
+            Mail.objects.filter(pk__in=ids).update(
+                state=_S.LEASED,
+                lease=lease,
+                leased_until=now + LEASE,
+                attempts=F("attempts") + 1,
+            )
+    return list(
+        Mail.objects.filter(pk__in=ids).select_related("recipient").order_by("next_try_at", "pk")
+    )
+
+
+def _unwanted(mails: list[Mail]) -> dict[int, str]:
+    """Why a message is not sent after all: things have changed since it was written."""
+    off = set(
+        NotificationSetting.objects.filter(
+            user__in={mail.recipient_id for mail in mails}, email=False
+        ).values_list("user_id", "kind")
+    )
+    reasons: dict[int, str] = {}
+    for mail in mails:
+        kind = kinds.get(mail.kind)
+        person: User = mail.recipient
+        if not person.is_active:
+            reasons[mail.pk] = "The person is not active any more."
+        elif (person.pk, kind.name) in off:
+            reasons[mail.pk] = "The person does not want these by e-mail any more."
+        elif kind.relevant is not None and not kind.relevant(mail.key.rpartition(":")[0]):
+            reasons[mail.pk] = "It was no longer true when it could be sent."
+    return reasons
+
+
+def _send(server: Server, mail: Mail) -> None:
+    """Hand one message over and say what became of it; raises Away and Doubtful unsettled."""
+    try:
+        address = address_of(mail.recipient.email)
+        message = compose(mail, name=str(mail.recipient), address=address)
+    except (ValidationError, UnicodeError):
+        _settle(mail, _S.FAILED, error="The person's address is not an e-mail address.")
+        return
+    mail.address = mail.recipient.email
+    try:
+        if server.hand_over(message, address=address, about_to=lambda: _about_to(mail)):
+            _settle(mail, _S.SENT, sent_at=timezone.now())
+    except Refused as error:
+        if error.permanent:
+            logger.warning("an e-mail was refused", mail_id=mail.pk, error=str(error))
+            _settle(mail, _S.FAILED, error=str(error))
+        else:
+            _later(mail, str(error))
+
+
+def _end(mail: Mail, error: Exception) -> None:
+    if isinstance(error, Doubtful):
+        logger.error("an e-mail may have been sent or not", alert=True, mail_id=mail.pk)
+        _settle(mail, _S.UNKNOWN, error=f"No answer to the message: {error}")
+    else:
+        _later(mail, str(error))
+
+
+def _about_to(mail: Mail) -> bool:
+    """Commit that the message itself comes next. False when the lease is no longer ours."""
+    now = timezone.now()
+    return bool(
+        Mail.objects.filter(
+            pk=mail.pk, lease=mail.lease, state=_S.LEASED, leased_until__gt=now
+        ).update(state=_S.HANDING_OVER, leased_until=now + LEASE, address=mail.address)
+    )
+
+
+def _later(mail: Mail, error: str) -> None:
+    if timezone.now() - mail.created_at > GIVE_UP:
+        logger.error("an e-mail was given up", alert=True, mail_id=mail.pk, error=error)
+        _settle(mail, _S.FAILED, error=f"Given up: {error}")
+        return
+    wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(mail.attempts - 1, 10)) * uniform(0.8, 1.2)  # noqa: S311
+    _settle(mail, _S.PENDING, error=error, next_try_at=timezone.now() + timedelta(seconds=wait))
+
+
+def _settle(mail: Mail, state: Mail.State, *, error: str = "", **changes: Any) -> None:
+    """Only while the row is in our hand: also after its lease was taken for lost, since we know
+    better what became of it, but never once somebody has put it back into the queue."""
+    Mail.objects.filter(
+        pk=mail.pk, lease=mail.lease, state__in=(_S.LEASED, _S.HANDING_OVER, _S.UNKNOWN)
+    ).update(state=state, error=error[:5000], leased_until=None, **changes)

@@ -1,0 +1,158 @@
+"""A mail server that delivers nothing: it keeps the last messages and shows them at /mail."""
+
+import logging
+import threading
+from collections import deque
+from dataclasses import asdict, dataclass
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from html import escape
+from typing import Any
+
+from apps.simulators.http import Answer, Refusal, Request
+
+KEPT = 500
+HTML = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A message as it came in."""
+
+    number: int
+    sender: str
+    recipients: list[str]
+    subject: str
+    message_id: str
+    text: str
+    html: str
+
+
+class MailSink:
+    """The state, its SMTP door and its addresses: GET /mail (a page, or JSON when that is asked
+    for), GET /mail/<number>, GET /mail/<number>/html, DELETE /mail."""
+
+    def __init__(self) -> None:
+        self.taken: deque[Taken] = deque(maxlen=KEPT)
+        self.trouble = ""
+        self._number = 0
+        self._lock = threading.Lock()
+
+    def listen(self, host: str, port: int) -> bool:
+        """Take mail there, in a thread of its own; False with `trouble` when that cannot be."""
+        try:
+            # Here: a package of development, which nothing but a demo needs.
+            from aiosmtpd.controller import Controller
+
+            # A line for every word of SMTP otherwise.
+            logging.getLogger("mail.log").setLevel(logging.WARNING)
+            Controller(self, hostname=host, port=port, ready_timeout=2.0).start()
+        except (ImportError, OSError) as error:
+            self.trouble = str(error)
+            return False
+        return True
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        """aiosmtpd's word for: a message has come in."""
+        self.take(envelope.content or b"", envelope.mail_from or "", list(envelope.rcpt_tos))
+        return "250 Taken"
+
+    def take(self, content: bytes, sender: str, recipients: list[str]) -> None:
+        """Keep a message; one that cannot be read is kept by its beginning."""
+        message = message_from_bytes(content, policy=policy.default)
+        with self._lock:
+            self._number += 1
+            self.taken.append(
+                Taken(
+                    number=self._number,
+                    sender=sender,
+                    recipients=recipients,
+                    subject=str(message.get("Subject", "")),
+                    message_id=str(message.get("Message-ID", "")),
+                    text=_body(message, "plain") or content[:2000].decode("utf-8", "replace"),
+                    html=_body(message, "html"),
+                )
+            )
+
+    async def answer(self, request: Request) -> Answer:
+        """Route below /mail."""
+        wants_page = "text/html" in request.headers.get("accept", "")
+        match request.method, [part for part in request.parts if part]:
+            case "GET", []:
+                if wants_page:
+                    return Answer(200, self._page(), HTML)
+                newest = [asdict(mail) for mail in reversed(self.taken)]
+                return Answer(200, {"mails": newest, "total": self._number})
+            case "GET", [number]:
+                mail = self._find(number)
+                return Answer(200, _shown(mail), HTML) if wants_page else Answer(200, asdict(mail))
+            case "GET", [number, "html"]:
+                return Answer(200, self._find(number).html, HTML)
+            case "DELETE", []:
+                self.taken.clear()
+                return Answer(200, {"mails": [], "total": self._number})
+        raise Refusal(404, "not_found", "There is no such address.")
+
+    def _find(self, number: str) -> Taken:
+        found = next((mail for mail in list(self.taken) if str(mail.number) == number), None)
+        if found is None:
+            raise Refusal(404, "not_found", "There is no such mail, or it is too old.")
+        return found
+
+    def _page(self) -> str:
+        rows = "".join(
+            f"<tr><td>{mail.number}</td><td>{escape(', '.join(mail.recipients))}</td>"
+            f'<td><a href="/mail/{mail.number}">{escape(mail.subject or "(no subject)")}</a></td>'
+            "</tr>"
+            for mail in reversed(list(self.taken))
+        )
+        body = (
+            f"<table><thead><tr><th>No.</th><th>To</th><th>Subject</th></tr></thead>{rows}</table>"
+            if rows
+            else "<p>No mail yet. What the site sends by e-mail appears here; reload to see it.</p>"
+        )
+        return _frame("Mails of the demo", f"<p>Nothing here was delivered to anybody.</p>{body}")
+
+
+def _shown(mail: Taken) -> str:
+    html = f'<p><a href="/mail/{mail.number}/html">As HTML</a></p>' if mail.html else ""
+    return _frame(
+        escape(mail.subject),
+        f'<p><a href="/mail">All mails</a></p><p>From {escape(mail.sender)} to '
+        f"{escape(', '.join(mail.recipients))}<br>{escape(mail.message_id)}</p>{html}"
+        f"<pre>{_linked(mail.text)}</pre>",
+    )
+
+
+def _linked(text: str) -> str:
+    """Escaped, with addresses of the web as links."""
+    words = []
+    for line in text.splitlines():
+        parts = [
+            f'<a href="{escape(word)}">{escape(word)}</a>'
+            if word.startswith(("http://", "https://"))
+            else escape(word)
+            for word in line.split(" ")
+        ]
+        words.append(" ".join(parts))
+    return "\n".join(words)
+
+
+def _frame(title: str, body: str) -> str:
+    return (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>:root{{color-scheme:light dark}}"
+        "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+        "td,th{padding:.25rem 1rem .25rem 0;text-align:left;overflow-wrap:anywhere}"
+        "pre{white-space:pre-wrap;overflow-wrap:anywhere}</style></head>"
+        f"<body><h1>{title}</h1>{body}</body></html>"
+    )
+
+
+def _body(message: EmailMessage, kind: str) -> str:
+    try:
+        part = message.get_body(preferencelist=(kind,))
+        return str(part.get_content()) if part is not None else ""
+    except (KeyError, LookupError, ValueError):
+        return ""
