@@ -63,7 +63,9 @@ class Health:
 
     def ready(self) -> Answer:
         failed = self.check()
-        return _json(503 if failed else 200, readiness_body(failed))
+        # A port of the inside: who asks here may read why.
+        error = failed.error if failed else ""
+        return _json(503 if failed else 200, readiness_body(failed, error=error))
 
 
 def health_server(health: Health) -> Server:

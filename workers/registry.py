@@ -7,8 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apps.approvals.activities.bulk import ACTIVITIES as BULK_ACTIVITIES
+from apps.approvals.activities.clock import ACTIVITIES as CLOCK_ACTIVITIES
+from apps.approvals.contracts import TASK_QUEUE as APPROVALS
 from apps.interventions.activities import ACTIVITIES as INTERVENTION_ACTIVITIES
 from apps.interventions.contracts import TASK_QUEUE as INTERVENTIONS
+from workers.workflows.approvals import ApprovalClockWorkflow
+from workers.workflows.bulk import BulkDecideWorkflow
 from workers.workflows.diagnostics import PingWorkflow
 from workers.workflows.interventions import (
     ExecuteInterventionWorkflow,
@@ -40,9 +45,18 @@ QUEUES: dict[str, QueueSpec] = {
                 ExecuteInterventionWorkflow,
                 ReconcileInterventionsWorkflow,
             ],
-            activities=INTERVENTION_ACTIVITIES,
+            # Its workflow keeps the clock of its requests (workers.deadlines).
+            activities=[*INTERVENTION_ACTIVITIES, *CLOCK_ACTIVITIES],
             # Runs every few minutes and is nobody's row.
             unmirrored=[ReconcileInterventionsWorkflow],
+        ),
+        QueueSpec(
+            name=APPROVALS,
+            workflows=[ApprovalClockWorkflow, BulkDecideWorkflow],
+            activities=[*CLOCK_ACTIVITIES, *BULK_ACTIVITIES],
+            # Clocks wait, and bulk decisions queue: the threads are for what people wait for.
+            max_workflows=20,
+            max_activities=10,
         ),
         QueueSpec(name="diagnostics", workflows=[PingWorkflow], unmirrored=[PingWorkflow]),
     )

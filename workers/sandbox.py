@@ -16,6 +16,7 @@ PASSTHROUGH = (
     "psycopg_pool",
     "structlog",
     "uuid_utils",
+    "workers.deadlines",
     "workers.local",
 )
 

@@ -12,13 +12,25 @@ class ApprovalsConfig(AppConfig):
     verbose_name = "Approvals"
 
     def ready(self) -> None:
+        from apps.approvals import bulk_plugs, notices, plugs, worktime
         from apps.approvals.models import VIEW_PERMISSION
         from apps.live.topics import UUID_PATTERN, Topic, register
 
         register(Topic("inbox", permission=VIEW_PERMISSION))
         register(
-            Topic("request", pattern=UUID_PATTERN, permission=VIEW_PERMISSION, owner=_asked_for)
+            Topic(
+                "request",
+                pattern=UUID_PATTERN,
+                permission=VIEW_PERMISSION,
+                owner=_asked_for,
+                presence=True,
+            )
         )
+        plugs.register()
+        notices.register()
+        # A working time that cannot be meant stops the start, not the first request.
+        worktime.configured()
+        bulk_plugs.register()
 
 
 def _asked_for(user: "User", request_id: str) -> bool:

@@ -1,6 +1,7 @@
 """What crosses between approvals and workflows. Standard library only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 #: How audit entries and links name a request.
@@ -24,19 +25,117 @@ class Verdict(StrEnum):
     REJECT = "reject"
 
 
+class BulkStatus(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    COMPLETED = "completed"
+
+
+class ItemStatus(StrEnum):
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+#: The queue of the workflows that belong to no domain: clocks and bulk decisions.
+TASK_QUEUE = "approvals"
+
+CLOCK_WORKFLOW = "ApprovalClockWorkflow"
+#: Tells the workflow that keeps a request's clock that the request was edited or has ended.
+#: Carries an `apps.engine.contracts.SignalEnvelope`.
+SIGNAL_CHANGED = "request_changed"
+
+
 @dataclass(frozen=True)
-class OpenedRequest:
-    """Answer of the activity that opens a request: `request_id` is empty when the rule asks for
-    no signature. `expires_at` is ISO 8601 in UTC, or empty."""
+class ClockTimings:
+    """Seconds for the clock's steps. Passed in, because a workflow must not read settings."""
 
-    request_id: str = ""
-    expires_at: str = ""
+    activity: float = 300.0
+    heartbeat: float = 30.0
 
 
 @dataclass(frozen=True)
-class RequestState:
-    """A request as the workflow re-reads it after a wake-up."""
+class ClockRef:
+    """Input of the workflow that keeps one request's clock."""
+
+    request_id: str
+    timings: ClockTimings = ClockTimings()
+
+
+@dataclass(frozen=True)
+class TickInput:
+    """`as_of` is the workflow's clock; `commands` are those of signals that came in since."""
+
+    request_id: str
+    as_of: datetime
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tick:
+    """How the request stands after a tick; `next_at` None: nothing more happens by itself.
+
+    `expires_at` None: it does not expire, or the tick is one from before this was said.
+    """
+
+    status: str
+    next_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ClockResult:
+    """Result of the workflow, readable in the Temporal UI."""
 
     request_id: str
     status: str
-    reason: str = ""
+
+
+# --- bulk decisions -------------------------------------------------------------------------------
+BULK_SUBJECT = "bulk"
+BULK_WORKFLOW = "BulkDecideWorkflow"
+
+
+@dataclass(frozen=True)
+class BulkTimings:
+    """Seconds. Passed in at the start, because a workflow must not read settings."""
+
+    activity: float = 300.0
+    heartbeat: float = 30.0
+
+
+@dataclass(frozen=True)
+class BulkRef:
+    """Input of the workflow. `chunk`: how many items one activity works through at most."""
+
+    bulk_id: str
+    timings: BulkTimings = field(default_factory=BulkTimings)
+    chunk: int = 100
+
+
+@dataclass(frozen=True)
+class BulkChunk:
+    """Work through at most `limit` items, and begin no further one after `seconds`."""
+
+    bulk_id: str
+    limit: int = 100
+    seconds: float = 100.0
+
+
+@dataclass(frozen=True)
+class BulkProgress:
+    """How far it is. `ended`: nothing waits any more, or it was stopped."""
+
+    bulk_id: str
+    status: str
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    ended: bool = False
+
+
+def clock_workflow_id(request_id: object, number: int = 1) -> str:
+    """Id of the workflow that keeps the request's clock; each start has one of its own."""
+    return f"{SUBJECT_TYPE}-{request_id}-clock" + (f"-{number}" if number > 1 else "")

@@ -1,25 +1,68 @@
 """Forms of the inbox and of a decision. They clean input; the rules are in `services`."""
 
+import re
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.http import QueryDict
 
+from apps.accounts.models import User
 from apps.approvals import kinds
 from apps.approvals.contracts import RequestStatus, Verdict
-from apps.approvals.models import ApprovalRequest, ApprovalRequestQuerySet
+from apps.approvals.models import ApprovalRequest, ApprovalRequestQuerySet, ApprovalRule
+from apps.approvals.rules import MOST_TIERS
 from apps.approvals.services import REASON_LIMIT
+from apps.filters import FilterForm
 
 AGES = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "7d": timedelta(days=7)}
+#: Soon due: within a day.
+SOON = timedelta(days=1)
+#: Trigrams find nothing shorter; of other signs there are none.
+SHORTEST_SEARCH = 3
+_FINDABLE = re.compile(r"[^\W_]{3}")
+MOST_CHOICES = 200
 
 
 def _kind_choices() -> list[tuple[str, str]]:
     return [("", "every kind"), *((kind.name, kind.title) for kind in kinds.registered())]
 
 
-class InboxFilter(forms.Form):
+def _group_choices() -> list[tuple[str, str]]:
+    names = Group.objects.order_by("name").values_list("name", flat=True)[:MOST_CHOICES]
+    return [("", "any group"), *((name, name) for name in names)]
+
+
+def _currency_choices() -> list[tuple[str, str]]:
+    # From the rules, which are few: the requests may be a million.
+    codes = ApprovalRule.objects.exclude(currency="").order_by("currency")
+    found = codes.values_list("currency", flat=True).distinct()[:MOST_CHOICES]
+    return [("", "any"), *((code, code) for code in found)]
+
+
+class InboxFilter(FilterForm):
     """The filters, as GET parameters, so that a filtered inbox is an address to share."""
 
+    more = ("group", "due", "claim", "age", "currency", "least", "most")
+    aside = ("mine",)
+    #: What only a request that waits can be: of settled ones nobody asks for it.
+    _waiting_only: ClassVar[dict[str, str]] = {
+        "mine": "Only what waits can be for you to sign.",
+        "due": "Only what waits is due.",
+        "claim": "Only what waits is held by somebody.",
+    }
+
+    q = forms.CharField(
+        required=False,
+        label="Search",
+        min_length=SHORTEST_SEARCH,
+        max_length=100,
+        widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
+        error_messages={"min_length": f"At least {SHORTEST_SEARCH} characters."},
+    )
     status = forms.ChoiceField(
         required=False,
         choices=[
@@ -28,11 +71,32 @@ class InboxFilter(forms.Form):
         ],
     )
     kind = forms.ChoiceField(required=False, choices=_kind_choices)
+    sort = forms.ChoiceField(
+        required=False,
+        label="Order",
+        choices=[("", "newest first"), ("oldest", "oldest first"), ("due", "due first")],
+    )
+    group = forms.ChoiceField(required=False, label="Signs now", choices=_group_choices)
+    due = forms.ChoiceField(
+        required=False,
+        choices=[("", "whenever"), ("over", "overdue"), ("soon", "within a day or overdue")],
+    )
+    claim = forms.ChoiceField(
+        required=False,
+        label="Held by",
+        choices=[
+            ("", "anybody or nobody"),
+            ("me", "me"),
+            ("free", "nobody"),
+            ("taken", "somebody"),
+        ],
+    )
     age = forms.ChoiceField(
         required=False,
         label="Older than",
         choices=[("", "any age"), ("1h", "an hour"), ("1d", "a day"), ("7d", "a week")],
     )
+    currency = forms.ChoiceField(required=False, choices=_currency_choices)
     least = forms.DecimalField(
         required=False, label="Amount from", min_value=0, max_digits=18, decimal_places=2
     )
@@ -41,32 +105,115 @@ class InboxFilter(forms.Form):
     )
     mine = forms.BooleanField(required=False)
 
+    def clean(self) -> dict[str, Any]:
+        """Fields that contradict each other are wrong, not merely empty-handed."""
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        if values.get("q") and not _FINDABLE.search(values["q"]):
+            self.add_error("q", ValidationError("At least three letters or digits in a row."))
+        if values.get("status"):
+            for name, words in self._waiting_only.items():
+                if values.get(name):
+                    self.add_error(name if name != "mine" else "status", ValidationError(words))
+            if values.get("sort") == "due":
+                self.add_error("sort", ValidationError("Only what waits is due."))
+        least, most = values.get("least"), values.get("most")
+        if least is not None and most is not None and least > most:
+            self.add_error("most", ValidationError("Less than the amount it begins with."))
+        return values
+
     def apply(
-        self, queryset: ApprovalRequestQuerySet, *, as_of: datetime
+        self, queryset: ApprovalRequestQuerySet, *, user: User, as_of: datetime
     ) -> ApprovalRequestQuerySet:
-        """Everything but `mine`. Filters that are not valid find nothing, rather than all."""
+        """The rows that match. Filters that are not valid find nothing, rather than all."""
+        base = self.apply_bar(queryset, as_of=as_of)
+        return self.narrow(base, user=user, as_of=as_of, **self.place) if self.is_valid() else base
+
+    def apply_bar(
+        self, queryset: ApprovalRequestQuerySet, *, as_of: datetime, waiting: bool = True
+    ) -> ApprovalRequestQuerySet:
+        """Everything but whose, due and held: what the tabs above the list divide.
+
+        `waiting`: without a status only what waits, as in the inbox; else whatever its status.
+        """
         if not self.is_valid():
             return queryset.none()
         values: dict[str, Any] = self.cleaned_data
-        status = values["status"]
-        queryset = queryset.filter(status=status) if status else queryset.open()
+        if values["status"]:
+            queryset = queryset.filter(status=values["status"])
+        elif waiting:
+            queryset = queryset.open()
         if values["kind"]:
             queryset = queryset.filter(kind=values["kind"])
+        if values["group"]:
+            queryset = queryset.waiting_for(values["group"])
         if values["age"]:
             queryset = queryset.filter(created_at__lte=as_of - AGES[values["age"]])
+        if values["currency"]:
+            queryset = queryset.filter(currency=values["currency"])
         if values["least"] is not None:
             queryset = queryset.filter(amount__gte=values["least"])
         if values["most"] is not None:
             queryset = queryset.filter(amount__lte=values["most"])
+        if values["q"]:
+            # UPPER(search_text) LIKE UPPER(…): what the trigram index is made of.
+            queryset = queryset.filter(search_text__icontains=values["q"])
         return queryset
+
+    def narrow(
+        self,
+        queryset: ApprovalRequestQuerySet,
+        *,
+        user: User,
+        as_of: datetime,
+        mine: bool = False,
+        due: str = "",
+        claim: str = "",
+    ) -> ApprovalRequestQuerySet:
+        """Those that the person could sign, that are due, that are held."""
+        if mine:
+            group = self.cleaned_data["group"] if self.is_valid() else ""
+            queryset = queryset.mine(user, as_of=as_of, group=group)
+        if due:
+            queryset = queryset.filter(due_at__lte=as_of if due == "over" else as_of + SOON)
+        if claim == "me":
+            queryset = queryset.filter(claimed_by=user.pk, claimed_until__gt=as_of)
+        elif claim == "free":
+            queryset = queryset.filter(Q(claimed_by=None) | Q(claimed_until__lte=as_of))
+        elif claim == "taken":
+            queryset = queryset.filter(claimed_by__isnull=False, claimed_until__gt=as_of)
+        return queryset
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Whose, due, held: as `narrow` takes them. Nothing while the form is not valid."""
+        if not self.is_valid():
+            return {}
+        return {name: self.cleaned_data[name] for name in ("mine", "due", "claim")}
+
+    @property
+    def order(self) -> str:
+        """One of pagination.ORDERS."""
+        return (self.cleaned_data["sort"] if self.is_valid() else "") or "newest"
+
+    @property
+    def searches(self) -> bool:
+        """Whether words are looked for."""
+        return bool(self.is_valid() and self.cleaned_data["q"])
 
     @property
     def wants_mine(self) -> bool:
         return bool(self.is_valid() and self.cleaned_data["mine"])
 
 
+def inbox_matching(*, user: User, query: str, as_of: datetime) -> ApprovalRequestQuerySet:
+    """What the inbox lists for that person at the address with this query string, unordered."""
+    form = InboxFilter(QueryDict(query))
+    visible = ApprovalRequest.objects.visible_to(user)
+    return form.apply(visible, user=user, as_of=as_of).order_by()
+
+
 class DecideForm(forms.Form):
-    """A verdict with its reason, on the payload that was on the page."""
+    """A verdict with its reason, on the payload and at the tier that were on the page."""
 
     verdict = forms.ChoiceField(
         choices=[(Verdict.APPROVE.value, "Approve"), (Verdict.REJECT.value, "Reject")],
@@ -79,7 +226,28 @@ class DecideForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 4}),
     )
     payload_hash = forms.CharField(max_length=64, widget=forms.HiddenInput)
+    tier = forms.IntegerField(
+        required=False, min_value=1, max_value=MOST_TIERS, widget=forms.HiddenInput
+    )
 
     def __init__(self, *args: Any, approval: ApprovalRequest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["reason"].required = approval.reason_required
+
+
+class BulkForm(forms.Form):
+    """One verdict with its reason for many requests. `key` makes a form that is sent twice count
+    once; `ids` are all that the preview shows, so that it can be shown again."""
+
+    verdict = forms.ChoiceField(
+        choices=[(Verdict.APPROVE.value, "Approve"), (Verdict.REJECT.value, "Reject")],
+        widget=forms.RadioSelect,
+        error_messages={"required": "Choose one: approve or reject."},
+    )
+    reason = forms.CharField(
+        max_length=REASON_LIMIT,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        error_messages={"required": "Say in a sentence why: it is kept with each of them."},
+    )
+    key = forms.UUIDField(widget=forms.HiddenInput)
+    ids = forms.CharField(required=False, max_length=40_000, widget=forms.HiddenInput)

@@ -1,14 +1,20 @@
 """Values that come from outside, checked for what cannot be stored or cannot be meant."""
 
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
+from django.utils import timezone
+
 from apps.canonical import canonical_json, plain
 from apps.errors import Invalid, NotFound
+from apps.texts import unseen
 
 REASON_LIMIT = 2000
 PAYLOAD_LIMIT_BYTES = 256 * 1024
+#: Clocks of two of our machines may differ by this much; more is somebody playing with time.
+CLOCK_SKEW = timedelta(seconds=5)
 
 
 def text_of(text: Any, *, code: str) -> str:
@@ -22,9 +28,21 @@ def text_of(text: Any, *, code: str) -> str:
     return text
 
 
+def visible(text: str) -> str:
+    """The text, for others to read and sign; Invalid `invisible_characters` (`texts.unseen`)."""
+    if character := unseen(text):
+        raise Invalid(
+            f"The text has a character that nobody sees ({character}): type it anew there.",
+            code="invisible_characters",
+            character=character,
+        )
+    return text
+
+
 def reason_of(reason: Any) -> str:
-    """Without blanks around it; Invalid `invalid_text` or `reason_too_long`."""
-    reason = text_of(reason, code="invalid_text").strip()
+    """Without blanks around it; Invalid `invalid_text`, `invisible_characters` or
+    `reason_too_long`."""
+    reason = visible(text_of(reason, code="invalid_text").strip())
     if len(reason) > REASON_LIMIT:
         raise Invalid(f"A reason has at most {REASON_LIMIT} characters.", code="reason_too_long")
     return reason
@@ -64,6 +82,12 @@ def uuid_of(identifier: Any) -> UUID:
         return identifier if isinstance(identifier, UUID) else UUID(identifier)
     except (ValueError, AttributeError, TypeError):
         raise NotFound("There is no such request.") from None
+
+
+def not_in_future(as_of: datetime) -> None:
+    """Invalid `as_of_in_future`: nothing is done at a time that has not come."""
+    if as_of > timezone.now() + CLOCK_SKEW:
+        raise Invalid("This cannot lie in the future.", code="as_of_in_future")
 
 
 def printable(identifier: object) -> str:

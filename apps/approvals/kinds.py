@@ -5,7 +5,8 @@ Registered in the domain's `AppConfig.ready()`; approvals never imports a domain
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -34,6 +35,39 @@ class TierRule:
 
 
 @dataclass(frozen=True)
+class EditableField:
+    """A field of the payload that may be edited while it waits. `type`: text, prose, decimal."""
+
+    name: str
+    label: str
+    type: str = "text"
+
+
+@dataclass(frozen=True)
+class Edited:
+    """What is asked after an edit, as the domain has accepted and written it to its own row."""
+
+    title: str
+    amount: Decimal | None
+    currency: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What would happen if it were approved now. Live: shown, never hashed, never signed.
+
+    `outcome` in one sentence; `tone` good, warn or bad; `steps` are what the workflow will do, in
+    order; `facts` such as the budget after it and the reservations that compete with it.
+    """
+
+    outcome: str
+    tone: str = ""
+    steps: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True)
 class ApprovalKind:
     """A kind of request.
 
@@ -44,6 +78,17 @@ class ApprovalKind:
     verbs lock their row and then call `request_cancel` must give it: with the two locks in
     opposite orders a decision and a cancellation deadlock.
     `default_tiers` apply while no rule is active for the kind; without them opening is refused.
+    `edit(request=…, changes=…, by=…, via=…, as_of=…)` checks and writes the changes (a mapping of
+    `editable` names to text) to the domain's row, in the transaction of the edit, and returns what
+    is asked from then on; it raises Invalid for what cannot be meant. None: not editable.
+    `simulate(request)` tells what approving it now would do; None: nothing is known.
+    `clocked`: the domain's own workflow keeps the request's clock (ticks, and settles its row on
+    expiry); otherwise a workflow of the app approvals does, and `on_settled` is called for an
+    expiry too, with `by=None`.
+    `carried_out_by(request)` names the workflows that do what was approved, besides the one that
+    waited for it: their events stand in the request's timeline once it is approved.
+    `subject_type` is what the kind's subjects are called in links and searches; `topic` the live
+    topic under which a subject's own changes are told, with `{id}` in it.
     `always_signed`: they apply as well where the rule asks for no signature or cannot judge the
     amount. For items that report trouble: a rule must not make them disappear.
     """
@@ -58,6 +103,13 @@ class ApprovalKind:
     lock: Callable[[str], None] | None = None
     default_tiers: tuple[TierRule, ...] = ()
     always_signed: bool = False
+    edit: Callable[..., Edited] | None = None
+    editable: tuple[EditableField, ...] = ()
+    simulate: "Callable[[ApprovalRequest], Simulation] | None" = None
+    clocked: bool = False
+    carried_out_by: "Callable[[ApprovalRequest], tuple[str, ...]] | None" = None
+    subject_type: str = ""
+    topic: str = ""
 
 
 _kinds: dict[str, ApprovalKind] = {}

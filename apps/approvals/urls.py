@@ -2,11 +2,43 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.approvals import views
+from apps.approvals.views import acts, bulk, collab, delegations, inbox, requests
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("inbox/", views.inbox, name="inbox"),
-    path("inbox/live/", views.inbox_live, name="inbox_live"),
-    path("requests/<uuid:request_id>/", views.request_page, name="request"),
-    path("requests/<uuid:request_id>/live/", views.request_live, name="request_live"),
+    path("inbox/", inbox.inbox, name="inbox"),
+    path("inbox/live/", inbox.inbox_live, name="inbox_live"),
+    path("inbox/bulk/", bulk.preview, name="bulk_preview"),
+    path("inbox/bulk/run/", bulk.run, name="bulk_run"),
+    path("bulk/", bulk.bulk_list, name="bulk_list"),
+    path("bulk/live/", bulk.bulk_list_live, name="bulk_list_live"),
+    path("bulk/<uuid:bulk_id>/", bulk.bulk_page, name="bulk"),
+    path("bulk/<uuid:bulk_id>/live/", bulk.bulk_live, name="bulk_live"),
+    path("bulk/<uuid:bulk_id>/stop/", bulk.bulk_stop, name="bulk_stop"),
+    path("bulk/<uuid:bulk_id>/resume/", bulk.bulk_resume, name="bulk_resume"),
+    path("inbox/filters/", inbox.filter_save, name="filter_save"),
+    path("inbox/filters/<int:filter_id>/delete/", inbox.filter_delete, name="filter_delete"),
+    path("requests/<uuid:request_id>/", requests.request_page, name="request"),
+    path("requests/<uuid:request_id>/live/", requests.request_live, name="request_live"),
+    path("requests/<uuid:request_id>/claim/", acts.request_claim, name="request_claim"),
+    path("requests/<uuid:request_id>/release/", acts.request_release, name="request_release"),
+    path("requests/<uuid:request_id>/reassign/", acts.request_reassign, name="request_reassign"),
+    path("requests/<uuid:request_id>/edit/", acts.request_edit, name="request_edit"),
+    path("requests/<uuid:request_id>/comments/", collab.comment, name="request_comment"),
+    path("requests/<uuid:request_id>/evidence/", collab.evidence, name="request_evidence"),
+    path(
+        "requests/<uuid:request_id>/evidence/<uuid:evidence_id>/",
+        collab.evidence_file,
+        name="request_evidence_file",
+    ),
+    path(
+        "requests/<uuid:request_id>/evidence/<uuid:evidence_id>/erase/",
+        collab.evidence_erasing,
+        name="request_evidence_erase",
+    ),
+    path("delegations/", delegations.delegations, name="delegations"),
+    path(
+        "delegations/<int:delegation_id>/revoke/",
+        delegations.delegation_revoke,
+        name="delegation_revoke",
+    ),
 ]

@@ -42,7 +42,7 @@ def open_approval(input: TimedInput) -> Decision:
 
 @activity.defn(name="read_decision")
 def read_decision(input: StepInput) -> Decision:
-    return services.decision_read(intervention_id=input.intervention_id)
+    return services.decision_read(intervention_id=input.intervention_id, signals=input.signals)
 
 
 @activity.defn(name="expire_intervention")

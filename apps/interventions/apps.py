@@ -14,8 +14,12 @@ class InterventionsConfig(AppConfig):
     def ready(self) -> None:
         from apps.interventions import plugs
         from apps.live.topics import CODE_PATTERN, UUID_PATTERN, Topic, register
+        from apps.notifications import kinds
 
         plugs.register()
+        kinds.register(
+            kinds.NotificationKind("intervention", "What I asked for was carried out, or failed")
+        )
         view = "interventions.view_intervention"
         # The list shows everybody their own; the message says no more than "look again".
         register(Topic("interventions"))

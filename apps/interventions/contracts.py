@@ -90,9 +90,13 @@ class InterventionRef:
 
 @dataclass(frozen=True)
 class StepInput:
-    """Input of an activity that needs no more than the intervention."""
+    """Input of an activity that needs no more than the intervention.
+
+    `signals`: commands of the signals after which it is read again.
+    """
 
     intervention_id: str
+    signals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,10 @@ class PolicyDetails:
 
 @dataclass(frozen=True)
 class Decision:
-    """The intervention as the approval workflow re-reads it after every wake-up."""
+    """The intervention as the approval workflow re-reads it after every wake-up.
+
+    `next_at`: when its request's clock next has something to do.
+    """
 
     status: str
     request_id: str = ""
@@ -117,6 +124,7 @@ class Decision:
     attention: bool = False
     code: str = ""
     detail: str = ""
+    next_at: datetime | None = None
 
     @property
     def settled(self) -> bool:

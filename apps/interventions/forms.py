@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from django import forms
 
+from apps.filters import FilterForm
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, InterventionQuerySet, Policy
 
@@ -12,7 +13,7 @@ from apps.interventions.models import Budget, InterventionQuerySet, Policy
 MOST_CHOICES = 200
 
 
-class InterventionFilter(forms.Form):
+class InterventionFilter(FilterForm):
     """Filters of the list, as GET parameters."""
 
     status = forms.ChoiceField(

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.approvals import kinds
-from apps.approvals.kinds import ApprovalKind, Fact, TierRule
+from apps.approvals.kinds import ApprovalKind, EditableField, Fact, TierRule
 from apps.approvals.models import ApprovalRequest
 from apps.engine import subjects
 from apps.engine.models import EngineCommand, WorkflowRun
@@ -23,6 +23,7 @@ from apps.interventions.contracts import (
 )
 from apps.interventions.models import Intervention
 from apps.interventions.services.rows import intervention_lock
+from apps.interventions.simulation import simulate
 
 #: A policy without a rule is not a policy without signatures.
 DEFAULT_TIERS = (TierRule("reviewer"),)
@@ -41,6 +42,17 @@ def register() -> None:
             task_queue=TASK_QUEUE,
             lock=_lock,
             default_tiers=DEFAULT_TIERS,
+            clocked=True,
+            edit=services.approval_edit,
+            editable=(
+                EditableField("amount", "Amount", type="decimal"),
+                EditableField("target", "Paid to"),
+                EditableField("justification", "Why", type="prose"),
+            ),
+            simulate=simulate,
+            carried_out_by=_executions,
+            subject_type=SUBJECT,
+            topic=f"{SUBJECT}:{{id}}",
         )
     )
     kinds.register(
@@ -53,6 +65,8 @@ def register() -> None:
             lock=_lock,
             default_tiers=DEFAULT_TIERS,
             always_signed=True,
+            subject_type=SUBJECT,
+            topic=f"{SUBJECT}:{{id}}",
         )
     )
     subjects.register(
@@ -106,6 +120,11 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
     if intervention.receipt:
         facts.append(Fact("Receipt", intervention.receipt))
     return facts
+
+
+def _executions(request: ApprovalRequest) -> tuple[str, ...]:
+    intervention = Intervention.objects.filter(pk=request.subject_id).first()
+    return (intervention.execution_workflow_id,) if intervention else ()
 
 
 def _url(intervention_id: str) -> str:

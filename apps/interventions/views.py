@@ -20,6 +20,7 @@ from apps.interventions.services.requests import CANCEL_PERMISSION
 from apps.pages import (
     Refusal,
     counted,
+    filtered_list,
     fragment,
     listed,
     person,
@@ -50,16 +51,7 @@ def _list(request: HttpRequest) -> dict[str, Any]:
     user = person(request)
     form = InterventionFilter(request.GET)
     chosen = form.apply(Intervention.objects.visible_to(user), user_id=user.pk)
-    found = listed(request, chosen.for_list())
-    return {
-        "form": form,
-        "rows": found["items"],
-        "next": found["next"],
-        "later_page": bool(request.GET.get("cursor")),
-        "count": counted(chosen),
-        "filtered": any(request.GET.get(name) for name in form.fields),
-        "query": request.GET.urlencode(),
-    }
+    return {**filtered_list(request, form, chosen.for_list()), "count": counted(chosen)}
 
 
 @login_required

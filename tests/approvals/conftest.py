@@ -8,6 +8,7 @@ from tests.approvals import world
 @pytest.fixture(autouse=True)
 def _fresh_domain() -> Iterator[None]:
     world.domain.settled.clear()
+    world.domain.edited.clear()
     world.domain.fails_with = None
     yield
     world.domain.fails_with = None

@@ -1,14 +1,27 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.approvals import selectors
-from apps.approvals.models import Signature
+from apps.approvals import selectors, services
+from apps.approvals.models import ApprovalRequest, Signature
+from apps.approvals.services import clock, rows
 from apps.audit.models import AuditEntry
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.errors import Conflict
-from tests.approvals.world import decide, domain, fresh, opened, person, refusal, rule
+from tests.approvals.world import (
+    decide,
+    domain,
+    edit,
+    fresh,
+    opened,
+    permit,
+    person,
+    refusal,
+    rule,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -22,6 +35,11 @@ def requester(db):
 @pytest.fixture
 def reviewer(requester):
     return person("reviewer", "first", first_name="Ngozi", last_name="Okafor")
+
+
+def settled_signals() -> int:
+    """To the workflow that waits; the request's clock has messages of its own."""
+    return EngineCommand.objects.filter(name="request_settled").count()
 
 
 def test_an_approval_settles_everything_together(requester, reviewer):
@@ -54,7 +72,7 @@ def test_one_rejection_rejects_even_where_two_approvals_are_needed(requester, re
     assert decide(request, reviewer, "reject").status == "rejected"
     assert domain.settled == [(str(request.pk), "rejected")]
     assert AuditEntry.objects.filter(action="approval.rejected").count() == 1
-    assert EngineCommand.objects.count() == 1
+    assert settled_signals() == 1
 
 
 def test_tiers_are_signed_in_order_and_each_needs_its_quorum(requester, reviewer):
@@ -69,7 +87,7 @@ def test_tiers_are_signed_in_order_and_each_needs_its_quorum(requester, reviewer
     assert decide(request, second).status == "open"
     assert fresh(request).tier_group == "second"
     assert refusal(request, second).code == "already_signed"
-    assert not domain.settled and not EngineCommand.objects.exists()
+    assert not domain.settled and not settled_signals()
     assert AuditEntry.objects.filter(action="approval.signed").count() == 2
 
     assert decide(request, third).status == "approved"
@@ -163,3 +181,115 @@ def test_an_error_of_the_domain_undoes_the_decision(requester, reviewer):
     assert not Signature.objects.exists() and not EngineCommand.objects.exists()
     domain.fails_with = None
     assert decide(request, reviewer).status == "approved"
+
+
+def test_an_escalation_lets_its_group_and_the_senior_sign_the_tier_and_no_other(
+    requester, reviewer
+):
+    rule([{"above": None, "tiers": [{"group": "first", "quorum": 2}, {"group": "second"}]}])
+    helper, senior = person("helper", "helpers"), person("senior", "helpers2")
+    request = opened(requester)
+    assert refusal(request, helper).code == refusal(request, senior).code == "not_in_group"
+    request.escalated_group, request.escalated_to = "helpers", senior
+    request.escalated_at = timezone.now()
+    request.save()
+    request = fresh(request)
+    assert (
+        selectors.who_signs_next(request)
+        == "2 signatures by first or helpers or senior (tier 1 of 2)"
+    )
+    assert ApprovalRequest.objects.mine(helper).get() == request
+    assert ApprovalRequest.objects.mine(senior).get() == request
+    assert set(selectors.signers(request)) == {reviewer, helper, senior}
+    decide(request, helper)
+    decided = decide(request, senior)
+    assert (decided.tier_group, decided.escalated_group, decided.escalated_to) == (
+        "second",
+        "",
+        None,
+    )
+    assert refusal(request, person("late helper", "helpers")).code == "not_in_group"
+
+
+def test_who_is_escalated_to_still_needs_the_permission(requester, reviewer):
+    request = opened(requester)
+    senior = permit(person("senior"), "view_approvalrequest")
+    request.escalated_to = senior
+    request.save()
+    assert refusal(fresh(request), senior).code == "permission_denied"
+    assert senior not in selectors.signers(fresh(request))
+
+
+def test_a_decision_on_an_older_version_is_refused_with_the_difference(requester, reviewer):
+    request = opened(requester)
+    edit(request, requester)
+    error = refusal(request, reviewer)
+    assert error.code == "payload_changed"
+    assert error.extra["difference"] == [
+        {"field": "target", "was": "Ngozi Okafor", "now": "Amina Bello"}
+    ]
+    assert error.extra["payload_hash"] == selectors.current_payload(fresh(request)).hash
+    assert "difference" not in refusal(request, reviewer, payload_hash="0" * 64).extra
+
+
+def test_a_signature_is_for_the_tier_that_was_seen_and_for_no_later_one(requester, reviewer):
+    rule([{"above": None, "tiers": [{"group": "first"}, {"group": "second"}]}])
+    both = person("both", "first", "second")
+    request = opened(requester)
+    decide(request, reviewer, tier=1)
+    error = refusal(request, both, tier=1)
+    assert (error.status, error.code, error.extra) == (409, "tier_changed", {"tier": 2})
+    assert fresh(request).status == "open"
+    # The same form sent twice is told that it counts already.
+    assert refusal(request, reviewer, tier=1).code == "already_signed"
+    assert decide(request, both, tier=2).status == "approved"
+
+
+def test_who_does_not_say_at_which_tier_signs_the_one_that_is_current(requester, reviewer):
+    rule([{"above": None, "tiers": [{"group": "first"}, {"group": "second"}]}])
+    request = opened(requester)
+    decide(request, reviewer)
+    assert decide(request, person("both", "first", "second")).status == "approved"
+
+
+@pytest.mark.parametrize(
+    "locked",
+    [
+        lambda request: rows.request_lock(request.pk),
+        lambda request: clock.clock_restart(request_id=request.pk),
+        lambda request: services.signals_judge(request_id=request.pk, commands=["x"]),
+    ],
+)
+def test_the_lock_of_a_request_lets_others_point_to_it(requester, locked):
+    """Comments and bulk items take a key lock: a lock against keys would deadlock with them."""
+    request = opened(requester)
+    with CaptureQueriesContext(connection) as captured:
+        locked(request)
+    locks = [query["sql"] for query in captured if " FOR " in query["sql"]]
+    assert len(locks) == 1 and locks[0].endswith("FOR NO KEY UPDATE")
+
+
+def test_the_lock_does_not_fetch_what_every_version_says(requester, reviewer):
+    request = opened(requester)
+    edit(request, requester)
+    with transaction.atomic(), CaptureQueriesContext(connection) as captured:
+        locked = rows.request_lock(request.pk)
+        assert selectors.current_payload(locked).number == 2
+    assert not [query["sql"] for query in captured if '"payload",' in query["sql"]]
+
+
+@pytest.mark.parametrize("character", ["\u202e", "\u200b", "\u2060", "\ufeff", "\u2028", "\ue000"])
+def test_a_reason_has_no_character_that_nobody_sees(requester, reviewer, character):
+    error = refusal(opened(requester), reviewer, reason=f"in{character}order")
+    assert (error.status, error.code) == (422, "invisible_characters")
+    assert error.extra == {"character": f"U+{ord(character):04X}"}
+
+
+def test_a_reason_may_have_the_joiners_that_scripts_need(requester, reviewer):
+    reason = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u0915\u094d\u200d\u0937"
+    assert decide(opened(requester), reviewer, reason=reason).settled_reason == reason
+
+
+def test_the_whole_of_a_long_text_is_found(requester):
+    words = {"amount": "2000.00", "target": "Ngozi", "justification": "x" * 4990 + " elephants"}
+    assert "elephants" in opened(requester, payload=words).search_text

@@ -25,7 +25,8 @@ def test_a_request_expires_when_its_time_is_over_and_once(request_):
         assert (expired.status, expired.version) == ("expired", 2)
         assert expired.settled_at == request_.expires_at
     assert AuditEntry.objects.filter(action="approval.expired").count() == 1
-    assert not domain.settled and not EngineCommand.objects.exists()
+    assert not domain.settled
+    assert not EngineCommand.objects.filter(workflow_id=request_.workflow_id).exists()
     error = refusal(request_, person("late", "first"))
     assert (error.code, error.extra["decided_by"]) == ("already_decided", "the engine")
 
@@ -52,7 +53,8 @@ def test_a_cancelled_request_names_who_cancelled_and_why(request_):
         "not wanted",
     )
     assert AuditEntry.objects.get(action="approval.cancelled").actor_id == requester.audit_id
-    assert not domain.settled and not EngineCommand.objects.exists()
+    assert not domain.settled
+    assert not EngineCommand.objects.filter(workflow_id=request_.workflow_id).exists()
 
 
 def test_what_is_settled_stays_as_it_is(request_):
@@ -61,22 +63,7 @@ def test_what_is_settled_stays_as_it_is(request_):
     later = request_.expires_at + timedelta(days=1)
     services.request_cancel(request_id=request_.pk, by=ENGINE, reason="", as_of=now)
     services.request_expire(request_id=request_.pk, as_of=later)
-    services.workflow_closed(workflow_id=request_.workflow_id, reason="ended", as_of=now)
     assert (fresh(request_).status, fresh(request_).version) == ("rejected", decided.version)
-
-
-def test_a_workflow_that_ended_cancels_its_own_open_requests_only(request_):
-    other = opened(person("other"), key="another", subject_id=request_.subject_id)
-    stranger = opened(person("stranger"))
-    now = timezone.now()
-    closed = services.workflow_closed(
-        workflow_id=request_.workflow_id, reason="terminated", as_of=now
-    )
-    assert {r.pk for r in closed} == {request_.pk, other.pk}
-    assert services.workflow_closed(workflow_id=request_.workflow_id, reason="", as_of=now) == []
-    assert services.workflow_closed(workflow_id="", reason="", as_of=now) == []
-    assert fresh(request_).settled_reason == "terminated"
-    assert fresh(stranger).status == "open"
 
 
 def test_ending_what_does_not_exist_is_refused():

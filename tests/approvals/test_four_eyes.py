@@ -4,7 +4,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from apps.approvals import selectors
 from apps.approvals.models import PayloadVersion, Signature
 from apps.approvals.rules import payload_hash_of
-from tests.approvals.world import decide, fresh, opened, person, refusal, rule
+from tests.approvals.world import decide, delegated, fresh, opened, person, refusal, rule
 
 pytestmark = pytest.mark.django_db
 
@@ -71,15 +71,8 @@ def test_both_actor_and_authority_of_an_earlier_signature_are_out():
     rule([{"above": None, "tiers": [{"group": "first", "quorum": 3}]}])
     actor, authority, other = (person(name, "first") for name in ("actor", "authority", "other"))
     request = opened(person("requester"))
-    Signature.objects.create(
-        request=request,
-        payload=selectors.current_payload(request),
-        tier=1,
-        actor=actor,
-        authority=authority,
-        verdict="approve",
-        via="api",
-    )
+    delegated(authority, actor)
+    decide(request, actor, on_behalf_of=authority)
     request = fresh(request)
     assert refusal(request, actor).code == "already_signed"
     assert refusal(request, authority).code == "already_signed"

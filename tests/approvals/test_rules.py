@@ -1,18 +1,21 @@
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, transaction
 
-from apps.approvals import rules, services
+from apps.approvals import kinds, rules, services
 from apps.approvals.kinds import TierRule
 from apps.approvals.models import ApprovalRule
 from apps.audit.models import AuditEntry
 from apps.errors import Conflict, Invalid
-from tests.approvals.world import BANDS, KIND, group, rule
+from tests.approvals.world import BANDS, KIND, group, opened, person, rule
 
 pytestmark = pytest.mark.django_db
 
 TIERS = [{"group": "first", "quorum": 1}]
+BANDS_LATER: list[dict[str, Any]] = [{"above": "5.00", "tiers": TIERS}]
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,40 @@ TIERS = [{"group": "first", "quorum": 1}]
         ([{"above": "5", "tiers": TIERS, "reason_required": 1}], "reason_required_invalid"),
         ([{"above": "5", "tiers": TIERS, "expires_hours": 0}], "expires_hours_invalid"),
         ([{"above": "5", "tiers": TIERS, "expires_hours": "1"}], "expires_hours_invalid"),
+        ([{"above": "5", "tiers": TIERS, "due_hours": 0}], "due_hours_invalid"),
+        ([{"above": "5", "tiers": TIERS, "due_hours": 24 * 366 + 1}], "due_hours_invalid"),
+        ([{"above": "5", "tiers": TIERS, "due_hours": float("nan")}], "due_hours_invalid"),
+        ([{"above": "5", "tiers": TIERS, "due_hours": True}], "due_hours_invalid"),
+        ([{"above": "5", "tiers": TIERS, "reminder_hours": 8}], "reminder_hours_invalid"),
+        ([{"above": "5", "tiers": TIERS, "reminder_hours": [8, 8]}], "reminder_hours_invalid"),
+        ([{"above": "5", "tiers": TIERS, "reminder_hours": [8, 4]}], "reminder_hours_invalid"),
+        ([{"above": "5", "tiers": TIERS, "reminder_hours": ["8"]}], "reminder_hours_invalid"),
+        (
+            [{"above": "5", "tiers": TIERS, "reminder_hours": list(range(1, 12))}],
+            "reminder_hours_invalid",
+        ),
+        ([{"above": "5", "tiers": TIERS, "escalation": []}], "escalation_invalid"),
+        ([{"above": "5", "tiers": TIERS, "escalation": {"hours": 8}}], "escalation_invalid"),
+        (
+            [{"above": "5", "tiers": TIERS, "escalation": {"group": "first"}}],
+            "escalation_invalid",
+        ),
+        (
+            [{"above": "5", "tiers": TIERS, "escalation": {"hours": -1, "group": "first"}}],
+            "escalation_invalid",
+        ),
+        (
+            [{"above": "5", "tiers": TIERS, "escalation": {"hours": 8, "senior": "yes"}}],
+            "escalation_invalid",
+        ),
+        (
+            [{"above": "5", "tiers": TIERS, "escalation": {"hours": 8, "senior": True, "to": 1}}],
+            "escalation_invalid",
+        ),
+        (
+            [{"above": "5", "tiers": TIERS, "escalation": {"hours": 8, "group": "nobody"}}],
+            "group_unknown",
+        ),
     ],
 )
 def test_bands_that_cannot_be_a_rule_are_refused_with_a_code(bands, code):
@@ -55,6 +92,65 @@ def test_bands_that_cannot_be_a_rule_are_refused_with_a_code(bands, code):
     with pytest.raises(Invalid) as refused:
         services.rule_validate(bands, currency="NGN")
     assert refused.value.code == code
+
+
+def test_a_band_may_carry_a_whole_clock():
+    group("first")
+    clock = {
+        "due_hours": 16,
+        "reminder_hours": [4, 8.5],
+        "escalation": {"hours": 24, "group": "first", "senior": True},
+        "expires_hours": 120,
+    }
+    rule([{"above": "0", "tiers": TIERS, **clock}])
+    found = rules.requirement(kind=KIND, scope="", amount=Decimal(1), currency="NGN")
+    assert found.band == rules.Band(
+        above=Decimal(0),
+        tiers=(TierRule("first", 1),),
+        expires_hours=120,
+        due_hours=16,
+        reminder_hours=(4, 8.5),
+        escalation=rules.Escalation(hours=24, group="first", senior=True),
+    )
+    assert found.raw == {"above": "0", "tiers": TIERS, **clock}
+    assert opened(None, amount="1.00").band == found.raw
+
+
+def test_a_rule_remembers_the_person_who_put_it():
+    author = person("author")
+    group("first")
+    put = services.rule_put(kind=KIND, scope="", currency="", bands=[], by=author)
+    assert put.put_by == author
+    assert AuditEntry.objects.latest("id").actor_id == author.audit_id
+
+
+def test_a_rule_never_frees_its_own_author():
+    author, other = person("author"), person("other")
+    group("first")
+    services.rule_put(kind=KIND, scope="", currency="NGN", bands=[], by=author)
+    asked: dict[str, Any] = {"kind": KIND, "scope": "", "amount": Decimal(1), "currency": "NGN"}
+    assert rules.requirement(**asked, requested_by=other).band is None
+    with pytest.raises(Conflict) as refused:
+        rules.requirement(**asked, requested_by=author)
+    assert refused.value.code == "own_rule"
+    assert services.signature_needed(**asked, requested_by=author)
+    with pytest.raises(Conflict):
+        opened(author)
+    services.rule_put(kind=KIND, scope="", currency="NGN", bands=BANDS_LATER, by=other)
+    assert rules.requirement(**asked, requested_by=author).band is None
+
+
+def test_the_default_tiers_stand_in_for_a_rule_that_would_free_its_author():
+    author = person("author")
+    group("second")
+    kinds.register(
+        replace(kinds.get(KIND), name="test.defaulted", default_tiers=(TierRule("second"),))
+    )
+    services.rule_put(kind="test.defaulted", scope="", currency="", bands=[], by=author)
+    request = opened(author, kind="test.defaulted")
+    assert request.rule is None
+    assert request.band == {"above": None, "tiers": [{"group": "second", "quorum": 1}]}
+    assert request.tier_group == "second"
 
 
 @pytest.mark.parametrize("currency", ["", "ngn", "NAIRA", "₦₦₦"])

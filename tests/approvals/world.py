@@ -1,20 +1,22 @@
 """People, groups, a rule and a kind of request to test with."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.models import Group, Permission
+from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals import kinds, selectors, services
-from apps.approvals.kinds import ApprovalKind, Fact
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.kinds import ApprovalKind, EditableField, Edited, Fact, Simulation
+from apps.approvals.models import ApprovalRequest, Delegation
 from apps.audit.models import AuditEntry
-from apps.errors import DomainError
+from apps.errors import DomainError, Invalid
 
 KIND = "test.payment"
 BANDS: list[dict[str, Any]] = [
@@ -32,7 +34,30 @@ class Domain:
     """Stands where a domain app would: remembers what it was told."""
 
     settled: list[tuple[str, str]] = field(default_factory=list)
+    edited: list[dict[str, str]] = field(default_factory=list)
     fails_with: Exception | None = None
+
+    def edit(
+        self,
+        *,
+        request: ApprovalRequest,
+        changes: dict[str, str],
+        by: User,
+        via: str,
+        as_of: datetime,
+    ) -> Edited:
+        """As a domain's `edit`: checks, writes, and says what is asked from then on."""
+        self.edited.append(dict(changes))
+        payload = {**selectors.current_payload(request).payload, **changes}
+        if payload["target"] == "nobody":
+            raise Invalid("Nobody is paid.", code="target_invalid")
+        amount = Decimal(payload["amount"])
+        return Edited(
+            title=f"NGN {amount} to {payload['target']}",
+            amount=amount,
+            currency="NGN",
+            payload=payload,
+        )
 
     def on_settled(self, *, request: ApprovalRequest, by: User, via: str, as_of: datetime) -> None:
         if self.fails_with:
@@ -50,6 +75,17 @@ kinds.register(
         subject_url=lambda subject_id: f"/payments/{subject_id}",
         signal="request_settled",
         task_queue="test-queue",
+        edit=domain.edit,
+        editable=(
+            EditableField("amount", "Amount", type="decimal"),
+            EditableField("target", "Paid to"),
+        ),
+        simulate=lambda request: Simulation(
+            outcome="NGN 5.00 would be left.",
+            tone="warn",
+            steps=("reserve", "pay"),
+            facts=(Fact("Left after it", "NGN 5.00"),),
+        ),
     )
 )
 
@@ -71,10 +107,12 @@ def person(username: str, *groups: str, **fields: Any) -> User:
     return User.objects.get(pk=user.pk)
 
 
-def rule(bands: list[dict[str, Any]] | None = None, scope: str = "") -> None:
+def rule(
+    bands: list[dict[str, Any]] | None = None, scope: str = "", by: User | None = None
+) -> None:
     for name in {tier["group"] for band in bands or BANDS for tier in band["tiers"]}:
         group(name)
-    services.rule_put(kind=KIND, scope=scope, currency="NGN", bands=bands or BANDS, by=None)
+    services.rule_put(kind=KIND, scope=scope, currency="NGN", bands=bands or BANDS, by=by)
 
 
 def opened(requester: User | None, amount: str = "2000.00", **changes: Any) -> ApprovalRequest:
@@ -94,7 +132,8 @@ def opened(requester: User | None, amount: str = "2000.00", **changes: Any) -> A
         "as_of": timezone.now(),
         **changes,
     }
-    request = services.request_open(**arguments)
+    with transaction.atomic():
+        request = services.request_open(**arguments)
     assert request is not None
     return fresh(request)
 
@@ -115,6 +154,61 @@ def decide(request: ApprovalRequest, by: User, verdict: str = "approve", **chang
         **changes,
     }
     return services.request_decide(**arguments)
+
+
+def permit(user: User, *codenames: str) -> User:
+    """The person with these permissions of approvals, read again: permissions are cached."""
+    user.user_permissions.add(
+        *Permission.objects.filter(codename__in=codenames, content_type__app_label="approvals")
+    )
+    return User.objects.get(pk=user.pk)
+
+
+def auditor(username: str = "auditor") -> User:
+    """Somebody who sees every request and has no part in any."""
+    return permit(person(username), "view_approvalrequest")
+
+
+def delegated(delegator: User, delegate: User, **changes: Any) -> Delegation:
+    """`delegate` may sign for `delegator` since an hour, for a day."""
+    now = timezone.now()
+    fields: dict[str, Any] = {
+        "delegator": delegator,
+        "delegate": delegate,
+        "starts_at": now - timedelta(hours=1),
+        "ends_at": now + timedelta(days=1),
+        **changes,
+    }
+    return Delegation.objects.create(**fields)
+
+
+def edit(request: ApprovalRequest, by: User, **changes: Any) -> ApprovalRequest:
+    """A new version, on the one that `request` shows."""
+    arguments: dict[str, Any] = {
+        "request_id": request.pk,
+        "by": by,
+        "changes": {"target": "Amina Bello"},
+        "payload_hash": selectors.current_payload(request).hash,
+        "reason": "the name was wrong",
+        "via": "api",
+        "as_of": timezone.now(),
+        **changes,
+    }
+    return services.request_edit(**arguments)
+
+
+def refused(call: Callable[[], Any], *, action: str, by: User) -> DomainError:
+    """The error the call is refused with; fails when it is allowed or not audited once."""
+    entries = AuditEntry.objects.filter(action=action, outcome="refused")
+    before = entries.count()
+    try:
+        call()
+    except DomainError as error:
+        entry = entries.latest("id")
+        assert entries.count() == before + 1
+        assert (entry.code, entry.actor_id) == (error.code, by.audit_id)
+        return error
+    raise AssertionError("it was allowed")
 
 
 def refusal(request: ApprovalRequest, by: User, verdict: str = "approve", **changes: Any):

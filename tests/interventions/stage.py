@@ -96,6 +96,8 @@ class Stage:
     queue: str
     sink: Sink
     environment: Any = None
+    #: Whose workflows and activities the worker runs.
+    serves: str = "intervention-critical"
 
     async def pass_time(self, **delta: float) -> None:
         """Skip days; only on the time-skipping server."""
@@ -103,7 +105,7 @@ class Stage:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        spec = QUEUES["intervention-critical"]
+        spec = QUEUES[self.serves]
         async with Worker(
             self.client,
             task_queue=self.queue,

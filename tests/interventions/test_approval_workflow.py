@@ -5,10 +5,14 @@ from typing import Any
 
 from temporalio.client import WorkflowExecutionStatus
 
+from apps.audit.models import AuditEntry
 from apps.engine.contracts import SignalEnvelope
+from apps.engine.models import EngineCommand
 from apps.interventions import services
+from tests.histories import replay
 from tests.interventions.stage import Stage, failure, orm
 from tests.support import eventually_async
+from workers.workflows.interventions import InterventionApprovalWorkflow
 
 LARGE = Decimal("20000.00")
 
@@ -91,6 +95,11 @@ async def test_signals_that_change_nothing_in_the_database_change_nothing(stage:
     for _ in range(3):
         await handle.signal("request_settled", envelope)
         await handle.signal("cancel_requested", envelope)
+    # Written down once, and nothing else has come of it.
+    forged = AuditEntry.objects.filter(action="approval.signal", code="not_decided")
+    await eventually_async(lambda: orm(forged.count))
+    assert await orm(lambda: list(forged.values_list("body__command", flat=True))) == ["by-hand"]
+    assert (await stage.row(intervention)).status == "awaiting_approval"
     await stage.decide(intervention)
     # The decision's own signal again, from a relay that was killed before it noted the first.
     request_id = (await orm(services.decision_read, intervention_id=intervention.pk)).request_id
@@ -174,6 +183,36 @@ async def test_a_decision_on_the_second_day_is_in_time(skipping_stage: Stage) ->
     await stage.status(intervention, "executed")
     result = await stage.approval(intervention).result()
     assert result["status"] == "executed"
+
+
+async def test_the_clock_of_its_request_runs_in_its_own_workflow(
+    skipping_stage: Stage, settings: Any
+) -> None:
+    stage = skipping_stage
+    settings.WORKING_DAYS, settings.WORKING_HOURS = "1-7", "00:00-24:00"
+    band = {
+        "above": "10000.00",
+        "tiers": [{"group": "reviewer", "quorum": 1}],
+        "reminder_hours": [24, 48],
+        "escalation": {"hours": 60, "group": "senior reviewer"},
+        "due_hours": 66,
+        "expires_hours": 72,
+    }
+    await orm(stage.world.policy, "timed", bands=[band])
+    intervention = await stage.ask(policy="timed", amount=LARGE)
+    request = await eventually_async(lambda: stage.request(intervention))
+    async with stage.environment.time_skipping_unlocked():
+        result = await stage.approval(intervention).result()
+    assert (result["status"], result["code"]) == ("expired", "expired")
+    entries = AuditEntry.objects.filter(subject_id=str(request.pk)).order_by("id")
+    actions = await orm(lambda: list(entries.values_list("action", flat=True)))
+    assert [action.removeprefix("approval.") for action in actions] == [
+        *("opened", "reminded", "reminded", "escalated", "overdue", "expired")
+    ]
+    starts = EngineCommand.objects.filter(kind="start")
+    assert await orm(starts.count) == 1
+    history = await stage.approval(intervention).fetch_history()
+    assert await replay.replay(history, [InterventionApprovalWorkflow]) is None
 
 
 def cancel(stage: Stage, intervention: Any) -> None:

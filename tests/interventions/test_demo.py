@@ -6,32 +6,54 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
+from apps.accounts.models import User
+from apps.approvals.models import (
+    ApprovalRequest,
+    ApprovalRule,
+    BulkDecision,
+    Comment,
+    Delegation,
+    Evidence,
+    PayloadVersion,
+    SavedFilter,
+    Signature,
+)
 from apps.approvals.services import signature_needed
+from apps.audit.models import AuditEntry
 from apps.engine.models import EngineCommand
 from apps.interventions import services
 from apps.interventions.models import Budget, BudgetEntry, Intervention, Policy
+from apps.interventions.services.demo import REQUESTS
 
 
-def seed() -> str:
+def seed(*options: str) -> str:
     out = StringIO()
-    call_command("seeddemo", stdout=out)
+    call_command("seeddemo", *options, stdout=out)
     return out.getvalue()
 
 
+MODELS: list[Any] = [
+    *(Policy, Budget, BudgetEntry, Intervention, EngineCommand, ApprovalRequest, ApprovalRule),
+    *(PayloadVersion, Signature, BulkDecision, Comment, Evidence, Delegation, SavedFilter),
+    AuditEntry,
+]
+
+
 @pytest.mark.django_db
-def test_seeding_twice_is_seeding_once() -> None:
+def test_it_has_its_figures_fills_every_queue_and_twice_is_once() -> None:
     seed()
-    models: list[Any] = [Policy, Budget, BudgetEntry, Intervention, EngineCommand]
-    before = [model.objects.count() for model in models]
+    check_the_figures_that_outside_checks_rely_on()
+    check_that_every_page_has_something_to_show()
+    before = [model.objects.count() for model in MODELS]
     assert "0 of them new" in seed()
-    assert [model.objects.count() for model in models] == before
-    assert EngineCommand.objects.filter(kind="start", state="pending").count() == before[3]
+    assert [model.objects.count() for model in MODELS] == before
+    starts = EngineCommand.objects.filter(kind="start", subject_type="intervention")
+    assert starts.filter(state="pending").count() == Intervention.objects.count()
 
 
-@pytest.mark.django_db
-def test_the_figures_that_outside_checks_rely_on() -> None:
-    seed()
+def check_the_figures_that_outside_checks_rely_on() -> None:
     budget = Budget.objects.get(code="demo-2026")
     assert (budget.currency, budget.total) == ("NGN", Decimal("10000000.00"))
     assert all(services.budget_proof(one).holds for one in Budget.objects.all())
@@ -46,6 +68,39 @@ def test_the_figures_that_outside_checks_rely_on() -> None:
     assert signed("10000.01")
     waiting = Intervention.objects.filter(budget=budget)
     assert all(signed(str(one.amount)) for one in waiting)
+    assert not ApprovalRequest.objects.filter(scope="demo-relief").exists()
+
+
+def check_that_every_page_has_something_to_show() -> None:
+    now = timezone.now()
+    requests = ApprovalRequest.objects.all()
+    assert requests.filter(status="open", due_at__lt=now).count() == 2
+    assert requests.filter(claimed_until__gt=now).count() == 2
+    assert requests.filter(payload_number=2).count() == 1
+    settled = requests.exclude(status="open")
+    months = {at.strftime("%Y-%m") for at in settled.values_list("settled_at", flat=True)}
+    assert len(months) >= 5
+    assert {*settled.values_list("status", flat=True)} == {"approved", "rejected"}
+    bulk = BulkDecision.objects.get()
+    assert (bulk.status, bulk.done, bulk.failed) == ("completed", 3, 1)
+    assert bulk.items.get(status="failed").code == "claimed"
+    reviewer2 = User.objects.get(username="reviewer2")
+    assert Delegation.objects.valid(as_of=now).get().delegate == reviewer2
+    (half,) = requests.filter(status="open", tier_number=2)
+    assert half in requests.mine(reviewer2, as_of=now)
+    assert SavedFilter.objects.get().shared
+    assert Evidence.objects.get().content_type == "text/csv"
+    assert Comment.objects.count() == 2
+    assert User.objects.get(username="reviewer").senior.username == "senior"
+    rules = ApprovalRule.objects.filter(active=True)
+    assert all(band["due_hours"] and band["escalation"] for rule in rules for band in rule.bands)
+
+
+@pytest.mark.django_db
+def test_without_the_past_it_is_only_what_waits() -> None:
+    seed("--bare")
+    assert not ApprovalRequest.objects.exists()
+    assert Intervention.objects.count() == len(REQUESTS)
 
 
 @pytest.mark.django_db

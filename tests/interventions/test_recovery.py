@@ -9,6 +9,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.approvals.models import ApprovalRequest
+from apps.approvals.services import request_tick, rule_put
+from apps.engine import services as engine
 from apps.engine import subjects
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.errors import NotAllowed
@@ -172,6 +174,94 @@ def test_the_requester_cannot_decide_what_becomes_of_it(world: World) -> None:
     assert refused.value.code == "requester_cannot_sign"
 
 
+def test_an_item_that_nobody_signs_in_time_is_asked_again(world: World) -> None:
+    band = {"above": None, "tiers": [{"group": "reviewer"}], "expires_hours": 24}
+    with transaction.atomic():
+        rule_put(kind=ATTENTION_KIND, scope="", currency="", bands=[band], by=None)
+    intervention = world.ask()
+    services.attention_open(
+        intervention_id=intervention.pk, code="execution_unknown", detail="No answer."
+    )
+    first = item(intervention)
+    assert first is not None and first.expires_at is not None
+    for _ in range(2):
+        tick = request_tick(request_id=first.pk, as_of=first.expires_at)
+        assert tick.status == "expired"
+    again = item(intervention)
+    assert again is not None and again.pk != first.pk
+    assert again.expires_at == first.expires_at + timedelta(hours=24)
+    payload = again.payloads.get().payload
+    assert (payload["code"], payload["detail"]) == ("execution_unknown", "No answer.")
+    asked = ApprovalRequest.objects.filter(kind=ATTENTION_KIND)
+    assert sorted(asked.values_list("status", flat=True)) == ["expired", "open"]
+
+
+# --- carrying on that met the old run ------------------------------------------------------------
+def carried_on_too_early(world: World) -> Intervention:
+    """Executed with steps missing; a person said "carry on" while the run that asked still ran."""
+    intervention = world.ask()
+    started(intervention)
+    world.finish(intervention)
+    Intervention.objects.filter(pk=intervention.pk).update(
+        error_code="steps_missing", error_detail="Executed, but not done: the feature store"
+    )
+    services.attention_open(
+        intervention_id=intervention.pk, code="steps_missing", detail="Not done after it."
+    )
+    ran(intervention, "running", saga=True)
+    world.decide(intervention)
+    # The engine knew a run of that id, so the start is none: the relay notes the run that was.
+    EngineCommand.objects.filter(
+        subject_id=str(intervention.pk), workflow_id=intervention.execution_workflow_id
+    ).update(state="sent", run_id="run-1")
+    return intervention
+
+
+def test_a_carry_on_that_met_the_old_run_is_asked_again_when_that_run_has_ended(
+    world: World,
+) -> None:
+    intervention = carried_on_too_early(world)
+    assert item(intervention) is None
+    run = ran(intervention, "failed", saga=True)
+    row = closed(intervention, run)
+    assert (row.status, row.error_code) == ("executed", "steps_missing")
+    asked = item(intervention)
+    assert asked is not None
+    payload = asked.payloads.get().payload
+    assert payload["code"] == "steps_missing"
+    assert "no workflow did" in payload["detail"]
+    closed(intervention, run)
+    assert ApprovalRequest.objects.filter(kind=ATTENTION_KIND).count() == 2
+    world.decide(intervention, "reject", by="reviewer2")
+    closed(intervention, run)
+    assert item(intervention) is None
+
+
+def test_a_carry_on_that_began_a_new_run_is_not_asked_again(world: World) -> None:
+    intervention = carried_on_too_early(world)
+    EngineCommand.objects.filter(run_id="run-1").update(run_id="run-2")
+    closed(intervention, ran(intervention, "failed", saga=True))
+    assert item(intervention) is None
+
+
+def test_a_carry_on_whose_start_is_on_its_way_is_not_asked_again(world: World) -> None:
+    intervention = carried_on_too_early(world)
+    EngineCommand.objects.filter(run_id="run-1").update(run_id="", state="leased")
+    closed(intervention, ran(intervention, "failed", saga=True))
+    assert item(intervention) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_reconciler_asks_again_when_the_end_was_told_too_early(shared_world: World) -> None:
+    intervention = carried_on_too_early(shared_world)
+    ran(intervention, "failed", saga=True)
+    result = services.reservations_reconcile(limit=100, as_of=timezone.now())
+    assert (result.settled, result.attention, result.left) == (0, 1, 0)
+    assert item(intervention) is not None
+    again = services.reservations_reconcile(limit=100, as_of=timezone.now())
+    assert (again.settled, again.attention, again.left) == (0, 0, 0)
+
+
 # --- messages ------------------------------------------------------------------------------------
 def undeliverable(intervention: Intervention, kind: str) -> None:
     subject = subjects.get("intervention")
@@ -208,6 +298,20 @@ def test_a_start_that_cannot_be_delivered_can_be_tried_again_by_a_person(world: 
     commands = EngineCommand.objects.filter(kind="start").order_by("id")
     assert [c.workflow_id for c in commands] == [intervention.workflow_id] * 2
     assert commands[1].options["allow_duplicate_failed"] is True
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_start_that_an_operator_discards_becomes_an_item(shared_world: World) -> None:
+    intervention = shared_world.ask()
+    command = EngineCommand.objects.get(subject_id=str(intervention.pk), kind="start")
+    engine.command_discard(
+        command_id=command.pk, by=shared_world.people["reviewer"], via="admin", reason="Stuck."
+    )
+    asked = item(intervention)
+    assert asked is not None
+    payload = asked.payloads.get().payload
+    assert payload["code"] == "start_undeliverable"
+    assert "gave it up: Stuck." in payload["detail"]
 
 
 def test_a_cancellation_that_finds_nobody_is_no_question(world: World) -> None:

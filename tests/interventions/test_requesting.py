@@ -4,7 +4,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from apps.approvals.models import ApprovalRequest
+from apps.approvals.services import request_edit
 from apps.audit.models import AuditEntry
 from apps.engine.models import EngineCommand
 from apps.errors import Conflict, DomainError, NotAllowed, NotFound
@@ -88,6 +91,9 @@ def test_twelve_at_once_with_one_key_make_one_row(shared_world: World, side_by_s
         ({"currency": "ngn"}, "currency_invalid"),
         ({"policy": "nobody-knows"}, "policy_not_found"),
         ({"policy": "Not A Slug"}, "code_invalid"),
+        ({"target": "Village \u202eevitarepooc"}, "invisible_characters"),
+        ({"target": "Village\u200bcooperative"}, "invisible_characters"),
+        ({"justification": "Roofs\u2028and wells"}, "invisible_characters"),
         ({"budget": "nobody-knows"}, "budget_not_found"),
         ({"target": "   "}, "target_invalid"),
         ({"target": "x" * 201}, "target_invalid"),
@@ -209,3 +215,20 @@ def test_of_a_cancellation_and_an_execution_at_once_one_wins(
         assert len(refused) == 1, outcomes
         assert refused[0].code in {"execution_started", "already_settled"}
     assert services.budget_proof(intervention.budget).holds
+
+
+def test_an_edit_is_recorded_as_the_persons_own_at_the_door_they_used(world: World) -> None:
+    intervention = world.ask(amount=Decimal("25000.00"))
+    world.open(intervention)
+    request = ApprovalRequest.objects.get(subject_id=str(intervention.pk))
+    request_edit(
+        request_id=request.pk,
+        by=world.requester,
+        changes={"amount": "26000.00"},
+        payload_hash=request.payloads.get().hash,
+        reason="One more roof.",
+        via="page",
+        as_of=timezone.now(),
+    )
+    entry = AuditEntry.objects.get(action="intervention.edited")
+    assert (entry.via, entry.actor_id) == ("page", world.requester.audit_id)

@@ -105,7 +105,7 @@ def test_a_rejection_ends_it_at_once_with_the_budget_untouched(world: World) -> 
     assert (row.status, row.error_code) == ("rejected", "rejected")
     assert row.error_detail == "Checked the papers."
     assert not row.entries.exists()
-    assert Notification.objects.get(recipient=world.requester).kind == "intervention.rejected"
+    assert Notification.objects.get(recipient=world.requester).kind == "approval.settled"
 
 
 def test_silence_expires_it_and_too_early_changes_nothing(world: World) -> None:

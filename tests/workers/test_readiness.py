@@ -123,7 +123,20 @@ async def test_the_web_names_what_is_missing(
     answers[name] = "gone"
     answer = await async_client.get("/ready")
     assert answer.status_code == 503
-    assert json.loads(answer.content) == {"status": "not_ready", "reason": name, "error": "gone"}
+    said = {"status": "not_ready", "reason": name, "error": "ProbeFailed"}
+    assert json.loads(answer.content) == said
+
+
+async def test_the_web_tells_nobody_an_address(
+    answers: dict[str, str], async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> None:
+        raise ConnectionRefusedError("connection to db.internal port 5432 failed")
+
+    monkeypatch.setitem(probes.PROBES, "postgres", refused)
+    answer = await async_client.get("/ready")
+    assert b"internal" not in answer.content
+    assert json.loads(answer.content)["error"] == "ConnectionRefusedError"
 
 
 def test_what_fails_first_is_named_first(answers: dict[str, str]) -> None:

@@ -54,6 +54,7 @@ with workflow.unsafe.imports_passed_through():
         Stop,
         TimedInput,
     )
+    from workers.deadlines import waits
     from workers.local import remote, step
 
 R = TypeVar("R")
@@ -124,19 +125,25 @@ class InterventionApprovalWorkflow:
 
     async def _wait(self, ref: InterventionRef, decision: Decision) -> Decision:
         while decision.status == InterventionStatus.AWAITING_APPROVAL:
-            timeout = None
-            if decision.expires_at is not None:
-                # Never zero: an expiry that is moved while we look must not spin.
-                left = (decision.expires_at - workflow.now()).total_seconds()
-                timeout = timedelta(seconds=max(left, 1.0))
-            try:
-                await workflow.wait_condition(lambda: self._woken, timeout=timeout)
-            except TimeoutError:
+            woken = await waits(
+                lambda: self._woken,
+                request_id=decision.request_id,
+                next_at=decision.next_at,
+                expires_at=decision.expires_at,
+                timings=ref.timings,
+            )
+            if not woken:
                 timed = TimedInput(ref.intervention_id, workflow.now())
                 decision = await step(activities.expire_intervention, timed, timings=ref.timings)
                 continue
             self._woken = False
-            decision = await _do(ref, activities.read_decision)
+            # Only what changed something is not heard again: a forged signal must not make us deaf
+            # to the real one of the same name.
+            signals, self._commands = tuple(sorted(self._commands)), set()
+            look = StepInput(ref.intervention_id, signals)
+            decision = await step(activities.read_decision, look, timings=ref.timings)
+            if decision.status != InterventionStatus.AWAITING_APPROVAL:
+                self._commands |= set(signals)
         return decision
 
     async def _execute(self, ref: InterventionRef) -> Decision:

@@ -7,6 +7,7 @@ executed, and a settled intervention takes part in nothing any more.
 """
 
 from apps.interventions.services.approval import (
+    approval_edit,
     approval_open,
     approval_settled,
     decision_read,
@@ -53,6 +54,7 @@ from apps.interventions.services.requests import intervention_cancel, interventi
 
 __all__ = [
     "BudgetProof",
+    "approval_edit",
     "approval_open",
     "approval_settled",
     "attention_open",

@@ -1,6 +1,8 @@
 """The signature: opening the request, what a decision does to the row, expiry."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
@@ -8,17 +10,21 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from apps.approvals.contracts import RequestStatus
+from apps.approvals.kinds import Edited
 from apps.approvals.models import ApprovalRequest
-from apps.approvals.services import request_expire, request_open
+from apps.approvals.services import clock_next, request_expire, request_open, signals_judge
 from apps.audit.contracts import ENGINE
 from apps.audit.services import refusals
 from apps.canonical import plain
-from apps.errors import Conflict
+from apps.errors import Conflict, Invalid
 from apps.interventions.contracts import KIND, SUBJECT, Decision, InterventionStatus
 from apps.interventions.models import Intervention
 from apps.interventions.services.attention import attention_is_open
 from apps.interventions.services.ending import settle_row
+from apps.interventions.services.inputs import clean_amount, clean_text
+from apps.interventions.services.limits import check_limit
 from apps.interventions.services.rows import (
+    check_unsettled,
     intervention_lock,
     is_settled,
     parse_id,
@@ -57,11 +63,18 @@ def approval_open(*, intervention_id: UUID | str, workflow_id: str, as_of: datet
         return decision_of(intervention)
 
 
-def decision_read(*, intervention_id: UUID | str) -> Decision:
-    """How it stands now. Raises NotFound."""
+def decision_read(*, intervention_id: UUID | str, signals: Iterable[str] = ()) -> Decision:
+    """How it stands now. Raises NotFound.
+
+    `signals` woke the workflow: those that find the request open and that nobody here has sent are
+    audited.
+    """
     intervention = Intervention.objects.filter(pk=parse_id(intervention_id)).first()
     # Through the lock's look-up for its NotFound; a read needs no lock.
-    return decision_of(intervention or intervention_lock(intervention_id))
+    decision = decision_of(intervention or intervention_lock(intervention_id))
+    if decision.request_status == RequestStatus.OPEN:
+        signals_judge(request_id=decision.request_id, commands=signals)
+    return decision
 
 
 def intervention_expire(*, intervention_id: UUID | str, as_of: datetime) -> Decision:
@@ -89,6 +102,39 @@ def intervention_expire(*, intervention_id: UUID | str, as_of: datetime) -> Deci
                 as_of=as_of,
             )
         return decision_of(intervention)
+
+
+def approval_edit(
+    *, request: ApprovalRequest, changes: Mapping[str, str], by: User, via: str, as_of: datetime
+) -> Edited:
+    """Amount (major units), target or justification of what still waits, on the row.
+
+    Joins the transaction of the edit, which has locked the row. Raises Conflict `already_settled`,
+    `not_waiting`; Invalid `amount_invalid`, `amount_above_limit`, `target_invalid`,
+    `justification_invalid`. The digest of the first request stays: a repeat of it is answered
+    with this row.
+    """
+    intervention = intervention_lock(request.subject_id)
+    check_unsettled(intervention)
+    if intervention.status != InterventionStatus.AWAITING_APPROVAL:
+        raise Conflict("It does not wait for a signature.", code="not_waiting")
+    if "amount" in changes:
+        intervention.amount = _amount_of(changes["amount"])
+        check_limit(intervention.policy, intervention.amount)
+    if "target" in changes:
+        intervention.target = clean_text(changes["target"], field="target", limit=200)
+    if "justification" in changes:
+        intervention.justification = clean_text(
+            changes["justification"], field="justification", limit=5000, multiline=True
+        )
+    row_save(intervention, "amount", "target", "justification")
+    record(intervention, "intervention.edited", by=by, via=via, fields=sorted(changes))
+    return Edited(
+        title=str(intervention),
+        amount=intervention.amount,
+        currency=intervention.currency,
+        payload=approval_payload(intervention),
+    )
 
 
 def approval_settled(
@@ -155,10 +201,18 @@ def decision_of(intervention: Intervention) -> Decision:
         request_id=str(request.pk) if request else "",
         request_status=request.status if request else "",
         expires_at=request.expires_at if request else None,
+        next_at=clock_next(request) if request else None,
         attention=attention_is_open(intervention),
         code=intervention.error_code,
         detail=intervention.error_detail,
     )
+
+
+def _amount_of(text: str) -> Decimal:
+    try:
+        return clean_amount(Decimal(text.strip()))
+    except InvalidOperation:
+        raise Invalid("An amount is a number, such as 25000.00.", code="amount_invalid") from None
 
 
 def _ask(intervention: Intervention, *, as_of: datetime) -> None:

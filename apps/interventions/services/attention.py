@@ -15,6 +15,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import current_payload
 from apps.approvals.services import request_open
 from apps.audit.contracts import ENGINE
 from apps.interventions.contracts import ATTENTION_KIND, SUBJECT, Execution, InterventionStatus
@@ -82,7 +83,10 @@ def attention_open(*, intervention_id: UUID | str, code: str, detail: str) -> No
 def attention_settled(
     *, request: ApprovalRequest, by: User | None, via: str, as_of: datetime
 ) -> None:
-    """Do what the person decided. Joins the transaction of the signature."""
+    """Do what the person decided. Joins the transaction of the signature.
+
+    Nobody decided in time: the trouble is still there, so it is asked again.
+    """
     intervention = intervention_lock(request.subject_id)
     if request.status == RequestStatus.APPROVED:
         record(intervention, f"{SUBJECT}.carried_on", by=by or ENGINE, via=via)
@@ -101,6 +105,11 @@ def attention_settled(
                 via=via,
                 as_of=as_of,
             )
+    elif request.status == RequestStatus.EXPIRED:
+        asked = current_payload(request).payload
+        attention_raise(
+            intervention=intervention, code=asked["code"], detail=asked["detail"], as_of=as_of
+        )
 
 
 def attention_is_open(intervention: Intervention) -> bool:

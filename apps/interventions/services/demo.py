@@ -20,6 +20,17 @@ from apps.interventions.contracts import KIND
 
 REVIEWER = {"group": "reviewer", "quorum": 1}
 SENIOR = {"group": "senior reviewer", "quorum": 1}
+#: In working hours: two days for one signature, three for two, and then somebody else is asked.
+ONE_CLOCK: dict[str, Any] = {
+    "due_hours": 16,
+    "reminder_hours": [8, 14],
+    "escalation": {"hours": 20, "group": "senior reviewer", "senior": True},
+}
+TWO_CLOCK: dict[str, Any] = {
+    "due_hours": 24,
+    "reminder_hours": [8, 20],
+    "escalation": {"hours": 28, "group": "senior reviewer"},
+}
 
 
 class PolicySeed(NamedTuple):
@@ -152,8 +163,17 @@ def _policy(seed: PolicySeed) -> None:
         via="command",
     )
     bands: list[dict[str, Any]] = [
-        {"above": above, "tiers": tiers, "reason_required": True, "expires_hours": 24 * 14}
-        for above, tiers in ((seed.one_above, [REVIEWER]), (seed.two_above, [REVIEWER, SENIOR]))
+        {
+            "above": above,
+            "tiers": tiers,
+            "reason_required": True,
+            "expires_hours": 24 * 14,
+            **clock,
+        }
+        for above, tiers, clock in (
+            (seed.one_above, [REVIEWER], ONE_CLOCK),
+            (seed.two_above, [REVIEWER, SENIOR], TWO_CLOCK),
+        )
     ]
     with transaction.atomic(durable=True):
         rule_put(kind=KIND, scope=seed.code, currency=currency, bands=bands, by=SEEDER)

@@ -46,7 +46,8 @@ def settle_row(
     )
     for pk in open_requests(intervention):
         request_cancel(request_id=pk, by=by, reason=f"The intervention is {status}.", as_of=as_of)
-    if status is not InterventionStatus.EXECUTED:
+    # Of a rejection the request tells, with the reason.
+    if status not in (InterventionStatus.EXECUTED, InterventionStatus.REJECTED):
         notify(
             key=f"{SUBJECT}:{intervention.pk}:settled",
             recipients=[intervention.requested_by],

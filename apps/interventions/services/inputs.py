@@ -5,6 +5,7 @@ import unicodedata
 from decimal import Decimal, InvalidOperation
 
 from apps.errors import Invalid
+from apps.texts import unseen
 
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -29,13 +30,21 @@ def clean_amount(amount: Decimal) -> Decimal:
 
 def clean_text(text: str, *, field: str, limit: int, multiline: bool = False) -> str:
     """The text without blanks around it; Invalid `FIELD_invalid` when it is empty, too long, or
-    has characters that PostgreSQL cannot store or that nobody can see."""
+    has control characters, `invisible_characters` (extra field, character) when it has others that
+    nobody sees (`texts.unseen`): it is signed as it is read."""
     cleaned = text.strip() if isinstance(text, str) else ""
     allowed = "\n\r\t" if multiline else ""
     bad = any(unicodedata.category(c) in {"Cc", "Cs"} and c not in allowed for c in cleaned)
     if not cleaned or len(cleaned) > limit or bad:
         raise Invalid(
             f"The {field} is a text of 1 to {limit} printable characters.", code=f"{field}_invalid"
+        )
+    if character := unseen(cleaned):
+        raise Invalid(
+            f"The {field} has a character that nobody sees ({character}): type it anew there.",
+            code="invisible_characters",
+            field=field,
+            character=character,
         )
     return cleaned
 

@@ -9,7 +9,7 @@ from apps.approvals.contracts import RequestStatus
 from apps.approvals.services import signature_needed
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
-from apps.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.errors import Conflict, NotAllowed, NotFound
 from apps.interventions.contracts import (
     KIND,
     Execution,
@@ -20,6 +20,7 @@ from apps.interventions.contracts import (
 from apps.interventions.models import Intervention, Policy
 from apps.interventions.services.approval import approval_of, approval_payload
 from apps.interventions.services.inputs import clean_amount, clean_code, clean_currency, clean_text
+from apps.interventions.services.limits import check_limit
 from apps.interventions.services.rows import (
     StepStatus,
     check_unsettled,
@@ -146,16 +147,6 @@ def policy_active(code: str) -> Policy:
     return policies[0]
 
 
-def check_limit(policy: Policy, amount: Decimal) -> None:
-    """Invalid `amount_above_limit` with the limit as extra."""
-    if policy.max_amount is not None and amount > policy.max_amount:
-        raise Invalid(
-            f"The policy allows at most {policy.currency} {policy.max_amount:,.2f}.",
-            code="amount_above_limit",
-            limit=f"{policy.max_amount:.2f}",
-        )
-
-
 def _check_policy(intervention: Intervention) -> None:
     """A newer version does not stop what was asked under an older one; switching it off does."""
     if not intervention.policy.active:
@@ -175,6 +166,7 @@ def _check_signature(intervention: Intervention) -> None:
         scope=intervention.policy.code,
         amount=intervention.amount,
         currency=intervention.currency,
+        requested_by=intervention.requested_by,
     ):
         return
     raise NotAllowed(

@@ -41,6 +41,8 @@ from apps.interventions.services.rows import (
 #: A row this young is on its way through the outbox; that is not being stranded.
 SETTLING_IN = timedelta(minutes=1)
 STRANDED_LIMIT = 200
+#: Executed, and what follows an execution could not be done.
+STEPS_MISSING = "steps_missing"
 NOT_CLOSED = (RunStatus.RUNNING, RunStatus.LOST)
 
 
@@ -65,8 +67,10 @@ def process_closed(
     nothing to do: it had ended, another process carries it, or a person is asked already.
     """
     intervention = intervention_lock(intervention_id)
-    if is_settled(intervention) or _is_carried(intervention) or attention_is_open(intervention):
+    if _is_carried(intervention) or attention_is_open(intervention):
         return "left"
+    if is_settled(intervention):
+        return _ask_again(intervention, as_of=as_of)
     if intervention.executor_id not in {"", workflow_id}:
         # The saga may run although the mirror has not seen it yet; its own end comes here too.
         return "left"
@@ -145,10 +149,11 @@ def stranded(*, limit: int = STRANDED_LIMIT) -> list[str]:
 def reservations_reconcile(*, limit: int, as_of: datetime) -> ReconcileResult:
     """Settle reservations whose workflow is closed, each in a transaction of its own.
 
+    Asks again, too, where a decision to carry on met a run that was just ending.
     Closed is what the mirror has confirmed; a workflow it does not know is left alone.
     """
     settled = attention = left = 0
-    for pk in _abandoned(limit):
+    for pk in [*_abandoned(limit), *_not_carried_on(limit)]:
         with transaction.atomic(durable=True):
             run = _newest_run(pk)
             outcome = (
@@ -165,6 +170,63 @@ def reservations_reconcile(*, limit: int, as_of: datetime) -> ReconcileResult:
         attention += outcome == "attention"
         left += outcome == "left"
     return ReconcileResult(settled=settled, attention=attention, left=left)
+
+
+def _ask_again(intervention: Intervention, *, as_of: datetime) -> str:
+    """Somebody decided to carry on with the steps that are missing, and nothing does.
+
+    Their start may have met the old run in the moment between its question and its end: the relay
+    rightly took it for one that was sent already.
+    """
+    if intervention.error_code != STEPS_MISSING or _last_answer(intervention) != "approved":
+        return "left"
+    start = (
+        EngineCommand.objects.filter(
+            kind="start", subject_type=SUBJECT, subject_id=str(intervention.pk)
+        )
+        .exclude(run_id="")
+        .order_by("-id")
+        .first()
+    )
+    if start and not _runs(intervention).filter(run_id=start.run_id).exists():
+        # A new run, and the mirror has not seen it yet; its end comes here too.
+        return "left"
+    attention_raise(
+        intervention=intervention,
+        code=STEPS_MISSING,
+        detail=f"Somebody decided to carry on, and no workflow did. {intervention.error_detail}",
+        as_of=as_of,
+    )
+    return "attention"
+
+
+def _last_answer(intervention: Intervention) -> str:
+    """What the newest question about it came to, or nothing."""
+    newest = (
+        ApprovalRequest.objects.for_subject(subject_type=SUBJECT, subject_id=str(intervention.pk))
+        .filter(kind=ATTENTION_KIND)
+        .order_by("-created_at", "-id")
+        .first()
+    )
+    return newest.status if newest else ""
+
+
+def _not_carried_on(limit: int) -> list[UUID]:
+    """Executed with steps missing, and the newest question about it was answered: carry on."""
+    subject = {"subject_type": SUBJECT, "subject_id": Cast(OuterRef("pk"), TextField())}
+    runs = WorkflowRun.objects.filter(**subject)
+    questions = ApprovalRequest.objects.filter(**subject, kind=ATTENTION_KIND)
+    rows = (
+        Intervention.objects.filter(status=InterventionStatus.EXECUTED, error_code=STEPS_MISSING)
+        .annotate(answer=Subquery(questions.order_by("-created_at", "-id").values("status")[:1]))
+        .filter(
+            ~Exists(runs.filter(status=RunStatus.RUNNING)),
+            Exists(runs.filter(confirmed=True).exclude(status__in=NOT_CLOSED)),
+            answer="approved",
+        )
+        .order_by("created_at")
+    )
+    return list(rows.values_list("pk", flat=True)[:limit])
 
 
 def _abandoned(limit: int) -> list[UUID]:

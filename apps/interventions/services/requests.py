@@ -17,7 +17,8 @@ from apps.interventions.models import Budget, Intervention, Policy
 from apps.interventions.services.commands import approval_start, cancel_signal
 from apps.interventions.services.ending import settle_row
 from apps.interventions.services.inputs import clean_amount, clean_code, clean_currency, clean_text
-from apps.interventions.services.policies import check_limit, policy_active
+from apps.interventions.services.limits import check_limit
+from apps.interventions.services.policies import policy_active
 from apps.interventions.services.rows import (
     check_unsettled,
     execution_of,

@@ -1,0 +1,131 @@
+"""What hangs on requests, to be looked up: services own every row."""
+
+from typing import Any, cast
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.text import Truncator
+
+from apps.adminbase import ReadOnlyAdmin, acting
+from apps.approvals.models import (
+    BulkDecision,
+    BulkItem,
+    Comment,
+    Delegation,
+    Evidence,
+    EvidenceContent,
+    SavedFilter,
+)
+from apps.approvals.models.bulk import VIEW_OTHERS_PERMISSION
+
+
+@admin.register(Delegation)
+class DelegationAdmin(ReadOnlyAdmin):
+    list_display = ("delegator", "delegate", "starts_at", "ends_at", "revoked_at", "created_at")
+    list_select_related = ("delegator", "delegate")
+    ordering = ("-created_at", "-id")
+    search_exact = ("id", "delegator", "delegate")
+    search_help_text = "An exact id: of the delegation, or of either side."
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        """What one gave or holds; all for auditors."""
+        rows, me = super().get_queryset(request), acting(request)
+        if me.has_perm(VIEW_OTHERS_PERMISSION):
+            return rows
+        return rows.filter(Q(delegator=me.pk) | Q(delegate=me.pk))
+
+
+@admin.register(Evidence)
+class EvidenceAdmin(ReadOnlyAdmin):
+    list_display = (
+        "name",
+        "content_type",
+        "size",
+        "scan",
+        "uploaded_by",
+        "created_at",
+        "erased_at",
+    )
+    list_select_related = ("uploaded_by",)
+    ordering = ("-created_at", "-id")
+    search_exact = ("request", "sha256")
+    search_help_text = "The exact id of a request, or a digest."
+    raw_id_fields = ("request",)
+
+
+@admin.register(EvidenceContent)
+class EvidenceContentAdmin(ReadOnlyAdmin):
+    """Which bytes are still there. They are served by the request's page only."""
+
+    list_display = ("evidence",)
+    list_select_related = ("evidence",)
+    ordering = ("-evidence_id",)
+    search_exact = ("evidence",)
+    search_help_text = "The exact id of an evidence."
+    exclude = ("body",)
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        """Without the bytes: a page of the list would be half a gigabyte."""
+        return super().get_queryset(request).defer("body")
+
+
+@admin.register(Comment)
+class CommentAdmin(ReadOnlyAdmin):
+    list_display = ("request", "author", "excerpt", "created_at")
+    list_select_related = ("request", "author")
+    ordering = ("-created_at", "-id")
+    search_exact = ("request",)
+    search_help_text = "The exact id of a request."
+    raw_id_fields = ("request",)
+
+    @admin.display(description="text")
+    def excerpt(self, comment: Comment) -> str:
+        """Its beginning."""
+        return Truncator(comment.text).chars(80)
+
+
+@admin.register(BulkDecision)
+class BulkDecisionAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "by", "verdict", "status", "total", "done", "failed")
+    list_filter = ("status", "verdict")
+    list_select_related = ("by",)
+    ordering = ("-created_at", "-id")
+    search_exact = ("id", "key")
+    search_help_text = "An exact id or key."
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        """One's own; all for auditors, as on the page."""
+        return cast("Any", super().get_queryset(request)).visible_to(acting(request))
+
+
+@admin.register(BulkItem)
+class BulkItemAdmin(ReadOnlyAdmin):
+    list_display = ("request", "bulk", "number", "status", "code", "decided_at")
+    list_filter = ("status",)
+    list_select_related = ("request", "bulk")
+    ordering = ("-id",)
+    search_exact = ("request", "bulk")
+    search_help_text = "The exact id of a request or of a bulk decision."
+    raw_id_fields = ("request", "bulk")
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        """Of one's own bulk decisions; all for auditors."""
+        rows, me = super().get_queryset(request), acting(request)
+        return rows if me.has_perm(VIEW_OTHERS_PERMISSION) else rows.filter(bulk__by=me.pk)
+
+
+@admin.register(SavedFilter)
+class SavedFilterAdmin(ReadOnlyAdmin):
+    list_display = ("name", "owner", "shared", "query", "created_at")
+    list_select_related = ("owner",)
+    ordering = ("-id",)
+    search_exact = ("name",)
+    search_help_text = "A filter's exact name."
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        """One's own and shared ones; all for auditors."""
+        rows, me = super().get_queryset(request), acting(request)
+        if me.has_perm(VIEW_OTHERS_PERMISSION):
+            return rows
+        return rows.filter(Q(owner=me.pk) | Q(shared=True))

@@ -1,0 +1,141 @@
+"""Rules in the admin: what a version would mean is shown before the service makes it."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.adminbase import acting, choice_filter
+from apps.adminverbs import ReadableJSON, ReadableJSONField, ServiceFormAdmin
+from apps.approvals import kinds, services
+from apps.approvals.models import ApprovalRule
+from apps.approvals.preview import rule_preview, version_before
+
+EXAMPLE = (
+    '[{"above": "10000.00", "tiers": [{"group": "reviewer", "quorum": 1}], "due_hours": 16, '
+    '"reminder_hours": [8], "escalation": {"hours": 24, "group": "senior reviewer"}, '
+    '"expires_hours": 120}]'
+)
+
+
+def _kind_choices() -> list[tuple[str, str]]:
+    return [(kind.name, kind.title) for kind in kinds.registered()]
+
+
+def _amount_field(**options: Any) -> forms.DecimalField:
+    return forms.DecimalField(
+        required=False, min_value=0, max_digits=18, decimal_places=2, **options
+    )
+
+
+class RuleForm(forms.Form):
+    """A rule's new version. The service checks the bands and says which one is wrong."""
+
+    kind = forms.ChoiceField(choices=_kind_choices)
+    scope = forms.CharField(
+        max_length=80, required=False, help_text="E.g. a policy's code; empty: any."
+    )
+    currency = forms.CharField(max_length=3, required=False)
+    bands = ReadableJSONField(
+        initial=list,
+        # An empty list is a rule too: nothing needs a signature.
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 16, "cols": 80, "class": "vLargeTextField mono"}),
+        help_text=f"A list such as {EXAMPLE}; below the lowest band no signature is needed. Due, "
+        "reminders and escalation count working hours, expiry hours by the clock. Every field is "
+        "explained in docs/contracts/rules.md.",
+    )
+    amount = _amount_field(
+        label="Try an amount", help_text="Only for the preview: which band it matches. Not saved."
+    )
+
+
+class TrialForm(forms.Form):
+    """The amount that is tried on a version that exists."""
+
+    amount = _amount_field()
+
+
+@admin.register(ApprovalRule)
+class ApprovalRuleAdmin(ServiceFormAdmin):
+    """Rules, version by version. Saving makes a new version; open requests keep theirs."""
+
+    list_display = ("kind", "scope", "version", "currency", "active", "put_by", "created_at")
+    list_filter = ("active", choice_filter("kind", "kind", _kind_choices))
+    list_select_related = ("put_by",)
+    ordering = ("kind", "scope", "-version")
+    search_exact = ("kind", "scope")
+    search_help_text = "An exact kind or scope."
+    fields = (
+        ("kind", "scope"),
+        ("version", "active"),
+        "currency",
+        "bands_text",
+        ("put_by", "created_at"),
+    )
+    readonly_fields = ("bands_text", "created_at")
+    service_form = RuleForm
+    service_form_template = "admin/rule_form.html"
+    change_form_template = "admin/rule_change_form.html"
+    new_label = "New rule"
+
+    @admin.display(description="bands")
+    def bands_text(self, rule: ApprovalRule) -> SafeString:
+        """As it is edited."""
+        return format_html('<pre class="mono">{}</pre>', ReadableJSON().encode(rule.bands))
+
+    def initial_of(self, row: ApprovalRule) -> dict[str, Any]:
+        return {"kind": row.kind, "scope": row.scope, "currency": row.currency, "bands": row.bands}
+
+    def preview(self, request: HttpRequest, data: dict[str, Any]) -> dict[str, Any] | None:
+        """Nothing is saved but what was shown, against the version that it was compared with."""
+        services.rule_validate(data["bands"], currency=data["currency"])
+        before = ApprovalRule.objects.filter(
+            kind=data["kind"], scope=data["scope"], active=True
+        ).first()
+        shown = rule_preview(
+            kind=data["kind"],
+            scope=data["scope"],
+            currency=data["currency"],
+            bands=data["bands"],
+            before=before,
+            amount=data.get("amount"),
+        )
+        wants_saving = "_preview" not in request.POST
+        if wants_saving and request.POST.get("stamp") == shown.stamp:
+            return None
+        return {"preview": shown, "unsaved": True, "moved": wants_saving}
+
+    def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
+        values = {name: value for name, value in data.items() if name != "amount"}
+        with transaction.atomic():
+            return services.rule_put(**values, by=acting(request), via="admin")
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The version in words, and which band an amount (?amount=) would match."""
+        extra: dict[str, Any] = {}
+        rule = self.get_object(request, object_id)
+        if rule is not None and self.has_view_permission(request, rule):
+            form = TrialForm(request.GET)
+            valid = form.is_valid()
+            extra = {
+                "preview": rule_preview(
+                    **self.initial_of(rule),
+                    before=version_before(rule),
+                    amount=form.cleaned_data.get("amount") if valid else None,
+                ),
+                "tried": request.GET.get("amount", "")[:21],
+                "try_error": "" if valid else "That is not an amount such as 25000.00.",
+            }
+        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})

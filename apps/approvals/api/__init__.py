@@ -1,0 +1,14 @@
+"""The API of requests. Mounted at /api/v1/approvals."""
+
+# Operations at fixed words come before `/{request_id}`: the first route that fits answers.
+from apps.approvals.api import bulk  # noqa: F401  # isort: skip
+from apps.approvals.api import delegations  # noqa: F401  # isort: skip
+from apps.approvals.api import filters  # noqa: F401  # isort: skip
+from apps.approvals.api import rules  # noqa: F401  # isort: skip
+from apps.approvals.api import requests  # noqa: F401  # isort: skip
+from apps.approvals.api import acts  # noqa: F401  # isort: skip
+from apps.approvals.api import collab  # noqa: F401  # isort: skip
+from apps.approvals.api import timeline  # noqa: F401  # isort: skip
+from apps.approvals.api.base import router
+
+__all__ = ["router"]

@@ -1,0 +1,130 @@
+"""The API of what is done with a request beside deciding it: claim, edit, simulate."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import Schema
+from pydantic import Field
+
+from apps.accounts.auth import require
+from apps.accounts.models import User
+from apps.approvals import selectors, services
+from apps.approvals.api.base import DECIDE, READ, WRITE, router
+from apps.approvals.api.requests import FactLine, RequestDetail, detail, visible
+from apps.approvals.models import ApprovalRequest
+
+
+class Reassignment(Schema):
+    username: Annotated[str, Field(max_length=150)]
+    reason: Annotated[str, Field(max_length=20_000)] = ""
+
+
+class Edit(Schema):
+    """`changes` maps names of `editable` fields to their new text."""
+
+    changes: Annotated[dict[str, str], Field(max_length=50)]
+    payload_hash: Annotated[str, Field(max_length=64)]
+    reason: Annotated[str, Field(max_length=20_000)] = ""
+
+
+class Effect(Schema):
+    """What the domain and its workflow would do."""
+
+    outcome: str
+    tone: str
+    steps: list[str]
+    facts: list[FactLine]
+
+
+class Preview(Schema):
+    """`signs_after`: who would sign after one more approval; `settles`: nobody, it would be
+    carried out. Live: nothing of it is part of what is signed."""
+
+    rule: str
+    rule_version: int | None
+    band: str
+    can_sign: str
+    signs_now: str
+    signs_after: str
+    settles: bool
+    effect: Effect | None
+
+
+@router.post("/{request_id}/claim", response=RequestDetail, summary="Hold a request")
+def approval_claim(request: HttpRequest, request_id: UUID) -> dict[str, Any]:
+    """Nobody else signs it while the lease runs; claiming again renews it.
+
+    Refusals: 404 `not_found`; 409 `claimed` (with `claimed_by`, `claimed_until`), `claim_used_up`
+    (eight leases in one tier, or escalated while you held it); else what your decision would be
+    refused with: only who could sign may hold it.
+    """
+    user = require(request, scope=DECIDE)
+    claimed = services.claim_take(request_id=request_id, by=user, via="api", as_of=timezone.now())
+    return _again(claimed, user)
+
+
+@router.post("/{request_id}/release", response=RequestDetail, summary="Give a claim back")
+def approval_release(request: HttpRequest, request_id: UUID) -> dict[str, Any]:
+    """Nothing happens when nobody holds it. Refusals: 404 `not_found`; 409 `claimed`."""
+    user = require(request, scope=DECIDE)
+    released = services.claim_release(
+        request_id=request_id, by=user, via="api", as_of=timezone.now()
+    )
+    return _again(released, user)
+
+
+@router.post("/{request_id}/reassign", response=RequestDetail, summary="Give it to somebody")
+def approval_reassign(request: HttpRequest, request_id: UUID, body: Reassignment) -> dict[str, Any]:
+    """For who holds it, or with the permission to reassign; not for who asked for it or edited it.
+    The person is told.
+
+    Refusals: 404 `not_found`; 403 `permission_denied`, `requester_cannot_sign`,
+    `editor_cannot_sign`; 409 `claimed`, `already_decided`, `expired`,
+    `workflow_closed`; 422 `assignee_cannot_sign` (with `because`), `reason_too_long`,
+    `invalid_text`.
+    """
+    user = require(request, scope=DECIDE)
+    given = services.claim_reassign(
+        request_id=request_id,
+        to=body.username,
+        by=user,
+        reason=body.reason,
+        via="api",
+        as_of=timezone.now(),
+    )
+    return _again(given, user)
+
+
+@router.post("/{request_id}/edit", response=RequestDetail, summary="Change what is asked")
+def approval_edit(request: HttpRequest, request_id: UUID, body: Edit) -> dict[str, Any]:
+    """A new version: signatures before it no longer count, and you can not sign it.
+
+    Refusals: 404 `not_found`; 403 `permission_denied`; 409 `payload_changed`, `already_decided`,
+    `expired`, `workflow_closed`, `too_many_edits`; 422 `not_editable` (with `field`),
+    `nothing_changed`, `changes_invalid`, `reason_required`, `reason_too_long`, `invalid_text`,
+    `invisible_characters`, and what the domain refuses, such as `amount_invalid`.
+    """
+    user = require(request, scope=WRITE)
+    edited = services.request_edit(
+        request_id=request_id,
+        by=user,
+        changes=body.changes,
+        payload_hash=body.payload_hash,
+        reason=body.reason,
+        via="api",
+        as_of=timezone.now(),
+    )
+    return detail(edited, user)
+
+
+@router.post("/{request_id}/simulate", response=Preview, summary="What approving it would do")
+def approval_simulate(request: HttpRequest, request_id: UUID) -> selectors.Preview:
+    """Changes nothing. Refusals: 404 `not_found`."""
+    user = require(request, scope=READ)
+    return selectors.simulation(visible(request_id, user), user, as_of=timezone.now())
+
+
+def _again(item: ApprovalRequest, user: User) -> dict[str, Any]:
+    return detail(ApprovalRequest.objects.for_detail().get(pk=item.pk), user)

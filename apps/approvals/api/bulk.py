@@ -1,0 +1,334 @@
+"""The API of bulk decisions: begin one, look at it, stop and resume it."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import Header, Query, Schema, Status
+from pydantic import ConfigDict, Field
+
+from apps.accounts.auth import require
+from apps.accounts.models import User
+from apps.approvals import services
+from apps.approvals.api.base import DECIDE, READ, router
+from apps.approvals.contracts import BulkStatus, ItemStatus
+from apps.approvals.forms import inbox_matching
+from apps.approvals.models import BulkDecision, BulkItem
+from apps.approvals.rules import MOST_TIERS
+from apps.approvals.selectors.bulk import BulkLine, bulk_preview
+from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
+from apps.approvals.services.rows import person_named
+from apps.errors import Invalid, NotFound
+from apps.identifiers import new_id
+from apps.pagination import page
+
+
+class BulkItemIn(Schema):
+    """`payload_hash` and `tier` are those of the request as you read it; without `tier`, the one
+    that signs when this is begun. `on_behalf_of`: as in `decide`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: UUID
+    payload_hash: Annotated[str, Field(max_length=64)]
+    on_behalf_of: Annotated[str, Field(max_length=150)] | None = None
+    tier: Annotated[int, Field(ge=1, le=MOST_TIERS)] | None = None
+
+
+class BulkIn(Schema):
+    # Only a sane size is asked here: the service knows the rules, and audits refusals.
+    model_config = ConfigDict(extra="forbid")
+
+    verdict: Annotated[str, Field(max_length=20, description="approve or reject")]
+    reason: Annotated[str, Field(max_length=20_000)] = ""
+    items: Annotated[list[BulkItemIn], Field(max_length=2 * MOST_ITEMS)]
+
+
+class BulkRef(Schema):
+    id: UUID
+    workflow_id: str
+    status: BulkStatus
+    total: int
+
+
+class BulkOut(BulkRef):
+    """`done` were signed, `failed` refused, `left` have no outcome: they wait or were stopped."""
+
+    verdict: str
+    reason: str
+    by: str
+    via: str
+    done: int
+    failed: int
+    left: int
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class BulkPage(Schema):
+    items: list[BulkOut]
+    next: str | None
+
+
+class BulkItemOut(Schema):
+    """`code` and `detail` say why an item with the status `failed` was refused."""
+
+    number: int
+    request: UUID
+    title: str
+    status: ItemStatus
+    authority: str
+    code: str
+    detail: str
+    decided_at: datetime | None
+
+
+class BulkItemPage(Schema):
+    """`next`: pass it as `cursor`."""
+
+    items: list[BulkItemOut]
+    next: str | None
+
+
+class Chosen(Schema):
+    """These requests, or all that the inbox lists for you at `query` (its query string)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: Annotated[list[UUID], Field(max_length=MOST_ITEMS)] = []
+    query: Annotated[str, Field(max_length=2000)] | None = None
+
+
+class BulkParty(Schema):
+    username: str
+    name: str
+
+
+class BulkPreviewLine(Schema):
+    """`after`: who signs after an approval of yours; empty: it is carried out. `authorities` are
+    those under which you could sign; without one `code` and `detail` say why not."""
+
+    id: UUID
+    title: str
+    kind: str
+    kind_title: str
+    payload_hash: str
+    tier: int
+    amount: str | None
+    currency: str
+    reason_required: bool
+    authorities: list[BulkParty]
+    after: str
+    code: str
+    detail: str
+
+
+class BulkSum(Schema):
+    currency: str
+    amount: str
+    count: int
+
+
+class BulkPreviewOut(Schema):
+    """`sums` are of what is `signable`; `cut`: more match than can be decided in one go."""
+
+    signable: list[BulkPreviewLine]
+    barred: list[BulkPreviewLine]
+    sums: list[BulkSum]
+    reason_required: bool
+    cut: bool
+
+
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+@router.post("/bulk-preview", response=BulkPreviewOut, summary="What bulk-decide would come to")
+def bulk_try(request: HttpRequest, body: Chosen) -> dict[str, Any]:
+    """Signs nothing. What you may not see is left out. Up to 500."""
+    user = require(request, scope=READ)
+    now = timezone.now()
+    ids = list(body.ids)
+    if body.query is not None:
+        found = inbox_matching(user=user, query=body.query, as_of=now)
+        rows = found.order_by("-created_at", "-pk").values_list("pk", flat=True)
+        ids += rows[: MOST_ITEMS + 1]
+    ids = list(dict.fromkeys(ids))
+    seen = bulk_preview(user, ids[:MOST_ITEMS], as_of=now)
+    return {
+        "signable": [_preview_line(line) for line in seen.signable],
+        "barred": [_preview_line(line) for line in seen.barred],
+        "sums": [
+            {"currency": one.currency, "amount": f"{one.amount:.2f}", "count": one.count}
+            for one in seen.sums
+        ],
+        "reason_required": seen.reason_required,
+        "cut": len(ids) > MOST_ITEMS,
+    }
+
+
+@router.post("/bulk-decide", response={202: BulkRef}, summary="Sign many requests in one go")
+def bulk_decide(
+    request: HttpRequest,
+    body: BulkIn,
+    idempotency_key: Annotated[
+        str | None, Header(max_length=120, pattern=r"^[\x20-\x7e]+$")
+    ] = None,
+) -> Status[BulkDecision]:
+    """Answers at once; each request is signed, or refused with a reason of its own, one after the
+    other. Up to 500. The same `Idempotency-Key` and body again: the same bulk decision.
+
+    Refusals: 404 `unknown_request` (extra `ids`; nothing is begun); 409 `key_reused`; 422
+    `bad_verdict`, `no_items`, `too_many_items`, `duplicate_items`, `bad_hash`,
+    `authority_invalid`, `reason_too_long`, `invalid_text`. What an item can be refused with is
+    what `decide` refuses, and `internal_error`.
+    """
+    user = require(request, scope=DECIDE)
+    begun = services.bulk_decide(
+        by=user,
+        verdict=body.verdict,
+        reason=body.reason,
+        items=_choices(body.items),
+        key=f"api:{idempotency_key or new_id()}",
+        via="api",
+        as_of=timezone.now(),
+    )
+    return Status(202, begun)
+
+
+@router.get("/bulk-decisions", response=BulkPage, summary="Bulk decisions, newest first")
+def bulk_list(
+    request: HttpRequest,
+    cursor: Annotated[str | None, Query(max_length=300)] = None,
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """Your own; all for who may read the audit trail."""
+    user = require(request, scope=READ)
+    rows = BulkDecision.objects.visible_to(user).select_related("by")
+    found = page(rows, cursor=cursor, limit=limit)
+    return {"items": [_out(bulk) for bulk in found["items"]], "next": found["next"]}
+
+
+@router.get("/bulk-decisions/{bulk_id}", response=BulkOut, summary="One bulk decision")
+def bulk_get(request: HttpRequest, bulk_id: UUID) -> dict[str, Any]:
+    return _out(_get(require(request, scope=READ), bulk_id))
+
+
+@router.get(
+    "/bulk-decisions/{bulk_id}/items",
+    response=BulkItemPage,
+    summary="Outcome of each request of a bulk decision",
+)
+def bulk_items(
+    request: HttpRequest,
+    bulk_id: UUID,
+    status: ItemStatus | None = None,
+    cursor: Annotated[str | None, Query(max_length=10)] = None,
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """In the order in which they were given. Refusals: 422 `bad_cursor`."""
+    bulk = _get(require(request, scope=READ), bulk_id)
+    rows = bulk.items.select_related("request", "authority").order_by("number")
+    if status:
+        rows = rows.filter(status=status)
+    if cursor:
+        if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
+            raise Invalid("The cursor is not one of ours.", code="bad_cursor")
+        rows = rows.filter(number__gt=int(cursor))
+    found = list(rows[: limit + 1])
+    return {
+        "items": [_item(item) for item in found[:limit]],
+        "next": str(found[limit - 1].number) if len(found) > limit else None,
+    }
+
+
+@router.post(
+    "/bulk-decisions/{bulk_id}/stop", response=BulkOut, summary="Sign no further request of it"
+)
+def bulk_stop(request: HttpRequest, bulk_id: UUID) -> dict[str, Any]:
+    """What is signed stays signed. Only who began it. Refusals: 404; 409 `already_completed`."""
+    user = require(request, scope=DECIDE)
+    return _out(
+        services.bulk_stop(bulk_id=bulk_id, by=user, via="api", as_of=timezone.now()),
+    )
+
+
+@router.post(
+    "/bulk-decisions/{bulk_id}/resume", response=BulkOut, summary="Go on with what was stopped"
+)
+def bulk_resume(request: HttpRequest, bulk_id: UUID) -> dict[str, Any]:
+    """Only who began it. Refusals: 404; 409 `already_running`, `already_completed`."""
+    user = require(request, scope=DECIDE)
+    return _out(
+        services.bulk_resume(bulk_id=bulk_id, by=user, via="api", as_of=timezone.now()),
+    )
+
+
+def _get(user: User, bulk_id: UUID) -> BulkDecision:
+    bulk = BulkDecision.objects.visible_to(user).select_related("by").filter(pk=bulk_id).first()
+    if bulk is None:
+        raise NotFound("There is no such bulk decision.")
+    return bulk
+
+
+def _choices(items: list[BulkItemIn]) -> list[BulkChoice]:
+    people: dict[str, User] = {}
+    for name in {item.on_behalf_of for item in items if item.on_behalf_of}:
+        found = person_named(name, code="authority_invalid")
+        assert found is not None  # a name was given
+        people[name] = found
+    return [
+        BulkChoice(item.id, item.payload_hash, people.get(item.on_behalf_of or ""), item.tier)
+        for item in items
+    ]
+
+
+def _preview_line(line: BulkLine) -> dict[str, Any]:
+    item = line.request
+    return {
+        "id": item.pk,
+        "title": item.title,
+        "kind": item.kind,
+        "kind_title": line.kind_title,
+        "payload_hash": line.payload_hash,
+        "tier": item.tier_number,
+        "amount": None if item.amount is None else f"{item.amount:.2f}",
+        "currency": item.currency,
+        "reason_required": item.reason_required,
+        "authorities": [{"username": one.username, "name": str(one)} for one in line.authorities],
+        "after": line.after,
+        "code": line.refusal.code if line.refusal else "",
+        "detail": line.refusal.detail if line.refusal else "",
+    }
+
+
+def _out(bulk: BulkDecision) -> dict[str, Any]:
+    return {
+        "id": bulk.pk,
+        "workflow_id": bulk.workflow_id,
+        "status": bulk.status,
+        "total": bulk.total,
+        "verdict": bulk.verdict,
+        "reason": bulk.reason,
+        "by": bulk.by.username,
+        "via": bulk.via,
+        "done": bulk.done,
+        "failed": bulk.failed,
+        "left": bulk.left,
+        "created_at": bulk.created_at,
+        "finished_at": bulk.finished_at,
+    }
+
+
+def _item(item: BulkItem) -> dict[str, Any]:
+    return {
+        "number": item.number,
+        "request": item.request_id,
+        "title": item.request.title,
+        "status": item.status,
+        "authority": item.authority.username,
+        "code": item.code,
+        "detail": item.detail,
+        "decided_at": item.decided_at,
+    }

@@ -1,0 +1,124 @@
+"""The API of delegations: one's own, given and held."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import Query, Schema, Status
+from pydantic import Field
+
+from apps.accounts.auth import require
+from apps.approvals import selectors, services
+from apps.approvals.api.base import READ, WRITE, router
+from apps.approvals.models import Delegation
+from apps.pagination import page
+
+
+class Party(Schema):
+    username: str
+    name: str
+
+
+class DelegationLine(Schema):
+    """`delegate` may sign for `delegator`. `kinds` empty: every kind; `most`: amounts up to it."""
+
+    id: int
+    delegator: Party
+    delegate: Party
+    kinds: list[str]
+    most: str | None = Field(description="Decimal in major units, two places.")
+    currency: str
+    starts_at: datetime
+    ends_at: datetime
+    reason: str
+    created_at: datetime
+    revoked_at: datetime | None
+    valid: bool
+
+
+class DelegationPage(Schema):
+    items: list[DelegationLine]
+    next: str | None
+
+
+class NewDelegation(Schema):
+    username: Annotated[str, Field(max_length=150, description="Who may sign for you.")]
+    kinds: Annotated[list[Annotated[str, Field(max_length=60)]], Field(max_length=100)] = []
+    most: Annotated[str | None, Field(pattern=r"^\d{1,16}(\.\d{1,2})?$")] = None
+    currency: Annotated[str, Field(max_length=3)] = ""
+    starts_at: datetime | None = Field(None, description="Without: now.")
+    ends_at: datetime
+    reason: Annotated[str, Field(max_length=20_000)] = ""
+
+
+class Paging(Schema):
+    cursor: Annotated[str, Field(max_length=500)] | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+@router.get("/delegations", response=DelegationPage, summary="Delegations you gave or hold")
+def delegation_list(request: HttpRequest, paging: Query[Paging]) -> dict[str, Any]:
+    user = require(request, scope=READ)
+    found = page(selectors.delegations_of(user), cursor=paging.cursor, limit=paging.limit)
+    return {"items": [_line(item) for item in found["items"]], "next": found["next"]}
+
+
+@router.post("/delegations", response={201: DelegationLine}, summary="Let somebody sign for you")
+def delegation_create(request: HttpRequest, body: NewDelegation) -> Status[dict[str, Any]]:
+    """Your own authority only, for at most 366 days. An equal one that runs is answered with.
+
+    Refusals: 403 `permission_denied`; 409 `too_many_delegations`; 422 `delegate_invalid`,
+    `unknown_kind`, `amount_invalid`, `currency_invalid`, `period_invalid`, `reason_too_long`,
+    `invalid_text`.
+    """
+    user = require(request, scope=WRITE)
+    given = services.delegation_give(
+        delegator=user,
+        delegate=body.username,
+        kinds=body.kinds,
+        most=None if body.most is None else Decimal(body.most),
+        currency=body.currency,
+        starts_at=body.starts_at,
+        ends_at=body.ends_at,
+        reason=body.reason,
+        by=user,
+        via="api",
+        as_of=timezone.now(),
+    )
+    return Status(201, _line(given))
+
+
+@router.post(
+    "/delegations/{delegation_id}/revoke", response=DelegationLine, summary="End a delegation"
+)
+def delegation_end(request: HttpRequest, delegation_id: int) -> dict[str, Any]:
+    """What was signed under it stands. Again changes nothing. Refusals: 404 `not_found`."""
+    user = require(request, scope=WRITE)
+    return _line(
+        services.delegation_revoke(
+            delegation_id=delegation_id, by=user, via="api", as_of=timezone.now()
+        )
+    )
+
+
+def _line(item: Delegation) -> dict[str, Any]:
+    return {
+        "id": item.pk,
+        "delegator": _party(item.delegator),
+        "delegate": _party(item.delegate),
+        "kinds": item.kinds,
+        "most": None if item.most is None else f"{item.most:.2f}",
+        "currency": item.currency,
+        "starts_at": item.starts_at,
+        "ends_at": item.ends_at,
+        "reason": item.reason,
+        "created_at": item.created_at,
+        "revoked_at": item.revoked_at,
+        "valid": item.runs(as_of=timezone.now()),
+    }
+
+
+def _party(user: Any) -> dict[str, str]:
+    return {"username": user.username, "name": str(user)}

@@ -1,0 +1,362 @@
+"""The API of requests: list, read one, decide. Mounted at /api/v1/approvals."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from django.db.models import F
+from django.http import HttpRequest, QueryDict
+from django.utils import timezone
+from ninja import Query, Schema
+from pydantic import Field
+
+from apps.accounts.auth import require
+from apps.accounts.models import User
+from apps.approvals import kinds, selectors, services
+from apps.approvals.api.base import DECIDE, READ, router
+from apps.approvals.contracts import RequestStatus
+from apps.approvals.forms import InboxFilter
+from apps.approvals.models import ApprovalRequest, ApprovalRequestQuerySet, PayloadVersion
+from apps.approvals.rules import MOST_TIERS
+from apps.errors import Invalid, NotFound
+from apps.live.presence import present
+from apps.pagination import page
+
+
+class Person(Schema):
+    """Somebody as others see them."""
+
+    username: str
+    name: str
+
+
+class RequestRow(Schema):
+    """A request in a list. `tier` is the one that signs now, `signed` of its `quorum`;
+    `payload_hash` is what a decision must name."""
+
+    id: UUID
+    kind: str
+    kind_title: str
+    title: str
+    status: RequestStatus
+    subject_type: str
+    subject_id: str
+    workflow_id: str
+    requested_by: Person | None
+    amount: str | None = Field(description="Decimal in major units, two places.")
+    currency: str
+    tier: int
+    tiers: int
+    group: str
+    signed: int
+    quorum: int
+    payload_hash: str
+    created_at: datetime
+    due_at: datetime | None
+    expires_at: datetime | None
+    claimed_by: Person | None = Field(description="Who holds it now.")
+    claimed_until: datetime | None
+    settled_at: datetime | None
+    settled_by: Person | None
+
+
+class RequestPage(Schema):
+    """`next` is the cursor of the page after this one, or null."""
+
+    items: list[RequestRow]
+    next: str | None
+
+
+class TierState(Schema):
+    number: int
+    group: str
+    quorum: int
+    signed: int
+    state: str = Field(description="done, current, waiting, closed")
+
+
+class SignatureLine(Schema):
+    """`authority` is on whose behalf the actor signed. `counts`: not voided by an edit."""
+
+    tier: int
+    actor: Person
+    authority: Person
+    verdict: str
+    reason: str
+    via: str
+    at: datetime
+    payload_number: int
+    counts: bool
+
+
+class FactLine(Schema):
+    label: str
+    value: str
+    tone: str
+    href: str
+
+
+class EditableLine(Schema):
+    name: str
+    label: str
+    type: str = Field(description="text, prose, decimal")
+
+
+class RequestDetail(RequestRow):
+    """`can_sign` is empty when you may decide now, else the code that your decision would be
+    refused with; `authorities` are those under which you could, your own first. `editable` is what
+    you may edit. `facts` are live and never signed."""
+
+    subject_url: str
+    rule: str
+    band: str
+    reason_required: bool
+    escalated_group: str
+    escalated_to: Person | None
+    settled_reason: str
+    payload: dict[str, Any]
+    payload_number: int
+    tier_states: list[TierState]
+    signatures: list[SignatureLine]
+    who_signs_next: str
+    can_sign: str
+    authorities: list[Person]
+    editable: list[EditableLine]
+    facts: list[FactLine]
+
+
+class RequestSeen(RequestDetail):
+    """`present`: who has its page open now, at most a few seconds ago."""
+
+    present: list[Person]
+
+
+Amount = Annotated[str, Field(pattern=r"^(\d{1,16}(\.\d{1,2})?)?$")]
+
+
+class Filters(Schema):
+    """Those of the inbox, with the same meaning. `due`, `claim` and `sort=due` ask for what waits;
+    without them and without a `status` settled requests are listed too."""
+
+    status: RequestStatus | None = None
+    kind: Annotated[str, Field(max_length=60, pattern=r"^[a-z0-9_.]*$")] = ""
+    mine: bool = Field(False, description="Only what waits for a signature of yours.")
+    q: Annotated[
+        str, Field(max_length=100, description="In the title and in what is asked; 3 or more.")
+    ] = ""
+    group: Annotated[str, Field(max_length=150, description="Whose turn it is.")] = ""
+    due: Literal["", "over", "soon"] = Field("", description="soon: within a day, or overdue.")
+    claim: Literal["", "me", "free", "taken"] = ""
+    age: Literal["", "1h", "1d", "7d"] = Field("", description="Older than that.")
+    currency: Annotated[str, Field(max_length=3)] = ""
+    least: Amount = Field("", description="Amount from.")
+    most: Amount = Field("", description="Amount up to.")
+    sort: Literal["newest", "oldest", "due"] = "newest"
+    cursor: Annotated[str, Field(max_length=500)] | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class Decision(Schema):
+    # Only a sane size is asked here: the service knows verdicts and reasons, and audits refusals.
+    verdict: Annotated[str, Field(max_length=20, description="approve or reject")]
+    reason: Annotated[str, Field(max_length=20_000)] = ""
+    payload_hash: Annotated[str, Field(max_length=64)]
+    on_behalf_of: Annotated[
+        str | None,
+        Field(
+            max_length=150,
+            description="Username: under whose authority. Without: your own, else the only one "
+            "delegated to you that can sign.",
+        ),
+    ] = None
+    tier: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=MOST_TIERS,
+            description="The `tier` that you read. Without: whichever signs now.",
+        ),
+    ] = None
+
+
+@router.get("", response=RequestPage, summary="Requests: the inbox, and what was settled")
+def approval_list(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
+    """Each row has what `bulk-decide` needs. Refusals: 422 `filter_invalid` (with `field`),
+    `bad_cursor`; a cursor belongs to its `sort`."""
+    user = require(request, scope=READ)
+    rows = _matching(filters, user).for_list()
+    found = page(rows, cursor=filters.cursor, limit=filters.limit, order=filters.sort)
+    hashes = _hashes(found["items"])
+    return {
+        "items": [
+            _row(item, signed=item.signed, payload_hash=hashes[item.pk]) for item in found["items"]
+        ],
+        "next": found["next"],
+    }
+
+
+@router.get("/{request_id}", response=RequestSeen, summary="One request")
+def approval_get(request: HttpRequest, request_id: UUID) -> dict[str, Any]:
+    user = require(request, scope=READ)
+    found = visible(request_id, user)
+    people = User.objects.filter(pk__in=present(f"request:{found.pk}")).order_by("username")
+    return {**detail(found, user), "present": [_person(one) for one in people]}
+
+
+@router.post("/{request_id}/decide", response=RequestDetail, summary="Sign a request")
+def approval_decide(request: HttpRequest, request_id: UUID, body: Decision) -> dict[str, Any]:
+    """One rejection rejects. An approval that does not complete the last tier leaves it open.
+
+    Refusals: 404 `not_found`; 409 `already_decided` (with `decided_by`, `decided_at`,
+    `request_status`), `expired`, `workflow_closed`, `claimed` (with `claimed_by`,
+    `claimed_until`), `payload_changed` (with the current `payload_hash` and, if you saw an older
+    version, `difference`: `[{field, was, now}]`), `tier_changed` (with the current `tier`); 403
+    `requester_cannot_sign`, `editor_cannot_sign`, `already_signed`, `permission_denied`,
+    `not_in_group`, `no_delegation`; 422 `authority_invalid`, `bad_verdict`, `reason_required`,
+    `reason_too_long`, `invalid_text`, `invisible_characters`.
+    """
+    # Only the scope is asked here: the service refuses the person, and audits that.
+    user = require(request, scope=DECIDE)
+    decided = services.request_decide(
+        request_id=request_id,
+        by=user,
+        verdict=body.verdict,
+        reason=body.reason,
+        payload_hash=body.payload_hash,
+        via="api",
+        as_of=timezone.now(),
+        on_behalf_of=body.on_behalf_of,
+        tier=body.tier,
+    )
+    return detail(decided, user)
+
+
+def visible(request_id: UUID, user: User) -> ApprovalRequest:
+    """The request `for_detail`, if the person may see it; else NotFound."""
+    found = ApprovalRequest.objects.visible_to(user).for_detail().filter(pk=request_id).first()
+    if found is None:
+        raise NotFound("There is no such request.")
+    return found
+
+
+def _matching(filters: Filters, user: User) -> ApprovalRequestQuerySet:
+    """What the inbox's own filter finds; only here settled requests can be among them."""
+    given = QueryDict(mutable=True)
+    for name in ("q", "group", "due", "claim", "age", "currency", "least", "most"):
+        given[name] = getattr(filters, name)
+    given["sort"] = "" if filters.sort == "newest" else filters.sort
+    if filters.status and filters.status.settled:
+        given["status"] = filters.status
+    form = InboxFilter(given)
+    if not form.is_valid():
+        name, errors = next(iter(form.errors.items()))
+        raise Invalid(f"{name}: {errors[0]}", code="filter_invalid", field=name)
+    now = timezone.now()
+    waiting = filters.status == RequestStatus.OPEN or bool(filters.due or filters.claim)
+    rows = form.apply_bar(
+        ApprovalRequest.objects.visible_to(user),
+        as_of=now,
+        waiting=waiting or filters.sort == "due",
+    )
+    if filters.kind:
+        # Not by the form, which knows today's kinds only.
+        rows = rows.filter(kind=filters.kind)
+    return form.narrow(
+        rows, user=user, as_of=now, mine=filters.mine, due=filters.due, claim=filters.claim
+    )
+
+
+def _hashes(rows: list[ApprovalRequest]) -> dict[Any, str]:
+    """Of what each of them asks now, in one query."""
+    current = PayloadVersion.objects.filter(
+        request__in=[row.pk for row in rows], number=F("request__payload_number")
+    )
+    return dict(current.values_list("request_id", "hash"))
+
+
+def _row(item: ApprovalRequest, *, signed: int, payload_hash: str) -> dict[str, Any]:
+    held_by = selectors.leaseholder(item, as_of=timezone.now())
+    tier = item.tiers[item.tier_number - 1]
+    return {
+        "id": item.pk,
+        "kind": item.kind,
+        "kind_title": kinds.title_of(item.kind),
+        "title": item.title,
+        "status": item.status,
+        "subject_type": item.subject_type,
+        "subject_id": item.subject_id,
+        "workflow_id": item.workflow_id,
+        "requested_by": _person(item.requested_by),
+        "amount": _money(item.amount),
+        "currency": item.currency,
+        "tier": item.tier_number,
+        "tiers": len(item.tiers),
+        "group": tier["group"],
+        "signed": signed,
+        "quorum": tier["quorum"],
+        "payload_hash": payload_hash,
+        "created_at": item.created_at,
+        "due_at": item.due_at,
+        "expires_at": item.expires_at,
+        "claimed_by": _person(held_by),
+        "claimed_until": item.claimed_until if held_by else None,
+        "settled_at": item.settled_at,
+        "settled_by": _person(item.settled_by),
+    }
+
+
+def detail(item: ApprovalRequest, user: User) -> dict[str, Any]:
+    """A RequestDetail, as that person sees it."""
+    now = timezone.now()
+    can_sign = selectors.can_sign(item, user, as_of=now)
+    held_by = selectors.holder(item, as_of=now)
+    payload = selectors.current_payload(item)
+    states = selectors.tiers(item)
+    kind = kinds.find(item.kind)
+    numbers = {version.pk: version.number for version in item.payloads.all()}
+    return {
+        **_row(item, signed=states[item.tier_number - 1].signed, payload_hash=payload.hash),
+        "claimed_by": _person(held_by),
+        "claimed_until": item.claimed_until if held_by else None,
+        "subject_url": kind.subject_url(item.subject_id) if kind else "",
+        "rule": str(item.rule or ""),
+        "band": selectors.band_words(item),
+        "reason_required": item.reason_required,
+        "escalated_group": item.escalated_group,
+        "escalated_to": _person(item.escalated_to),
+        "settled_reason": item.settled_reason,
+        "payload": payload.payload,
+        "payload_number": payload.number,
+        "tier_states": states,
+        "signatures": [
+            {
+                "tier": signature.tier,
+                "actor": _person(signature.actor),
+                "authority": _person(signature.authority),
+                "verdict": signature.verdict,
+                "reason": signature.reason,
+                "via": signature.via,
+                "at": signature.at,
+                "payload_number": numbers[signature.payload_id],
+                "counts": signature.payload_id == payload.pk,
+            }
+            for signature in item.signatures.all()
+        ],
+        "who_signs_next": selectors.who_signs_next(item),
+        "can_sign": can_sign,
+        "authorities": [
+            _person(authority)
+            for authority in ([] if can_sign else selectors.authorities(item, user, as_of=now))
+        ],
+        "editable": kind.editable if kind and services.may_edit(item, user, kind) else [],
+        "facts": kind.facts(item) if kind else [],
+    }
+
+
+def _person(user: Any) -> dict[str, str] | None:
+    return {"username": user.username, "name": str(user)} if user else None
+
+
+def _money(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:.2f}"

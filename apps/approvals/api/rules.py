@@ -1,0 +1,212 @@
+"""The API of rules: every version, a new one, and what one would mean."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from django.db import transaction
+from django.http import HttpRequest
+from ninja import Query, Schema
+from pydantic import Field
+
+from apps.accounts.auth import require
+from apps.accounts.contracts import Scope
+from apps.accounts.models import User
+from apps.approvals import kinds, services
+from apps.approvals.api.base import READ, router
+from apps.approvals.models import ApprovalRule
+from apps.approvals.preview import Preview, rule_preview
+from apps.approvals.wording import rule_in_words
+from apps.audit.services import refusals
+from apps.errors import NotAllowed
+from apps.pagination import page
+
+VIEW_PERMISSION = "approvals.view_approvalrule"
+ADD_PERMISSION = "approvals.add_approvalrule"
+CHANGE_PERMISSION = "approvals.change_approvalrule"
+
+
+class RuleAuthor(Schema):
+    username: str
+    name: str
+
+
+class RuleLine(Schema):
+    """A version. `words` say what `bands` (docs/contracts/rules.md) mean, from the lowest amount;
+    `put_by` null: no person put it."""
+
+    id: int
+    kind: str
+    scope: str
+    version: int
+    currency: str
+    active: bool
+    bands: list[dict[str, Any]]
+    words: list[str]
+    put_by: RuleAuthor | None
+    created_at: datetime
+
+
+class RulePage(Schema):
+    items: list[RuleLine]
+    next: str | None
+
+
+class RuleFilters(Schema):
+    kind: Annotated[str, Field(max_length=60, pattern=r"^[a-z0-9_.]*$")] = ""
+    scope: Annotated[str | None, Field(max_length=80, pattern=r"^[^\x00]*$")] = None
+    active: bool | None = None
+    cursor: Annotated[str, Field(max_length=500)] | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class NewRule(Schema):
+    """`scope`: e.g. a policy's code; empty: the kind's general rule."""
+
+    # Only a sane size is asked here: the service knows bands, and its refusals are audited.
+    kind: Annotated[str, Field(max_length=60)]
+    scope: Annotated[str, Field(max_length=80)] = ""
+    currency: Annotated[str, Field(max_length=3)] = ""
+    bands: Annotated[list[dict[str, Any]], Field(max_length=100)]
+
+
+class TriedRule(NewRule):
+    amount: Annotated[
+        str | None,
+        Field(pattern=r"^\d{1,16}(\.\d{1,2})?$", description="Which band would it match?"),
+    ] = None
+
+
+class TierSeen(Schema):
+    """`people` can sign it today."""
+
+    group: str
+    quorum: int
+    people: int
+    warning: str
+    severe: bool
+
+
+class BandSeen(Schema):
+    words: str
+    tiers: list[TierSeen]
+    warning: str
+    matches: bool
+
+
+class RuleChange(Schema):
+    kind: str = Field(description="was, is, or empty where nothing changes")
+    words: str
+
+
+class RulePreview(Schema):
+    """`before`: the version that applies now. `trial`: what `amount` would need."""
+
+    bands: list[BandSeen]
+    changes: list[RuleChange]
+    changed: bool
+    before: int | None
+    trial: str
+    notes: list[str]
+
+
+@router.get("/rules", response=RulePage, summary="Versions of rules, newest first")
+def rule_list(request: HttpRequest, filters: Query[RuleFilters]) -> dict[str, Any]:
+    """Refusals: 403 `permission_denied`; 422 `bad_cursor`."""
+    require(request, scope=READ, permission=VIEW_PERMISSION)
+    rows = ApprovalRule.objects.select_related("put_by")
+    if filters.kind:
+        rows = rows.filter(kind=filters.kind)
+    if filters.scope is not None:
+        rows = rows.filter(scope=filters.scope)
+    if filters.active is not None:
+        rows = rows.filter(active=filters.active)
+    found = page(rows, cursor=filters.cursor, limit=filters.limit)
+    return {"items": [_line(rule) for rule in found["items"]], "next": found["next"]}
+
+
+@router.post("/rules", response=RuleLine, summary="Put a rule: its next version")
+def rule_create(request: HttpRequest, body: NewRule) -> dict[str, Any]:
+    """Applies to what is asked from now on; open requests keep theirs. Equal to the active one:
+    that one. Nobody is freed by a version of their own.
+
+    Refusals: 403 `permission_denied`; 422 `unknown_kind`, `scope_invalid`, `currency_invalid`, and
+    with the number of the `band` (from 0) `bands_invalid`, `above_invalid`,
+    `above_not_increasing`, `tiers_invalid`, `group_unknown`, `quorum_invalid`,
+    `reason_required_invalid`, `expires_hours_invalid`, `due_hours_invalid`,
+    `reminder_hours_invalid`, `escalation_invalid`.
+    """
+    user = require(request, scope=Scope.RULES_WRITE)
+    with (
+        refusals(
+            action="approval.rule_put",
+            subject_type="approval_rule",
+            subject_id="",
+            by=user,
+            via="api",
+        ),
+        transaction.atomic(durable=True),
+    ):
+        _check(user, body)
+        rule = services.rule_put(
+            kind=body.kind,
+            scope=body.scope,
+            currency=body.currency,
+            bands=body.bands,
+            by=user,
+            via="api",
+        )
+    return _line(rule)
+
+
+@router.post("/rules/preview", response=RulePreview, summary="What a rule would mean")
+def rule_try(request: HttpRequest, body: TriedRule) -> dict[str, Any]:
+    """Changes nothing. Refusals: as putting it, and 422 `currency_mismatch`, `amount_missing`."""
+    user = require(request, scope=READ, permission=VIEW_PERMISSION)
+    _check(user, body)
+    kinds.get(body.kind)
+    services.rule_validate(body.bands, currency=body.currency)
+    shown: Preview = rule_preview(
+        kind=body.kind,
+        scope=body.scope,
+        currency=body.currency,
+        bands=body.bands,
+        before=_active(body),
+        amount=None if body.amount is None else Decimal(body.amount),
+    )
+    return {
+        "bands": shown.bands,
+        "changes": shown.changes,
+        "changed": shown.changed,
+        "before": shown.before.version if shown.before else None,
+        "trial": shown.trial,
+        "notes": shown.notes,
+    }
+
+
+def _active(body: NewRule) -> ApprovalRule | None:
+    return ApprovalRule.objects.filter(kind=body.kind, scope=body.scope, active=True).first()
+
+
+def _check(user: User, body: NewRule) -> None:
+    """As in the admin: to add is to make a rule, to change is to put the next version of one."""
+    if user.has_perm(ADD_PERMISSION):
+        return
+    if not (user.has_perm(CHANGE_PERMISSION) and _active(body)):
+        raise NotAllowed("You may not put this rule.", code="permission_denied")
+
+
+def _line(rule: ApprovalRule) -> dict[str, Any]:
+    author = rule.put_by
+    return {
+        "id": rule.pk,
+        "kind": rule.kind,
+        "scope": rule.scope,
+        "version": rule.version,
+        "currency": rule.currency,
+        "active": rule.active,
+        "bands": rule.bands,
+        "words": rule_in_words(rule),
+        "put_by": {"username": author.username, "name": str(author)} if author else None,
+        "created_at": rule.created_at,
+    }

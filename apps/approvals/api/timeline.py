@@ -1,0 +1,72 @@
+"""The API of what happened to a request."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from django.db.models import Q
+from django.http import HttpRequest
+from ninja import Query, Schema
+from pydantic import Field
+
+from apps.accounts.auth import require
+from apps.approvals.api.base import READ, router
+from apps.approvals.api.requests import visible
+from apps.approvals.contracts import SUBJECT_TYPE
+from apps.approvals.services.rows import workflows_of
+from apps.audit.models import AuditEntry
+from apps.audit.selectors import ORDER
+from apps.pages import temporal_url
+from apps.pagination import page
+from apps.timeline import engine_lines, told
+
+
+class TimelineLine(Schema):
+    """`source`: business (people, and the programs for them) or engine."""
+
+    at: datetime
+    text: str
+    who: str
+    via: str
+    detail: str
+    refused: bool
+    source: str
+
+
+class TimelinePage(Schema):
+    """`items` are about the request and its subject, refusals included. `engine` has the newest
+    events of the workflows behind it, with the first page only; `degraded`: it did not answer."""
+
+    items: list[TimelineLine]
+    next: str | None
+    engine: list[TimelineLine]
+    degraded: bool
+    engine_url: str
+
+
+class TimelinePlace(Schema):
+    cursor: Annotated[str, Field(max_length=500)] | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+@router.get("/{request_id}/timeline", response=TimelinePage, summary="What happened, newest first")
+def approval_timeline(
+    request: HttpRequest, request_id: UUID, place: Query[TimelinePlace]
+) -> dict[str, Any]:
+    """For who may see the request. Refusals: 404 `not_found`; 422 `bad_cursor`."""
+    found = visible(request_id, require(request, scope=READ))
+    rows = AuditEntry.objects.filter(
+        Q(subject_type=SUBJECT_TYPE, subject_id=str(found.pk))
+        | Q(subject_type=found.subject_type, subject_id=found.subject_id)
+    )
+    entries = page(rows, cursor=place.cursor, limit=place.limit, order=ORDER)
+    workflows = workflows_of(found)
+    engine = [] if place.cursor else [engine_lines(workflow) for workflow in workflows]
+    lines = [line for part in engine for line in part.lines]
+    return {
+        "items": told(entries["items"]),
+        "next": entries["next"],
+        "engine": sorted(lines, key=lambda line: line.at, reverse=True),
+        "degraded": any(part.degraded for part in engine),
+        "engine_url": temporal_url(workflows[0]),
+    }

@@ -1,0 +1,123 @@
+"""Deciding many requests in one go: each is signed on its own, with an outcome of its own."""
+
+from typing import TYPE_CHECKING, Self
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.approvals.contracts import BulkStatus, ItemStatus, Verdict
+from apps.approvals.models.requests import ApprovalRequest
+from apps.identifiers import new_id
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+#: Whose work it is to read what others did. Reviewers view requests, not each other's stacks.
+VIEW_OTHERS_PERMISSION = "audit.view_auditentry"
+
+
+class BulkDecisionQuerySet(models.QuerySet["BulkDecision"]):
+    """The reads of bulk decisions."""
+
+    def visible_to(self, user: "User | AnonymousUser") -> Self:
+        """The person's own; all for auditors."""
+        if not user.is_active:
+            return self.none()
+        return self if user.has_perm(VIEW_OTHERS_PERMISSION) else self.filter(by=user.pk)
+
+    def running(self) -> Self:
+        """Those that a workflow ought to work on."""
+        return self.filter(status__in=[BulkStatus.PENDING, BulkStatus.RUNNING])
+
+
+class BulkDecision(models.Model):
+    """One person's verdict on many requests. A workflow works through the items."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    key = models.CharField(max_length=200, unique=True, help_text="Made once, however often sent")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    verdict = models.CharField(max_length=10, choices=[(v, v) for v in Verdict])
+    reason = models.TextField(blank=True)
+    via = models.CharField(max_length=20, help_text="The door it was asked through")
+    status = models.CharField(
+        max_length=10, choices=[(s, s) for s in BulkStatus], default=BulkStatus.PENDING
+    )
+    workflow_id = models.CharField(max_length=200, blank=True)
+    total = models.PositiveIntegerField()
+    done = models.PositiveIntegerField(default=0, help_text="Items that were signed")
+    failed = models.PositiveIntegerField(default=0, help_text="Items that were refused")
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = BulkDecisionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                name="bulk_counts_fit",
+                condition=Q(total__gte=models.F("done") + models.F("failed")),
+            )
+        ]
+        indexes = [models.Index(fields=["by", "-created_at", "-id"])]
+
+    def __str__(self) -> str:
+        return f"{self.verdict} {self.total} requests"
+
+    @property
+    def runs(self) -> bool:
+        """Whether a workflow ought to work on it."""
+        return self.status in {BulkStatus.PENDING, BulkStatus.RUNNING}
+
+    @property
+    def left(self) -> int:
+        """Items without an outcome: they wait, or were stopped."""
+        return self.total - self.done - self.failed
+
+
+class BulkItem(models.Model):
+    """One request of it, bound to the payload and the tier that were seen."""
+
+    bulk = models.ForeignKey(BulkDecision, on_delete=models.CASCADE, related_name="items")
+    number = models.PositiveIntegerField()
+    request = models.ForeignKey(ApprovalRequest, on_delete=models.PROTECT, related_name="+")
+    payload_hash = models.CharField(max_length=64)
+    tier = models.PositiveIntegerField(null=True, help_text="That the signature is meant for")
+    asked_authority = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Under whose it was asked for; empty: whichever makes it possible",
+    )
+    authority = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Under whose it was signed; until then whose it would be",
+    )
+    status = models.CharField(
+        max_length=10, choices=[(s, s) for s in ItemStatus], default=ItemStatus.WAITING
+    )
+    code = models.CharField(max_length=60, blank=True, help_text="Of the refusal")
+    detail = models.CharField(max_length=500, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["bulk", "request"], name="bulk_request_once"),
+            models.UniqueConstraint(fields=["bulk", "number"], name="bulk_number_once"),
+        ]
+        indexes = [
+            models.Index(
+                name="bulk_item_waiting", fields=["bulk", "number"], condition=Q(status="waiting")
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number}. {self.status}"

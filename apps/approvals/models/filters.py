@@ -1,0 +1,42 @@
+"""Filters of the inbox that people keep."""
+
+from typing import TYPE_CHECKING, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+
+class SavedFilterQuerySet(models.QuerySet["SavedFilter"]):
+    """The reads of saved filters."""
+
+    def offered_to(self, user: "User") -> Self:
+        """The person's own, and what others share (while they are active)."""
+        return self.filter(Q(owner=user.pk) | Q(shared=True, owner__is_active=True)).select_related(
+            "owner"
+        )
+
+
+class SavedFilter(models.Model):
+    """A name for an address of the inbox; `shared` ones are offered to everybody."""
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_filters"
+    )
+    name = models.CharField(max_length=60)
+    query = models.CharField(max_length=500, help_text="The query string, without the ?")
+    shared = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = SavedFilterQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name", "id"]
+        constraints = [models.UniqueConstraint(fields=["owner", "name"], name="filter_name_once")]
+
+    def __str__(self) -> str:
+        return self.name

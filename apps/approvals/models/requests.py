@@ -1,0 +1,376 @@
+"""Requests that wait for a person, and the versions of what is asked."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Self
+
+import pgtrigger
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.db import models
+from django.db.models import Count, Exists, OuterRef, Prefetch, Q, Subquery
+from django.db.models.functions import Coalesce, Upper
+from django.utils import timezone
+
+from apps.approvals.contracts import RequestStatus, Verdict
+from apps.approvals.models.rules import ApprovalRule
+from apps.identifiers import new_id
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+VIEW_PERMISSION = "approvals.view_approvalrequest"
+DECIDE_PERMISSION = "approvals.decide_approvalrequest"
+EDIT_PERMISSION = "approvals.edit_approvalrequest"
+REASSIGN_PERMISSION = "approvals.reassign_approvalrequest"
+#: Claims of people who could not sign any more that one look finds; they lapse by themselves.
+MOST_LEFT = 500
+
+
+class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
+    """The reads that lists are made of."""
+
+    def open(self) -> Self:
+        """Waiting for somebody."""
+        return self.filter(status=RequestStatus.OPEN)
+
+    def visible_to(self, user: "User | AnonymousUser") -> Self:
+        """All for who may view requests, else those that the person asked for."""
+        if not user.is_active:
+            return self.none()
+        if user.has_perm(VIEW_PERMISSION):
+            return self
+        return self.filter(requested_by=user.pk)
+
+    def mine(
+        self, user: "User | AnonymousUser", as_of: datetime | None = None, *, group: str = ""
+    ) -> Self:
+        """Open, and the person could sign now: under their own authority or one delegated to them,
+        in the current tier's group or let in by an escalation, neither of the two the requester,
+        an editor or a signer of what is asked now, and nobody else holds it.
+
+        `group` says that only rows that wait for that group (`waiting_for`) are asked for anyway:
+        the planner cannot see that a person of other groups finds few among them.
+        """
+        if not user.is_active or not user.has_perm(DECIDE_PERMISSION):
+            return self.none()
+        as_of = as_of or timezone.now()
+        return self.open().filter(
+            _may_sign(user, as_of=as_of, group=group),
+            *_four_eyes(user.pk),
+            _held_by_nobody_else(self.model, user.pk, as_of=as_of),
+            Q(expires_at=None) | Q(expires_at__gt=as_of),
+        )
+
+    def waiting_for(self, group: str) -> Self:
+        """Whose current tier is that group's, or which were escalated to it."""
+        return self.filter(_waits_for(group))
+
+    def for_subject(self, *, subject_type: str, subject_id: str) -> Self:
+        """What was asked about one object, whatever became of it."""
+        return self.filter(subject_type=subject_type, subject_id=subject_id)
+
+    def for_list(self) -> Self:
+        """With what a row of a list shows, in one query; `signed` counts in the current tier."""
+        from apps.approvals.models.signatures import Signature
+
+        signatures = (
+            Signature.objects.filter(
+                request=OuterRef("pk"),
+                payload__number=OuterRef("payload_number"),
+                tier=OuterRef("tier_number"),
+                verdict=Verdict.APPROVE,
+            )
+            .order_by()
+            .values("request")
+            .annotate(number=Count("pk"))
+            .values("number")
+        )
+        return self.select_related("requested_by", "settled_by", "rule", "claimed_by").annotate(
+            signed=Coalesce(Subquery(signatures), 0)
+        )
+
+    def for_detail(self) -> Self:
+        """With people, rule, payload versions and signatures, in three queries."""
+        return self._whole(PayloadVersion.objects.all())
+
+    def for_signing(self) -> Self:
+        """As `for_detail`, without what the versions say: a signature is bound to their hashes, and
+        only who edited them counts. `payload` of a version is fetched when it is asked for."""
+        return self._whole(PayloadVersion.objects.defer("payload"))
+
+    def _whole(self, versions: "models.QuerySet[PayloadVersion]") -> Self:
+        from apps.approvals.models.signatures import Signature
+
+        return self.select_related(
+            "requested_by", "settled_by", "rule", "claimed_by", "escalated_to"
+        ).prefetch_related(
+            Prefetch("payloads", versions.select_related("edited_by")),
+            Prefetch("signatures", Signature.objects.select_related("actor", "authority")),
+        )
+
+
+def _may_sign(user: "User | AnonymousUser", *, as_of: datetime, group: str) -> Q:
+    """Whose turn it is: the person's own, or of somebody who has delegated it to them. Two queries,
+    however many have."""
+    from apps.approvals.models.delegations import Delegation, group_names
+
+    held = list(Delegation.objects.held_by(user, as_of=as_of))
+    groups = group_names({user.pk, *(delegation.delegator_id for delegation in held)})
+    may = _of_the_tier(user.pk, groups, group)
+    for delegation in held:
+        delegator = delegation.delegator
+        scope = _of_the_tier(delegator.pk, groups, group)
+        if delegation.kinds:
+            scope &= Q(kind__in=delegation.kinds)
+        if delegation.most is not None:
+            scope &= Q(amount__lte=delegation.most, currency=delegation.currency)
+        for condition in _four_eyes(delegator.pk):
+            scope &= condition
+        may |= scope
+    return may
+
+
+def _of_the_tier(pk: int | None, groups: dict[int | None, list[str]], group: str) -> Q:
+    # As a list, not a subquery: the planner then knows which of the groups' rows are few.
+    names = groups[pk]
+    if group in names:
+        return _waits_for(group)
+    let_in = Q(escalated_group__in=names) | Q(escalated_to=pk)
+    return let_in if group else let_in | Q(tier_group__in=names)
+
+
+def _waits_for(group: str) -> Q:
+    # Asked first: with an OR the planner gives up the index that has the list's order, and mostly
+    # nothing is escalated.
+    escalated = ApprovalRequest.objects.open().filter(escalated_group=group)
+    of_the_tier = Q(tier_group=group)
+    return of_the_tier | Q(escalated_group=group) if escalated.exists() else of_the_tier
+
+
+def _held_by_nobody_else(model: "type[ApprovalRequest]", pk: int | None, *, as_of: datetime) -> Q:
+    """No lease runs, but the person's own, and those of people who could not sign any more (as
+    `selectors.holder` has it, but for limits of delegations)."""
+    from apps.approvals.models.delegations import Delegation
+
+    free = Q(claimed_by=None) | Q(claimed_by=pk) | Q(claimed_until__lte=as_of)
+    groups = (OuterRef("tier_group"), OuterRef("escalated_group"))
+    active = get_user_model().objects.filter(pk=OuterRef("claimed_by"), is_active=True)
+    members = active.filter(Q(groups__name__in=groups) | Q(pk=OuterRef("escalated_to")))
+    acting = (
+        Delegation.objects.valid(as_of=as_of)
+        .filter(delegate=OuterRef("claimed_by"), delegate__is_active=True)
+        .filter(
+            Q(delegator__groups__name__in=groups) | Q(delegator=OuterRef("escalated_to")),
+            delegator__is_active=True,
+        )
+    )
+    # On its own and first: those are hardly ever any, and the list's plan stays as it is.
+    left = (
+        model.objects.open()
+        .filter(~Exists(members), ~Exists(acting), claimed_by__isnull=False)
+        .filter(claimed_until__gt=as_of)
+        .order_by()
+        .values_list("pk", flat=True)
+    )
+    found = list(left[:MOST_LEFT])
+    return free | Q(pk__in=found) if found else free
+
+
+def _four_eyes(pk: int | None) -> "list[Q]":
+    """Neither the requester, nor an editor, nor a signer of what is asked now."""
+    from apps.approvals.models.signatures import Signature  # it points here
+
+    edited = PayloadVersion.objects.filter(request=OuterRef("pk"), edited_by=pk)
+    signed = Signature.objects.filter(
+        Q(actor=pk) | Q(authority=pk),
+        request=OuterRef("pk"),
+        payload__number=OuterRef("payload_number"),
+    )
+    return [~Q(requested_by=pk), Q(~Exists(edited)), Q(~Exists(signed))]
+
+
+class ApprovalRequest(models.Model):
+    """Something that waits for a signature. Rows change only through `services`."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    key = models.CharField(
+        max_length=200, unique=True, help_text="Opened once, however often asked"
+    )
+    kind = models.CharField(max_length=60)
+    scope = models.CharField(
+        max_length=80,
+        blank=True,
+        help_text="Which of the kind's rules judges it; empty: the general",
+    )
+    title = models.CharField(max_length=200)
+    subject_type = models.CharField(max_length=60)
+    subject_id = models.CharField(max_length=80)
+    workflow_id = models.CharField(max_length=200, blank=True, help_text="Who waits for the answer")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    amount = models.DecimalField(max_digits=18, decimal_places=2, null=True)
+    currency = models.CharField(max_length=3, blank=True)
+    status = models.CharField(
+        max_length=10, choices=[(s, s) for s in RequestStatus], default=RequestStatus.OPEN
+    )
+    rule = models.ForeignKey(ApprovalRule, null=True, on_delete=models.PROTECT, related_name="+")
+    tiers = models.JSONField(
+        default=list, help_text="The matched band's tiers, as they were when this was opened."
+    )
+    band = models.JSONField(
+        default=dict, help_text="The whole matched band, as it was when this was opened or edited."
+    )
+    tier_number = models.PositiveIntegerField(default=1, help_text="The tier that signs now.")
+    tier_group = models.CharField(
+        max_length=150, blank=True, help_text="Its group, so that an inbox is one indexed query."
+    )
+    reason_required = models.BooleanField(default=True)
+    payload_number = models.PositiveIntegerField(default=1)
+    version = models.PositiveIntegerField(default=1, help_text="Goes up with every change.")
+    created_at = models.DateTimeField(default=timezone.now)
+    # --- time ---
+    due_at = models.DateTimeField(null=True, blank=True, help_text="In working time; a promise.")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Nobody may sign from then.")
+    clock = models.JSONField(
+        default=list,
+        help_text="Reminders, due date and escalation, computed when this was opened: "
+        '[{"event", "number", "at", "done_at"}, …], sorted by time.',
+    )
+    # --- who is at it ---
+    claimed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    holds = models.JSONField(
+        default=dict,
+        editable=False,
+        help_text="How long each has held it in this tier; kept by `services.holds`.",
+    )
+    escalated_group = models.CharField(
+        max_length=150, blank=True, help_text="May sign the current tier as well."
+    )
+    escalated_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="The senior who may sign the current tier as well.",
+    )
+    escalated_at = models.DateTimeField(null=True, blank=True)
+    search_text = models.TextField(
+        blank=True, editable=False, help_text="Title and values of the payload, for searching."
+    )
+    settled_at = models.DateTimeField(null=True, blank=True)
+    settled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Whose signature or cancellation ended it; empty: the engine.",
+    )
+    settled_reason = models.TextField(blank=True)
+
+    objects = ApprovalRequestQuerySet.as_manager()
+
+    class Meta:
+        permissions = [
+            ("decide_approvalrequest", "Can sign requests (group decides which)"),
+            ("edit_approvalrequest", "Can edit what is asked (and then not sign it)"),
+            ("reassign_approvalrequest", "Can give a claimed request to somebody else"),
+        ]
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                name="settled_has_a_time",
+                condition=Q(status="open", settled_at=None)
+                | (~Q(status="open") & Q(settled_at__isnull=False)),
+            ),
+            models.CheckConstraint(
+                name="amount_not_negative", condition=Q(amount=None) | Q(amount__gte=0)
+            ),
+            models.CheckConstraint(name="tier_number_from_one", condition=Q(tier_number__gte=1)),
+            models.CheckConstraint(
+                name="claim_has_a_lease",
+                condition=Q(claimed_by=None, claimed_until=None)
+                | Q(claimed_by__isnull=False, claimed_until__isnull=False),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                name="request_open", fields=["-created_at", "-id"], condition=Q(status="open")
+            ),
+            models.Index(
+                name="request_waiting",
+                fields=["tier_group", "-created_at", "-id"],
+                condition=Q(status="open"),
+            ),
+            models.Index(fields=["-created_at", "-id"]),
+            models.Index(fields=["status", "-created_at", "-id"]),
+            models.Index(fields=["kind", "-created_at", "-id"]),
+            models.Index(fields=["requested_by", "-created_at", "-id"]),
+            models.Index(fields=["subject_type", "subject_id"]),
+            models.Index(
+                name="request_claimed",
+                fields=["claimed_by", "-created_at", "-id"],
+                condition=Q(status="open"),
+            ),
+            models.Index(
+                name="request_escalated_group",
+                fields=["escalated_group"],
+                condition=Q(status="open") & ~Q(escalated_group=""),
+            ),
+            models.Index(
+                name="request_escalated_to",
+                fields=["escalated_to"],
+                condition=Q(status="open", escalated_to__isnull=False),
+            ),
+            models.Index(name="request_due", fields=["due_at", "id"], condition=Q(status="open")),
+            models.Index(name="request_amount", fields=["status", "amount"]),
+            # Two, because what waits is little and what is settled is years of work: a word that
+            # is frequent there must not be looked up there for the inbox.
+            GinIndex(
+                OpClass(Upper("search_text"), name="gin_trgm_ops"),
+                name="request_search",
+                condition=Q(status="open"),
+            ),
+            GinIndex(
+                OpClass(Upper("search_text"), name="gin_trgm_ops"),
+                name="request_search_settled",
+                condition=~Q(status="open"),
+            ),
+            models.Index(
+                name="request_by_workflow", fields=["workflow_id"], condition=Q(status="open")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class PayloadVersion(models.Model):
+    """An immutable version of what is asked. `hash` covers the canonical payload and the rule."""
+
+    request = models.ForeignKey(ApprovalRequest, on_delete=models.PROTECT, related_name="payloads")
+    number = models.PositiveIntegerField(default=1)
+    payload = models.JSONField()
+    hash = models.CharField(max_length=64)
+    edited_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["request", "number"], name="payload_number_once")
+        ]
+        triggers = [
+            pgtrigger.Protect(name="immutable", operation=pgtrigger.Update | pgtrigger.Delete)
+        ]
+
+    def __str__(self) -> str:
+        return f"version {self.number}"

@@ -1,0 +1,293 @@
+"""Who hears of what happens to a request: people, and programs that listen.
+
+Called by `services.rows.record`, in the transaction of what happened.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.approvals import kinds as approval_kinds
+from apps.approvals.contracts import RequestStatus
+from apps.approvals.models import DECIDE_PERMISSION, ApprovalRequest, BulkDecision, Delegation
+from apps.approvals.selectors import acting_for, current_signatures, current_tier, who_signs_next
+from apps.audit.contracts import Actor
+from apps.notifications import kinds
+from apps.notifications.kinds import NotificationKind
+from apps.notifications.services import event_publish, notify, notify_group
+
+#: What programs can ask for, by the audit's own words.
+EVENTS = {
+    "opened": "A request waits for signatures",
+    "signed": "A signature counts, more are needed",
+    "approved": "A request was approved",
+    "rejected": "A request was rejected",
+    "expired": "Nobody signed in time",
+    "cancelled": "Nobody needs the answer any more",
+    "edited": "What is asked was changed",
+    "claimed": "Somebody is at it",
+    "released": "It was given back",
+    "reassigned": "It was given to somebody",
+    "reminded": "Who can sign was reminded",
+    "escalated": "Others may sign it as well",
+    "overdue": "It was due and is not signed",
+    "commented": "Somebody commented",
+    "evidence_added": "A file was added",
+}
+OTHER_EVENTS = {
+    "delegation.given": "Somebody lets another one sign for them",
+    "delegation.revoked": "Nothing is signed under it from now on",
+    "bulk.completed": "A bulk decision was worked through",
+}
+#: After these somebody else has to sign.
+_WAITS = {"opened", "signed", "edited"}
+#: Of what the trail keeps about an event, what programs hear as well: ids and numbers, no words.
+_DETAILS = ("to", "until", "held_by", "number", "due_at", "comment", "evidence")
+
+
+def register() -> None:
+    """Called once, when Django is ready."""
+    for name, title in EVENTS.items():
+        kinds.register_event(f"approval.{name}", title)
+    for name, title in OTHER_EVENTS.items():
+        kinds.register_event(name, title)
+    for kind in (
+        NotificationKind(
+            "approval.waiting",
+            "A request waits for my group",
+            permission=DECIDE_PERMISSION,
+            decide=True,
+            relevant=_still_waits,
+            also=_acting,
+        ),
+        NotificationKind(
+            "approval.assigned",
+            "A request was given to me",
+            email=True,
+            mutable=False,
+            permission=DECIDE_PERMISSION,
+            decide=True,
+            relevant=_still_open,
+        ),
+        NotificationKind(
+            "approval.reminder",
+            "A request waits for me and is due",
+            email=True,
+            permission=DECIDE_PERMISSION,
+            decide=True,
+            relevant=_still_open,
+        ),
+        NotificationKind(
+            "approval.overdue",
+            "A request that waits for me is overdue",
+            email=True,
+            permission=DECIDE_PERMISSION,
+            decide=True,
+            relevant=_still_open,
+        ),
+        NotificationKind(
+            "approval.escalated",
+            "A request was escalated to me",
+            email=True,
+            mutable=False,
+            permission=DECIDE_PERMISSION,
+            decide=True,
+            relevant=_still_open,
+        ),
+        NotificationKind("approval.mentioned", "Somebody mentions me", email=True, mutable=False),
+        NotificationKind("approval.commented", "A comment on what I asked for or signed"),
+        NotificationKind(
+            "approval.settled", "What I asked for was decided", email=True, mutable=False
+        ),
+        NotificationKind(
+            "delegation.given", "Somebody lets me sign for them", email=True, mutable=False
+        ),
+        NotificationKind(
+            "delegation.ended", "A delegation of mine was revoked", email=True, mutable=False
+        ),
+        NotificationKind("approval.bulk_ended", "A bulk decision of mine has ended"),
+    ):
+        kinds.register(kind)
+
+
+def tell(
+    request: ApprovalRequest, event: str, *, by: Actor, body: dict[str, Any] | None = None
+) -> None:
+    """Everybody whom the event concerns, once. What is not in EVENTS concerns nobody here. `body`
+    is the trail's."""
+    if event not in EVENTS:
+        return
+    details = {name: body[name] for name in _DETAILS if name in body} if body else {}
+    # Comments and files leave the version as it is.
+    part = details.get("comment") or details.get("evidence")
+    event_publish(
+        key=f"approval:{request.pk}:{request.version}:{event}" + (f":{part}" if part else ""),
+        event=f"approval.{event}",
+        body={
+            "id": str(request.pk),
+            "kind": request.kind,
+            "title": request.title,
+            "status": str(request.status),
+            "subject": {"type": request.subject_type, "id": request.subject_id},
+            "version": request.version,
+            "by": by.audit_id,
+            **details,
+        },
+    )
+    if event in _WAITS:
+        _waiting(request, event)
+    elif request.status != RequestStatus.OPEN and event == request.status:
+        _settled(request, by)
+
+
+def tell_delegation(delegation: Delegation, event: str, *, by: User) -> None:
+    """Programs, and who has it when it is given, both sides when it is revoked; not who did it."""
+    delegator, delegate = delegation.delegator, delegation.delegate
+    event_publish(
+        key=f"delegation:{delegation.pk}:{event}",
+        event=f"delegation.{event}",
+        body={
+            "id": delegation.pk,
+            "delegator": delegator.audit_id,
+            "delegate": delegate.audit_id,
+            "kinds": delegation.kinds,
+            "starts_at": delegation.starts_at.isoformat(),
+            "ends_at": delegation.ends_at.isoformat(),
+            "by": by.audit_id,
+        },
+    )
+    if event == "given":
+        notify(
+            key=f"delegation:{delegation.pk}:given",
+            recipients=[delegate],
+            kind="delegation.given",
+            title=f"You may sign for {delegator}",
+            text=delegation.reason,
+            url=reverse("delegations"),
+        )
+        return
+    for person, title in (
+        (delegate, f"You no longer sign for {delegator}"),
+        (delegator, f"{delegate} no longer signs for you"),
+    ):
+        if person.pk != by.pk:
+            notify(
+                key=f"delegation:{delegation.pk}:ended",
+                recipients=[person],
+                kind="delegation.ended",
+                title=title,
+                text=f"Revoked by {by}.",
+                url=reverse("delegations"),
+            )
+
+
+def tell_bulk(bulk: BulkDecision, event: str, *, by: Actor) -> None:
+    """Programs hear of the end; the person whose decision it is, of every end that is not theirs:
+    all was worked through, or the engine has stopped it."""
+    if event == "completed":
+        event_publish(
+            key=f"bulk:{bulk.pk}:{event}:{bulk.version}",
+            event="bulk.completed",
+            body={
+                "id": str(bulk.pk),
+                "verdict": bulk.verdict,
+                "total": bulk.total,
+                "done": bulk.done,
+                "failed": bulk.failed,
+                "by": bulk.by.audit_id,
+            },
+        )
+    if event not in {"completed", "stopped"} or by == bulk.by:
+        return
+    ended = "completed" if event == "completed" else "stopped before its end"
+    notify(
+        key=f"bulk:{bulk.pk}:{event}:{bulk.version}",
+        recipients=[bulk.by],
+        kind="approval.bulk_ended",
+        title=f"Your bulk decision was {ended}",
+        text=f"{bulk.done} of {bulk.total} signed, {bulk.failed} refused.",
+        url=reverse("bulk", args=[bulk.pk]),
+    )
+
+
+def _waiting(request: ApprovalRequest, event: str) -> None:
+    """The group of the tier that signs now, but for who may not; once for each tier and version."""
+    left_out = {request.requested_by_id}
+    needed = ""
+    if event != "opened":
+        tier = current_tier(request)
+        if tier is None or (event == "signed" and tier.signed):
+            return
+        left_out |= {payload.edited_by_id for payload in request.payloads.all()}
+        for signature in current_signatures(request):
+            left_out |= {signature.actor_id, signature.authority_id}
+        needed = f"Needed: {who_signs_next(request)}."
+    notify_group(
+        key=f"approval:{request.pk}:waiting:{request.payload_number}:{request.tier_number}",
+        group=request.tier_group,
+        kind="approval.waiting",
+        title=f"Waits for you: {request.title}",
+        text=_asked(request, needed),
+        url=reverse("request", args=[request.pk]),
+        exclude=[pk for pk in left_out if pk is not None],
+    )
+
+
+def _settled(request: ApprovalRequest, by: Actor) -> None:
+    """Who asked, when somebody else ended it. Of other ends the domain tells."""
+    person = request.requested_by
+    kind = approval_kinds.find(request.kind)
+    told = {RequestStatus.APPROVED, RequestStatus.REJECTED}
+    if kind is None or not kind.clocked:
+        told.add(RequestStatus.EXPIRED)
+    if person is None or request.status not in told or by == person:
+        return
+    who = str(by) if isinstance(by, User) else "the engine"
+    notify(
+        key=f"approval:{request.pk}:settled",
+        recipients=[person],
+        kind="approval.settled",
+        title=f"{str(request.status).capitalize()}: {request.title}",
+        text=f"By {who}. {request.settled_reason}".strip(),
+        url=reverse("request", args=[request.pk]),
+    )
+
+
+def _asked(request: ApprovalRequest, needed: str) -> str:
+    who = f"{request.requested_by} asks." if request.requested_by else "The engine asks."
+    return f"{who} {needed}".strip()
+
+
+# --- who else ------------------------------------------------------------------------------------
+def _acting(key: str, people: list[int]) -> list[int]:
+    """Who may sign the request that the key names for one of these."""
+    request = ApprovalRequest.objects.for_signing().filter(pk=key.split(":")[1]).first()
+    return acting_for(request, people, as_of=timezone.now()) if request else []
+
+
+# --- still true? ---------------------------------------------------------------------------------
+def _still_waits(key: str) -> bool:
+    """Whether the tier and the version that the key names are still the ones that wait."""
+    parts = key.split(":")
+    if len(parts) != 5 or not (parts[3].isdigit() and parts[4].isdigit()):
+        return True
+    return ApprovalRequest.objects.filter(
+        pk=parts[1],
+        status=RequestStatus.OPEN,
+        payload_number=int(parts[3]),
+        tier_number=int(parts[4]),
+    ).exists()
+
+
+def _still_open(key: str) -> bool:
+    prefix, _, rest = key.partition(":")
+    try:
+        pk = UUID(rest.partition(":")[0])
+    except ValueError:
+        return True
+    if prefix != "approval":
+        return True
+    return ApprovalRequest.objects.filter(pk=pk, status=RequestStatus.OPEN).exists()

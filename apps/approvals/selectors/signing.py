@@ -1,0 +1,355 @@
+"""Whether somebody may sign a request now, and under whose authority."""
+
+from collections.abc import Container
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from apps.approvals.contracts import RequestStatus
+from apps.approvals.models import DECIDE_PERMISSION, ApprovalRequest, Delegation
+from apps.approvals.models.delegations import PERMISSIONS_BACKEND as PERMISSIONS_BACKEND
+from apps.approvals.models.delegations import group_names
+from apps.approvals.selectors.tiers import current_signatures, current_tier
+from apps.engine import services as engine
+from apps.errors import Conflict, DomainError, Invalid, NotAllowed
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Under whose authority somebody signs: their own (no delegation), or a delegator's."""
+
+    authority: "User"
+    delegation: Delegation | None = None
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What one person could sign with at a time, read once for any number of requests: the
+    delegations they hold, and the groups that they and the delegators are in. `others`: the same
+    of people who hold requests, by id: whether their claims count is asked with it."""
+
+    delegations: list[Delegation]
+    groups: dict[int | None, list[str]]
+    others: "dict[int, Hands]" = field(default_factory=dict)
+
+
+def hands_of(user: "User | AnonymousUser", *, as_of: datetime) -> Hands:
+    """In two queries, however many have delegated to the person."""
+    held = delegations_to(user, as_of=as_of)
+    return Hands(held, group_names({user.pk, *(one.delegator_id for one in held)}))
+
+
+def can_sign(
+    request: ApprovalRequest, user: "User | AnonymousUser", *, as_of: datetime | None = None
+) -> str:
+    """Empty when the person may sign now under some authority (`authorities` says which), else
+    the code that deciding would be refused with."""
+    as_of = as_of or timezone.now()
+    refusal = state_refusal(request, as_of=as_of)
+    if refusal is None:
+        refusal = person_refusal(request, user, authority=user, as_of=as_of)
+        if refusal and _delegated(request, user, as_of=as_of):
+            return ""
+    return refusal.code if refusal else ""
+
+
+def authorities(
+    request: ApprovalRequest, user: "User | AnonymousUser", *, as_of: datetime | None = None
+) -> "list[User]":
+    """Under whose authority the person could sign now, their own first; none: they cannot."""
+    as_of = as_of or timezone.now()
+    if user.pk is None or state_refusal(request, as_of=as_of):
+        return []
+    return authorities_with(request, user, hands_of(user, as_of=as_of), as_of=as_of)
+
+
+def authorities_with(
+    request: ApprovalRequest, user: "User | AnonymousUser", hands: Hands, *, as_of: datetime
+) -> "list[User]":
+    """As `authorities`, of a request that `state_refusal` lets be signed, without a query."""
+    own = person_refusal(request, user, authority=user, as_of=as_of, hands=hands) is None
+    found = _delegated(request, user, as_of=as_of, hands=hands)
+    delegated = [standing.authority for standing in found]
+    return [user, *delegated] if own and user.pk is not None else delegated
+
+
+def standing(
+    request: ApprovalRequest, user: "User", *, on_behalf_of: "User | None", as_of: datetime
+) -> Standing:
+    """What a signature given now would be signed under. Raises what refuses it.
+
+    Without `on_behalf_of`: the person's own authority, else the only delegated one that makes it
+    possible, else the refusal of their own: among several nobody chooses for them.
+    """
+    if on_behalf_of is not None:
+        if refusal := person_refusal(request, user, authority=on_behalf_of, as_of=as_of):
+            raise refusal
+        delegation = _delegation(request, user, on_behalf_of, as_of=as_of)
+        if delegation is None and on_behalf_of.pk != user.pk:
+            # Revoked since the line above.
+            raise NotAllowed(
+                f"{on_behalf_of} has not delegated this to you, or no longer.",
+                code="no_delegation",
+            )
+        return Standing(on_behalf_of, delegation)
+    own = person_refusal(request, user, authority=user, as_of=as_of)
+    if own is None:
+        return Standing(user)
+    found = _delegated(request, user, as_of=as_of)
+    if len(found) == 1:
+        return found[0]
+    raise own
+
+
+def state_refusal(
+    request: ApprovalRequest, *, as_of: datetime, closed: Container[str] | None = None
+) -> DomainError | None:
+    """Why nobody may sign any more; says who decided and when. `closed`: the workflows that have
+    ended, for who asks about many (`engine.workflows_closed`)."""
+    if request.status != RequestStatus.OPEN:
+        settled_at = request.settled_at.isoformat() if request.settled_at else ""
+        decided_by = str(request.settled_by) if request.settled_by else "the engine"
+        return Conflict(
+            f"Already {request.status} by {decided_by} at {settled_at}.",
+            code="already_decided",
+            status=request.status,
+            # In a problem document `status` is the HTTP status: the API says it under this name.
+            request_status=request.status,
+            decided_by=decided_by,
+            decided_at=settled_at,
+        )
+    if request.expires_at and as_of >= request.expires_at:
+        return Conflict(
+            f"It could be signed until {request.expires_at.isoformat()}.",
+            code="expired",
+            expires_at=request.expires_at.isoformat(),
+        )
+    if request.workflow_id and (
+        engine.workflow_is_closed(workflow_id=request.workflow_id)
+        if closed is None
+        else request.workflow_id in closed
+    ):
+        return Conflict(
+            "The workflow that waited for this decision has ended.", code="workflow_closed"
+        )
+    return None
+
+
+def person_refusal(
+    request: ApprovalRequest,
+    actor: "User | AnonymousUser",
+    *,
+    authority: "User | AnonymousUser | None" = None,
+    as_of: datetime | None = None,
+    claims: bool = True,
+    hands: Hands | None = None,
+) -> DomainError | None:
+    """Why this person may not sign an open request; superusers are treated like anybody.
+
+    `authority` is on whose behalf the person signs; without it, what `standing` would choose.
+    Neither of the two may be the requester, an editor of any version, or actor or authority of a
+    counting signature. `claims=False` does not ask who holds it.
+    """
+    as_of = as_of or timezone.now()
+    if authority is None:
+        refusal = person_refusal(request, actor, authority=actor, as_of=as_of, claims=claims)
+        if refusal and len(_delegated(request, actor, as_of=as_of, claims=claims)) == 1:
+            return None
+        return refusal
+    delegation = None
+    if authority.pk != actor.pk:
+        delegation = _delegation(request, actor, authority, as_of=as_of)
+    return _refusal(
+        request,
+        actor,
+        authority,
+        delegation=delegation,
+        as_of=as_of if claims else None,
+        hands=hands,
+    )
+
+
+def claim_refusal(
+    request: ApprovalRequest,
+    actor: "User | AnonymousUser",
+    *,
+    as_of: datetime,
+    hands: Hands | None = None,
+) -> DomainError | None:
+    """Conflict `claimed` while somebody else holds it."""
+    if request.claimed_by_id == actor.pk:
+        return None
+    theirs = hands.others.get(request.claimed_by_id or 0) if hands else None
+    if (held_by := holder(request, as_of=as_of, hands=theirs)) is None:
+        return None
+    until = request.claimed_until.isoformat() if request.claimed_until else ""
+    return Conflict(
+        f"{held_by} is at it until {until}.",
+        code="claimed",
+        claimed_by=str(held_by),
+        claimed_until=until,
+    )
+
+
+def holder(
+    request: ApprovalRequest, *, as_of: datetime, hands: Hands | None = None
+) -> "User | None":
+    """Who has claimed it. A lapsed lease is nobody's, and so is that of somebody who could not sign
+    it any more: who has left, is out of the group, or whose delegation was revoked."""
+    held_by = leaseholder(request, as_of=as_of)
+    if held_by is None:
+        return None
+    own = person_refusal(
+        request, held_by, authority=held_by, as_of=as_of, claims=False, hands=hands
+    )
+    able = own is None or bool(_delegated(request, held_by, as_of=as_of, claims=False, hands=hands))
+    return held_by if able else None
+
+
+def leaseholder(request: ApprovalRequest, *, as_of: datetime) -> "User | None":
+    """Whose lease runs, whatever became of them: for lists, without a query of its own."""
+    lapsed = request.claimed_until is None or request.claimed_until <= as_of
+    return None if lapsed or request.status != RequestStatus.OPEN else request.claimed_by
+
+
+def delegations_to(user: "User | AnonymousUser", *, as_of: datetime) -> list[Delegation]:
+    """The delegations under which the person could sign something at that time."""
+    return [] if user.pk is None else list(Delegation.objects.held_by(user, as_of=as_of))
+
+
+def delegations_of(user: "User") -> "QuerySet[Delegation]":
+    """Given and held, the newest first: what the person's own page lists."""
+    mine = Delegation.objects.filter(Q(delegator=user) | Q(delegate=user))
+    return mine.select_related("delegator", "delegate", "revoked_by")
+
+
+def _delegated(
+    request: ApprovalRequest,
+    user: "User | AnonymousUser",
+    *,
+    as_of: datetime,
+    claims: bool = True,
+    hands: Hands | None = None,
+) -> list[Standing]:
+    """One for each delegator under whose authority the person could sign."""
+    # What bars the person bars them under every authority: most people end here.
+    if _eyes_refusal(request, {user.pk}) or not user.has_perm(DECIDE_PERMISSION):
+        return []
+    hands = hands or hands_of(user, as_of=as_of)
+    found: dict[int, Standing] = {}
+    for delegation in hands.delegations:
+        authority = delegation.delegator
+        if authority.pk in found or not _covers(delegation, request, as_of=as_of):
+            continue
+        barred = _refusal(
+            request,
+            user,
+            authority,
+            delegation=delegation,
+            as_of=as_of if claims else None,
+            hands=hands,
+        )
+        if barred is None:
+            found[authority.pk] = Standing(authority, delegation)
+    return list(found.values())
+
+
+def _refusal(
+    request: ApprovalRequest,
+    actor: "User | AnonymousUser",
+    authority: "User | AnonymousUser",
+    *,
+    delegation: Delegation | None,
+    as_of: datetime | None,
+    hands: Hands | None = None,
+) -> DomainError | None:
+    if refusal := _eyes_refusal(request, {actor.pk, authority.pk}):
+        return refusal
+    if not actor.is_active or not actor.has_perm(DECIDE_PERMISSION):
+        return NotAllowed("You may not sign requests.", code="permission_denied")
+    behalf = authority.pk != actor.pk
+    # Of the delegations that `hands` has, the delegators are known to be allowed to.
+    known = hands is not None and delegation in hands.delegations
+    if (
+        behalf
+        and not known
+        and (not authority.is_active or not authority.has_perm(DECIDE_PERMISSION))
+    ):
+        return Invalid(f"{authority} may not sign requests themselves.", code="authority_invalid")
+    if behalf and delegation is None:
+        return NotAllowed(
+            f"{authority} has not delegated this to you, or no longer.", code="no_delegation"
+        )
+    if not _is_of_the_tier(request, authority, hands):
+        tier = current_tier(request)
+        group = tier.group if tier else ""
+        who = f"{authority} is" if behalf else "you are"
+        return NotAllowed(
+            f"A signature by {group} is needed now, and {who} not in that group.",
+            code="not_in_group",
+            group=group,
+        )
+    return claim_refusal(request, actor, as_of=as_of, hands=hands) if as_of else None
+
+
+def own_refusal(request: ApprovalRequest, people: set[int | None]) -> DomainError | None:
+    """NotAllowed when one of these people has asked for it or edited it."""
+    people = people - {None}
+    if request.requested_by_id in people:
+        return NotAllowed("Nobody signs what they asked for.", code="requester_cannot_sign")
+    if people & {payload.edited_by_id for payload in request.payloads.all()}:
+        return NotAllowed("Nobody signs what they edited.", code="editor_cannot_sign")
+    return None
+
+
+def _eyes_refusal(request: ApprovalRequest, people: set[int | None]) -> DomainError | None:
+    people = people - {None}
+    if refusal := own_refusal(request, people):
+        return refusal
+    signatures = current_signatures(request)
+    if people & {pk for s in signatures for pk in (s.actor_id, s.authority_id)}:
+        return NotAllowed("You have signed this already.", code="already_signed")
+    return None
+
+
+def _is_of_the_tier(
+    request: ApprovalRequest, authority: "User | AnonymousUser", hands: Hands | None
+) -> bool:
+    tier = current_tier(request)
+    if tier is None:
+        return False
+    if request.escalated_to_id is not None and request.escalated_to_id == authority.pk:
+        return True
+    names = {name for name in (tier.group, request.escalated_group) if name}
+    if hands is not None and authority.pk in hands.groups:
+        return not names.isdisjoint(hands.groups[authority.pk])
+    return authority.groups.filter(name__in=names).exists()
+
+
+def _delegation(
+    request: ApprovalRequest,
+    actor: "User | AnonymousUser",
+    authority: "User | AnonymousUser",
+    *,
+    as_of: datetime,
+) -> Delegation | None:
+    if actor.pk is None or authority.pk in {None, actor.pk}:
+        return None
+    between = Delegation.objects.valid(as_of=as_of).filter(
+        delegate=actor.pk, delegator=authority.pk
+    )
+    found = (d for d in between.order_by("-ends_at", "id") if _covers(d, request, as_of=as_of))
+    return next(found, None)
+
+
+def _covers(delegation: Delegation, request: ApprovalRequest, *, as_of: datetime) -> bool:
+    return delegation.covers(
+        kind=request.kind, amount=request.amount, currency=request.currency, as_of=as_of
+    )

@@ -1,0 +1,79 @@
+"""What approving a request would do. Live: shown, never part of a hash, never signed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import AnonymousUser
+
+from apps.approvals import kinds
+from apps.approvals.contracts import RequestStatus
+from apps.approvals.kinds import Simulation
+from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors.signing import can_sign
+from apps.approvals.selectors.tiers import current_tier, who_signs_next
+from apps.approvals.wording import band_in_words
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+
+@dataclass(frozen=True)
+class Preview:
+    """`can_sign` is empty or why the asking person cannot; `signs_after` who would sign after one
+    more approval, empty: nobody, it would be carried out. `effect` is the domain's own part."""
+
+    rule: str
+    rule_version: int | None
+    band: str
+    can_sign: str
+    signs_now: str
+    signs_after: str
+    settles: bool
+    effect: Simulation | None
+
+
+def simulation(
+    request: ApprovalRequest, user: "User | AnonymousUser", *, as_of: datetime
+) -> Preview:
+    """The rule matched, who signs now and after this person's approval, what would follow."""
+    kind = kinds.find(request.kind)
+    open_ = request.status == RequestStatus.OPEN
+    after, settles = after_one_more(request)
+    return Preview(
+        rule=str(request.rule or "the kind's default"),
+        rule_version=request.rule.version if request.rule else None,
+        band=band_words(request),
+        can_sign=can_sign(request, user, as_of=as_of),
+        signs_now=who_signs_next(request),
+        signs_after=after,
+        settles=settles,
+        effect=kind.simulate(request) if kind and kind.simulate and open_ else None,
+    )
+
+
+def band_words(request: ApprovalRequest) -> str:
+    """The matched band in words; empty for a request from before bands were kept."""
+    rule = request.rule
+    bounds = [raw.get("above") for raw in rule.bands] if rule else []
+    above = request.band.get("above")
+    later = bounds[bounds.index(above) + 1 :] if above in bounds else []
+    currency = rule.currency if rule else ""
+    return band_in_words(request.band, currency, up_to=later[0] if later else None)
+
+
+def after_one_more(request: ApprovalRequest) -> tuple[str, bool]:
+    """Who would sign after one more approval, in words, and whether that one would settle it."""
+    tier = current_tier(request)
+    if tier is None:
+        return "", False
+    if tier.missing > 1:
+        left = tier.missing - 1
+        count = "one more signature" if left == 1 else f"{left} more signatures"
+        return f"{count} by {tier.group}", False
+    if tier.number == tier.of:
+        return "", True
+    following = request.tiers[tier.number]
+    quorum = following["quorum"]
+    count = "one signature" if quorum == 1 else f"{quorum} signatures"
+    return f"{count} by {following['group']} (tier {tier.number + 1} of {tier.of})", False

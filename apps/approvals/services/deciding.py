@@ -1,0 +1,254 @@
+"""Deciding. Order: lock, recheck, write, audit, enqueue, broadcast."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.accounts.models import User
+from apps.approvals import inputs
+from apps.approvals.contracts import SUBJECT_TYPE, RequestStatus, Verdict
+from apps.approvals.kinds import ApprovalKind
+from apps.approvals.models import ApprovalRequest, Delegation, PayloadVersion, Signature
+from apps.approvals.selectors import (
+    Standing,
+    current_payload,
+    current_tier,
+    difference_since,
+    standing,
+    state_refusal,
+)
+from apps.approvals.services.clock import clock_tier_begin, clock_tier_tell
+from apps.approvals.services.rows import (
+    announce,
+    person_named,
+    record,
+    request_lock_for,
+    request_settle,
+    workflow_tell,
+)
+from apps.audit.services import refusals
+from apps.errors import Conflict, Invalid, NotAllowed
+
+
+def request_decide(
+    *,
+    request_id: UUID | str,
+    by: User,
+    verdict: str,
+    reason: str,
+    payload_hash: str,
+    via: str,
+    as_of: datetime,
+    on_behalf_of: User | str | None = None,
+    tier: int | None = None,
+) -> ApprovalRequest:
+    """Sign the version of the payload whose hash was seen. One rejection settles the request; an
+    approval settles it when it completes the last tier, else it stays open for who signs next.
+
+    `on_behalf_of` (a person or a username): under whose authority; None: their own if it can sign,
+    else the only one delegated to them that can. `tier`: the number of the one that the person saw
+    signing; None: whichever signs now. Settling commits together: the request, the domain's own
+    rows (`on_settled`), audit and the signal to the waiting workflow. The same person twice signs
+    once, an authority counts once. Raises, each audited: NotFound `not_found` (or
+    invisible to the person); Conflict `already_decided` (extra decided_by, decided_at, status),
+    `expired`, `workflow_closed`, `claimed` (extra claimed_by, claimed_until), `payload_changed`
+    (extra payload_hash, the current one, and difference if an older version was seen),
+    `tier_changed` (extra tier, the one that signs now); NotAllowed `requester_cannot_sign`,
+    `editor_cannot_sign`, `already_signed`, `permission_denied`, `not_in_group`, `no_delegation`;
+    Invalid `authority_invalid`, `bad_verdict`, `reason_required`, `reason_too_long`,
+    `invalid_text`, `invisible_characters`, `as_of_in_future`.
+    """
+    with (
+        refusals(
+            action="approval.decide",
+            subject_type=SUBJECT_TYPE,
+            subject_id=inputs.printable(request_id),
+            by=by,
+            via=via,
+        ),
+        transaction.atomic(durable=True),
+    ):
+        return decision_sign(
+            request_id=request_id,
+            by=by,
+            verdict=verdict,
+            reason=reason,
+            payload_hash=payload_hash,
+            via=via,
+            as_of=as_of,
+            on_behalf_of=on_behalf_of,
+            tier=tier,
+        )
+
+
+def decision_sign(
+    *,
+    request_id: UUID | str,
+    by: User,
+    verdict: str,
+    reason: str,
+    payload_hash: str,
+    via: str,
+    as_of: datetime,
+    on_behalf_of: User | str | None = None,
+    tier: int | None = None,
+) -> ApprovalRequest:
+    """As `request_decide`; joins the caller's transaction, and the caller audits refusals.
+
+    One decision a transaction: it locks the subject, the request, the delegation, in this order.
+    """
+    if verdict not in set(Verdict):
+        raise Invalid("The verdict is approve or reject.", code="bad_verdict")
+    reason = inputs.reason_of(reason)
+    inputs.not_in_future(as_of)
+    request, kind = request_lock_for(by, request_id)
+    if refusal := state_refusal(request, as_of=as_of):
+        raise refusal
+    payload_check(request, payload_hash)
+    authority = person_named(on_behalf_of, code="authority_invalid")
+    under = standing(request, by, on_behalf_of=authority, as_of=as_of)
+    if under.delegation is not None:
+        _delegation_lock(under.delegation, request, as_of=as_of)
+    # After the rest: the same form sent twice is told that it was signed already.
+    _tier_check(request, tier)
+    if request.reason_required and not reason:
+        raise Invalid("This decision needs a reason.", code="reason_required")
+    return _sign(
+        request,
+        kind,
+        current_payload(request),
+        under,
+        by=by,
+        verdict=Verdict(verdict),
+        reason=reason,
+        via=via,
+        as_of=as_of,
+    )
+
+
+def payload_check(request: ApprovalRequest, seen: str) -> None:
+    """Conflict `payload_changed` unless `seen` is the hash of what is asked now; extra payload_hash
+    and, when an older version was seen, the difference."""
+    payload = current_payload(request)
+    if seen == payload.hash:
+        return
+    changed = difference_since(request, seen)
+    raise Conflict(
+        "What is asked has changed since you opened it.",
+        code="payload_changed",
+        payload_hash=payload.hash,
+        **({} if changed is None else {"difference": changed}),
+    )
+
+
+def _tier_check(request: ApprovalRequest, seen: int | None) -> None:
+    """What was read at one tier is not signed at the next: what it means there is another thing,
+    such as being the last signature."""
+    now = current_tier(request)
+    if seen is not None and now is not None and seen != now.number:
+        raise Conflict(
+            f"You read it at tier {seen}; tier {now.number} of {now.of} signs now: {now.group}.",
+            code="tier_changed",
+            tier=now.number,
+        )
+
+
+def _delegation_lock(delegation: Delegation, request: ApprovalRequest, *, as_of: datetime) -> None:
+    """A revocation at the same time comes before the signature or waits for it."""
+    locked = Delegation.objects.select_for_update(no_key=True).get(pk=delegation.pk)
+    if not locked.covers(
+        kind=request.kind, amount=request.amount, currency=request.currency, as_of=as_of
+    ):
+        raise NotAllowed("The delegation has been revoked.", code="no_delegation")
+
+
+def _sign(
+    request: ApprovalRequest,
+    kind: ApprovalKind,
+    payload: PayloadVersion,
+    under: Standing,
+    *,
+    by: User,
+    verdict: Verdict,
+    reason: str,
+    via: str,
+    as_of: datetime,
+) -> ApprovalRequest:
+    tier = current_tier(request)
+    assert tier is not None  # an open request has one
+    Signature.objects.create(
+        request=request,
+        payload=payload,
+        tier=tier.number,
+        actor=by,
+        authority=under.authority,
+        delegation=under.delegation,
+        verdict=verdict,
+        reason=reason,
+        via=via,
+        at=as_of,
+    )
+    complete = tier.missing <= 1
+    if verdict is Verdict.REJECT:
+        event = request_settle(request, RequestStatus.REJECTED, by=by, reason=reason, as_of=as_of)
+    elif complete and tier.number == tier.of:
+        event = request_settle(request, RequestStatus.APPROVED, by=by, reason=reason, as_of=as_of)
+    else:
+        event = "signed"
+        _go_on(request, complete=complete, as_of=as_of)
+    # What is prefetched on `request` was read before the signature.
+    request = ApprovalRequest.objects.for_signing().get(pk=request.pk)
+    if request.status != RequestStatus.OPEN:
+        kind.on_settled(request=request, by=by, via=via, as_of=as_of)
+    record(
+        request,
+        event,
+        by=by,
+        via=via,
+        body={
+            "verdict": verdict,
+            "reason": reason,
+            "tier": tier.number,
+            "authority": under.authority.audit_id,
+            "delegation": under.delegation.pk if under.delegation else None,
+            "payload_number": payload.number,
+            "payload_hash": payload.hash,
+        },
+    )
+    if request.status != RequestStatus.OPEN:
+        workflow_tell(request, kind, event="settled")
+    announce(request)
+    return request
+
+
+def _go_on(request: ApprovalRequest, *, complete: bool, as_of: datetime) -> None:
+    """It waits for the next signature: of this tier, or of the next one, where an escalation of
+    this one lets nobody in, and whose own reminders and escalation count from now. Who held it has
+    signed, so the claim has done its work."""
+    if complete:
+        following = request.tiers[request.tier_number]
+        request.tier_number += 1
+        request.tier_group = following["group"]
+        request.escalated_group = ""
+        request.escalated_to = None
+        request.escalated_at = None
+        clock_tier_begin(request, as_of=as_of)
+    request.claimed_by = None
+    request.claimed_until = None
+    request.version += 1
+    request.save(
+        update_fields=[
+            "tier_number",
+            "tier_group",
+            "escalated_group",
+            "escalated_to",
+            "escalated_at",
+            "clock",
+            "claimed_by",
+            "claimed_until",
+            "version",
+        ]
+    )
+    if complete:
+        clock_tier_tell(request)

@@ -1,0 +1,230 @@
+"""Evidence: files that people put beside a request, and their erasure."""
+
+from datetime import datetime
+from hashlib import sha256
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from apps import uploads
+from apps.accounts.models import User
+from apps.approvals import inputs
+from apps.approvals.contracts import SUBJECT_TYPE
+from apps.approvals.models import ApprovalRequest, Evidence, EvidenceContent
+from apps.approvals.models.evidence import ERASE_PERMISSION
+from apps.approvals.selectors import state_refusal
+from apps.approvals.selectors.writing import may_write, reading_refusal
+from apps.approvals.services.rows import record, request_lock_seen
+from apps.audit.services import refusals
+from apps.correlation import get_logger
+from apps.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.live.broadcast import broadcast
+
+NOTE_LIMIT = 500
+ERASE_REASON_LIMIT = 500
+#: Files beside one request: more is a case of its own, not evidence.
+MOST_FILES = 50
+
+logger = get_logger(__name__)
+
+
+def evidence_add(
+    *,
+    request_id: UUID | str,
+    by: User,
+    name: str,
+    body: bytes,
+    note: str,
+    via: str,
+    as_of: datetime,
+) -> Evidence:
+    """Keep a file beside an open request, for everybody who may see that.
+
+    The type is told from the content, the name is cleaned, the scanner is asked, the digest is
+    kept. The same content twice (also at once) is one row: the one that is there is returned.
+    Raises, each audited: NotFound `not_found` (or invisible to the person); NotAllowed
+    `permission_denied` for who only reads; Invalid `empty_file`, `type_not_allowed`,
+    `scan_refused`, `invalid_text`, `note_too_long`; TooLarge `too_large`; Conflict
+    `request_closed`, `expired`, `workflow_closed`, `too_many_files`, `evidence_erased` (this
+    content was erased here); Unavailable `scan_unavailable`. Then nothing is kept.
+    """
+    with refusals(
+        action="approval.evidence_add",
+        subject_type=SUBJECT_TYPE,
+        subject_id=inputs.printable(request_id),
+        by=by,
+        via=via,
+    ):
+        # Who may not add anything costs no scan. The row is locked for the write only: a scanner
+        # may take seconds, and nobody could sign meanwhile.
+        seen = _seen(by, request_id)
+        if not may_write(seen, by):
+            raise reading_refusal()
+        _check_open(seen, as_of=as_of)
+        note = inputs.text_of(note, code="invalid_text").strip()
+        if len(note) > NOTE_LIMIT:
+            raise Invalid(f"A note has at most {NOTE_LIMIT} characters.", code="note_too_long")
+        # Costs nothing, and opening the file may: what is here already, and what has no room.
+        digest = sha256(body).hexdigest()
+        if known := Evidence.objects.filter(request=seen, sha256=digest).first():
+            return _known(known)
+        _check_room(seen)
+        upload = uploads.inspect(name=name, body=body, most=settings.EVIDENCE_MAX_BYTES)
+        scanned = uploads.scan(upload.body)
+        with transaction.atomic(durable=True):
+            request = request_lock_seen(by, request_id)
+            if known := Evidence.objects.filter(request=request, sha256=digest).first():
+                return _known(known)
+            _check_open(request, as_of=as_of)
+            _check_room(request)
+            evidence = Evidence.objects.create(
+                request=request,
+                name=upload.name,
+                content_type=upload.content_type,
+                size=len(upload.body),
+                sha256=digest,
+                note=note,
+                payload_number=request.payload_number,
+                scan=Evidence.Scan.CLEAN if scanned else Evidence.Scan.NOT_SCANNED,
+                uploaded_by=by,
+                created_at=as_of,
+            )
+            EvidenceContent.objects.create(evidence=evidence, body=upload.body)
+            record(
+                request,
+                "evidence_added",
+                by=by,
+                via=via,
+                body={
+                    "evidence": str(evidence.pk),
+                    "name": evidence.name,
+                    "content_type": evidence.content_type,
+                    "size": evidence.size,
+                    "sha256": digest,
+                    "scan": evidence.scan,
+                    "note": note,
+                    "payload_number": evidence.payload_number,
+                },
+            )
+            _announce(request)
+            return evidence
+
+
+def evidence_erase(
+    *,
+    request_id: UUID | str,
+    evidence_id: UUID | str,
+    by: User,
+    reason: str,
+    via: str,
+    as_of: datetime,
+) -> Evidence:
+    """Delete the bytes for good; name, digest, who and why stay. Again changes nothing.
+
+    Raises, each audited: NotFound `not_found` (or invisible to the person); NotAllowed
+    `permission_denied`; Invalid `reason_required`, `reason_too_long`, `invalid_text`.
+    """
+    with refusals(
+        action="approval.evidence_erase",
+        subject_type=SUBJECT_TYPE,
+        subject_id=inputs.printable(request_id),
+        by=by,
+        via=via,
+    ):
+        _seen(by, request_id)
+        if not by.has_perm(ERASE_PERMISSION):
+            raise NotAllowed("You may not erase evidence.", code="permission_denied")
+        reason = inputs.reason_of(reason)
+        if not reason:
+            raise Invalid("Erasing needs a reason.", code="reason_required")
+        if len(reason) > ERASE_REASON_LIMIT:
+            raise Invalid(
+                f"This reason has at most {ERASE_REASON_LIMIT} characters.", code="reason_too_long"
+            )
+        with transaction.atomic(durable=True):
+            request = request_lock_seen(by, request_id)
+            evidence = evidence_get(request=request, evidence_id=evidence_id)
+            if evidence.erased_at is not None:
+                return evidence
+            evidence.erased_at = as_of
+            evidence.erased_by = by
+            evidence.erased_reason = reason
+            evidence.save(update_fields=["erased_at", "erased_by", "erased_reason"])
+            EvidenceContent.objects.filter(evidence=evidence).delete()
+            record(
+                request,
+                "evidence_erased",
+                by=by,
+                via=via,
+                body={
+                    "evidence": str(evidence.pk),
+                    "name": evidence.name,
+                    "sha256": evidence.sha256,
+                    "reason": reason,
+                },
+            )
+            _announce(request)
+            return evidence
+
+
+def evidence_get(*, request: ApprovalRequest, evidence_id: UUID | str) -> Evidence:
+    """One of the request's files; NotFound for any other."""
+    pk = inputs.uuid_of(evidence_id)
+    found = Evidence.objects.select_related("uploaded_by", "erased_by")
+    evidence = found.filter(pk=pk, request=request).first()
+    if evidence is None:
+        raise NotFound("There is no such evidence.")
+    return evidence
+
+
+def evidence_body(evidence: Evidence) -> bytes:
+    """The bytes, as they were brought. NotFound `evidence_erased`; Conflict `digest_mismatch` when
+    they are no longer what the digest was taken of: somebody has been at the database."""
+    content = EvidenceContent.objects.filter(evidence=evidence).first()
+    if content is None:
+        raise NotFound("The content was erased.", code="evidence_erased")
+    body = bytes(content.body)
+    if sha256(body).hexdigest() != evidence.sha256:
+        logger.error("evidence differs from its digest", evidence=str(evidence.pk))
+        raise Conflict("The content is not what was brought.", code="digest_mismatch")
+    return body
+
+
+def _seen(by: User, request_id: UUID | str) -> ApprovalRequest:
+    seen = ApprovalRequest.objects.visible_to(by).select_related("settled_by")
+    found = seen.filter(pk=inputs.uuid_of(request_id)).first()
+    if found is None:
+        raise NotFound("There is no such request.")
+    return found
+
+
+def _check_open(request: ApprovalRequest, *, as_of: datetime) -> None:
+    refusal = state_refusal(request, as_of=as_of)
+    if refusal is None:
+        return
+    if refusal.code == "already_decided":
+        raise Conflict(
+            f"It is already {request.status}: files are taken only while it waits.",
+            code="request_closed",
+            request_status=request.status,
+        )
+    raise refusal
+
+
+def _check_room(request: ApprovalRequest) -> None:
+    if Evidence.objects.filter(request=request).count() >= MOST_FILES:
+        raise Conflict(f"A request has at most {MOST_FILES} files.", code="too_many_files")
+
+
+def _known(evidence: Evidence) -> Evidence:
+    if evidence.erased_at is not None:
+        raise Conflict(
+            "This content was erased here; it is not taken again.", code="evidence_erased"
+        )
+    return evidence
+
+
+def _announce(request: ApprovalRequest) -> None:
+    """Only pages of the request: nothing that a list shows has changed."""
+    broadcast(f"request:{request.pk}", id=str(request.pk), version=request.version)

@@ -1,0 +1,186 @@
+"""Opening a request, and ending one that nobody decided."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from apps.accounts.models import User
+from apps.approvals import inputs, kinds
+from apps.approvals.contracts import RequestStatus
+from apps.approvals.models import ApprovalRequest, PayloadVersion
+from apps.approvals.rules import Band, payload_hash_of, requirement, rule_ref
+from apps.approvals.services.clock import clock_keep, clock_plan
+from apps.approvals.services.rows import (
+    announce,
+    record,
+    request_lock,
+    request_settle,
+    search_text_of,
+)
+from apps.audit.contracts import ENGINE, Actor
+from apps.audit.services import entry_record
+from apps.errors import Conflict
+
+#: A timer may fire a rounding error before its time.
+TIMER_SKEW = timedelta(seconds=1)
+
+
+def request_open(
+    *,
+    key: str,
+    kind: str,
+    scope: str,
+    title: str,
+    subject_type: str,
+    subject_id: str,
+    workflow_id: str,
+    requested_by: User | None,
+    amount: Decimal | None,
+    currency: str,
+    payload: dict[str, Any],
+    as_of: datetime,
+) -> ApprovalRequest | None:
+    """Ask for the signatures that the active rule wants; None (audited) when it wants none.
+
+    Joins the caller's transaction. The same `key` again returns the same request, whatever the
+    rule says by then; Conflict `key_reused` if it was opened for something else. The tiers, the
+    payload and the rule version are kept as they are now: later changes do not reach them.
+    `payload` holds text, whole numbers, decimals, dates, lists and objects; Invalid
+    `payload_invalid` else. Refusals of the rule as `rules.requirement` raises them.
+    """
+    known = kinds.get(kind)
+    payload = inputs.payload_of(payload)
+    amount = inputs.amount_of(amount)
+    title = inputs.text_of(title, code="title_invalid")[:200]
+    if found := ApprovalRequest.objects.filter(key=key).first():
+        return _same(found, kind=kind, subject_type=subject_type, subject_id=subject_id)
+    needed = requirement(
+        kind=kind, scope=scope, amount=amount, currency=currency, requested_by=requested_by
+    )
+    if needed.band is None:
+        entry_record(
+            action="approval.not_needed",
+            subject_type=subject_type,
+            subject_id=subject_id,
+            by=requested_by or ENGINE,
+            body={"key": key, "kind": kind, "scope": scope, "rule": rule_ref(needed.rule)},
+        )
+        return None
+    band: Band = needed.band
+    tiers: list[dict[str, Any]] = [{"group": t.group, "quorum": t.quorum} for t in band.tiers]
+    clock, due_at = clock_plan(band=needed.raw, opened_at=as_of)
+    # get_or_create: two callers at once both pass the look-up above.
+    request, created = ApprovalRequest.objects.get_or_create(
+        key=key,
+        defaults={
+            "kind": known.name,
+            "scope": scope,
+            "title": title,
+            "subject_type": subject_type,
+            "subject_id": subject_id,
+            "workflow_id": workflow_id,
+            "requested_by": requested_by,
+            "amount": amount,
+            "currency": currency,
+            "rule": needed.rule,
+            "tiers": tiers,
+            "band": needed.raw,
+            "tier_number": 1,
+            "tier_group": tiers[0]["group"],
+            "reason_required": band.reason_required,
+            "search_text": search_text_of(title, payload),
+            "created_at": as_of,
+            "expires_at": as_of + timedelta(hours=band.expires_hours)
+            if band.expires_hours
+            else None,
+            "due_at": due_at,
+            "clock": clock,
+        },
+    )
+    if not created:
+        return _same(request, kind=kind, subject_type=subject_type, subject_id=subject_id)
+    version = PayloadVersion.objects.create(
+        request=request,
+        number=1,
+        payload=payload,
+        hash=payload_hash_of(payload, rule=needed.rule),
+        created_at=as_of,
+    )
+    record(
+        request,
+        "opened",
+        by=requested_by or ENGINE,
+        body={"rule": rule_ref(needed.rule), "tiers": tiers, "payload_hash": version.hash},
+    )
+    clock_keep(request)
+    announce(request)
+    return request
+
+
+def signature_needed(
+    *,
+    kind: str,
+    scope: str,
+    amount: Decimal | None,
+    currency: str,
+    requested_by: User | None = None,
+) -> bool:
+    """Whether the active rule wants a signature. Without any rule: yes, nothing passes unseen."""
+    try:
+        exact = inputs.amount_of(amount)
+        needed = requirement(
+            kind=kind, scope=scope, amount=exact, currency=currency, requested_by=requested_by
+        )
+        return needed.band is not None
+    except Conflict:
+        return True
+
+
+def request_expire(*, request_id: UUID | str, as_of: datetime) -> ApprovalRequest:
+    """The time to sign is over. No-op when it is settled; Conflict `not_due` before its time, and
+    when it has none any more: an edit moves it, and the timer of the old one fires all the same.
+
+    Joins the caller's transaction, tells no workflow and calls no `on_settled`: the caller is the
+    domain, which settles its own row.
+    """
+    request = request_lock(request_id)
+    if request.status != RequestStatus.OPEN:
+        return request
+    if request.expires_at is None:
+        raise Conflict("It can be signed without an end.", code="not_due")
+    if as_of < request.expires_at - TIMER_SKEW:
+        raise Conflict(f"It can be signed until {request.expires_at.isoformat()}.", code="not_due")
+    request_settle(
+        request, RequestStatus.EXPIRED, by=None, reason="Nobody signed in time.", as_of=as_of
+    )
+    record(request, "expired", by=ENGINE)
+    announce(request)
+    return request
+
+
+def request_cancel(
+    *, request_id: UUID | str, by: Actor | None, reason: str, as_of: datetime
+) -> ApprovalRequest:
+    """Nobody needs the answer any more. No-op when it is settled.
+
+    Joins the caller's transaction, tells no workflow and calls no `on_settled`: the caller is the
+    domain, which settles its own row. Whether `by` may cancel is the domain's rule.
+    """
+    reason = inputs.reason_of(reason)
+    request = request_lock(request_id)
+    if request.status != RequestStatus.OPEN:
+        return request
+    person = by if isinstance(by, User) else None
+    request_settle(request, RequestStatus.CANCELLED, by=person, reason=reason, as_of=as_of)
+    record(request, "cancelled", by=by or ENGINE, body={"reason": reason})
+    announce(request)
+    return request
+
+
+def _same(
+    request: ApprovalRequest, *, kind: str, subject_type: str, subject_id: str
+) -> ApprovalRequest:
+    if (request.kind, request.subject_type, request.subject_id) != (kind, subject_type, subject_id):
+        raise Conflict(f"The key {request.key!r} belongs to another request.", code="key_reused")
+    return request

@@ -1,0 +1,199 @@
+"""The row of a request: locked, settled, recorded, told about. Joins the caller's transaction."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from apps.accounts.models import User
+from apps.approvals import inputs, kinds, notices
+from apps.approvals.contracts import (
+    SIGNAL_CHANGED,
+    SUBJECT_TYPE,
+    TASK_QUEUE,
+    RequestStatus,
+)
+from apps.approvals.kinds import ApprovalKind
+from apps.approvals.models import ApprovalRequest
+from apps.audit.contracts import Actor
+from apps.audit.services import entry_record
+from apps.engine import services as engine
+from apps.engine.models import EngineCommand
+from apps.errors import Invalid, NotFound
+from apps.live.broadcast import broadcast
+
+#: Characters of a request that can be searched.
+SEARCH_LIMIT = 8000
+
+
+def request_lock_for(by: User, request_id: UUID | str) -> tuple[ApprovalRequest, ApprovalKind]:
+    """The subject's row, then the request's: the order that the domains' own verbs have."""
+    seen = ApprovalRequest.objects.visible_to(by).filter(pk=inputs.uuid_of(request_id)).first()
+    if seen is None:
+        raise NotFound("There is no such request.")
+    kind = kinds.get(seen.kind)
+    if kind.lock is not None:
+        kind.lock(seen.subject_id)
+    return request_lock(request_id), kind
+
+
+def request_lock(request_id: UUID | str) -> ApprovalRequest:
+    """The locked request with everything a decision looks at.
+
+    Two statements: one with joins would, after a wait, show the new row beside the old one's
+    people, and the loser would be told that nobody won.
+    """
+    pk = inputs.uuid_of(request_id)
+    # Not against keys: a comment or a bulk item that points here waits for nobody, nobody for it.
+    rows = ApprovalRequest.objects.select_for_update(no_key=True)
+    if not rows.filter(pk=pk).values_list("pk"):
+        raise NotFound("There is no such request.")
+    return ApprovalRequest.objects.for_signing().get(pk=pk)
+
+
+def request_lock_seen(by: User, request_id: UUID | str) -> ApprovalRequest:
+    """The locked request, for verbs that leave the subject's row alone; NotFound if invisible."""
+    if not ApprovalRequest.objects.visible_to(by).filter(pk=inputs.uuid_of(request_id)).exists():
+        raise NotFound("There is no such request.")
+    return request_lock(request_id)
+
+
+def person_named(person: User | str | None, *, code: str) -> User | None:
+    """The person, or who has that username; Invalid with `code` when nobody has it."""
+    if person is None or isinstance(person, User):
+        return person
+    name = inputs.text_of(person, code=code)
+    found = User.objects.filter(username=name[:150]).first()
+    if found is None:
+        raise Invalid("There is nobody of that username.", code=code)
+    return found
+
+
+def search_text_of(title: str, payload: dict[str, Any]) -> str:
+    """What a request is found by: its title and the payload's values."""
+    return " ".join([title, *_values(payload)])[:SEARCH_LIMIT]
+
+
+def request_settle(
+    request: ApprovalRequest,
+    status: RequestStatus,
+    *,
+    by: User | None,
+    reason: str,
+    as_of: datetime,
+) -> str:
+    request.status = status
+    request.settled_at = as_of
+    request.settled_by = by
+    request.settled_reason = reason
+    request.claimed_by = None
+    request.claimed_until = None
+    request.version += 1
+    request.save(
+        update_fields=[
+            "status",
+            "settled_at",
+            "settled_by",
+            "settled_reason",
+            "claimed_by",
+            "claimed_until",
+            "version",
+        ]
+    )
+    if status is not RequestStatus.EXPIRED:
+        # At the expiry the clock wakes up by itself.
+        clock_tell(request, event="settled")
+    return status.value
+
+
+def workflow_tell(request: ApprovalRequest, kind: ApprovalKind, *, event: str) -> None:
+    """Wake who waits for the answer, once per `event` ("settled", "edited:2"): it re-reads."""
+    if not request.workflow_id or not kind.signal:
+        return
+    engine.workflow_signal(
+        key=f"approval:{request.pk}:{event}",
+        workflow_id=request.workflow_id,
+        task_queue=kind.task_queue,
+        name=kind.signal,
+        subject_type=request.subject_type,
+        subject_id=request.subject_id,
+    )
+
+
+def clock_tell(request: ApprovalRequest, *, event: str) -> None:
+    """Wake the workflow that keeps the request's clock, where one was started; once per `event`."""
+    kind = kinds.find(request.kind)
+    if kind is None or kind.clocked:
+        return
+    workflow_id = clock_started(request.pk)
+    if not workflow_id:
+        return
+    engine.workflow_signal(
+        key=f"approval:{request.pk}:clock:{event}",
+        workflow_id=workflow_id,
+        task_queue=TASK_QUEUE,
+        name=SIGNAL_CHANGED,
+        subject_type=SUBJECT_TYPE,
+        subject_id=str(request.pk),
+    )
+
+
+def clock_started(request_id: UUID | str) -> str:
+    """Id of the workflow that was last started to keep the request's clock; empty: none was."""
+    starts = EngineCommand.objects.filter(
+        kind="start", subject_type=SUBJECT_TYPE, subject_id=str(request_id)
+    )
+    return starts.order_by("-id").values_list("workflow_id", flat=True).first() or ""
+
+
+def workflows_of(request: ApprovalRequest) -> list[str]:
+    """Whose events belong to the request: who waits for the answer, or who keeps its clock where
+    no domain does; and who does what was approved."""
+    found = [request.workflow_id or clock_started(request.pk)]
+    kind = kinds.find(request.kind)
+    if kind and kind.carried_out_by and request.status == RequestStatus.APPROVED:
+        found += kind.carried_out_by(request)
+    return found
+
+
+def record(
+    request: ApprovalRequest,
+    event: str,
+    *,
+    by: Actor,
+    via: str = "engine",
+    body: dict[str, Any] | None = None,
+) -> None:
+    """Into the trail, and to whom it concerns (`notices.tell`)."""
+    entry_record(
+        action=f"approval.{event}",
+        subject_type=SUBJECT_TYPE,
+        subject_id=str(request.pk),
+        by=by,
+        via=via,
+        body={
+            "title": request.title,
+            "subject_type": request.subject_type,
+            "subject_id": request.subject_id,
+            "version": request.version,
+            **(body or {}),
+        },
+    )
+    notices.tell(request, event, by=by, body=body)
+
+
+def announce(request: ApprovalRequest) -> None:
+    identifier = str(request.pk)
+    for topic in ("inbox", f"request:{identifier}", "home"):
+        broadcast(topic, id=identifier, version=request.version)
+
+
+def _values(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _values(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _values(item)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)

@@ -1,0 +1,108 @@
+"""The page of a person's delegations: given, held, and a form to give one."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.accounts.models import User
+from apps.approvals import kinds, selectors, services
+from apps.approvals.acting_forms import DelegationForm
+from apps.approvals.models import DECIDE_PERMISSION, Delegation
+from apps.errors import DomainError, NotFound
+from apps.pages import Refusal, person, refusal_of
+
+#: Older ones are in the audit trail.
+MOST_LISTED = 100
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def delegations(request: HttpRequest) -> HttpResponse:
+    """Who signs for me, and for whom I may sign; POST gives a delegation."""
+    user = person(request)
+    if request.method != "POST":
+        return _page(request, DelegationForm(user=user))
+    form = DelegationForm(request.POST, user=user)
+    if not form.is_valid():
+        return _page(request, form, status=422)
+    values = form.cleaned_data
+    try:
+        given = services.delegation_give(
+            delegator=user,
+            delegate=values["delegate"],
+            kinds=values["kinds"],
+            most=values["most"],
+            currency=values["currency"],
+            starts_at=values["starts_at"],
+            ends_at=values["ends_at"],
+            reason=values["reason"],
+            by=user,
+            via="page",
+            as_of=timezone.now(),
+        )
+    except DomainError as error:
+        refusal = refusal_of(error)
+        return _page(request, form, refusal=refusal, status=refusal.status)
+    messages.success(request, f"{given.delegate} may sign for you, and was told.")
+    return redirect("delegations")
+
+
+@login_required
+@require_POST
+def delegation_revoke(request: HttpRequest, delegation_id: int) -> HttpResponse:
+    """End one, given or held."""
+    try:
+        services.delegation_revoke(
+            delegation_id=delegation_id, by=person(request), via="page", as_of=timezone.now()
+        )
+    except NotFound as error:
+        raise Http404 from error
+    messages.success(request, "It has ended. What was signed under it stands.")
+    return redirect("delegations")
+
+
+def _page(
+    request: HttpRequest,
+    form: DelegationForm,
+    *,
+    refusal: Refusal | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    user = person(request)
+    now = timezone.now()
+    rows = list(selectors.delegations_of(user)[:MOST_LISTED])
+    context: dict[str, Any] = {
+        "form": form,
+        "refusal": refusal,
+        "given": [_told(row, now) for row in rows if row.delegator_id == user.pk],
+        "held": [_told(row, now) for row in rows if row.delegate_id == user.pk],
+        "may_give": _may_give(user),
+    }
+    return render(request, "approvals/delegations.html", context, status=status)
+
+
+def _told(row: Delegation, now: Any) -> dict[str, Any]:
+    if row.revoked_at is not None:
+        state, tone = "ended early", ""
+    elif row.ends_at <= now:
+        state, tone = "over", ""
+    elif row.starts_at > now:
+        state, tone = "not begun", "info"
+    else:
+        state, tone = "runs", "good"
+    return {
+        "row": row,
+        "state": state,
+        "tone": tone,
+        "endable": row.revoked_at is None and row.ends_at > now,
+        "kinds": ", ".join(kinds.title_of(name) for name in row.kinds) or "every kind",
+    }
+
+
+def _may_give(user: User) -> bool:
+    return user.has_perm(DECIDE_PERMISSION)

@@ -1,0 +1,207 @@
+"""The inbox, and the filters that people keep."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.accounts.models import User
+from apps.approvals import kinds
+from apps.approvals.forms import InboxFilter
+from apps.approvals.models import (
+    DECIDE_PERMISSION,
+    ApprovalRequest,
+    ApprovalRequestQuerySet,
+    SavedFilter,
+)
+from apps.approvals.selectors.writing import only_reads
+from apps.approvals.services import filters as filter_services
+from apps.errors import DomainError
+from apps.pages import counted, filtered_list, fragment, person, refusal_of
+
+#: Shared by others, at most so many are offered.
+MOST_OFFERED = 60
+
+#: Key and words of a tab → whose, due, held.
+TABS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("every", "All", {"mine": False, "due": "", "claim": ""}),
+    ("mine", "For me to sign", {"mine": True, "due": "", "claim": ""}),
+    ("over", "Overdue", {"mine": False, "due": "over", "claim": ""}),
+    ("held", "Held by me", {"mine": False, "due": "", "claim": "me"}),
+)
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A list beside others. The count is that of the very rows it leads to; it may be left out."""
+
+    key: str
+    title: str
+    address: str
+    count: str
+    current: bool
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A saved filter as a link."""
+
+    pk: int
+    name: str
+    address: str
+    current: bool
+    by: str
+    deletable: bool
+
+
+@login_required
+@require_GET
+def inbox(request: HttpRequest) -> HttpResponse:
+    """Every request that waits for a person and that this person may see."""
+    return render(request, "approvals/inbox.html", _inbox(request, whole=True))
+
+
+@fragment
+@require_GET
+def inbox_live(request: HttpRequest) -> HttpResponse:
+    """Counts and rows of the inbox as it is now, for the page that is open."""
+    return render(request, "approvals/_inbox_live.html", _inbox(request, whole=False))
+
+
+@login_required
+@require_POST
+def filter_save(request: HttpRequest) -> HttpResponse:
+    """Keep the filters of the inbox that was open under a name."""
+    query = request.POST.get("query", "")
+    try:
+        saved = filter_services.filter_save(
+            owner=person(request),
+            name=request.POST.get("name", ""),
+            query=query if InboxFilter(QueryDict(query)).is_valid() else "",
+            shared=bool(request.POST.get("shared")),
+            via="page",
+        )
+    except DomainError as error:
+        refusal = refusal_of(error)
+        messages.error(request, f"The filter was not saved. {refusal.what}")
+        return _back(query)
+    messages.success(request, f"Saved as “{saved.name}”. It stands above the list now.")
+    return _back(saved.query)
+
+
+@login_required
+@require_POST
+def filter_delete(request: HttpRequest, filter_id: int) -> HttpResponse:
+    """Forget a saved filter."""
+    try:
+        filter_services.filter_delete(filter_id=filter_id, by=person(request), via="page")
+    except DomainError as error:
+        messages.warning(request, f"Nothing was deleted. {refusal_of(error).what}")
+    else:
+        messages.success(request, "The filter is deleted. What it listed is untouched.")
+    return redirect("inbox")
+
+
+def _back(query: str) -> HttpResponse:
+    """To the inbox at that address, in whatever form the address came."""
+    chosen = InboxFilter(QueryDict(query[: filter_services.QUERY_LIMIT * 4])).address
+    return redirect(f"{reverse('inbox')}?{chosen}" if chosen else reverse("inbox"))
+
+
+def _inbox(request: HttpRequest, *, whole: bool) -> dict[str, Any]:
+    user = person(request)
+    now = timezone.now()
+    form = InboxFilter(request.GET)
+    bar = form.apply_bar(ApprovalRequest.objects.visible_to(user), as_of=now)
+    chosen = form.narrow(bar, user=user, as_of=now, **form.place)
+    found = filtered_list(request, form, chosen.for_list(), order=form.order)
+    decides = user.has_perm(DECIDE_PERMISSION)
+    waiting_only = not request.GET.get("status")
+    _complete(found["rows"], user=user, as_of=now, decides=decides)
+    tabs = _tabs(form, bar, user=user, as_of=now, waiting_only=waiting_only)
+    current = next((tab for tab in tabs if tab.current), None)
+    return {
+        **found,
+        "tabs": tabs,
+        "count": current.count if current else counted(chosen),
+        "mine": form.wants_mine,
+        "narrowed": form.filtered or form.wants_mine,
+        "waiting_only": waiting_only,
+        "bulk": decides and waiting_only and form.is_valid(),
+        "address": form.address,
+        "here": f"{reverse('inbox')}?{form.address}" if form.address else reverse("inbox"),
+        "may_save": not only_reads(user),
+        "saved": _saved(user, form.address) if whole else [],
+    }
+
+
+def _complete(rows: list[Any], *, user: User, as_of: datetime, decides: bool) -> None:
+    """What a row says beyond its columns: whether this person could sign it, who holds it."""
+    signable: set[Any] = set()
+    if decides and rows:
+        these = ApprovalRequest.objects.filter(pk__in=[row.pk for row in rows])
+        signable = set(these.mine(user, as_of=as_of).order_by().values_list("pk", flat=True))
+    for row in rows:
+        lease = row.claimed_until
+        held = bool(row.claimed_by_id and lease and lease > as_of)
+        row.kind_title = kinds.title_of(row.kind)
+        row.quorum = row.tiers[row.tier_number - 1]["quorum"] if row.tiers else 0
+        row.signable = row.pk in signable
+        row.held = ("me" if row.claimed_by_id == user.pk else "other") if held else ""
+        row.overdue = bool(row.due_at and row.due_at <= as_of)
+        # Of what a row shows, the version knows all but what time and the reader decide.
+        row.stamp = f"{row.version}-{row.signable:d}-{row.held}-{row.overdue:d}"
+
+
+def _tabs(
+    form: InboxFilter,
+    bar: ApprovalRequestQuerySet,
+    *,
+    user: User,
+    as_of: datetime,
+    waiting_only: bool,
+) -> list[Tab]:
+    tabs: list[Tab] = []
+    dear = False
+    for key, title, place in TABS if waiting_only else TABS[:1]:
+        chosen = QueryDict(form.address, mutable=True)
+        for name, value in place.items():
+            chosen.pop(name, None)
+            if value:
+                chosen[name] = "on" if value is True else value
+        address = chosen.urlencode()
+        current = form.place == place
+        # A word that is found more often than we count is looked up anew for every figure: then
+        # only the list that is open has one.
+        known = current or not dear
+        tab = Tab(
+            key=key,
+            title=title,
+            address=f"{reverse('inbox')}?{address}" if address else reverse("inbox"),
+            count=counted(form.narrow(bar, user=user, as_of=as_of, **place)) if known else "",
+            current=current,
+        )
+        dear = dear or (form.searches and tab.count.endswith("+"))
+        tabs.append(tab)
+    return tabs
+
+
+def _saved(user: User, address: str) -> list[Offered]:
+    return [
+        Offered(
+            pk=saved.pk,
+            name=saved.name,
+            address=f"{reverse('inbox')}?{saved.query}",
+            current=saved.query == address,
+            by="" if saved.owner_id == user.pk else str(saved.owner),
+            deletable=filter_services.may_delete(saved, user),
+        )
+        for saved in SavedFilter.objects.offered_to(user)[:MOST_OFFERED]
+    ]

@@ -1,0 +1,217 @@
+"""The page of one request."""
+
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods
+
+from apps.accounts.models import User
+from apps.approvals import kinds, selectors, services
+from apps.approvals.acting_forms import ReassignForm
+from apps.approvals.contracts import SUBJECT_TYPE, RequestStatus, Verdict
+from apps.approvals.forms import DecideForm
+from apps.approvals.models import REASSIGN_PERMISSION, ApprovalRequest
+from apps.approvals.services.rows import workflows_of
+from apps.approvals.views import clock, collab
+from apps.errors import DomainError, NotFound
+from apps.pages import Refusal, fragment, person, refusal_of
+from apps.timeline import timeline
+
+#: A value of more than an id's length, and with spaces, is read and not looked up.
+PROSE_FROM = 36
+#: GET of a link in a message shows and preselects; what is sent from there says where it came from.
+FROM_EMAIL = "email"
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def request_page(request: HttpRequest, request_id: UUID) -> HttpResponse:
+    """What is asked, by whom and why, who signs, what happened; POST decides."""
+    if request.method == "POST":
+        return _decide(request, request_id)
+    approval = _get(request, request_id)
+    chosen = request.GET.get("verdict")
+    form = DecideForm(
+        approval=approval, initial={"verdict": chosen if chosen in set(Verdict) else None}
+    )
+    return render(request, "approvals/request.html", _context(request, approval, form=form))
+
+
+@fragment
+@require_GET
+def request_live(request: HttpRequest, request_id: UUID) -> HttpResponse:
+    """The parts of the request page as they are now. `seen` is the payload that the page shows:
+    when it is no longer the current one, the form gives way to a notice."""
+    approval = _get(request, request_id)
+    context = _context(
+        request,
+        approval,
+        form=DecideForm(approval=approval),
+        seen=request.GET.get("seen", ""),
+    )
+    return render(request, "approvals/_request_live.html", context)
+
+
+def _get(request: HttpRequest, request_id: UUID) -> ApprovalRequest:
+    visible = ApprovalRequest.objects.visible_to(person(request)).for_detail()
+    approval = visible.filter(pk=request_id).first()
+    if approval is None:
+        raise Http404
+    return approval
+
+
+def _decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
+    visible = ApprovalRequest.objects.visible_to(person(request)).for_detail()
+    approval = visible.filter(pk=request_id).first()
+    # Of what somebody may not see they learn nothing; that they tried is recorded all the same.
+    form = DecideForm(request.POST, approval=approval or ApprovalRequest(reason_required=False))
+    if not form.is_valid():
+        if approval is None:
+            raise Http404
+        context = _context(request, approval, form=form)
+        return render(request, "approvals/request.html", context, status=422)
+    try:
+        decided = services.request_decide(
+            request_id=request_id,
+            by=person(request),
+            verdict=form.cleaned_data["verdict"],
+            reason=form.cleaned_data["reason"],
+            payload_hash=form.cleaned_data["payload_hash"],
+            via="email" if request.POST.get("from") == FROM_EMAIL else "page",
+            as_of=timezone.now(),
+            on_behalf_of=request.POST.get("on_behalf_of") or None,
+            tier=form.cleaned_data["tier"],
+        )
+    except NotFound as error:
+        raise Http404 from error
+    except DomainError as error:
+        refusal = refusal_of(error)
+        # Read again: the page must show what it is now, not what it was before the refusal.
+        context = _context(request, _get(request, request_id), form=form, refusal=refusal)
+        context["refused_difference"] = error.extra.get("difference")
+        return render(request, "approvals/request.html", context, status=refusal.status)
+    messages.success(request, _said(decided))
+    return redirect("request", request_id=decided.pk)
+
+
+def _said(decided: ApprovalRequest) -> str:
+    if decided.status == RequestStatus.OPEN:
+        return f"Your signature counts. It waits for {selectors.who_signs_next(decided)}."
+    if decided.status == RequestStatus.APPROVED:
+        return "Approved. The programs take it from here; this page shows how far they are."
+    return "Rejected. Whoever asked can read your reason."
+
+
+def _kind(name: str) -> kinds.ApprovalKind | None:
+    """None when the app that registered it is gone: its old requests can still be read."""
+    try:
+        return kinds.get(name)
+    except DomainError:
+        return None
+
+
+def _texts(payload: dict[str, Any]) -> list[tuple[str, str]]:
+    """What somebody wrote, to be read first: values that are sentences."""
+    return [(k, v) for k, v in payload.items() if isinstance(v, str) and _is_prose(v)]
+
+
+def _values(payload: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The rest, in the order of their names: the document itself has none."""
+    rest = {k: v for k, v in payload.items() if not (isinstance(v, str) and _is_prose(v))}
+    return sorted(rest.items())
+
+
+def _is_prose(text: str) -> bool:
+    return "\n" in text or (len(text) > PROSE_FROM and " " in text)
+
+
+def _context(
+    request: HttpRequest,
+    approval: ApprovalRequest,
+    *,
+    form: DecideForm,
+    refusal: Refusal | None = None,
+    seen: str = "",
+) -> dict[str, Any]:
+    payload = selectors.current_payload(approval)
+    kind = _kind(approval.kind)
+    topics = [f"request:{approval.pk}"]
+    if kind and kind.topic:
+        topics.append(kind.topic.format(id=approval.subject_id))
+    changed = bool(seen) and seen != payload.hash
+    user, now = person(request), timezone.now()
+    authorities = selectors.authorities(approval, user, as_of=now)
+    barred = None
+    if not authorities:
+        barred = selectors.state_refusal(approval, as_of=now) or selectors.person_refusal(
+            approval, user, authority=user, as_of=now
+        )
+    held_by = selectors.holder(approval, as_of=now)
+    acting = ",".join(str(authority.pk) for authority in authorities)
+    return {
+        "approval": approval,
+        "kind_title": kinds.title_of(approval.kind),
+        "facts": kind.facts(approval) if kind else [],
+        "subject_url": kind.subject_url(approval.subject_id) if kind else "",
+        "payload": payload,
+        "texts": _texts(payload.payload),
+        "values": _values(payload.payload),
+        "tiers": selectors.tiers(approval),
+        "signs_next": selectors.who_signs_next(approval),
+        "also_signing": selectors.also_signing(approval),
+        "signatures": approval.signatures.all(),
+        "timeline": timeline(
+            subjects=[
+                (SUBJECT_TYPE, str(approval.pk)),
+                (approval.subject_type, approval.subject_id),
+            ],
+            workflow_ids=workflows_of(approval),
+        ),
+        "form": form,
+        "refusal": refusal,
+        "barred": refusal_of(barred) if barred else None,
+        "authorities": authorities,
+        "behalf": bool(authorities) and [a.pk for a in authorities] != [user.pk],
+        "chosen_authority": request.POST.get("on_behalf_of", ""),
+        "from_email": FROM_EMAIL in {request.GET.get("from"), request.POST.get("from")},
+        "changed": changed,
+        "changed_difference": selectors.difference_since(approval, seen) if changed else None,
+        "edits": _edits(approval),
+        "may_edit": approval.status == RequestStatus.OPEN
+        and services.may_edit(approval, user, kind),
+        "preview": selectors.simulation(approval, user, as_of=now),
+        "held_by": held_by,
+        "holds": held_by is not None and held_by.pk == user.pk,
+        "reassign": _reassign(approval, user, held_by),
+        # The live page exchanges the form only when this changes: what is typed stays.
+        "state": f"{approval.status}:{barred.code if barred else ''}:{payload.hash}:{changed}"
+        f":{held_by.pk if held_by else ''}:{acting}",
+        "topics": " ".join(topics),
+        **collab.context(request, approval),
+        **clock.context(approval),
+    }
+
+
+def _edits(approval: ApprovalRequest) -> list[dict[str, Any]]:
+    """Each version after the first with what it changed, the newest first."""
+    versions = sorted(approval.payloads.all(), key=lambda version: version.number)
+    return [
+        {"version": new, "difference": selectors.difference(old.payload, new.payload)}
+        for old, new in pairwise(versions)
+    ][::-1]
+
+
+def _reassign(approval: ApprovalRequest, user: User, held_by: User | None) -> ReassignForm | None:
+    """The form for who may give it away."""
+    holds = held_by is not None and held_by.pk == user.pk
+    if approval.status != RequestStatus.OPEN or not (holds or user.has_perm(REASSIGN_PERMISSION)):
+        return None
+    if selectors.own_refusal(approval, {user.pk}):
+        return None
+    return ReassignForm(approval=approval, holder=held_by)

@@ -1,0 +1,143 @@
+"""Working time: when so many working hours have passed. Pure but for the settings' calendar.
+
+Hours are those on the wall of WORKING_TIME_ZONE; the night in which clocks change lies outside
+usual hours, and a day that has an hour more or less counts as what it really had.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+#: A longest wait of a year's hours ends within this even at an hour a day, one day a week.
+MOST_DAYS = 366 * 250
+LEAST_DAY = timedelta(hours=1)
+_DAYS = re.compile(r"[1-7](-[1-7])?(,[1-7](-[1-7])?)*", re.ASCII)
+_HOURS = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class WorkingTime:
+    """`weekdays` as in ISO (1 is Monday); `opens` and `closes` after midnight of the zone."""
+
+    weekdays: frozenset[int]
+    opens: timedelta
+    closes: timedelta
+    zone: ZoneInfo
+    countries: tuple[str, ...] = ()
+
+    def is_working_day(self, day: date) -> bool:
+        return day.isoweekday() in self.weekdays and not any(
+            day in _holidays(country, day.year) for country in self.countries
+        )
+
+    def span(self, day: date) -> tuple[datetime, datetime]:
+        """When the day's work begins and ends, in UTC."""
+        return self._at(day, self.opens), self._at(day, self.closes)
+
+    def after(self, start: datetime, hours: float) -> datetime:
+        """The moment by which `hours` of working time have passed since `start`, in UTC."""
+        left = timedelta(hours=hours)
+        moment = start.astimezone(UTC)
+        day = start.astimezone(self.zone).date()
+        for _ in range(MOST_DAYS):
+            if self.is_working_day(day):
+                opens, closes = self.span(day)
+                begin = max(moment, opens)
+                if begin <= closes and left <= closes - begin:
+                    return begin + left
+                left -= max(closes - begin, timedelta(0))
+            day += timedelta(days=1)
+        raise ImproperlyConfigured("the working time has no working days")
+
+    def _at(self, day: date, since_midnight: timedelta) -> datetime:
+        # Adding to an aware time moves the clock on the wall, which is what opening hours mean.
+        midnight = datetime.combine(day, time(), tzinfo=self.zone)
+        return (midnight + since_midnight).astimezone(UTC)
+
+
+def working_after(start: datetime, hours: float) -> datetime:
+    """The moment by which `hours` of the settings' working time have passed since `start`.
+
+    In UTC. Nothing passes at night, on other days than WORKING_DAYS and on public holidays of the
+    countries in WORKING_HOLIDAYS; what ends with the working day is due at its end.
+    """
+    return configured().after(start, hours)
+
+
+def configured() -> WorkingTime:
+    """The settings' working time. ImproperlyConfigured names the variable that cannot be meant."""
+    return _parse(
+        settings.WORKING_DAYS,
+        settings.WORKING_HOURS,
+        settings.WORKING_TIME_ZONE,
+        tuple(settings.WORKING_HOLIDAYS),
+    )
+
+
+@lru_cache(maxsize=16)
+def _parse(days: str, hours: str, zone: str, countries: tuple[str, ...]) -> WorkingTime:
+    opens, closes = _hours_of(hours)
+    for country in countries:
+        _holidays(country, 2000)
+    return WorkingTime(
+        weekdays=_days_of(days),
+        opens=opens,
+        closes=closes,
+        zone=_zone_of(zone),
+        countries=countries,
+    )
+
+
+def _days_of(text: str) -> frozenset[int]:
+    text = text.replace(" ", "")
+    found: set[int] = set()
+    if _DAYS.fullmatch(text):
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            found |= set(range(int(first), int(last or first) + 1))
+    if not found:
+        raise _bad("WORKING_DAYS", text, "weekdays such as 1-5 or 1-4,6 (1 is Monday)")
+    return frozenset(found)
+
+
+def _hours_of(text: str) -> tuple[timedelta, timedelta]:
+    wanted = "two times at least an hour apart, such as 09:00-17:00"
+    if not (match := _HOURS.fullmatch(text.strip())):
+        raise _bad("WORKING_HOURS", text, wanted)
+    h1, m1, h2, m2 = map(int, match.groups())
+    opens, closes = timedelta(hours=h1, minutes=m1), timedelta(hours=h2, minutes=m2)
+    if max(m1, m2) > 59 or closes > timedelta(days=1) or closes - opens < LEAST_DAY:
+        raise _bad("WORKING_HOURS", text, wanted)
+    return opens, closes
+
+
+def _zone_of(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise _bad("WORKING_TIME_ZONE", text, "a zone such as Africa/Lagos") from None
+
+
+@lru_cache(maxsize=512)
+def _holidays(country: str, year: int) -> frozenset[date]:
+    """The country's public holidays in that year; a part of it is written as in ISO 3166-2.
+
+    A year at a time: the library's own object fills itself while others read it.
+    """
+    # Nearly half a second to import: only where somebody asks for it.
+    import holidays
+
+    name, _, part = country.partition("-")
+    try:
+        return frozenset(holidays.country_holidays(name, subdiv=part or None, years=[year]))
+    except NotImplementedError:
+        raise _bad("WORKING_HOLIDAYS", country, "ISO countries such as NG,BR") from None
+
+
+def _bad(variable: str, value: str, wanted: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{variable} must be {wanted}, not {value!r}")

@@ -1,0 +1,132 @@
+"""What approving an intervention would do now. Reads only; no lock: the saga checks again."""
+
+from decimal import Decimal
+
+from django.db.models import Count, Sum
+
+from apps.approvals.kinds import Fact, Simulation
+from apps.approvals.models import ApprovalRequest
+from apps.errors import DomainError
+from apps.interventions.contracts import InterventionStatus
+from apps.interventions.models import Budget, BudgetEntry, Intervention, Policy
+from apps.interventions.services.limits import check_limit
+
+#: As people say them, in the saga's order.
+STEPS = (
+    "check the policy",
+    "read the policy's terms",
+    "reserve {amount} in {budget}",
+    "pay {amount} to {target}",
+    "update the feature store",
+    "notify the people concerned",
+    "record the outcome and book the spending",
+)
+
+
+def simulate(request: ApprovalRequest) -> Simulation:
+    """The budget after it, who else is about to draw on it, the seven steps, what would refuse."""
+    intervention = (
+        Intervention.objects.select_related("policy", "budget")
+        .filter(pk=request.subject_id)
+        .first()
+    )
+    if intervention is None:
+        return Simulation(outcome="Nothing: the intervention no longer exists.", tone="bad")
+    budget = intervention.budget
+    amount = f"{intervention.currency} {intervention.amount:,.2f}"
+    facts = _facts(intervention, budget)
+    if refused := _refused(intervention, budget):
+        return Simulation(
+            outcome=f"It would end without a payment: {refused}", tone="bad", facts=facts
+        )
+    left = budget.available - intervention.amount
+    others = _waiting_beside(intervention)[1]
+    tight = others > left
+    return Simulation(
+        outcome=f"{amount} is reserved and paid to {intervention.target}."
+        + (" The budget does not cover everything else that waits." if tight else ""),
+        tone="warn" if tight or not intervention.policy.reversible else "good",
+        steps=tuple(
+            step.format(amount=amount, budget=budget.code, target=intervention.target)
+            for step in STEPS
+        ),
+        facts=facts,
+    )
+
+
+def _facts(intervention: Intervention, budget: Budget) -> tuple[Fact, ...]:
+    left = budget.available - intervention.amount
+    reserved, reserved_sum = _reserved_beside(intervention)
+    waiting, waiting_sum = _waiting_beside(intervention)
+    return (
+        Fact("Free now", _money(budget, budget.available), href=f"/budgets/{budget.code}/"),
+        Fact(
+            "Free after it",
+            _money(budget, left) if left >= 0 else f"{_money(budget, -left)} too little",
+            tone="bad" if left < 0 else "",
+        ),
+        Fact("Reserved for others", _counted(budget, reserved, reserved_sum, "reservation")),
+        Fact(
+            "Others waiting for a signature",
+            _counted(budget, waiting, waiting_sum, "request"),
+            tone="warn" if left >= 0 and waiting_sum > left else "",
+        ),
+    )
+
+
+def _refused(intervention: Intervention, budget: Budget) -> str:
+    if InterventionStatus(intervention.status).terminal:
+        return f"it is {intervention.status.replace('_', ' ')} already."
+    policy = intervention.policy
+    try:
+        check_limit(policy, intervention.amount)
+    except DomainError as refusal:
+        return refusal.detail
+    # A newer version does not stop what was asked under an older one; switching it off does.
+    if not policy.active and not Policy.objects.filter(code=policy.code, active=True).exists():
+        return f"the policy {policy.code} is switched off."
+    if budget.available < intervention.amount:
+        return f"the budget {budget.code} has only {_money(budget, budget.available)} free."
+    return ""
+
+
+def _reserved_beside(intervention: Intervention) -> tuple[int, Decimal]:
+    """Of interventions that have not ended: the ledger of a busy budget is long."""
+    kinds = BudgetEntry.Kind
+    under_way = Intervention.objects.unsettled().filter(budget=intervention.budget_id)
+    lines = BudgetEntry.objects.filter(
+        intervention__in=under_way.exclude(pk=intervention.pk).values("pk")
+    )
+    ended = lines.filter(kind__in=[kinds.RELEASE, kinds.COMMIT]).values("intervention")
+    found = (
+        lines.filter(kind=kinds.RESERVE)
+        .exclude(intervention__in=ended)
+        .aggregate(number=Count("pk"), total=Sum("amount"))
+    )
+    return found["number"], found["total"] or Decimal(0)
+
+
+def _waiting_beside(intervention: Intervention) -> tuple[int, Decimal]:
+    found = (
+        Intervention.objects.filter(
+            budget=intervention.budget_id,
+            status__in=[
+                InterventionStatus.PENDING,
+                InterventionStatus.AWAITING_APPROVAL,
+                InterventionStatus.APPROVED,
+            ],
+        )
+        .exclude(pk=intervention.pk)
+        .aggregate(number=Count("pk"), total=Sum("amount"))
+    )
+    return found["number"], found["total"] or Decimal(0)
+
+
+def _counted(budget: Budget, number: int, total: Decimal, noun: str) -> str:
+    if not number:
+        return "none"
+    return f"{number} {noun}{'' if number == 1 else 's'}, {_money(budget, total)}"
+
+
+def _money(budget: Budget, amount: Decimal) -> str:
+    return f"{budget.currency} {amount:,.2f}"

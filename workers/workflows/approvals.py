@@ -1,0 +1,69 @@
+"""The clock of requests whose domain has no workflow that keeps it.
+
+It decides nothing: at each moment it asks for a tick, and the database says what was due.
+"""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import VersioningBehavior
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from apps.approvals.activities.clock import tick_request
+    from apps.approvals.contracts import (
+        CLOCK_WORKFLOW,
+        SIGNAL_CHANGED,
+        ClockRef,
+        ClockResult,
+        RequestStatus,
+        Tick,
+        TickInput,
+    )
+    from apps.engine.contracts import SignalEnvelope
+    from workers.deadlines import until
+    from workers.local import step
+
+#: A tick that is refused (a domain that will not have its request expire) is tried again later.
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=10), timedelta(days=1)
+
+
+@workflow.defn(name=CLOCK_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+class ApprovalClockWorkflow:
+    """Reminds, escalates and expires one request; ends with it.
+
+    A signal only wakes it: the request was edited or has ended. One that nobody here has sent is
+    audited and changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self._commands: list[str] = []
+
+    @workflow.run
+    async def run(self, ref: ClockRef) -> ClockResult:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                tick = await self._tick(ref)
+                pause, at = FIRST_PAUSE, tick.next_at
+            except ApplicationError as refused:
+                if refused.type == "not_found":
+                    raise
+                at, pause = workflow.now() + pause, min(2 * pause, LONGEST_PAUSE)
+                workflow.logger.warning("tick.refused", extra={"code": refused.type})
+            else:
+                if tick.status != RequestStatus.OPEN:
+                    return ClockResult(ref.request_id, tick.status)
+            if workflow.info().is_continue_as_new_suggested() and not self._commands:
+                workflow.continue_as_new(ref)
+            await until(lambda: bool(self._commands), at=at)
+
+    @workflow.signal(name=SIGNAL_CHANGED)
+    def request_changed(self, envelope: SignalEnvelope) -> None:
+        """It was edited, or it has ended."""
+        self._commands.append(envelope.command)
+
+    async def _tick(self, ref: ClockRef) -> Tick:
+        commands, self._commands = tuple(self._commands), []
+        wanted = TickInput(ref.request_id, workflow.now(), commands)
+        return await step(tick_request, wanted, timings=ref.timings)
