@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import TruncHour
 
-from apps.approvals.models import ApprovalRequest
+from apps.approvals import kinds
+from apps.approvals.contracts import RequestStatus
+from apps.approvals.models import ApprovalRequest, Delegation
 from apps.engine import reads
 from apps.engine.contracts import CommandState
 from apps.engine.models import EngineCommand, ProcessBeat
@@ -21,14 +23,12 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 SHOWN = 8
-#: A request that nobody signed for so long, or that expires within so long, is late.
-LATE = timedelta(hours=24)
 FAILED_WINDOW = timedelta(days=7)
 #: A command that has waited for longer than this is worth a word.
 LAG_WORTH_TELLING = timedelta(seconds=5)
 HOURS = 24
 
-CHART_WIDTH, CHART_HEIGHT = 480, 96
+CHART_WIDTH, CHART_HEIGHT = 480, 72
 
 
 @dataclass(frozen=True)
@@ -56,30 +56,67 @@ class Bar:
 
 @dataclass(frozen=True)
 class Chart:
-    """Interventions asked for per hour, those that failed marked."""
+    """What began in each hour; a part of it marked, in the tone of its class in the style sheet."""
 
+    key: str
+    title: str
+    noun: str
+    marked: str
+    tone: str
     bars: list[Bar]
     total: int
-    failed: int
+    bad: int
     most: int
     width: int = CHART_WIDTH
     height: int = CHART_HEIGHT
 
 
-def waiting(user: "User") -> "QuerySet[ApprovalRequest]":
-    """What this person could sign now, the oldest first: it has waited longest."""
-    return ApprovalRequest.objects.mine(user).for_list().order_by("created_at", "id")
+@dataclass(frozen=True)
+class Acting:
+    """A delegation that is in force, as the delegate or the delegator reads it."""
+
+    who: str
+    scope: str
+    ends_at: datetime
 
 
-def late(user: "User", *, as_of: datetime) -> "QuerySet[ApprovalRequest]":
-    """Open for a day or more, or about to expire."""
-    return (
-        ApprovalRequest.objects.visible_to(user)
-        .open()
-        .filter(Q(created_at__lte=as_of - LATE) | Q(expires_at__lte=as_of + LATE))
-        .for_list()
-        .order_by("created_at", "id")
-    )
+def waiting(user: "User", *, as_of: datetime) -> "QuerySet[ApprovalRequest]":
+    """What this person could sign now, what is due soonest first, then what has waited longest."""
+    mine = ApprovalRequest.objects.mine(user, as_of=as_of)
+    return mine.for_list().order_by("due_at", "id")
+
+
+def overdue(user: "User", *, as_of: datetime) -> "QuerySet[ApprovalRequest]":
+    """Open after they were due, the latest first."""
+    visible = ApprovalRequest.objects.visible_to(user).open()
+    return visible.filter(due_at__lte=as_of).for_list().order_by("due_at", "id")
+
+
+def held(user: "User", *, as_of: datetime) -> "QuerySet[ApprovalRequest]":
+    """What this person has claimed and has neither decided nor released; the lease that ends first
+    is the first."""
+    visible = ApprovalRequest.objects.visible_to(user).open()
+    mine = visible.filter(claimed_by=user.pk, claimed_until__gt=as_of)
+    return mine.for_list().order_by("claimed_until", "id")
+
+
+def acting_for(user: "User", *, as_of: datetime) -> list[Acting]:
+    """On whose behalf this person may sign now."""
+    rows = Delegation.objects.valid(as_of=as_of).filter(delegate=user.pk)
+    found = rows.select_related("delegator").order_by("ends_at")[:SHOWN]
+    return [Acting(str(row.delegator), _scope(row), row.ends_at) for row in found]
+
+
+def represented_by(user: "User", *, as_of: datetime) -> list[Acting]:
+    """Who may sign on behalf of this person now."""
+    rows = Delegation.objects.valid(as_of=as_of).filter(delegator=user.pk)
+    found = rows.select_related("delegate").order_by("ends_at")[:SHOWN]
+    return [Acting(str(row.delegate), _scope(row), row.ends_at) for row in found]
+
+
+def _scope(row: Delegation) -> str:
+    what = ", ".join(kinds.title_of(name) for name in row.kinds) or "every kind"
+    return what if row.most is None else f"{what}, up to {row.currency} {row.most:,.2f}"
 
 
 def failed(user: "User", *, as_of: datetime) -> "QuerySet[Intervention]":
@@ -159,25 +196,58 @@ def _outbox(as_of: datetime) -> Part:
     return Part("Outbox", f"{seconds} s behind", "warn", "It catches up by itself.")
 
 
-def volume(user: "User", *, as_of: datetime) -> Chart:
+def charts(user: "User", *, as_of: datetime) -> list[Chart]:
     """The last 24 hours, hour by hour."""
-    end = as_of.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    start = end - timedelta(hours=HOURS)
+    asked = ApprovalRequest.objects.visible_to(user)
+    programs = Intervention.objects.visible_to(user)
+    return [
+        _chart(
+            *("requests", "Requests for a signature", "requests", "still waiting", "wait"),
+            rows=_by_hour(asked, marked=Q(status=RequestStatus.OPEN), as_of=as_of),
+            as_of=as_of,
+        ),
+        _chart(
+            *("volume", "Interventions", "interventions", "failed", "bad"),
+            rows=_by_hour(programs, marked=Q(status=InterventionStatus.FAILED), as_of=as_of),
+            as_of=as_of,
+        ),
+    ]
+
+
+def _by_hour(
+    queryset: "QuerySet[Any]", *, marked: Q, as_of: datetime
+) -> dict[datetime, dict[str, Any]]:
     rows = (
-        Intervention.objects.visible_to(user)
-        .filter(created_at__gte=start)
+        queryset.filter(created_at__gte=_chart_start(as_of))
         .order_by()
         .annotate(hour=TruncHour("created_at"))
         .values("hour")
-        .annotate(all=Count("pk"), bad=Count("pk", filter=Q(status=InterventionStatus.FAILED)))
+        .annotate(all=Count("pk"), bad=Count("pk", filter=marked))
     )
-    by_hour: dict[datetime, Any] = {row["hour"]: row for row in rows}
-    most = max((row["all"] for row in by_hour.values()), default=0)
+    return {row["hour"]: row for row in rows}
+
+
+def _chart_start(as_of: datetime) -> datetime:
+    return as_of.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
+
+
+def _chart(
+    key: str,
+    title: str,
+    noun: str,
+    marked: str,
+    tone: str,
+    *,
+    rows: dict[datetime, dict[str, Any]],
+    as_of: datetime,
+) -> Chart:
+    start = _chart_start(as_of)
+    most = max((row["all"] for row in rows.values()), default=0)
     step = CHART_WIDTH // HOURS
     bars: list[Bar] = []
     for place in range(HOURS):
         hour = start + timedelta(hours=place)
-        row = by_hour.get(hour, {"all": 0, "bad": 0})
+        row = rows.get(hour, {"all": 0, "bad": 0})
         height = _scaled(row["all"], most)
         bad = _scaled(row["bad"], most)
         bars.append(
@@ -188,13 +258,18 @@ def volume(user: "User", *, as_of: datetime) -> Chart:
                 height=height,
                 bad_y=CHART_HEIGHT - bad,
                 bad_height=bad,
-                title=f"{hour:%H}:00 UTC: {row['all']} asked, {row['bad']} failed",
+                title=f"{hour:%H}:00 UTC: {row['all']} asked, {row['bad']} {marked}",
             )
         )
     return Chart(
+        key=key,
+        title=title,
+        noun=noun,
+        marked=marked,
+        tone=tone,
         bars=bars,
-        total=sum(row["all"] for row in by_hour.values()),
-        failed=sum(row["bad"] for row in by_hour.values()),
+        total=sum(row["all"] for row in rows.values()),
+        bad=sum(row["bad"] for row in rows.values()),
         most=most,
     )
 

@@ -2,12 +2,12 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.console import views
+from apps.console import audit, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("home/live/", views.home_live, name="home_live"),
+    path("audit/", audit.audit, name="audit"),
+    path("audit/export/", audit.audit_export, name="audit_export"),
     path("counts/", views.counts, name="counts"),
-    path("notifications/", views.notifications, name="notifications"),
-    path("notifications/read/", views.notifications_read, name="notifications_read"),
 ]

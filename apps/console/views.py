@@ -1,17 +1,15 @@
-"""Home, the counts in the header, notifications."""
+"""Home, and the counts in the header."""
 
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
 from apps.console import home as reads
-from apps.notifications import services as notification_services
-from apps.notifications.models import Notification
-from apps.pages import counted, fragment, listed, person
+from apps.pages import counted, fragment, person
 
 
 @login_required
@@ -31,18 +29,23 @@ def home_live(request: HttpRequest) -> HttpResponse:
 def _home(request: HttpRequest) -> dict[str, Any]:
     user = person(request)
     now = timezone.now()
-    waiting = reads.waiting(user)
-    late = reads.late(user, as_of=now)
+    waiting = reads.waiting(user, as_of=now)
+    overdue = reads.overdue(user, as_of=now)
+    held = reads.held(user, as_of=now)
     failed = reads.failed(user, as_of=now)
     return {
         "waiting": list(waiting[: reads.SHOWN]),
         "waiting_count": counted(waiting),
-        "late": list(late[: reads.SHOWN]),
-        "late_count": counted(late),
+        "overdue": list(overdue[: reads.SHOWN]),
+        "overdue_count": counted(overdue),
+        "held": list(held[: reads.SHOWN]),
+        "held_count": counted(held),
         "failed": list(failed[: reads.SHOWN]),
         "failed_count": counted(failed),
+        "acting_for": reads.acting_for(user, as_of=now),
+        "represented_by": reads.represented_by(user, as_of=now),
         "parts": reads.machinery(as_of=now),
-        "chart": reads.volume(user, as_of=now),
+        "charts": reads.charts(user, as_of=now),
     }
 
 
@@ -51,31 +54,3 @@ def _home(request: HttpRequest) -> dict[str, Any]:
 def counts(request: HttpRequest) -> HttpResponse:
     """The figures of the header."""
     return render(request, "console/_counts.html")
-
-
-@login_required
-@require_GET
-def notifications(request: HttpRequest) -> HttpResponse:
-    """What this person was told, newest first."""
-    mine = Notification.objects.filter(recipient=person(request))
-    found = listed(request, mine)
-    context = {
-        "rows": found["items"],
-        "next": found["next"],
-        "later_page": bool(request.GET.get("cursor")),
-    }
-    return render(request, "console/notifications.html", context)
-
-
-@login_required
-@require_POST
-def notifications_read(request: HttpRequest) -> HttpResponse:
-    """Mark one (`id`) or all of the person's own notifications as read."""
-    chosen = request.POST.get("id", "")
-    number = int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) < 19 else None
-    if chosen and number is None:
-        return redirect("notifications")
-    notification_services.notifications_mark_read(
-        user=person(request), ids=None if number is None else [number], as_of=timezone.now()
-    )
-    return redirect("notifications")

@@ -2,6 +2,7 @@
 answer is one that the description promises."""
 
 import json
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -122,7 +123,8 @@ def world(db: None) -> dict[str, Any]:
 
 @schema.parametrize()
 @settings(
-    max_examples=60,
+    # `make faults` looks longer.
+    max_examples=200 if os.environ.get("FAULTS_AT_FULL_SIZE") == "1" else 25,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,

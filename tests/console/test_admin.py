@@ -8,7 +8,7 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.core.paginator import Paginator
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -17,6 +17,7 @@ from apps.accounts.models import APIKey, User
 from apps.accounts.services import api_key_create
 from apps.adminbase import BaseAdmin, EstimatedPaginator
 from apps.approvals.models import ApprovalRequest, ApprovalRule
+from apps.approvals.services import rule_put
 from apps.audit.models import AuditEntry
 from apps.engine.models import EngineCommand
 from apps.interventions.models import Budget, Intervention, Policy
@@ -307,14 +308,64 @@ def test_a_rule_is_changed_by_a_new_version_and_a_bad_band_is_named(
     address = reverse("admin:approvals_approvalrule_put_from", args=[rule.pk])
     data = {"kind": rule.kind, "scope": "relief", "currency": "NGN"}
     bands = [{"above": "1.00", "tiers": [{"group": "senior reviewer", "quorum": 1}]}]
-    assert client.post(address, {**data, "bands": json.dumps(bands)}).status_code == 302
-    assert ApprovalRule.objects.get(scope="relief", active=True).version == rule.version + 1
+    shown = client.post(address, {**data, "bands": json.dumps(bands), "_preview": "Preview"})
+    assert shown.status_code == 200
+    assert "above NGN\u00a01.00: one signature by senior reviewer" in text(shown)
+    assert ApprovalRule.objects.get(scope="relief", active=True) == rule
+    stamp = re.search(r'name="stamp" value="([0-9a-f]{64})"', text(shown))
+    assert stamp is not None
+    sent = {**data, "bands": json.dumps(bands), "stamp": stamp[1], "_put": "Save"}
+    assert client.post(address, sent).status_code == 302
+    saved = ApprovalRule.objects.get(scope="relief", active=True)
+    assert saved.version == rule.version + 1
+    assert saved.put_by == world.people["admin"]
     bands[0]["tiers"] = [{"group": "nobody", "quorum": 1}]
     refused = client.post(address, {**data, "bands": json.dumps(bands)})
     assert refused.status_code == 422
     assert "there is no group 'nobody'" in text(refused)
     for bad in ("not json", '"\\u0000"', "\x00", "[" * 2000):
         assert client.post(address, {**data, "bands": bad}).status_code == 422, bad
+
+
+def test_a_rule_is_saved_only_as_it_was_shown(world: World, as_person: AsPerson) -> None:
+    client = as_person("admin")
+    rule = ApprovalRule.objects.get(scope="relief", active=True)
+    address = reverse("admin:approvals_approvalrule_put_from", args=[rule.pk])
+    data = {"kind": rule.kind, "scope": "relief", "currency": "NGN", "bands": "[]"}
+    unseen = client.post(address, {**data, "_put": "Save"})
+    assert "Not saved yet" in text(unseen)
+    assert "any amount: no signature" in text(unseen)
+    stamp = re.search(r'name="stamp" value="([0-9a-f]{64})"', text(unseen))
+    assert stamp is not None
+    other = {**data, "bands": '[{"above": null, "tiers": [{"group": "reviewer"}]}]'}
+    assert "Not saved yet" in text(client.post(address, {**other, "stamp": stamp[1]}))
+    with transaction.atomic():
+        rule_put(
+            kind=rule.kind,
+            scope="relief",
+            currency="NGN",
+            bands=json.loads(other["bands"]),
+            by=None,
+        )
+    assert "Not saved yet" in text(client.post(address, {**data, "stamp": stamp[1]}))
+    assert ApprovalRule.objects.get(scope="relief", active=True).bands == json.loads(other["bands"])
+
+
+def test_a_rules_page_says_it_in_words_and_tries_an_amount(
+    world: World, as_person: AsPerson
+) -> None:
+    rule = ApprovalRule.objects.get(scope="relief", active=True)
+    client = as_person("auditor")
+    address = reverse("admin:approvals_approvalrule_change", args=[rule.pk])
+    page = text(client.get(address))
+    assert "one signature by reviewer" in page
+    assert "can sign today" in page
+    assert "this band applies" not in page
+    assert "this band applies" in text(client.get(address, {"amount": "25000"}))
+    for bad in ("x", "\x00", "-1", "NaN", "1e999", "9" * 400):
+        answer = client.get(address, {"amount": bad})
+        assert answer.status_code == 200, bad
+        assert "That is not an amount" in text(answer), bad
 
 
 def test_a_record_shows_its_lines_and_its_links(world: World, as_person: AsPerson) -> None:

@@ -1,5 +1,6 @@
 """The decide form: what is refused, in which words, with which status, and that it is audited."""
 
+import re
 from html import unescape
 
 from django.utils import timezone
@@ -163,3 +164,17 @@ def test_the_verdict_in_the_address_is_only_a_suggestion(world: World, as_person
     assert page.count("checked") >= 1
     approval.refresh_from_db()
     assert approval.status == "open"
+
+
+def test_the_key_c_finds_the_form_that_claims_and_the_one_that_releases(
+    world: World, as_person: AsPerson
+) -> None:
+    _, approval = ask_to_sign(world)
+    path = f"/requests/{approval.pk}/"
+    reviewer = as_person("reviewer")
+    claims = re.compile(rf'action="{path}(claim|release)/" data-claim>')
+    assert claims.findall(reviewer.get(path).content.decode()) == ["claim"]
+    reviewer.post(f"{path}claim/")
+    assert claims.findall(reviewer.get(path).content.decode()) == ["release"]
+    # Another one's claim is not ended by a key.
+    assert claims.findall(as_person("senior").get(path).content.decode()) == []

@@ -2,6 +2,7 @@
 
 import re
 import statistics
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -10,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Site, be_live, stay
+from tests.many import open_many, spoil
 from tests.support import eventually
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ def test_with_sockets_blocked_nothing_changes_until_the_page_is_loaded_again(sit
     page.goto("/inbox/")
     expect(page.locator("[data-live-indicator][data-live-state=off]")).to_be_visible()
     expect(page.get_by_text("Not live: reload the page to see what changed.")).to_be_attached()
-    before = page.locator("#inbox-rows").inner_html()
+    before = page.locator("#inbox-rows .row-title").all_inner_texts()
     target = place("Kano traders")
     site.asked(target)
     # Another page is told meanwhile: this one had as much time.
@@ -103,7 +105,7 @@ def test_with_sockets_blocked_nothing_changes_until_the_page_is_loaded_again(sit
     second = place("Kano traders again")
     site.asked(second)
     expect(other.get_by_role("link", name=second)).to_be_visible()
-    assert page.locator("#inbox-rows").inner_html() == before
+    assert before and page.locator("#inbox-rows .row-title").all_inner_texts() == before
     page.reload()
     expect(page.get_by_role("link", name=target)).to_be_visible()
     expect(page.get_by_role("link", name=second)).to_be_visible()
@@ -202,6 +204,59 @@ def test_the_whole_decision_by_keyboard_alone(site: Site) -> None:
     expect(page.locator("#request-signatures")).to_contain_text("Typed, never pointed: a j k r ?")
 
 
+def test_every_key_that_the_help_promises_does_something(site: Site) -> None:
+    word = f"Keys{uuid4().hex[:6]}"
+    request = site.asked(f"{word} pumps")
+    page = site.sign_in("reviewer")
+    page.goto("/inbox/?mine=on")
+    be_live(page)
+    keys = page.keyboard
+    keys.press("/")
+    expect(page.get_by_label("Search")).to_be_focused()
+    keys.type(word)
+    keys.press("Enter")
+    row = page.locator("#inbox-rows li")
+    expect(row).to_have_count(1)
+    be_live(page)
+    keys.press("j")
+    keys.press("x")
+    expect(page.locator("#inbox-rows input[name=ids]")).to_be_checked()
+    expect(page.locator("[data-picked]")).to_contain_text("1 ticked")
+    # A tick by a key leaves the focus on the row's title.
+    keys.press("c")
+    expect(row.get_by_role("button", name="Release")).to_be_visible()
+    keys.press("j")
+    keys.press("r")
+    page.wait_for_url(re.compile(f"/requests/{request['id']}/.*verdict=reject"))
+    expect(page.get_by_label("Reject", exact=True)).to_be_checked()
+    page.goto(f"/requests/{request['id']}/")
+    expect(page.locator("#held")).to_contain_text("You hold it")
+    keys.press("c")
+    expect(page.get_by_role("button", name="Claim", exact=True)).to_be_visible()
+    keys.press("c")
+    expect(page.locator("#held")).to_contain_text("You hold it")
+    keys.press("r")
+    expect(page.get_by_label("Reject", exact=True)).to_be_checked()
+    expect(page.locator("#id_reason")).to_be_focused()
+
+
+def test_while_the_database_is_away_the_page_stays_and_says_so(site: Site) -> None:
+    page = site.sign_in("reviewer")
+    page.goto("/inbox/?mine=on")
+    be_live(page)
+    before = page.locator("#inbox-rows .row-title").all_inner_texts()
+    page.route("**/inbox/live/**", lambda route: route.fulfill(status=503, body=""))
+    site.asked(place("Unreachable"))
+    away = page.locator("[data-live-indicator][data-live-state=away]")
+    expect(away).to_be_visible()
+    expect(page.get_by_text("Not reachable, trying again.")).to_be_attached()
+    assert before and page.locator("#inbox-rows .row-title").all_inner_texts() == before
+    page.unroute("**/inbox/live/**")
+    be_live(page)
+    # The browser's console told of the 503, as it should.
+    site.complaints.clear()
+
+
 def test_everything_works_without_scripts(site: Site) -> None:
     target = place("No scripts here")
     requester = site.sign_in("requester", scripts=False)
@@ -224,3 +279,83 @@ def test_everything_works_without_scripts(site: Site) -> None:
     site.ends_as(intervention, "executed")
     reviewer.reload()
     expect(reviewer.locator("#request-asked")).to_contain_text("executed")
+
+
+@pytest.mark.timeout(300)
+def test_three_hundred_together_while_the_browser_is_closed_and_opened_again(site: Site) -> None:
+    word = f"Shipment{uuid4().hex[:6]}"
+    open_many(site.stack, 300, word)
+    page = site.sign_in("reviewer")
+    page.goto(f"/inbox/?mine=on&q={word}")
+    page.get_by_role("button", name="that match").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("300 can be signed by you")
+    expect(page.locator("#bulk-lines input:checked")).to_have_count(300)
+    # While the page is read, twenty of them become something else.
+    spoil(site.stack, 20, word)
+    page.get_by_label("Reject", exact=True).check()
+    page.get_by_label("Reason").fill("The shipment never left.")
+    page.get_by_role("button", name="Sign all that is ticked").click()
+    page.wait_for_url(re.compile("/bulk/"))
+    be_live(page)
+    stayed = stay(page)
+    bar = page.locator("#bulk-progress [role=progressbar]")
+    eventually(lambda: int(bar.get_attribute("aria-valuenow") or 0) > 20, 30)
+    assert stayed()
+    before = int(bar.get_attribute("aria-valuenow") or 0)
+    assert before < 300
+    page.context.close()
+    site.contexts.remove(page.context)
+
+    again = site.sign_in("reviewer")
+    again.goto("/bulk/")
+    again.get_by_role("link", name="Reject 300 requests").click()
+    expect(again.locator("#bulk-progress h2")).to_have_text("300 of 300 decided", timeout=150_000)
+    expect(again.locator("#bulk-head .badge")).to_have_text("completed")
+    expect(again.locator("#tab-signed .count")).to_have_text("280")
+    again.locator("#tab-refused").click()
+    reasons = again.locator("#bulk-items [data-code]")
+    expect(reasons).to_have_count(20)
+    codes = Counter(reason.get_attribute("data-code") for reason in reasons.all())
+    assert codes == {"claimed": 10, "already_decided": 5, "payload_changed": 5}
+    assert all(reason.inner_text() for reason in reasons.all())
+    rows = site.stack.sql(
+        "SELECT count(*), count(DISTINCT s.request_id) FROM approvals_signature s"
+        " JOIN approvals_approvalrequest r ON r.id = s.request_id"
+        " WHERE s.via = 'bulk' AND r.search_text LIKE %s",
+        f"%{word}%",
+    )
+    assert rows == [(280, 280)]
+
+
+def test_a_few_together_without_scripts_and_by_keyboard_alone(site: Site) -> None:
+    word = f"Handful{uuid4().hex[:6]}"
+    open_many(site.stack, 3, word)
+    plain = site.sign_in("reviewer", scripts=False)
+    plain.goto(f"/inbox/?mine=on&q={word}")
+    plain.locator("#inbox-rows input[name=ids]").first.check()
+    plain.get_by_role("button", name="Decide what is ticked").click()
+    sign_together(plain, "One by hand.")
+    eventually(lambda: plain.reload() and plain.get_by_text("1 of 1 decided").count(), 20)
+
+    page = site.sign_in("reviewer")
+    page.goto(f"/inbox/?mine=on&q={word}")
+    keys = page.keyboard
+    page.get_by_role("button", name="that match").focus()
+    keys.press("Enter")
+    expect(page.locator("#bulk-lines input:checked")).to_have_count(2)
+    page.locator("#bulk-lines input").first.focus()
+    keys.press("Space")
+    page.locator("#bulk-run input[value=approve]").focus()
+    keys.press("ArrowRight")
+    expect(page.get_by_label("Reject", exact=True)).to_be_checked()
+    keys.press("Tab")
+    keys.type("Typed.")
+    keys.press("Tab")
+    keys.press("Enter")
+    expect(page.get_by_text("1 of 1 decided")).to_be_visible(timeout=20_000)
+
+
+def sign_together(page: "Page", reason: str) -> None:
+    page.get_by_label("Reject", exact=True).check()
+    page.get_by_label("Reason").fill(reason)
+    page.get_by_role("button", name="Sign all that is ticked").click()

@@ -64,7 +64,8 @@ def test_after_a_restart_of_the_web_process_the_page_catches_up_by_itself(site: 
     be_live(page)
     stayed = stay(page)
     site.stack.kill9("web")
-    expect(page.locator("[data-live-indicator][data-live-state=off]")).to_be_visible()
+    gone = ":is([data-live-state=off], [data-live-state=away])"
+    expect(page.locator(f"[data-live-indicator]{gone}")).to_be_visible()
     site.stack.restart("web")
     site.stack.wait_ready()
     target = f"Missed {uuid4().hex[:6]}"
@@ -104,3 +105,53 @@ def test_the_theme_is_kept_across_pages_and_in_the_admin(site: Site) -> None:
     for path in ("/inbox/", "/admin/", "/nowhere/"):
         page.goto(path)
         assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
+
+
+def test_people_at_one_request_see_each_other_and_what_is_said(site: Site) -> None:
+    request = site.asked(f"Watched {uuid4().hex[:6]}")
+    first, second = site.sign_in("reviewer"), site.sign_in("reviewer2")
+    for page in (first, second):
+        page.goto(f"/requests/{request['id']}/")
+        be_live(page)
+    seen = first.locator("#request-presence")
+    expect(seen).to_contain_text("is looking at this now.")
+    # What one is writing, and a file that was chosen, stay while the other's comment comes in.
+    first.fill("#comment-text", "Half a thought")
+    first.get_by_text("Add a file").click()
+    chosen = {"name": "a.txt", "mimeType": "text/plain", "buffer": b"what was seen"}
+    first.set_input_files("#evidence-file", files=[chosen])  # type: ignore[list-item]
+    stayed = stay(first)
+    second.fill("#comment-text", "@reviewer have you called them?\n<b>No?</b>")
+    second.get_by_role("button", name="Comment").click()
+    said = first.locator("#request-comments li").last
+    expect(said).to_contain_text("@reviewer have you called them?")
+    expect(said).to_contain_text("<b>No?</b>")
+    expect(first.locator("#comments-count")).to_have_text("1")
+    assert stayed()
+    assert first.input_value("#comment-text") == "Half a thought"
+    assert first.evaluate("document.getElementById('evidence-file').files.length") == 1
+    first.get_by_role("button", name="Add the file").click()
+    expect(second.locator("#request-evidence").get_by_role("link", name="a.txt")).to_be_visible()
+    second.goto("/inbox/")
+    expect(seen).to_be_empty()
+
+
+def test_a_file_comes_and_goes_without_scripts_and_one_too_large_is_told_in_words(
+    site: Site,
+) -> None:
+    request = site.asked(f"Proven {uuid4().hex[:6]}")
+    page = site.sign_in("reviewer", scripts=False)
+    page.goto(f"/requests/{request['id']}/")
+    page.locator("#evidence summary").click()
+    large = {"name": "a.csv", "mimeType": "text/csv", "buffer": b"a,b\n" * 3_000_000}
+    page.set_input_files("#evidence-file", files=[large])  # type: ignore[list-item]
+    page.get_by_role("button", name="Add the file").click()
+    expect(page.get_by_text("more than this site takes")).to_be_visible()
+    page.goto(f"/requests/{request['id']}/")
+    page.locator("#evidence summary").click()
+    good = {"name": "../a.html", "mimeType": "text/html", "buffer": b"a,b\n" * 1_000_000}
+    page.set_input_files("#evidence-file", files=[good])  # type: ignore[list-item]
+    page.get_by_role("button", name="Add the file").click()
+    with page.expect_download() as download:
+        page.locator("#request-evidence").get_by_role("link", name="a_html.csv").click()
+    assert download.value.path().read_bytes() == good["buffer"]

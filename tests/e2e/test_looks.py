@@ -1,22 +1,28 @@
 """Every page, both themes, wide and narrow: axe finds nothing, nothing overflows, nothing is
-blocked. The screenshots are kept for somebody to look at."""
+blocked. `SCREENSHOTS=<folder>` keeps a picture of each for somebody to look at."""
 
-import tempfile
+import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import axe_playwright_python
 import pytest
+import requests
 
+from tests.accounts.world import code_of
 from tests.e2e.conftest import DESKTOP, PHONE, Site, be_live
+from tests.support import eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.e2e
 
-SCREENSHOTS = Path(tempfile.gettempdir()) / "countersign-screenshots"
+#: A folder: the pages' pictures are kept there for somebody to look at.
+SCREENSHOTS = os.environ.get("SCREENSHOTS", "")
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 RULES = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
     "resultTypes": ["violations"],
@@ -42,11 +48,16 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
     decision["payload_hash"] = failing["payload_hash"]
     site.call("POST", f"/approvals/{failing['id']}/decide", decision, key)
     site.ends_as(failing["intervention"], "rejected")
+    bulk = _busy(site, waiting, key)
     return {
         "reviewer": {
             "home": "/",
             "inbox": "/inbox/",
             "inbox-empty": "/inbox/?least=999999999",
+            "inbox-filtered": "/inbox/?q=Makoko&due=over&claim=free&age=7d&group=reviewer",
+            "bulk-list": "/bulk/",
+            "bulk": f"/bulk/{bulk}/",
+            "delegations": "/delegations/",
             "request-open": f"/requests/{waiting['id']}/",
             "request-settled": f"/requests/{failing['id']}/",
             "interventions": "/interventions/",
@@ -60,7 +71,11 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "home-requester": "/",
             "intervention-new": "/interventions/new/",
             "intervention-waiting": f"/interventions/{waiting['intervention']}/",
+            "edit": f"/requests/{waiting['id']}/edit/",
             "notifications": "/notifications/",
+            "notification-settings": "/settings/notifications/",
+            "security": "/account/security/",
+            "password": "/account/password/",
         },
         "": {"login": "/login/"},
         "admin": {
@@ -71,45 +86,113 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "admin-rule-new": "/admin/approvals/approvalrule/put/",
             "admin-interventions": "/admin/interventions/intervention/",
             "admin-audit": "/admin/audit/auditentry/",
+            "audit": "/audit/",
+            "audit-refused": "/audit/?outcome=refused",
+            "admin-webhook-new": "/admin/notifications/webhookendpoint/put/",
+            "admin-mails": "/admin/notifications/mail/",
             "admin-commands": "/admin/engine/enginecommand/",
             "admin-user": "/admin/accounts/user/1/change/",
         },
     }
 
 
-def problems(page: "Page") -> list[str]:
+def _busy(site: Site, waiting: dict[str, Any], key: str) -> str:
+    """What people leave on a request while they work; the id of a bulk decision that has ended."""
+
+    def said(path: str, body: Any, by: str = key) -> dict[str, Any]:
+        status, answer = site.call("POST", f"/approvals/{path}", body, by)
+        assert status < 300, answer
+        return answer
+
+    at = waiting["id"]
+    said(f"{at}/comments", {"text": "The clinic says the rains begin on Friday. @requester?"})
+    said(f"{at}/comments", {"text": "They do; the roofer is booked for Thursday."}, site.key)
+    files = {"file": ("quote.csv", b"item,price\nroof,620000.00\n", "text/csv")}
+    answer = requests.post(
+        f"{site.stack.web_url}/api/v1/approvals/{at}/evidence",
+        files=files,
+        data={"note": "The roofer's quote"},
+        headers={"X-API-Key": site.key},
+        timeout=10,
+    )
+    assert answer.status_code == 201, answer.text
+    said(f"{at}/claim", {})
+    until = (datetime.now(UTC) + timedelta(days=7)).isoformat()
+    said("delegations", {"username": "reviewer2", "ends_at": until, "reason": "Annual leave"})
+    some = [site.asked(f"Clinic {n}, Ikorodu road", "26000.00") for n in range(3)]
+    # One of them is refused in the bulk: what was read is not what stands there.
+    items = [
+        {"id": one["id"], "payload_hash": "0" * 64 if n == 0 else one["payload_hash"]}
+        for n, one in enumerate(some)
+    ]
+    body = {"verdict": "approve", "reason": "Small repairs, all agreed.", "items": items}
+    bulk = str(said("bulk-decide", body)["id"])
+    eventually(
+        lambda: (
+            site.call("GET", f"/approvals/bulk-decisions/{bulk}", None, key)[1]["status"]
+            == "completed"
+        ),
+        20,
+    )
+    return bulk
+
+
+def in_theme(page: "Page", theme: Literal["light", "dark"]) -> None:
+    """At once: a color on its way to another is none that anybody reads."""
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+
+
+def picture(page: "Page", name: str, *, whole: bool = True) -> None:
+    """Draw the page, down to its end: only then every element has the colors of its theme."""
+    drawn = page.screenshot(full_page=whole)
+    if SCREENSHOTS:
+        Path(SCREENSHOTS).mkdir(exist_ok=True, parents=True)
+        (Path(SCREENSHOTS) / f"{name}.png").write_bytes(drawn)
+
+
+def problems(page: "Page", *, colors_only: bool = False) -> list[str]:
     """What axe finds, by rule, with the first places."""
     # By the debugger's door: the content security policy lets no script in, nor should it.
     page.evaluate(AXE)
-    found: dict[str, Any] = page.evaluate("rules => axe.run(document, rules)", RULES)
+    rules = {**RULES, "runOnly": ["color-contrast"]} if colors_only else RULES
+    found: dict[str, Any] = page.evaluate("rules => axe.run(document, rules)", rules)
     return [
         f"{one['id']} ({one['impact']}): " + "; ".join(n["html"][:160] for n in one["nodes"][:3])
         for one in found["violations"]
     ]
 
 
-@pytest.mark.parametrize("width", [DESKTOP, PHONE])
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("person", ["reviewer", "requester", "admin", ""])
 def test_every_page_is_accessible_fits_and_is_not_blocked(
-    person: str, theme: str, width: int, site: Site, places: dict[str, dict[str, str]]
+    person: str, site: Site, places: dict[str, dict[str, str]]
 ) -> None:
-    SCREENSHOTS.mkdir(exist_ok=True)
     found: dict[str, list[str]] = {}
-    page = site.sign_in(person, theme=theme, width=width)
+    page = site.sign_in(person)
     for name, address in places[person].items():
-        page.goto(address)
-        if page.locator("[data-live-indicator]").count():
-            be_live(page)
-        page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{theme}.png", full_page=True)
-        wrong = problems(page)
-        if name.startswith("admin"):
-            wrong = [one for one in wrong if one.partition(" ")[0] not in ADMIN_FORGIVEN]
-        if page.evaluate("() => document.documentElement.scrollWidth > innerWidth"):
-            wrong.append("the page is wider than the window")
-        if wrong:
-            found[name] = wrong
+        for width in (DESKTOP, PHONE):
+            page.set_viewport_size({"width": width, "height": 900})
+            # Once for each width: what a page sets up by its width, it sets up while it loads.
+            page.goto(address)
+            if page.locator("[data-live-indicator]").count():
+                be_live(page)
+            for theme in THEMES:
+                in_theme(page, theme)
+                shot = f"{name}-{width}-{theme}"
+                picture(page, shot)
+                # A theme changes colors and nothing else.
+                if wrong := _wrong(page, name, colors_only=theme == "dark"):
+                    found[shot] = wrong
     assert found == {}
+
+
+def _wrong(page: "Page", name: str, *, colors_only: bool = False) -> list[str]:
+    """What a person who has to use the page would be hindered by."""
+    wrong = problems(page, colors_only=colors_only)
+    if name.startswith("admin"):
+        wrong = [one for one in wrong if one.partition(" ")[0] not in ADMIN_FORGIVEN]
+    if page.evaluate("() => document.documentElement.scrollWidth > innerWidth"):
+        wrong.append("the page is wider than the window")
+    return wrong
 
 
 def test_the_confirmation_and_the_menus_are_accessible_too(
@@ -118,19 +201,28 @@ def test_the_confirmation_and_the_menus_are_accessible_too(
     page = site.sign_in("reviewer", theme="dark", width=PHONE)
     page.goto("/")
     page.locator("#me summary").click()
-    page.screenshot(path=SCREENSHOTS / "menu.png")
+    picture(page, "menu", whole=False)
     assert problems(page) == []
     page.keyboard.press("Escape")
     page.locator("[data-keys-open]").click()
-    page.screenshot(path=SCREENSHOTS / "keys.png")
+    picture(page, "keys", whole=False)
     assert problems(page) == []
     page.keyboard.press("Escape")
+    page.goto("/inbox/?mine=on")
+    page.locator("input[name=ids]").first.check()
+    page.get_by_role("button", name="Decide what is ticked").click()
+    page.locator("#bulk-lines").wait_for()
+    for width in (PHONE, DESKTOP):
+        page.set_viewport_size({"width": width, "height": 900})
+        picture(page, f"bulk-preview-{width}")
+        assert _wrong(page, "bulk-preview") == []
+    page.set_viewport_size({"width": PHONE, "height": 900})
     page.goto("/admin/approvals/approvalrequest/?status__exact=open")
     page.locator("input.action-select").first.check()
     page.select_option("select[name=action]", "approve")
     page.get_by_role("button", name="Go").click()
     page.get_by_role("button", name="Approve and sign").wait_for()
-    page.screenshot(path=SCREENSHOTS / "confirm.png", full_page=True)
+    picture(page, "confirm")
     wrong = [one for one in problems(page) if one.partition(" ")[0] not in ADMIN_FORGIVEN]
     assert wrong == []
 
@@ -140,3 +232,60 @@ def test_at_360_pixels_nothing_is_cut_off(site: Site, places: dict[str, dict[str
     for name, address in places["reviewer"].items():
         page.goto(address)
         assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), name
+
+
+def test_signing_in_with_a_second_factor_is_accessible_from_the_setup_to_the_code(
+    site: Site,
+) -> None:
+    found: dict[str, list[str]] = {}
+    page = site.sign_in("")
+
+    def looked_at(name: str) -> None:
+        for width in (DESKTOP, PHONE):
+            page.set_viewport_size({"width": width, "height": 900})
+            for theme in THEMES:
+                in_theme(page, theme)
+                picture(page, f"{name}-{width}-{theme}")
+                if wrong := _wrong(page, name, colors_only=theme == "dark"):
+                    found[f"{name}-{width}-{theme}"] = wrong
+
+    def password() -> None:
+        page.goto("/login/?next=/account/security/")
+        page.get_by_label("User name").fill("auditor")
+        page.get_by_label("Password").fill("demo")
+        page.keyboard.press("Enter")
+
+    page.goto("/login/")
+    page.get_by_label("User name").fill("auditor")
+    page.get_by_label("Password").fill("wrong")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").wait_for()
+    looked_at("login-wrong")
+    password()
+    page.get_by_role("link", name="Set it up").click()
+    secret = (page.locator(".secret").text_content() or "").replace(" ", "")
+    page.get_by_label("Code", exact=True).fill("000000")
+    page.keyboard.press("Enter")
+    page.locator(".errorlist").wait_for()
+    looked_at("setup")
+    page.get_by_label("Code", exact=True).fill(code_of(secret))
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="I have kept them, go on").wait_for()
+    looked_at("recovery-codes")
+    page.get_by_role("link", name="I have kept them, go on").click()
+    page.get_by_role("link", name="Remove…").wait_for()
+    looked_at("security-on")
+    page.get_by_role("link", name="Remove…").click()
+    page.get_by_role("button", name="Remove it").wait_for()
+    looked_at("setup-remove")
+    page.context.clear_cookies()
+    password()
+    page.get_by_label("Code", exact=True).wait_for()
+    looked_at("code")
+    page.get_by_label("Code", exact=True).fill(code_of(secret, ahead=1))
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Security").wait_for()
+    page.goto("/account/security/app/remove/")
+    page.get_by_role("button", name="Remove it").click()
+    page.get_by_role("link", name="Set it up").wait_for()
+    assert found == {}

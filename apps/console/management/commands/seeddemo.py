@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.people import demo_people_ensure
 from apps.interventions.services.demo import interventions_seed
+from apps.interventions.services.demo_life import life_seed
 
 
 class Command(BaseCommand):
@@ -16,6 +17,13 @@ class Command(BaseCommand):
         "everybody. Idempotent. Workflows are started by the relay."
     )
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--bare",
+            action="store_true",
+            help="only what waits for the first signature, without past decisions",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Refused where demo logins are: their password is known to everybody."""
         if not settings.DEMO_LOGINS:
@@ -23,6 +31,8 @@ class Command(BaseCommand):
         people = demo_people_ensure()
         self._say("people", ", ".join(people))
         seeds: dict[str, Callable[..., Any]] = {"interventions": interventions_seed}
+        if not options["bare"]:
+            seeds["past and today"] = life_seed
         for title, seed in seeds.items():
             for line in seed(people=people):
                 self._say(title, line)

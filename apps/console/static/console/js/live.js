@@ -5,12 +5,14 @@
 const GAP = 250; // ms between two fetches of one element
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 15_000;
+const AWAY_WAIT = 5000; // ms until a part that could not be fetched is asked for again
 const GIVE_UP = new Set([4400, 4401]); // bad topics; signed out
 
 const WORDS = {
   wait: ["Connecting…", "Connecting: changes will appear by themselves in a moment."],
   live: ["Live", "Live: changes appear by themselves."],
   off: ["Not live", "Not live: reload the page to see what changed. It keeps trying to connect."],
+  away: ["Not reachable", "Not reachable, trying again. What you see is as it was."],
 };
 
 const indicator = document.querySelector("[data-live-indicator]");
@@ -27,11 +29,37 @@ function show(state) {
   indicator.querySelector("[data-live-words]").textContent = WORDS[state][0];
   indicator.querySelector("[data-live-more]").textContent = WORDS[state][1];
   const reload = indicator.querySelector("[data-live-reload]");
-  if (reload) reload.hidden = state !== "off";
+  if (reload) reload.hidden = state !== "off" && state !== "away";
 }
 
 const elements = () => [...document.querySelectorAll("[data-live]")];
 const topicsOf = (element) => element.dataset.live.split(/\s+/).filter(Boolean);
+
+// --- a part that cannot be fetched ------------------------------------------------------------
+// htmx leaves the page as it is; here it is said, and tried again until every part came.
+const away = new Set();
+
+const fetches = (event) => event.target.closest?.("[data-live]");
+
+function notFetched(event) {
+  const element = fetches(event);
+  const status = event.detail.xhr?.status ?? 0;
+  if (!element || (status && status < 500)) return;
+  away.add(element);
+  show("away");
+  setTimeout(() => element.isConnected && htmx.trigger(element, "live"), AWAY_WAIT);
+}
+
+for (const name of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
+  document.addEventListener(name, notFetched);
+}
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const element = fetches(event);
+  if (!element || event.detail.isError || !away.delete(element)) return;
+  for (const other of away) if (!other.isConnected) away.delete(other);
+  if (!away.size) show(socket?.readyState === WebSocket.OPEN ? "live" : "off");
+});
 
 function refresh(element) {
   const now = performance.now();
@@ -51,7 +79,7 @@ function heard(event) {
   }
   if (message.topic === "hello") {
     attempts = 0;
-    show("live");
+    if (!away.size) show("live");
     elements().forEach(refresh);
     return;
   }
@@ -74,7 +102,7 @@ function connect() {
   mine.addEventListener("close", (event) => {
     if (mine !== socket) return;
     socket = null;
-    show("off");
+    if (!away.size) show("off");
     if (GIVE_UP.has(event.code)) return;
     const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** attempts) * (0.75 + Math.random() / 2);
     attempts += 1;

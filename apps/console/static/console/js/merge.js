@@ -85,12 +85,15 @@ function mergeRows(list, next) {
   for (const row of fresh) {
     const known = current.get(row.dataset.key);
     if (!known || known.dataset.version === row.dataset.version) continue;
-    const focused = known.contains(document.activeElement);
+    const focused = known.contains(document.activeElement) ? document.activeElement.id : null;
     known.dataset.version = row.dataset.version;
     known.innerHTML = row.innerHTML;
     delete known.dataset.gone;
     htmx.process(known);
-    if (focused) known.querySelector("a, button")?.focus({ preventScroll: true });
+    if (focused !== null) {
+      const same = focused && known.querySelector(`#${CSS.escape(focused)}`);
+      (same || known.querySelector("a, button"))?.focus({ preventScroll: true });
+    }
   }
   waiting.set(list, fresh);
   if (!inUse(list)) return settle(list);

@@ -34,5 +34,15 @@ window.addEventListener("pageshow", () => {
   }
 });
 
+// A file that is too large is told before it travels; the server says so again.
+document.addEventListener("change", (event) => {
+  const field = event.target;
+  const most = Number(field.dataset?.mostBytes);
+  if (!most || !field.files) return;
+  const large = [...field.files].some((file) => file.size > most);
+  field.setCustomValidity(large ? `The file is larger than ${Math.floor(most / 1048576)} MB.` : "");
+  if (large) field.reportValidity();
+});
+
 // After a refused form the reader starts at what was refused.
 document.querySelector("[data-focus]")?.focus();

@@ -1,0 +1,191 @@
+"""The audit page: what was done and refused, by whom, and how far the chain holds."""
+
+import json
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.accounts.models import User
+from apps.audit.models import AuditEntry
+from apps.audit.selectors import (
+    ORDER,
+    VIEW_PERMISSION,
+    EntryFilter,
+    chain_state,
+    entries_search,
+    offered,
+)
+from apps.console.audit_export import FORMATS, export
+from apps.engine import subjects
+from apps.errors import DomainError
+from apps.filters import FilterForm
+from apps.pages import filtered_list, person, refusal_of
+
+
+class Suggesting(forms.TextInput):
+    """A text field that offers what there is, without insisting on it."""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(attrs={"list": f"known-{column}", "autocomplete": "off"})
+        self.column = column
+
+    def render(
+        self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None
+    ) -> SafeString:
+        options = format_html_join("", '<option value="{}">', ((v,) for v in offered(self.column)))
+        return format_html(
+            '{}<datalist id="known-{}">{}</datalist>',
+            super().render(name, value, attrs, renderer),
+            self.column,
+            options,
+        )
+
+
+def _day(**options: Any) -> forms.DateField:
+    return forms.DateField(
+        required=False,
+        input_formats=["%Y-%m-%d"],
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        **options,
+    )
+
+
+class AuditFilter(FilterForm):
+    """Filters of the audit page, as GET parameters."""
+
+    more = ("subject_type", "subject_id", "code", "since", "until")
+
+    actor = forms.CharField(
+        required=False,
+        max_length=150,
+        label="Who",
+        widget=forms.TextInput(
+            attrs={"placeholder": "User name, or engine", "autocomplete": "off"}
+        ),
+    )
+    action = forms.CharField(required=False, max_length=80, widget=Suggesting("action"))
+    outcome = forms.ChoiceField(
+        required=False, choices=[("", "done or refused"), ("done", "done"), ("refused", "refused")]
+    )
+    subject_type = forms.CharField(
+        required=False, max_length=60, label="Kind of subject", widget=Suggesting("subject_type")
+    )
+    subject_id = forms.CharField(required=False, max_length=80, label="Subject’s id")
+    code = forms.CharField(
+        required=False, max_length=60, label="Refusal’s code", widget=Suggesting("code")
+    )
+    since = _day(label="From (day, UTC)")
+    until = _day(label="Up to (day, UTC)")
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        since, until = values.get("since"), values.get("until")
+        if since and until and since > until:
+            self.add_error("until", forms.ValidationError("Before the day it begins with."))
+        return values
+
+    @property
+    def wanted(self) -> EntryFilter | None:
+        """What is asked for; None while it makes no sense."""
+        if not self.is_valid():
+            return None
+        values: dict[str, Any] = self.cleaned_data
+        return EntryFilter(
+            actors=actors_of(values["actor"]),
+            since=_midnight(values["since"]),
+            until=_midnight(values["until"], days=1),
+            **{name: values[name] for name in ("action", "outcome", "code")},
+            **{name: values[name] for name in ("subject_type", "subject_id")},
+        )
+
+
+def actors_of(text: str) -> tuple[str, ...]:
+    """Ids of the actors that the text can mean: `user:7`, a user name, a part of the system."""
+    text = text.strip()
+    if not text or ":" in text:
+        return (text,) if text else ()
+    people = User.objects.filter(username__iexact=text).values_list("pk", flat=True)
+    return (*(f"user:{pk}" for pk in people[:20]), f"system:{text}")
+
+
+@login_required
+@permission_required(VIEW_PERMISSION, raise_exception=True)
+@require_GET
+def audit(request: HttpRequest) -> HttpResponse:
+    """Search the trail, newest first."""
+    form = AuditFilter(request.GET)
+    wanted = form.wanted
+    rows = AuditEntry.objects.none() if wanted is None else entries_search(wanted)
+    context = filtered_list(request, form, rows, order=ORDER)
+    state = chain_state()
+    for row in context["rows"]:
+        row.sequence = seal.sequence if (seal := getattr(row, "seal", None)) else None
+        row.verified = state.covers(row.sequence)
+        row.body_text = json.dumps(row.body, indent=2, ensure_ascii=False, sort_keys=True)
+        row.href = subject_url(row.subject_type, row.subject_id)
+    return render(
+        request, "audit/audit.html", {**context, "chain": state, "formats": FORMATS.items()}
+    )
+
+
+@login_required
+@permission_required(VIEW_PERMISSION, raise_exception=True)
+@require_POST
+def audit_export(request: HttpRequest) -> HttpResponseBase:
+    """Everything that the filter in the address finds, as a file. POST, because it is recorded."""
+    wanted = AuditFilter(request.GET).wanted
+    if wanted is None:
+        return render(
+            request,
+            "audit/refused.html",
+            {"what": "The filters do not make sense, so there is nothing to export."},
+            status=422,
+        )
+    try:
+        return export(
+            request,
+            wanted,
+            format=request.POST.get("format", ""),
+            by=person(request),
+            via="page",
+        )
+    except DomainError as error:
+        told = refusal_of(error)
+        return render(request, "audit/refused.html", {"what": told.what}, status=error.status)
+
+
+def subject_url(subject_type: str, subject_id: str) -> str:
+    """Where the subject is to be seen, or nothing."""
+    if subject_type == "approval":
+        identifier = _uuid(subject_id)
+        return reverse("request", args=[identifier]) if identifier else ""
+    if subject_type == "user" and subject_id.isdigit():
+        return reverse("admin:accounts_user_change", args=[subject_id])
+    known = subjects.get(subject_type)
+    return known.url(subject_id) if known and subject_id else ""
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _midnight(day: Any, *, days: int = 0) -> datetime | None:
+    if day is None:
+        return None
+    try:
+        return datetime.combine(day + timedelta(days=days), time.min, tzinfo=UTC)
+    except OverflowError:
+        return None
