@@ -44,10 +44,22 @@ _running: list[Stack] = []
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a module's stack or browser run in one xdist worker."""
+    """Tests that share a module's stack run in one xdist worker, and one browser at a time: two
+    of them, with all their processes, would only wait for each other."""
     for item in items:
-        if {"stack", "chromium"} & set(getattr(item, "fixturenames", ())):
+        used = set(getattr(item, "fixturenames", ()))
+        if "chromium" in used:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+        elif "stack" in used:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """xdist must have understood the groups: without them every stack is set up twice."""
+    if session.config.getoption("loadgroup", False):
+        lost = [i.nodeid for i in session.items if i.get_closest_marker("xdist_group")]
+        lost = [nodeid for nodeid in lost if "@" not in nodeid]
+        assert not lost, f"xdist lost the groups of {lost[:3]}"
 
 
 @pytest.hookimpl(wrapper=True)

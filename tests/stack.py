@@ -324,7 +324,7 @@ def _build_template(folder: Path, done: Path) -> None:
             "DATABASE_URL": postgres.url,
             "POSTGRES_MIN_CONNS": "1",
         }
-        for words in (["migrate", "--no-input", "-v", "0"], ["seeddemo"]):
+        for words in (["migrate", "--no-input", "-v", "0"], ["seeddemo", "--bare"]):
             run = subprocess.run(
                 management(words), env=env, cwd=ROOT, capture_output=True, text=True, check=False
             )
