@@ -14,6 +14,15 @@ def new_id() -> UUID:
     return uuid7()
 
 
+def number_of(text: str, *, digits: int) -> int | None:
+    """The number that a form or an address names, of at most so many ASCII digits; else None.
+
+    `isdigit` alone is true of "²", which `int` refuses; more digits than the column holds would
+    be the database's error.
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
+
+
 def short(identifier: UUID | str) -> str:
     """The last eight hex digits, the random part: what people read aloud."""
     return str(identifier).replace("-", "")[-8:]

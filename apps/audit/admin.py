@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 
 from apps.adminbase import ReadOnlyAdmin
 from apps.audit.models import AuditCheck, AuditEntry, AuditSeal
-from apps.identifiers import short
+from apps.identifiers import number_of, short
 
 #: Types whose ids are searched: the index on subjects begins with the type.
 SUBJECT_TYPES = (
@@ -88,8 +88,8 @@ class AuditSealAdmin(ReadOnlyAdmin):
         if not term:
             return queryset, False
         found = Q(hash=term)
-        if term.isascii() and term.isdigit() and len(term) < 19:
-            found |= Q(pk=int(term))
+        if (number := number_of(term, digits=18)) is not None:
+            found |= Q(pk=number)
         return queryset.filter(found), False
 
 

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.approvals.models import ApprovalRequest
 from apps.errors import DomainError, NotFound
+from apps.identifiers import number_of
 from apps.interventions import services
 from apps.interventions.contracts import SAGA_STEPS, SUBJECT, InterventionStatus, Step
 from apps.interventions.forms import CancelForm, InterventionFilter, InterventionForm
@@ -241,10 +242,10 @@ def _may_see_budgets(request: HttpRequest) -> None:
 def _budget(request: HttpRequest, code: str) -> dict[str, Any]:
     budget = get_object_or_404(Budget, code=code)
     entries = BudgetEntry.objects.filter(budget=budget).select_related("intervention")
-    before = request.GET.get("before", "")
     # Lines have a counter for an id: the place in the list is simply the last one shown.
-    if before.isascii() and before.isdigit() and len(before) < 19:
-        entries = entries.filter(pk__lt=int(before))
+    before = number_of(request.GET.get("before", ""), digits=18)
+    if before is not None:
+        entries = entries.filter(pk__lt=before)
     lines = list(entries.order_by("-pk")[: LEDGER_PAGE + 1])
     more = len(lines) > LEDGER_PAGE
     lines = lines[:LEDGER_PAGE]

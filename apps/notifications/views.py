@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from apps.identifiers import number_of
 from apps.notifications import services
 from apps.notifications.models import Notification
 from apps.pages import counted, fragment, listed, person
@@ -60,7 +61,7 @@ def _list(request: HttpRequest) -> dict[str, Any]:
 def notifications_read(request: HttpRequest) -> HttpResponse:
     """Mark one (`id`) or all of the person's own notifications as read."""
     chosen = request.POST.get("id", "")
-    number = int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) < 19 else None
+    number = number_of(chosen, digits=18)
     if not chosen or number is not None:
         services.notifications_mark_read(
             user=person(request), ids=None if number is None else [number], as_of=timezone.now()

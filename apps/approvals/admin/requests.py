@@ -31,6 +31,7 @@ from apps.approvals.models import (
     Signature,
 )
 from apps.errors import DomainError
+from apps.identifiers import number_of
 from apps.pages import refusal_of
 
 
@@ -225,7 +226,8 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
                 via="admin",
                 as_of=timezone.now(),
                 on_behalf_of=behalf or user,
-                tier=_number(tier),
+                # No tier is 0: what the page did not say is refused, not guessed.
+                tier=number_of(tier, digits=9) or 0,
             )
             if decided.status == RequestStatus.OPEN:
                 return f"Signed; it waits for {selectors.who_signs_next(decided)}."
@@ -249,11 +251,6 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
 def _label(approval: ApprovalRequest) -> str:
     amount = amount_text(approval.amount, approval.currency)
     return f"{approval.title} · {amount} · asked by {approval.requested_by or 'the engine'}"
-
-
-def _number(text: str) -> int:
-    """No tier has the number 0: what the page did not say is refused, not guessed."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def _what_happens(approval: ApprovalRequest, verdict: Verdict) -> str:

@@ -21,7 +21,7 @@ from apps.approvals.selectors.bulk import BulkLine, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
 from apps.approvals.services.rows import person_named
 from apps.errors import Invalid, NotFound
-from apps.identifiers import new_id
+from apps.identifiers import new_id, number_of
 from apps.pagination import page
 
 
@@ -233,9 +233,10 @@ def bulk_items(
     if status:
         rows = rows.filter(status=status)
     if cursor:
-        if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
+        last = number_of(cursor, digits=9)
+        if last is None:
             raise Invalid("The cursor is not one of ours.", code="bad_cursor")
-        rows = rows.filter(number__gt=int(cursor))
+        rows = rows.filter(number__gt=last)
     found = list(rows[: limit + 1])
     return {
         "items": [_item(item) for item in found[:limit]],

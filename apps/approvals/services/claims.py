@@ -9,7 +9,6 @@ from django.urls import reverse
 
 from apps.accounts.models import User
 from apps.approvals import inputs
-from apps.approvals.contracts import SUBJECT_TYPE
 from apps.approvals.models import REASSIGN_PERMISSION, ApprovalRequest
 from apps.approvals.selectors import (
     authorities,
@@ -20,8 +19,7 @@ from apps.approvals.selectors import (
     state_refusal,
 )
 from apps.approvals.services.holds import hold_put, used_up
-from apps.approvals.services.rows import announce, person_named, record, request_lock_seen
-from apps.audit.services import refusals
+from apps.approvals.services.rows import announce, person_named, record, request_lock_seen, tried
 from apps.errors import Conflict, Invalid, NotAllowed
 from apps.notifications.services import notify
 
@@ -34,16 +32,7 @@ def claim_take(*, request_id: UUID | str, by: User, via: str, as_of: datetime) -
     `claim_used_up` when the person has held it for eight leases in this tier or has lost it to an
     escalation; whatever deciding would be refused with, because only who could sign may hold it.
     """
-    with (
-        refusals(
-            action="approval.claim",
-            subject_type=SUBJECT_TYPE,
-            subject_id=inputs.printable(request_id),
-            by=by,
-            via=via,
-        ),
-        transaction.atomic(durable=True),
-    ):
+    with tried("approval.claim", request_id, by=by, via=via), transaction.atomic(durable=True):
         inputs.not_in_future(as_of)
         request = request_lock_seen(by, request_id)
         if refusal := state_refusal(request, as_of=as_of):
@@ -72,16 +61,7 @@ def claim_release(
     else holds it and the person lacks the permission approvals.reassign_approvalrequest; Invalid
     `reason_too_long`, `invalid_text`, `invisible_characters`.
     """
-    with (
-        refusals(
-            action="approval.release",
-            subject_type=SUBJECT_TYPE,
-            subject_id=inputs.printable(request_id),
-            by=by,
-            via=via,
-        ),
-        transaction.atomic(durable=True),
-    ):
+    with tried("approval.release", request_id, by=by, via=via), transaction.atomic(durable=True):
         reason = inputs.reason_of(reason)
         inputs.not_in_future(as_of)
         request = request_lock_seen(by, request_id)
@@ -117,16 +97,7 @@ def claim_reassign(
     (extra because: the code that their decision or, without the permission, their claim would be
     refused with), `reason_too_long`, `invalid_text`.
     """
-    with (
-        refusals(
-            action="approval.reassign",
-            subject_type=SUBJECT_TYPE,
-            subject_id=inputs.printable(request_id),
-            by=by,
-            via=via,
-        ),
-        transaction.atomic(durable=True),
-    ):
+    with tried("approval.reassign", request_id, by=by, via=via), transaction.atomic(durable=True):
         reason = inputs.reason_of(reason)
         inputs.not_in_future(as_of)
         request = request_lock_seen(by, request_id)

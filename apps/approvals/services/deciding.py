@@ -7,7 +7,7 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from apps.approvals import inputs
-from apps.approvals.contracts import SUBJECT_TYPE, RequestStatus, Verdict
+from apps.approvals.contracts import RequestStatus, Verdict
 from apps.approvals.kinds import ApprovalKind
 from apps.approvals.models import ApprovalRequest, Delegation, PayloadVersion, Signature
 from apps.approvals.selectors import (
@@ -25,9 +25,9 @@ from apps.approvals.services.rows import (
     record,
     request_lock_for,
     request_settle,
+    tried,
     workflow_tell,
 )
-from apps.audit.services import refusals
 from apps.errors import Conflict, Invalid, NotAllowed
 
 
@@ -59,16 +59,7 @@ def request_decide(
     Invalid `authority_invalid`, `bad_verdict`, `reason_required`, `reason_too_long`,
     `invalid_text`, `invisible_characters`, `as_of_in_future`.
     """
-    with (
-        refusals(
-            action="approval.decide",
-            subject_type=SUBJECT_TYPE,
-            subject_id=inputs.printable(request_id),
-            by=by,
-            via=via,
-        ),
-        transaction.atomic(durable=True),
-    ):
+    with tried("approval.decide", request_id, by=by, via=via), transaction.atomic(durable=True):
         return decision_sign(
             request_id=request_id,
             by=by,

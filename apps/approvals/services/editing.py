@@ -9,7 +9,6 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from apps.approvals import inputs
-from apps.approvals.contracts import SUBJECT_TYPE
 from apps.approvals.kinds import ApprovalKind, Edited
 from apps.approvals.models import EDIT_PERMISSION, ApprovalRequest, PayloadVersion
 from apps.approvals.rules import Requirement, payload_hash_of, requirement_again, rule_ref
@@ -21,9 +20,9 @@ from apps.approvals.services.rows import (
     record,
     request_lock_for,
     search_text_of,
+    tried,
     workflow_tell,
 )
-from apps.audit.services import refusals
 from apps.errors import Conflict, Invalid, NotAllowed
 
 #: Longest text of one field that is edited.
@@ -55,16 +54,7 @@ def request_edit(
     `not_editable` (extra field), `nothing_changed`, `changes_invalid`, `reason_required`,
     `reason_too_long`, `invalid_text`, `invisible_characters`; what the domain and the rule refuse.
     """
-    with (
-        refusals(
-            action="approval.edit",
-            subject_type=SUBJECT_TYPE,
-            subject_id=inputs.printable(request_id),
-            by=by,
-            via=via,
-        ),
-        transaction.atomic(durable=True),
-    ):
+    with tried("approval.edit", request_id, by=by, via=via), transaction.atomic(durable=True):
         reason = inputs.reason_of(reason)
         inputs.not_in_future(as_of)
         if not reason:

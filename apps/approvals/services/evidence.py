@@ -10,13 +10,11 @@ from django.db import transaction
 from apps import uploads
 from apps.accounts.models import User
 from apps.approvals import inputs
-from apps.approvals.contracts import SUBJECT_TYPE
 from apps.approvals.models import ApprovalRequest, Evidence, EvidenceContent
 from apps.approvals.models.evidence import ERASE_PERMISSION
 from apps.approvals.selectors import state_refusal
 from apps.approvals.selectors.writing import may_write, reading_refusal
-from apps.approvals.services.rows import record, request_lock_seen
-from apps.audit.services import refusals
+from apps.approvals.services.rows import record, request_lock_seen, tried
 from apps.correlation import get_logger
 from apps.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.live.broadcast import broadcast
@@ -49,13 +47,7 @@ def evidence_add(
     `request_closed`, `expired`, `workflow_closed`, `too_many_files`, `evidence_erased` (this
     content was erased here); Unavailable `scan_unavailable`. Then nothing is kept.
     """
-    with refusals(
-        action="approval.evidence_add",
-        subject_type=SUBJECT_TYPE,
-        subject_id=inputs.printable(request_id),
-        by=by,
-        via=via,
-    ):
+    with tried("approval.evidence_add", request_id, by=by, via=via):
         # Who may not add anything costs no scan. The row is locked for the write only: a scanner
         # may take seconds, and nobody could sign meanwhile.
         seen = _seen(by, request_id)
@@ -125,13 +117,7 @@ def evidence_erase(
     Raises, each audited: NotFound `not_found` (or invisible to the person); NotAllowed
     `permission_denied`; Invalid `reason_required`, `reason_too_long`, `invalid_text`.
     """
-    with refusals(
-        action="approval.evidence_erase",
-        subject_type=SUBJECT_TYPE,
-        subject_id=inputs.printable(request_id),
-        by=by,
-        via=via,
-    ):
+    with tried("approval.evidence_erase", request_id, by=by, via=via):
         _seen(by, request_id)
         if not by.has_perm(ERASE_PERMISSION):
             raise NotAllowed("You may not erase evidence.", code="permission_denied")

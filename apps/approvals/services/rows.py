@@ -1,6 +1,7 @@
 """The row of a request: locked, settled, recorded, told about. Joins the caller's transaction."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,7 @@ from apps.approvals.contracts import (
 from apps.approvals.kinds import ApprovalKind
 from apps.approvals.models import ApprovalRequest
 from apps.audit.contracts import Actor
-from apps.audit.services import entry_record
+from apps.audit.services import entry_record, refusals
 from apps.engine import services as engine
 from apps.engine.models import EngineCommand
 from apps.errors import Invalid, NotFound
@@ -24,6 +25,19 @@ from apps.live.broadcast import broadcast
 
 #: Characters of a request that can be searched.
 SEARCH_LIMIT = 8000
+
+
+def tried(
+    action: str, request_id: UUID | str, *, by: User, via: str
+) -> AbstractContextManager[None]:
+    """Outermost in every verb of a person on a request: what it refuses is audited."""
+    return refusals(
+        action=action,
+        subject_type=SUBJECT_TYPE,
+        subject_id=inputs.printable(request_id),
+        by=by,
+        via=via,
+    )
 
 
 def request_lock_for(by: User, request_id: UUID | str) -> tuple[ApprovalRequest, ApprovalKind]:

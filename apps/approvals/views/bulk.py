@@ -20,7 +20,7 @@ from apps.approvals.models import BulkDecision
 from apps.approvals.selectors.bulk import BulkPreview, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
 from apps.errors import DomainError, Invalid, NotFound
-from apps.identifiers import new_id
+from apps.identifiers import new_id, number_of
 from apps.pages import PAGE_SIZE, Refusal, fragment, listed, person, refusal_of
 from apps.timeline import timeline
 
@@ -110,11 +110,11 @@ class _Picked:
                 picked.authorities[str(request_id)] = asked
                 picked.values.add(str(request_id))
                 rows.append((request_id, payload_hash, tier, asked))
-        people = User.objects.in_bulk({_number(key) or 0 for *_, key in rows})
+        people = User.objects.in_bulk({number_of(key, digits=9) or 0 for *_, key in rows})
         for request_id, payload_hash, tier, key in rows:
             # Never silently another one than the preview showed: that would be the reader's own,
             # or whichever is delegated to them.
-            under, number = people.get(_number(key) or 0), _number(tier)
+            under, number = people.get(number_of(key, digits=9) or 0), number_of(tier, digits=9)
             if under is None:
                 picked.refusal = Invalid(
                     "It does not say under whose authority to sign.", code="authority_invalid"
@@ -123,11 +123,6 @@ class _Picked:
                 picked.refusal = Invalid("It does not say at which tier.", code="bad_tier")
             picked.choices.append(BulkChoice(request_id, payload_hash, under, number))
         return picked
-
-
-def _number(text: str) -> int | None:
-    """None for what no form of ours says."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _chosen(request: HttpRequest) -> list[UUID]:
@@ -262,7 +257,7 @@ def _context(request: HttpRequest, bulk_id: UUID) -> dict[str, Any]:
     items = bulk.items.select_related("request", "authority").order_by("number")
     if statuses:
         items = items.filter(status__in=statuses)
-    after = _number(request.GET.get("after", ""))
+    after = number_of(request.GET.get("after", ""), digits=9)
     if after is not None:
         items = items.filter(number__gt=after)
     rows = list(items[: PAGE_SIZE + 1])
