@@ -18,6 +18,11 @@ SIGNAL_CANCEL = "cancel_requested"
 SUBJECT = "intervention"
 KIND = "intervention"
 ATTENTION_KIND = "intervention.attention"
+TRANSFER_KIND = "budget.transfer"
+#: Batches: their workflow, their subject in the engine, and what is signed.
+BATCH_WORKFLOW = "BatchInterventionWorkflow"
+BATCH_SUBJECT = "intervention-batch"
+BATCH_KIND = "intervention.batch"
 
 
 class InterventionStatus(StrEnum):
@@ -45,6 +50,46 @@ _TERMINAL = frozenset(
         InterventionStatus.CANCELLED,
     }
 )
+
+
+class TransferStatus(StrEnum):
+    """Of money that is to move between two budgets."""
+
+    AWAITING_APPROVAL = "awaiting_approval"
+    DONE = "done"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        return self is not TransferStatus.AWAITING_APPROVAL
+
+
+class BatchStatus(StrEnum):
+    """Of a batch: `pending` until it is signed."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        return self in (BatchStatus.COMPLETED, BatchStatus.REJECTED, BatchStatus.CANCELLED)
+
+
+class BatchItemStatus(StrEnum):
+    """Of one payment of a batch."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class Step(StrEnum):

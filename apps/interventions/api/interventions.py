@@ -1,7 +1,6 @@
-"""The API of interventions and budgets. Mounted at /api/v1/interventions and /api/v1/budgets."""
+"""The API of interventions. Mounted at /api/v1/interventions."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,50 +8,31 @@ from django.db.models import Prefetch
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Query, Router, Schema, Status
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from apps.accounts.auth import require
 from apps.accounts.contracts import Scope
 from apps.accounts.models import User
-from apps.errors import NotAllowed, NotFound
+from apps.errors import NotFound
 from apps.interventions import services
+from apps.interventions.api.base import (
+    Amount,
+    Code,
+    Currency,
+    Cursor,
+    ErrorOut,
+    Key,
+    Limit,
+    Line,
+    Text,
+)
 from apps.interventions.contracts import InterventionStatus
-from apps.interventions.models import Budget, BudgetEntry, Intervention, InterventionStep
+from apps.interventions.models import BudgetEntry, Intervention, InterventionStep
 from apps.interventions.services.approval import approval_of
-from apps.interventions.services.requests import REQUEST_PERMISSION
 from apps.pages import temporal_url
 from apps.pagination import page
 
 router = Router(tags=["interventions"])
-budgets_router = Router(tags=["budgets"])
-
-VIEW_BUDGETS = "interventions.view_budget"
-
-
-def _no_boolean(value: Any) -> Any:
-    # pydantic reads true as 1.
-    if isinstance(value, bool):
-        raise ValueError("an amount is a number or a text")
-    return value
-
-
-Amount = Annotated[
-    Decimal,
-    BeforeValidator(_no_boolean),
-    Field(gt=0, lt=Decimal(10) ** 15, decimal_places=2, allow_inf_nan=False),
-]
-Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=80)]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Key = Annotated[str, StringConstraints(max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Line = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"
-    ),
-]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=5000)]
-Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str | None, Query(max_length=300)]
 
 
 class InterventionIn(Schema):
@@ -95,14 +75,7 @@ class InterventionRow(InterventionRef):
     requested_by: str
     created_at: datetime
     settled_at: datetime | None
-    error: "ErrorOut | None"
-
-
-class ErrorOut(Schema):
-    """Why it did not end as executed, or what is missing although it did."""
-
-    code: str
-    detail: str
+    error: ErrorOut | None
 
 
 class StepOut(Schema):
@@ -135,24 +108,6 @@ class InterventionPage(Schema):
     next: str | None
 
 
-class BudgetOut(Schema):
-    """total = reserved + spent + available, always."""
-
-    code: str
-    name: str
-    currency: str
-    total: str
-    reserved: str
-    spent: str
-    available: str
-
-
-class BudgetPage(Schema):
-    items: list[BudgetOut]
-    next: str | None
-
-
-# --- interventions -------------------------------------------------------------------------------
 @router.post("", response={200: InterventionRef, 201: InterventionRef})
 def intervention_create(request: HttpRequest, body: InterventionIn) -> Status[Intervention]:
     """Ask for an intervention. The same key and body again: the same one, with 200."""
@@ -209,32 +164,6 @@ def intervention_cancel(
     return _detail(user, intervention_id)
 
 
-# --- budgets -------------------------------------------------------------------------------------
-@budgets_router.get("", response=BudgetPage)
-def budget_list(request: HttpRequest, cursor: Cursor = None, limit: Limit = 50) -> dict[str, Any]:
-    """Budgets with their balances, newest first."""
-    _budget_reader(request)
-    found = page(Budget.objects.all(), cursor=cursor, limit=limit)
-    return {"items": [_budget(one) for one in found["items"]], "next": found["next"]}
-
-
-@budgets_router.get("/{code}", response=BudgetOut)
-def budget_read(request: HttpRequest, code: str) -> dict[str, Any]:
-    """One budget's balances."""
-    _budget_reader(request)
-    budget = Budget.objects.filter(code=code[:81]).first() if "\x00" not in code else None
-    if budget is None:
-        raise NotFound("There is no such budget.")
-    return _budget(budget)
-
-
-def _budget_reader(request: HttpRequest) -> None:
-    """Who may ask for money may see what there is."""
-    user = require(request, scope=Scope.BUDGETS_READ)
-    if not (user.has_perm(VIEW_BUDGETS) or user.has_perm(REQUEST_PERMISSION)):
-        raise NotAllowed("You may not see budgets.", code="permission_denied")
-
-
 # --- shapes --------------------------------------------------------------------------------------
 def _detail(user: User, intervention_id: UUID) -> dict[str, Any]:
     intervention = (
@@ -282,10 +211,3 @@ def _row(intervention: Intervention) -> dict[str, Any]:
         if intervention.error_code
         else None,
     }
-
-
-def _budget(budget: Budget) -> dict[str, Any]:
-    figures = {
-        name: f"{getattr(budget, name):.2f}" for name in ("total", "reserved", "spent", "available")
-    }
-    return {"code": budget.code, "name": budget.name, "currency": budget.currency, **figures}

@@ -1,0 +1,194 @@
+"""Budgets by period, their append-only ledger, and transfers between them.
+
+Money is decimal in major units with a currency beside it.
+"""
+
+from decimal import Decimal
+
+import pgtrigger
+from django.conf import settings
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import DateRangeField, RangeOperators
+from django.db import models
+from django.db.models import F, Func, Q, Value
+from django.utils import timezone
+
+from apps.identifiers import new_id
+from apps.interventions.contracts import TransferStatus
+
+TRANSFER_ENDS = [s for s in TransferStatus if s.terminal]
+
+
+class DateRange(Func):
+    """daterange(first, last, '[]'): both days are part of it, NULL has no end."""
+
+    function = "DATERANGE"
+    output_field = DateRangeField()
+
+
+class Budget(models.Model):
+    """Balances of a ledger. The database refuses an overdraft; the ledger explains every cent."""
+
+    code = models.SlugField(max_length=80, unique=True)
+    name = models.CharField(max_length=160)
+    currency = models.CharField(max_length=3)
+    total = models.DecimalField(max_digits=18, decimal_places=2)
+    reserved = models.DecimalField(max_digits=18, decimal_places=2, default=Decimal(0))
+    spent = models.DecimalField(max_digits=18, decimal_places=2, default=Decimal(0))
+    series = models.SlugField(
+        max_length=80, blank=True, help_text="What it is a period of, e.g. relief-north."
+    )
+    starts_on = models.DateField(null=True, blank=True, help_text="First day; empty: always was.")
+    ends_on = models.DateField(null=True, blank=True, help_text="Last day; empty: no end.")
+    alert_percent = models.PositiveSmallIntegerField(
+        default=10, help_text="Tell people when less than this share of it is free; 0: never."
+    )
+    version = models.PositiveBigIntegerField(default=1)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="budget_days_in_order", condition=Q(ends_on__gte=F("starts_on"))
+            ),
+            models.CheckConstraint(
+                name="alert_is_a_percentage", condition=Q(alert_percent__lte=100)
+            ),
+            ExclusionConstraint(
+                name="periods_of_a_series_apart",
+                expressions=[
+                    ("series", RangeOperators.EQUAL),
+                    (DateRange("starts_on", "ends_on", Value("[]")), RangeOperators.OVERLAPS),
+                ],
+                condition=~Q(series=""),
+            ),
+            models.CheckConstraint(name="reserved_not_negative", condition=Q(reserved__gte=0)),
+            models.CheckConstraint(name="spent_not_negative", condition=Q(spent__gte=0)),
+            models.CheckConstraint(
+                name="budget_not_overdrawn", condition=Q(total__gte=F("reserved") + F("spent"))
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+    @property
+    def available(self) -> Decimal:
+        """What can still be reserved."""
+        return self.total - self.reserved - self.spent
+
+
+class BudgetEntry(models.Model):
+    """A line of the append-only ledger. `key` is unique, so a retried step writes no second line.
+
+    An intervention has at most one reservation and at most one settlement of it.
+    """
+
+    class Kind(models.TextChoices):
+        ALLOCATE = "allocate"
+        RESERVE = "reserve"
+        RELEASE = "release"
+        COMMIT = "commit"
+        TRANSFER_OUT = "transfer_out"
+        TRANSFER_IN = "transfer_in"
+
+    budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="entries")
+    intervention = models.ForeignKey(
+        "interventions.Intervention", null=True, on_delete=models.PROTECT, related_name="entries"
+    )
+    transfer = models.ForeignKey(
+        "interventions.BudgetTransfer", null=True, on_delete=models.PROTECT, related_name="entries"
+    )
+    kind = models.CharField(max_length=12, choices=Kind)
+    amount = models.DecimalField(max_digits=18, decimal_places=2)
+    key = models.CharField(max_length=120, unique=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "budget entries"
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(name="entry_positive", condition=Q(amount__gt=0)),
+            models.UniqueConstraint(
+                fields=["intervention"], condition=Q(kind="reserve"), name="reserved_once"
+            ),
+            models.UniqueConstraint(
+                fields=["intervention"],
+                condition=Q(kind__in=["release", "commit"]),
+                name="reservation_settled_once",
+            ),
+            models.CheckConstraint(
+                name="line_names_its_cause",
+                condition=Q(kind="allocate", intervention=None, transfer=None)
+                | Q(
+                    kind__in=["transfer_out", "transfer_in"],
+                    intervention=None,
+                    transfer__isnull=False,
+                )
+                | Q(
+                    kind__in=["reserve", "release", "commit"],
+                    intervention__isnull=False,
+                    transfer=None,
+                ),
+            ),
+        ]
+        indexes = [models.Index(fields=["budget", "-id"])]
+        triggers = [
+            pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount}"
+
+
+class BudgetTransfer(models.Model):
+    """Money that somebody wants moved from one budget to another; a signature moves it."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    source = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="transfers_out")
+    destination = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="transfers_in")
+    amount = models.DecimalField(max_digits=18, decimal_places=2)
+    currency = models.CharField(max_length=3)
+    reason = models.TextField(max_length=2000)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    idempotency_key = models.CharField(max_length=120, blank=True)
+    request_digest = models.CharField(max_length=64, help_text="Of the body, to tell a repeat.")
+    status = models.CharField(
+        max_length=20,
+        choices=[(s, s) for s in TransferStatus],
+        default=TransferStatus.AWAITING_APPROVAL,
+    )
+    error_code = models.CharField(max_length=60, blank=True)
+    error_detail = models.TextField(blank=True)
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(default=timezone.now)
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        permissions = [("request_budgettransfer", "Can ask for a transfer between budgets")]
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.CheckConstraint(name="transfer_positive", condition=Q(amount__gt=0)),
+            models.CheckConstraint(
+                name="transfer_between_two", condition=~Q(source=F("destination"))
+            ),
+            models.UniqueConstraint(
+                fields=["requested_by", "idempotency_key"],
+                condition=~Q(idempotency_key=""),
+                name="transfer_key_once",
+            ),
+        ]
+        indexes = [models.Index(fields=["-created_at", "-id"])]
+        triggers = [
+            pgtrigger.Protect(
+                name="transfer_end_stays",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__status__in=TRANSFER_ENDS)
+                & pgtrigger.Q(new__status__df=pgtrigger.F("old__status")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.currency} {self.amount:,.2f} from {self.source_id} to {self.destination_id}"

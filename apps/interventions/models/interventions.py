@@ -1,0 +1,150 @@
+"""Interventions and the steps of their sagas."""
+
+from typing import TYPE_CHECKING
+
+import pgtrigger
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.identifiers import new_id
+from apps.interventions.contracts import InterventionStatus, Step
+from apps.interventions.models.budgets import Budget
+from apps.interventions.models.policies import Policy
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+TERMINAL = [s for s in InterventionStatus if s.terminal]
+OPEN = [s for s in InterventionStatus if not s.terminal]
+
+
+class InterventionQuerySet(models.QuerySet["Intervention"]):
+    """Reads that several doors share."""
+
+    def visible_to(self, user: "User") -> "InterventionQuerySet":
+        """All of them with the view permission, else the person's own."""
+        if user.has_perm("interventions.view_intervention"):
+            return self.all()
+        return self.filter(requested_by=user)
+
+    def for_list(self) -> "InterventionQuerySet":
+        """Newest first, with what a row of a list shows: one query."""
+        return self.select_related("policy", "budget", "requested_by").order_by(
+            "-created_at", "-id"
+        )
+
+    def unsettled(self) -> "InterventionQuerySet":
+        """Those whose process has not ended."""
+        return self.filter(status__in=OPEN)
+
+
+class Intervention(models.Model):
+    """A payment of public money to somebody, from the request to its outcome."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="interventions")
+    budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="interventions")
+    amount = models.DecimalField(max_digits=18, decimal_places=2)
+    currency = models.CharField(max_length=3)
+    target = models.CharField(max_length=200, help_text="Who or what receives it.")
+    justification = models.TextField(max_length=5000)
+    region = models.CharField(max_length=6, blank=True, help_text="ISO 3166, e.g. NG-KO.")
+    batch = models.ForeignKey(
+        "interventions.InterventionBatch",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="interventions",
+        help_text="Signed with that batch, on its total.",
+    )
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    idempotency_key = models.CharField(max_length=120, blank=True)
+    request_digest = models.CharField(max_length=64, help_text="Of the body, to tell a repeat.")
+    status = models.CharField(
+        max_length=20,
+        choices=[(s, s) for s in InterventionStatus],
+        default=InterventionStatus.PENDING,
+    )
+    workflow_id = models.CharField(max_length=200, unique=True)
+    executor_id = models.CharField(
+        max_length=200, blank=True, help_text="The workflow that executes it; no other may."
+    )
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    error_code = models.CharField(max_length=60, blank=True)
+    error_detail = models.TextField(blank=True)
+    receipt = models.CharField(max_length=120, blank=True, help_text="The executor's reference.")
+    version = models.PositiveIntegerField(default=1, help_text="Goes up with every change.")
+    created_at = models.DateTimeField(default=timezone.now)
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    objects = InterventionQuerySet.as_manager()
+
+    class Meta:
+        permissions = [
+            ("request_intervention", "Can ask for an intervention"),
+            ("cancel_intervention", "Can cancel an intervention that somebody else asked for"),
+        ]
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.CheckConstraint(name="amount_positive", condition=Q(amount__gt=0)),
+            models.UniqueConstraint(
+                fields=["requested_by", "idempotency_key"],
+                condition=~Q(idempotency_key=""),
+                name="idempotency_key_once",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"]),
+            models.Index(fields=["status", "-created_at", "-id"]),
+            models.Index(fields=["budget", "-created_at"]),
+            models.Index(
+                name="intervention_unsettled", fields=["created_at"], condition=Q(status__in=OPEN)
+            ),
+        ]
+        triggers = [
+            # The last guard of "terminal states never change", also against raw SQL.
+            pgtrigger.Protect(
+                name="terminal_stays",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__status__in=TERMINAL)
+                & pgtrigger.Q(new__status__df=pgtrigger.F("old__status")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.currency} {self.amount:,.2f} to {self.target}"
+
+    @property
+    def execution_workflow_id(self) -> str:
+        """The saga's own id: a child of the approval workflow."""
+        return f"{self.workflow_id}-execution"
+
+
+class InterventionStep(models.Model):
+    """A step of the saga as people see it. The workflow's history remains the truth."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+        COMPENSATED = "compensated"
+
+    intervention = models.ForeignKey(Intervention, on_delete=models.CASCADE, related_name="steps")
+    name = models.CharField(max_length=30, choices=[(s, s) for s in Step])
+    status = models.CharField(max_length=12, choices=Status, default=Status.RUNNING)
+    attempts = models.PositiveIntegerField(default=1)
+    detail = models.TextField(blank=True)
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["intervention", "name"], name="step_once")]
+
+    def __str__(self) -> str:
+        return self.name
