@@ -215,7 +215,9 @@ class Runner:
             activities=spec.activities,
             activity_executor=self._threads,
             workflow_runner=ObservedRunner(
-                listeners=[self._mirror.tell], versioned=deployment.use_worker_versioning
+                listeners=[self._mirror.tell],
+                versioned=deployment.use_worker_versioning,
+                sandboxed=settings.WORKFLOW_SANDBOX,
             ),
             interceptors=[WorkerInterceptor()],
             max_concurrent_workflow_tasks=limits.workflows,

@@ -160,6 +160,12 @@ EVIDENCE_MAX_BYTES = env.integer(
 #: Dotted path of a callable that is given the bytes and raises for what must not be kept.
 EVIDENCE_SCANNER = env.text("EVIDENCE_SCANNER")
 
+# --- Batches -----------------------------------------------------------------------------------
+#: One batch, as JSON or as a CSV file; 20,000 payments with a sentence each have about 3 MB.
+BATCH_MAX_BYTES = env.integer("BATCH_MAX_BYTES", 8 * 1024 * 1024, least=1024, most=64 * 1024 * 1024)
+#: How many payments of one batch are carried out at a time.
+BATCH_CONCURRENCY = env.integer("BATCH_CONCURRENCY", 10, least=1, most=100)
+
 # --- Redis: live pages -------------------------------------------------------------------------
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:63790/0")
 LIVE_PREFIX = env.text("LIVE_PREFIX", "countersign")
@@ -203,6 +209,8 @@ TEMPORAL_DEPLOYMENT_NAME = env.text("TEMPORAL_DEPLOYMENT_NAME")
 TEMPORAL_BUILD_ID = env.text("TEMPORAL_BUILD_ID")
 if bool(TEMPORAL_DEPLOYMENT_NAME) != bool(TEMPORAL_BUILD_ID):
     raise ImproperlyConfigured("TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_BUILD_ID go together")
+#: Where workflows are written and tested it finds what is not deterministic (ADR 11).
+WORKFLOW_SANDBOX = env.flag("WORKFLOW_SANDBOX", True)
 TEMPORAL_DEBUG = env.flag("TEMPORAL_DEBUG", False)
 # The SDK takes any value, even "false", as on, and then detects no deadlocks: it never sees it.
 os.environ.pop("TEMPORAL_DEBUG", None)
@@ -274,6 +282,8 @@ WEBHOOKS_ALLOW_PRIVATE = env.flag("WEBHOOKS_ALLOW_PRIVATE", False)
 # --- Demo and simulators -----------------------------------------------------------------------
 DEMO_LOGINS = False
 SIMULATORS_ALLOWED = False
+#: Where fault tests hold processes: apps/failpoints.py. Empty: nowhere.
+FAILPOINTS_DIR = ""
 
 # --- Browser security --------------------------------------------------------------------------
 CONTENT_SECURITY_POLICY = {

@@ -10,6 +10,7 @@ ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *env.words("ALLOWED_HOSTS")]
 INSTALLED_APPS = [*INSTALLED_APPS, "apps.simulators"]
 DEMO_LOGINS = True
 SIMULATORS_ALLOWED = True
+FAILPOINTS_DIR = env.text("FAILPOINTS_DIR")  # noqa: F405
 # So that the webhook sink of the simulators can be used.
 WEBHOOKS_ALLOW_PRIVATE = env.flag("WEBHOOKS_ALLOW_PRIVATE", True)  # noqa: F405
 PASSWORD_HASHERS = [

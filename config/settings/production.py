@@ -24,6 +24,8 @@ for _variable in ("REDIS_URL", "TEMPORAL_ADDRESS", "EXECUTOR_URL"):
     env.required(_variable)
 if env.flag("WEBHOOKS_ALLOW_PRIVATE", False):
     raise ImproperlyConfigured("WEBHOOKS_ALLOW_PRIVATE must not be on in production")
+if env.text("FAILPOINTS_DIR"):
+    raise ImproperlyConfigured("FAILPOINTS_DIR must not be set in production")
 if env.text("EMAIL_URL"):
     # Mails without them would come from nobody and lead nowhere.
     for _variable in ("SITE_URL", "EMAIL_FROM"):
@@ -33,6 +35,9 @@ DATABASES = {"default": env.database()}
 APP_ENVIRONMENT = env.text("APP_ENVIRONMENT", "production")
 HEALTH_HOST = env.text("HEALTH_HOST", "0.0.0.0")  # noqa: S104 - probes come from outside the pod
 METRICS_HOST = env.text("METRICS_HOST", "0.0.0.0")  # noqa: S104 - so does the scrape
+
+# Workflows that do not run the same twice were found before: by the tests, in the sandbox (ADR 11).
+WORKFLOW_SANDBOX = env.flag("WORKFLOW_SANDBOX", False)
 
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 1, most=10)
 # Behind a proxy that terminates TLS. SECURE_TLS=false is for a check on one machine only.

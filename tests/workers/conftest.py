@@ -26,7 +26,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def serving(temporal_client: Client, task_queue: str) -> Callable[..., Any]:
+def sandboxed() -> bool:
+    """Whether workflows of `serving` run in the sandbox."""
+    return True
+
+
+@pytest.fixture
+def serving(temporal_client: Client, task_queue: str, sandboxed: bool) -> Callable[..., Any]:
     """`async with serving():` a worker of this process with the sample workflows."""
 
     @asynccontextmanager
@@ -38,7 +44,7 @@ def serving(temporal_client: Client, task_queue: str) -> Callable[..., Any]:
             activities=sample.ACTIVITIES,
             activity_executor=sample.threads(threads),
             max_concurrent_activities=threads,
-            workflow_runner=ObservedRunner(listeners=listeners),
+            workflow_runner=ObservedRunner(listeners=listeners, sandboxed=sandboxed),
             interceptors=[WorkerInterceptor()],
         ):
             yield

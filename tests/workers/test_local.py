@@ -3,6 +3,8 @@
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import WorkflowSerializationContext
 
 from apps import correlation
 from tests.workers.conftest import Serving
@@ -88,3 +90,9 @@ async def test_without_one_the_workflow_id_ties_the_activities_together(
     async with serving():
         result, _ = await run(temporal_client, task_queue, "step", "where")
     assert result == ["local", task_queue]
+
+
+def test_our_converter_is_the_same_whatever_a_payload_belongs_to() -> None:
+    """The runner answers the SDK's question for a payload's context with none."""
+    context = WorkflowSerializationContext(namespace="default", workflow_id="any")
+    assert pydantic_data_converter.with_context(context) is pydantic_data_converter

@@ -21,6 +21,12 @@ def count(metric: object, *labels: str) -> float:
     return metric.labels(*labels)._value.get()
 
 
+@pytest.fixture(params=[True, False], ids=["sandbox", "no-sandbox"])
+def sandboxed(request: pytest.FixtureRequest) -> bool:
+    """Every test that has a worker of this process has it both ways."""
+    return bool(request.param)
+
+
 @pytest.fixture
 def moved() -> Iterator[object]:
     """How much the counters of `Waits` have moved since the test's start."""
