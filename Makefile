@@ -30,14 +30,17 @@ fmt: install
 	.venv/bin/ruff format .
 
 bench: install
-	@$(PYTHON) -m benchmarks.p10
-	@$(PYTHON) -m benchmarks.p7
+	@missed=0; for goal in p1 p2 p5 p10 p7; do \
+		PYTHONWARNINGS=ignore $(PYTHON) -m benchmarks.$$goal || missed=1; done; exit $$missed
 
 faults: install chromium
-	@FAULTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest tests/faults tests/api/test_fuzz.py $(PYTEST_ARGS)
+	@FAULTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest \
+		tests/faults tests/interventions/test_failure_table.py tests/api/test_fuzz.py \
+		tests/e2e/test_looks.py $(PYTEST_ARGS)
 
-soak:
-	@echo "There is no soak test yet: nothing was run." >&2; exit 1
+# SOAK_SECONDS, SOAK_SAGAS, SOAK_SEED; Ctrl-C ends it early and proves what was done.
+soak: install
+	@$(PYTHON) -m tests.faults.soak
 
 # A management command against the stack of `make run`; say `make -s` to see its output alone.
 manage:

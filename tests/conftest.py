@@ -74,6 +74,29 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Tables that tests recorded (`record_property("table", [title, row, column, cell])`), with -s
+    and in `make faults`: what every step comes to under every failure."""
+    if config.option.capture != "no" and os.environ.get("FAULTS_AT_FULL_SIZE") != "1":
+        return
+    tables: dict[str, dict[str, dict[str, str]]] = {}
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    for report in reports:
+        for name, value in getattr(report, "user_properties", []):
+            if name == "table" and report.when == "call":
+                title, row, column, cell = value
+                tables.setdefault(title, {}).setdefault(row, {})[column] = cell
+    for title, rows in tables.items():
+        terminalreporter.section(title)
+        columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
+        lines = [["", *columns]]
+        lines += [[row, *(rows[row].get(column, "") for column in columns)] for row in rows]
+        widths = [max(len(line[place]) for line in lines) for place in range(len(columns) + 1)]
+        for line in lines:
+            padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            terminalreporter.write_line("  ".join(padded).rstrip())
+
+
 # --- Temporal -----------------------------------------------------------------------------------
 @pytest.fixture(scope="session")
 def temporal_address() -> str:
@@ -181,11 +204,17 @@ def make_stack(cluster_template: Path) -> Iterator[MakeStack]:
 
 
 @pytest.fixture(scope="module")
-def stack(cluster_template: Path) -> Iterator[Stack]:
+def stack_env() -> dict[str, str]:
+    """Settings of the module's stack; a folder of tests overrides it."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def stack(cluster_template: Path, stack_env: dict[str, str]) -> Iterator[Stack]:
     """One ready stack for all tests of a module: leave it running as it was found."""
     made: list[Stack] = []
     try:
-        yield _start_stack(cluster_template, made, (), None)
+        yield _start_stack(cluster_template, made, (), stack_env)
     finally:
         for one in made:
             _end_stack(one)

@@ -32,6 +32,7 @@ from temporalio.worker import (
 from apps import correlation
 from apps.engine.headers import CORRELATION_HEADER
 from apps.errors import DomainError, Unavailable
+from apps.failpoints import failpoint
 from workers import metrics
 from workers.runs import BUSY
 
@@ -68,7 +69,7 @@ class _Activity(ActivityInboundInterceptor):
         }
         correlation_id = _correlation_id(input.headers) or info.workflow_id or ""
         if not inspect.iscoroutinefunction(input.fn):
-            input.fn = _in_thread(input.fn, local=info.is_local)
+            input.fn = _in_thread(input.fn, name=info.activity_type, local=info.is_local)
         started = time.monotonic()
         status = "failure"
         # The SDK copies the context into the activity's thread, so its log lines carry the ids.
@@ -102,7 +103,7 @@ class _Activity(ActivityInboundInterceptor):
                 )
 
 
-def _in_thread(fn: Callable[..., Any], *, local: bool) -> Callable[..., Any]:
+def _in_thread(fn: Callable[..., Any], *, name: str, local: bool) -> Callable[..., Any]:
     """`fn` with its thread's database connections given back when it ends.
 
     In the activity's own thread: connections are thread-local, and one that is kept by an idle
@@ -111,14 +112,20 @@ def _in_thread(fn: Callable[..., Any], *, local: bool) -> Callable[..., Any]:
 
     @wraps(fn)
     def run(*args: Any) -> Any:
-        if local:
-            _PATIENCE.wait()
-        try:
-            return fn(*args)
-        finally:
-            # The SDK raises cancellation in this thread at any point: not while a connection is
-            # between us and the pool.
-            with activity.shield_thread_cancel_exception():
+        # The SDK raises cancellation in this thread at any point, also between the taking of a
+        # lock and the `try` that gives it back. One of the whole process (Django's translations,
+        # the connection pool) was then held for ever, and every thread waited for it. Raised at
+        # the end of the shield; a step is short, and what takes long asks `is_cancelled`.
+        with activity.shield_thread_cancel_exception():
+            if local:
+                _PATIENCE.wait()
+            try:
+                failpoint(f"{name}.before")
+                result = fn(*args)
+                # What it did is committed, and the workflow does not know it yet.
+                failpoint(f"{name}.after")
+                return result
+            finally:
                 connections.close_all()
 
     return run

@@ -1,52 +1,65 @@
-"""kill -9 of each process, and the end of every database session, once each in mid-saga."""
+"""kill -9 of everybody, at every named point of every saga.
+
+`make test` kills each victim once, where it is most dangerous; `make faults` fills in the whole
+matrix. What came of it is printed at the end of the session (with -s, and by `make faults`).
+"""
+
+from collections.abc import Callable
 
 import pytest
 
+from tests.faults.harness import VICTIMS, Cell, Harness
+from tests.faults.known import activity_names, known_points
+from tests.faults.registry import NOT_WALKED, SAGAS
 from tests.faults.story import Story
-from tests.support import eventually
+from tests.faults.test_outage import FULL
 
 pytestmark = pytest.mark.faults
 
-EXECUTE = "execute_intervention"
+Record = Callable[[str, object], None]
 
 
-def _mid_saga(story: Story) -> str:
-    """An approved intervention whose money is reserved and whose execution is under way."""
-    story.behave(delay_seconds=1.5)
-    intervention = story.ask()
-    story.approve(intervention)
-    eventually(lambda: story.step(intervention, EXECUTE) == "running", timeout=20)
-    return intervention
+def _matrix() -> list[Cell]:
+    """Every point of every saga under every victim."""
+    return [
+        Cell(saga, point, victim) for victim in VICTIMS for saga in SAGAS for point in saga.points
+    ]
 
 
-@pytest.mark.parametrize("victim", ["worker", "web", "relay", "temporal", "valkey"])
-def test_a_saga_survives_the_kill_of(story: Story, victim: str) -> None:
-    before = story.budget()
-    intervention = _mid_saga(story)
-
-    story.stack.kill9(victim)
-    story.stack.restart(victim)
-
-    assert story.ended(intervention)["status"] == "executed"
-    story.prove(intervention)
-    assert story.budget()["spent"] == before["spent"] + 25_000
-    story.stack.wait_ready()
-
-
-def test_a_saga_survives_the_end_of_every_database_session(story: Story) -> None:
-    intervention = _mid_saga(story)
-
-    story.stack.sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-
-    story.ended(intervention)
-    story.prove(intervention)
-    story.stack.wait_ready()
+def _diagonal() -> list[Cell]:
+    """Each victim once, where most is at stake."""
+    at = {
+        "worker": "execute_intervention.answered",
+        "web": "request_decide.committed",
+        "relay": "relay.sent",
+        "sessions": "reserve_budget.uncommitted",
+        "temporal": "roll_back.answered",
+        "valkey": "commit_budget.after",
+    }
+    return [cell for cell in _matrix() if at[cell.victim] == cell.point]
 
 
-def test_a_decision_made_while_no_relay_lives_is_delivered_by_the_next_one(story: Story) -> None:
+def test_every_failpoint_is_passed_by_a_registered_saga() -> None:
+    """A new activity, or a new point, must be registered with the harness, or say why not."""
+    walked = {point for saga in SAGAS for point in saga.points}
+    spared = {f"{name}.{where}" for name in NOT_WALKED for where in ("before", "after")}
+    assert set(NOT_WALKED) <= activity_names()
+    assert walked | spared == known_points()
+    assert walked & spared == set()
+
+
+@pytest.mark.parametrize("cell", _matrix() if FULL else _diagonal(), ids=str)
+def test_a_saga_survives(harness: Harness, cell: Cell, record_property: Record) -> None:
+    came_to = "FAILED"
+    try:
+        came_to = f"ok {harness.survive(cell):.1f} s"
+    finally:
+        record_property("table", ["Kills", f"{cell.saga}: {cell.point}", cell.victim, came_to])
+
+
+def test_a_decision_made_while_no_relay_lives_is_delivered_by_the_next_one(
+    harness: Harness, story: Story
+) -> None:
     """The worker stands by as a relay as well: both are away when the reviewer signs."""
     intervention = story.ask()
     request = story.request_of(intervention)
@@ -60,7 +73,6 @@ def test_a_decision_made_while_no_relay_lives_is_delivered_by_the_next_one(story
     story.stack.restart("worker")
     story.ended(intervention)
     story.prove(intervention)
-    story.stack.wait_ready()
 
 
 def test_a_request_made_while_temporal_is_down_is_kept_and_carried_out(story: Story) -> None:
@@ -74,3 +86,10 @@ def test_a_request_made_while_temporal_is_down_is_kept_and_carried_out(story: St
     story.ended(intervention)
     story.prove(intervention)
     story.stack.wait_ready()
+
+
+def test_every_saga_passes_its_points(harness: Harness) -> None:
+    """No dead point: one that nobody comes by proves nothing."""
+    for saga in SAGAS:
+        harness.tell(saga)
+    assert {point for saga in SAGAS for point in saga.points} <= harness.points.reached()

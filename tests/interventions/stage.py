@@ -67,6 +67,11 @@ class Sink:
         counts: dict[str, Any] = httpx2.get(f"{self.url}/effects", params={"key": key}).json()
         return counts
 
+    def all_effects(self) -> dict[str, Any]:
+        """Of every key."""
+        effects: dict[str, Any] = httpx2.get(f"{self.url}/effects").json()["effects"]
+        return effects
+
 
 @contextmanager
 def running_sink() -> Iterator[Sink]:
@@ -104,18 +109,19 @@ class Stage:
         await self.environment.sleep(timedelta(**delta))
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
+    async def working(self, *, slots: int = 8, **options: Any) -> AsyncIterator[None]:
         spec = QUEUES[self.serves]
         async with Worker(
             self.client,
             task_queue=self.queue,
             workflows=list(spec.workflows),
             activities=list(spec.activities),
-            activity_executor=ThreadPoolExecutor(16),
-            max_concurrent_activities=8,
-            max_concurrent_local_activities=8,
+            activity_executor=ThreadPoolExecutor(2 * slots),
+            max_concurrent_activities=slots,
+            max_concurrent_local_activities=slots,
             workflow_runner=ObservedRunner(),
             interceptors=[WorkerInterceptor()],
+            **options,
         ):
             yield
 

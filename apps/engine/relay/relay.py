@@ -23,6 +23,7 @@ from apps.engine.relay.limits import Limits
 from apps.engine.relay.places import Places
 from apps.engine.relay.session import Claimed, Outcome, Session, database_params
 from apps.engine.threads import Threads
+from apps.failpoints import failpoint_async
 
 logger = correlation.get_logger("apps.engine.relay")
 
@@ -178,7 +179,9 @@ class Relay:
             task.add_done_callback(partial(self._call_ended, command.task_queue))
 
     async def _call(self, command: Claimed) -> None:
+        await failpoint_async("relay.claimed")
         outcome, verdict = await self._delivery.deliver(command)
+        await failpoint_async("relay.sent")
         if verdict in (Verdict.AWAY, Verdict.UNPREPARED):
             self._places.sick(command.task_queue)
             if verdict is Verdict.UNPREPARED:
@@ -201,6 +204,7 @@ class Relay:
         outcomes = list(self._done)
         try:
             settled = await session.settle(outcomes)
+            await failpoint_async("relay.settled")
         except _ROW_IS_HELD as error:
             # Somebody holds one of the rows: again in a moment, the session is well.
             self._complain("a settlement has to wait", error)

@@ -1,0 +1,75 @@
+"""Which named points there are, by reading the code."""
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from temporalio import activity
+
+from apps.interventions.contracts import Step
+from workers.registry import QUEUES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def known_points() -> set[str]:
+    """Every point that the code has, by reading it. Fails for a name it cannot work out."""
+    found: set[str] = set()
+    for call in _calls("failpoint", "failpoint_async"):
+        name = call.args[0]
+        if isinstance(name, ast.Constant):
+            found.add(str(name.value))
+        else:
+            prefixes, suffix = _family(ast.unparse(name))
+            found |= {f"{prefix}.{suffix}" for prefix in prefixes}
+    return found
+
+
+def activity_names() -> set[str]:
+    """What the workers register."""
+    definition = activity._Definition
+    return {
+        str(definition.must_from_callable(fn).name)
+        for spec in QUEUES.values()
+        for fn in spec.activities
+    }
+
+
+def saga_steps() -> set[str]:
+    """Steps of interventions that are one `saga_step`."""
+    names = {
+        keyword.value.attr
+        for call in _calls("saga_step")
+        for keyword in call.keywords
+        if keyword.arg == "step" and isinstance(keyword.value, ast.Attribute)
+    }
+    return {Step[name].value for name in names}
+
+
+#: Points whose name is made up from what they surround.
+FAMILIES: dict[str, Callable[[], set[str]]] = {
+    "{name}.before": activity_names,
+    "{name}.after": activity_names,
+    "{step}.uncommitted": saga_steps,
+}
+
+
+def _family(written: str) -> tuple[set[str], str]:
+    pattern = written.removeprefix("f").strip("'\"")
+    assert pattern in FAMILIES, f"no family of failpoints is written {written}"
+    return FAMILIES[pattern](), pattern.rpartition(".")[2]
+
+
+def _calls(*names: str) -> Iterator[ast.Call]:
+    for folder in ("apps", "workers"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            text = path.read_text()
+            if not any(f"{name}(" in text for name in names):
+                continue
+            for node in ast.walk(ast.parse(text)):
+                if (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Name)
+                    and node.func.id in names
+                ):
+                    yield node
