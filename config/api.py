@@ -1,6 +1,5 @@
 """The API: assembles the apps' routers, reads bodies strictly, guards its own description."""
 
-import json
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -17,11 +16,17 @@ from ninja.parser import Parser
 from apps.accounts.auth import api_auth, authenticate
 from apps.approvals.api import router as approvals_router
 from apps.console.api import audit_router
-from apps.errors import Invalid
-from apps.interventions.api import budgets_router
+from apps.interventions.api import (
+    batches_router,
+    budgets_router,
+    features_router,
+    outcomes_router,
+    policies_router,
+)
 from apps.interventions.api import router as interventions_router
 from apps.notifications.api import notifications_router
 from apps.notifications.api import router as webhooks_router
+from apps.strictjson import document_of
 from config import problems
 
 DESCRIPTION = """\
@@ -68,12 +73,7 @@ class StrictParser(Parser):
 
     def parse_body(self, request: HttpRequest) -> Any:
         """The document. Any exception here becomes 400, an Invalid keeps its own code."""
-        body = request.body
-        document = json.loads(body, parse_constant=_no_constant)
-        # Both can only come in as escapes: JSON forbids raw control characters, UTF-8 surrogates.
-        if b"\\u" in body and not _storable(document):
-            raise Invalid("A text holds characters that cannot be stored.", code="invalid_text")
-        return document
+        return document_of(request.body)
 
 
 class CountersignAPI(NinjaAPI):
@@ -121,28 +121,6 @@ def unknown_address(request: HttpRequest, **_: Any) -> HttpResponse:
     raise Http404
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _storable(value: Any) -> bool:
-    """Whether PostgreSQL can keep every text in the document. Not recursive: it may be deep."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, str):
-            if not item.isascii() and any("\ud800" <= c <= "\udfff" for c in item):
-                return False
-            if "\0" in item:
-                return False
-        elif isinstance(item, dict):
-            waiting.extend(item)
-            waiting.extend(item.values())
-        elif isinstance(item, list):
-            waiting.extend(item)
-    return True
-
-
 api = CountersignAPI(
     title="Countersign",
     version="1",
@@ -153,8 +131,13 @@ api = CountersignAPI(
 )
 problems.install(api)
 api.add_router("/approvals", approvals_router)
+# Before `/{intervention_id}`: the first route that fits answers.
+api.add_router("/interventions", outcomes_router)
 api.add_router("/interventions", interventions_router)
+api.add_router("/intervention-batches", batches_router)
+api.add_router("/policies", policies_router)
 api.add_router("/budgets", budgets_router)
+api.add_router("/features", features_router)
 api.add_router("/audit", audit_router)
 api.add_router("/webhooks", webhooks_router)
 api.add_router("/notifications", notifications_router)

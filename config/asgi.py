@@ -26,13 +26,19 @@ EVIDENCE_UPLOADS = Roomier(
     ),
     most=settings.EVIDENCE_MAX_BYTES + ENVELOPE_BYTES,
 )
+#: Where batches come in: a page's form with a CSV file, and the API, as JSON too.
+BATCHES = Roomier(
+    path=re.compile(r"/interventions/batches/new/|/api/v1/intervention-batches", re.ASCII),
+    most=settings.BATCH_MAX_BYTES + ENVELOPE_BYTES,
+    json=True,
+)
 
 application = ProtocolTypeRouter(
     {
         "http": limited(
             http_application,
             most=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
-            roomier=[EVIDENCE_UPLOADS],
+            roomier=[EVIDENCE_UPLOADS, BATCHES],
         ),
         "websocket": AllowedHostsOriginValidator(
             AuthMiddlewareStack(URLRouter(websocket_urlpatterns))

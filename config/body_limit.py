@@ -27,17 +27,22 @@ _WORDS = (
 
 @dataclass(frozen=True)
 class Roomier:
-    """Addresses whose forms with files may be larger; `path` is a pattern of the whole path."""
+    """Addresses whose forms with files may be larger; `path` is a pattern of the whole path.
+
+    `json`: documents as well, for an address that knows how to read them.
+    """
 
     path: re.Pattern[str]
     most: int
+    json: bool = False
 
     def fits(self, scope: dict[str, Any]) -> bool:
         """A POST of a form with files there: Django writes those to the disk, not into memory."""
         kind = next((v for k, v in scope.get("headers", ()) if k.lower() == b"content-type"), b"")
+        taken = (b"multipart/form-data", b"application/json") if self.json else b"multipart/form-"
         return (
             scope.get("method") == "POST"
-            and kind.lower().startswith(b"multipart/form-data")
+            and kind.lower().startswith(taken)
             and self.path.fullmatch(scope.get("path", "")) is not None
         )
 

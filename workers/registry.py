@@ -13,6 +13,7 @@ from apps.approvals.contracts import TASK_QUEUE as APPROVALS
 from apps.interventions.activities import ACTIVITIES as INTERVENTION_ACTIVITIES
 from apps.interventions.contracts import TASK_QUEUE as INTERVENTIONS
 from workers.workflows.approvals import ApprovalClockWorkflow
+from workers.workflows.batches import BatchInterventionWorkflow
 from workers.workflows.bulk import BulkDecideWorkflow
 from workers.workflows.diagnostics import PingWorkflow
 from workers.workflows.interventions import (
@@ -43,6 +44,7 @@ QUEUES: dict[str, QueueSpec] = {
             workflows=[
                 InterventionApprovalWorkflow,
                 ExecuteInterventionWorkflow,
+                BatchInterventionWorkflow,
                 ReconcileInterventionsWorkflow,
             ],
             # Its workflow keeps the clock of its requests (workers.deadlines).

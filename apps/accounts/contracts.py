@@ -15,6 +15,7 @@ class Scope(StrEnum):
     AUDIT_READ = "audit:read"
     WEBHOOKS_WRITE = "webhooks:write"
     BUDGETS_READ = "budgets:read"
+    BUDGETS_WRITE = "budgets:write"
     RULES_WRITE = "rules:write"
     NOTIFICATIONS_READ = "notifications:read"
     NOTIFICATIONS_WRITE = "notifications:write"

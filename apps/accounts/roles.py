@@ -35,6 +35,7 @@ ROLES: dict[str, RoleSpec] = {
         "Asks for interventions and follows their own",
         (
             "interventions.request_intervention",
+            "interventions.request_budgettransfer",
             "interventions.view_policy",
             "interventions.view_budget",
         ),
@@ -63,6 +64,7 @@ ROLES: dict[str, RoleSpec] = {
             "approvals.change_approvalrule",
             "interventions.view_*",
             "interventions.cancel_intervention",
+            "interventions.request_budgettransfer",
             "notifications.view_*",
             "notifications.resend_mail",
             "notifications.manage_webhookendpoint",

@@ -12,7 +12,6 @@ from apps.errors import Invalid, NotFound
 from apps.texts import unseen
 
 REASON_LIMIT = 2000
-PAYLOAD_LIMIT_BYTES = 256 * 1024
 #: Clocks of two of our machines may differ by this much; more is somebody playing with time.
 CLOCK_SKEW = timedelta(seconds=5)
 
@@ -61,14 +60,15 @@ def amount_of(amount: Decimal | None) -> Decimal | None:
     return exact
 
 
-def payload_of(payload: Any) -> dict[str, Any]:
+def payload_of(payload: Any, *, most: int) -> dict[str, Any]:
     """The payload as plain JSON. Invalid `payload_invalid` for what has no one way to be written:
-    binary floats come back from jsonb as other numbers, and the hash would no longer hold."""
+    binary floats come back from jsonb as other numbers, and the hash would no longer hold;
+    `payload_too_large` for more than `most` bytes."""
     if not isinstance(payload, dict):
         raise Invalid("A payload is an object.", code="payload_invalid")
     try:
         _check_values(payload)
-        if len(canonical_json(payload).encode()) > PAYLOAD_LIMIT_BYTES:
+        if len(canonical_json(payload).encode()) > most:
             raise Invalid("The payload is too large.", code="payload_too_large")
         cleaned: dict[str, Any] = plain(payload)
     except (TypeError, ValueError, RecursionError) as error:

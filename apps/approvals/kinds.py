@@ -15,6 +15,9 @@ from apps.errors import Invalid
 if TYPE_CHECKING:
     from apps.approvals.models import ApprovalRequest
 
+#: What is signed is read by people: seldom more than a page.
+PAYLOAD_BYTES = 256 * 1024
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -89,6 +92,8 @@ class ApprovalKind:
     waited for it: their events stand in the request's timeline once it is approved.
     `subject_type` is what the kind's subjects are called in links and searches; `topic` the live
     topic under which a subject's own changes are told, with `{id}` in it.
+    `rules_of`: the kind whose rules judge requests of this one; no rule is put for it itself.
+    `payload_bytes`: how large a payload may be, for a kind that lists much.
     `always_signed`: they apply as well where the rule asks for no signature or cannot judge the
     amount. For items that report trouble: a rule must not make them disappear.
     """
@@ -110,6 +115,8 @@ class ApprovalKind:
     carried_out_by: "Callable[[ApprovalRequest], tuple[str, ...]] | None" = None
     subject_type: str = ""
     topic: str = ""
+    rules_of: str = ""
+    payload_bytes: int = PAYLOAD_BYTES
 
 
 _kinds: dict[str, ApprovalKind] = {}
@@ -137,6 +144,11 @@ def find(name: str) -> ApprovalKind | None:
 def registered() -> list[ApprovalKind]:
     """Every kind, by title: the choices of a filter."""
     return sorted(_kinds.values(), key=lambda kind: kind.title)
+
+
+def judged() -> list[ApprovalKind]:
+    """Those that rules can be put for, by title."""
+    return [kind for kind in registered() if not kind.rules_of]
 
 
 def title_of(name: str) -> str:

@@ -86,9 +86,11 @@ def rule_put(
     """Make `bands` the active rule of the kind and scope, as a new version; audited.
 
     Joins the caller's transaction. Equal to the active one: that one is returned, nothing changes.
-    Requests that are open keep the tiers they were opened with. Invalid as `rule_validate` says.
+    Requests that are open keep the tiers they were opened with. Invalid as `rule_validate` says,
+    and `judged_by_another_kind`.
     """
-    kinds.get(kind)
+    if judge := kinds.get(kind).rules_of:
+        raise Invalid(f"The rules of {judge!r} judge this kind.", code="judged_by_another_kind")
     _text_check(scope, 80)
     rule_validate(bands, currency=currency)
     with transaction.atomic(), connection.cursor() as cursor:
@@ -225,6 +227,9 @@ def requirement_again(
 
 def rule_for(*, kind: str, scope: str) -> ApprovalRule | None:
     """The active rule of the scope, else the kind's general one, else None."""
+    known = kinds.find(kind)
+    if known is not None and known.rules_of:
+        kind = known.rules_of
     return (
         ApprovalRule.objects.filter(kind=kind, scope__in={scope, ""}, active=True)
         .order_by("-scope")

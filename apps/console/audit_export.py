@@ -3,12 +3,10 @@
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from asgiref.sync import sync_to_async
-from django.core.handlers.asgi import ASGIRequest
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
@@ -18,6 +16,7 @@ from apps.audit.chain import instant
 from apps.audit.models import AuditEntry, AuditSeal
 from apps.audit.selectors import EntryFilter, entries_search
 from apps.audit.services import entry_record
+from apps.downloads import attachment
 from apps.errors import Invalid
 
 #: Format → media type.
@@ -73,13 +72,8 @@ def export(
         )
     writer = _csv if format == "csv" else _jsonl
     parts = _parts(lambda place: _part(rows.filter(pk__lte=newest), place), writer)
-    streamed = _in_threads(parts) if isinstance(request, ASGIRequest) else parts
-    response = StreamingHttpResponse(streamed, content_type=FORMATS[format])
     name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.{format}"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Cache-Control"] = "no-store"
-    return response
+    return attachment(request, parts, name=name, content_type=FORMATS[format])
 
 
 def record_of(entry: AuditEntry) -> dict[str, Any]:
@@ -114,23 +108,6 @@ def _parts(
         if len(entries) < PART:
             return
         place = entries[-1]
-
-
-async def _in_threads(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """The same under ASGI, where a plain iterator would be read to its end before the first byte.
-
-    Each part gives its connection back: the response outlives the request that Django closes for.
-    """
-
-    def following() -> bytes | None:
-        try:
-            return next(parts, None)
-        finally:
-            connection.close()
-
-    step = sync_to_async(following, thread_sensitive=False)
-    while (part := await step()) is not None:
-        yield part
 
 
 def _jsonl(records: Iterable[dict[str, Any]], first: bool) -> str:

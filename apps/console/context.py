@@ -57,6 +57,12 @@ class Shell:
             ("inbox", "Inbox", reverse("inbox"), True),
             ("interventions", "Interventions", reverse("interventions"), True),
             ("budgets", "Budgets", reverse("budgets"), user.has_perm("interventions.view_budget")),
+            (
+                "policies",
+                "Policies",
+                reverse("policies"),
+                user.has_perm("interventions.view_policy"),
+            ),
             ("audit", "Audit", reverse("audit"), user.has_perm("audit.view_auditentry")),
             ("admin", "Admin", reverse("admin:index"), user.is_staff),
         ]

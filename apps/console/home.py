@@ -16,7 +16,8 @@ from apps.engine.contracts import CommandState
 from apps.engine.models import EngineCommand, ProcessBeat
 from apps.engine.probes import ALIVE_SECONDS
 from apps.interventions.contracts import TASK_QUEUE, InterventionStatus
-from apps.interventions.models import Intervention
+from apps.interventions.models import Budget, Intervention
+from apps.interventions.services.limits import site_day
 from apps.timeline import ask_engine
 
 if TYPE_CHECKING:
@@ -127,6 +128,13 @@ def failed(user: "User", *, as_of: datetime) -> "QuerySet[Intervention]":
         .for_list()
         .order_by("-created_at", "-id")
     )
+
+
+def low_budgets(user: "User", *, as_of: datetime) -> "QuerySet[Budget]":
+    """Budgets of today of which little is left, for who may see budgets."""
+    if not user.has_perm("interventions.view_budget"):
+        return Budget.objects.none()
+    return Budget.objects.low().open_on(site_day(as_of)).order_by("name", "id")
 
 
 def machinery(*, as_of: datetime) -> list[Part]:

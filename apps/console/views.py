@@ -42,6 +42,7 @@ def _home(request: HttpRequest) -> dict[str, Any]:
         "held_count": counted(held),
         "failed": list(failed[: reads.SHOWN]),
         "failed_count": counted(failed),
+        "low_budgets": list(reads.low_budgets(user, as_of=now)[: reads.SHOWN]),
         "acting_for": reads.acting_for(user, as_of=now),
         "represented_by": reads.represented_by(user, as_of=now),
         "parts": reads.machinery(as_of=now),

@@ -12,14 +12,20 @@ from temporalio import activity
 
 from apps.engine.heartbeats import heartbeating
 from apps.errors import Conflict
+from apps.failpoints import failpoint
 from apps.interventions import executor, services
 from apps.interventions.contracts import (
     AttentionInput,
+    BatchFacts,
+    BatchInput,
+    BatchRefusal,
     Decision,
     Execution,
     ExecutionResult,
     OutcomeInput,
     PolicyDetails,
+    PreparedItems,
+    PrepareInput,
     ReconcileInput,
     ReconcileResult,
     RollBackResult,
@@ -53,7 +59,9 @@ def expire_intervention(input: TimedInput) -> Decision:
 # --- the saga's seven steps ----------------------------------------------------------------------
 @activity.defn(name="validate_policy")
 def validate_policy(input: StepInput) -> None:
-    services.policy_validate(intervention_id=input.intervention_id, workflow_id=_workflow_id())
+    services.policy_validate(
+        intervention_id=input.intervention_id, workflow_id=_workflow_id(), as_of=timezone.now()
+    )
 
 
 @activity.defn(name="get_policy_details")
@@ -73,11 +81,13 @@ def execute_intervention(input: StepInput) -> ExecutionResult:
     order = services.execution_begin(intervention_id=input.intervention_id)
     if order.receipt:
         return ExecutionResult(order.receipt)
+    failpoint("execute_intervention.begun")
     try:
         receipt = heartbeating(executor.execute, order)
     except Conflict as refusal:
         services.execution_refuse(intervention_id=input.intervention_id, detail=refusal.detail)
         raise
+    failpoint("execute_intervention.answered")
     services.execution_finish(intervention_id=input.intervention_id, receipt=receipt)
     return ExecutionResult(receipt)
 
@@ -108,11 +118,13 @@ def roll_back(input: StepInput) -> RollBackResult:
     reversal = services.roll_back_begin(intervention_id=input.intervention_id)
     if not reversal.needed:
         return RollBackResult(reversal.execution)
+    failpoint("roll_back.begun")
     try:
         execution, receipt = heartbeating(executor.reverse, reversal)
     except Conflict as refusal:
         services.roll_back_refuse(intervention_id=input.intervention_id, detail=refusal.detail)
         return RollBackResult(Execution.DONE)
+    failpoint("roll_back.answered")
     services.roll_back_finish(
         intervention_id=input.intervention_id, execution=execution, receipt=receipt
     )
@@ -153,6 +165,65 @@ def reconcile_reservations(input: ReconcileInput) -> ReconcileResult:
     return heartbeating(services.reservations_reconcile, limit=input.limit, as_of=timezone.now())
 
 
+# --- batches -------------------------------------------------------------------------------------
+@activity.defn(name="open_batch")
+def open_batch(input: BatchInput) -> BatchFacts:
+    # Every payment is read, hashed and written: with 20,000 that takes its time.
+    return heartbeating(
+        services.batch_open,
+        batch_id=input.batch_id,
+        workflow_id=_workflow_id(),
+        as_of=input.as_of,
+    )
+
+
+@activity.defn(name="read_batch")
+def read_batch(input: BatchInput) -> BatchFacts:
+    return services.batch_read(batch_id=input.batch_id, signals=input.signals)
+
+
+@activity.defn(name="expire_batch")
+def expire_batch(input: BatchInput) -> BatchFacts:
+    return services.batch_expire(batch_id=input.batch_id, as_of=input.as_of)
+
+
+@activity.defn(name="refuse_batch")
+def refuse_batch(input: BatchRefusal) -> BatchFacts:
+    return services.batch_refuse(
+        batch_id=input.batch_id, code=input.code, detail=input.detail, as_of=input.as_of
+    )
+
+
+@activity.defn(name="prepare_items")
+def prepare_items(input: PrepareInput) -> PreparedItems:
+    return services.items_prepare(
+        batch_id=input.batch_id,
+        workflow_id=_workflow_id(),
+        limit=input.limit,
+        known=input.known,
+        as_of=input.as_of,
+    )
+
+
+@activity.defn(name="note_item")
+def note_item(input: TimedInput) -> None:
+    services.item_note(intervention_id=input.intervention_id, as_of=input.as_of)
+
+
+@activity.defn(name="finish_batch")
+def finish_batch(input: BatchInput) -> BatchFacts:
+    return services.batch_finish(
+        batch_id=input.batch_id, workflow_id=_workflow_id(), as_of=input.as_of
+    )
+
+
+@activity.defn(name="cancel_batch")
+def cancel_batch(input: BatchInput) -> BatchFacts:
+    return services.batch_cancelled(
+        batch_id=input.batch_id, workflow_id=_workflow_id(), as_of=input.as_of
+    )
+
+
 ACTIVITIES: list[Callable[..., Any]] = [
     open_approval,
     read_decision,
@@ -171,6 +242,14 @@ ACTIVITIES: list[Callable[..., Any]] = [
     settle_intervention,
     raise_attention,
     reconcile_reservations,
+    open_batch,
+    read_batch,
+    expire_batch,
+    refuse_batch,
+    prepare_items,
+    note_item,
+    finish_batch,
+    cancel_batch,
 ]
 
 

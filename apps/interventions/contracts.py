@@ -23,6 +23,8 @@ TRANSFER_KIND = "budget.transfer"
 BATCH_WORKFLOW = "BatchInterventionWorkflow"
 BATCH_SUBJECT = "intervention-batch"
 BATCH_KIND = "intervention.batch"
+#: Somebody paused, resumed or cancelled a batch. Carries a `SignalEnvelope`, too.
+SIGNAL_BATCH_CHANGED = "batch_changed"
 
 
 class InterventionStatus(StrEnum):
@@ -303,5 +305,102 @@ class InterventionResult:
 
     intervention_id: str
     status: str
+    code: str = ""
+    detail: str = ""
+
+
+# --- batches --------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class BatchRef:
+    """Input of the workflow of a batch. At most `concurrency` items are carried out at a time;
+    after `per_run` items it continues as new."""
+
+    batch_id: str
+    timings: Timings = field(default_factory=Timings)
+    concurrency: int = 10
+    per_run: int = 500
+
+
+@dataclass(frozen=True)
+class BatchProgress:
+    """How many items stand where."""
+
+    total: int = 0
+    waiting: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+@dataclass(frozen=True)
+class BatchFacts:
+    """The batch as its workflow re-reads it. `next_at`: when its request's clock has to do."""
+
+    status: str
+    progress: BatchProgress = field(default_factory=BatchProgress)
+    request_id: str = ""
+    expires_at: datetime | None = None
+    next_at: datetime | None = None
+    code: str = ""
+    detail: str = ""
+
+    @property
+    def settled(self) -> bool:
+        return BatchStatus(self.status).terminal
+
+
+@dataclass(frozen=True)
+class BatchInput:
+    """For steps of a batch. `signals`: commands of the signals after which it is read again."""
+
+    batch_id: str
+    as_of: datetime
+    signals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BatchRefusal:
+    """Why a batch does not begin."""
+
+    batch_id: str
+    code: str
+    detail: str
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class PrepareInput:
+    """Make up to `limit` items ready. `known`: numbers of those that the workflow is at now."""
+
+    batch_id: str
+    limit: int
+    known: tuple[int, ...]
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class ReadyItem:
+    """An item whose intervention is to be executed."""
+
+    number: int
+    intervention_id: str
+
+
+@dataclass(frozen=True)
+class PreparedItems:
+    """What is to be executed now, and how the batch stands."""
+
+    facts: BatchFacts
+    items: tuple[ReadyItem, ...] = ()
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """Result of the workflow, readable in the Temporal UI."""
+
+    batch_id: str
+    status: str
+    progress: BatchProgress
     code: str = ""
     detail: str = ""

@@ -4,10 +4,12 @@ from typing import Any
 from uuid import uuid4
 
 from django import forms
+from django.utils import timezone
 
 from apps.filters import FilterForm
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, InterventionQuerySet, Policy
+from apps.interventions.services.limits import site_day
 
 #: A choice of more than this is a search, not a select.
 MOST_CHOICES = 200
@@ -56,7 +58,9 @@ class InterventionForm(forms.Form):
     budget = forms.ChoiceField(
         choices=lambda: [
             (b.code, f"{b.name}: {b.currency} {b.available:,.2f} free")
-            for b in Budget.objects.order_by("name")[:MOST_CHOICES]
+            for b in Budget.objects.open_on(site_day(timezone.now())).order_by("name")[
+                :MOST_CHOICES
+            ]
         ]
     )
     amount = forms.DecimalField(max_digits=18, decimal_places=2, min_value=0)
@@ -68,6 +72,11 @@ class InterventionForm(forms.Form):
         label="Why",
         widget=forms.Textarea(attrs={"rows": 5}),
         help_text="Whoever signs reads this first.",
+    )
+    region = forms.CharField(
+        max_length=6,
+        required=False,
+        help_text="Where it is paid, as an ISO 3166 code such as NG-KO. Some policies want one.",
     )
     idempotency_key = forms.CharField(
         max_length=120, widget=forms.HiddenInput, initial=lambda: f"page-{uuid4()}"

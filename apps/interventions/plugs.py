@@ -98,6 +98,7 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
     facts = [
         Fact("Amount", f"{intervention.currency} {intervention.amount:,.2f}"),
         Fact("Paid to", intervention.target),
+        *([Fact("Region", intervention.region)] if intervention.region else []),
         Fact("Status", intervention.status.replace("_", " "), href=_url(str(intervention.pk))),
         Fact(
             "Policy",
@@ -145,13 +146,12 @@ def _on_undeliverable(command: EngineCommand) -> None:
 
 
 def _on_closed(intervention_id: str, run: WorkflowRun) -> None:
-    if Intervention.objects.filter(pk=intervention_id).exists():
-        services.process_closed(
-            intervention_id=intervention_id,
-            workflow_id=run.workflow_id,
-            run_status=run.status,
-            as_of=timezone.now(),
-        )
+    services.process_closed(
+        intervention_id=intervention_id,
+        workflow_id=run.workflow_id,
+        run_status=run.status,
+        as_of=timezone.now(),
+    )
 
 
 def _subject_of(workflow_id: str) -> str:

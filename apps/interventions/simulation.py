@@ -3,13 +3,16 @@
 from decimal import Decimal
 
 from django.db.models import Count, Sum
+from django.utils import timezone
 
 from apps.approvals.kinds import Fact, Simulation
 from apps.approvals.models import ApprovalRequest
 from apps.errors import DomainError
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, BudgetEntry, Intervention, Policy
-from apps.interventions.services.limits import check_limit
+from apps.interventions.services.budgets import has_open_reservation
+from apps.interventions.services.limits import check_target, check_terms, site_day
+from apps.interventions.services.periods import check_open
 
 #: As people say them, in the saga's order.
 STEPS = (
@@ -77,9 +80,13 @@ def _facts(intervention: Intervention, budget: Budget) -> tuple[Fact, ...]:
 def _refused(intervention: Intervention, budget: Budget) -> str:
     if InterventionStatus(intervention.status).terminal:
         return f"it is {intervention.status.replace('_', ' ')} already."
-    policy = intervention.policy
+    policy, amount, as_of = intervention.policy, intervention.amount, timezone.now()
     try:
-        check_limit(policy, intervention.amount)
+        check_terms(policy, amount=amount, region=intervention.region, as_of=as_of)
+        if not budget.is_open_on(site_day(as_of)) and not has_open_reservation(intervention):
+            check_open(budget, as_of=as_of)
+        if policy.target_limit is not None and not has_open_reservation(intervention):
+            check_target(policy, target=intervention.target, amount=amount, as_of=as_of)
     except DomainError as refusal:
         return refusal.detail
     # A newer version does not stop what was asked under an older one; switching it off does.

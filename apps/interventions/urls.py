@@ -2,11 +2,23 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.interventions.views import budgets, interventions
+from apps.interventions.views import batches, budgets, interventions, outcomes, policies, transfers
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("interventions/", interventions.interventions, name="interventions"),
     path("interventions/live/", interventions.interventions_live, name="interventions_live"),
+    path("interventions/outcomes/", outcomes.outcomes, name="outcomes"),
+    path("interventions/batches/", batches.batches, name="batches"),
+    path("interventions/batches/live/", batches.batches_live, name="batches_live"),
+    path("interventions/batches/new/", batches.batch_new, name="batch_new"),
+    path("interventions/batches/<uuid:batch_id>/", batches.batch_page, name="batch"),
+    path("interventions/batches/<uuid:batch_id>/live/", batches.batch_live, name="batch_live"),
+    path(
+        "interventions/batches/<uuid:batch_id>/failed.csv",
+        batches.batch_failed_csv,
+        name="batch_failed_csv",
+    ),
+    path("interventions/batches/<uuid:batch_id>/<slug:verb>/", batches.batch_act, name="batch_act"),
     path("interventions/new/", interventions.intervention_new, name="intervention_new"),
     path(
         "interventions/<uuid:intervention_id>/",
@@ -18,8 +30,20 @@ urlpatterns: list[URLPattern | URLResolver] = [
         interventions.intervention_live,
         name="intervention_live",
     ),
+    path("policies/", policies.policies, name="policies"),
+    path("policies/<slug:code>/", policies.policy_page, name="policy"),
     path("budgets/", budgets.budgets, name="budgets"),
     path("budgets/live/", budgets.budgets_live, name="budgets_live"),
+    path("budgets/transfers/", transfers.transfers, name="transfers"),
+    path("budgets/transfers/live/", transfers.transfers_live, name="transfers_live"),
+    path("budgets/transfers/new/", transfers.transfer_new, name="transfer_new"),
+    path("budgets/transfers/<uuid:transfer_id>/", transfers.transfer_page, name="transfer"),
+    path(
+        "budgets/transfers/<uuid:transfer_id>/live/",
+        transfers.transfer_live,
+        name="transfer_live",
+    ),
+    path("budgets/<slug:code>/ledger.csv", budgets.ledger_csv, name="budget_ledger"),
     path("budgets/<slug:code>/", budgets.budget_page, name="budget"),
     path("budgets/<slug:code>/live/", budgets.budget_live, name="budget_live"),
 ]

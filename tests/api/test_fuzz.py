@@ -33,7 +33,7 @@ from apps.approvals.models import ApprovalRequest
 from apps.approvals.rules import rule_put
 from apps.approvals.services import request_open
 from apps.interventions.models import Budget, Policy
-from apps.interventions.services import intervention_request
+from apps.interventions.services import batch_request, intervention_request
 from tests.api.conftest import TESTER
 
 SNAPSHOT = Path(__file__).resolve().parents[2] / "docs" / "contracts" / "openapi.json"
@@ -104,6 +104,15 @@ def world(db: None) -> dict[str, Any]:
         as_of=now,
     )
     assert isinstance(request, ApprovalRequest)
+    batch, _ = batch_request(
+        policy=policy.code,
+        budget="demo-2026",
+        currency="NGN",
+        items=[{"amount": "12.00", "target": "clinic", "justification": "needed"}, {}],
+        by=people["requester"],
+        via="api",
+        as_of=now,
+    )
     people["admin"].groups.add(Group.objects.get(name="reviewer"))
     _, key = api_key_create(user=people["admin"], name="fuzz", scopes=[Scope.ALL], by=TESTER)
     return {
@@ -111,6 +120,7 @@ def world(db: None) -> dict[str, Any]:
         "names": {
             "intervention_id": str(intervention.pk),
             "request_id": str(request.pk),
+            "batch_id": str(batch.pk),
             "code": "demo-2026",
             "policy": policy.code,
             "budget": "demo-2026",

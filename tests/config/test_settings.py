@@ -95,6 +95,7 @@ def test_production_names_what_is_missing(variable: str, how: str) -> None:
         ("ALLOWED_HOSTS", "*"),
         ("ALLOWED_HOSTS", "countersign.example,*"),
         ("SECURE_TLS", "perhaps"),
+        ("FAILPOINTS_DIR", "/tmp/points"),
     ],
 )
 def test_production_refuses_what_is_only_good_for_a_demo(variable: str, value: str) -> None:

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.e2e
 
 #: A folder: the pages' pictures are kept there for somebody to look at.
 SCREENSHOTS = os.environ.get("SCREENSHOTS", "")
+FULL = os.environ.get("FAULTS_AT_FULL_SIZE") == "1"
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 RULES = {
@@ -49,6 +50,8 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
     site.call("POST", f"/approvals/{failing['id']}/decide", decision, key)
     site.ends_as(failing["intervention"], "rejected")
     bulk = _busy(site, waiting, key)
+    transfer = _transfer(site)
+    batch, signed = _batch(site)
     return {
         "reviewer": {
             "home": "/",
@@ -64,6 +67,19 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "intervention-executed": f"/interventions/{done['id']}/",
             "budgets": "/budgets/",
             "budget": "/budgets/demo-2026/",
+            "policies": "/policies/",
+            "policy": "/policies/demo-relief/",
+            "outcomes": "/interventions/outcomes/?by=budget",
+            "outcomes-refused": "/interventions/outcomes/?from=2026-02-02&to=2026-02-01",
+            "budgets-filtered": "/budgets/?series=outreach&state=open",
+            "budget-ledger": "/budgets/relief-north-2026/?kind=reserve",
+            "batches": "/interventions/batches/",
+            "batches-empty": "/interventions/batches/?status=rejected",
+            "batch": f"/interventions/batches/{batch}/?show=failed",
+            "batch-request": f"/requests/{signed}/",
+            "transfers": "/budgets/transfers/",
+            "transfers-empty": "/budgets/transfers/?status=failed",
+            "transfer": f"/budgets/transfers/{transfer}/",
             "not-found": "/nowhere/",
             "not-allowed": "/interventions/new/",
         },
@@ -72,6 +88,10 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "intervention-new": "/interventions/new/",
             "intervention-waiting": f"/interventions/{waiting['intervention']}/",
             "edit": f"/requests/{waiting['id']}/edit/",
+            "batch-new": "/interventions/batches/new/",
+            "batch-own": f"/interventions/batches/{batch}/",
+            "transfer-new": "/budgets/transfers/new/?from=education-2026",
+            "transfer-own": f"/budgets/transfers/{transfer}/",
             "notifications": "/notifications/",
             "notification-settings": "/settings/notifications/",
             "security": "/account/security/",
@@ -86,6 +106,11 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "admin-rule-new": "/admin/approvals/approvalrule/put/",
             "admin-interventions": "/admin/interventions/intervention/",
             "admin-audit": "/admin/audit/auditentry/",
+            "admin-budget-open": "/admin/interventions/budget/open/",
+            "admin-budget-allocate": "/admin/interventions/budget/1/allocate/",
+            "admin-batches": "/admin/interventions/interventionbatch/",
+            "admin-batch-items": "/admin/interventions/batchitem/",
+            "admin-transfers": "/admin/interventions/budgettransfer/",
             "audit": "/audit/",
             "audit-refused": "/audit/?outcome=refused",
             "admin-webhook-new": "/admin/notifications/webhookendpoint/put/",
@@ -94,6 +119,44 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "admin-user": "/admin/accounts/user/1/change/",
         },
     }
+
+
+def _transfer(site: Site) -> str:
+    """A transfer that waits, and its id."""
+    body = {
+        "source": "education-2026",
+        "destination": "relief-north-2026",
+        "amount": "1500.00",
+        "reason": "The second flood.\nTwo grants were not called on.",
+    }
+    status, answer = site.call("POST", "/budgets/transfers", body)
+    assert status == 201, answer
+    return str(answer["id"])
+
+
+def _batch(site: Site) -> tuple[str, str]:
+    """A batch that waits for its signature, some of it not sound, and its request."""
+    items: list[dict[str, Any]] = [
+        {
+            "amount": f"{1000 + number}.00",
+            "target": f"Household {number}, Makoko",
+            "justification": "Cash for food in the months before the harvest.",
+        }
+        for number in range(1, 61)
+    ]
+    items += [{**items[0], "amount": "a lot"}, {**items[0], "target": ""}]
+    body = {
+        "policy": "demo-relief",
+        "budget": "demo-2026",
+        "currency": "NGN",
+        "title": "Lean season, June",
+        "items": items,
+    }
+    status, answer = site.call("POST", "/intervention-batches", body)
+    assert status == 201, answer
+    address = f"/intervention-batches/{answer['id']}"
+    approval = eventually(lambda: site.call("GET", address)[1].get("approval"), 15)
+    return str(answer["id"]), str(approval)
 
 
 def _busy(site: Site, waiting: dict[str, Any], key: str) -> str:
@@ -150,6 +213,12 @@ def picture(page: "Page", name: str, *, whole: bool = True) -> None:
         (Path(SCREENSHOTS) / f"{name}.png").write_bytes(drawn)
 
 
+def shots(width: int) -> tuple[Literal["light", "dark"], ...]:
+    """The themes to look at in a window of that width: a theme changes colors and nothing else, so
+    one width shows them; for pictures and in `make faults` both do."""
+    return THEMES if SCREENSHOTS or FULL or width == PHONE else ("light",)
+
+
 def problems(page: "Page", *, colors_only: bool = False) -> list[str]:
     """What axe finds, by rule, with the first places."""
     # By the debugger's door: the content security policy lets no script in, nor should it.
@@ -171,15 +240,17 @@ def test_every_page_is_accessible_fits_and_is_not_blocked(
     for name, address in places[person].items():
         for width in (DESKTOP, PHONE):
             page.set_viewport_size({"width": width, "height": 900})
-            # Once for each width: what a page sets up by its width, it sets up while it loads.
+            # Once for each width: what a page sets up by its width, it sets up while it loads. In
+            # its first theme from the start: then no color is on its way to another.
+            in_theme(page, "light")
             page.goto(address)
             if page.locator("[data-live-indicator]").count():
                 be_live(page)
-            for theme in THEMES:
+            for theme in shots(width):
                 in_theme(page, theme)
                 shot = f"{name}-{width}-{theme}"
-                picture(page, shot)
-                # A theme changes colors and nothing else.
+                if theme == "dark" or SCREENSHOTS:
+                    picture(page, shot)
                 if wrong := _wrong(page, name, colors_only=theme == "dark"):
                     found[shot] = wrong
     assert found == {}
@@ -243,7 +314,7 @@ def test_signing_in_with_a_second_factor_is_accessible_from_the_setup_to_the_cod
     def looked_at(name: str) -> None:
         for width in (DESKTOP, PHONE):
             page.set_viewport_size({"width": width, "height": 900})
-            for theme in THEMES:
+            for theme in shots(width):
                 in_theme(page, theme)
                 picture(page, f"{name}-{width}-{theme}")
                 if wrong := _wrong(page, name, colors_only=theme == "dark"):

@@ -237,6 +237,11 @@ def test_a_budget_shows_its_balances_as_texts(world: World, caller: Caller) -> N
         "reserved": "7000.00",
         "spent": "5000.00",
         "available": "9988000.00",
+        "series": "",
+        "starts_on": None,
+        "ends_on": None,
+        "alert_percent": 10,
+        "low": False,
     }
     listed = caller.get("/api/v1/budgets").json()
     assert [row["code"] for row in listed["items"]] == ["main"]

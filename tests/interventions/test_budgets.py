@@ -1,18 +1,21 @@
 """The ledger and its balances: never overdrawn, never reserved or settled twice."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from threading import Barrier
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connections, transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.errors import Conflict, DomainError
 from apps.interventions import services
-from apps.interventions.models import Budget, BudgetEntry, Intervention
+from apps.interventions.models import Budget, BudgetEntry, Intervention, InterventionStep
 from tests.interventions.conftest import World
 
 
@@ -32,6 +35,62 @@ def test_twenty_at_once_against_a_budget_for_twelve(shared_world: World, side_by
     assert proof.holds
     assert (proof.reserved, proof.total) == (Decimal("60000.00"), Decimal("60000.00"))
     assert BudgetEntry.objects.filter(kind="reserve").count() == 12
+
+
+def test_two_hundred_at_once_against_a_budget_for_120(shared_world: World) -> None:
+    world = shared_world
+    budget = world.budget("small", "600000.00")
+    asked = [world.ask(budget="small") for _ in range(200)]
+    for intervention in asked:
+        world.open(intervention)
+        world.validate(intervention)
+    #: As many as there may be connections; all of them begin together.
+    together = Barrier(24)
+
+    def some(start: int) -> list[str]:
+        together.wait()
+        outcomes = []
+        try:
+            for intervention in asked[start::24]:
+                try:
+                    services.budget_reserve(intervention_id=intervention.pk)
+                    outcomes.append("reserved")
+                except DomainError as error:
+                    outcomes.append(error.code)
+        finally:
+            connections.close_all()
+        return outcomes
+
+    with ThreadPoolExecutor(24) as threads:
+        outcomes = [one for found in threads.map(some, range(24)) for one in found]
+    assert Counter(outcomes) == {"reserved": 120, "budget_exceeded": 80}
+    proof = services.budget_proof(budget)
+    assert proof.holds
+    assert (proof.reserved, proof.total) == (Decimal("600000.00"), Decimal("600000.00"))
+    assert BudgetEntry.objects.filter(kind="reserve").count() == 120
+    failed = InterventionStep.objects.filter(name="reserve_budget", status="failed")
+    assert failed.count() == 80
+
+
+def test_what_was_released_is_not_reserved_again(world: World) -> None:
+    intervention = world.ask()
+    world.reserve(intervention)
+    services.budget_release(intervention_id=intervention.pk)
+    with pytest.raises(Conflict) as refused:
+        services.budget_reserve(intervention_id=intervention.pk)
+    assert refused.value.code == "reservation_released"
+    assert services.budget_proof(intervention.budget).holds
+
+
+def test_a_line_that_is_there_moves_no_balance_again(world: World) -> None:
+    """The unique key decides, whatever the step's row says: it may come from a restored backup."""
+    intervention = world.ask()
+    world.reserve(intervention)
+    intervention.steps.filter(name="reserve_budget").delete()
+    services.budget_reserve(intervention_id=intervention.pk)
+    assert intervention.steps.get(name="reserve_budget").status == "done"
+    assert services.budget_proof(intervention.budget).holds
+    assert Budget.objects.get(code="main").reserved == Decimal("5000.00")
 
 
 @pytest.mark.parametrize("verb", ["budget_reserve", "budget_release", "outcome_record"])
@@ -130,6 +189,28 @@ def test_an_allocation_is_made_once_per_key(world: World) -> None:
     with pytest.raises(Conflict) as refused:
         services.budget_allocate(amount=Decimal(6), key="top-up", **allocate)
     assert refused.value.code == "key_reused"
+
+
+def test_eight_allocations_at_once_with_one_key_are_one(
+    shared_world: World, side_by_side: Any
+) -> None:
+    allocate = {"code": "main", "amount": Decimal(5), "key": "top-up", "by": None, "via": "command"}
+    lines = side_by_side(lambda _: services.budget_allocate(**allocate).pk, 8)
+    assert set(lines) == {BudgetEntry.objects.get(key="top-up").pk}
+    assert Budget.objects.get(code="main").total == Decimal("10000005.00")
+    assert services.budget_proof(Budget.objects.get(code="main")).holds
+
+
+def test_a_total_that_no_column_holds_is_refused(world: World) -> None:
+    most = Decimal(10) ** 15 - 1
+    for number in range(9):
+        services.budget_allocate(
+            code="main", amount=most, key=f"fill {number}", by=None, via="command"
+        )
+    with pytest.raises(Conflict) as refused:
+        services.budget_allocate(code="main", amount=most, key="more", by=None, via="command")
+    assert refused.value.code == "budget_full"
+    assert services.budget_proof(Budget.objects.get(code="main")).holds
 
 
 def test_a_wrong_balance_is_found_by_the_proof(world: World) -> None:

@@ -30,6 +30,7 @@ from apps.approvals.models import (
     PayloadVersion,
     Signature,
 )
+from apps.canonical import canonical_json
 from apps.errors import DomainError
 from apps.identifiers import number_of
 from apps.pages import refusal_of
@@ -37,6 +38,10 @@ from apps.pages import refusal_of
 
 def _kind_choices() -> list[tuple[str, str]]:
     return [(kind.name, kind.title) for kind in kinds.registered()]
+
+
+#: Characters of a payload that a form of the admin shows.
+PAYLOAD_SHOWN = 5000
 
 
 class SignatureInline(ReadOnlyInline):
@@ -52,8 +57,14 @@ class SignatureInline(ReadOnlyInline):
 class PayloadInline(ReadOnlyInline):
     model = PayloadVersion
     fk_name = "request"
-    fields = ("number", "payload", "hash", "edited_by", "created_at")
+    fields = ("number", "document", "hash", "edited_by", "created_at")
     readonly_fields = fields
+
+    @admin.display(description="payload")
+    def document(self, version: PayloadVersion) -> str:
+        """As it is hashed; of a long one the beginning."""
+        text = canonical_json(version.payload)
+        return text if len(text) <= PAYLOAD_SHOWN else f"{text[:PAYLOAD_SHOWN]} …"
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         return super().get_queryset(request).select_related("edited_by")

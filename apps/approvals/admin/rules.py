@@ -24,7 +24,7 @@ EXAMPLE = (
 
 
 def _kind_choices() -> list[tuple[str, str]]:
-    return [(kind.name, kind.title) for kind in kinds.registered()]
+    return [(kind.name, kind.title) for kind in kinds.judged()]
 
 
 def _amount_field(**options: Any) -> forms.DecimalField:

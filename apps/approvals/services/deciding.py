@@ -29,6 +29,7 @@ from apps.approvals.services.rows import (
     workflow_tell,
 )
 from apps.errors import Conflict, Invalid, NotAllowed
+from apps.failpoints import failpoint
 
 
 def request_decide(
@@ -60,7 +61,7 @@ def request_decide(
     `invalid_text`, `invisible_characters`, `as_of_in_future`.
     """
     with tried("approval.decide", request_id, by=by, via=via), transaction.atomic(durable=True):
-        return decision_sign(
+        request = decision_sign(
             request_id=request_id,
             by=by,
             verdict=verdict,
@@ -71,6 +72,9 @@ def request_decide(
             on_behalf_of=on_behalf_of,
             tier=tier,
         )
+        failpoint("request_decide.uncommitted")
+    failpoint("request_decide.committed")
+    return request
 
 
 def decision_sign(

@@ -117,7 +117,7 @@ def _edited(
         title=inputs.text_of(answer.title, code="title_invalid")[:200],
         amount=inputs.amount_of(answer.amount),
         currency=answer.currency,
-        payload=inputs.payload_of(answer.payload),
+        payload=inputs.payload_of(answer.payload, most=kind.payload_bytes),
     )
     if edited.payload == current_payload(request).payload:
         raise Invalid("Nothing was changed.", code="nothing_changed")

@@ -50,7 +50,7 @@ def request_open(
     `payload_invalid` else. Refusals of the rule as `rules.requirement` raises them.
     """
     known = kinds.get(kind)
-    payload = inputs.payload_of(payload)
+    payload = inputs.payload_of(payload, most=known.payload_bytes)
     amount = inputs.amount_of(amount)
     title = inputs.text_of(title, code="title_invalid")[:200]
     if found := ApprovalRequest.objects.filter(key=key).first():

@@ -25,6 +25,8 @@ from apps.timeline import timeline
 
 #: A value of more than an id's length, and with spaces, is read and not looked up.
 PROSE_FROM = 36
+#: Rows of a long list that the page shows; the domain's own page shows all.
+MOST_ROWS = 20
 #: GET of a link in a message shows and preselects; what is sent from there says where it came from.
 FROM_EMAIL = "email"
 
@@ -124,7 +126,27 @@ def _texts(payload: dict[str, Any]) -> list[tuple[str, str]]:
 def _values(payload: dict[str, Any]) -> list[tuple[str, Any]]:
     """The rest, in the order of their names: the document itself has none."""
     rest = {k: v for k, v in payload.items() if not (isinstance(v, str) and _is_prose(v))}
-    return sorted(rest.items())
+    return sorted((k, v) for k, v in rest.items() if not _is_table(v))
+
+
+def _tables(payload: dict[str, Any]) -> list[dict[str, Any]]:
+    """Lists of rows, such as the payments of a batch: their beginning, and how many there are. The
+    names of their columns stand beside them, under `columns`."""
+    return [
+        {
+            "name": name,
+            "columns": payload.get("columns", []),
+            "rows": value[:MOST_ROWS],
+            "number": len(value),
+            "more": max(len(value) - MOST_ROWS, 0),
+        }
+        for name, value in sorted(payload.items())
+        if _is_table(value)
+    ]
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, list) for row in value)
 
 
 def _is_prose(text: str) -> bool:
@@ -162,6 +184,7 @@ def _context(
         "payload": payload,
         "texts": _texts(payload.payload),
         "values": _values(payload.payload),
+        "tables": _tables(payload.payload),
         "tiers": selectors.tiers(approval),
         "signs_next": selectors.who_signs_next(approval),
         "also_signing": selectors.also_signing(approval),

@@ -40,6 +40,8 @@ TONES = {
     "commit": "info",
     "release": "good",
     "allocate": "",
+    "transfer_out": "warn",
+    "transfer_in": "good",
 }
 
 #: Where a state's own name is not what people call it.
@@ -87,6 +89,25 @@ def shown(value: object) -> object:
     if isinstance(value, list):
         return ", ".join(str(shown(item)) for item in value) or "–"
     return value
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """A share of one as `97 %`, unbreakable; a dash when there is none."""
+    return "–" if share is None else f"{share:.0%}".replace("%", f"{NO_BREAK}%")
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """`850 ms`, `12 s`, `3.5 min`, `2 h`, `4 d`, unbreakable; a dash when there is none."""
+    if seconds is None:
+        return "–"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}{NO_BREAK}ms"
+    for limit, size, unit in ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h")):
+        if seconds < limit:
+            return f"{round(seconds / size, 1):g}{NO_BREAK}{unit}"
+    return f"{round(seconds / 86400, 1):g}{NO_BREAK}d"
 
 
 @register.simple_tag

@@ -1,14 +1,21 @@
-"""Budgets and their ledger in the admin."""
+"""Budgets, their ledger and transfers in the admin."""
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
-from django.urls import reverse
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
-from apps.adminbase import ReadOnlyAdmin, ReadOnlyInline, amount_text, link
-from apps.interventions.models import Budget, BudgetEntry
+from apps.adminbase import ReadOnlyAdmin, ReadOnlyInline, acting, amount_text, link
+from apps.canonical import digest
+from apps.errors import DomainError
+from apps.interventions import services
+from apps.interventions.budget_forms import AllocateForm, BudgetOpenForm
+from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -18,20 +25,24 @@ class BudgetEntryInline(ReadOnlyInline):
     model = BudgetEntry
     fk_name = "budget"
     verbose_name_plural = "ledger, the newest 50 lines"
-    fields = ("kind", "amount", "intervention", "key", "at")
+    fields = ("kind", "amount", "intervention", "transfer", "key", "at")
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        return super().get_queryset(request).select_related("intervention")
+        return super().get_queryset(request).select_related("intervention", "transfer")
 
 
 @admin.register(Budget)
 class BudgetAdmin(ReadOnlyAdmin):
-    """Budgets with the newest lines of their ledger. The saga moves the money, nobody here."""
+    """Budgets with the newest lines of their ledger. The saga and signed transfers move the money;
+    here a budget is opened and given its money, each after a page that says what will happen."""
 
     list_display = (
         "code",
         "name",
+        "series",
+        "starts_on",
+        "ends_on",
         "whole",
         "gone",
         "held",
@@ -39,10 +50,12 @@ class BudgetAdmin(ReadOnlyAdmin):
         "staff_page",
     )
     ordering = ("code",)
-    search_exact = ("code", "name")
-    search_help_text = "An exact code or name."
+    search_exact = ("code", "name", "series")
+    search_help_text = "An exact code, name or series."
     readonly_fields = ("free", "staff_page")
     inlines = (BudgetEntryInline,)
+    change_list_template = "admin/service_change_list.html"
+    change_form_template = "admin/service_change_form.html"
 
     @admin.display(description="total")
     def whole(self, budget: Budget) -> str:
@@ -64,13 +77,181 @@ class BudgetAdmin(ReadOnlyAdmin):
     def staff_page(self, budget: Budget) -> SafeString | str:
         return link(reverse("budget", args=[budget.code]), "open")
 
+    # --- verbs -----------------------------------------------------------------------------------
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("open/", wrap(self.open_view), name="interventions_budget_open"),
+            path(
+                "<path:object_id>/allocate/",
+                wrap(self.allocate_view),
+                name="interventions_budget_allocate",
+            ),
+            *super().get_urls(),
+        ]
+
+    def open_view(self, request: HttpRequest) -> HttpResponse:
+        """A new budget, or a new period of a series."""
+        if not self.granted(request, "add"):
+            raise PermissionDenied
+        form = BudgetOpenForm(request.POST if request.method == "POST" else None)
+        return self._verb(
+            request,
+            form,
+            title="Open a budget",
+            button="Open",
+            lines=lambda data: [
+                f"{data['name']} ({data['code']}) is opened in {data['currency']}, without money.",
+                f"It is for {_days(data)}."
+                + (f" It is a period of {data['series']}." if data["series"] else ""),
+            ],
+            run=lambda data: services.budget_open(**data, by=acting(request), via="admin"),
+        )
+
+    def allocate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """More money for a budget."""
+        if not self.granted(request):
+            raise PermissionDenied
+        budget = self.get_object(request, object_id)
+        if budget is None:
+            raise Http404
+        form = AllocateForm(request.POST if request.method == "POST" else None)
+
+        def run(data: dict[str, Any]) -> Budget:
+            services.budget_allocate(**data, code=budget.code, by=acting(request), via="admin")
+            return budget
+
+        return self._verb(
+            request,
+            form,
+            title=f"Allocate money to {budget.name}",
+            button="Allocate",
+            lines=lambda data: [
+                f"{amount_text(data['amount'], budget.currency)} are added to {budget.code}.",
+                f"Its total becomes {amount_text(budget.total + data['amount'], budget.currency)}.",
+                "It stands in the ledger for good; only a transfer takes it out again.",
+            ],
+            run=run,
+        )
+
+    def _verb(
+        self,
+        request: HttpRequest,
+        form: forms.Form,
+        *,
+        title: str,
+        button: str,
+        lines: Any,
+        run: Any,
+    ) -> HttpResponse:
+        """The form, then what will happen, then one service. What was not shown is not done: the
+        stamp is of the input that was."""
+        shown: list[str] = []
+        stamp = ""
+        if request.method == "POST" and form.is_valid():
+            data = form.cleaned_data
+            stamp = digest(data)
+            if request.POST.get("stamp") == stamp and "_run" in request.POST:
+                try:
+                    budget = run(data)
+                except DomainError as error:
+                    form.add_error(None, error.detail)
+                else:
+                    self.message_user(request, f"Done: {title[:1].lower()}{title[1:]}.")
+                    return HttpResponseRedirect(
+                        reverse("admin:interventions_budget_change", args=[budget.pk])
+                    )
+            else:
+                shown = lines(data)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            "form": form,
+            "button": button,
+            "lines": shown,
+            "stamp": stamp,
+        }
+        status = 422 if form.errors else 200
+        return TemplateResponse(request, "admin/budget_verb.html", context, status=status)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        may = self.granted(request, "add")
+        extra = {
+            "put_url": reverse("admin:interventions_budget_open") if may else "",
+            "put_label": "Open a budget",
+        }
+        return super().changelist_view(request, {**extra, **(extra_context or {})})
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        url = reverse("admin:interventions_budget_allocate", args=[object_id])
+        extra = {"put_url": url if self.granted(request) else "", "put_label": "Allocate money"}
+        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+
+
+def _days(data: dict[str, Any]) -> str:
+    return Budget(starts_on=data["starts_on"], ends_on=data["ends_on"]).period or "every day"
+
 
 @admin.register(BudgetEntry)
 class BudgetEntryAdmin(ReadOnlyAdmin):
-    list_display = ("id", "budget", "kind", "amount", "intervention", "at")
+    list_display = ("id", "budget", "kind", "amount", "intervention", "transfer", "at")
     list_filter = ("kind",)
-    list_select_related = ("budget", "intervention")
+    list_select_related = ("budget", "intervention", "transfer")
     ordering = ("-id",)
-    search_exact = ("key", "intervention")
-    search_help_text = "The exact id of an intervention, or a line's key."
-    raw_id_fields = ("intervention",)
+    search_exact = ("key", "intervention", "transfer")
+    search_help_text = "The exact id of an intervention or a transfer, or a line's key."
+    raw_id_fields = ("intervention", "transfer")
+
+
+class TransferEntryInline(ReadOnlyInline):
+    model = BudgetEntry
+    fk_name = "transfer"
+    verbose_name_plural = "ledger"
+    fields = ("kind", "amount", "budget", "at")
+    readonly_fields = fields
+    order = "pk"
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        return super().get_queryset(request).select_related("budget")
+
+
+@admin.register(BudgetTransfer)
+class BudgetTransferAdmin(ReadOnlyAdmin):
+    """Transfers. A signature in the inbox decides them, nobody here."""
+
+    list_display = (
+        "created_at",
+        "source",
+        "destination",
+        "moved",
+        "status",
+        "error_code",
+        "requested_by",
+        "settled_at",
+        "staff_page",
+    )
+    list_filter = ("status", ("created_at", admin.DateFieldListFilter))
+    list_select_related = ("source", "destination", "requested_by")
+    ordering = ("-created_at", "-id")
+    search_exact = ("id",)
+    search_help_text = "An exact id."
+    exclude = ("request_digest",)
+    readonly_fields = ("staff_page",)
+    inlines = (TransferEntryInline,)
+
+    @admin.display(description="amount", ordering=None)
+    def moved(self, transfer: BudgetTransfer) -> str:
+        return amount_text(transfer.amount, transfer.currency)
+
+    @admin.display(description="page")
+    def staff_page(self, transfer: BudgetTransfer) -> SafeString | str:
+        return link(reverse("transfer", args=[transfer.pk]), "open")

@@ -21,6 +21,7 @@ Amount = Annotated[
 ]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=80)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Region = Annotated[str, StringConstraints(pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$", max_length=6)]
 Key = Annotated[str, StringConstraints(max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Line = Annotated[
     str,

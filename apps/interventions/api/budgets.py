@@ -1,16 +1,25 @@
-"""The API of budgets. Mounted at /api/v1/budgets."""
+"""The API of budgets and of transfers between them. Mounted at /api/v1/budgets."""
 
-from typing import Any
+from datetime import date, datetime
+from typing import Annotated, Any
+from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Router, Schema
+from django.utils import timezone
+from ninja import Query, Router, Schema, Status
+from pydantic import ConfigDict, Field, StringConstraints
 
 from apps.accounts.auth import require
 from apps.accounts.contracts import Scope
+from apps.accounts.models import User
+from apps.approvals.models import ApprovalRequest
 from apps.errors import NotAllowed, NotFound
-from apps.interventions.api.base import Cursor, Limit
-from apps.interventions.models import Budget
+from apps.interventions import services
+from apps.interventions.api.base import Amount, Code, Cursor, ErrorOut, Key, Limit
+from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
+from apps.interventions.models import Budget, BudgetTransfer
 from apps.interventions.services.requests import REQUEST_PERMISSION
+from apps.interventions.services.transfers import REQUEST_TRANSFER, SUBJECT
 from apps.pagination import page
 
 router = Router(tags=["budgets"])
@@ -19,7 +28,7 @@ VIEW_BUDGETS = "interventions.view_budget"
 
 
 class BudgetOut(Schema):
-    """total = reserved + spent + available, always."""
+    """total = reserved + spent + available, always. `low`: less than `alert_percent` is free."""
 
     code: str
     name: str
@@ -28,6 +37,11 @@ class BudgetOut(Schema):
     reserved: str
     spent: str
     available: str
+    series: str = Field(description="What it is a period of; empty: nothing.")
+    starts_on: date | None = Field(description="First day; null: always was.")
+    ends_on: date | None = Field(description="Last day; null: no end.")
+    alert_percent: int
+    low: bool
 
 
 class BudgetPage(Schema):
@@ -35,12 +49,123 @@ class BudgetPage(Schema):
     next: str | None
 
 
+class TransferIn(Schema):
+    """`amount` in major units of the currency of both budgets."""
+
+    # A misspelt idempotency_key must not be taken for none.
+    model_config = ConfigDict(extra="forbid")
+
+    source: Code
+    destination: Code
+    amount: Amount
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+    idempotency_key: Key = ""
+
+
+class TransferCancelIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = ""
+
+
+class TransferRef(Schema):
+    """`approval` is the id of its request for a signature."""
+
+    id: UUID
+    status: TransferStatus
+    approval: UUID | None
+
+
+class TransferOut(TransferRef):
+    source: str
+    destination: str
+    amount: str = Field(description="Decimal in major units, two places.")
+    currency: str
+    reason: str
+    requested_by: str
+    created_at: datetime
+    settled_at: datetime | None
+    error: ErrorOut | None = Field(description="Why it did not end as asked.")
+
+
+class TransferPage(Schema):
+    items: list[TransferOut]
+    next: str | None
+
+
 @router.get("", response=BudgetPage)
-def budget_list(request: HttpRequest, cursor: Cursor = None, limit: Limit = 50) -> dict[str, Any]:
-    """Budgets with their balances, newest first."""
+def budget_list(
+    request: HttpRequest,
+    series: Annotated[str | None, Query(max_length=80)] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """Budgets with their balances, newest first; `series`: the periods of that series."""
     _budget_reader(request)
-    found = page(Budget.objects.all(), cursor=cursor, limit=limit)
+    rows = Budget.objects.all()
+    if series is not None:
+        rows = rows.filter(series=series) if "\x00" not in series else rows.none()
+    found = page(rows, cursor=cursor, limit=limit)
     return {"items": [_budget(one) for one in found["items"]], "next": found["next"]}
+
+
+# Before the budgets by code: no budget has this one (`code_reserved`).
+@router.post("/transfers", response={200: TransferRef, 201: TransferRef})
+def transfer_create(request: HttpRequest, body: TransferIn) -> Status[dict[str, Any]]:
+    """Ask to move money; a signature moves it. The same key and body again: the same one, with 200.
+
+    Refusals: 403 `permission_denied`; 404 `budget_not_found`; 409 `budget_exceeded`,
+    `idempotency_key_reused`; 422 `same_budget`, `currency_mismatch`.
+    """
+    user = require(request, scope=Scope.BUDGETS_WRITE, permission=REQUEST_TRANSFER)
+    transfer, created = services.transfer_request(
+        **body.dict(), by=user, via="api", as_of=timezone.now()
+    )
+    return Status(201 if created else 200, _reference(transfer, _approvals([transfer])))
+
+
+@router.get("/transfers", response=TransferPage)
+def transfer_list(
+    request: HttpRequest,
+    status: TransferStatus | None = None,
+    budget: Annotated[str | None, Query(max_length=80)] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """Those that the caller may see, newest first; `budget`: those that it gives or takes."""
+    user = require(request, scope=Scope.BUDGETS_READ)
+    rows = BudgetTransfer.objects.visible_to(user).for_list()
+    if status is not None:
+        rows = rows.filter(status=status)
+    if budget is not None:
+        rows = rows.touching(budget) if "\x00" not in budget else rows.none()
+    found = page(rows, cursor=cursor, limit=limit)
+    approvals = _approvals(found["items"])
+    return {"items": [_transfer(one, approvals) for one in found["items"]], "next": found["next"]}
+
+
+@router.get("/transfers/{transfer_id}", response=TransferOut)
+def transfer_read(request: HttpRequest, transfer_id: UUID) -> dict[str, Any]:
+    """One transfer."""
+    user = require(request, scope=Scope.BUDGETS_READ)
+    return _detail(user, transfer_id)
+
+
+@router.post("/transfers/{transfer_id}/cancel", response=TransferOut)
+def transfer_cancel(
+    request: HttpRequest, transfer_id: UUID, body: TransferCancelIn | None = None
+) -> dict[str, Any]:
+    """Take it back while it waits; for who asked. Refusals: 403 `permission_denied`; 409
+    `already_settled`."""
+    user = require(request, scope=Scope.BUDGETS_WRITE)
+    services.transfer_cancel(
+        transfer_id=transfer_id,
+        by=user,
+        via="api",
+        reason=body.reason if body else "",
+        as_of=timezone.now(),
+    )
+    return _detail(user, transfer_id)
 
 
 @router.get("/{code}", response=BudgetOut)
@@ -53,6 +178,7 @@ def budget_read(request: HttpRequest, code: str) -> dict[str, Any]:
     return _budget(budget)
 
 
+# --- shapes --------------------------------------------------------------------------------------
 def _budget_reader(request: HttpRequest) -> None:
     """Who may ask for money may see what there is."""
     user = require(request, scope=Scope.BUDGETS_READ)
@@ -64,4 +190,57 @@ def _budget(budget: Budget) -> dict[str, Any]:
     figures = {
         name: f"{getattr(budget, name):.2f}" for name in ("total", "reserved", "spent", "available")
     }
-    return {"code": budget.code, "name": budget.name, "currency": budget.currency, **figures}
+    return {
+        "code": budget.code,
+        "name": budget.name,
+        "currency": budget.currency,
+        **figures,
+        "series": budget.series,
+        "starts_on": budget.starts_on,
+        "ends_on": budget.ends_on,
+        "alert_percent": budget.alert_percent,
+        "low": budget.is_low,
+    }
+
+
+def _detail(user: User, transfer_id: UUID) -> dict[str, Any]:
+    rows = BudgetTransfer.objects.visible_to(user).for_list()
+    transfer = rows.filter(pk=transfer_id).first()
+    if transfer is None:
+        raise NotFound("There is no such transfer.")
+    return _transfer(transfer, _approvals([transfer]))
+
+
+def _approvals(transfers: list[BudgetTransfer]) -> dict[str, UUID]:
+    """Ids of their requests by ids of theirs: one query for a page."""
+    rows = ApprovalRequest.objects.filter(
+        kind=TRANSFER_KIND,
+        subject_type=SUBJECT,
+        subject_id__in=[str(transfer.pk) for transfer in transfers],
+    )
+    return dict(rows.values_list("subject_id", "pk"))
+
+
+def _reference(transfer: BudgetTransfer, approvals: dict[str, UUID]) -> dict[str, Any]:
+    return {
+        "id": transfer.pk,
+        "status": transfer.status,
+        "approval": approvals.get(str(transfer.pk)),
+    }
+
+
+def _transfer(transfer: BudgetTransfer, approvals: dict[str, UUID]) -> dict[str, Any]:
+    return {
+        **_reference(transfer, approvals),
+        "source": transfer.source.code,
+        "destination": transfer.destination.code,
+        "amount": f"{transfer.amount:.2f}",
+        "currency": transfer.currency,
+        "reason": transfer.reason,
+        "requested_by": transfer.requested_by.get_username(),
+        "created_at": transfer.created_at,
+        "settled_at": transfer.settled_at,
+        "error": {"code": transfer.error_code, "detail": transfer.error_detail}
+        if transfer.error_code
+        else None,
+    }

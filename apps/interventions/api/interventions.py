@@ -24,6 +24,7 @@ from apps.interventions.api.base import (
     Key,
     Limit,
     Line,
+    Region,
     Text,
 )
 from apps.interventions.contracts import InterventionStatus
@@ -47,6 +48,7 @@ class InterventionIn(Schema):
     currency: Currency
     target: Line
     justification: Text
+    region: Region = ""
     idempotency_key: Key = ""
 
 
@@ -72,6 +74,7 @@ class InterventionRow(InterventionRef):
     currency: str
     target: str
     justification: str
+    region: str = Field(description="ISO 3166, such as NG-KO; empty when none was named.")
     requested_by: str
     created_at: datetime
     settled_at: datetime | None
@@ -204,6 +207,7 @@ def _row(intervention: Intervention) -> dict[str, Any]:
         "currency": intervention.currency,
         "target": intervention.target,
         "justification": intervention.justification,
+        "region": intervention.region,
         "requested_by": intervention.requested_by.get_username(),
         "created_at": intervention.created_at,
         "settled_at": intervention.settled_at,

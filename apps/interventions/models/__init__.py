@@ -1,6 +1,10 @@
 """Tables of the app, by noun. Money is decimal in major units with a currency beside it."""
 
-from apps.interventions.models.batches import BatchItem, InterventionBatch
+from apps.interventions.models.batches import (
+    BatchItem,
+    InterventionBatch,
+    InterventionBatchQuerySet,
+)
 from apps.interventions.models.budgets import Budget, BudgetEntry, BudgetTransfer
 from apps.interventions.models.interventions import (
     OPEN,
@@ -22,6 +26,7 @@ __all__ = [
     "FeatureValue",
     "Intervention",
     "InterventionBatch",
+    "InterventionBatchQuerySet",
     "InterventionQuerySet",
     "InterventionStep",
     "Outcome",

@@ -3,7 +3,9 @@
 Money is decimal in major units with a currency beside it.
 """
 
+from datetime import date
 from decimal import Decimal
+from typing import TYPE_CHECKING, Self
 
 import pgtrigger
 from django.conf import settings
@@ -16,6 +18,9 @@ from django.utils import timezone
 from apps.identifiers import new_id
 from apps.interventions.contracts import TransferStatus
 
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
 TRANSFER_ENDS = [s for s in TransferStatus if s.terminal]
 
 
@@ -24,6 +29,27 @@ class DateRange(Func):
 
     function = "DATERANGE"
     output_field = DateRangeField()
+
+
+def falls_short(*, total: Decimal, free: Decimal, percent: int) -> bool:
+    """Whether less than `percent` of the total is free; never of a budget that has no money."""
+    return free * 100 < total * percent
+
+
+class BudgetQuerySet(models.QuerySet["Budget"]):
+    """Reads that several doors share."""
+
+    def open_on(self, day: date) -> Self:
+        """Those whose period has that day in it."""
+        return self.filter(
+            Q(starts_on=None) | Q(starts_on__lte=day), Q(ends_on=None) | Q(ends_on__gte=day)
+        )
+
+    def low(self) -> Self:
+        """Those of which less is free than the share at which people are told."""
+        return self.annotate(free=F("total") - F("reserved") - F("spent")).filter(
+            free__lt=F("total") * F("alert_percent") / Value(Decimal(100))
+        )
 
 
 class Budget(models.Model):
@@ -45,6 +71,8 @@ class Budget(models.Model):
     )
     version = models.PositiveBigIntegerField(default=1)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = BudgetQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -76,6 +104,25 @@ class Budget(models.Model):
     def available(self) -> Decimal:
         """What can still be reserved."""
         return self.total - self.reserved - self.spent
+
+    @property
+    def is_low(self) -> bool:
+        """Whether less is free than the share at which people are told."""
+        return falls_short(total=self.total, free=self.available, percent=self.alert_percent)
+
+    def is_open_on(self, day: date) -> bool:
+        """Whether its period has that day in it."""
+        return (self.starts_on is None or self.starts_on <= day) and (
+            self.ends_on is None or day <= self.ends_on
+        )
+
+    @property
+    def period(self) -> str:
+        """`1 Jan 2026 to 31 Mar 2026`; empty when it has neither beginning nor end."""
+        first, last = (f"{day:%-d %b %Y}" if day else "" for day in (self.starts_on, self.ends_on))
+        if first and last:
+            return f"{first} to {last}"
+        return f"from {first}" if first else f"until {last}" if last else ""
 
 
 class BudgetEntry(models.Model):
@@ -132,13 +179,44 @@ class BudgetEntry(models.Model):
                 ),
             ),
         ]
-        indexes = [models.Index(fields=["budget", "-id"])]
+        indexes = [
+            models.Index(fields=["budget", "-id"]),
+            # The sums of a day, read from the index alone.
+            models.Index(name="ledger_by_day", fields=["budget", "at"], include=["kind", "amount"]),
+            # A filter by a kind that is rare would read the whole ledger. The frequent kinds stay
+            # out: they are found at once, and every reservation would write here.
+            models.Index(
+                name="ledger_rare_kinds",
+                fields=["budget", "kind", "-id"],
+                condition=Q(kind__in=["allocate", "release", "transfer_out", "transfer_in"]),
+            ),
+        ]
         triggers = [
             pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount}"
+
+
+class TransferQuerySet(models.QuerySet["BudgetTransfer"]):
+    """Reads that several doors share."""
+
+    def visible_to(self, user: "User") -> Self:
+        """All of them with the view permission, else the person's own."""
+        if user.has_perm("interventions.view_budgettransfer"):
+            return self.all()
+        return self.filter(requested_by=user)
+
+    def touching(self, code: str) -> Self:
+        """Those that give to or take from the budget of that code."""
+        return self.filter(Q(source__code=code) | Q(destination__code=code))
+
+    def for_list(self) -> Self:
+        """Newest first, with what a row of a list shows: one query."""
+        return self.select_related("source", "destination", "requested_by").order_by(
+            "-created_at", "-id"
+        )
 
 
 class BudgetTransfer(models.Model):
@@ -165,6 +243,8 @@ class BudgetTransfer(models.Model):
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(default=timezone.now)
     settled_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TransferQuerySet.as_manager()
 
     class Meta:
         permissions = [("request_budgettransfer", "Can ask for a transfer between budgets")]

@@ -102,6 +102,8 @@ class Intervention(models.Model):
             models.Index(fields=["-created_at", "-id"]),
             models.Index(fields=["status", "-created_at", "-id"]),
             models.Index(fields=["budget", "-created_at"]),
+            # What a target was paid: the limit that a policy sets for each.
+            models.Index(fields=["target", "policy"]),
             models.Index(
                 name="intervention_unsettled", fields=["created_at"], condition=Q(status__in=OPEN)
             ),

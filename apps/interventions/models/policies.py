@@ -61,8 +61,14 @@ class Policy(models.Model):
             ),
             models.CheckConstraint(
                 name="target_limit_with_its_days",
+                # Said twice: a comparison with NULL is not false, and would be let through.
                 condition=Q(target_limit=None, target_days=None)
-                | Q(target_limit__gt=0, target_days__gt=0),
+                | Q(
+                    target_limit__isnull=False,
+                    target_days__isnull=False,
+                    target_limit__gt=0,
+                    target_days__gt=0,
+                ),
             ),
         ]
 

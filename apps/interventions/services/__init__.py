@@ -18,6 +18,29 @@ from apps.interventions.services.attention import (
     attention_raise,
     attention_settled,
 )
+from apps.interventions.services.batches import (
+    batch_cancel,
+    batch_pause,
+    batch_request,
+    batch_resume,
+    batch_try,
+)
+from apps.interventions.services.batches_running import (
+    batch_cancelled,
+    batch_closed,
+    batch_finish,
+    batch_restart,
+    batches_stranded,
+    item_note,
+    items_prepare,
+)
+from apps.interventions.services.batches_signing import (
+    batch_expire,
+    batch_open,
+    batch_read,
+    batch_refuse,
+    batch_settled,
+)
 from apps.interventions.services.budgets import (
     BudgetProof,
     budget_allocate,
@@ -42,7 +65,12 @@ from apps.interventions.services.outcomes import (
     saga_facts,
     stakeholders_notify,
 )
-from apps.interventions.services.policies import policy_details, policy_put, policy_validate
+from apps.interventions.services.policies import (
+    policy_details,
+    policy_put,
+    policy_switch_off,
+    policy_validate,
+)
 from apps.interventions.services.recovery import (
     command_undeliverable,
     intervention_restart,
@@ -51,6 +79,12 @@ from apps.interventions.services.recovery import (
     stranded,
 )
 from apps.interventions.services.requests import intervention_cancel, intervention_request
+from apps.interventions.services.transfers import (
+    transfer_approval,
+    transfer_cancel,
+    transfer_request,
+    transfer_settled,
+)
 
 __all__ = [
     "BudgetProof",
@@ -60,6 +94,21 @@ __all__ = [
     "attention_open",
     "attention_raise",
     "attention_settled",
+    "batch_cancel",
+    "batch_cancelled",
+    "batch_closed",
+    "batch_expire",
+    "batch_finish",
+    "batch_open",
+    "batch_pause",
+    "batch_read",
+    "batch_refuse",
+    "batch_request",
+    "batch_restart",
+    "batch_resume",
+    "batch_settled",
+    "batch_try",
+    "batches_stranded",
     "budget_allocate",
     "budget_commit",
     "budget_open",
@@ -77,9 +126,12 @@ __all__ = [
     "intervention_request",
     "intervention_restart",
     "intervention_settle",
+    "item_note",
+    "items_prepare",
     "outcome_record",
     "policy_details",
     "policy_put",
+    "policy_switch_off",
     "policy_validate",
     "process_closed",
     "reservations_reconcile",
@@ -89,4 +141,8 @@ __all__ = [
     "saga_facts",
     "stakeholders_notify",
     "stranded",
+    "transfer_approval",
+    "transfer_cancel",
+    "transfer_request",
+    "transfer_settled",
 ]

@@ -22,7 +22,7 @@ from apps.interventions.models import Intervention
 from apps.interventions.services.attention import attention_is_open
 from apps.interventions.services.ending import settle_row
 from apps.interventions.services.inputs import clean_amount, clean_text
-from apps.interventions.services.limits import check_limit
+from apps.interventions.services.limits import check_limit, check_target
 from apps.interventions.services.rows import (
     check_unsettled,
     intervention_lock,
@@ -110,9 +110,9 @@ def approval_edit(
     """Amount (major units), target or justification of what still waits, on the row.
 
     Joins the transaction of the edit, which has locked the row. Raises Conflict `already_settled`,
-    `not_waiting`; Invalid `amount_invalid`, `amount_above_limit`, `target_invalid`,
-    `justification_invalid`. The digest of the first request stays: a repeat of it is answered
-    with this row.
+    `not_waiting`, `target_limit_exceeded`; Invalid `amount_invalid`, `amount_above_limit`,
+    `amount_below_limit`, `target_invalid`, `justification_invalid`. The digest of the first request
+    stays: a repeat of it is answered with this row.
     """
     intervention = intervention_lock(request.subject_id)
     check_unsettled(intervention)
@@ -123,6 +123,13 @@ def approval_edit(
         check_limit(intervention.policy, intervention.amount)
     if "target" in changes:
         intervention.target = clean_text(changes["target"], field="target", limit=200)
+    if {"amount", "target"} & changes.keys():
+        check_target(
+            intervention.policy,
+            target=intervention.target,
+            amount=intervention.amount,
+            as_of=as_of,
+        )
     if "justification" in changes:
         intervention.justification = clean_text(
             changes["justification"], field="justification", limit=5000, multiline=True
@@ -175,7 +182,10 @@ def approval_of(intervention: Intervention) -> ApprovalRequest | None:
 
 
 def approval_payload(intervention: Intervention) -> dict[str, Any]:
-    """What is signed: everything that decides where money goes, as it was asked for."""
+    """What is signed: everything that decides where money goes, as it was asked for.
+
+    The region only where one was named: what was signed before there were regions stays as it was.
+    """
     payload: dict[str, Any] = plain(
         {
             "intervention": intervention.pk,
@@ -188,6 +198,7 @@ def approval_payload(intervention: Intervention) -> dict[str, Any]:
             "target": intervention.target,
             "justification": intervention.justification,
             "requested_by": intervention.requested_by.audit_id,
+            **({"region": intervention.region} if intervention.region else {}),
         }
     )
     return payload

@@ -20,6 +20,7 @@ from apps.approvals.services import request_open
 from apps.audit.contracts import ENGINE
 from apps.interventions.contracts import ATTENTION_KIND, SUBJECT, Execution, InterventionStatus
 from apps.interventions.models import Intervention
+from apps.interventions.services.batches_rows import item_asked
 from apps.interventions.services.commands import execution_start, intervention_start_again
 from apps.interventions.services.ending import settle_row
 from apps.interventions.services.rows import (
@@ -68,6 +69,7 @@ def attention_raise(
         },
         as_of=as_of,
     )
+    item_asked(intervention)
     record(intervention, f"{SUBJECT}.attention", code=code, detail=detail)
     row_announce(intervention)
     return item

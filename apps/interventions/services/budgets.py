@@ -1,24 +1,34 @@
-"""Budgets: the ledger line first, then the guarded balance. The ledger explains every balance.
+"""Budgets: a line of the ledger and the guarded balance. The ledger explains every balance.
 
-The INSERT waits for nobody; the UPDATE of the balance is the last statement of its transaction, so
-the hot row is locked only until the commit that follows at once.
+Both are one statement (`balances`), the last of its transaction: the hot row is locked only until
+the commit that follows at once.
 """
 
 from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q, Sum
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.errors import Conflict, NotFound
 from apps.interventions.contracts import Execution, Step
 from apps.interventions.models import Budget, BudgetEntry, Intervention
+from apps.interventions.services.balances import Move, balance_move
 from apps.interventions.services.inputs import clean_amount, clean_code, clean_currency, clean_text
+from apps.interventions.services.limits import target_hold
+from apps.interventions.services.periods import (
+    OVERLAP_CONSTRAINT,
+    check_code,
+    check_open,
+    clean_period,
+)
 from apps.interventions.services.rows import (
     StepStatus,
     budget_announce,
@@ -29,17 +39,20 @@ from apps.interventions.services.rows import (
     row_save,
     saga_step,
     step_put,
+    step_save,
     step_statuses,
 )
 
 Kind = BudgetEntry.Kind
 
 
-def budget_reserve(*, intervention_id: UUID | str) -> None:
+def budget_reserve(*, intervention_id: UUID | str, as_of: datetime | None = None) -> None:
     """Set the intervention's amount aside. Once, however often asked: the ledger line is the proof.
 
-    Raises Conflict `budget_exceeded` (extra available), `already_settled`, `being_undone`, and
-    `not_validated` when the saga did not begin with the policy.
+    Raises Conflict `budget_exceeded` (extra available), `target_limit_exceeded` (the policy's limit
+    for one target), `budget_not_open` outside the budget's days at `as_of` (None: now),
+    `already_settled`, `being_undone`, `reservation_released`, and `not_validated` when the saga did
+    not begin with the policy.
     """
     with saga_step(
         intervention_id=intervention_id, step=Step.RESERVE_BUDGET, action="budget.reserve"
@@ -52,12 +65,14 @@ def budget_reserve(*, intervention_id: UUID | str) -> None:
             raise Conflict("The policy was not validated.", code="not_validated")
         if steps.get(Step.RESERVE_BUDGET) == StepStatus.DONE:
             return
-        _line(intervention, Kind.RESERVE, key="reserve")
-        step_put(intervention, Step.RESERVE_BUDGET, StepStatus.DONE)
-        row_save(intervention)
+        as_of = as_of or timezone.now()
+        check_open(intervention.budget, as_of=as_of)
+        target_hold(intervention, as_of=as_of)
+        step_save(intervention, Step.RESERVE_BUDGET, StepStatus.DONE)
         record(intervention, "budget.reserved", **_figures(intervention))
-        if not _move(intervention.budget, reserved=intervention.amount):
-            _refuse_exceeded(intervention)
+        new = _book(intervention, Kind.RESERVE, key="reserve", reserved=intervention.amount)
+        if not new and _reservation(intervention) != "open":
+            raise Conflict("The reservation was given back.", code="reservation_released")
 
 
 def budget_release(*, intervention_id: UUID | str) -> None:
@@ -96,11 +111,10 @@ def release_open(intervention: Intervention) -> bool:
             "The execution stands, or nobody knows: the money is not free.",
             code="execution_stands",
         )
-    _line(intervention, Kind.RELEASE, key="release")
     step_put(intervention, Step.RESERVE_BUDGET, StepStatus.COMPENSATED)
     step_put(intervention, Step.RELEASE_BUDGET, StepStatus.DONE)
     record(intervention, "budget.released", **_figures(intervention))
-    _move(intervention.budget, reserved=-intervention.amount)
+    _book(intervention, Kind.RELEASE, key="release", reserved=-intervention.amount)
     return True
 
 
@@ -116,9 +130,9 @@ def commit_open(intervention: Intervention) -> bool:
         raise Conflict("There is no reservation to spend.", code="reservation_released")
     if execution_of(step_statuses(intervention)) is not Execution.DONE:
         raise Conflict("The execution is not known to be done.", code="not_executed")
-    _line(intervention, Kind.COMMIT, key="commit")
     record(intervention, "budget.committed", **_figures(intervention))
-    _move(intervention.budget, reserved=-intervention.amount, spent=intervention.amount)
+    amount = intervention.amount
+    _book(intervention, Kind.COMMIT, key="commit", reserved=-amount, spent=amount)
     return True
 
 
@@ -127,49 +141,103 @@ def has_open_reservation(intervention: Intervention) -> bool:
     return _reservation(intervention) == "open"
 
 
-def budget_open(*, code: str, name: str, currency: str, by: Actor | None, via: str) -> Budget:
-    """The budget of that code, made empty when there is none. Conflict `currency_differs`."""
-    subject = {"action": "budget.open", "subject_type": "budget", "subject_id": code[:80]}
+def budget_open(
+    *,
+    code: str,
+    name: str,
+    currency: str,
+    by: Actor | None,
+    via: str,
+    series: str = "",
+    starts_on: date | None = None,
+    ends_on: date | None = None,
+    alert_percent: int = 10,
+) -> Budget:
+    """The budget of that code, made empty when there is none.
+
+    `series` says what it is a period of; `starts_on` and `ends_on` are both part of it, None has no
+    end. People are told when less than `alert_percent` of it is free; 0: never. Raises Conflict
+    `currency_differs`, `period_differs` when the code has another series or other days,
+    `period_overlaps` when the series has a period with one of these days, also when both are opened
+    at once; Invalid `code_invalid`, `code_reserved`, `name_invalid`, `currency_invalid`,
+    `days_out_of_order`, `alert_percent_invalid`.
+    """
+    subject = {"action": "budget.open", "subject_type": "budget", "subject_id": str(code)[:80]}
     with refusals(**subject, by=by, via=via), transaction.atomic(durable=True):
-        budget, created = Budget.objects.get_or_create(
-            code=clean_code(code),
-            defaults={
-                "name": clean_text(name, field="name", limit=160),
-                "currency": clean_currency(currency),
-                "total": Decimal(0),
-            },
+        check_code(clean_code(code))
+        period = clean_period(
+            series=series, starts_on=starts_on, ends_on=ends_on, alert_percent=alert_percent
         )
+        fields = {
+            "name": clean_text(name, field="name", limit=160),
+            "currency": clean_currency(currency),
+            "total": Decimal(0),
+            **period,
+        }
+        budget, created = _opened(code, fields)
         if budget.currency != currency:
             raise Conflict("The budget has another currency.", code="currency_differs")
+        if any(getattr(budget, part) != period[part] for part in _PERIOD):
+            raise Conflict("The budget is for other days.", code="period_differs")
         if created:
-            entry_record(**subject, by=by, via=via, body={"name": name, "currency": currency})
+            body: dict[str, Any] = {"name": name, "currency": currency}
+            body |= {part: period[part] for part in _PERIOD if period[part]}
+            entry_record(**subject, by=by, via=via, body=body)
             budget_announce(budget, version=budget.version)
     return budget
 
 
 def budget_allocate(
-    *, code: str, amount: Decimal, key: str, by: Actor | None, via: str
+    *, code: str, amount: Decimal, key: str, by: Actor | None, via: str, reason: str = ""
 ) -> BudgetEntry:
     """Add money to a budget, once per `key`.
 
-    Raises NotFound, Invalid for a bad amount, Conflict `key_reused` when the key gave another sum.
+    Raises NotFound, Invalid for a bad amount, key or reason, Conflict `key_reused` when the key
+    gave another sum, `budget_full` when a balance cannot hold it.
     """
-    subject = {"action": "budget.allocate", "subject_type": "budget", "subject_id": code[:80]}
+    subject = {"action": "budget.allocate", "subject_type": "budget", "subject_id": str(code)[:80]}
     with refusals(**subject, by=by, via=via), transaction.atomic(durable=True):
         amount = clean_amount(amount)
+        key = clean_text(key, field="key", limit=120)
+        if reason:
+            reason = clean_text(reason, field="reason", limit=2000, multiline=True)
         budget = Budget.objects.filter(code=clean_code(code)).first()
         if budget is None:
             raise NotFound("There is no such budget.")
-        entry, created = BudgetEntry.objects.get_or_create(
-            key=clean_text(key, field="key", limit=120),
-            defaults={"budget": budget, "kind": Kind.ALLOCATE, "amount": amount},
-        )
+        moved = balance_move(budget, Move(Kind.ALLOCATE, amount, key, total=amount))
+        if moved.written and not moved.covered:
+            raise Conflict("No balance can hold so much.", code="budget_full")
+        entry = BudgetEntry.objects.get(key=key)
         if (entry.budget_id, entry.kind, entry.amount) != (budget.pk, Kind.ALLOCATE, amount):
             raise Conflict("The key belongs to another line.", code="key_reused")
-        if created:
-            entry_record(**subject, by=by, via=via, body={"amount": amount, "key": key})
-            _move(budget, total=amount)
+        if moved.written:
+            why = {"reason": reason} if reason else {}
+            entry_record(**subject, by=by, via=via, body={"amount": amount, "key": key, **why})
     return entry
+
+
+#: What makes a budget a period; a code never changes its own.
+_PERIOD = ("series", "starts_on", "ends_on")
+
+
+def _opened(code: str, fields: dict[str, Any]) -> tuple[Budget, bool]:
+    if fields["series"]:
+        # Two that overlap would wait for each other for ever; the constraint remains the judge.
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+                [f"budget-series:{fields['series']}"],
+            )
+    try:
+        return Budget.objects.get_or_create(code=code, defaults=fields)
+    except IntegrityError as error:
+        diagnosis = getattr(error.__cause__, "diag", None)
+        if getattr(diagnosis, "constraint_name", "") != OVERLAP_CONSTRAINT:
+            raise
+        raise Conflict(
+            f"The series {fields['series']} has a period with some of these days.",
+            code="period_overlaps",
+        ) from error
 
 
 # --- proof ---------------------------------------------------------------------------------------
@@ -216,21 +284,34 @@ def budget_proof(budget: Budget) -> BudgetProof:
         total=row["total"],
         reserved=row["reserved"],
         spent=row["spent"],
-        ledger_total=row["sum_allocate"],
+        ledger_total=row["sum_allocate"] + row["sum_transfer_in"] - row["sum_transfer_out"],
         ledger_reserved=row["sum_reserve"] - row["sum_release"] - row["sum_commit"],
         ledger_spent=row["sum_commit"],
     )
 
 
 # --- the ledger and the balance ------------------------------------------------------------------
-def _line(intervention: Intervention, kind: str, *, key: str) -> None:
-    BudgetEntry.objects.create(
-        budget_id=intervention.budget_id,
-        intervention=intervention,
-        kind=kind,
-        amount=intervention.amount,
-        key=f"{intervention.pk}:{key}",
+def _book(
+    intervention: Intervention,
+    kind: str,
+    *,
+    key: str,
+    reserved: Decimal = Decimal(0),
+    spent: Decimal = Decimal(0),
+) -> bool:
+    """The intervention's line and what it does to the balance; False when the line was there."""
+    move = Move(
+        kind,
+        intervention.amount,
+        f"{intervention.pk}:{key}",
+        intervention=intervention.pk,
+        reserved=reserved,
+        spent=spent,
     )
+    moved = balance_move(intervention.budget, move)
+    if moved.written and not moved.covered:
+        _refuse_exceeded(intervention)
+    return moved.written
 
 
 def _reservation(intervention: Intervention) -> str:
@@ -243,33 +324,6 @@ def _reservation(intervention: Intervention) -> str:
     if Kind.RELEASE in kinds:
         return "released"
     return "open" if Kind.RESERVE in kinds else "none"
-
-
-def _move(
-    budget: Budget,
-    *,
-    reserved: Decimal = Decimal(0),
-    spent: Decimal = Decimal(0),
-    total: Decimal = Decimal(0),
-) -> bool:
-    """Change the balances if they stay sound; False when the budget does not cover it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE interventions_budget
-               SET total = total + %(total)s, reserved = reserved + %(reserved)s,
-                   spent = spent + %(spent)s, version = version + 1
-             WHERE id = %(id)s
-               AND total + %(total)s >= reserved + %(reserved)s + spent + %(spent)s
-            RETURNING version
-            """,
-            {"id": budget.pk, "total": total, "reserved": reserved, "spent": spent},
-        )
-        row = cursor.fetchone()
-    if row is None:
-        return False
-    budget_announce(budget, version=row[0])
-    return True
 
 
 def _refuse_exceeded(intervention: Intervention) -> None:

@@ -68,7 +68,12 @@ def intervention_start_again(intervention: Intervention, *, key: str) -> None:
 
 
 def cancel_signal(intervention: Intervention) -> None:
-    """Wake the workflow of an intervention that was cancelled. Joins the caller's transaction."""
+    """Wake the workflow of an intervention that was cancelled. Joins the caller's transaction.
+
+    Nobody waits for a signature of an item of a batch: its saga sees it at the next step.
+    """
+    if intervention.batch_id is not None:
+        return
     engine.workflow_signal(
         key=f"{SUBJECT}:{intervention.pk}:cancel",
         workflow_id=intervention.workflow_id,

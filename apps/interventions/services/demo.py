@@ -5,7 +5,7 @@ nothing here spends from that budget by itself.
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -34,7 +34,7 @@ TWO_CLOCK: dict[str, Any] = {
 
 
 class PolicySeed(NamedTuple):
-    """A policy and the amounts above which one, and two, people sign."""
+    """A policy and the amounts above which one, and two, people sign; `terms`: its other limits."""
 
     code: str
     name: str
@@ -43,6 +43,7 @@ class PolicySeed(NamedTuple):
     max_amount: str | None
     one_above: str | None
     two_above: str
+    terms: dict[str, Any] = {}
 
 
 class BudgetSeed(NamedTuple):
@@ -52,6 +53,15 @@ class BudgetSeed(NamedTuple):
     total: str
 
 
+class PeriodSeed(NamedTuple):
+    """A budget for each year of a series, counted from the one in which the demo is made."""
+
+    series: str
+    name: str
+    currency: str
+    totals: tuple[str, ...]
+
+
 class RequestSeed(NamedTuple):
     policy: str
     budget: str
@@ -59,6 +69,7 @@ class RequestSeed(NamedTuple):
     target: str
     justification: str
     hours_ago: int
+    region: str = ""
 
 
 POLICIES = (
@@ -74,13 +85,27 @@ POLICIES = (
         "auxilio-chuvas", "Auxílio às vítimas das chuvas", "BRL", True, "50000.00", "2500.00",
         "20000.00",
     ),
+    PolicySeed(
+        "dry-season-inputs", "Dry-season inputs for farmers", "NGN", True, "150000.00", "20000.00",
+        "100000.00",
+        {
+            "min_amount": Decimal("5000.00"),
+            "target_limit": Decimal("200000.00"),
+            "target_days": 90,
+            "valid_from": date(2026, 1, 1),
+            "regions": ["NG-BE", "NG-KO", "NG-NI"],
+        },
+    ),
 )  # fmt: skip
 BUDGETS = (
     BudgetSeed("demo-2026", "Demo budget 2026", "NGN", "10000000.00"),
     BudgetSeed("relief-north-2026", "Relief, northern states, 2026", "NGN", "4500000.00"),
     BudgetSeed("education-2026", "Education 2026", "NGN", "12000000.00"),
     BudgetSeed("chuvas-2026", "Chuvas 2026", "BRL", "600000.00"),
+    # Outside checks take all of it, so nothing of the demo does.
+    BudgetSeed("demo-small", "Demo small budget", "NGN", "1200000.00"),
 )
+PERIODS = PeriodSeed("outreach", "Community outreach", "NGN", ("3000000.00", "3200000.00"))
 #: Small ones need no signature and are history soon; the others wait for one.
 REQUESTS = (
     RequestSeed(
@@ -127,6 +152,14 @@ REQUESTS = (
         "demo-relief", "demo-2026", "725000.00", "Rivers State Food Bank",
         "Staple food for 900 households for four weeks.", 2,
     ),
+    RequestSeed(
+        "dry-season-inputs", "relief-north-2026", "14500.00", "Adaba family farm, Lokoja",
+        "Seed onions and a treadle pump for one hectare by the river.", 44, "NG-KO",
+    ),
+    RequestSeed(
+        "dry-season-inputs", "relief-north-2026", "118000.00", "Gboko Irrigation Association",
+        "Pipes for the second canal; the members dig it themselves.", 18, "NG-BE",
+    ),
 )  # fmt: skip
 
 
@@ -136,19 +169,52 @@ def interventions_seed(*, people: dict[str, User]) -> Iterator[str]:
         _policy(policy)
     yield f"{len(POLICIES)} policies with their rules"
     for budget in BUDGETS:
-        services.budget_open(
-            code=budget.code, name=budget.name, currency=budget.currency, by=SEEDER, via="command"
+        _budget(budget)
+    for number, total in enumerate(PERIODS.totals):
+        year = timezone.now().year + number
+        _budget(
+            BudgetSeed(
+                f"{PERIODS.series}-{year}", f"{PERIODS.name} {year}", PERIODS.currency, total
+            ),
+            series=PERIODS.series,
+            starts_on=date(year, 1, 1),
+            ends_on=date(year, 12, 31),
         )
-        services.budget_allocate(
-            code=budget.code,
-            amount=Decimal(budget.total),
-            key=f"demo:{budget.code}",
-            by=SEEDER,
-            via="command",
-        )
-    yield f"{len(BUDGETS)} budgets"
+    yield f"{len(BUDGETS)} budgets, {len(PERIODS.totals)} periods of another"
     new = sum(_request(number, seed, people) for number, seed in enumerate(REQUESTS, start=1))
     yield f"{len(REQUESTS)} requests, {new} of them new"
+
+
+def transfer_seed(people: dict[str, User], now: datetime) -> None:
+    """A transfer that waits for its signature."""
+    services.transfer_request(
+        source="education-2026",
+        destination="relief-north-2026",
+        amount=Decimal("750000.00"),
+        reason="Two grants were not called on; the north pays for the second flood.",
+        by=people["requester"],
+        via="command",
+        idempotency_key="demo-transfer-1",
+        as_of=now - timedelta(hours=4),
+    )
+
+
+def _budget(seed: BudgetSeed, **period: Any) -> None:
+    services.budget_open(
+        code=seed.code,
+        name=seed.name,
+        currency=seed.currency,
+        by=SEEDER,
+        via="command",
+        **period,
+    )
+    services.budget_allocate(
+        code=seed.code,
+        amount=Decimal(seed.total),
+        key=f"demo:{seed.code}",
+        by=SEEDER,
+        via="command",
+    )
 
 
 def _policy(seed: PolicySeed) -> None:
@@ -159,6 +225,7 @@ def _policy(seed: PolicySeed) -> None:
         currency=currency,
         reversible=seed.reversible,
         max_amount=Decimal(seed.max_amount) if seed.max_amount else None,
+        **seed.terms,
         by=SEEDER,
         via="command",
     )
@@ -188,6 +255,7 @@ def _request(number: int, seed: RequestSeed, people: dict[str, User]) -> bool:
         currency=currency,
         target=seed.target,
         justification=seed.justification,
+        region=seed.region,
         by=people["requester"],
         via="command",
         idempotency_key=f"demo-{number}",

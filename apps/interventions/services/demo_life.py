@@ -24,6 +24,7 @@ from apps.audit.models import AuditEntry
 from apps.audit.services import entry_record
 from apps.interventions.models import Intervention
 from apps.interventions.services.approval import approval_of, approval_open
+from apps.interventions.services.demo import transfer_seed
 from apps.interventions.services.requests import intervention_request
 
 DONE = "demo.seeded"
@@ -131,6 +132,7 @@ def life_seed(*, people: dict[str, User]) -> Iterator[str]:
         "a bulk decision": _bulk,
         "a delegation": _delegation,
         "a shared filter": _filter,
+        "a transfer between budgets": transfer_seed,
     }
     for title, part in parts.items():
         yield f"{title}{'' if _once(title, part, people, now) else ', as before'}"

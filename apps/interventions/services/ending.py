@@ -9,6 +9,7 @@ from apps.approvals.services import request_cancel
 from apps.audit.contracts import ENGINE, Actor
 from apps.interventions.contracts import SUBJECT, InterventionStatus
 from apps.interventions.models import Intervention, Outcome
+from apps.interventions.services.batches_rows import item_settled
 from apps.interventions.services.budgets import release_open
 from apps.interventions.services.rows import record, row_save
 from apps.notifications.services import notify
@@ -44,10 +45,12 @@ def settle_row(
         seconds=(intervention.settled_at - intervention.created_at).total_seconds(),
         at=intervention.settled_at,
     )
+    item_settled(intervention)
     for pk in open_requests(intervention):
         request_cancel(request_id=pk, by=by, reason=f"The intervention is {status}.", as_of=as_of)
-    # Of a rejection the request tells, with the reason.
-    if status not in (InterventionStatus.EXECUTED, InterventionStatus.REJECTED):
+    # Of a rejection the request tells, with the reason; of a batch its own end does.
+    told = status in (InterventionStatus.EXECUTED, InterventionStatus.REJECTED)
+    if not told and intervention.batch_id is None:
         notify(
             key=f"{SUBJECT}:{intervention.pk}:settled",
             recipients=[intervention.requested_by],

@@ -14,6 +14,7 @@ from django.db import transaction
 from apps.audit.contracts import ENGINE
 from apps.audit.services import refusals
 from apps.errors import Conflict
+from apps.failpoints import failpoint
 from apps.interventions.contracts import SUBJECT, Execution, Step
 from apps.interventions.services.budgets import has_open_reservation
 from apps.interventions.services.features import features_revert
@@ -26,6 +27,7 @@ from apps.interventions.services.rows import (
     record,
     row_save,
     step_put,
+    step_save,
     step_statuses,
 )
 
@@ -75,8 +77,7 @@ def execution_begin(*, intervention_id: UUID | str) -> Order:
         if execution is not Execution.DONE:
             if not has_open_reservation(intervention):
                 raise Conflict("No money is reserved for this.", code="not_reserved")
-            step_put(intervention, Step.EXECUTE, StepStatus.RUNNING)
-            row_save(intervention)
+            step_save(intervention, Step.EXECUTE, StepStatus.RUNNING)
         return Order(
             intervention_id=str(intervention.pk),
             target=intervention.target,
@@ -95,9 +96,10 @@ def execution_finish(*, intervention_id: UUID | str, receipt: str) -> None:
         if execution_of(step_statuses(intervention)) is not Execution.UNKNOWN:
             return
         intervention.receipt = receipt
-        step_put(intervention, Step.EXECUTE, StepStatus.DONE, f"receipt {receipt}")
-        row_save(intervention, "receipt")
+        detail = f"receipt {receipt}"
+        step_save(intervention, Step.EXECUTE, StepStatus.DONE, detail, fields=["receipt"])
         record(intervention, f"{SUBJECT}.execution_done", receipt=receipt)
+        failpoint("execute_intervention.uncommitted")
 
 
 def execution_refuse(*, intervention_id: UUID | str, detail: str) -> None:
@@ -105,8 +107,7 @@ def execution_refuse(*, intervention_id: UUID | str, detail: str) -> None:
     with transaction.atomic(durable=True):
         intervention = intervention_lock(intervention_id)
         if execution_of(step_statuses(intervention)) is Execution.UNKNOWN:
-            step_put(intervention, Step.EXECUTE, StepStatus.FAILED, detail)
-            row_save(intervention)
+            step_save(intervention, Step.EXECUTE, StepStatus.FAILED, detail)
             record(intervention, f"{SUBJECT}.execution_refused", detail=detail)
 
 
@@ -126,8 +127,7 @@ def roll_back_begin(*, intervention_id: UUID | str) -> Reversal:
             execution is Execution.DONE and reversible and not refused
         )
         if needed:
-            step_put(intervention, Step.ROLL_BACK, StepStatus.RUNNING)
-            row_save(intervention)
+            step_save(intervention, Step.ROLL_BACK, StepStatus.RUNNING)
         return Reversal(
             intervention_id=str(intervention.pk),
             needed=needed,
@@ -160,6 +160,7 @@ def roll_back_finish(
             step_put(intervention, Step.ROLL_BACK, StepStatus.DONE)
         row_save(intervention, "receipt")
         record(intervention, f"{SUBJECT}.rolled_back", execution=execution)
+        failpoint("roll_back.uncommitted")
 
 
 def roll_back_refuse(*, intervention_id: UUID | str, detail: str) -> None:
@@ -177,8 +178,7 @@ def roll_back_refuse(*, intervention_id: UUID | str, detail: str) -> None:
                 f"The executor neither undoes it nor says whether it was done: {detail}",
                 code="execution_unknown",
             )
-        step_put(intervention, Step.ROLL_BACK, StepStatus.FAILED, detail)
-        row_save(intervention)
+        step_save(intervention, Step.ROLL_BACK, StepStatus.FAILED, detail)
         record(intervention, f"{SUBJECT}.reversal_refused", detail=detail)
 
 

@@ -1,10 +1,15 @@
-"""The feature store: what was paid to a target so far, append-only; the newest row is the value."""
+"""The feature store: what was paid to a target so far, append-only; the newest row is the value.
+
+After the commit the new values go to the online copy in Redis (`online`), as far as it is there.
+"""
 
 from decimal import Decimal
+from functools import partial
 
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.interventions.models import FeatureValue, Intervention
+from apps.interventions.services.online import Feature, online_put
 
 
 def features_add(intervention: Intervention) -> None:
@@ -41,6 +46,7 @@ SELECT %(entity)s, line.name,
   FROM unnest(%(names)s::text[], %(deltas)s::numeric[], %(keys)s::text[])
        AS line(name, delta, key)
 ON CONFLICT (key) DO NOTHING
+RETURNING entity, name, value, id
 """
 
 
@@ -57,3 +63,6 @@ def _append(intervention: Intervention, lines: list[tuple[str, Decimal, str]]) -
             _APPEND,
             {"entity": intervention.target, "names": names, "deltas": deltas, "keys": keys},
         )
+        written = [Feature(*row) for row in cursor.fetchall()]
+    if written:
+        transaction.on_commit(partial(online_put, written), robust=True)

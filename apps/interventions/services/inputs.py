@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 
 from apps.errors import Invalid
@@ -9,6 +10,10 @@ from apps.texts import unseen
 
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+#: ISO 3166: a country (alpha-2), or a part of one.
+_REGION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?", re.ASCII)
+#: More than the countries of the world.
+MOST_REGIONS = 300
 #: The columns have 16 digits before the point; sums of a budget need room above one amount.
 MOST = Decimal(10) ** 15
 CENT = Decimal("0.01")
@@ -61,3 +66,24 @@ def clean_currency(currency: str) -> str:
     if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
         raise Invalid("A currency has three capital letters.", code="currency_invalid")
     return currency
+
+
+def clean_region(region: str) -> str:
+    """An ISO 3166 code by its form, such as NG or NG-KO; empty stays empty; Invalid
+    `region_invalid`."""
+    if not isinstance(region, str) or (region and not _REGION.fullmatch(region)):
+        raise Invalid(
+            "A region is an ISO 3166 code in capital letters, such as NG or NG-KO.",
+            code="region_invalid",
+        )
+    return region
+
+
+def clean_regions(regions: Iterable[str]) -> list[str]:
+    """Such codes, each once and in order; Invalid `region_invalid`, also beyond MOST_REGIONS."""
+    if isinstance(regions, str) or not isinstance(regions, Iterable):
+        raise Invalid("Regions are a list of ISO 3166 codes.", code="region_invalid")
+    cleaned = {clean_region(region) for region in regions} - {""}
+    if len(cleaned) > MOST_REGIONS:
+        raise Invalid(f"A policy names at most {MOST_REGIONS} regions.", code="region_invalid")
+    return sorted(cleaned)

@@ -10,6 +10,7 @@ from apps.approvals.models import Signature
 from apps.audit.contracts import ENGINE
 from apps.audit.services import refusals
 from apps.errors import Conflict, Invalid
+from apps.failpoints import failpoint
 from apps.interventions.contracts import (
     SUBJECT,
     Execution,
@@ -19,6 +20,7 @@ from apps.interventions.contracts import (
 )
 from apps.interventions.models import Intervention
 from apps.interventions.services.approval import approval_key
+from apps.interventions.services.batches_rows import item_settled
 from apps.interventions.services.budgets import commit_open, has_open_reservation
 from apps.interventions.services.commands import cancel_signal
 from apps.interventions.services.ending import settle_row
@@ -33,6 +35,7 @@ from apps.interventions.services.rows import (
     row_save,
     saga_step,
     step_put,
+    step_save,
     step_statuses,
 )
 from apps.notifications.services import notify
@@ -46,8 +49,7 @@ def feature_update(*, intervention_id: UUID | str) -> None:
         action="intervention.feature_update",
     ) as intervention:
         if _is_to_do(intervention, Step.UPDATE_FEATURE_STORE):
-            step_put(intervention, Step.UPDATE_FEATURE_STORE, StepStatus.DONE)
-            row_save(intervention)
+            step_save(intervention, Step.UPDATE_FEATURE_STORE, StepStatus.DONE)
             features_add(intervention)
 
 
@@ -59,7 +61,8 @@ def stakeholders_notify(*, intervention_id: UUID | str) -> None:
         action="intervention.notify",
     ) as intervention:
         if _is_to_do(intervention, Step.NOTIFY_STAKEHOLDERS):
-            people = _stakeholders(intervention)
+            # Of a batch its end tells: not one message for each of its payments.
+            people = _stakeholders(intervention) if intervention.batch_id is None else []
             notify(
                 key=f"{SUBJECT}:{intervention.pk}:executed",
                 recipients=people,
@@ -68,8 +71,8 @@ def stakeholders_notify(*, intervention_id: UUID | str) -> None:
                 text=f"Receipt {intervention.receipt}, from the budget {intervention.budget.code}.",
                 url=f"/interventions/{intervention.pk}/",
             )
-            step_put(intervention, Step.NOTIFY_STAKEHOLDERS, StepStatus.DONE, f"{len(people)} told")
-            row_save(intervention)
+            told = f"{len(people)} told"
+            step_save(intervention, Step.NOTIFY_STAKEHOLDERS, StepStatus.DONE, told)
 
 
 def outcome_record(*, intervention_id: UUID | str, missing: str = "") -> None:
@@ -133,6 +136,7 @@ def intervention_settle(
             )
             if waits and workflow_id != intervention.workflow_id:
                 cancel_signal(intervention)
+            failpoint("settle_intervention.uncommitted")
         return _facts(intervention)
 
 
@@ -171,6 +175,7 @@ def _complete(intervention: Intervention, missing: str) -> None:
     if intervention.error_code and not missing:
         intervention.error_code = intervention.error_detail = ""
         row_save(intervention, "error_code", "error_detail")
+        item_settled(intervention)
         record(intervention, f"{SUBJECT}.completed")
 
 

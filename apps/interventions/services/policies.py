@@ -1,15 +1,19 @@
 """Policies: versions, and what an intervention must satisfy when its saga begins."""
 
+from collections.abc import Iterable
+from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.services import signature_needed
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
-from apps.errors import Conflict, NotAllowed, NotFound
+from apps.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.interventions.contracts import (
     KIND,
     Execution,
@@ -19,19 +23,28 @@ from apps.interventions.contracts import (
 )
 from apps.interventions.models import Intervention, Policy
 from apps.interventions.services.approval import approval_of, approval_payload
-from apps.interventions.services.inputs import clean_amount, clean_code, clean_currency, clean_text
-from apps.interventions.services.limits import check_limit
+from apps.interventions.services.batches_signing import signed_with_batch
+from apps.interventions.services.inputs import (
+    clean_amount,
+    clean_code,
+    clean_currency,
+    clean_regions,
+    clean_text,
+)
+from apps.interventions.services.limits import check_terms
 from apps.interventions.services.rows import (
     StepStatus,
     check_unsettled,
     execution_of,
     is_undoing,
     record,
-    row_save,
     saga_step,
-    step_put,
+    step_save,
     step_statuses,
 )
+
+#: Ten years.
+MOST_TARGET_DAYS = 3660
 
 
 def policy_put(
@@ -41,36 +54,44 @@ def policy_put(
     currency: str,
     reversible: bool,
     max_amount: Decimal | None,
+    min_amount: Decimal | None = None,
+    target_limit: Decimal | None = None,
+    target_days: int | None = None,
+    valid_from: date | None = None,
+    valid_until: date | None = None,
+    regions: Iterable[str] = (),
     by: Actor | None,
     via: str,
 ) -> Policy:
     """Make this the active version of the policy; equal to the active one: that one is returned.
 
-    Interventions keep the version they were asked under. Raises Invalid with the field's code,
-    and Conflict `currency_differs`: a policy's currency never changes.
+    Amounts in major units; days count as a whole, in the site's time zone. Interventions keep the
+    version they were asked under. Raises Invalid with the field's code, `limits_out_of_order`,
+    `days_out_of_order`, `target_limit_invalid`, `region_invalid`, and Conflict `currency_differs`:
+    a policy's currency never changes.
     """
     subject = {"action": "policy.put", "subject_type": "policy", "subject_id": code[:80]}
     with refusals(**subject, by=by, via=via), transaction.atomic(durable=True):
-        wanted = {
+        wanted: dict[str, Any] = {
             "name": clean_text(name, field="name", limit=160),
             "currency": clean_currency(currency),
             "reversible": reversible,
+            "min_amount": None if min_amount is None else clean_amount(min_amount),
             "max_amount": None if max_amount is None else clean_amount(max_amount),
+            "target_limit": target_limit,
+            "target_days": target_days,
+            "valid_from": valid_from,
+            "valid_until": valid_until,
+            "regions": clean_regions(regions),
         }
-        with connection.cursor() as cursor:
-            # The first version has no row to lock.
-            cursor.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-                [f"policy:{clean_code(code)}"],
-            )
+        _check_order(wanted)
+        _lock(clean_code(code))
         newest = Policy.objects.filter(code=code).order_by("-version").first()
         if newest and newest.currency != currency:
             raise Conflict("The policy has another currency.", code="currency_differs")
         if newest and newest.active and all(getattr(newest, k) == v for k, v in wanted.items()):
             return newest
-        for active in Policy.objects.filter(code=code, active=True):
-            active.active = False
-            active.save(update_fields=["active", "updated_at"])
+        _switch_off(code)
         policy = Policy.objects.create(
             code=code, version=newest.version + 1 if newest else 1, **wanted
         )
@@ -78,13 +99,89 @@ def policy_put(
     return policy
 
 
-def policy_validate(*, intervention_id: UUID | str, workflow_id: str) -> None:
+def policy_switch_off(
+    *, code: str, by: Actor | None, via: str, reason: str = "", version: int | None = None
+) -> Policy:
+    """From now on nobody asks under the policy, and nothing that waits under it is executed.
+
+    A new version switches it on again. `version`: the one that was seen to be active. Raises, each
+    audited: NotFound `policy_not_found`; Conflict `policy_inactive` when it is off already,
+    `version_changed` when another one is active; Invalid `reason_invalid`.
+    """
+    subject = {"action": "policy.switch_off", "subject_type": "policy", "subject_id": code[:80]}
+    with refusals(**subject, by=by, via=via), transaction.atomic(durable=True):
+        if reason.strip():
+            reason = clean_text(reason, field="reason", limit=2000, multiline=True)
+        _lock(clean_code(code))
+        policy = policy_active(code)
+        if version is not None and policy.version != version:
+            raise Conflict(
+                f"Version {policy.version} is the active one.",
+                code="version_changed",
+                version=policy.version,
+            )
+        _switch_off(code)
+        policy.active = False
+        body = {"version": policy.version, "reason": reason.strip()}
+        entry_record(**subject, by=by, via=via, body=body)
+    return policy
+
+
+def _check_order(wanted: dict[str, Any]) -> None:
+    """What the table's constraints would refuse, in words."""
+    least, most = wanted["min_amount"], wanted["max_amount"]
+    if least is not None and most is not None and least > most:
+        raise Invalid("The least amount is above the most.", code="limits_out_of_order")
+    first, last = wanted["valid_from"], wanted["valid_until"]
+    if first is not None and last is not None and first > last:
+        raise Invalid("The last day is before the first.", code="days_out_of_order")
+    limit, days = wanted["target_limit"], wanted["target_days"]
+    if limit is None and days is None:
+        return
+    if limit is None or days is None:
+        raise Invalid(
+            "A limit for each target needs both: the amount, and how many days it looks back.",
+            code="target_limit_invalid",
+        )
+    try:
+        wanted["target_limit"] = clean_amount(limit)
+    except Invalid as refusal:
+        raise Invalid(refusal.detail, code="target_limit_invalid") from refusal
+    if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= MOST_TARGET_DAYS:
+        raise Invalid(
+            f"The limit for each target looks back 1 to {MOST_TARGET_DAYS} days.",
+            code="target_limit_invalid",
+        )
+    if least is not None and least > wanted["target_limit"]:
+        raise Invalid(
+            "The limit for each target is below the least amount: nobody could be paid.",
+            code="target_limit_invalid",
+        )
+
+
+def _lock(code: str) -> None:
+    # The first version has no row to lock.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"policy:{code}"])
+
+
+def _switch_off(code: str) -> None:
+    for active in Policy.objects.filter(code=code, active=True):
+        active.active = False
+        active.save(update_fields=["active", "updated_at"])
+
+
+def policy_validate(
+    *, intervention_id: UUID | str, workflow_id: str, as_of: datetime | None = None
+) -> None:
     """First step of the saga: the intervention may be executed now, and by this workflow alone.
 
     Raises NotFound; Conflict `already_settled`, `being_undone`, `already_executing` (by another
-    workflow), `policy_inactive`; Invalid `amount_above_limit`; NotAllowed `approval_required`:
-    the rule wants a signature and none was given for exactly this intervention. Once the executor
-    was called it only answers: what was allowed then is carried on.
+    workflow), `policy_inactive`, `policy_not_yet_valid`, `policy_expired`; Invalid
+    `amount_above_limit`, `amount_below_limit`, `region_required`, `region_not_covered`; NotAllowed
+    `approval_required`: the rule wants a signature and none was given for exactly this
+    intervention. Once the executor was called it only answers: what was allowed then is carried
+    on. `as_of`: now, unless given.
     """
     with saga_step(
         intervention_id=intervention_id, step=Step.VALIDATE_POLICY, action="policy.validate"
@@ -103,13 +200,13 @@ def policy_validate(*, intervention_id: UUID | str, workflow_id: str) -> None:
             Execution.DONE,
         }:
             return
-        _check_policy(intervention)
+        _check_policy(intervention, as_of=as_of or timezone.now())
         _check_signature(intervention)
         began = intervention.status != InterventionStatus.EXECUTING
         intervention.executor_id = workflow_id
         intervention.status = InterventionStatus.EXECUTING
-        step_put(intervention, Step.VALIDATE_POLICY, StepStatus.DONE)
-        row_save(intervention, "status", "executor_id")
+        changed = ["status", "executor_id"]
+        step_save(intervention, Step.VALIDATE_POLICY, StepStatus.DONE, fields=changed)
         if began:
             record(intervention, "intervention.executing", workflow_id=workflow_id)
 
@@ -121,13 +218,12 @@ def policy_details(*, intervention_id: UUID | str) -> PolicyDetails:
     ) as intervention:
         check_unsettled(intervention)
         policy = intervention.policy
-        step_put(
+        step_save(
             intervention,
             Step.GET_POLICY_DETAILS,
             StepStatus.DONE,
             f"{policy}, {'reversible' if policy.reversible else 'not reversible'}",
         )
-        row_save(intervention)
         return PolicyDetails(
             policy=policy.code,
             version=policy.version,
@@ -147,17 +243,26 @@ def policy_active(code: str) -> Policy:
     return policies[0]
 
 
-def _check_policy(intervention: Intervention) -> None:
+def _check_policy(intervention: Intervention, *, as_of: datetime) -> None:
     """A newer version does not stop what was asked under an older one; switching it off does."""
     if not intervention.policy.active:
         policy_active(intervention.policy.code)
-    check_limit(intervention.policy, intervention.amount)
+    check_terms(
+        intervention.policy,
+        amount=intervention.amount,
+        region=intervention.region,
+        as_of=as_of,
+    )
 
 
 def _check_signature(intervention: Intervention) -> None:
     """Once a request was opened its own tiers count, however the rule was relaxed since."""
-    request = approval_of(intervention)
-    if request is not None and request.status == RequestStatus.APPROVED:
+    batched = intervention.batch_id is not None
+    request = None if batched else approval_of(intervention)
+    if batched:
+        if signed_with_batch(intervention):
+            return
+    elif request is not None and request.status == RequestStatus.APPROVED:
         signed = request.payloads.get(number=request.payload_number)
         if signed.payload == approval_payload(intervention):
             return

@@ -18,12 +18,14 @@ from apps.engine.models import EngineCommand, WorkflowRun
 from apps.interventions.contracts import (
     ATTENTION_KIND,
     SUBJECT,
+    BatchStatus,
     Execution,
     InterventionStatus,
     ReconcileResult,
 )
-from apps.interventions.models import BudgetEntry, Intervention
+from apps.interventions.models import TERMINAL, BudgetEntry, Intervention
 from apps.interventions.services.attention import attention_is_open, attention_raise
+from apps.interventions.services.budgets import has_open_reservation
 from apps.interventions.services.commands import (
     intervention_start_again,
     start_count,
@@ -34,6 +36,7 @@ from apps.interventions.services.rows import (
     execution_of,
     intervention_lock,
     is_settled,
+    parse_id,
     record,
     step_statuses,
 )
@@ -64,8 +67,13 @@ def process_closed(
     """This workflow of the intervention is closed: settle what that leaves. Idempotent.
 
     Joins the caller's transaction. Returns `settled`, `attention`, or `left` when there was
-    nothing to do: it had ended, another process carries it, or a person is asked already.
+    nothing to do: there is no such row, it had ended, another process carries it, or a person is
+    asked already.
     """
+    # Nearly every run ends well, and a terminal status stays: for those the row is not locked.
+    unfinished = ~Q(status__in=TERMINAL) | Q(error_code=STEPS_MISSING)
+    if not Intervention.objects.filter(unfinished, pk=parse_id(intervention_id)).exists():
+        return "left"
     intervention = intervention_lock(intervention_id)
     if _is_carried(intervention) or attention_is_open(intervention):
         return "left"
@@ -77,11 +85,12 @@ def process_closed(
     why = f"Its workflow was {run_status.replace('_', ' ')} before it could finish."
     execution = execution_of(step_statuses(intervention))
     if execution in {Execution.UNKNOWN, Execution.DONE}:
-        known = "was executed" if execution is Execution.DONE else "may have been executed"
+        was = "was executed" if execution is Execution.DONE else "may have been executed"
+        money = "still set aside" if has_open_reservation(intervention) else "spent"
         attention_raise(
             intervention=intervention,
             code="execution_unfinished",
-            detail=f"{why} The payment {known}; the money is still set aside.",
+            detail=f"{why} The payment {was}; the money is {money}.",
             as_of=as_of,
         )
         return "attention"
@@ -138,6 +147,8 @@ def stranded(*, limit: int = STRANDED_LIMIT) -> list[str]:
     rows = (
         Intervention.objects.unsettled()
         .filter(created_at__lt=timezone.now() - SETTLING_IN)
+        # A batch that runs looks after its own: those that nobody is at come first.
+        .exclude(batch__status=BatchStatus.RUNNING)
         .filter(~Exists(runs.filter(status=RunStatus.RUNNING)), ~Exists(starts), ~Exists(questions))
         .annotate(newest=Subquery(runs.order_by("-started_at", "-id").values("status")[:1]))
         .filter(Q(newest=None) | Q(newest=RunStatus.LOST))

@@ -11,13 +11,21 @@ from apps.accounts.models import User
 from apps.audit.services import refusals
 from apps.canonical import digest
 from apps.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.failpoints import failpoint
 from apps.identifiers import new_id
 from apps.interventions.contracts import SUBJECT, Execution, InterventionStatus
 from apps.interventions.models import Budget, Intervention, Policy
 from apps.interventions.services.commands import approval_start, cancel_signal
 from apps.interventions.services.ending import settle_row
-from apps.interventions.services.inputs import clean_amount, clean_code, clean_currency, clean_text
-from apps.interventions.services.limits import check_limit
+from apps.interventions.services.inputs import (
+    clean_amount,
+    clean_code,
+    clean_currency,
+    clean_region,
+    clean_text,
+)
+from apps.interventions.services.limits import check_target, check_terms
+from apps.interventions.services.periods import check_open
 from apps.interventions.services.policies import policy_active
 from apps.interventions.services.rows import (
     check_unsettled,
@@ -41,6 +49,7 @@ def intervention_request(
     currency: str,
     target: str,
     justification: str,
+    region: str = "",
     by: User,
     via: str,
     idempotency_key: str = "",
@@ -52,8 +61,11 @@ def intervention_request(
     same person again: the same row, also when two come at once. Raises, each audited:
     NotAllowed `permission_denied`; Invalid `amount_invalid`, `currency_invalid`, `target_invalid`,
     `justification_invalid`, `code_invalid`, `idempotency_key_invalid`, `currency_mismatch`,
-    `amount_above_limit`; NotFound `policy_not_found`, `budget_not_found`; Conflict
-    `policy_inactive`, `idempotency_key_reused`.
+    `amount_above_limit`, `amount_below_limit`, `region_invalid`, `region_required`,
+    `region_not_covered`; NotFound `policy_not_found`, `budget_not_found`; Conflict
+    `policy_inactive`, `policy_not_yet_valid`, `policy_expired`, `target_limit_exceeded`,
+    `budget_not_open` (extra starts_on, ends_on), `idempotency_key_reused`. The saga checks the
+    policy's terms again.
     """
     with refusals(
         action="intervention.request",
@@ -74,6 +86,9 @@ def intervention_request(
                 justification, field="justification", limit=5000, multiline=True
             ),
         }
+        # A repeat of what was asked before there were regions has the digest of then.
+        if clean_region(region):
+            body["region"] = region
         key = (
             clean_text(idempotency_key, field="idempotency_key", limit=120)
             if idempotency_key
@@ -88,8 +103,10 @@ def intervention_request(
             chosen_budget = Budget.objects.filter(code=budget).first()
             if chosen_budget is None:
                 raise NotFound("There is no such budget.", code="budget_not_found")
-            _check_currencies(currency, chosen_policy, chosen_budget)
-            check_limit(chosen_policy, body["amount"])
+            check_currencies(currency, chosen_policy, chosen_budget)
+            check_open(chosen_budget, as_of=as_of)
+            check_terms(chosen_policy, amount=body["amount"], region=region, as_of=as_of)
+            check_target(chosen_policy, target=body["target"], amount=body["amount"], as_of=as_of)
             identifier = new_id()
             intervention = Intervention(
                 id=identifier,
@@ -99,6 +116,7 @@ def intervention_request(
                 currency=currency,
                 target=body["target"],
                 justification=body["justification"],
+                region=region,
                 requested_by=by,
                 idempotency_key=key,
                 request_digest=body_digest,
@@ -118,6 +136,8 @@ def intervention_request(
             row_announce(intervention)
             for topic in ("interventions", "home"):
                 broadcast(topic, id=str(intervention.pk), version=intervention.version)
+            failpoint("intervention_request.uncommitted")
+        failpoint("intervention_request.committed")
         return intervention, True
 
 
@@ -187,7 +207,7 @@ def _known(by: User, key: str, body_digest: str) -> Intervention | None:
     return known
 
 
-def _check_currencies(currency: str, policy: Policy, budget: Budget) -> None:
+def check_currencies(currency: str, policy: Policy, budget: Budget) -> None:
     for owner, theirs in (("policy", policy.currency), ("budget", budget.currency)):
         if theirs != currency:
             raise Invalid(f"The {owner} is in {theirs}.", code="currency_mismatch")

@@ -1,21 +1,36 @@
 """Pages of budgets and their ledger."""
 
+import csv
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.decorators import login_required, permission_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from apps.audit.services import entry_record
+from apps.downloads import attachment
 from apps.identifiers import number_of
+from apps.interventions.budget_forms import BudgetFilter, LedgerFilter
+from apps.interventions.burndown import burn_down
 from apps.interventions.models import Budget, BudgetEntry
-from apps.pages import fragment, listed, person
+from apps.interventions.services.limits import site_day
+from apps.interventions.services.periods import neighbours
+from apps.interventions.services.transfers import REQUEST_TRANSFER
+from apps.pages import filtered_list, fragment, person
 
 LEDGER_PAGE = 50
+#: Lines of an export that are read, and in memory, at a time.
+PART = 1000
+COLUMNS = ("line", "at", "kind", "amount", "currency", "intervention", "transfer")
+VIEW = "interventions.view_budget"
 
 
 @login_required
-@permission_required("interventions.view_budget", raise_exception=True)
+@permission_required(VIEW, raise_exception=True)
 @require_GET
 def budgets(request: HttpRequest) -> HttpResponse:
     """Every budget with what is spent, reserved and free."""
@@ -31,21 +46,29 @@ def budgets_live(request: HttpRequest) -> HttpResponse:
 
 
 def _budgets(request: HttpRequest) -> dict[str, Any]:
-    found = listed(request, Budget.objects.all())
-    return {
-        "rows": found["items"],
-        "next": found["next"],
-        "later_page": bool(request.GET.get("cursor")),
-        "query": request.GET.urlencode(),
-    }
+    form = BudgetFilter(request.GET)
+    chosen = form.apply(Budget.objects.all(), today=site_day(timezone.now()))
+    return filtered_list(request, form, chosen)
 
 
 @login_required
-@permission_required("interventions.view_budget", raise_exception=True)
+@permission_required(VIEW, raise_exception=True)
 @require_GET
 def budget_page(request: HttpRequest, code: str) -> HttpResponse:
-    """One budget with its ledger, newest line first."""
-    return render(request, "interventions/budget.html", _budget(request, code))
+    """One budget with its burn-down and its ledger, newest line first."""
+    context = _budget(request, code)
+    budget = context["budget"]
+    now = timezone.now()
+    before, after = neighbours(budget)
+    context |= {
+        # Not live: it tells of days, and a busy budget changes many times a second.
+        "chart": burn_down(budget, as_of=now),
+        "open_today": budget.is_open_on(site_day(now)),
+        "before": before,
+        "after": after,
+        "may_move": person(request).has_perm(REQUEST_TRANSFER),
+    }
+    return render(request, "interventions/budget.html", context)
 
 
 @fragment
@@ -56,27 +79,91 @@ def budget_live(request: HttpRequest, code: str) -> HttpResponse:
     return render(request, "interventions/_budget_live.html", _budget(request, code))
 
 
+@login_required
+@permission_required(VIEW, raise_exception=True)
+@require_GET
+def ledger_csv(request: HttpRequest, code: str) -> StreamingHttpResponse:
+    """The lines that exist now and match the filter, newest first, as an attachment.
+
+    Recorded before the first byte. Read in parts by short statements: an export of millions must
+    neither fill the memory nor hold a snapshot.
+    """
+    budget = get_object_or_404(Budget, code=code)
+    form = LedgerFilter(request.GET)
+    rows = form.apply(BudgetEntry.objects.filter(budget=budget))
+    newest = rows.order_by("-pk").values_list("pk", flat=True).first() or 0
+    with transaction.atomic(durable=True):
+        entry_record(
+            action="budget.ledger_export",
+            subject_type="budget",
+            subject_id=budget.code,
+            by=person(request),
+            via="page",
+            body={"kind": request.GET.get("kind", "")[:20], "up_to_line": newest},
+        )
+    return attachment(
+        request,
+        _csv_parts(budget, rows.filter(pk__lte=newest)),
+        name=f"ledger-{budget.code}.csv",
+        content_type="text/csv; charset=utf-8",
+    )
+
+
+def _csv_parts(budget: Budget, rows: Any) -> Iterator[bytes]:
+    writer = csv.writer(_Echo())
+    yield writer.writerow(COLUMNS)
+    place: int | None = None
+    while True:
+        part = rows if place is None else rows.filter(pk__lt=place)
+        # No text of anybody's in it: nothing that a spreadsheet could take for a formula.
+        found = list(
+            part.order_by("-pk").values_list(
+                "pk", "at", "kind", "amount", "intervention_id", "transfer_id"
+            )[:PART]
+        )
+        yield b"".join(
+            writer.writerow([pk, at.isoformat(), kind, amount, budget.currency, *causes])
+            for pk, at, kind, amount, *causes in found
+        )
+        if len(found) < PART:
+            return
+        place = found[-1][0]
+
+
+class _Echo:
+    """Hands back what is written, so that a line is never kept."""
+
+    def write(self, text: str) -> bytes:
+        return text.encode()
+
+
 def _may_see_budgets(request: HttpRequest) -> None:
-    if not person(request).has_perm("interventions.view_budget"):
+    if not person(request).has_perm(VIEW):
         raise Http404
 
 
 def _budget(request: HttpRequest, code: str) -> dict[str, Any]:
     budget = get_object_or_404(Budget, code=code)
-    entries = BudgetEntry.objects.filter(budget=budget).select_related("intervention")
+    form = LedgerFilter(request.GET)
+    entries = form.apply(BudgetEntry.objects.filter(budget=budget))
     # Lines have a counter for an id: the place in the list is simply the last one shown.
     before = number_of(request.GET.get("before", ""), digits=18)
     if before is not None:
         entries = entries.filter(pk__lt=before)
-    lines = list(entries.order_by("-pk")[: LEDGER_PAGE + 1])
+    others = ("intervention", "transfer__source", "transfer__destination")
+    lines = list(entries.select_related(*others).order_by("-pk")[: LEDGER_PAGE + 1])
     more = len(lines) > LEDGER_PAGE
     lines = lines[:LEDGER_PAGE]
     user = person(request)
     return {
         "budget": budget,
+        "form": form,
+        "filtered": form.filtered,
+        "address": form.address,
         "lines": lines,
         "next_before": lines[-1].pk if more else None,
-        "later_page": bool(before),
+        "later_page": before is not None,
         "sees_interventions": user.has_perm("interventions.view_intervention"),
+        "sees_transfers": user.has_perm("interventions.view_budgettransfer"),
         "query": request.GET.urlencode(),
     }

@@ -70,6 +70,7 @@ def intervention_new(request: HttpRequest) -> HttpResponse:
             currency=policy.currency if policy else "",
             target=wanted["target"],
             justification=wanted["justification"],
+            region=wanted["region"],
             by=person(request),
             via="page",
             idempotency_key=wanted["idempotency_key"],

@@ -1,0 +1,213 @@
+"""How batches plug into the shared apps: their kind of approval, their subject, their topics."""
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.approvals import kinds
+from apps.approvals.kinds import ApprovalKind, Fact, Simulation, TierRule
+from apps.approvals.models import ApprovalRequest
+from apps.engine import subjects
+from apps.engine.models import EngineCommand, WorkflowRun
+from apps.engine.subjects import EngineSubject
+from apps.interventions import services
+from apps.interventions.contracts import (
+    BATCH_KIND,
+    BATCH_SUBJECT,
+    BATCH_WORKFLOW,
+    KIND,
+    SIGNAL_SETTLED,
+    TASK_QUEUE,
+    BatchStatus,
+)
+from apps.interventions.models import InterventionBatch, Policy
+from apps.interventions.services.batches_rows import batch_lock, progress_of
+from apps.live import topics
+from apps.live.topics import UUID_PATTERN, Topic
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+_UUID_LENGTH = 36
+
+
+def register() -> None:
+    """Called once, when Django is ready."""
+    kinds.register(
+        ApprovalKind(
+            name=BATCH_KIND,
+            title="Batch of interventions",
+            on_settled=services.batch_settled,
+            facts=_facts,
+            subject_url=_url,
+            signal=SIGNAL_SETTLED,
+            task_queue=TASK_QUEUE,
+            lock=_lock,
+            # Signed as one intervention of that total would be.
+            rules_of=KIND,
+            default_tiers=(TierRule("reviewer"),),
+            clocked=True,
+            simulate=_simulate,
+            carried_out_by=_carriers,
+            subject_type=BATCH_SUBJECT,
+            # No topic: the request's page would fetch all that is signed with every payment.
+            # Every payment stands in it; written out a character may need two bytes.
+            payload_bytes=2 * settings.BATCH_MAX_BYTES + 1024 * 1024,
+        )
+    )
+    subjects.register(
+        EngineSubject(
+            type=BATCH_SUBJECT,
+            title="Batch of interventions",
+            restart=_restart,
+            on_undeliverable=_on_undeliverable,
+            on_closed=_on_closed,
+            url=_url,
+            stranded=services.batches_stranded,
+            workflow_types=(BATCH_WORKFLOW,),
+            subject_of=_subject_of,
+        )
+    )
+    # The list shows everybody their own; the message says no more than "look again".
+    topics.register(Topic("intervention-batches"))
+    topics.register(
+        Topic(
+            BATCH_SUBJECT,
+            pattern=UUID_PATTERN,
+            permission="interventions.view_intervention",
+            owner=_asked_for,
+        )
+    )
+
+
+def _facts(request: ApprovalRequest) -> list[Fact]:
+    """Live, for the reader: what the budget can bear now. Never part of what is signed."""
+    batch = _find(request.subject_id)
+    if batch is None:
+        return []
+    budget = batch.budget
+    progress = progress_of(batch)
+    left_out = progress.failed if batch.status == BatchStatus.PENDING else 0
+    facts = [
+        Fact("Amount in all", f"{batch.currency} {batch.amount:,.2f}"),
+        Fact("Payments", f"{batch.total - left_out:,}", href=_url(str(batch.pk))),
+        Fact("Status", str(batch.status)),
+        Fact(
+            "Policy",
+            f"{batch.policy.name} (version {batch.policy.version})",
+            tone="" if batch.policy.active else "warn",
+        ),
+        Fact(
+            "Undoing a payment",
+            "possible" if batch.policy.reversible else "not possible: the money is gone",
+            tone="" if batch.policy.reversible else "warn",
+        ),
+        Fact(
+            f"Free in {budget.code}",
+            f"{budget.currency} {budget.available:,.2f}",
+            tone="bad"
+            if batch.status == BatchStatus.PENDING and budget.available < batch.amount
+            else "",
+            href=f"/budgets/{budget.code}/",
+        ),
+        Fact("Asked by", str(batch.requested_by)),
+    ]
+    if left_out:
+        facts.insert(2, Fact("Left out", f"{left_out:,} that cannot be paid", tone="warn"))
+    return facts
+
+
+def _simulate(request: ApprovalRequest) -> Simulation:
+    """The budget after it, and how it is carried out. The list of payments is not even read."""
+    batch = _find(request.subject_id)
+    if batch is None:
+        return Simulation(outcome="Nothing: the batch no longer exists.", tone="bad")
+    budget, policy = batch.budget, batch.policy
+    if BatchStatus(batch.status).terminal:
+        return Simulation(outcome=f"Nothing: it is {batch.status} already.", tone="bad")
+    if not policy.active and not Policy.objects.filter(code=policy.code, active=True).exists():
+        off = f"Every payment would fail: the policy {policy.code} is switched off."
+        return Simulation(outcome=off, tone="bad")
+    left = budget.available - batch.amount
+    free = Fact("Free now", f"{budget.currency} {budget.available:,.2f}")
+    after = Fact(
+        "Free after it",
+        f"{budget.currency} {left:,.2f}"
+        if left >= 0
+        else f"{budget.currency} {-left:,.2f} too little",
+        tone="bad" if left < 0 else "",
+    )
+    return Simulation(
+        outcome="Its payments are carried out one after the other, each for itself."
+        if left >= 0
+        else f"The budget {budget.code} does not cover all: the last payments would fail.",
+        tone="bad" if left < 0 else "good" if policy.reversible else "warn",
+        steps=(
+            f"begin up to {settings.BATCH_CONCURRENCY} payments at a time",
+            "for each: check the policy, reserve the amount, pay, book it",
+            "a payment that fails is told with its reason; the others go on",
+        ),
+        facts=(free, after),
+    )
+
+
+def _carriers(request: ApprovalRequest) -> tuple[str, ...]:
+    batch = _find(request.subject_id)
+    return (batch.workflow_id,) if batch and batch.workflow_id != request.workflow_id else ()
+
+
+def _find(batch_id: str) -> InterventionBatch | None:
+    rows = InterventionBatch.objects.select_related("policy", "budget", "requested_by")
+    return rows.filter(pk=batch_id).first()
+
+
+def _url(batch_id: str) -> str:
+    return reverse("batch", args=[batch_id])
+
+
+def _lock(batch_id: str) -> None:
+    batch_lock(batch_id)
+
+
+def _restart(batch_id: str) -> None:
+    with transaction.atomic():
+        services.batch_restart(batch_id=batch_id)
+
+
+def _on_undeliverable(command: EngineCommand) -> None:
+    what = "could not be started" if command.kind == "start" else "could not be reached"
+    services.batch_closed(
+        batch_id=command.subject_id,
+        workflow_id=command.workflow_id,
+        why=f"Its workflow {what}: {command.error[:500] or 'unknown reason'}",
+        as_of=timezone.now(),
+    )
+
+
+def _on_closed(batch_id: str, run: WorkflowRun) -> None:
+    if InterventionBatch.objects.filter(pk=batch_id).exists():
+        services.batch_closed(
+            batch_id=batch_id,
+            workflow_id=run.workflow_id,
+            why=f"Its workflow was {run.status.replace('_', ' ')} in the engine.",
+            as_of=timezone.now(),
+        )
+
+
+def _subject_of(workflow_id: str) -> str:
+    """The row's id out of `intervention-batch-<id>` and `intervention-batch-<id>-<number>`."""
+    prefix = f"{BATCH_SUBJECT}-"
+    if not workflow_id.startswith(prefix):
+        return ""
+    try:
+        return str(UUID(workflow_id[len(prefix) :][:_UUID_LENGTH]))
+    except ValueError:
+        return ""
+
+
+def _asked_for(user: "User", batch_id: str) -> bool:
+    return InterventionBatch.objects.filter(pk=batch_id, requested_by=user.pk).exists()

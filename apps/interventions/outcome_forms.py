@@ -1,0 +1,31 @@
+"""The window and the grouping of the outcomes' page, as GET parameters."""
+
+from typing import Any
+
+from django import forms
+
+from apps.filters import FilterForm
+from apps.interventions.services.analytics import By
+
+
+class OutcomesFilter(FilterForm):
+    """Empty: the last 30 days, by policy. The names are those of the API."""
+
+    by = forms.ChoiceField(
+        required=False, label="Told apart by", choices=[(by.value, by.value) for by in By]
+    )
+    to = forms.DateField(
+        required=False,
+        label="To",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # A keyword of the language cannot be an attribute of the class.
+        first = forms.DateField(
+            required=False,
+            label="From",
+            widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        )
+        self.fields = {"from": first, "to": self.fields["to"], "by": self.fields["by"]}

@@ -1,0 +1,110 @@
+"""The ledger line and the guarded balance, as one statement.
+
+Many reservations at once stand in line for one budget's row, and each holds it until its commit.
+So the statement is the last one of its transaction: one round trip instead of two lies between the
+lock and the commit, and the line with its indexes is written before the row is locked. The unique
+keys of the ledger make it happen once; a balance that would not be sound is not written, and the
+caller undoes the line by raising.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
+
+from apps.interventions.models import Budget
+from apps.interventions.services.budget_alerts import Figures, crossing_tell
+from apps.interventions.services.rows import budget_announce
+
+#: The columns of a balance have 16 digits before the point.
+FULL = Decimal(10) ** 16
+
+MOVE = """
+WITH line AS (
+    INSERT INTO interventions_budgetentry
+        (budget_id, intervention_id, transfer_id, kind, amount, key, at)
+    VALUES (%(budget)s, %(intervention)s::uuid, %(transfer)s::uuid, %(kind)s, %(amount)s, %(key)s,
+        %(at)s)
+    ON CONFLICT DO NOTHING
+    RETURNING budget_id
+),
+moved AS (
+    UPDATE interventions_budget AS budget
+       SET total = budget.total + %(total)s,
+           reserved = budget.reserved + %(reserved)s,
+           spent = budget.spent + %(spent)s,
+           version = budget.version + 1
+      FROM line
+     WHERE budget.id = line.budget_id
+       AND budget.total + %(total)s
+           >= budget.reserved + %(reserved)s + budget.spent + %(spent)s
+       AND budget.total + %(total)s < %(full)s
+    RETURNING budget.version, budget.total, budget.reserved, budget.spent, budget.alert_percent
+)
+SELECT EXISTS (SELECT FROM line), moved.*
+  FROM (SELECT) AS always LEFT JOIN moved ON TRUE
+"""
+
+
+@dataclass(frozen=True)
+class Move:
+    """What a line does to its budget, in major units of its currency."""
+
+    kind: str
+    amount: Decimal
+    key: str
+    intervention: UUID | None = None
+    transfer: UUID | None = None
+    total: Decimal = Decimal(0)
+    reserved: Decimal = Decimal(0)
+    spent: Decimal = Decimal(0)
+
+    def parameters(self, budget_id: int) -> dict[str, Any]:
+        """Of MOVE."""
+        return {
+            "budget": budget_id,
+            "intervention": self.intervention,
+            "transfer": self.transfer,
+            "kind": self.kind,
+            "amount": self.amount,
+            "key": self.key,
+            "at": timezone.now(),
+            "total": self.total,
+            "reserved": self.reserved,
+            "spent": self.spent,
+            "full": FULL,
+        }
+
+
+@dataclass(frozen=True)
+class Moved:
+    """`written`: the line is new. `covered`: the balance bore it; if not, the caller must raise."""
+
+    written: bool
+    covered: bool
+
+
+def balance_move(budget: Budget, move: Move) -> Moved:
+    """Write the line and change the balance if it stays sound; tell pages, and people when little
+    is left now. Joins the caller's transaction, as its last write.
+
+    A line that is there already changes nothing. Not covered: the line stands in the transaction
+    without its balance, which must therefore be rolled back.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(MOVE, move.parameters(budget.pk))
+        written, version, total, reserved, spent, percent = cursor.fetchone()
+    if version is None:
+        return Moved(written=written, covered=False)
+    budget_announce(budget, version=version)
+    after = Figures(total=total, free=total - reserved - spent, percent=percent)
+    before = Figures(
+        total=total - move.total,
+        free=after.free - move.total + move.reserved + move.spent,
+        percent=percent,
+    )
+    crossing_tell(budget, before=before, after=after, version=version)
+    return Moved(written=True, covered=True)

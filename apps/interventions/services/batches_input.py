@@ -1,0 +1,226 @@
+"""The payments of a batch as they come: each is made exact, or kept with what is wrong with it.
+
+Nothing in one item can fail the others, so nothing here raises for an item.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+
+from apps.canonical import canonical_json, digest
+from apps.errors import DomainError, Invalid
+from apps.interventions.models import Policy
+from apps.interventions.services.inputs import clean_amount, clean_region, clean_text
+from apps.interventions.services.limits import check_limit, check_region
+from apps.uploads import TooLarge, size_in_words
+
+MOST_ITEMS = 20_000
+#: Of an item that is not sound so much is kept as it came.
+RAW_LIMIT = 4000
+FIELDS = ("amount", "target", "justification", "region")
+_NEEDED = set(FIELDS[:3])
+_AMOUNT = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One payment. `code` and `detail` say what is wrong with it; `raw` is then as it came.
+
+    `line`: where it begins in a file; 0 where there is none.
+    """
+
+    number: int
+    amount: Decimal | None = None
+    target: str = ""
+    justification: str = ""
+    region: str = ""
+    code: str = ""
+    detail: str = ""
+    raw: Any = None
+    line: int = 0
+
+    @property
+    def sound(self) -> bool:
+        return not self.code
+
+    @property
+    def signed(self) -> list[Any]:
+        """What of it is signed, and hashed."""
+        assert self.amount is not None  # only sound items are
+        amount = f"{self.amount:.2f}"
+        return [self.number, amount, self.target, self.justification, self.region]
+
+
+@dataclass(frozen=True)
+class CsvRow:
+    """A row of a file that has as many fields as its head, or the fields as they stand there."""
+
+    line: int
+    values: Any
+
+
+def items_clean(raw_items: Sequence[Any]) -> list[Item]:
+    """Every item by itself, before any policy is asked. Invalid `no_items`, `too_many_items`."""
+    if not raw_items:
+        raise Invalid("A batch has at least one item.", code="no_items")
+    if len(raw_items) > MOST_ITEMS:
+        raise Invalid(f"A batch has at most {MOST_ITEMS:,} items.", code="too_many_items")
+    return [_clean(number, raw) for number, raw in enumerate(raw_items, start=1)]
+
+
+def items_judge(items: Iterable[Item], policy: Policy, *, raw_items: Sequence[Any]) -> list[Item]:
+    """The same after the policy's own terms: an amount or a region that it does not allow."""
+    return [_judged(item, policy, raw_items) if item.sound else item for item in items]
+
+
+def items_digest(items: Iterable[Item]) -> str:
+    """SHA-256 of the canonical list of the sound ones: what a signature of the batch is about."""
+    return digest([item.signed for item in items if item.sound])
+
+
+def body_digest(items: Iterable[Item], **fields: str) -> str:
+    """Of everything that was asked for, whatever a policy says to it: tells a repeat."""
+    listed = [item.signed if item.sound else [item.number, item.raw] for item in items]
+    return digest({**fields, "items": listed})
+
+
+def csv_items(body: bytes) -> list[CsvRow]:
+    """The rows of a file: a head with the columns amount, target, justification and, if wanted,
+    region, in any order; separated by `,` or `;`; UTF-8.
+
+    Invalid `empty_file`, `csv_encoding`, `csv_columns`, `csv_invalid` (extra line); TooLarge.
+    """
+    most = settings.BATCH_MAX_BYTES
+    if len(body) > most:
+        raise TooLarge(f"A batch may have at most {size_in_words(most)}.", most=most)
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = body[: error.start].count(b"\n") + 1
+        raise Invalid(
+            f"Line {line} is not UTF-8: save the file as CSV UTF-8.", code="csv_encoding", line=line
+        ) from None
+    if not text.strip():
+        raise Invalid("The file is empty.", code="empty_file")
+    head_line = text.lstrip("\r\n").splitlines()[0]
+    delimiter = ";" if head_line.count(";") > head_line.count(",") else ","
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows: list[CsvRow] = []
+    head: list[str] = []
+    begins = 1
+    try:
+        for values in reader:
+            line, begins = begins, reader.line_num + 1
+            if not any(value.strip() for value in values):
+                continue
+            if not head:
+                head = _head(values)
+                continue
+            same = len(values) == len(head)
+            rows.append(CsvRow(line, dict(zip(head, values, strict=True)) if same else values))
+            if len(rows) > MOST_ITEMS:
+                raise Invalid(f"A batch has at most {MOST_ITEMS:,} items.", code="too_many_items")
+    except csv.Error as error:
+        line = reader.line_num
+        raise Invalid(f"Line {line}: {error}.", code="csv_invalid", line=line) from None
+    return rows
+
+
+def _head(values: list[str]) -> list[str]:
+    names = [value.strip().lower() for value in values]
+    if len(set(names)) < len(names) or not _NEEDED <= set(names) <= set(FIELDS):
+        raise Invalid(
+            "The first line names the columns: amount, target, justification and, if you want, "
+            "region.",
+            code="csv_columns",
+        )
+    return names
+
+
+def _clean(number: int, came: Any) -> Item:
+    line, raw = (came.line, came.values) if isinstance(came, CsvRow) else (0, came)
+    try:
+        if not isinstance(raw, dict) or not _NEEDED <= raw.keys() <= set(FIELDS):
+            raise Invalid(
+                "An item has an amount, a target, a justification and, if wanted, a region; "
+                "nothing else.",
+                code="item_invalid",
+            )
+        return Item(
+            number,
+            amount=clean_amount(_amount(raw["amount"])),
+            target=clean_text(raw["target"], field="target", limit=200),
+            justification=clean_text(
+                raw["justification"], field="justification", limit=5000, multiline=True
+            ),
+            region=clean_region(_region(raw.get("region"))),
+            line=line,
+        )
+    except DomainError as refusal:
+        return _wrong(number, refusal, raw, line)
+
+
+def _judged(item: Item, policy: Policy, raw_items: Sequence[Any]) -> Item:
+    assert item.amount is not None
+    try:
+        check_limit(policy, item.amount)
+        check_region(policy, item.region)
+    except DomainError as refusal:
+        came = raw_items[item.number - 1]
+        raw = came.values if isinstance(came, CsvRow) else came
+        return _wrong(item.number, refusal, raw, item.line)
+    return item
+
+
+def _wrong(number: int, refusal: DomainError, raw: Any, line: int) -> Item:
+    return Item(number, code=refusal.code, detail=refusal.detail, raw=_kept(raw), line=line)
+
+
+def _amount(raw: Any) -> Decimal:
+    """A number or a text such as 25000.00; what is none becomes NaN, which is refused."""
+    if isinstance(raw, Decimal):
+        return raw
+    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
+        return Decimal("NaN")
+    # A float is written as it was: 0.1 is a tenth. Endless digits are not even read.
+    text = raw.strip() if isinstance(raw, str) else _number(raw)
+    return Decimal(text) if _AMOUNT.fullmatch(text) else Decimal("NaN")
+
+
+def _number(raw: float) -> str:
+    if isinstance(raw, int):
+        return str(raw) if abs(raw) < 10**20 else ""
+    # repr(1e16) has an exponent.
+    return format(Decimal(repr(raw)), "f") if abs(raw) < 1e20 else ""
+
+
+def _region(raw: Any) -> Any:
+    """None and blanks are no region."""
+    return raw.strip() if isinstance(raw, str) else "" if raw is None else raw
+
+
+def _kept(raw: Any) -> Any:
+    """As it came, if a column can hold it and it is not too long; else the beginning of it."""
+    try:
+        text = canonical_json(raw)
+        storable = "\\u0000" not in text and not _SURROGATE.search(text)
+        if storable and len(text) <= RAW_LIMIT:
+            return json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        text = _ascii(raw)
+    return {"cut": ascii(text)[1:-1][:RAW_LIMIT]}
+
+
+def _ascii(raw: Any) -> str:
+    try:
+        return ascii(raw)
+    except (ValueError, RecursionError):
+        return type(raw).__name__

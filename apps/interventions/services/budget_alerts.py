@@ -1,0 +1,90 @@
+"""Little is left: told when a budget's free money falls below its share, once for each fall.
+
+What the guarded UPDATE returns says who crossed the line: of many at once, the one whose balances
+were above it before and are below it after. No look-up could tell, and none is needed.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.contrib.auth.models import Group
+from django.db.models import F
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.audit.contracts import ENGINE
+from apps.audit.services import entry_record
+from apps.interventions.models import Budget
+from apps.interventions.models.budgets import falls_short
+from apps.live.broadcast import broadcast
+from apps.notifications import kinds
+from apps.notifications.services import notify_group
+
+ALERT_KIND = "budget.low"
+#: Who is told: those who can ask for money from elsewhere, and those who would sign it.
+TOLD_GROUP = "operator"
+ALSO_GROUP = "senior reviewer"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the line is drawn through: the total, what of it is free, and the share in percent."""
+
+    total: Decimal
+    free: Decimal
+    percent: int
+
+    @property
+    def short(self) -> bool:
+        return falls_short(total=self.total, free=self.free, percent=self.percent)
+
+
+def crossing_tell(budget: Budget, *, before: Figures, after: Figures, version: int) -> None:
+    """Tell people if this change took the free money below its share. Joins the transaction of the
+    change: nobody is told of what was rolled back, and `version` makes it once."""
+    if before.short or not after.short:
+        return
+    entry_record(
+        action="budget.low",
+        subject_type="budget",
+        subject_id=budget.code,
+        by=ENGINE,
+        via="engine",
+        body={"free": after.free, "total": after.total, "percent": after.percent},
+    )
+    notify_group(
+        key=f"budget:{budget.pk}:low:{version}",
+        group=TOLD_GROUP,
+        kind=ALERT_KIND,
+        title=f"Little is left in {budget.name}",
+        text=f"{budget.currency} {after.free:,.2f} of {after.total:,.2f} are free, less than "
+        f"{after.percent} %. What it does not cover any more is refused.",
+        url=reverse("budget", args=[budget.code]),
+    )
+    broadcast("home", id=budget.code, version=version)
+
+
+def register() -> None:
+    """Called once, when Django is ready."""
+    kinds.register(
+        kinds.NotificationKind(
+            ALERT_KIND,
+            "Little is left in a budget",
+            email=True,
+            permission="interventions.view_budget",
+            relevant=_still_low,
+            also=_also,
+        )
+    )
+
+
+def _still_low(key: str) -> bool:
+    """Whether the budget that the key names is still below its share when its turn comes."""
+    number = key.split(":")[1]
+    return Budget.objects.low().filter(pk=int(number)).exists()
+
+
+def _also(key: str, people: list[int]) -> list[int]:
+    """The people of the other group; one notice, so that nobody of both is told twice."""
+    members = Group.objects.filter(name=ALSO_GROUP).values(person=F("user"))
+    return list(User.objects.filter(pk__in=members, is_active=True).values_list("pk", flat=True))

@@ -1,0 +1,67 @@
+"""Periods: a budget of a series is for its own days, and no two of a series share a day."""
+
+from datetime import date, datetime
+from typing import Any
+
+from apps.errors import Conflict, Invalid
+from apps.interventions.models import Budget
+from apps.interventions.services.inputs import clean_code
+from apps.interventions.services.limits import site_day
+
+#: Addresses of pages and of the API that a budget of that code would hide behind.
+RESERVED_CODES = frozenset({"live", "new", "transfers"})
+OVERLAP_CONSTRAINT = "periods_of_a_series_apart"
+
+
+def check_open(budget: Budget, *, as_of: datetime) -> None:
+    """Conflict `budget_not_open` (extra starts_on, ends_on) outside the budget's days."""
+    if budget.is_open_on(site_day(as_of)):
+        return
+    raise Conflict(
+        f"The budget {budget.code} is for {budget.period}.",
+        code="budget_not_open",
+        starts_on=_text(budget.starts_on),
+        ends_on=_text(budget.ends_on),
+    )
+
+
+def clean_period(
+    *, series: str, starts_on: date | None, ends_on: date | None, alert_percent: int
+) -> dict[str, Any]:
+    """The fields of a period, checked. Invalid `code_invalid`, `days_out_of_order`,
+    `alert_percent_invalid`."""
+    if starts_on is not None and ends_on is not None and ends_on < starts_on:
+        raise Invalid("The last day lies before the first.", code="days_out_of_order")
+    number = isinstance(alert_percent, int) and not isinstance(alert_percent, bool)
+    if not number or not 0 <= alert_percent <= 100:
+        raise Invalid("A share is 0 to 100 percent.", code="alert_percent_invalid")
+    return {
+        "series": clean_code(series) if series else "",
+        "starts_on": starts_on,
+        "ends_on": ends_on,
+        "alert_percent": alert_percent,
+    }
+
+
+def check_code(code: str) -> None:
+    """Invalid `code_reserved` for one that means something else in addresses."""
+    if code in RESERVED_CODES:
+        raise Invalid(f"{code!r} is not free to be a code.", code="code_reserved")
+
+
+def neighbours(budget: Budget) -> tuple[Budget | None, Budget | None]:
+    """The periods of the same series before and after it, where there are such."""
+    if not budget.series:
+        return None, None
+    others = Budget.objects.filter(series=budget.series).exclude(pk=budget.pk)
+    # No two overlap: by the day that they begin is by the days that they have.
+    before = after = None
+    if budget.starts_on is not None:
+        before = others.filter(ends_on__lt=budget.starts_on).order_by("-ends_on").first()
+    if budget.ends_on is not None:
+        after = others.filter(starts_on__gt=budget.ends_on).order_by("starts_on").first()
+    return before, after
+
+
+def _text(day: date | None) -> str | None:
+    return day.isoformat() if day else None

@@ -1,0 +1,134 @@
+"""A policy in words: its terms, who signs under it, and what a version changed. Reads only."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from apps.approvals import kinds
+from apps.approvals.models import ApprovalRule
+from apps.approvals.wording import bands_in_words
+from apps.interventions.contracts import KIND
+from apps.interventions.models import Policy
+
+#: Field → what people call it, in the order in which it is read.
+TERMS = {
+    "name": "name",
+    "reversible": "can be undone",
+    "min_amount": "least amount",
+    "max_amount": "most of one request",
+    "target_limit": "most for one target",
+    "target_days": "within days",
+    "valid_from": "valid from",
+    "valid_until": "valid until",
+    "regions": "regions",
+}
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A term that a version has otherwise than the one before it."""
+
+    field: str
+    was: Any
+    now: Any
+
+
+def terms_of(policy: Policy) -> list[tuple[str, str]]:
+    """What it allows, as pairs of a name and words; nothing about who signs."""
+    return [
+        ("Amount", amounts_in_words(policy)),
+        ("One target", target_in_words(policy)),
+        ("Valid", days_in_words(policy)),
+        ("Regions", ", ".join(policy.regions) or "everywhere"),
+        ("Undoing it", "possible" if policy.reversible else "not possible: the money is gone"),
+    ]
+
+
+def amounts_in_words(policy: Policy) -> str:
+    """`NGN 100.00 to NGN 5,000.00`, or from or up to one of them, or any."""
+    least, most = (_money(policy, a) for a in (policy.min_amount, policy.max_amount))
+    if least and most:
+        return f"{least} to {most}"
+    return f"from {least}" if least else f"up to {most}" if most else "any amount"
+
+
+def target_in_words(policy: Policy) -> str:
+    """`up to NGN 5,000.00 within 30 days`, or no limit."""
+    if policy.target_limit is None:
+        return "no limit"
+    days = "a day" if policy.target_days == 1 else f"{policy.target_days} days"
+    return f"up to {_money(policy, policy.target_limit)} within {days}"
+
+
+def days_in_words(policy: Policy) -> str:
+    """`1 Jan 2026 to 31 Mar 2026`, or one of them, or always."""
+    first, last = (
+        f"{day.day} {day:%b} {day.year}" if day else ""
+        for day in (policy.valid_from, policy.valid_until)
+    )
+    if first and last:
+        return f"{first} to {last}"
+    return f"from {first} on" if first else f"until {last}" if last else "always"
+
+
+def signatures_of(policies: Iterable[Policy], *, brief: bool = False) -> dict[str, list[str]]:
+    """Code → what an amount needs under the rule that applies now, from the lowest amount up;
+    `brief`: who signs, without clocks.
+
+    One question for all of them: the rule of the policy goes before the kind's general one, and
+    without any the kind's own tiers apply.
+    """
+    codes = {policy.code for policy in policies}
+    rules = {
+        rule.scope: rule
+        for rule in ApprovalRule.objects.filter(kind=KIND, scope__in={*codes, ""}, active=True)
+    }
+    tiers = [{"group": tier.group, "quorum": tier.quorum} for tier in kinds.get(KIND).default_tiers]
+    default = bands_in_words([{"above": None, "tiers": tiers}], "")
+    found = {}
+    for code in codes:
+        rule = rules.get(code) or rules.get("")
+        found[code] = _words(rule, brief=brief) if rule else default
+    return found
+
+
+def _words(rule: ApprovalRule, *, brief: bool) -> list[str]:
+    bands = rule.bands
+    if brief:
+        bands = [{name: band.get(name) for name in ("above", "tiers")} for band in bands]
+    return bands_in_words(bands, rule.currency)
+
+
+def changes_between(before: Policy | None, after: Policy) -> list[Changed]:
+    """What `after` has otherwise; nothing for a first version."""
+    if before is None:
+        return []
+    return [
+        Changed(words, _shown(before, field), _shown(after, field))
+        for field, words in TERMS.items()
+        if getattr(before, field) != getattr(after, field)
+    ]
+
+
+def with_changes(policies: list[Policy]) -> list[tuple[Policy, list[Changed]]]:
+    """Versions of one code, the newest first, each with what it changed. One further question: for
+    the version before the last of them."""
+    if not policies:
+        return []
+    last = policies[-1]
+    older = Policy.objects.filter(code=last.code, version=last.version - 1).first()
+    befores = [*policies[1:], older]
+    return [
+        (policy, changes_between(before, policy))
+        for policy, before in zip(policies, befores, strict=True)
+    ]
+
+
+def _shown(policy: Policy, field: str) -> Any:
+    value = getattr(policy, field)
+    return _money(policy, value) if isinstance(value, Decimal) else value
+
+
+def _money(policy: Policy, amount: Decimal | None) -> str:
+    return "" if amount is None else f"{policy.currency}\u00a0{amount:,.2f}"

@@ -1,0 +1,78 @@
+"""Pages of policies: what may be asked for, under which limits, and who signs."""
+
+from datetime import date
+
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from apps.interventions.models import Policy
+from apps.interventions.services.limits import site_day
+from apps.interventions.services.policy_terms import signatures_of, terms_of, with_changes
+from apps.pages import listed
+
+VIEW_POLICIES = "interventions.view_policy"
+VERSIONS_PAGE = 20
+
+
+@login_required
+@permission_required(VIEW_POLICIES, raise_exception=True)
+@require_GET
+def policies(request: HttpRequest) -> HttpResponse:
+    """The policies that apply now, each with its limits and its signatures."""
+    found = listed(request, Policy.objects.filter(active=True))
+    signatures = signatures_of(found["items"], brief=True)
+    today = site_day(timezone.now())
+    return render(
+        request,
+        "interventions/policies.html",
+        {
+            "rows": [
+                {
+                    "policy": policy,
+                    "terms": terms_of(policy),
+                    "signatures": signatures[policy.code],
+                    "state": _state(policy, today),
+                }
+                for policy in found["items"]
+            ],
+            "next": found["next"],
+            "later_page": bool(request.GET.get("cursor")),
+        },
+    )
+
+
+@login_required
+@permission_required(VIEW_POLICIES, raise_exception=True)
+@require_GET
+def policy_page(request: HttpRequest, code: str) -> HttpResponse:
+    """One policy: what applies now, who signs, and its versions with what each changed."""
+    newest = Policy.objects.filter(code=code).order_by("-version").first()
+    if newest is None:
+        raise Http404
+    found = listed(request, Policy.objects.filter(code=code), limit=VERSIONS_PAGE)
+    return render(
+        request,
+        "interventions/policy.html",
+        {
+            "policy": newest,
+            "state": _state(newest, site_day(timezone.now())),
+            "terms": terms_of(newest),
+            "signatures": signatures_of([newest])[code],
+            "versions": with_changes(found["items"]),
+            "next": found["next"],
+            "later_page": bool(request.GET.get("cursor")),
+        },
+    )
+
+
+def _state(policy: Policy, today: date) -> str:
+    if not policy.active:
+        return "off"
+    if policy.valid_from is not None and today < policy.valid_from:
+        return "not_yet_valid"
+    if policy.valid_until is not None and today > policy.valid_until:
+        return "no_longer_valid"
+    return ""

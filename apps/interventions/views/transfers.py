@@ -1,0 +1,138 @@
+"""Pages of transfers between budgets."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods
+
+from apps.errors import DomainError, NotFound
+from apps.interventions import services
+from apps.interventions.budget_forms import TransferCancelForm, TransferFilter, TransferForm
+from apps.interventions.contracts import TransferStatus
+from apps.interventions.models import BudgetTransfer
+from apps.interventions.services.transfers import REQUEST_TRANSFER, SUBJECT
+from apps.pages import Refusal, counted, filtered_list, fragment, person, refusal_of
+from apps.timeline import timeline
+
+
+@login_required
+@require_GET
+def transfers(request: HttpRequest) -> HttpResponse:
+    """The transfers that this person may see, newest first."""
+    return render(request, "interventions/transfers.html", _list(request))
+
+
+@fragment
+@require_GET
+def transfers_live(request: HttpRequest) -> HttpResponse:
+    """The rows as they are now."""
+    return render(request, "interventions/_transfers_live.html", _list(request))
+
+
+def _list(request: HttpRequest) -> dict[str, Any]:
+    user = person(request)
+    form = TransferFilter(request.GET)
+    chosen = form.apply(BudgetTransfer.objects.visible_to(user), user_id=user.pk)
+    return {**filtered_list(request, form, chosen.for_list()), "count": counted(chosen)}
+
+
+@login_required
+@permission_required(REQUEST_TRANSFER, raise_exception=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def transfer_new(request: HttpRequest) -> HttpResponse:
+    """Ask for a transfer. The same form sent twice asks once."""
+    template = "interventions/transfer_new.html"
+    if request.method != "POST":
+        initial = {"source": request.GET.get("from", ""), "destination": request.GET.get("to", "")}
+        return render(request, template, {"form": TransferForm(initial=initial)})
+    form = TransferForm(request.POST)
+    if not form.is_valid():
+        return render(request, template, {"form": form}, status=422)
+    try:
+        transfer, created = services.transfer_request(
+            **form.cleaned_data, by=person(request), via="page", as_of=timezone.now()
+        )
+    except DomainError as error:
+        refusal = refusal_of(error)
+        context = {"form": form, "refusal": refusal}
+        return render(request, template, context, status=refusal.status)
+    if created:
+        messages.success(request, "Asked. Nothing is moved before it is signed.")
+    else:
+        messages.info(request, "You had sent this form before; this is what it made. Nothing new.")
+    return redirect("transfer", transfer_id=transfer.pk)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def transfer_page(request: HttpRequest, transfer_id: UUID) -> HttpResponse:
+    """One transfer: both budgets, its request, what happened; POST takes it back."""
+    transfer = _get(request, transfer_id)
+    form = TransferCancelForm(request.POST or None)
+    refusal: Refusal | None = None
+    status = 200
+    if request.method == "POST":
+        if not form.is_valid():
+            status = 422
+        else:
+            try:
+                services.transfer_cancel(
+                    transfer_id=transfer.pk,
+                    by=person(request),
+                    via="page",
+                    reason=form.cleaned_data["reason"],
+                    as_of=timezone.now(),
+                )
+            except NotFound as error:
+                raise Http404 from error
+            except DomainError as error:
+                refusal = refusal_of(error)
+                status = refusal.status
+                transfer = _get(request, transfer_id)
+            else:
+                messages.success(request, "Taken back. Its request is closed; nothing was moved.")
+                return redirect("transfer", transfer_id=transfer.pk)
+    context = _context(request, transfer, form=form, refusal=refusal)
+    return render(request, "interventions/transfer.html", context, status=status)
+
+
+@fragment
+@require_GET
+def transfer_live(request: HttpRequest, transfer_id: UUID) -> HttpResponse:
+    """The parts of the page as they are now."""
+    transfer = _get(request, transfer_id)
+    context = _context(request, transfer, form=TransferCancelForm())
+    return render(request, "interventions/_transfer_live.html", context)
+
+
+def _get(request: HttpRequest, transfer_id: UUID) -> BudgetTransfer:
+    visible = BudgetTransfer.objects.visible_to(person(request)).for_list()
+    return get_object_or_404(visible, pk=transfer_id)
+
+
+def _context(
+    request: HttpRequest,
+    transfer: BudgetTransfer,
+    *,
+    form: TransferCancelForm,
+    refusal: Refusal | None = None,
+) -> dict[str, Any]:
+    user = person(request)
+    waits = not TransferStatus(transfer.status).terminal
+    return {
+        "transfer": transfer,
+        "waits": waits,
+        # Who asked sees their own request, who signs sees all of them.
+        "approval": services.transfer_approval(transfer),
+        "sees_budgets": user.has_perm("interventions.view_budget"),
+        "cancellable": waits and transfer.requested_by_id == user.pk,
+        "cancel_state": transfer.status,
+        "timeline": timeline(subjects=[(SUBJECT, str(transfer.pk))], workflow_ids=[]),
+        "form": form,
+        "refusal": refusal,
+    }
