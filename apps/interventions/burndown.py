@@ -84,8 +84,8 @@ class BurnDown:
 
 
 def burn_down(budget: Budget, *, as_of: datetime) -> BurnDown | None:
-    """Of the budget's period up to today, or the last year; None while its ledger is empty, and
-    before its first day."""
+    """Of the budget's period up to today, or the last year; None while its ledger is empty,
+    before its first day, and when it was over before there was a line."""
     today = site_day(as_of)
     days = _days(budget, today=today)
     if days is None:
@@ -124,6 +124,8 @@ def _days(budget: Budget, *, today: date) -> tuple[date, date, date] | None:
     oldest = BudgetEntry.objects.filter(budget=budget).order_by("at").values_list("at", flat=True)
     began = oldest.first()
     if began is None:
+        return None
+    if budget.ends_on is not None and budget.ends_on < site_day(began):
         return None
     last = min(today, budget.ends_on) if budget.ends_on else today
     first = min(budget.starts_on or site_day(began), last)

@@ -96,6 +96,8 @@ def test_bad_input_is_a_problem_document(world: World, change: dict[str, Any]) -
 
 def test_who_may_not_is_told_so_and_other_peoples_are_not_there(world: World) -> None:
     assert Caller(world.people["reviewer"]).post(URL, BODY).status_code == 403
+    tried = AuditEntry.objects.get(action="budget.transfer_request")
+    assert (tried.outcome, tried.code, tried.via) == ("refused", "permission_denied", "api")
     assert Caller(world.requester, "budgets:read").post(URL, BODY).status_code == 403
     transfer = asked(world)
     stranger = Caller(User.objects.create(username="stranger"))
@@ -398,6 +400,19 @@ def test_without_a_line_or_before_its_first_day_there_is_nothing_to_draw(world: 
     assert "Nothing to draw yet" in text(client_of(world, "auditor").get("/budgets/empty/"))
 
 
+@pytest.mark.parametrize("last", [date(1, 1, 5), date(1969, 12, 31)])
+def test_a_period_that_was_over_before_there_was_money_has_nothing_to_draw(
+    world: World, last: date
+) -> None:
+    services.budget_open(
+        code="gone", name="Gone", currency="NGN", by=None, via="admin", ends_on=last
+    )
+    services.budget_allocate(code="gone", amount=Decimal(5), key="gone", by=None, via="admin")
+    page = client_of(world, "auditor").get("/budgets/gone/")
+    assert page.status_code == 200
+    assert "Nothing to draw yet" in text(page)
+
+
 def test_the_sums_of_days_are_read_from_the_index(world: World) -> None:
     budget = Budget.objects.get(code="main")
     now = timezone.now()
@@ -465,6 +480,12 @@ def test_a_budget_is_opened_after_its_page_has_said_what_will_happen(world: Worl
         date(2027, 12, 31),
         15,
     )
+    # Sent twice it is done; another one of that code is not.
+    assert confirmed(client, path, OPEN).status_code == 302
+    for change in ({"name": "Another"}, {"alert_percent": "20"}):
+        taken = confirmed(client, path, OPEN | change)
+        assert taken.status_code == 422
+        assert "is open already" in text(taken)
     refused = confirmed(client, path, OPEN | {"code": "again"})
     assert refused.status_code == 422
     assert "has a period with some of these days" in text(refused)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.errors import Conflict, DomainError
+from apps.errors import Conflict, DomainError, Invalid
 from apps.interventions import services
 from apps.interventions.models import Budget, BudgetEntry, Intervention, InterventionStep
 from tests.interventions.conftest import World
@@ -91,6 +91,36 @@ def test_a_line_that_is_there_moves_no_balance_again(world: World) -> None:
     assert intervention.steps.get(name="reserve_budget").status == "done"
     assert services.budget_proof(intervention.budget).holds
     assert Budget.objects.get(code="main").reserved == Decimal("5000.00")
+
+
+@pytest.mark.parametrize("key", ["transfer:1:out", "x:reserve", "x:release", "x\u00e9:commit"])
+def test_an_allocation_takes_no_key_of_the_ledgers_own(world: World, key: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        services.budget_allocate(code="main", amount=Decimal(1), key=key, by=None, via="admin")
+    assert refused.value.code == "key_invalid"
+    assert not BudgetEntry.objects.filter(key=key).exists()
+
+
+@pytest.mark.parametrize("line", ["release", "commit"])
+def test_money_stays_bound_and_it_is_said_when_the_line_that_frees_it_is_taken(
+    world: World, line: str
+) -> None:
+    intervention = world.ask()
+    world.execute(intervention) if line == "commit" else world.reserve(intervention)
+    BudgetEntry.objects.create(
+        budget=intervention.budget, kind="allocate", amount=1, key=f"{intervention.pk}:{line}"
+    )
+    with pytest.raises(Conflict) as refused:
+        if line == "commit":
+            services.outcome_record(intervention_id=intervention.pk)
+        else:
+            services.intervention_settle(
+                intervention_id=intervention.pk, status="failed", code="x", detail="y"
+            )
+    assert refused.value.code == "key_reused"
+    intervention.refresh_from_db()
+    assert intervention.status == "executing"
+    assert Budget.objects.get(code="main").reserved == intervention.amount
 
 
 @pytest.mark.parametrize("verb", ["budget_reserve", "budget_release", "outcome_record"])

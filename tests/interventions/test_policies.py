@@ -318,6 +318,19 @@ def test_a_target_gets_no_more_than_its_limit_within_the_days(world: World) -> N
     world.ask(policy="grant")
 
 
+@pytest.mark.parametrize(
+    "alike", ["Jose\u0301 Coop", "Jos\u00e9  Coop", "Jos\u00e9\u00a0Coop", "Jos\u00e9\u2003Coop"]
+)
+def test_a_target_is_one_however_its_name_is_typed(world: World, alike: str) -> None:
+    limited()
+    for name in ("Jos\u00e9 Coop", alike):
+        world.reserve(world.ask(target=name))
+    with pytest.raises(Conflict) as refused:
+        world.ask(target=alike)
+    assert refused.value.code == "target_limit_exceeded"
+    assert {one.target for one in Intervention.objects.all()} == {"Jos\u00e9 Coop"}
+
+
 def test_what_waits_takes_no_room_and_the_reservation_decides(world: World) -> None:
     limited()
     asked = [world.ask() for _ in range(3)]
@@ -409,6 +422,15 @@ def test_an_edit_keeps_to_the_limits_as_well(world: World) -> None:
         )
 
     assert refused_code(lambda: edit(amount="99.99")) == "amount_below_limit"
+    for unreadable in (
+        "\u0662\u0665\u0660\u0660\u0660",
+        "25_000",
+        "25e3",
+        "nan",
+        "1e999999999",
+        "",
+    ):
+        assert refused_code(lambda: edit(amount=unreadable)) == "amount_invalid"  # noqa: B023
     assert refused_code(lambda: edit(amount="30000.01")) == "target_limit_exceeded"
     world.finish(world.ask(target="Clinic", amount=Decimal("10000.00")))
     assert refused_code(lambda: edit(target="Clinic", amount="25000")) == "target_limit_exceeded"

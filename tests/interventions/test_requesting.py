@@ -93,6 +93,9 @@ def test_twelve_at_once_with_one_key_make_one_row(shared_world: World, side_by_s
         ({"policy": "Not A Slug"}, "code_invalid"),
         ({"target": "Village \u202eevitarepooc"}, "invisible_characters"),
         ({"target": "Village\u200bcooperative"}, "invisible_characters"),
+        ({"target": "Village\u200dcooperative"}, "invisible_characters"),
+        ({"target": "Village\u3164cooperative"}, "invisible_characters"),
+        ({"target": "Village cooperative\ufe0f"}, "invisible_characters"),
         ({"justification": "Roofs\u2028and wells"}, "invisible_characters"),
         ({"budget": "nobody-knows"}, "budget_not_found"),
         ({"target": "   "}, "target_invalid"),
@@ -114,6 +117,11 @@ def test_wrong_input_is_refused_with_its_code_and_audited(
     assert not EngineCommand.objects.exists()
     entry = AuditEntry.objects.get(action="intervention.request")
     assert (entry.outcome, entry.code) == ("refused", code)
+
+
+def test_a_target_keeps_the_joiners_that_its_script_needs(world: World) -> None:
+    for name in ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0915\u094d\u200d\u0937"):
+        assert world.ask(target=name).target == name
 
 
 def test_an_inactive_policy_takes_no_requests(world: World) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import pgtrigger
 import pytest
 from django.db import DatabaseError, transaction
 from django.utils import timezone
@@ -162,7 +163,11 @@ def test_what_the_source_no_longer_covers_fails_and_the_decision_stands(
 
 def test_a_row_that_is_not_what_was_signed_moves_nothing(world: World, spare: Budget) -> None:
     transfer = asked(world)
-    BudgetTransfer.objects.update(amount=Decimal("999999.00"))
+    with pytest.raises(DatabaseError, match="Cannot update"), transaction.atomic():
+        BudgetTransfer.objects.update(amount=Decimal("999999.00"))
+    # By whoever may switch the trigger off.
+    with pgtrigger.ignore("interventions.BudgetTransfer:transfer_as_signed"):
+        BudgetTransfer.objects.update(amount=Decimal("999999.00"))
     decide(world, transfer)
     transfer.refresh_from_db()
     assert (transfer.status, transfer.error_code) == ("failed", "not_as_signed")

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from apps.adminbase import ReadOnlyAdmin, ReadOnlyInline, acting, amount_text, link
 from apps.canonical import digest
-from apps.errors import DomainError
+from apps.errors import Conflict, DomainError
 from apps.interventions import services
 from apps.interventions.budget_forms import AllocateForm, BudgetOpenForm
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
@@ -95,6 +95,17 @@ class BudgetAdmin(ReadOnlyAdmin):
         if not self.granted(request, "add"):
             raise PermissionDenied
         form = BudgetOpenForm(request.POST if request.method == "POST" else None)
+
+        def run(data: dict[str, Any]) -> Budget:
+            budget = services.budget_open(**data, by=acting(request), via="admin")
+            # The service answers with the budget that is there; the page must not say "done".
+            if (budget.name, budget.alert_percent) != (data["name"], data["alert_percent"]):
+                raise Conflict(
+                    f"{budget.code} is open already, as {budget.name}. Nothing was changed.",
+                    code="code_taken",
+                )
+            return budget
+
         return self._verb(
             request,
             form,
@@ -105,7 +116,7 @@ class BudgetAdmin(ReadOnlyAdmin):
                 f"It is for {_days(data)}."
                 + (f" It is a period of {data['series']}." if data["series"] else ""),
             ],
-            run=lambda data: services.budget_open(**data, by=acting(request), via="admin"),
+            run=run,
         )
 
     def allocate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:

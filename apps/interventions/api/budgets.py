@@ -19,7 +19,7 @@ from apps.interventions.api.base import Amount, Code, Cursor, ErrorOut, Key, Lim
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
 from apps.interventions.models import Budget, BudgetTransfer
 from apps.interventions.services.requests import REQUEST_PERMISSION
-from apps.interventions.services.transfers import REQUEST_TRANSFER, SUBJECT
+from apps.interventions.services.transfers import SUBJECT
 from apps.pagination import page
 
 router = Router(tags=["budgets"])
@@ -117,7 +117,8 @@ def transfer_create(request: HttpRequest, body: TransferIn) -> Status[dict[str, 
     Refusals: 403 `permission_denied`; 404 `budget_not_found`; 409 `budget_exceeded`,
     `idempotency_key_reused`; 422 `same_budget`, `currency_mismatch`.
     """
-    user = require(request, scope=Scope.BUDGETS_WRITE, permission=REQUEST_TRANSFER)
+    # Whether the person may ask is the service's question: its refusal is audited.
+    user = require(request, scope=Scope.BUDGETS_WRITE)
     transfer, created = services.transfer_request(
         **body.dict(), by=user, via="api", as_of=timezone.now()
     )

@@ -62,12 +62,17 @@ class Budget(models.Model):
     reserved = models.DecimalField(max_digits=18, decimal_places=2, default=Decimal(0))
     spent = models.DecimalField(max_digits=18, decimal_places=2, default=Decimal(0))
     series = models.SlugField(
-        max_length=80, blank=True, help_text="What it is a period of, e.g. relief-north."
+        max_length=80,
+        blank=True,
+        db_default="",
+        help_text="What it is a period of, e.g. relief-north.",
     )
     starts_on = models.DateField(null=True, blank=True, help_text="First day; empty: always was.")
     ends_on = models.DateField(null=True, blank=True, help_text="Last day; empty: no end.")
     alert_percent = models.PositiveSmallIntegerField(
-        default=10, help_text="Tell people when less than this share of it is free; 0: never."
+        default=10,
+        db_default=10,
+        help_text="Tell people when less than this share of it is free; 0: never.",
     )
     version = models.PositiveBigIntegerField(default=1)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -159,6 +164,7 @@ class BudgetEntry(models.Model):
             models.UniqueConstraint(
                 fields=["intervention"], condition=Q(kind="reserve"), name="reserved_once"
             ),
+            models.UniqueConstraint(fields=["transfer", "kind"], name="transfer_line_once"),
             models.UniqueConstraint(
                 fields=["intervention"],
                 condition=Q(kind__in=["release", "commit"]),
@@ -262,6 +268,13 @@ class BudgetTransfer(models.Model):
         ]
         indexes = [models.Index(fields=["-created_at", "-id"])]
         triggers = [
+            # What is signed never changes, also not by raw SQL.
+            pgtrigger.Protect(
+                name="transfer_as_signed",
+                operation=pgtrigger.UpdateOf(
+                    "source_id", "destination_id", "amount", "currency", "reason"
+                ),
+            ),
             pgtrigger.Protect(
                 name="transfer_end_stays",
                 operation=pgtrigger.Update,

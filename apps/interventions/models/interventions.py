@@ -50,7 +50,9 @@ class Intervention(models.Model):
     currency = models.CharField(max_length=3)
     target = models.CharField(max_length=200, help_text="Who or what receives it.")
     justification = models.TextField(max_length=5000)
-    region = models.CharField(max_length=6, blank=True, help_text="ISO 3166, e.g. NG-KO.")
+    region = models.CharField(
+        max_length=6, blank=True, db_default="", help_text="ISO 3166, e.g. NG-KO."
+    )
     batch = models.ForeignKey(
         "interventions.InterventionBatch",
         null=True,

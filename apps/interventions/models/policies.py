@@ -40,6 +40,7 @@ class Policy(models.Model):
     regions = ArrayField(
         models.CharField(max_length=6),
         default=list,
+        db_default=[],
         blank=True,
         help_text="ISO 3166 codes such as NG or NG-KO; empty: everywhere.",
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +15,12 @@ from apps.approvals.services import clock_next, request_expire, request_open, si
 from apps.audit.contracts import ENGINE
 from apps.audit.services import refusals
 from apps.canonical import plain
-from apps.errors import Conflict, Invalid
+from apps.errors import Conflict
 from apps.interventions.contracts import KIND, SUBJECT, Decision, InterventionStatus
 from apps.interventions.models import Intervention
 from apps.interventions.services.attention import attention_is_open
 from apps.interventions.services.ending import settle_row
-from apps.interventions.services.inputs import clean_amount, clean_text
+from apps.interventions.services.inputs import clean_target, clean_text, read_amount
 from apps.interventions.services.limits import check_limit, check_target
 from apps.interventions.services.rows import (
     check_unsettled,
@@ -49,7 +48,7 @@ def approval_open(*, intervention_id: UUID | str, workflow_id: str, as_of: datet
         ),
         transaction.atomic(durable=True),
     ):
-        intervention = intervention_lock(intervention_id)
+        intervention = intervention_lock(intervention_id, "policy", "budget", "requested_by")
         if intervention.workflow_id != workflow_id:
             raise Conflict(
                 f"This intervention belongs to the workflow {intervention.workflow_id}.",
@@ -119,10 +118,10 @@ def approval_edit(
     if intervention.status != InterventionStatus.AWAITING_APPROVAL:
         raise Conflict("It does not wait for a signature.", code="not_waiting")
     if "amount" in changes:
-        intervention.amount = _amount_of(changes["amount"])
+        intervention.amount = read_amount(changes["amount"])
         check_limit(intervention.policy, intervention.amount)
     if "target" in changes:
-        intervention.target = clean_text(changes["target"], field="target", limit=200)
+        intervention.target = clean_target(changes["target"])
     if {"amount", "target"} & changes.keys():
         check_target(
             intervention.policy,
@@ -217,13 +216,6 @@ def decision_of(intervention: Intervention) -> Decision:
         code=intervention.error_code,
         detail=intervention.error_detail,
     )
-
-
-def _amount_of(text: str) -> Decimal:
-    try:
-        return clean_amount(Decimal(text.strip()))
-    except InvalidOperation:
-        raise Invalid("An amount is a number, such as 25000.00.", code="amount_invalid") from None
 
 
 def _ask(intervention: Intervention, *, as_of: datetime) -> None:

@@ -17,7 +17,13 @@ from django.conf import settings
 from apps.canonical import canonical_json, digest
 from apps.errors import DomainError, Invalid
 from apps.interventions.models import Policy
-from apps.interventions.services.inputs import clean_amount, clean_region, clean_text
+from apps.interventions.services.inputs import (
+    AMOUNT,
+    clean_amount,
+    clean_region,
+    clean_target,
+    clean_text,
+)
 from apps.interventions.services.limits import check_limit, check_region
 from apps.uploads import TooLarge, size_in_words
 
@@ -26,7 +32,6 @@ MOST_ITEMS = 20_000
 RAW_LIMIT = 4000
 FIELDS = ("amount", "target", "justification", "region")
 _NEEDED = set(FIELDS[:3])
-_AMOUNT = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -157,7 +162,7 @@ def _clean(number: int, came: Any) -> Item:
         return Item(
             number,
             amount=clean_amount(_amount(raw["amount"])),
-            target=clean_text(raw["target"], field="target", limit=200),
+            target=clean_target(raw["target"]),
             justification=clean_text(
                 raw["justification"], field="justification", limit=5000, multiline=True
             ),
@@ -192,7 +197,7 @@ def _amount(raw: Any) -> Decimal:
         return Decimal("NaN")
     # A float is written as it was: 0.1 is a tenth. Endless digits are not even read.
     text = raw.strip() if isinstance(raw, str) else _number(raw)
-    return Decimal(text) if _AMOUNT.fullmatch(text) else Decimal("NaN")
+    return Decimal(text) if AMOUNT.fullmatch(text) else Decimal("NaN")
 
 
 def _number(raw: float) -> str:

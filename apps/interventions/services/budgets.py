@@ -4,6 +4,7 @@ Both are one statement (`balances`), the last of its transaction: the hot row is
 the commit that follows at once.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,7 +18,7 @@ from django.utils import timezone
 
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
-from apps.errors import Conflict, NotFound
+from apps.errors import Conflict, Invalid, NotFound
 from apps.interventions.contracts import Execution, Step
 from apps.interventions.models import Budget, BudgetEntry, Intervention
 from apps.interventions.services.balances import Move, balance_move
@@ -44,6 +45,9 @@ from apps.interventions.services.rows import (
 )
 
 Kind = BudgetEntry.Kind
+#: Keys of the lines that interventions and transfers write. Nobody else's: a line that is there
+#: already is not written again.
+_OWN_KEYS = re.compile(r"transfer:.*|.*:(reserve|release|commit)", re.DOTALL)
 
 
 def budget_reserve(*, intervention_id: UUID | str, as_of: datetime | None = None) -> None:
@@ -55,7 +59,10 @@ def budget_reserve(*, intervention_id: UUID | str, as_of: datetime | None = None
     not begin with the policy.
     """
     with saga_step(
-        intervention_id=intervention_id, step=Step.RESERVE_BUDGET, action="budget.reserve"
+        intervention_id=intervention_id,
+        step=Step.RESERVE_BUDGET,
+        action="budget.reserve",
+        related=["budget", "policy"],
     ) as intervention:
         check_unsettled(intervention)
         steps = step_statuses(intervention)
@@ -102,7 +109,8 @@ def budget_commit(*, intervention_id: UUID | str) -> None:
 def release_open(intervention: Intervention) -> bool:
     """Release the reservation if one is open. Joins the transaction that holds the row's lock.
 
-    Raises Conflict `execution_stands` when the executor has, or may have, acted on it.
+    Raises Conflict `execution_stands` when the executor has, or may have, acted on it, `key_reused`
+    when the key of its line is taken.
     """
     if _reservation(intervention) != "open":
         return False
@@ -114,14 +122,15 @@ def release_open(intervention: Intervention) -> bool:
     step_put(intervention, Step.RESERVE_BUDGET, StepStatus.COMPENSATED)
     step_put(intervention, Step.RELEASE_BUDGET, StepStatus.DONE)
     record(intervention, "budget.released", **_figures(intervention))
-    _book(intervention, Kind.RELEASE, key="release", reserved=-intervention.amount)
+    _settle(intervention, Kind.RELEASE, key="release", reserved=-intervention.amount)
     return True
 
 
 def commit_open(intervention: Intervention) -> bool:
     """Spend the reservation if one is open. Joins the transaction that holds the row's lock.
 
-    Raises Conflict `not_executed` while no receipt is known, `reservation_released`.
+    Raises Conflict `not_executed` while no receipt is known, `reservation_released`, `key_reused`
+    when the key of its line is taken.
     """
     state = _reservation(intervention)
     if state == "spent":
@@ -132,7 +141,7 @@ def commit_open(intervention: Intervention) -> bool:
         raise Conflict("The execution is not known to be done.", code="not_executed")
     record(intervention, "budget.committed", **_figures(intervention))
     amount = intervention.amount
-    _book(intervention, Kind.COMMIT, key="commit", reserved=-amount, spent=amount)
+    _settle(intervention, Kind.COMMIT, key="commit", reserved=-amount, spent=amount)
     return True
 
 
@@ -192,13 +201,16 @@ def budget_allocate(
 ) -> BudgetEntry:
     """Add money to a budget, once per `key`.
 
-    Raises NotFound, Invalid for a bad amount, key or reason, Conflict `key_reused` when the key
+    Raises NotFound, Invalid for a bad amount, reason or key (`key_invalid` also for the form of the
+    keys that interventions and transfers have), Conflict `key_reused` when the key
     gave another sum, `budget_full` when a balance cannot hold it.
     """
     subject = {"action": "budget.allocate", "subject_type": "budget", "subject_id": str(code)[:80]}
     with refusals(**subject, by=by, via=via), transaction.atomic(durable=True):
         amount = clean_amount(amount)
         key = clean_text(key, field="key", limit=120)
+        if _OWN_KEYS.fullmatch(key):
+            raise Invalid("Keys of this form are the ledger's own.", code="key_invalid")
         if reason:
             reason = clean_text(reason, field="reason", limit=2000, multiline=True)
         budget = Budget.objects.filter(code=clean_code(code)).first()
@@ -312,6 +324,20 @@ def _book(
     if moved.written and not moved.covered:
         _refuse_exceeded(intervention)
     return moved.written
+
+
+def _settle(
+    intervention: Intervention,
+    kind: str,
+    *,
+    key: str,
+    reserved: Decimal,
+    spent: Decimal = Decimal(0),
+) -> None:
+    """The line that ends an open reservation. Conflict `key_reused` when it is not written: the
+    money would be bound for ever, and the row would say that it is not."""
+    if not _book(intervention, kind, key=key, reserved=reserved, spent=spent):
+        raise Conflict("The key of this line belongs to another one.", code="key_reused")
 
 
 def _reservation(intervention: Intervention) -> str:

@@ -12,6 +12,14 @@ _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 #: ISO 3166: a country (alpha-2), or a part of one.
 _REGION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?", re.ASCII)
+#: As people write it: ASCII digits, no exponent.
+AMOUNT = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
+_JOINERS = frozenset("\u200c\u200d")
+#: Nothing is seen of them: fillers, selectors of variants, the joiner that is a mark.
+_BLANK = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+) | frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+LONGEST_TARGET = 200
 #: More than the countries of the world.
 MOST_REGIONS = 300
 #: The columns have 16 digits before the point; sums of a budget need room above one amount.
@@ -52,6 +60,40 @@ def clean_text(text: str, *, field: str, limit: int, multiline: bool = False) ->
             character=character,
         )
     return cleaned
+
+
+def clean_target(text: str) -> str:
+    """Who is paid, written in one way, so that what reads the same is the same target to the limit
+    that a policy sets: composed (NFC), one blank between words. Invalid as `clean_text`, and
+    `invisible_characters` also for those that no name needs where they stand."""
+    cleaned = clean_text(text, field="target", limit=LONGEST_TARGET)
+    for before, character in zip(f" {cleaned}", cleaned, strict=False):
+        if character in _BLANK or (character in _JOINERS and not _joins(before)):
+            raise Invalid(
+                "The target has a character that nobody sees "
+                f"(U+{ord(character):04X}): type it anew there.",
+                code="invisible_characters",
+                field="target",
+                character=f"U+{ord(character):04X}",
+            )
+    one_way = " ".join(unicodedata.normalize("NFC", cleaned).split())
+    return clean_text(one_way, field="target", limit=LONGEST_TARGET)
+
+
+def _joins(before: str) -> bool:
+    """Whether a joiner after this character changes what is seen: after an Arabic letter, or a sign
+    that takes away the vowel of an Indic one (RFC 5892, A.1 and A.2)."""
+    return unicodedata.bidirectional(before) == "AL" or unicodedata.combining(before) == 9
+
+
+def read_amount(text: str) -> Decimal:
+    """The amount that a text such as 25000.00 names; Invalid `amount_invalid`."""
+    try:
+        # Decimal alone reads digits of every script, 1_0 and 1e3.
+        amount = Decimal(text.strip() if AMOUNT.fullmatch(text.strip()) else "NaN")
+    except (AttributeError, TypeError):
+        amount = Decimal("NaN")
+    return clean_amount(amount)
 
 
 def clean_code(code: str) -> str:

@@ -59,6 +59,7 @@ def stakeholders_notify(*, intervention_id: UUID | str) -> None:
         intervention_id=intervention_id,
         step=Step.NOTIFY_STAKEHOLDERS,
         action="intervention.notify",
+        related=["budget", "requested_by"],
     ) as intervention:
         if _is_to_do(intervention, Step.NOTIFY_STAKEHOLDERS):
             # Of a batch its end tells: not one message for each of its payments.
@@ -82,7 +83,10 @@ def outcome_record(*, intervention_id: UUID | str, missing: str = "") -> None:
     any clears it. Raises Conflict `not_executed`, `being_undone`, `reservation_released`.
     """
     with saga_step(
-        intervention_id=intervention_id, step=Step.RECORD_OUTCOME, action="intervention.outcome"
+        intervention_id=intervention_id,
+        step=Step.RECORD_OUTCOME,
+        action="intervention.outcome",
+        related=["budget"],
     ) as intervention:
         if is_settled(intervention):
             _complete(intervention, missing)

@@ -184,7 +184,10 @@ def policy_validate(
     on. `as_of`: now, unless given.
     """
     with saga_step(
-        intervention_id=intervention_id, step=Step.VALIDATE_POLICY, action="policy.validate"
+        intervention_id=intervention_id,
+        step=Step.VALIDATE_POLICY,
+        action="policy.validate",
+        related=["policy", "requested_by"],
     ) as intervention:
         check_unsettled(intervention)
         if intervention.executor_id not in {"", workflow_id}:
@@ -214,7 +217,10 @@ def policy_validate(
 def policy_details(*, intervention_id: UUID | str) -> PolicyDetails:
     """Second step: the version that the intervention was asked under. Raises NotFound."""
     with saga_step(
-        intervention_id=intervention_id, step=Step.GET_POLICY_DETAILS, action="policy.details"
+        intervention_id=intervention_id,
+        step=Step.GET_POLICY_DETAILS,
+        action="policy.details",
+        related=["policy"],
     ) as intervention:
         check_unsettled(intervention)
         policy = intervention.policy

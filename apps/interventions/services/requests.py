@@ -22,6 +22,7 @@ from apps.interventions.services.inputs import (
     clean_code,
     clean_currency,
     clean_region,
+    clean_target,
     clean_text,
 )
 from apps.interventions.services.limits import check_target, check_terms
@@ -81,7 +82,7 @@ def intervention_request(
             "budget": clean_code(budget),
             "amount": clean_amount(amount),
             "currency": clean_currency(currency),
-            "target": clean_text(target, field="target", limit=200),
+            "target": clean_target(target),
             "justification": clean_text(
                 justification, field="justification", limit=5000, multiline=True
             ),
