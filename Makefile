@@ -36,7 +36,7 @@ bench: install
 faults: install chromium
 	@FAULTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest \
 		tests/faults tests/interventions/test_failure_table.py tests/api/test_fuzz.py \
-		tests/e2e/test_looks.py $(PYTEST_ARGS)
+		tests/e2e tests/interventions/test_batch_workflow.py $(PYTEST_ARGS)
 
 # SOAK_SECONDS, SOAK_SAGAS, SOAK_SEED; Ctrl-C ends it early and proves what was done.
 soak: install

@@ -188,7 +188,8 @@ class Stand:
         )
         self.servers = Servers(self.postgres, self.valkey, self.temporal)
         self.ports = {name: free_port() for name in PORTS}
-        base = {**os.environ, "LOG_LEVEL": "ERROR"}
+        # As production has it: what the sandbox looks for was found before (ADR 11).
+        base = {**os.environ, "LOG_LEVEL": "ERROR", "WORKFLOW_SANDBOX": "false"}
         self.env = environment(
             self.ports, self.servers, base=base, settings="config.settings.local"
         )

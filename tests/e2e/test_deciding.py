@@ -1,5 +1,6 @@
 """From the request's arrival in the inbox to the money in the budget, as people see it."""
 
+import os
 import re
 import statistics
 from collections import Counter
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
+#: `make faults` decides as many as people may in one go; twenty of them are spoilt in between.
+HUNDREDS = 300 if os.environ.get("FAULTS_AT_FULL_SIZE") == "1" else 80
 #: Notes when a text appears in the list, by the clock that the server has as well.
 WATCH = """text => {
   window.seenAt = 0;
@@ -282,14 +285,14 @@ def test_everything_works_without_scripts(site: Site) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_three_hundred_together_while_the_browser_is_closed_and_opened_again(site: Site) -> None:
+def test_hundreds_together_while_the_browser_is_closed_and_opened_again(site: Site) -> None:
     word = f"Shipment{uuid4().hex[:6]}"
-    open_many(site.stack, 300, word)
+    open_many(site.stack, HUNDREDS, word)
     page = site.sign_in("reviewer")
     page.goto(f"/inbox/?mine=on&q={word}")
     page.get_by_role("button", name="that match").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("300 can be signed by you")
-    expect(page.locator("#bulk-lines input:checked")).to_have_count(300)
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"{HUNDREDS} can be signed by you")
+    expect(page.locator("#bulk-lines input:checked")).to_have_count(HUNDREDS)
     # While the page is read, twenty of them become something else.
     spoil(site.stack, 20, word)
     page.get_by_label("Reject", exact=True).check()
@@ -302,16 +305,18 @@ def test_three_hundred_together_while_the_browser_is_closed_and_opened_again(sit
     eventually(lambda: int(bar.get_attribute("aria-valuenow") or 0) > 20, 30)
     assert stayed()
     before = int(bar.get_attribute("aria-valuenow") or 0)
-    assert before < 300
+    assert before < HUNDREDS
     page.context.close()
     site.contexts.remove(page.context)
 
     again = site.sign_in("reviewer")
     again.goto("/bulk/")
-    again.get_by_role("link", name="Reject 300 requests").click()
-    expect(again.locator("#bulk-progress h2")).to_have_text("300 of 300 decided", timeout=150_000)
+    again.get_by_role("link", name=f"Reject {HUNDREDS} requests").click()
+    expect(again.locator("#bulk-progress h2")).to_have_text(
+        f"{HUNDREDS} of {HUNDREDS} decided", timeout=150_000
+    )
     expect(again.locator("#bulk-head .badge")).to_have_text("completed")
-    expect(again.locator("#tab-signed .count")).to_have_text("280")
+    expect(again.locator("#tab-signed .count")).to_have_text(str(HUNDREDS - 20))
     again.locator("#tab-refused").click()
     reasons = again.locator("#bulk-items [data-code]")
     expect(reasons).to_have_count(20)
@@ -324,7 +329,7 @@ def test_three_hundred_together_while_the_browser_is_closed_and_opened_again(sit
         " WHERE s.via = 'bulk' AND r.search_text LIKE %s",
         f"%{word}%",
     )
-    assert rows == [(280, 280)]
+    assert rows == [(HUNDREDS - 20, HUNDREDS - 20)]
 
 
 def test_a_few_together_without_scripts_and_by_keyboard_alone(site: Site) -> None:

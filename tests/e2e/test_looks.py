@@ -214,9 +214,11 @@ def picture(page: "Page", name: str, *, whole: bool = True) -> None:
 
 
 def shots(width: int) -> tuple[Literal["light", "dark"], ...]:
-    """The themes to look at in a window of that width: a theme changes colors and nothing else, so
-    one width shows them; for pictures and in `make faults` both do."""
-    return THEMES if SCREENSHOTS or FULL or width == PHONE else ("light",)
+    """The themes to look at in a window of that width. One each shows every color and every place;
+    for pictures, and in `make faults`, both."""
+    if SCREENSHOTS or FULL:
+        return THEMES
+    return ("light",) if width == DESKTOP else ("dark",)
 
 
 def problems(page: "Page", *, colors_only: bool = False) -> list[str]:
@@ -242,16 +244,16 @@ def test_every_page_is_accessible_fits_and_is_not_blocked(
             page.set_viewport_size({"width": width, "height": 900})
             # Once for each width: what a page sets up by its width, it sets up while it loads. In
             # its first theme from the start: then no color is on its way to another.
-            in_theme(page, "light")
+            in_theme(page, shots(width)[0])
             page.goto(address)
             if page.locator("[data-live-indicator]").count():
                 be_live(page)
             for theme in shots(width):
                 in_theme(page, theme)
                 shot = f"{name}-{width}-{theme}"
-                if theme == "dark" or SCREENSHOTS:
+                if theme != shots(width)[0] or SCREENSHOTS:
                     picture(page, shot)
-                if wrong := _wrong(page, name, colors_only=theme == "dark"):
+                if wrong := _wrong(page, name, colors_only=theme != shots(width)[0]):
                     found[shot] = wrong
     assert found == {}
 
@@ -317,7 +319,7 @@ def test_signing_in_with_a_second_factor_is_accessible_from_the_setup_to_the_cod
             for theme in shots(width):
                 in_theme(page, theme)
                 picture(page, f"{name}-{width}-{theme}")
-                if wrong := _wrong(page, name, colors_only=theme == "dark"):
+                if wrong := _wrong(page, name, colors_only=theme != shots(width)[0]):
                     found[f"{name}-{width}-{theme}"] = wrong
 
     def password() -> None:

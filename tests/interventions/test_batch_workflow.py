@@ -30,7 +30,9 @@ from tests.interventions.conftest import World, quick
 from tests.interventions.stage import Stage, orm
 from tests.support import eventually_async
 
+#: `make faults` runs it at full size; what it proves shows with fewer as well.
 AT_FULL_SIZE = os.environ.get("FAULTS_AT_FULL_SIZE") == "1"
+MANY = 500 if AT_FULL_SIZE else 100
 
 
 @pytest.fixture
@@ -86,31 +88,32 @@ def paid(batch: InterventionBatch) -> tuple[int, int]:
 
 
 @pytest.mark.timeout(900)
-async def test_five_hundred_payments_of_which_three_are_bad_with_a_worker_that_is_restarted(
+async def test_payments_of_which_three_are_bad_with_a_worker_that_is_restarted(
     resting: Stage,
 ) -> None:
-    """497 are paid once each, 3 have failed with why; how far it is can be asked at any time."""
-    items = payments(500, amount="10.00")
-    items[9]["amount"], items[99]["target"], items[249] = "ten", "", "what?"
+    """All but 3 are paid once each, those say why not; how far it is can be asked at any time."""
+    items = payments(MANY, amount="10.00")
+    sound = MANY - 3
+    items[9]["amount"], items[39]["target"], items[59] = "ten", "", "what?"
     stage = resting
     batch = await begun(stage, items)
     async with stage.working():
-        await until(batch, status="running", done=60)
+        await until(batch, status="running", done=MANY // 8)
         progress = await run_of(stage, batch).query("progress")
-        assert progress["total"] == 500
+        assert progress["total"] == MANY
         assert progress["failed"] == 3
     assert (await row(batch)).status == "running"
     async with stage.working():
         result = await run_of(stage, batch).result()
     assert result["status"] == "completed"
-    assert (result["progress"]["done"], result["progress"]["failed"]) == (497, 3)
+    assert (result["progress"]["done"], result["progress"]["failed"]) == (sound, 3)
     found = [code for code in await orm(codes, batch) if code]
     assert found == ["amount_invalid", "target_invalid", "item_invalid"]
-    assert await orm(paid, batch) == (497, 497)
+    assert await orm(paid, batch) == (sound, sound)
     budget = await orm(Budget.objects.get, code="main")
-    assert (budget.spent, budget.reserved) == (4_970, 0)
+    assert (budget.spent, budget.reserved) == (10 * sound, 0)
     assert (await orm(services.budget_proof, budget)).holds
-    assert await orm(Intervention.objects.filter(status="executed").count) == 497
+    assert await orm(Intervention.objects.filter(status="executed").count) == sound
 
 
 async def test_it_waits_for_its_one_signature(stage: Stage) -> None:
