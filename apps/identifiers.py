@@ -14,6 +14,14 @@ def new_id() -> UUID:
     return uuid7()
 
 
+def uuid_of(identifier: UUID | str) -> UUID | None:
+    """The id as a UUID; None for what cannot be one, also of another type."""
+    try:
+        return identifier if isinstance(identifier, UUID) else UUID(identifier)
+    except (ValueError, AttributeError, TypeError):
+        return None
+
+
 def number_of(text: str, *, digits: int) -> int | None:
     """The number that a form or an address names, of at most so many ASCII digits; else None.
 

@@ -1,6 +1,7 @@
 """Small helpers that tests of every room use."""
 
 import inspect
+import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -8,6 +9,8 @@ from typing import TypeVar
 import pytest
 
 T = TypeVar("T")
+#: `make faults` runs the large tests at full size; what they prove shows with fewer as well.
+FULL_SIZE = os.environ.get("FAULTS_AT_FULL_SIZE") == "1"
 
 
 def eventually(fn: Callable[[], T], timeout: float = 10, every: float = 0.05) -> T:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from apps import identifiers
 from apps.canonical import canonical_json, plain
 from apps.errors import Invalid, NotFound
 from apps.texts import unseen
@@ -78,10 +79,10 @@ def payload_of(payload: Any, *, most: int) -> dict[str, Any]:
 
 def uuid_of(identifier: Any) -> UUID:
     """NotFound for what is no id: nothing can be there."""
-    try:
-        return identifier if isinstance(identifier, UUID) else UUID(identifier)
-    except (ValueError, AttributeError, TypeError):
-        raise NotFound("There is no such request.") from None
+    pk = identifiers.uuid_of(identifier)
+    if pk is None:
+        raise NotFound("There is no such request.")
+    return pk
 
 
 def not_in_future(as_of: datetime) -> None:

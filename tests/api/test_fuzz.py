@@ -2,7 +2,6 @@
 answer is one that the description promises."""
 
 import json
-import os
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -35,6 +34,7 @@ from apps.approvals.services import request_open
 from apps.interventions.models import Budget, Policy
 from apps.interventions.services import batch_request, intervention_request
 from tests.api.conftest import TESTER
+from tests.support import FULL_SIZE
 
 SNAPSHOT = Path(__file__).resolve().parents[2] / "docs" / "contracts" / "openapi.json"
 CHECKS = [
@@ -134,7 +134,7 @@ def world(db: None) -> dict[str, Any]:
 @schema.parametrize()
 @settings(
     # `make faults` looks longer.
-    max_examples=200 if os.environ.get("FAULTS_AT_FULL_SIZE") == "1" else 25,
+    max_examples=200 if FULL_SIZE else 25,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,

@@ -1,6 +1,5 @@
 """From the request's arrival in the inbox to the money in the budget, as people see it."""
 
-import os
 import re
 import statistics
 from collections import Counter
@@ -13,7 +12,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.conftest import Site, be_live, stay
 from tests.many import open_many, spoil
-from tests.support import eventually
+from tests.support import FULL_SIZE, eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 #: `make faults` decides as many as people may in one go; twenty of them are spoilt in between.
-HUNDREDS = 300 if os.environ.get("FAULTS_AT_FULL_SIZE") == "1" else 80
+HUNDREDS = 300 if FULL_SIZE else 80
 #: Notes when a text appears in the list, by the clock that the server has as well.
 WATCH = """text => {
   window.seenAt = 0;

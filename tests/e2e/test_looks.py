@@ -12,7 +12,7 @@ import requests
 
 from tests.accounts.world import code_of
 from tests.e2e.conftest import DESKTOP, PHONE, Site, be_live
-from tests.support import eventually
+from tests.support import FULL_SIZE, eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -21,7 +21,6 @@ pytestmark = pytest.mark.e2e
 
 #: A folder: the pages' pictures are kept there for somebody to look at.
 SCREENSHOTS = os.environ.get("SCREENSHOTS", "")
-FULL = os.environ.get("FAULTS_AT_FULL_SIZE") == "1"
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 RULES = {
@@ -216,7 +215,7 @@ def picture(page: "Page", name: str, *, whole: bool = True) -> None:
 def shots(width: int) -> tuple[Literal["light", "dark"], ...]:
     """The themes to look at in a window of that width. One each shows every color and every place;
     for pictures, and in `make faults`, both."""
-    if SCREENSHOTS or FULL:
+    if SCREENSHOTS or FULL_SIZE:
         return THEMES
     return ("light",) if width == DESKTOP else ("dark",)
 

@@ -12,7 +12,7 @@ from tests.faults.harness import VICTIMS, Cell, Harness
 from tests.faults.known import activity_names, known_points
 from tests.faults.registry import NOT_WALKED, SAGAS
 from tests.faults.story import Story
-from tests.faults.test_outage import FULL
+from tests.support import FULL_SIZE
 
 pytestmark = pytest.mark.faults
 
@@ -48,7 +48,7 @@ def test_every_failpoint_is_passed_by_a_registered_saga() -> None:
     assert walked & spared == set()
 
 
-@pytest.mark.parametrize("cell", _matrix() if FULL else _diagonal(), ids=str)
+@pytest.mark.parametrize("cell", _matrix() if FULL_SIZE else _diagonal(), ids=str)
 def test_a_saga_survives(harness: Harness, cell: Cell, record_property: Record) -> None:
     came_to = "FAILED"
     try:

@@ -1,7 +1,6 @@
 """PostgreSQL away for a while under many open sagas."""
 
 import asyncio
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -11,14 +10,12 @@ from temporalio.client import Client
 
 from tests.faults.story import Story
 from tests.stack import MakeStack
-from tests.support import eventually
+from tests.support import FULL_SIZE, eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(420)]
 
-#: `make faults` runs it at full size; what it proves shows with fewer as well.
-FULL = os.environ.get("FAULTS_AT_FULL_SIZE") == "1"
-SAGAS = 200 if FULL else 30
-OUTAGE_SECONDS = 20.0 if FULL else 6.0
+SAGAS = 200 if FULL_SIZE else 30
+OUTAGE_SECONDS = 20.0 if FULL_SIZE else 6.0
 #: Nothing is killed here: the short timeouts of the other fault tests would only make a worker with
 #: two hundred sagas at once repeat its work.
 CONTRACT_TIMEOUTS = {

@@ -1,7 +1,6 @@
 """The workflow of a batch, against real Temporal, PostgreSQL and the executor over HTTP."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -28,11 +27,9 @@ from tests.interventions.batch_world import (
 )
 from tests.interventions.conftest import World, quick
 from tests.interventions.stage import Stage, orm
-from tests.support import eventually_async
+from tests.support import FULL_SIZE, eventually_async
 
-#: `make faults` runs it at full size; what it proves shows with fewer as well.
-AT_FULL_SIZE = os.environ.get("FAULTS_AT_FULL_SIZE") == "1"
-MANY = 500 if AT_FULL_SIZE else 100
+MANY = 500 if FULL_SIZE else 100
 
 
 @pytest.fixture
@@ -318,7 +315,7 @@ async def test_a_long_one_continues_as_new_and_ends(
     assert first.args[0]["per_run"] == 20
 
 
-@pytest.mark.skipif(not AT_FULL_SIZE, reason="make faults runs it: it takes many minutes")
+@pytest.mark.skipif(not FULL_SIZE, reason="make faults runs it: it takes many minutes")
 @pytest.mark.timeout(3600)
 async def test_twenty_thousand_payments_continue_as_new_and_end(stage: Stage) -> None:
     await orm(stage.world.budget, "vast", "900000000.00")

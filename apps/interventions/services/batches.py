@@ -5,10 +5,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from apps.accounts.models import User
 from apps.approvals.rules import requirement
@@ -41,6 +42,7 @@ from apps.interventions.services.inputs import MOST, clean_code, clean_currency,
 from apps.interventions.services.limits import check_days
 from apps.interventions.services.periods import check_open
 from apps.interventions.services.policies import policy_active
+from apps.interventions.services.repeats import asked_before, clean_key, save_or_known
 from apps.interventions.services.requests import (
     CANCEL_PERMISSION,
     REQUEST_PERMISSION,
@@ -104,9 +106,7 @@ def batch_request(
     with _audited("request", "", by, via):
         cleaned = _cleaned(items, by)
         title = clean_text(title, field="title", limit=160) if title.strip() else ""
-        key = ""
-        if idempotency_key:
-            key = clean_text(idempotency_key, field="idempotency_key", limit=120)
+        key = clean_key(idempotency_key)
         body = {
             "policy": clean_code(policy),
             "budget": clean_code(budget),
@@ -114,9 +114,11 @@ def batch_request(
             "title": title,
         }
         asked = body_digest(cleaned, **body)
+        rows = InterventionBatch.objects.select_related("policy", "budget", "requested_by")
+        before = partial(asked_before, rows, by=by, key=key, digest=asked)
         with transaction.atomic(durable=True):
             # Before the rules of today: a repeat is answered as the first was.
-            if key and (known := _known(by, key, asked)):
+            if known := before():
                 return known, False
             wanted = _wanted(
                 policy=policy,
@@ -142,14 +144,8 @@ def batch_request(
                 workflow_id=f"{BATCH_SUBJECT}-{identifier}",
                 created_at=as_of,
             )
-            try:
-                with transaction.atomic():
-                    batch.save(force_insert=True)
-            except IntegrityError:
-                # The other one of two at once has committed: the constraint waited for it.
-                if key and (known := _known(by, key, asked)):
-                    return known, False
-                raise
+            if known := save_or_known(batch, before):
+                return known, False
             BatchItem.objects.bulk_create(_rows(batch, wanted.items, as_of), batch_size=CHUNK)
             batch_record(
                 batch,
@@ -378,16 +374,3 @@ def _rows(batch: InterventionBatch, items: list[Item], as_of: datetime) -> Itera
             error_detail=item.detail[:5000],
             settled_at=None if item.sound else as_of,
         )
-
-
-def _known(by: User, key: str, asked: str) -> InterventionBatch | None:
-    known = (
-        InterventionBatch.objects.select_related("policy", "budget", "requested_by")
-        .filter(requested_by=by, idempotency_key=key)
-        .first()
-    )
-    if known is not None and known.request_digest != asked:
-        raise Conflict(
-            "This idempotency key was used for something else.", code="idempotency_key_reused"
-        )
-    return known

@@ -16,6 +16,7 @@ from apps.engine import services as engine
 from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE
 from apps.engine.models import EngineCommand
 from apps.errors import Conflict, NotFound
+from apps.identifiers import uuid_of
 from apps.interventions.contracts import (
     BATCH_SUBJECT,
     BATCH_WORKFLOW,
@@ -65,10 +66,10 @@ def batch_lock(batch_id: UUID | str) -> InterventionBatch:
 
 
 def batch_pk(batch_id: UUID | str) -> UUID:
-    try:
-        return batch_id if isinstance(batch_id, UUID) else UUID(batch_id)
-    except (ValueError, AttributeError, TypeError):
-        raise unknown() from None
+    pk = uuid_of(batch_id)
+    if pk is None:
+        raise unknown()
+    return pk
 
 
 def unknown() -> NotFound:

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from apps.accounts.models import User
 from apps.audit.services import refusals
@@ -28,6 +29,7 @@ from apps.interventions.services.inputs import (
 from apps.interventions.services.limits import check_target, check_terms
 from apps.interventions.services.periods import check_open
 from apps.interventions.services.policies import policy_active
+from apps.interventions.services.repeats import asked_before, clean_key, save_or_known
 from apps.interventions.services.rows import (
     check_unsettled,
     execution_of,
@@ -90,15 +92,13 @@ def intervention_request(
         # A repeat of what was asked before there were regions has the digest of then.
         if clean_region(region):
             body["region"] = region
-        key = (
-            clean_text(idempotency_key, field="idempotency_key", limit=120)
-            if idempotency_key
-            else ""
-        )
+        key = clean_key(idempotency_key)
         body_digest = digest(body)
+        rows = Intervention.objects.select_related("policy", "budget", "requested_by")
+        before = partial(asked_before, rows, by=by, key=key, digest=body_digest)
         with transaction.atomic(durable=True):
             # Before the rules of today: a repeat is answered as the first was.
-            if key and (known := _known(by, key, body_digest)):
+            if known := before():
                 return known, False
             chosen_policy = policy_active(policy)
             chosen_budget = Budget.objects.filter(code=budget).first()
@@ -124,14 +124,8 @@ def intervention_request(
                 workflow_id=f"{SUBJECT}-{identifier}",
                 created_at=as_of,
             )
-            try:
-                with transaction.atomic():
-                    intervention.save(force_insert=True)
-            except IntegrityError:
-                # The other one of two at once has committed: the constraint waited for it.
-                if key and (known := _known(by, key, body_digest)):
-                    return known, False
-                raise
+            if known := save_or_known(intervention, before):
+                return known, False
             record(intervention, f"{SUBJECT}.requested", by=by, via=via, **body)
             approval_start(intervention)
             row_announce(intervention)
@@ -193,19 +187,6 @@ def intervention_cancel(
             )
             cancel_signal(intervention)
         return intervention
-
-
-def _known(by: User, key: str, body_digest: str) -> Intervention | None:
-    known = (
-        Intervention.objects.select_related("policy", "budget", "requested_by")
-        .filter(requested_by=by, idempotency_key=key)
-        .first()
-    )
-    if known is not None and known.request_digest != body_digest:
-        raise Conflict(
-            "This idempotency key was used for something else.", code="idempotency_key_reused"
-        )
-    return known
 
 
 def check_currencies(currency: str, policy: Policy, budget: Budget) -> None:

@@ -12,6 +12,7 @@ from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import entry_record, refusals
 from apps.errors import Conflict, DomainError, NotFound
 from apps.failpoints import failpoint
+from apps.identifiers import uuid_of
 from apps.interventions.contracts import SUBJECT, Execution, InterventionStatus, Step
 from apps.interventions.models import Budget, Intervention, InterventionStep
 from apps.live.broadcast import broadcast
@@ -30,10 +31,10 @@ _EXECUTION = {
 
 def parse_id(intervention_id: UUID | str) -> UUID:
     """The id as a UUID; NotFound for what cannot be one."""
-    try:
-        return intervention_id if isinstance(intervention_id, UUID) else UUID(intervention_id)
-    except (ValueError, AttributeError, TypeError):
-        raise NotFound("There is no such intervention.") from None
+    pk = uuid_of(intervention_id)
+    if pk is None:
+        raise NotFound("There is no such intervention.")
+    return pk
 
 
 def intervention_lock(intervention_id: UUID | str, *related: str) -> Intervention:

@@ -6,10 +6,11 @@ decision. Order of locks: the transfer, its request, then both budgets by their 
 
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.urls import reverse
 
 from apps.accounts.models import User
@@ -21,10 +22,12 @@ from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import entry_record, refusals
 from apps.canonical import digest, plain
 from apps.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.identifiers import uuid_of
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
 from apps.interventions.services.balances import Move, balance_move
 from apps.interventions.services.inputs import clean_amount, clean_code, clean_text
+from apps.interventions.services.repeats import asked_before, clean_key, save_or_known
 from apps.live.broadcast import broadcast
 from apps.notifications.services import notify
 
@@ -73,15 +76,13 @@ def transfer_request(
         }
         if source == destination:
             raise Invalid("Money moves between two different budgets.", code="same_budget")
-        key = (
-            clean_text(idempotency_key, field="idempotency_key", limit=120)
-            if idempotency_key
-            else ""
-        )
+        key = clean_key(idempotency_key)
         body_digest = digest(body)
+        rows = BudgetTransfer.objects.for_list()
+        before = partial(asked_before, rows, by=by, key=key, digest=body_digest)
         with transaction.atomic(durable=True):
             # Before what is true today: a repeat is answered as the first was.
-            if key and (known := _known(by, key, body_digest)):
+            if known := before():
                 return known, False
             giving, taking = _budgets(source, destination)
             _check_covered(giving, body["amount"])
@@ -96,14 +97,8 @@ def transfer_request(
                 request_digest=body_digest,
                 created_at=as_of,
             )
-            try:
-                with transaction.atomic():
-                    transfer.save(force_insert=True)
-            except IntegrityError:
-                # The other one of two at once has committed: the constraint waited for it.
-                if key and (known := _known(by, key, body_digest)):
-                    return known, False
-                raise
+            if known := save_or_known(transfer, before):
+                return known, False
             _record(transfer, "requested", by=by, via=via, **body)
             request_open(
                 key=_approval_key(transfer),
@@ -187,16 +182,11 @@ def transfer_cancel(
 # --- reads that doors and the approval share ------------------------------------------------------
 def transfer_lock(transfer_id: UUID | str) -> BudgetTransfer:
     """The row, locked until the end of the transaction, with its budgets and requester."""
-    try:
-        pk = transfer_id if isinstance(transfer_id, UUID) else UUID(transfer_id)
-    except (ValueError, AttributeError, TypeError):
-        raise NotFound("There is no such transfer.") from None
-    row = (
-        BudgetTransfer.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("source", "destination", "requested_by")
-        .filter(pk=pk)
-        .first()
+    rows = BudgetTransfer.objects.select_for_update(of=("self",), no_key=True).select_related(
+        "source", "destination", "requested_by"
     )
+    pk = uuid_of(transfer_id)
+    row = rows.filter(pk=pk).first() if pk else None
     if row is None:
         raise NotFound("There is no such transfer.")
     return row
@@ -308,16 +298,6 @@ def _tell_failed(transfer: BudgetTransfer) -> None:
 
 
 # --- helpers --------------------------------------------------------------------------------------
-def _known(by: User, key: str, body_digest: str) -> BudgetTransfer | None:
-    rows = BudgetTransfer.objects.for_list()
-    known = rows.filter(requested_by=by, idempotency_key=key).first()
-    if known is not None and known.request_digest != body_digest:
-        raise Conflict(
-            "This idempotency key was used for something else.", code="idempotency_key_reused"
-        )
-    return known
-
-
 def _budgets(source: str, destination: str) -> tuple[Budget, Budget]:
     found = {one.code: one for one in Budget.objects.filter(code__in=[source, destination])}
     for code in (source, destination):
