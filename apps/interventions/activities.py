@@ -57,6 +57,8 @@ def expire_intervention(input: TimedInput) -> Decision:
 
 
 # --- the saga's seven steps ----------------------------------------------------------------------
+# One by one where a person is waited for in between, and for sagas that were begun so; else the
+# short ones before the execution are one activity, and those after it.
 @activity.defn(name="validate_policy")
 def validate_policy(input: StepInput) -> None:
     services.policy_validate(
@@ -72,6 +74,19 @@ def get_policy_details(input: StepInput) -> PolicyDetails:
 @activity.defn(name="reserve_budget")
 def reserve_budget(input: StepInput) -> None:
     services.budget_reserve(intervention_id=input.intervention_id)
+
+
+@activity.defn(name="prepare_execution")
+def prepare_execution(input: StepInput) -> None:
+    """The three steps before the execution."""
+
+    def steps() -> None:
+        validate_policy(input)
+        get_policy_details(input)
+        reserve_budget(input)
+
+    related = ("policy", "requested_by", "budget")
+    services.steps_join(intervention_id=input.intervention_id, steps=steps, related=related)
 
 
 # Cancellation is looked at by `heartbeating`; raised in the thread, it could cut off the note of
@@ -105,6 +120,19 @@ def notify_stakeholders(input: StepInput) -> None:
 @activity.defn(name="record_outcome")
 def record_outcome(input: OutcomeInput) -> None:
     services.outcome_record(intervention_id=input.intervention_id, missing=input.missing)
+
+
+@activity.defn(name="conclude_execution")
+def conclude_execution(input: StepInput) -> None:
+    """The three steps after the execution."""
+
+    def steps() -> None:
+        update_feature_store(input)
+        notify_stakeholders(input)
+        record_outcome(OutcomeInput(input.intervention_id))
+
+    related = ("requested_by", "budget")
+    services.steps_join(intervention_id=input.intervention_id, steps=steps, related=related)
 
 
 # --- compensation and the end --------------------------------------------------------------------
@@ -231,10 +259,12 @@ ACTIVITIES: list[Callable[..., Any]] = [
     validate_policy,
     get_policy_details,
     reserve_budget,
+    prepare_execution,
     execute_intervention,
     update_feature_store,
     notify_stakeholders,
     record_outcome,
+    conclude_execution,
     read_saga,
     roll_back,
     release_budget,

@@ -127,12 +127,16 @@ class InterventionRef:
 
     `restarted`: a person or the reconciler asked for a second run, so an earlier run of the saga
     that failed may be run again. `undo`: do not carry on, settle what an earlier run left.
+    `joined`: the short steps around the execution run together. Whoever starts a saga says so; the
+    default is what histories have that were begun before. (`workflow.patched` would tell them apart
+    too, for a marker and a write to the search attributes in every saga.)
     """
 
     intervention_id: str
     timings: Timings = field(default_factory=Timings)
     restarted: bool = False
     undo: bool = False
+    joined: bool = False
 
 
 @dataclass(frozen=True)

@@ -150,21 +150,17 @@ EXECUTED = FaultSaga(
         "relay.claimed",
         "relay.sent",
         "relay.settled",
-        *_around("open_approval", "validate_policy"),
+        *_around("open_approval", "prepare_execution"),
         "validate_policy.uncommitted",
-        *_around("get_policy_details"),
         "get_policy_details.uncommitted",
-        *_around("reserve_budget"),
         "reserve_budget.uncommitted",
         *_around("execute_intervention"),
         "execute_intervention.begun",
         ANSWERED,
         "execute_intervention.uncommitted",
-        *_around("update_feature_store"),
+        *_around("conclude_execution"),
         "update_feature_store.uncommitted",
-        *_around("notify_stakeholders"),
         "notify_stakeholders.uncommitted",
-        *_around("record_outcome"),
         "record_outcome.uncommitted",
     ),
     begin=_executed,
@@ -208,7 +204,9 @@ UNDONE = FaultSaga(
 )
 STANDS = FaultSaga(
     name="stands",
-    points=_around("commit_budget"),
+    points=_around(
+        "commit_budget", "update_feature_store", "notify_stakeholders", "record_outcome"
+    ),
     begin=_cancelled_after_execution(IRREVERSIBLE, IRREVERSIBLE_BUDGET, signed=True),
     ended=ended,
     prove=End("executed", ledger=("reserve", "commit"), executions=1, told=2).prove,
@@ -264,9 +262,16 @@ BATCH = FaultSaga(
     prove=_prove_batch,
 )
 
+_ALONE = (
+    "an activity of its own in sagas that were begun before steps were joined; its transaction "
+    "is walked among the joined ones"
+)
 SAGAS = [EXECUTED, SIGNED, REFUSED, UNDONE, STANDS, BATCH]
 
 NOT_WALKED = {
+    "validate_policy": _ALONE,
+    "get_policy_details": _ALONE,
+    "reserve_budget": _ALONE,
     "expire_intervention": "waits for days; the time-skipping server tests it",
     "expire_batch": "waits for days; the time-skipping server tests it",
     "refuse_batch": "the end of a batch that was never begun; one transaction",

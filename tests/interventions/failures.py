@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 import pytest
+from django.db import transaction
 
 from apps.errors import Conflict, Unavailable
 from apps.interventions import executor, services
@@ -94,11 +95,7 @@ def expected(step: str, failure: Failure, *, reversible: bool) -> set[End]:
         case Failure.REFUSED:
             return {_refused(step, reversible=reversible)}
         case Failure.LATE:
-            # An attempt that fails in the moment of the deadline is named as the reason.
-            return {
-                _late(step, code, reversible=reversible)
-                for code in ("deadline_exceeded", "told_to_fail")
-            }
+            return {_late(step, reversible=reversible)}
         case Failure.TAKEN_BACK:
             # Once the executor has been called it is too late, and the person is told so.
             return {untouched("cancelled", "cancelled") if step in BEFORE else DONE}
@@ -111,12 +108,12 @@ def expected(step: str, failure: Failure, *, reversible: bool) -> set[End]:
             return {stands} if step == Step.EXECUTE else {stands, DONE}
 
 
-def _late(step: str, code: str, *, reversible: bool) -> End:
+def _late(step: str, *, reversible: bool) -> End:
     if step in BEFORE:
-        return untouched("failed", code)
+        return untouched("failed", "deadline_exceeded")
     if step == Step.EXECUTE:
-        return released("failed", code)
-    return undone("failed", code) if reversible else DONE
+        return released("failed", "deadline_exceeded")
+    return undone("failed", "deadline_exceeded") if reversible else DONE
 
 
 def _refused(step: str, *, reversible: bool) -> End:
@@ -142,6 +139,7 @@ class Faults:
     def __post_init__(self) -> None:
         for step, (module, verb) in VERBS.items():
             self.patch.setattr(module, verb, self._breakable(step, getattr(module, verb)))
+        self.patch.setattr(services, "steps_join", self._interruptible(services.steps_join))
 
     def _breakable(self, step: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -150,6 +148,16 @@ class Faults:
             if broken:
                 self.hits.add((step, subject))
             return broken(lambda: real(*args, **kwargs)) if broken else real(*args, **kwargs)
+
+        return call
+
+    def _interruptible(self, join: Callable[..., Any]) -> Callable[..., Any]:
+        def call(**kwargs: Any) -> Any:
+            try:
+                return join(**kwargs)
+            except _Meanwhile as moment:
+                moment.act()
+                return join(**kwargs)
 
         return call
 
@@ -186,9 +194,13 @@ class Faults:
     def lose(self, step: str, subject: str) -> None:
         """It is done and committed, and nobody hears of it: the worker is gone."""
 
+        def unheard() -> None:
+            raise ConnectionError("nobody hears of it")
+
         def done_unheard(real: Call) -> Any:
             real()
-            raise ConnectionError("nobody hears of it")
+            # At once, or with the commit of the steps that it is joined with.
+            transaction.on_commit(unheard)
 
         self._first(step, subject, 1, done_unheard)
 
@@ -204,10 +216,16 @@ class Faults:
     def meanwhile(self, step: str, subject: str, action: Callable[[], Any]) -> None:
         """Somebody does something in the moment before the step."""
 
-        def first(real: Call) -> Any:
+        def act() -> None:
             outcome = action()
             if asyncio.iscoroutine(outcome):
                 self.act(outcome)
+
+        def first(real: Call) -> Any:
+            if transaction.get_connection().in_atomic_block:
+                # Among joined steps nobody comes in between: the moment is the one before them.
+                raise _Meanwhile(act)
+            act()
             return real()
 
         self._first(step, subject, 1, first)
@@ -222,6 +240,14 @@ class Faults:
             return broken(real)
 
         self.plan[step, subject] = call
+
+
+class _Meanwhile(Exception):
+    """Ends joined steps, so that something can happen before they run again."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        super().__init__("something happens before it")
+        self.act = act
 
 
 def _away() -> None:

@@ -12,13 +12,22 @@ VALIDATE = "await _do(ref, activities.validate_policy)"
 FEATURES = "await _do(ref, activities.update_feature_store)"
 RESERVE = "await _do(ref, activities.reserve_budget)"
 NOTIFY = "await _do(ref, activities.notify_stakeholders)"
+PREPARE = "await _do(ref, activities.prepare_execution)"
+CONCLUDE = "await _do(ref, activities.conclude_execution)"
 
 
-@pytest.mark.parametrize(("this", "that"), [(VALIDATE, RESERVE), (FEATURES, NOTIFY)])
+@pytest.mark.parametrize(
+    ("case", "this", "that"),
+    [
+        ("executed", VALIDATE, RESERVE),
+        ("executed", FEATURES, NOTIFY),
+        ("joined-executed", PREPARE, CONCLUDE),
+    ],
+)
 async def test_two_steps_of_the_saga_that_change_places_are_noticed(
-    tmp_path: Path, this: str, that: str
+    tmp_path: Path, case: str, this: str, that: str
 ) -> None:
-    history = replay.read(replay.FOLDER / "ExecuteInterventionWorkflow" / "executed.json")
+    history = replay.read(replay.FOLDER / "ExecuteInterventionWorkflow" / f"{case}.json")
     assert await replay.replay(history, [interventions.ExecuteInterventionWorkflow]) is None
     swapped = replay.mutated(interventions, tmp_path, (this, that))
     failure = await replay.replay(history, [swapped.ExecuteInterventionWorkflow])

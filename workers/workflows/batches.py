@@ -214,7 +214,7 @@ class BatchInterventionWorkflow:
         try:
             child = await workflow.start_child_workflow(
                 EXECUTE_WORKFLOW,
-                InterventionRef(item.intervention_id, ref.timings),
+                InterventionRef(item.intervention_id, ref.timings, joined=True),
                 id=f"{SUBJECT}-{item.intervention_id}-execution",
                 result_type=InterventionResult,
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,

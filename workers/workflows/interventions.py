@@ -226,15 +226,24 @@ class ExecuteInterventionWorkflow:
         return InterventionResult(ref.intervention_id, InterventionStatus.EXECUTED)
 
     async def _steps(self, ref: InterventionRef) -> None:
+        if not ref.joined:
+            await self._steps_one_by_one(ref)
+            return
+        await _do(ref, activities.prepare_execution)
+        self._check()
+        await self._call_executor(ref)
+        await _do(ref, activities.conclude_execution)
+
+    async def _steps_one_by_one(self, ref: InterventionRef) -> None:
+        """As sagas have them that were begun before steps were joined. To be removed when no such
+        saga can be open any more (`EXECUTION_BACKSTOP`)."""
         await _do(ref, activities.validate_policy)
         self._check()
         await _do(ref, activities.get_policy_details)
         self._check()
         await _do(ref, activities.reserve_budget)
         self._check()
-        one = StepInput(ref.intervention_id)
-        await remote(activities.execute_intervention, one, timings=ref.timings)
-        self._check()
+        await self._call_executor(ref)
         await _do(ref, activities.update_feature_store)
         self._check()
         await _do(ref, activities.notify_stakeholders)
@@ -242,6 +251,11 @@ class ExecuteInterventionWorkflow:
         await step(
             activities.record_outcome, OutcomeInput(ref.intervention_id), timings=ref.timings
         )
+
+    async def _call_executor(self, ref: InterventionRef) -> None:
+        one = StepInput(ref.intervention_id)
+        await remote(activities.execute_intervention, one, timings=ref.timings)
+        self._check()
 
     def _check(self) -> None:
         """A step that ends well although it was cancelled is still the last one."""
@@ -362,12 +376,13 @@ async def _to_the_end(work: Coroutine[Any, Any, InterventionResult]) -> Interven
 
 
 async def _end_of(task: "asyncio.Task[Any]", stop: Stop | None) -> Stop | None:
-    """Wait for the task, cancelled if it was stopped. Done in the last moment counts as done."""
+    """Wait for the task, cancelled if it was stopped. Done in the last moment counts as done, and
+    so does a refusal; an attempt that fails then was only not tried again because of the stop."""
     if stop is not None:
         task.cancel()
     outcome: Any = (await asyncio.gather(task, return_exceptions=True))[0]
     if isinstance(outcome, ApplicationError) and not is_cancelled_exception(outcome):
-        return _refusal(outcome)
+        return stop if stop and not outcome.non_retryable else _refusal(outcome)
     if isinstance(outcome, FailureError | asyncio.CancelledError):
         return stop or Stop(InterventionStatus.FAILED, "step_failed", str(outcome))
     if isinstance(outcome, BaseException):

@@ -58,6 +58,7 @@ from apps.interventions.services.execution import (
     roll_back_finish,
     roll_back_refuse,
 )
+from apps.interventions.services.joining import steps_join
 from apps.interventions.services.outcomes import (
     feature_update,
     intervention_settle,
@@ -140,6 +141,7 @@ __all__ = [
     "roll_back_refuse",
     "saga_facts",
     "stakeholders_notify",
+    "steps_join",
     "stranded",
     "transfer_approval",
     "transfer_cancel",

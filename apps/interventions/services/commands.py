@@ -40,7 +40,7 @@ def approval_start(intervention: Intervention, *, key: str = "", restarted: bool
         key=f"{SUBJECT}:{intervention.pk}:start{':' if key else ''}{key}",
         workflow_id=intervention.workflow_id,
         workflow_type=APPROVAL_WORKFLOW,
-        ref=InterventionRef(str(intervention.pk), timings(), restarted=restarted),
+        ref=InterventionRef(str(intervention.pk), timings(), restarted=restarted, joined=True),
         backstop=APPROVAL_BACKSTOP_SECONDS,
     )
 
@@ -52,7 +52,9 @@ def execution_start(intervention: Intervention, *, key: str, undo: bool = False)
         key=f"{SUBJECT}:{intervention.pk}:execute:{key}",
         workflow_id=intervention.executor_id or intervention.execution_workflow_id,
         workflow_type=EXECUTE_WORKFLOW,
-        ref=InterventionRef(str(intervention.pk), timings(), restarted=True, undo=undo),
+        ref=InterventionRef(
+            str(intervention.pk), timings(), restarted=True, undo=undo, joined=True
+        ),
         backstop=EXECUTION_BACKSTOP_SECONDS,
     )
 

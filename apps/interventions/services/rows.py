@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,8 @@ from apps.live.broadcast import broadcast
 StepStatus = InterventionStep.Status
 Fields = Sequence[str]
 
+#: The row whose steps are joined in this thread.
+_JOINED: ContextVar[Intervention | None] = ContextVar("joined_steps", default=None)
 _COLUMNS = {field.name: field for field in Intervention._meta.concrete_fields}
 _EXECUTION = {
     StepStatus.RUNNING: Execution.UNKNOWN,
@@ -103,7 +106,9 @@ def _row_told(intervention: Intervention, fields: Fields) -> None:
 
 
 def row_announce(intervention: Intervention) -> None:
-    """Tell the pages that show this intervention."""
+    """Tell the pages that show this intervention. Of joined steps only the last."""
+    if _JOINED.get() is intervention:
+        return
     broadcast(
         f"intervention:{intervention.pk}", id=str(intervention.pk), version=intervention.version
     )
@@ -184,8 +189,14 @@ def saga_step(
 ) -> Iterator[Intervention]:
     """The outermost transaction of a step of the saga, with the row locked and `related` at hand.
 
-    A refusal is audited and shown on the step's row, both after the rollback.
+    A refusal is audited and shown on the step's row, both after the rollback. Among joined steps
+    (`joined_steps`) neither: there is the one transaction, and a refusal ends it.
     """
+    joined = _JOINED.get()
+    if joined is not None:
+        yield joined
+        failpoint(f"{step}.uncommitted")
+        return
     with refusals(
         action=action,
         subject_type=SUBJECT,
@@ -200,6 +211,20 @@ def saga_step(
         except DomainError as error:
             _step_refused(intervention_id, step, error)
             raise
+
+
+@contextmanager
+def joined_steps(intervention_id: UUID | str, *related: str) -> Iterator[None]:
+    """One transaction and one lock for every `saga_step` within, all of this intervention; pages
+    are told once."""
+    with transaction.atomic(durable=True):
+        intervention = intervention_lock(intervention_id, *related)
+        token = _JOINED.set(intervention)
+        try:
+            yield
+        finally:
+            _JOINED.reset(token)
+        row_announce(intervention)
 
 
 def _step_refused(intervention_id: UUID | str, step: Step, error: DomainError) -> None:
