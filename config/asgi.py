@@ -3,11 +3,11 @@
 import os
 import re
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
-# Before the imports below: they load models.
-http_application = get_asgi_application()
+# As `get_asgi_application` does, and before the imports below: they load models.
+django.setup(set_prefix=False)
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
@@ -18,6 +18,7 @@ from apps.live.routing import websocket_urlpatterns  # noqa: E402
 from apps.live.topics import UUID_PATTERN  # noqa: E402
 from apps.uploads import ENVELOPE_BYTES  # noqa: E402
 from config.body_limit import Roomier, limited  # noqa: E402
+from config.handler import OneThreadHandler  # noqa: E402
 
 #: Where evidence comes in: by the page, and by the API.
 EVIDENCE_UPLOADS = Roomier(
@@ -36,7 +37,7 @@ BATCHES = Roomier(
 application = ProtocolTypeRouter(
     {
         "http": limited(
-            http_application,
+            OneThreadHandler(),
             most=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
             roomier=[EVIDENCE_UPLOADS, BATCHES],
         ),

@@ -9,6 +9,7 @@ import concurrent.futures.thread  # noqa: F401 - registers its own end before ou
 import os
 import threading
 import time
+from collections import deque
 from concurrent.futures import Future, wait
 from functools import partial
 from typing import Any
@@ -30,6 +31,8 @@ EXIT_SECONDS = PUBLISH_SECONDS
 #: While Redis is down, one line in the log per this many seconds.
 LOG_SECONDS = 10.0
 
+_Waiting = tuple[dict[str, Any], Future[None]]
+
 
 def broadcast(topic: str, *, id: str, version: int) -> None:
     """Send `{topic, id, version}` to the pages that watch the topic, once the transaction commits.
@@ -46,7 +49,11 @@ def broadcast(topic: str, *, id: str, version: int) -> None:
 
 
 class _Publisher:
-    """A daemon thread with an event loop of its own; publishing hands over and returns."""
+    """A daemon thread with an event loop of its own; publishing hands over and returns.
+
+    What waits leaves together, in one round trip: a commit tells several topics, and one after the
+    other each would wait for the thread's turn again.
+    """
 
     def __init__(self) -> None:
         self.reset()
@@ -56,7 +63,9 @@ class _Publisher:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._waiting: deque[_Waiting] = deque()
         self._pending: set[Future[None]] = set()
+        self._sending: set[asyncio.Task[None]] = set()
         self._dropped = 0
         self._logged_at = 0.0
 
@@ -65,9 +74,12 @@ class _Publisher:
             if len(self._pending) >= MOST_PENDING:
                 self._drop(message, "too many messages wait for Redis")
                 return
-            future = asyncio.run_coroutine_threadsafe(self._send(message), self._running_loop())
+            loop = self._running_loop()
+            future: Future[None] = Future()
             self._pending.add(future)
             future.add_done_callback(self._pending.discard)
+            self._waiting.append((message, future))
+            loop.call_soon_threadsafe(self._take)
         except Exception as error:
             self._drop(message, repr(error))
 
@@ -92,14 +104,31 @@ class _Publisher:
         asyncio.set_event_loop(loop)
         loop.run_forever()
 
-    async def _send(self, message: dict[str, Any]) -> None:
+    def _take(self) -> None:
+        """On the thread's loop: send all that waits by now."""
+        taken = []
+        while self._waiting:
+            taken.append(self._waiting.popleft())
+        if taken:
+            task = asyncio.get_running_loop().create_task(self._send(taken))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    async def _send(self, taken: list[_Waiting]) -> None:
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
-                await get_channel_layer().group_send(
-                    group_name(message["topic"]), {"type": "live.changed", "message": message}
+                await get_channel_layer().group_send_all(
+                    [
+                        (group_name(message["topic"]), {"type": "live.changed", "message": message})
+                        for message, _ in taken
+                    ]
                 )
         except Exception as error:
-            self._drop(message, repr(error))
+            for message, _ in taken:
+                self._drop(message, repr(error))
+        finally:
+            for _, future in taken:
+                future.set_result(None)
 
     def _drop(self, message: dict[str, Any], why: str) -> None:
         self._dropped += 1

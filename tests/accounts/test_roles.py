@@ -1,12 +1,16 @@
 """Roles: groups by migration, permissions after every migrate."""
 
+from typing import Any
+
 import pytest
 from django.apps import apps
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import AnonymousUser, Group, Permission
 from django.core.management import call_command
 from django.db.models.signals import post_migrate
 
 from apps.accounts import roles
+from apps.accounts.backends import Backend
 from apps.accounts.models import User
 
 pytestmark = pytest.mark.django_db
@@ -103,3 +107,25 @@ def test_migrate_runs_it() -> None:
     call_command("migrate", verbosity=0)
     assert "engine.view_enginecommand" in _permissions("operator")
     assert post_migrate.has_listeners()
+
+
+def test_what_a_person_may_do_is_what_django_says_in_one_statement(
+    django_assert_num_queries: Any,
+) -> None:
+    own, shared, *_ = Permission.objects.order_by("pk")
+    for number, values in enumerate([{}, {"is_active": False}, {"is_superuser": True}]):
+        user = User.objects.create(username=f"person {number}", **values)
+        user.user_permissions.add(own, shared)
+        for group in Group.objects.filter(name__in=["reviewer", "auditor"]):
+            user.groups.add(group)
+            group.permissions.add(shared)
+        known = ModelBackend().get_all_permissions(User.objects.get(pk=user.pk))
+        assert Backend().get_all_permissions(User.objects.get(pk=user.pk)) == known
+        assert bool(known) == user.is_active
+    user = User.objects.get(username="person 0")
+    with django_assert_num_queries(1):
+        assert user.has_perm("approvals.decide_approvalrequest")
+        assert not user.has_perm("approvals.nonsense")
+        # Of one object nobody has more than of all.
+        assert not user.has_perm("approvals.decide_approvalrequest", user)
+    assert Backend().get_all_permissions(AnonymousUser()) == set()

@@ -13,6 +13,8 @@ from tests.approvals.world import KIND, decide, fresh, opened, person, rule
 
 pytestmark = pytest.mark.django_db
 ROOT = "/api/v1/approvals"
+#: Of the decision that settles a request, through the API.
+STATEMENTS = 18
 
 
 class Api:
@@ -235,3 +237,28 @@ def test_a_list_costs_the_same_queries_for_one_row_and_for_fifty(requester, revi
     # The request, its payloads and signatures, the workflow's state, permission, group, and what
     # is delegated.
     assert queries(f"/{request.pk}") <= one + 6
+
+
+def test_a_decision_costs_few_statements_whoever_has_signed_before(requester, reviewer):
+    """The baseline: people wait for this, so one more statement is a decision, not an accident."""
+    senior = person("senior", "second")
+    rule([{"above": None, "tiers": [{"group": "first", "quorum": 2}, {"group": "second"}]}])
+    signers = [reviewer, person("another", "first"), senior]
+    one, other = opened(requester), opened(requester)
+
+    def statements(api: Api, request: ApprovalRequest) -> list[str]:
+        body = {"verdict": "approve", "reason": "all there"}
+        body["payload_hash"] = request.payloads.get().hash
+        with CaptureQueriesContext(connection) as captured:
+            assert api.decide(request, **body).status_code == 200
+        return [query["sql"][:80] for query in captured if "SAVEPOINT" not in query["sql"]]
+
+    for signer in signers:
+        api = Api(signer)
+        statements(api, one)  # the key's last use is noted now and then
+        last = statements(api, other)
+    assert fresh(one).status == fresh(other).status == "approved"
+    # The key; the permissions; the request, which is locked and read with its versions, signatures
+    # and people; its workflow; the group; signature, request, audit entry, webhooks, message and
+    # signals; then for the answer the rule and what is asked.
+    assert len(last) <= STATEMENTS, last

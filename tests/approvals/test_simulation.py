@@ -11,7 +11,8 @@ from apps.errors import DomainError
 from apps.interventions.models import Intervention
 from tests.approvals.test_api import Api
 from tests.approvals.world import decide, fresh, opened, person, rule
-from tests.interventions.conftest import World, make_world
+from tests.database import Image
+from tests.interventions.conftest import World, world_of
 
 pytestmark = pytest.mark.django_db
 
@@ -65,8 +66,8 @@ def test_the_api_simulates_and_changes_nothing():
 
 # --- an intervention ----------------------------------------------------------------------------
 @pytest.fixture
-def world(db: None) -> World:
-    return make_world()
+def world(world_image: Image, db: None) -> World:
+    return world_of(world_image)
 
 
 def waiting(world: World, amount: str = "25000.00"):

@@ -85,6 +85,30 @@ async def test_a_hundred_messages_from_ten_threads_all_arrive():
 
 
 @pytest.mark.django_db(transaction=True)
+async def test_what_waits_leaves_together_in_its_order(monkeypatch):
+    """One after the other each message would wait for the thread's turn again."""
+    layer, channel = await listening("home")
+    taken = []
+    send = module._Publisher._send
+
+    async def counted(self, messages):
+        taken.append(len(messages))
+        await send(self, messages)
+
+    monkeypatch.setattr(module._Publisher, "_send", counted)
+    publisher = module._publisher
+    loop = publisher._running_loop()
+    held = threading.Event()
+    loop.call_soon_threadsafe(held.wait)  # the thread is busy, as it is while others run Python
+    for version in range(7):
+        publisher.publish({"topic": "home", "id": "x", "version": version})
+    held.set()
+    versions = [(await layer.receive(channel))["message"]["version"] for _ in range(7)]
+    assert versions == list(range(7))
+    assert taken == [7]
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("state", ["down", "frozen", "unreachable"])
 def test_a_redis_that_does_not_answer_costs_the_verb_nothing(state, folder: Path, caplog):
     address = f"redis://127.0.0.1:{free_port()}/0"

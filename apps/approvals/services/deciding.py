@@ -172,14 +172,14 @@ def _sign(
 ) -> ApprovalRequest:
     tier = current_tier(request)
     assert tier is not None  # an open request has one
-    Signature.objects.create(
+    signature = Signature.objects.create(
         request=request,
         payload=payload,
         tier=tier.number,
         actor=by,
         authority=under.authority,
         delegation=under.delegation,
-        verdict=verdict,
+        verdict=verdict.value,
         reason=reason,
         via=via,
         at=as_of,
@@ -192,8 +192,7 @@ def _sign(
     else:
         event = "signed"
         _go_on(request, complete=complete, as_of=as_of)
-    # What is prefetched on `request` was read before the signature.
-    request = ApprovalRequest.objects.for_signing().get(pk=request.pk)
+    _signature_put(request, signature)
     if request.status != RequestStatus.OPEN:
         kind.on_settled(request=request, by=by, via=via, as_of=as_of)
     record(
@@ -215,6 +214,14 @@ def _sign(
         workflow_tell(request, kind, event="settled")
     announce(request)
     return request
+
+
+def _signature_put(request: ApprovalRequest, signature: Signature) -> None:
+    """Among those that were read under the lock, in their order: nobody else adds one meanwhile, so
+    reading them all again would say nothing else."""
+    known = request.signatures.all()
+    assert known._result_cache is not None  # prefetched: else this would be a copy
+    known._result_cache = sorted([*known, signature], key=lambda one: (one.at, one.pk))
 
 
 def _go_on(request: ApprovalRequest, *, complete: bool, as_of: datetime) -> None:
