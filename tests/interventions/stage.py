@@ -109,7 +109,9 @@ class Stage:
         await self.environment.sleep(timedelta(**delta))
 
     @asynccontextmanager
-    async def working(self, *, slots: int = 8, **options: Any) -> AsyncIterator[None]:
+    async def working(
+        self, *, slots: int = 8, sandboxed: bool = True, **options: Any
+    ) -> AsyncIterator[None]:
         spec = QUEUES[self.serves]
         async with Worker(
             self.client,
@@ -119,7 +121,7 @@ class Stage:
             activity_executor=ThreadPoolExecutor(2 * slots),
             max_concurrent_activities=slots,
             max_concurrent_local_activities=slots,
-            workflow_runner=ObservedRunner(),
+            workflow_runner=ObservedRunner(sandboxed=sandboxed),
             interceptors=[WorkerInterceptor()],
             **options,
         ):

@@ -194,6 +194,8 @@ def saga_step(
     """
     joined = _JOINED.get()
     if joined is not None:
+        if joined.pk != parse_id(intervention_id):
+            raise RuntimeError("Joined steps are all of one intervention.")
         yield joined
         failpoint(f"{step}.uncommitted")
         return
