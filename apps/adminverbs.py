@@ -18,6 +18,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from apps.adminbase import BaseAdmin, ReadOnlyAdmin
+from apps.canonical import digest
 from apps.errors import DomainError
 from apps.pages import Refusal, refusal_of
 
@@ -113,6 +114,53 @@ def _outcome(row: Any, reason: str, stamp: str, run: Callable[[Any, str, str], s
         return Outcome(label=str(row), refusal=refusal_of(error))
 
 
+def shown_first(
+    model_admin: BaseAdmin,
+    request: HttpRequest,
+    form: forms.Form,
+    *,
+    title: str,
+    button: str,
+    lines: Callable[[dict[str, Any]], list[str]],
+    run: Callable[[dict[str, Any]], Model],
+) -> HttpResponse:
+    """A form, then what will happen (`lines`), then one service (`run`: the row to go to).
+
+    What was not shown is not done: the stamp is of the input that was.
+    """
+    shown: list[str] = []
+    stamp = ""
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        stamp = digest(data)
+        if request.POST.get("stamp") == stamp and "_run" in request.POST:
+            try:
+                row = run(data)
+            except DomainError as error:
+                form.add_error(None, error.detail)
+            else:
+                model_admin.message_user(request, f"Done: {title[:1].lower()}{title[1:]}.")
+                return HttpResponseRedirect(_change_url(model_admin, row))
+        else:
+            shown = lines(data)
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": title,
+        "opts": model_admin.opts,
+        "form": form,
+        "button": button,
+        "lines": shown,
+        "stamp": stamp,
+    }
+    status = 422 if form.errors else 200
+    return TemplateResponse(request, "admin/verb_form.html", context, status=status)
+
+
+def _change_url(model_admin: BaseAdmin, row: Model) -> str:
+    opts = model_admin.opts
+    return reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])
+
+
 # --- forms that end in a service ----------------------------------------------------------------
 class ServiceFormAdmin(ReadOnlyAdmin):
     """A read-only list with a form of its own: saving calls a service, whose refusal is shown.
@@ -171,12 +219,7 @@ class ServiceFormAdmin(ReadOnlyAdmin):
                 saved = None
             if saved is not None:
                 self.message_user(request, f"Saved: {saved} is what applies now.")
-                return HttpResponseRedirect(
-                    reverse(
-                        f"admin:{self.opts.app_label}_{self.opts.model_name}_change",
-                        args=[saved.pk],
-                    )
-                )
+                return HttpResponseRedirect(_change_url(self, saved))
         context = {
             **self.admin_site.each_context(request),
             "title": f"{self.edit_label if row else self.new_label}: {self.opts.verbose_name}",

@@ -234,7 +234,7 @@ def _cut(told: str, most: int) -> str:
 
 
 def _plain(action: str) -> str:
-    return action.replace(".", ": ").replace("_", " ").capitalize()
+    return action.replace(".", ": ").replace("_", " ").replace("-", " ").capitalize()
 
 
 def _text(value: object) -> str:

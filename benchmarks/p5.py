@@ -7,25 +7,18 @@ same PostgreSQL with its commits on disk, against the same row. The reference lo
 decides and writes, as one would by hand; ours is the statement of `budget_reserve`.
 """
 
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
-from pathlib import Path
 from uuid import UUID
 
 import psycopg
 
-from benchmarks.stand import ROUNDS, Goal, compare
-from deploy.local.processes import free_port
+from benchmarks.stand import ROUNDS, Goal, compare, stand
 from deploy.local.servers import Postgres
-from deploy.local.stack import ROOT, management
 
 GOAL = Goal("P5", must=1.3, reach=5.0)
 THREADS = 16
@@ -57,14 +50,17 @@ def main() -> int:
     """Prints the line; 1 when what it must reach is missed."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else ROUNDS
-    with migrated() as postgres, bench(postgres) as (budget, waiting):
-        result = compare(
-            GOAL,
-            ours=lambda: rate(postgres, ours(budget), waiting, seconds),
-            reference=lambda: rate(postgres, reference(budget), waiting, seconds),
-            unit="reservations/s",
-            rounds=rounds,
-        )
+    with stand(database_only=True) as base:
+        base.django()
+        postgres = base.postgres
+        with bench(postgres) as (budget, waiting):
+            result = compare(
+                GOAL,
+                ours=lambda: rate(postgres, ours(budget), waiting, seconds),
+                reference=lambda: rate(postgres, reference(budget), waiting, seconds),
+                unit="reservations/s",
+                rounds=rounds,
+            )
     return int(result.word == "MISSED")
 
 
@@ -135,38 +131,7 @@ def rate(postgres: Postgres, reserve: Reserve, waiting: Iterator[UUID], seconds:
         return sum(counts) / (time.perf_counter() - began)
 
 
-# --- the server -----------------------------------------------------------------------------------
-@contextmanager
-def migrated() -> Iterator[Postgres]:
-    """A PostgreSQL of our own as `make run` has it, and Django set up for it."""
-    folder = Path(tempfile.mkdtemp(prefix="countersign-p5-"))
-    folder.chmod(0o711)
-    postgres = Postgres(
-        data=folder / "postgres",
-        port=free_port(),
-        run_dir=folder / "run",
-        log=folder / "postgres.log",
-    )
-    env = {
-        "DJANGO_SETTINGS_MODULE": "config.settings.test",
-        "DATABASE_URL": postgres.url,
-        "LOG_LEVEL": "ERROR",
-    }
-    try:
-        postgres.launch()
-        postgres.wait()
-        os.environ.update(env)
-        subprocess.run(management(["migrate", "-v0"]), env={**os.environ}, cwd=ROOT, check=True)
-        import django
-
-        django.setup()
-        yield postgres
-    finally:
-        with suppress(Exception):
-            postgres.kill()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
+# --- the rows ------------------------------------------------------------------------------------
 @contextmanager
 def bench(postgres: Postgres) -> Iterator[tuple[int, Iterator[UUID]]]:
     """The hot budget, and interventions to reserve for; at the end the ledger must explain it."""

@@ -24,13 +24,13 @@ from typing import Any
 from psycopg import sql
 
 from benchmarks.p7_rows import FREQUENT, NOWHERE, RARE, World, fill
+from benchmarks.stand import ROUNDS, Goal
 from deploy.local.processes import free_port
 from deploy.local.servers import Postgres, Temporal
 from deploy.local.stack import ROOT, management
 
-MUST, REACH = 1.5, 1.1
+GOAL = Goal("P7", must=1.5, reach=1.1, least=False)
 ROWS = 1_000_000
-ROUNDS = 5
 #: In one round each page is asked for so often: first few, then many, in turns.
 TURNS = 3
 
@@ -136,8 +136,8 @@ def compare(world: World, few: "Asked", many: "Asked", rounds: int, only: str) -
             large.append(statistics.median(many_times))
         base, slow = statistics.median(small), statistics.median(large)
         ratio = slow / base
-        word = "ok" if ratio <= REACH else "must" if ratio <= MUST else "MISSED"
-        missed += ratio > MUST
+        word = GOAL.word(ratio)
+        missed += word == "MISSED"
         say(
             f"P7 {world.name}: {name:26} {ratio:5.2f}  {slow:6.1f} ms ÷ {base:5.1f} ms  {word}"
             f"  ({rounds} rounds)"

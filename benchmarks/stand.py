@@ -195,14 +195,17 @@ class Stand:
         )
         self.processes: list[Process] = []
 
-    def start(self) -> None:
-        """Servers that serve, migrated and with the demo's people."""
-        for server in self.servers.all:
+    def start(self, *, database_only: bool = False) -> None:
+        """Servers that serve, migrated and with the demo's people; or PostgreSQL alone, migrated
+        and empty, for what asks nothing else."""
+        servers = [self.postgres] if database_only else self.servers.all
+        for server in servers:
             server.launch()
-        for server in self.servers.all:
+        for server in servers:
             server.wait()
         self.manage("migrate", "-v0")
-        self.manage("seeddemo", "--bare")
+        if not database_only:
+            self.manage("seeddemo", "--bare")
 
     def manage(self, *words: str) -> str:
         """Standard output of a management command."""
@@ -253,13 +256,13 @@ class Stand:
 
 
 @contextmanager
-def stand() -> Iterator[Stand]:
+def stand(*, database_only: bool = False) -> Iterator[Stand]:
     """A stand that serves, gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="countersign-bench-"))
     folder.chmod(0o711)
     one = Stand(folder)
     try:
-        one.start()
+        one.start(database_only=database_only)
         yield one
     finally:
         one.close()

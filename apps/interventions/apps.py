@@ -30,6 +30,9 @@ class InterventionsConfig(AppConfig):
         budget = "interventions.view_budget"
         register(Topic("budgets", permission=budget))
         register(Topic("budget", pattern=CODE_PATTERN, permission=budget))
+        policy = "interventions.view_policy"
+        register(Topic("policies", permission=policy))
+        register(Topic("policy", pattern=CODE_PATTERN, permission=policy))
 
 
 def _asked_for(user: "User", intervention_id: str) -> bool:

@@ -18,7 +18,12 @@ class BatchFilter(FilterForm):
     """Filters of the list, as GET parameters."""
 
     status = forms.ChoiceField(
-        required=False, choices=[("", "every status"), *((s.value, s.value) for s in BatchStatus)]
+        required=False,
+        choices=[
+            ("", "every status"),
+            (BatchStatus.PENDING.value, "waiting for approval"),
+            *((s.value, s.value) for s in BatchStatus if s is not BatchStatus.PENDING),
+        ],
     )
     mine = forms.BooleanField(required=False, label="Asked by me")
 
@@ -66,11 +71,3 @@ class BatchForm(forms.Form):
         if not self.errors and not cleaned.get("file") and not (cleaned.get("text") or "").strip():
             self.add_error("text", "Choose a file, or paste the payments.")
         return cleaned
-
-
-class ReasonForm(forms.Form):
-    """Why a batch is paused, resumed or cancelled."""
-
-    reason = forms.CharField(
-        required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2})
-    )

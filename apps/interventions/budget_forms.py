@@ -110,14 +110,6 @@ class TransferForm(forms.Form):
     )
 
 
-class TransferCancelForm(forms.Form):
-    """Why a transfer is taken back."""
-
-    reason = forms.CharField(
-        required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 3})
-    )
-
-
 class BudgetOpenForm(forms.Form):
     """A new budget, for the admin."""
 

@@ -70,6 +70,11 @@ class BurnDown:
     height: int = HEIGHT
 
     @property
+    def drawable(self) -> bool:
+        """Whether there is a line: one day alone would be an empty frame."""
+        return len(self.points) > 1
+
+    @property
     def line(self) -> str:
         """The points of an SVG polyline."""
         return " ".join(f"{point.x:.1f},{point.y:.1f}" for point in self.points)
@@ -261,8 +266,15 @@ def _words(
         f"Free at the end of {first:%-d %b %Y}: {money} {begun:,.2f}; "
         f"of {last:%-d %b %Y}: {money} {left:,.2f}."
     )
+    if first == last:
+        told = f"Free at the end of {last:%-d %b %Y}: {money} {left:,.2f}."
     if not running:
         return f"{told} The period is over."
+    if first == last:
+        return (
+            f"This is its first day; {money} {left:,.2f} are free now. "
+            "The line begins with the second day."
+        )
     if pace_days < LEAST_DAYS:
         return f"{told} There are too few days yet to tell a pace."
     over = f"the last {pace_days} days"

@@ -6,9 +6,11 @@ from uuid import uuid4
 from django import forms
 from django.utils import timezone
 
+from apps.errors import Invalid
 from apps.filters import FilterForm
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, InterventionQuerySet, Policy
+from apps.interventions.services.inputs import clean_region
 from apps.interventions.services.limits import site_day
 
 #: A choice of more than this is a search, not a select.
@@ -27,7 +29,19 @@ class InterventionFilter(FilterForm):
     )
     budget = forms.SlugField(required=False, max_length=80, label="Budget code")
     policy = forms.SlugField(required=False, max_length=80, label="Policy code")
+    region = forms.CharField(
+        required=False,
+        max_length=6,
+        widget=forms.TextInput(attrs={"placeholder": "NG or NG-KO"}),
+    )
     mine = forms.BooleanField(required=False, label="Asked by me")
+
+    def clean_region(self) -> str:
+        """In capitals, as it is stored."""
+        try:
+            return clean_region(self.cleaned_data["region"].upper())
+        except Invalid as refusal:
+            raise forms.ValidationError(refusal.detail, code=refusal.code) from refusal
 
     def apply(self, queryset: InterventionQuerySet, *, user_id: int) -> InterventionQuerySet:
         """The rows that match; none when a filter is not valid."""
@@ -40,6 +54,8 @@ class InterventionFilter(FilterForm):
             queryset = queryset.filter(budget__code=values["budget"])
         if values["policy"]:
             queryset = queryset.filter(policy__code=values["policy"])
+        if values["region"]:
+            queryset = queryset.in_region(values["region"])
         if values["mine"]:
             queryset = queryset.filter(requested_by=user_id)
         return queryset
@@ -87,3 +103,11 @@ class CancelForm(forms.Form):
     """Why an intervention is called off."""
 
     reason = forms.CharField(max_length=2000, widget=forms.Textarea(attrs={"rows": 3}))
+
+
+class ReasonForm(forms.Form):
+    """Why something is taken back, paused or resumed; it may be left empty."""
+
+    reason = forms.CharField(
+        required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 3})
+    )

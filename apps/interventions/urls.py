@@ -31,7 +31,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="intervention_live",
     ),
     path("policies/", policies.policies, name="policies"),
+    # No code begins with `-`: this is no policy's page.
+    path("policies/-/live/", policies.policies_live, name="policies_live"),
     path("policies/<slug:code>/", policies.policy_page, name="policy"),
+    path("policies/<slug:code>/live/", policies.policy_live, name="policy_live"),
     path("budgets/", budgets.budgets, name="budgets"),
     path("budgets/live/", budgets.budgets_live, name="budgets_live"),
     path("budgets/transfers/", transfers.transfers, name="transfers"),

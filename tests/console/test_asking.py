@@ -3,8 +3,10 @@
 from html import unescape
 from re import search
 
+import pytest
 from django.test import Client
 
+from apps.audit.models import AuditEntry
 from apps.interventions.models import Intervention
 from tests.console.conftest import AsPerson, ask_to_sign
 from tests.interventions.conftest import World
@@ -78,7 +80,25 @@ def test_who_may_not_ask_sees_no_button_and_no_form(world: World, as_person: AsP
     response = client.get("/interventions/new/")
     assert response.status_code == 403
     assert b"You may not do this" in response.content
-    assert client.post("/interventions/new/", {}).status_code == 403
+    assert not AuditEntry.objects.filter(outcome="refused").exists(), "looking is no verb"
+
+
+@pytest.mark.parametrize(
+    ("address", "action"),
+    [
+        ("/interventions/new/", "intervention.request"),
+        ("/interventions/batches/new/", "intervention-batch.request"),
+        ("/budgets/transfers/new/", "budget.transfer_request"),
+    ],
+)
+def test_a_form_of_who_may_not_ask_is_audited_as_refused(
+    world: World, as_person: AsPerson, address: str, action: str
+) -> None:
+    client = as_person("reviewer")
+    assert client.post(address, {}).status_code == 403
+    entry = AuditEntry.objects.get(outcome="refused")
+    assert (entry.action, entry.code, entry.via) == (action, "permission_denied", "page")
+    assert entry.actor_label == str(world.people["reviewer"])
 
 
 def test_the_requester_calls_it_off_with_a_reason(world: World, as_person: AsPerson) -> None:

@@ -401,12 +401,41 @@ def test_the_page_shows_how_far_it_is_and_filters(world: World) -> None:
     assert "Household 51" in text(client.get(address, {"after": "50"}))
     failed = text(client.get(address, {"show": "failed"}))
     assert "An amount is above zero" in failed
+    assert "<bdi>=cmd</bdi>" in failed, "whom it names, as it came"
+    assert "<bdi>=1+1</bdi>" in failed
     assert "Household 7" not in failed
     for query in ({"show": "\x00"}, {"after": "x"}, {"after": "9" * 30}, {"show": "none"}):
         assert client.get(address, query).status_code == 200
     live = client.get(reverse("batch_live", args=[batch.pk]))
     assert live.status_code == 200
     assert 'id="batch-progress"' in text(live)
+
+
+@pytest.mark.parametrize(
+    ("item", "named", "amount"),
+    [
+        ({"amount": "x" * 300, "target": "<b>A</b>", "justification": "J"}, "<b>A</b>", "x" * 200),
+        ({"amount": True, "target": ["a"], "justification": "J"}, "", ""),
+        ({"amount": 1.5e300, "target": "\x00", "justification": "J"}, "", ""),
+        ("no item", "", ""),
+        (payment(target="Known"), "Known", ""),
+    ],
+    ids=["texts", "odd", "unstorable", "text", "sound"],
+)
+def test_an_item_is_named_as_it_came(world: World, item: Any, named: str, amount: str) -> None:
+    batch = asked(world, [payment(), item])
+    row = batch.items.get(number=2)
+    assert (row.named_target, row.named_amount) == (named, amount)
+    page = text(client_of(world, "requester").get(reverse("batch", args=[batch.pk])))
+    assert "Nobody is named" in page or named
+
+
+def test_a_batch_that_waits_says_for_what(world: World) -> None:
+    batch = asked(world, payments(2, amount="9000"))
+    client = client_of(world, "requester")
+    for address in (reverse("batches"), reverse("batch", args=[batch.pk])):
+        assert "waiting for approval" in text(client.get(address))
+    assert "2 payments" not in text(client.get(reverse("batches"), {"status": "paused"}))
 
 
 def test_what_failed_can_be_downloaded_and_no_spreadsheet_runs_it(world: World) -> None:

@@ -352,11 +352,40 @@ def test_the_burn_down_walks_back_from_today_and_says_when_it_is_used_up(world: 
 
 
 def test_the_first_days_make_no_pace(world: World) -> None:
+    budget = services.budget_open(
+        code="fresh", name="Fresh", currency="NGN", by=None, via="command"
+    )
+    past(budget, "allocate", "1000.00", 1, world)
+    chart = burn_down(budget, as_of=timezone.now())
+    assert chart is not None
+    assert chart.drawable
+    assert (chart.pace, chart.used_up_on, chart.projection) == (Decimal(0), None, "")
+    assert "too few days" in chart.words
+
+
+def test_the_first_day_is_told_and_not_drawn_as_an_empty_frame(world: World) -> None:
     world.reserve(world.ask())
     chart = burn_down(Budget.objects.get(code="main"), as_of=timezone.now())
     assert chart is not None
-    assert (chart.pace, chart.used_up_on, chart.projection) == (Decimal(0), None, "")
-    assert "too few days" in chart.words
+    assert (len(chart.points), chart.drawable) == (1, False)
+    assert "first day" in chart.words
+    page = text(client_of(world, "auditor").get("/budgets/main/"))
+    assert chart.words in page
+    assert "<polyline" not in page
+    assert "figures as a table" not in page
+
+
+def test_a_period_of_one_day_that_is_over_is_told_in_words(world: World) -> None:
+    today = site_day(timezone.now())
+    budget = services.budget_open(
+        code="day", name="Day", currency="NGN", by=None, via="command",
+        starts_on=today - timedelta(days=3), ends_on=today - timedelta(days=3),
+    )  # fmt: skip
+    past(budget, "allocate", "100.00", 3, world)
+    chart = burn_down(budget, as_of=timezone.now())
+    assert chart is not None
+    assert not chart.drawable
+    assert chart.words.endswith("NGN 100.00. The period is over.")
 
 
 def test_a_long_period_is_drawn_with_few_points(world: World) -> None:

@@ -24,7 +24,17 @@ from apps.approvals.services import signature_needed
 from apps.audit.models import AuditEntry
 from apps.engine.models import EngineCommand
 from apps.interventions import services
-from apps.interventions.models import Budget, BudgetEntry, Intervention, Policy
+from apps.interventions.models import (
+    BatchItem,
+    Budget,
+    BudgetEntry,
+    Intervention,
+    InterventionBatch,
+    Outcome,
+    Policy,
+)
+from apps.interventions.services import demo_batches
+from apps.interventions.services.batches_rows import progress_of
 from apps.interventions.services.demo import REQUESTS
 
 
@@ -37,7 +47,7 @@ def seed(*options: str) -> str:
 MODELS: list[Any] = [
     *(Policy, Budget, BudgetEntry, Intervention, EngineCommand, ApprovalRequest, ApprovalRule),
     *(PayloadVersion, Signature, BulkDecision, Comment, Evidence, Delegation, SavedFilter),
-    AuditEntry,
+    *(InterventionBatch, BatchItem, Outcome, AuditEntry),
 ]
 
 
@@ -46,11 +56,14 @@ def test_it_has_its_figures_fills_every_queue_and_twice_is_once() -> None:
     seed()
     check_the_figures_that_outside_checks_rely_on()
     check_that_every_page_has_something_to_show()
+    check_that_the_batches_are_alive()
     before = [model.objects.count() for model in MODELS]
     assert "0 of them new" in seed()
     assert [model.objects.count() for model in MODELS] == before
     starts = EngineCommand.objects.filter(kind="start", subject_type="intervention")
-    assert starts.filter(state="pending").count() == Intervention.objects.count()
+    # A batch's workflow begins its payments itself.
+    alone = Intervention.objects.filter(batch=None)
+    assert starts.filter(state="pending").count() == alone.count()
 
 
 def check_the_figures_that_outside_checks_rely_on() -> None:
@@ -69,6 +82,9 @@ def check_the_figures_that_outside_checks_rely_on() -> None:
     waiting = Intervention.objects.filter(budget=budget)
     assert all(signed(str(one.amount)) for one in waiting)
     assert not ApprovalRequest.objects.filter(scope="demo-relief").exists()
+    small = Budget.objects.get(code="demo-small")
+    assert (small.total, small.available) == (Decimal("1200000.00"), Decimal("1200000.00"))
+    assert not BudgetEntry.objects.filter(budget=small).exclude(kind="allocate").exists()
 
 
 def check_that_every_page_has_something_to_show() -> None:
@@ -96,10 +112,72 @@ def check_that_every_page_has_something_to_show() -> None:
     assert all(band["due_hours"] and band["escalation"] for rule in rules for band in rule.bands)
 
 
+def check_that_the_batches_are_alive() -> None:
+    half = InterventionBatch.objects.get(status="paused")
+    progress = progress_of(half)
+    assert (progress.done, progress.failed, progress.waiting, progress.running) == (7, 5, 3, 0)
+    failed = half.items.filter(status="failed")
+    assert all(item.error_detail for item in failed)
+    assert sorted(failed.values_list("error_code", flat=True)) == [
+        "amount_below_limit",
+        "amount_invalid",
+        "execution_refused",
+        "execution_refused",
+        "region_not_covered",
+    ]
+    paid = half.interventions.filter(status="executed")
+    assert paid.count() == Outcome.objects.filter(intervention__in=paid).count() == 7
+    waiting = InterventionBatch.objects.get(status="pending")
+    request = ApprovalRequest.objects.get(subject_id=str(waiting.pk))
+    assert (request.status, request.tier_number) == ("open", 1)
+    starts = EngineCommand.objects.filter(kind="start", subject_type="intervention-batch")
+    assert starts.filter(state="pending").count() == 2
+
+
+@pytest.mark.django_db
+def test_a_seeding_that_was_interrupted_is_finished_by_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = demo_batches.outcome_record
+    calls: list[Any] = []
+
+    def dies_at_the_third(**words: Any) -> None:
+        calls.append(words)
+        if len(calls) == 3:
+            raise OSError("interrupted")
+        real(**words)
+
+    monkeypatch.setattr(demo_batches, "outcome_record", dies_at_the_third)
+    with pytest.raises(OSError, match="interrupted"):
+        seed()
+    monkeypatch.setattr(demo_batches, "outcome_record", real)
+    seed()
+    check_that_the_batches_are_alive()
+
+
+@pytest.mark.django_db
+def test_what_a_worker_executes_already_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = demo_batches.policy_validate
+    first: list[str] = []
+
+    def after_the_worker(*, intervention_id: str, workflow_id: str) -> None:
+        if not first:
+            first.append(intervention_id)
+            real(intervention_id=intervention_id, workflow_id="intervention-1-execution")
+        real(intervention_id=intervention_id, workflow_id=workflow_id)
+
+    monkeypatch.setattr(demo_batches, "policy_validate", after_the_worker)
+    seed()
+    left = Intervention.objects.get(pk=first[0])
+    assert (left.status, left.receipt) == ("executing", "")
+    assert InterventionBatch.objects.filter(status="paused").count() == 1
+
+
 @pytest.mark.django_db
 def test_without_the_past_it_is_only_what_waits() -> None:
     seed("--bare")
     assert not ApprovalRequest.objects.exists()
+    assert not InterventionBatch.objects.exists()
     assert Intervention.objects.count() == len(REQUESTS)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from io import StringIO
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.contrib.auth.models import Group
@@ -399,6 +400,20 @@ def test_the_api_tells_the_features_of_a_target(world: World) -> None:
 def test_of_a_target_that_nobody_knows_the_api_knows_nothing(world: World, entity: str) -> None:
     answer = Caller(world.people["reviewer"]).get(f"/api/v1/features/{entity}")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "written", ["Söhne & Co", "So\u0308hne & Co", " Söhne  &\u00a0Co ", "So\u0308hne\t& Co"]
+)
+def test_a_name_that_reads_the_same_finds_the_same_target(world: World, written: str) -> None:
+    stored = world.ask(target="So\u0308hne  & Co").target
+    add("paid_count", "1", stored)
+    answer = Caller(world.people["reviewer"]).get(f"/api/v1/features/{quote(written, safe='')}")
+    if "\t" in written:
+        assert answer.status_code == 404, "no payment can be asked for with it"
+        return
+    assert answer.json()["entity"] == stored == "Söhne & Co"
+    assert answer.json()["features"] == {"paid_count": "1.000000"}
 
 
 def test_features_are_for_who_may_see_them(world: World) -> None:

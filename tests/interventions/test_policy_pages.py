@@ -1,23 +1,31 @@
 """Policies as people and programs see them: pages, API, admin; and regions at every door."""
 
+import re
 from datetime import date, timedelta
 from decimal import Decimal
+from html import unescape
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals.models import ApprovalRule
 from apps.approvals.rules import rule_put
+from apps.errors import Conflict
+from apps.identifiers import new_id
 from apps.interventions import services
 from apps.interventions.models import Intervention, Policy
 from apps.interventions.services.limits import site_day
 from apps.interventions.services.policy_terms import signatures_of
+from apps.live import broadcast as broadcast_module
+from apps.live.topics import parse
+from apps.pagination import page as page_of
 from tests.interventions.conftest import World
 from tests.interventions.test_api import BODY, Caller
 from tests.interventions.test_api import URL as INTERVENTIONS
@@ -88,6 +96,67 @@ def test_what_is_off_leaves_the_list_and_its_page_says_so(world: World, reviewer
     page = text(reviewer.get("/policies/relief/"))
     assert "Switched off." not in page
     assert "The same terms, switched on again." in page
+
+
+def test_open_pages_are_told_of_a_new_version_and_of_switching_off(
+    world: World, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    told: list[tuple[str, str, int]] = []
+
+    def publish(message: dict[str, Any]) -> None:
+        told.append((message["topic"], message["id"], message["version"]))
+
+    monkeypatch.setattr(broadcast_module._publisher, "publish", publish)
+    with django_capture_on_commit_callbacks(execute=True):
+        version = put(max_amount=None).version
+    assert told == [("policies", "relief", version), ("policy:relief", "relief", version)]
+    told.clear()
+    with django_capture_on_commit_callbacks(execute=True):
+        services.policy_switch_off(code="relief", by=None, via="command")
+    assert [topic for topic, _, _ in told] == ["policies", "policy:relief"]
+    told.clear()
+    with (
+        pytest.raises(Conflict, match="not active"),
+        django_capture_on_commit_callbacks(execute=True),
+    ):
+        services.policy_switch_off(code="relief", by=None, via="command")
+    assert not [topic for topic, _, _ in told if topic.startswith("polic")]
+
+
+def test_only_who_may_see_policies_watches_them(world: World) -> None:
+    stranger = User.objects.create(username="stranger")
+    for text_of_topic in ("policies", "policy:relief"):
+        found = parse(text_of_topic)
+        assert found is not None
+        topic, identifier = found
+        assert topic.visible_to(world.people["reviewer"], identifier)
+        assert not topic.visible_to(stranger, identifier)
+
+
+@pytest.mark.parametrize("path", ["/policies/", "/policies/relief/"])
+def test_a_live_page_fetches_the_parts_that_it_shows(
+    world: World, reviewer: Client, path: str
+) -> None:
+    page = text(reviewer.get(path))
+    live = {"/policies/": "/policies/-/live/", "/policies/relief/": "/policies/relief/live/"}[path]
+    assert f'hx-get="{live}"' in page
+    put(**FULL)
+    part = text(reviewer.get(live))
+    assert "version 2" in part
+    shown = {*re.findall(r'id="(policy[a-z-]*)" data-merge', page)}
+    assert shown == {*re.findall(r'id="(policy[a-z-]*)" data-merge', part)}
+    assert shown
+    assert browser_of(User.objects.create(username="stranger")).get(live).status_code == 404
+    assert Client().get(live).status_code == 401
+
+
+def test_a_code_that_ends_in_live_keeps_its_pages(world: World, reviewer: Client) -> None:
+    for number in range(22):
+        put(code="alive", max_amount=Decimal(1000 + number))
+    page = text(reviewer.get("/policies/alive/live/"))
+    older = re.search(r'href="(/policies/alive/\?cursor=[^"]+)"', page)
+    assert older
+    assert "Version 2" in text(reviewer.get(unescape(older[1])))
 
 
 @pytest.mark.parametrize(
@@ -355,3 +424,74 @@ def test_the_verb_and_the_form_are_for_who_keeps_policies(world: World) -> None:
     assert strict.post(ADMIN, sent).status_code == 403
     policy.refresh_from_db()
     assert policy.active
+
+
+# --- the list of a region -------------------------------------------------------------------------
+def test_a_list_of_a_region_has_its_parts_and_nothing_else(world: World) -> None:
+    for number, region in enumerate(("NG", "NG-KO", "NG-NI", "NE", "BR-RJ", "")):
+        world.ask(target=f"Target {number}", region=region)
+    client = browser_of(world.people["auditor"])
+
+    def found(region: str) -> list[str]:
+        page = text(client.get("/interventions/", {"region": region}))
+        return sorted(re.findall(r">(Target \d)<", page))
+
+    assert found("NG") == ["Target 0", "Target 1", "Target 2"]
+    assert found("ng-ko ") == ["Target 1"]
+    assert found("BR") == ["Target 4"]
+    assert found("GH") == []
+    assert len(found("")) == 6
+    caller = Caller(world.people["auditor"], "interventions:read")
+    assert [one["region"] for one in caller.get(INTERVENTIONS, region="BR").json()["items"]] == [
+        "BR-RJ"
+    ]
+    assert len(caller.get(INTERVENTIONS, region="NG").json()["items"]) == 3
+
+
+@pytest.mark.parametrize("region", ["N", "NG_KO", "NG-", "Ó-1", "\x00", "NG-KO-1", "%"])
+def test_what_is_no_region_is_said_and_lists_nothing(world: World, region: str) -> None:
+    world.ask(region="NG-KO")
+    page = browser_of(world.people["auditor"]).get("/interventions/", {"region": region})
+    assert page.status_code == 200
+    assert "do not make sense" in text(page)
+    caller = Caller(world.people["auditor"], "interventions:read")
+    assert caller.get(INTERVENTIONS, region=region).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("region", "index"), [("NG-KO", "intervention_region"), ("NG", "intervention_country")]
+)
+def test_a_page_of_a_region_is_read_from_its_index_in_order(
+    world: World, region: str, index: str
+) -> None:
+    example = world.ask(region="NG-KO")
+    fields = {
+        field.attname: getattr(example, field.attname) for field in Intervention._meta.local_fields
+    }
+    now = timezone.now()
+    Intervention.objects.bulk_create(
+        Intervention(
+            **fields
+            | {
+                "id": new_id(),
+                "workflow_id": f"w-{number}",
+                "region": "BR-RJ" if number % 50 else "NG-KO",
+                "created_at": now - timedelta(minutes=number),
+                "idempotency_key": "",
+            }
+        )
+        for number in range(5000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE interventions_intervention")
+    rows = Intervention.objects.in_region(region).for_list()
+    with CaptureQueriesContext(connection) as captured:
+        first = page_of(rows, cursor=None, limit=20)
+        second = page_of(rows, cursor=first["next"], limit=20)
+    assert {one.region for one in second["items"]} == {"NG-KO"}
+    with connection.cursor() as cursor:
+        for query in captured:
+            cursor.execute(f"EXPLAIN {query['sql']}")
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            assert index in plan
+            assert "Sort" not in plan

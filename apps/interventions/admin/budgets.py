@@ -2,17 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
-from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
 from apps.adminbase import ReadOnlyAdmin, ReadOnlyInline, acting, amount_text, link
-from apps.canonical import digest
-from apps.errors import Conflict, DomainError
+from apps.adminverbs import shown_first
+from apps.errors import Conflict
 from apps.interventions import services
 from apps.interventions.budget_forms import AllocateForm, BudgetOpenForm
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
@@ -106,7 +104,8 @@ class BudgetAdmin(ReadOnlyAdmin):
                 )
             return budget
 
-        return self._verb(
+        return shown_first(
+            self,
             request,
             form,
             title="Open a budget",
@@ -132,7 +131,8 @@ class BudgetAdmin(ReadOnlyAdmin):
             services.budget_allocate(**data, code=budget.code, by=acting(request), via="admin")
             return budget
 
-        return self._verb(
+        return shown_first(
+            self,
             request,
             form,
             title=f"Allocate money to {budget.name}",
@@ -144,47 +144,6 @@ class BudgetAdmin(ReadOnlyAdmin):
             ],
             run=run,
         )
-
-    def _verb(
-        self,
-        request: HttpRequest,
-        form: forms.Form,
-        *,
-        title: str,
-        button: str,
-        lines: Any,
-        run: Any,
-    ) -> HttpResponse:
-        """The form, then what will happen, then one service. What was not shown is not done: the
-        stamp is of the input that was."""
-        shown: list[str] = []
-        stamp = ""
-        if request.method == "POST" and form.is_valid():
-            data = form.cleaned_data
-            stamp = digest(data)
-            if request.POST.get("stamp") == stamp and "_run" in request.POST:
-                try:
-                    budget = run(data)
-                except DomainError as error:
-                    form.add_error(None, error.detail)
-                else:
-                    self.message_user(request, f"Done: {title[:1].lower()}{title[1:]}.")
-                    return HttpResponseRedirect(
-                        reverse("admin:interventions_budget_change", args=[budget.pk])
-                    )
-            else:
-                shown = lines(data)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": title,
-            "opts": self.opts,
-            "form": form,
-            "button": button,
-            "lines": shown,
-            "stamp": stamp,
-        }
-        status = 422 if form.errors else 200
-        return TemplateResponse(request, "admin/budget_verb.html", context, status=status)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

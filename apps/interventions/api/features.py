@@ -8,14 +8,13 @@ from pydantic import Field
 
 from apps.accounts.auth import require
 from apps.accounts.contracts import Scope
-from apps.errors import NotAllowed, NotFound
+from apps.errors import Invalid, NotAllowed, NotFound
+from apps.interventions.services.inputs import clean_target
 from apps.interventions.services.online import features_online
 
 router = Router(tags=["features"])
 
 VIEW_FEATURES = "interventions.view_featurevalue"
-#: As the column.
-LONGEST_ENTITY = 200
 
 
 class FeaturesOut(Schema):
@@ -28,22 +27,20 @@ class FeaturesOut(Schema):
 
 @router.get("/{path:entity}", response=FeaturesOut)
 def features_read(request: HttpRequest, entity: str) -> dict[str, Any]:
-    """What is known of a target, by its name as payments have it."""
+    """What is known of a target. The name is read as a payment's: NFC, one blank between words."""
     user = require(request, scope=Scope.INTERVENTIONS_READ)
     if not user.has_perm(VIEW_FEATURES):
         raise NotAllowed("You may not see features.", code="permission_denied")
-    if len(entity) > LONGEST_ENTITY or "\x00" in entity or not _is_text(entity):
-        raise NotFound("Nothing is known of that target.")
-    found = features_online(entity)
+    try:
+        # As it is stored: a name that reads the same is the same target.
+        target = clean_target(entity)
+    except Invalid:
+        raise NotFound("Nothing is known of that target.") from None
+    found = features_online(target)
     if not found.values:
         raise NotFound("Nothing is known of that target.")
     return {
-        "entity": entity,
+        "entity": target,
         "features": {name: f"{value:f}" for name, value in found.values.items()},
         "source": found.source,
     }
-
-
-def _is_text(text: str) -> bool:
-    # A path may name bytes that are no UTF-8: PostgreSQL cannot be asked for those.
-    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -127,6 +127,7 @@ def intervention_list(
     status: InterventionStatus | None = None,
     policy: Annotated[str | None, Query(max_length=80)] = None,
     budget: Annotated[str | None, Query(max_length=80)] = None,
+    region: Annotated[Region | None, Query(description="A country covers its parts.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
@@ -140,6 +141,8 @@ def intervention_list(
     ):
         if value is not None:
             chosen = chosen.filter(**{field: value})
+    if region:
+        chosen = chosen.in_region(region)
     found = page(chosen, cursor=cursor, limit=limit)
     return {"items": [_row(one) for one in found["items"]], "next": found["next"]}
 

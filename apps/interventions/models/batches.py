@@ -134,3 +134,18 @@ class BatchItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.batch_id} {self.number}"
+
+    @property
+    def named_target(self) -> str:
+        """Whom it names, also where it was not sound: as it came."""
+        return self.target or self._came("target")
+
+    @property
+    def named_amount(self) -> str:
+        """The amount as it came, of one that was not sound."""
+        return "" if self.amount is not None else self._came("amount")
+
+    def _came(self, field: str) -> str:
+        value = self.raw.get(field) if isinstance(self.raw, dict) else None
+        is_one = isinstance(value, str | int | float) and not isinstance(value, bool)
+        return str(value).strip()[:200] if is_one else ""

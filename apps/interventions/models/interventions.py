@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pgtrigger
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Left
 from django.utils import timezone
 
 from apps.identifiers import new_id
@@ -34,6 +35,13 @@ class InterventionQuerySet(models.QuerySet["Intervention"]):
         return self.select_related("policy", "budget", "requested_by").order_by(
             "-created_at", "-id"
         )
+
+    def in_region(self, region: str) -> "InterventionQuerySet":
+        """Those that are paid there; a country covers its parts, as it does in policies."""
+        if "-" in region:
+            return self.filter(region=region)
+        # The second condition is the index's own: without it the index is not taken.
+        return self.alias(country=Left("region", 2)).filter(country=region).exclude(region="")
 
     def unsettled(self) -> "InterventionQuerySet":
         """Those whose process has not ended."""
@@ -106,6 +114,19 @@ class Intervention(models.Model):
             models.Index(fields=["budget", "-created_at"]),
             # What a target was paid: the limit that a policy sets for each.
             models.Index(fields=["target", "policy"]),
+            # The list of a region, or of a country with all its parts, newest first.
+            models.Index(
+                name="intervention_region",
+                fields=["region", "-created_at", "-id"],
+                condition=~Q(region=""),
+            ),
+            models.Index(
+                Left("region", 2),
+                F("created_at").desc(),
+                F("id").desc(),
+                name="intervention_country",
+                condition=~Q(region=""),
+            ),
             models.Index(
                 name="intervention_unsettled", fields=["created_at"], condition=Q(status__in=OPEN)
             ),

@@ -340,7 +340,9 @@ def _wanted(
             f"None of the items can be paid; the first: {first.detail}", code="no_valid_items"
         )
     if amount >= MOST:
-        raise Invalid("The items together are 10^15 or more.", code="amount_invalid")
+        raise Invalid(
+            "The items together have more than 15 digits before the point.", code="amount_invalid"
+        )
     return _Wanted(chosen_policy, chosen_budget, judged, amount)
 
 

@@ -25,6 +25,7 @@ from apps.audit.services import entry_record
 from apps.interventions.models import Intervention
 from apps.interventions.services.approval import approval_of, approval_open
 from apps.interventions.services.demo import transfer_seed
+from apps.interventions.services.demo_batches import batch_half_seed, batch_waiting_seed
 from apps.interventions.services.requests import intervention_request
 
 DONE = "demo.seeded"
@@ -133,6 +134,8 @@ def life_seed(*, people: dict[str, User]) -> Iterator[str]:
         "a delegation": _delegation,
         "a shared filter": _filter,
         "a transfer between budgets": transfer_seed,
+        "a batch that was paused half way": batch_half_seed,
+        "a batch that waits for its signature": batch_waiting_seed,
     }
     for title, part in parts.items():
         yield f"{title}{'' if _once(title, part, people, now) else ', as before'}"

@@ -35,7 +35,8 @@ def clean_amount(amount: Decimal) -> Decimal:
         exact = Decimal("NaN")
     if not exact.is_finite() or exact != amount or not 0 < exact < MOST:
         raise Invalid(
-            "An amount is above zero, below 10^15 and has at most two decimal places.",
+            "An amount is above zero and written like 25000.00: digits, a point and at most two "
+            "decimal places, at most 15 digits before the point.",
             code="amount_invalid",
         )
     return exact

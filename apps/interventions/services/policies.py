@@ -42,6 +42,7 @@ from apps.interventions.services.rows import (
     step_save,
     step_statuses,
 )
+from apps.live.broadcast import broadcast
 
 #: Ten years.
 MOST_TARGET_DAYS = 3660
@@ -96,6 +97,7 @@ def policy_put(
             code=code, version=newest.version + 1 if newest else 1, **wanted
         )
         entry_record(**subject, by=by, via=via, body={**wanted, "version": policy.version})
+        policy_announce(policy)
     return policy
 
 
@@ -124,7 +126,14 @@ def policy_switch_off(
         policy.active = False
         body = {"version": policy.version, "reason": reason.strip()}
         entry_record(**subject, by=by, via=via, body=body)
+        policy_announce(policy)
     return policy
+
+
+def policy_announce(policy: Policy) -> None:
+    """Tell the pages that show this policy, and the list."""
+    for topic in ("policies", f"policy:{policy.code}"):
+        broadcast(topic, id=policy.code, version=policy.version)
 
 
 def _check_order(wanted: dict[str, Any]) -> None:

@@ -8,28 +8,31 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.approvals.models import ApprovalRequest
-from apps.errors import DomainError, NotFound
+from apps.errors import DomainError
 from apps.identifiers import number_of
 from apps.interventions import services
-from apps.interventions.batch_forms import MOST_TEXT, BatchFilter, BatchForm, ReasonForm
+from apps.interventions.batch_forms import MOST_TEXT, BatchFilter, BatchForm
 from apps.interventions.contracts import (
     BATCH_SUBJECT,
     BatchItemStatus,
     BatchProgress,
     BatchStatus,
 )
+from apps.interventions.forms import ReasonForm
 from apps.interventions.models import BatchItem, InterventionBatch, Policy
 from apps.interventions.services.batches import BatchTrial
 from apps.interventions.services.batches_input import csv_items
 from apps.interventions.services.batches_rows import progress_by_batch, progress_of
-from apps.interventions.services.requests import CANCEL_PERMISSION
+from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
+from apps.interventions.views.asking import may_ask
+from apps.interventions.views.taking_back import tried
 from apps.pages import (
     PAGE_SIZE,
     counted,
@@ -83,7 +86,7 @@ def _list(request: HttpRequest) -> dict[str, Any]:
 
 # --- asking for one ------------------------------------------------------------------------------
 @login_required
-@permission_required("interventions.request_intervention", raise_exception=True)
+@may_ask(REQUEST_PERMISSION, action=f"{BATCH_SUBJECT}.request", subject_type=BATCH_SUBJECT)
 @require_http_methods(["GET", "HEAD", "POST"])
 def batch_new(request: HttpRequest) -> HttpResponse:
     """Try a list of payments out, then ask for it. The same form sent twice asks once."""
@@ -172,25 +175,14 @@ def batch_act(request: HttpRequest, batch_id: UUID, verb: str) -> HttpResponse:
     if verb not in _VERBS:
         raise Http404
     act, said = _VERBS[verb]
-    form = ReasonForm(request.POST)
-    if not form.is_valid():
-        messages.warning(request, "Nothing was changed. The reason is too long, or no text.")
-        _get(request, batch_id)
-        return redirect("batch", batch_id=batch_id)
-    try:
-        act(
-            batch_id=batch_id,
-            by=person(request),
-            via="page",
-            reason=form.cleaned_data["reason"],
-            as_of=timezone.now(),
-        )
-    except NotFound as error:
-        raise Http404 from error
-    except DomainError as error:
-        messages.warning(request, f"Nothing was changed. {refusal_of(error).what}")
-    else:
+    outcome = tried(request, ReasonForm(request.POST), act, batch_id=batch_id)
+    if outcome.done:
         messages.success(request, said)
+    elif outcome.refusal is None:
+        _get(request, batch_id)
+        messages.warning(request, "Nothing was changed. The reason is too long, or no text.")
+    else:
+        messages.warning(request, f"Nothing was changed. {outcome.refusal.what}")
     return redirect("batch", batch_id=batch_id)
 
 

@@ -4,19 +4,21 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required, permission_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.approvals.models import ApprovalRequest
-from apps.errors import DomainError, NotFound
+from apps.errors import DomainError
 from apps.interventions import services
 from apps.interventions.contracts import SAGA_STEPS, SUBJECT, InterventionStatus, Step
 from apps.interventions.forms import CancelForm, InterventionFilter, InterventionForm
 from apps.interventions.models import Intervention, InterventionStep, Policy
-from apps.interventions.services.requests import CANCEL_PERMISSION
+from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
+from apps.interventions.views.asking import may_ask
+from apps.interventions.views.taking_back import Tried, tried
 from apps.pages import (
     Refusal,
     counted,
@@ -51,7 +53,7 @@ def _list(request: HttpRequest) -> dict[str, Any]:
 
 
 @login_required
-@permission_required("interventions.request_intervention", raise_exception=True)
+@may_ask(REQUEST_PERMISSION, action=f"{SUBJECT}.request", subject_type=SUBJECT)
 @require_http_methods(["GET", "HEAD", "POST"])
 def intervention_new(request: HttpRequest) -> HttpResponse:
     """Ask for an intervention. The same form sent twice asks once."""
@@ -93,34 +95,19 @@ def intervention_page(request: HttpRequest, intervention_id: UUID) -> HttpRespon
     """One intervention: saga, ledger, timeline; POST calls it off."""
     intervention = _get(request, intervention_id)
     form = CancelForm(request.POST or None)
-    refusal: Refusal | None = None
-    status = 200
+    outcome = Tried()
     if request.method == "POST":
-        if form.is_valid():
-            try:
-                services.intervention_cancel(
-                    intervention_id=intervention.pk,
-                    by=person(request),
-                    via="page",
-                    reason=form.cleaned_data["reason"],
-                    as_of=timezone.now(),
-                )
-            except NotFound as error:
-                raise Http404 from error
-            except DomainError as error:
-                refusal = refusal_of(error)
-                status = refusal.status
-                intervention = _get(request, intervention_id)
-            else:
-                messages.success(
-                    request,
-                    "Called off. Its request is closed and what was reserved is free again.",
-                )
-                return redirect("intervention", intervention_id=intervention.pk)
-        else:
-            status = 422
-    context = _context(request, intervention, form=form, refusal=refusal)
-    return render(request, "interventions/detail.html", context, status=status)
+        outcome = tried(
+            request, form, services.intervention_cancel, intervention_id=intervention.pk
+        )
+        if outcome.done:
+            messages.success(
+                request, "Called off. Its request is closed and what was reserved is free again."
+            )
+            return redirect("intervention", intervention_id=intervention.pk)
+        intervention = _get(request, intervention_id)
+    context = _context(request, intervention, form=form, refusal=outcome.refusal)
+    return render(request, "interventions/detail.html", context, status=outcome.status)
 
 
 @fragment

@@ -4,18 +4,21 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required, permission_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from apps.errors import DomainError, NotFound
+from apps.errors import DomainError
 from apps.interventions import services
-from apps.interventions.budget_forms import TransferCancelForm, TransferFilter, TransferForm
+from apps.interventions.budget_forms import TransferFilter, TransferForm
 from apps.interventions.contracts import TransferStatus
+from apps.interventions.forms import ReasonForm
 from apps.interventions.models import BudgetTransfer
 from apps.interventions.services.transfers import REQUEST_TRANSFER, SUBJECT
+from apps.interventions.views.asking import may_ask
+from apps.interventions.views.taking_back import Tried, tried
 from apps.pages import Refusal, counted, filtered_list, fragment, person, refusal_of
 from apps.timeline import timeline
 
@@ -42,7 +45,7 @@ def _list(request: HttpRequest) -> dict[str, Any]:
 
 
 @login_required
-@permission_required(REQUEST_TRANSFER, raise_exception=True)
+@may_ask(REQUEST_TRANSFER, action="budget.transfer_request", subject_type=SUBJECT)
 @require_http_methods(["GET", "HEAD", "POST"])
 def transfer_new(request: HttpRequest) -> HttpResponse:
     """Ask for a transfer. The same form sent twice asks once."""
@@ -73,32 +76,16 @@ def transfer_new(request: HttpRequest) -> HttpResponse:
 def transfer_page(request: HttpRequest, transfer_id: UUID) -> HttpResponse:
     """One transfer: both budgets, its request, what happened; POST takes it back."""
     transfer = _get(request, transfer_id)
-    form = TransferCancelForm(request.POST or None)
-    refusal: Refusal | None = None
-    status = 200
+    form = ReasonForm(request.POST or None)
+    outcome = Tried()
     if request.method == "POST":
-        if not form.is_valid():
-            status = 422
-        else:
-            try:
-                services.transfer_cancel(
-                    transfer_id=transfer.pk,
-                    by=person(request),
-                    via="page",
-                    reason=form.cleaned_data["reason"],
-                    as_of=timezone.now(),
-                )
-            except NotFound as error:
-                raise Http404 from error
-            except DomainError as error:
-                refusal = refusal_of(error)
-                status = refusal.status
-                transfer = _get(request, transfer_id)
-            else:
-                messages.success(request, "Taken back. Its request is closed; nothing was moved.")
-                return redirect("transfer", transfer_id=transfer.pk)
-    context = _context(request, transfer, form=form, refusal=refusal)
-    return render(request, "interventions/transfer.html", context, status=status)
+        outcome = tried(request, form, services.transfer_cancel, transfer_id=transfer.pk)
+        if outcome.done:
+            messages.success(request, "Taken back. Its request is closed; nothing was moved.")
+            return redirect("transfer", transfer_id=transfer.pk)
+        transfer = _get(request, transfer_id)
+    context = _context(request, transfer, form=form, refusal=outcome.refusal)
+    return render(request, "interventions/transfer.html", context, status=outcome.status)
 
 
 @fragment
@@ -106,7 +93,7 @@ def transfer_page(request: HttpRequest, transfer_id: UUID) -> HttpResponse:
 def transfer_live(request: HttpRequest, transfer_id: UUID) -> HttpResponse:
     """The parts of the page as they are now."""
     transfer = _get(request, transfer_id)
-    context = _context(request, transfer, form=TransferCancelForm())
+    context = _context(request, transfer, form=ReasonForm())
     return render(request, "interventions/_transfer_live.html", context)
 
 
@@ -119,7 +106,7 @@ def _context(
     request: HttpRequest,
     transfer: BudgetTransfer,
     *,
-    form: TransferCancelForm,
+    form: ReasonForm,
     refusal: Refusal | None = None,
 ) -> dict[str, Any]:
     user = person(request)
