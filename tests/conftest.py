@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from temporalio.client import Client
     from temporalio.testing import WorkflowEnvironment
 
+    from tests.database import Image, Kept
+
 CHROMIUM_ARGS = [
     "--headless",
     "--no-sandbox",
@@ -41,17 +44,46 @@ CHROMIUM_ARGS = [
 #: Stacks that run now: their logs join the report of a test that fails.
 _running: list[Stack] = []
 
+#: Tests with these take long by themselves, as do those of LONG_MODULES: xdist starts them first,
+#: or at the end one worker would run one of them while the other has nothing to do.
+LONG_FIXTURES = {"make_stack", "private_servers", "make_worker", "stage"}
+LONG_MODULES = (
+    "tests/api/test_fuzz.py",
+    "tests/approvals/test_bulk_workflow.py",
+    "tests/approvals/test_paths.py",
+    "tests/approvals/test_property.py",
+    "tests/approvals/test_races.py",
+    "tests/audit/test_verify.py",
+    "tests/config/test_settings.py",
+    "tests/console/test_inbox.py",
+    "tests/console/test_pages.py",
+    "tests/deploy/test_run.py",
+    "tests/interventions/test_batch_workflow.py",
+    "tests/interventions/test_failure_table.py",
+)
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a module's stack run in one xdist worker, and one browser at a time: two
-    of them, with all their processes, would only wait for each other."""
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None]:
+    """Tests that share a stack run in one xdist worker, and one browser at a time: two of them,
+    with all their processes, would only wait for each other. xdist begins with the largest groups;
+    of all others the long ones come first, whatever the random order is."""
     for item in items:
         used = set(getattr(item, "fixturenames", ()))
         if "chromium" in used:
             item.add_marker(pytest.mark.xdist_group("browser"))
         elif "stack" in used:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    yield
+    if config.getoption("loadgroup", False):
+        items.sort(key=lambda item: not _takes_long(item))
+
+
+def _takes_long(item: pytest.Item) -> bool:
+    used = LONG_FIXTURES & set(getattr(item, "fixturenames", ()))
+    return bool(used) or item.nodeid.startswith(LONG_MODULES)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -95,6 +127,44 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         for line in lines:
             padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             terminalreporter.write_line("  ".join(padded).rstrip())
+
+
+# --- database -----------------------------------------------------------------------------------
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, django_db_blocker: Any
+) -> None:
+    """This worker's database is a copy of one that is migrated."""
+    from django.db import connection
+
+    from tests.database import migrated_database
+
+    with django_db_blocker.unblock():
+        connection.settings_dict["TEST"]["TEMPLATE"] = migrated_database()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator["Kept"]:
+    """As pytest-django's; after a test that commits, what was there before it is put back."""
+    from django.test import TransactionTestCase
+
+    from tests.database import Kept
+
+    with django_db_blocker.unblock():
+        kept = Kept()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: kept.put_back())
+        yield kept
+
+
+@pytest.fixture(scope="session")
+def world_image(django_db_setup: "Kept", django_db_blocker: Any) -> "Image":
+    """What `make_world` of the interventions writes, made once and then copied."""
+    from tests.database import Image
+    from tests.interventions.conftest import make_world
+
+    with django_db_blocker.unblock():
+        return Image("world", django_db_setup, make_world)
 
 
 # --- Temporal -----------------------------------------------------------------------------------
@@ -164,9 +234,13 @@ def make_proxy() -> Iterator[Callable[[str], Proxy]]:
 
 
 @pytest.fixture(scope="session")
-def cluster_template() -> Path:
+def cluster_template(django_db_blocker: Any) -> Path:
     """A migrated PostgreSQL data folder with the demo, shared by the session's xdist workers."""
-    return migrated_template(Path(json.loads(os.environ[SHARED])["folder"]) / "template")
+    from tests.database import copy_migrated
+
+    folder = Path(json.loads(os.environ[SHARED])["folder"]) / "template"
+    with django_db_blocker.unblock():
+        return migrated_template(folder, fill=copy_migrated)
 
 
 @pytest.fixture
@@ -212,9 +286,16 @@ def stack_env() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def stack(cluster_template: Path, stack_env: dict[str, str]) -> Iterator[Stack]:
     """One ready stack for all tests of a module: leave it running as it was found."""
+    with running_stack(cluster_template, stack_env) as one:
+        yield one
+
+
+@contextmanager
+def running_stack(template: Path, env: dict[str, str]) -> Iterator[Stack]:
+    """A whole stack, ready; ended without ceremony."""
     made: list[Stack] = []
     try:
-        yield _start_stack(cluster_template, made, (), stack_env)
+        yield _start_stack(template, made, (), env)
     finally:
         for one in made:
             _end_stack(one)

@@ -8,14 +8,15 @@ from django.test import Client
 
 from apps.approvals.models import ApprovalRequest
 from apps.interventions.models import Intervention
-from tests.interventions.conftest import World, make_world
+from tests.database import Image
+from tests.interventions.conftest import World, world_of
 
 AsPerson = Callable[[str], Client]
 
 
 @pytest.fixture
-def world(db: None) -> World:
-    return make_world()
+def world(world_image: Image, db: None) -> World:
+    return world_of(world_image)
 
 
 @pytest.fixture

@@ -6,10 +6,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.conftest import running_stack
 from tests.stack import Stack
 from tests.support import eventually
 
@@ -131,9 +133,20 @@ class Site:
         return eventually(look, 20) or {}
 
 
+@pytest.fixture(scope="package")
+def stack(cluster_template: Path) -> Iterator[Stack]:
+    """One for all modules of this folder: it takes longer to start than most of their tests."""
+    with running_stack(cluster_template, {}) as one:
+        yield one
+
+
 @pytest.fixture(scope="module")
 def shared_site(stack: Stack, chromium: "Browser") -> Site:
-    """The module's site with the requester's API key."""
+    """The module's site with the requester's API key, whole again if a test before broke it."""
+    for name, process in stack.apps.items():
+        if not process.alive:
+            stack.restart(name)
+    stack.wait_ready()
     key = stack.api_key("requester")
     return Site(stack=stack, browser=chromium, key=key)
 

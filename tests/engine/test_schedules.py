@@ -155,7 +155,7 @@ def test_what_the_engine_would_refuse_is_refused_here(
     with pytest.raises(Invalid) as refusal:
         put(name, **change)
     assert refusal.value.code == code
-    assert not WorkflowSchedule.objects.exists()
+    assert not WorkflowSchedule.objects.filter(name=name).exists()
 
 
 def test_an_unknown_schedule_cannot_be_removed(name: str) -> None:

@@ -11,11 +11,12 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.accounts.people import demo_people_ensure
+from apps.accounts.people import PEOPLE, demo_people_ensure
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import request_decide, rule_put
 from apps.interventions import services
 from apps.interventions.models import Budget, Intervention
+from tests.database import Image
 
 #: No signature up to 10,000.00; one above; two tiers above 500,000.00.
 BANDS: list[dict[str, Any]] = [
@@ -137,15 +138,24 @@ def make_world() -> World:
     return world
 
 
-@pytest.fixture
-def world(db: None) -> World:
-    return make_world()
+def world_of(image: Image) -> World:
+    """What `make_world` makes, a hundred milliseconds sooner."""
+    image.put()
+    people = User.objects.select_related("senior").in_bulk(
+        [person.username for person in PEOPLE], field_name="username"
+    )
+    return World({person.username: people[person.username] for person in PEOPLE})
 
 
 @pytest.fixture
-def shared_world(transactional_db: None) -> World:
+def world(world_image: Image, db: None) -> World:
+    return world_of(world_image)
+
+
+@pytest.fixture
+def shared_world(world_image: Image, transactional_db: None) -> World:
     """As `world`, committed: threads and workers see it."""
-    return make_world()
+    return world_of(world_image)
 
 
 @pytest.fixture
