@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test lint fmt bench faults soak manage lock install chromium
+.PHONY: run test lint fmt bench faults large soak manage lock install chromium
 .DEFAULT_GOAL := run
 
 run: install
@@ -34,9 +34,14 @@ bench: install
 		PYTHONWARNINGS=ignore $(PYTHON) -m benchmarks.$$goal || missed=1; done; exit $$missed
 
 faults: install chromium
-	@FAULTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest \
-		tests/faults tests/interventions/test_failure_table.py tests/api/test_fuzz.py \
-		tests/e2e tests/interventions/test_batch_workflow.py $(PYTEST_ARGS)
+	@TESTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest \
+		tests/faults tests/interventions/test_failure_table.py $(PYTEST_ARGS)
+
+# What make test runs small, at full size: batches of 500 and 20,000, 300 decisions in a browser,
+# every page in both themes at both widths, the API under more random input.
+large: install chromium
+	@TESTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest \
+		tests/interventions/test_batch_workflow.py tests/e2e tests/api/test_fuzz.py $(PYTEST_ARGS)
 
 # SOAK_SECONDS, SOAK_SAGAS, SOAK_SEED; Ctrl-C ends it early and proves what was done.
 soak: install

@@ -109,7 +109,7 @@ def pytest_runtest_makereport(
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Tables that tests recorded (`record_property("table", [title, row, column, cell])`), with -s
     and in `make faults`: what every step comes to under every failure."""
-    if config.option.capture != "no" and os.environ.get("FAULTS_AT_FULL_SIZE") != "1":
+    if config.option.capture != "no" and os.environ.get("TESTS_AT_FULL_SIZE") != "1":
         return
     tables: dict[str, dict[str, dict[str, str]]] = {}
     reports = [report for group in terminalreporter.stats.values() for report in group]

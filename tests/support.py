@@ -9,8 +9,8 @@ from typing import TypeVar
 import pytest
 
 T = TypeVar("T")
-#: `make faults` runs the large tests at full size; what they prove shows with fewer as well.
-FULL_SIZE = os.environ.get("FAULTS_AT_FULL_SIZE") == "1"
+#: `make faults` and `make large` run the large tests at full size; what they prove shows with fewer as well.
+FULL_SIZE = os.environ.get("TESTS_AT_FULL_SIZE") == "1"
 
 
 def eventually(fn: Callable[[], T], timeout: float = 10, every: float = 0.05) -> T:

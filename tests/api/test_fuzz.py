@@ -133,7 +133,7 @@ def world(db: None) -> dict[str, Any]:
 
 @schema.parametrize()
 @settings(
-    # `make faults` looks longer.
+    # `make large` looks longer.
     max_examples=200 if FULL_SIZE else 25,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-#: `make faults` decides as many as people may in one go; twenty of them are spoilt in between.
+#: `make large` decides as many as people may in one go; twenty of them are spoilt in between.
 HUNDREDS = 300 if FULL_SIZE else 80
 #: Notes when a text appears in the list, by the clock that the server has as well.
 WATCH = """text => {

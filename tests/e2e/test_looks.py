@@ -218,7 +218,7 @@ def picture(page: "Page", name: str, *, whole: bool = True) -> None:
 
 def shots(width: int) -> tuple[Literal["light", "dark"], ...]:
     """The themes to look at in a window of that width. One each shows every color and every place;
-    for pictures, and in `make faults`, both."""
+    for pictures, and in `make large`, both."""
     if SCREENSHOTS or FULL_SIZE:
         return THEMES
     return ("light",) if width == DESKTOP else ("dark",)

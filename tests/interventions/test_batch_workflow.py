@@ -315,7 +315,7 @@ async def test_a_long_one_continues_as_new_and_ends(
     assert first.args[0]["per_run"] == 20
 
 
-@pytest.mark.skipif(not FULL_SIZE, reason="make faults runs it: it takes many minutes")
+@pytest.mark.skipif(not FULL_SIZE, reason="make large runs it: it takes half an hour")
 @pytest.mark.timeout(7200)
 async def test_twenty_thousand_payments_continue_as_new_and_end(resting: Stage) -> None:
     stage = resting
