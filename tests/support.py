@@ -9,7 +9,8 @@ from typing import TypeVar
 import pytest
 
 T = TypeVar("T")
-#: `make faults` and `make large` run the large tests at full size; what they prove shows with fewer as well.
+#: `make faults` and `make large` run the large tests at full size; what they prove shows with
+#: fewer as well.
 FULL_SIZE = os.environ.get("TESTS_AT_FULL_SIZE") == "1"
 
 
