@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from django.conf import settings
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.vary import vary_on_cookie
@@ -180,6 +180,12 @@ def fragment(view: "View[P]") -> "View[P]":
         return response
 
     return guarded
+
+
+def seen_with(request: HttpRequest, permission: str) -> None:
+    """Http404 for a fragment that the person may not see: the page itself says why, with a 403."""
+    if not person(request).has_perm(permission):
+        raise Http404
 
 
 def led_to(address: str, request: HttpRequest) -> HttpResponse:

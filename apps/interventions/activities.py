@@ -57,8 +57,8 @@ def expire_intervention(input: TimedInput) -> Decision:
 
 
 # --- the saga's seven steps ----------------------------------------------------------------------
-# One by one where a person is waited for in between, and for sagas that were begun so; else the
-# short ones before the execution are one activity, and those after it.
+# The three short ones before the execution run as one activity, and so do the three after it. One
+# by one they run in sagas that were begun before that, and after an execution that stands.
 @activity.defn(name="validate_policy")
 def validate_policy(input: StepInput) -> None:
     services.policy_validate(

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required, permission_required
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
@@ -20,7 +20,7 @@ from apps.interventions.models import Budget, BudgetEntry
 from apps.interventions.services.limits import site_day
 from apps.interventions.services.periods import neighbours
 from apps.interventions.services.transfers import REQUEST_TRANSFER
-from apps.pages import filtered_list, fragment, person
+from apps.pages import filtered_list, fragment, person, seen_with
 
 LEDGER_PAGE = 50
 #: Lines of an export that are read, and in memory, at a time.
@@ -41,7 +41,7 @@ def budgets(request: HttpRequest) -> HttpResponse:
 @require_GET
 def budgets_live(request: HttpRequest) -> HttpResponse:
     """The bars as they are now."""
-    _may_see_budgets(request)
+    seen_with(request, VIEW)
     return render(request, "interventions/_budgets_rows.html", _budgets(request))
 
 
@@ -75,7 +75,7 @@ def budget_page(request: HttpRequest, code: str) -> HttpResponse:
 @require_GET
 def budget_live(request: HttpRequest, code: str) -> HttpResponse:
     """The bar and the ledger as they are now."""
-    _may_see_budgets(request)
+    seen_with(request, VIEW)
     return render(request, "interventions/_budget_live.html", _budget(request, code))
 
 
@@ -135,11 +135,6 @@ class _Echo:
 
     def write(self, text: str) -> bytes:
         return text.encode()
-
-
-def _may_see_budgets(request: HttpRequest) -> None:
-    if not person(request).has_perm(VIEW):
-        raise Http404
 
 
 def _budget(request: HttpRequest, code: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 from apps.interventions.models import Policy
 from apps.interventions.services.limits import site_day
 from apps.interventions.services.policy_terms import signatures_of, terms_of, with_changes
-from apps.pages import fragment, listed, person
+from apps.pages import fragment, listed, seen_with
 
 VIEW_POLICIES = "interventions.view_policy"
 VERSIONS_PAGE = 20
@@ -31,7 +31,7 @@ def policies(request: HttpRequest) -> HttpResponse:
 @require_GET
 def policies_live(request: HttpRequest) -> HttpResponse:
     """The rows as they are now."""
-    _may_see_policies(request)
+    seen_with(request, VIEW_POLICIES)
     return render(request, "interventions/_policies_live.html", _list(request))
 
 
@@ -47,13 +47,8 @@ def policy_page(request: HttpRequest, code: str) -> HttpResponse:
 @require_GET
 def policy_live(request: HttpRequest, code: str) -> HttpResponse:
     """The parts of the page as they are now."""
-    _may_see_policies(request)
+    seen_with(request, VIEW_POLICIES)
     return render(request, "interventions/_policy_live.html", _policy(request, code))
-
-
-def _may_see_policies(request: HttpRequest) -> None:
-    if not person(request).has_perm(VIEW_POLICIES):
-        raise Http404
 
 
 def _list(request: HttpRequest) -> dict[str, Any]:
