@@ -21,7 +21,7 @@ from typing import Any
 from temporalio.client import Client
 
 from benchmarks import bare
-from benchmarks.stand import ROUNDS, Goal, Stand, compare, stand, until
+from benchmarks.testbed import ROUNDS, Goal, Stand, compare, stand, until
 
 GOAL = Goal("P1", must=0.8, reach=1.2)
 WITH_REQUEST = Goal("P1 with its request", must=0.0, reach=0.0)
@@ -172,7 +172,7 @@ def _prepare() -> dict[str, Any]:
 
 def _row(body: dict[str, Any]) -> Any:
     """An intervention as the request's service writes it."""
-    from apps.identifiers import new_id
+    from apps.common.identifiers import new_id
     from apps.interventions.contracts import SUBJECT
     from apps.interventions.models import Intervention
 

@@ -23,7 +23,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from benchmarks import bare
-from benchmarks.stand import ROUNDS, Goal, Stand, compare, stand, until
+from benchmarks.testbed import ROUNDS, Goal, Stand, compare, stand, until
 
 CHANGE = Goal("P2a", must=1.5, reach=0.6, least=False)
 EFFECT = Goal("P2b", must=3.0, reach=1.5, least=False)

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import psycopg
 
-from benchmarks.stand import ROUNDS, Goal, compare, stand
+from benchmarks.testbed import ROUNDS, Goal, compare, stand
 from deploy.local.servers import Postgres
 
 GOAL = Goal("P5", must=1.3, reach=5.0)

@@ -24,7 +24,7 @@ from typing import Any
 from psycopg import sql
 
 from benchmarks.p7_rows import FREQUENT, NOWHERE, RARE, World, fill
-from benchmarks.stand import ROUNDS, Goal
+from benchmarks.testbed import ROUNDS, Goal
 from deploy.local.processes import free_port
 from deploy.local.servers import Postgres, Temporal
 from deploy.local.stack import ROOT, management
@@ -257,7 +257,7 @@ def serve(database: str) -> None:
 
     from apps.accounts.models import User
     from apps.approvals.models import ApprovalRequest
-    from apps.pagination import page
+    from apps.common.pagination import page
 
     people = {user.username: user for user in User.objects.all()}
     clients: dict[str, Client] = {}

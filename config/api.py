@@ -15,6 +15,7 @@ from ninja.parser import Parser
 
 from apps.accounts.auth import api_auth, authenticate
 from apps.approvals.api import router as approvals_router
+from apps.common.strict_json import document_of
 from apps.console.api import audit_router
 from apps.interventions.api import (
     batches_router,
@@ -26,7 +27,6 @@ from apps.interventions.api import (
 from apps.interventions.api import router as interventions_router
 from apps.notifications.api import notifications_router
 from apps.notifications.api import router as webhooks_router
-from apps.strictjson import document_of
 from config import problems
 
 DESCRIPTION = """\

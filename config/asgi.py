@@ -14,9 +14,9 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 from django.conf import settings  # noqa: E402
 
+from apps.common.uploads import ENVELOPE_BYTES  # noqa: E402
 from apps.live.routing import websocket_urlpatterns  # noqa: E402
 from apps.live.topics import UUID_PATTERN  # noqa: E402
-from apps.uploads import ENVELOPE_BYTES  # noqa: E402
 from config.body_limit import Roomier, limited  # noqa: E402
 from config.handler import OneThreadHandler  # noqa: E402
 

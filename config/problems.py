@@ -24,8 +24,8 @@ from django.utils.decorators import sync_and_async_middleware
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from apps.correlation import get_logger
-from apps.errors import DomainError
+from apps.common.correlation import get_logger
+from apps.common.errors import DomainError
 
 CONTENT_TYPE = "application/problem+json"
 PREFIX = "/api/"

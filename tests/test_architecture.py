@@ -43,7 +43,7 @@ def test_a_workflow_module_imports_only_what_is_deterministic(path: Path) -> Non
         module
         for module in imports(path)
         if not standard(module)
-        and not module.startswith(("temporalio.", "workers.local", "workers.deadlines"))
+        and not module.startswith(("temporalio.", "workers.steps", "workers.approval_wait"))
         and not app_module(module, "contracts", "activities")
     }
     assert strangers == set()

@@ -29,12 +29,12 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
-from apps import correlation
+from apps.common import correlation
+from apps.common.errors import DomainError, Unavailable
+from apps.common.failpoints import failpoint
 from apps.engine.headers import CORRELATION_HEADER
-from apps.errors import DomainError, Unavailable
-from apps.failpoints import failpoint
 from workers import metrics
-from workers.runs import BUSY
+from workers.run_observer import BUSY
 
 logger = correlation.get_logger("workers.activities")
 

@@ -11,10 +11,10 @@ from time import monotonic
 
 from django.db import connections, transaction
 
-from apps import correlation
+from apps.common import correlation
 from apps.engine.mirror import Observation, runs_observe
 from workers import metrics
-from workers.runs import RunNotice
+from workers.run_observer import RunNotice
 
 logger = correlation.get_logger("workers.mirror")
 
@@ -35,7 +35,7 @@ class MirrorWriter:
         self._thread.start()
 
     def tell(self, notice: RunNotice) -> None:
-        """The listener of `workers.runs`; called from workflow threads."""
+        """The listener of `workers.run_observer`; called from workflow threads."""
         if notice.workflow_type in self._leave_out:
             return
         try:

@@ -47,7 +47,7 @@ QUEUES: dict[str, QueueSpec] = {
                 BatchInterventionWorkflow,
                 ReconcileInterventionsWorkflow,
             ],
-            # Its workflow keeps the clock of its requests (workers.deadlines).
+            # Its workflow keeps the clock of its requests (workers.approval_wait).
             activities=[*INTERVENTION_ACTIVITIES, *CLOCK_ACTIVITIES],
             # Runs every few minutes and is nobody's row.
             unmirrored=[ReconcileInterventionsWorkflow],

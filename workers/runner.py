@@ -32,19 +32,19 @@ from temporalio.runtime import (
 )
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkerDeploymentConfig
 
-from apps import correlation
+from apps.common import correlation
 from apps.engine import client as engine_client
-from apps.engine.setup import engine_ensure
+from apps.engine.namespace import engine_ensure
 from workers import metrics, slots
-from workers.beats import Beats
 from workers.health import Health, health_server, metrics_server
 from workers.interceptors import WorkerInterceptor
+from workers.liveness import Beats
 from workers.mirror import MirrorWriter
 from workers.registry import QueueSpec
-from workers.runs import BUSY, ObservedRunner
+from workers.run_observer import BUSY, ObservedRunner
 
 if TYPE_CHECKING:
-    from workers.standby import StandbyRelay
+    from workers.embedded_relay import StandbyRelay
 
 logger = correlation.get_logger("workers.runner")
 
@@ -297,7 +297,7 @@ class Runner:
 
 def _standby(name: str) -> "StandbyRelay":
     # Without a standby nothing of the relay is loaded.
-    from workers.standby import StandbyRelay
+    from workers.embedded_relay import StandbyRelay
 
     return StandbyRelay(name=name)
 

@@ -16,8 +16,8 @@ PASSTHROUGH = (
     "psycopg_pool",
     "structlog",
     "uuid_utils",
-    "workers.deadlines",
-    "workers.local",
+    "workers.approval_wait",
+    "workers.steps",
 )
 
 RESTRICTIONS = SandboxRestrictions.default.with_passthrough_modules(*PASSTHROUGH)

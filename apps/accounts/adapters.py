@@ -17,9 +17,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from apps.accounts import crypto, throttle
 from apps.accounts.addresses import client_address
-from apps.accounts.limits import login_limits, password_limit
 from apps.accounts.models import User
-from apps.accounts.signals import confirmation_failed, locked_out
+from apps.accounts.rate_limits import login_limits, password_limit
+from apps.accounts.receivers import confirmation_failed, locked_out
 from apps.accounts.throttle import Limit, Refused
 
 #: Somebody who has just signed in, or confirmed, is not asked again for so long.

@@ -19,15 +19,15 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import RedirectView
 
-from apps.accounts import changes, services, views
+from apps.accounts import change_log, services, views
 from apps.accounts.forms import PersonForm
 from apps.accounts.models import APIKey, RoleRule, User, UserSession
 from apps.accounts.roles import ROLES
-from apps.adminbase import BaseAdmin, ReadOnlyAdmin, acting
-from apps.adminverbs import Line, ServiceFormAdmin, confirmed_action
 from apps.audit.services import refusals
-from apps.errors import NotAllowed
-from apps.pages import refusal_of
+from apps.common.errors import NotAllowed
+from apps.web.admin import BaseAdmin, ReadOnlyAdmin, acting
+from apps.web.admin_verbs import Line, ServiceFormAdmin, confirmed_action
+from apps.web.refusals import refusal_of
 
 admin.site.unregister(Group)
 # E-mail addresses play no part here, and allauth's list of second factors shows their secrets.
@@ -103,13 +103,13 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Remembers what was; `save_related` ends the same transaction."""
-        form.was = changes.user_state(obj.pk)
+        form.was = change_log.user_state(obj.pk)
         super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """The groups too are written now: record what is different."""
         super().save_related(request, form, formsets, change)
-        changes.user_changed(
+        change_log.user_changed(
             user_id=form.instance.pk, was=form.was, by=acting(request), via="admin"
         )
 
@@ -137,10 +137,10 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
         me = acting(request)
         with transaction.atomic():
             services.password_apart(user=person, by=me)
-            was = changes.user_state(person.pk)
+            was = change_log.user_state(person.pk)
             response = super().user_change_password(request, id, form_url)
-            changes.user_changed(user_id=person.pk, was=was, by=me, via="admin")
-            if was is not None and was.secret != changes.password_of(person.pk):
+            change_log.user_changed(user_id=person.pk, was=was, by=me, via="admin")
+            if was is not None and was.secret != change_log.password_of(person.pk):
                 services.sessions_end(
                     user=person,
                     by=me,
@@ -219,24 +219,24 @@ class GroupAdmin(BaseAdmin, DjangoGroupAdmin):
 
     def save_model(self, request: HttpRequest, obj: Group, form: Any, change: bool) -> None:
         """Remembers what was; `save_related` ends the same transaction."""
-        form.was = changes.role_state(obj.pk)
+        form.was = change_log.role_state(obj.pk)
         super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """The permissions too are written now: record what is different."""
         super().save_related(request, form, formsets, change)
-        changes.role_changed(
+        change_log.role_changed(
             group_id=form.instance.pk, was=form.was, by=acting(request), via="admin"
         )
 
     def delete_model(self, request: HttpRequest, obj: Group) -> None:
-        changes.role_deleted(group=obj, by=acting(request), via="admin")
+        change_log.role_deleted(group=obj, by=acting(request), via="admin")
         super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Group]") -> None:
         with transaction.atomic():
             for group in queryset:
-                changes.role_deleted(group=group, by=acting(request), via="admin")
+                change_log.role_deleted(group=group, by=acting(request), via="admin")
             super().delete_queryset(request, queryset)
 
 
@@ -271,7 +271,7 @@ class RoleRuleAdmin(ServiceFormAdmin):
         return {"group": row.group, "mfa_required": row.mfa_required}
 
     def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
-        return changes.role_rule_put(
+        return change_log.role_rule_put(
             group_id=data["group"].pk,
             mfa_required=data["mfa_required"],
             by=acting(request),

@@ -10,11 +10,11 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the roles and the trail of logins."""
-        from apps.accounts import roles, signals
+        from apps.accounts import receivers, roles
 
         post_migrate.connect(roles.ensure, dispatch_uid="accounts.roles")
-        user_logged_in.connect(signals.login_recorded, dispatch_uid="accounts.login")
-        user_logged_out.connect(signals.logout_recorded, dispatch_uid="accounts.logout")
+        user_logged_in.connect(receivers.login_recorded, dispatch_uid="accounts.login")
+        user_logged_out.connect(receivers.logout_recorded, dispatch_uid="accounts.logout")
         user_login_failed.connect(
-            signals.login_failure_recorded, dispatch_uid="accounts.login_failed"
+            receivers.login_failure_recorded, dispatch_uid="accounts.login_failed"
         )

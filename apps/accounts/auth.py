@@ -18,7 +18,7 @@ from apps.accounts.addresses import client_address
 from apps.accounts.contracts import Scope
 from apps.accounts.models import User
 from apps.accounts.services import api_key_authenticate, api_key_refused
-from apps.errors import NotAllowed
+from apps.common.errors import NotAllowed
 
 HEADER = "X-API-Key"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})

@@ -16,7 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from apps.accounts import changes, services
+from apps.accounts import change_log, services
 from apps.accounts.adapters import (
     WRONG_LOGIN,
     WRONG_PASSWORD,
@@ -25,7 +25,7 @@ from apps.accounts.adapters import (
     too_many_seconds,
 )
 from apps.accounts.models import User
-from apps.errors import DomainError, TooMany
+from apps.common.errors import DomainError, TooMany
 
 #: A password is hashed, slowly; nobody's is longer.
 LONGEST_PASSWORD = 4096
@@ -176,7 +176,7 @@ class PersonForm(UserChangeForm):
         """Nobody gives, or takes away, a role of which they do not hold all permissions."""
         groups: QuerySet[Group] = self.cleaned_data["groups"]
         moved = set(groups) ^ set(self.instance.groups.all())
-        above = sorted(group.name for group in moved if not changes.holds_role(self.by, group))
+        above = sorted(group.name for group in moved if not change_log.holds_role(self.by, group))
         if above:
             raise ValidationError(
                 f"You do not hold all permissions of: {', '.join(above)}.", code="role_above"

@@ -12,7 +12,7 @@ from django.utils.deprecation import MiddlewareMixin
 
 from apps.accounts import services
 from apps.accounts.addresses import client_address
-from apps.pages import led_to
+from apps.web.fragments import led_to
 
 #: Where somebody may go who owes a second factor: set it up, confirm who they are, leave.
 #: Static files are served before this; the API and websockets refuse for themselves.

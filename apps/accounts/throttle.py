@@ -16,7 +16,7 @@ import redis
 from django.conf import settings
 from django.core.signals import setting_changed
 
-from apps.correlation import get_logger
+from apps.common.correlation import get_logger
 
 log = get_logger(__name__)
 

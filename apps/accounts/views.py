@@ -37,8 +37,9 @@ from apps.accounts.crypto import InvalidToken
 from apps.accounts.forms import PasswordChangeForm, SetupForm
 from apps.accounts.models import APIKey, User, UserSession
 from apps.accounts.qr import qr_svg
-from apps.errors import DomainError
-from apps.pages import person, refusal_of
+from apps.common.errors import DomainError
+from apps.web.fragments import person
+from apps.web.refusals import refusal_of
 
 FRESH = "allauth.mfa"
 

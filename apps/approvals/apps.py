@@ -12,8 +12,9 @@ class ApprovalsConfig(AppConfig):
     verbose_name = "Approvals"
 
     def ready(self) -> None:
-        from apps.approvals import bulk_plugs, notices, plugs, worktime
+        from apps.approvals import business_hours, notifications
         from apps.approvals.models import VIEW_PERMISSION
+        from apps.approvals.registration import bulk, clock
         from apps.live.topics import UUID_PATTERN, Topic, register
 
         register(Topic("inbox", permission=VIEW_PERMISSION))
@@ -26,11 +27,11 @@ class ApprovalsConfig(AppConfig):
                 presence=True,
             )
         )
-        plugs.register()
-        notices.register()
+        clock.register()
+        notifications.register()
         # A working time that cannot be meant stops the start, not the first request.
-        worktime.configured()
-        bulk_plugs.register()
+        business_hours.configured()
+        bulk.register()
 
 
 def _asked_for(user: "User", request_id: str) -> bool:

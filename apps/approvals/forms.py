@@ -16,7 +16,7 @@ from apps.approvals.contracts import RequestStatus, Verdict
 from apps.approvals.models import ApprovalRequest, ApprovalRequestQuerySet, ApprovalRule
 from apps.approvals.rules import MOST_TIERS
 from apps.approvals.services import REASON_LIMIT
-from apps.filters import FilterForm
+from apps.web.filters import FilterForm
 
 AGES = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "7d": timedelta(days=7)}
 #: Soon due: within a day.

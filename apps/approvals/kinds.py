@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from apps.errors import Invalid
+from apps.common.errors import Invalid
 
 if TYPE_CHECKING:
     from apps.approvals.models import ApprovalRequest

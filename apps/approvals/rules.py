@@ -16,8 +16,8 @@ from apps.approvals.kinds import TierRule
 from apps.approvals.models import ApprovalRequest, ApprovalRule
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record
-from apps.canonical import digest
-from apps.errors import Conflict, Invalid
+from apps.common.canonical_json import digest
+from apps.common.errors import Conflict, Invalid
 
 MOST_BANDS, MOST_TIERS, MOST_QUORUM = 20, 10, 20
 MOST_REMINDERS = 10

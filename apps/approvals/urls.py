@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.approvals.views import acts, bulk, collab, delegations, inbox, requests
+from apps.approvals.views import actions, bulk, delegations, discussion, inbox, requests
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("inbox/", inbox.inbox, name="inbox"),
@@ -19,20 +19,20 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("inbox/filters/<int:filter_id>/delete/", inbox.filter_delete, name="filter_delete"),
     path("requests/<uuid:request_id>/", requests.request_page, name="request"),
     path("requests/<uuid:request_id>/live/", requests.request_live, name="request_live"),
-    path("requests/<uuid:request_id>/claim/", acts.request_claim, name="request_claim"),
-    path("requests/<uuid:request_id>/release/", acts.request_release, name="request_release"),
-    path("requests/<uuid:request_id>/reassign/", acts.request_reassign, name="request_reassign"),
-    path("requests/<uuid:request_id>/edit/", acts.request_edit, name="request_edit"),
-    path("requests/<uuid:request_id>/comments/", collab.comment, name="request_comment"),
-    path("requests/<uuid:request_id>/evidence/", collab.evidence, name="request_evidence"),
+    path("requests/<uuid:request_id>/claim/", actions.request_claim, name="request_claim"),
+    path("requests/<uuid:request_id>/release/", actions.request_release, name="request_release"),
+    path("requests/<uuid:request_id>/reassign/", actions.request_reassign, name="request_reassign"),
+    path("requests/<uuid:request_id>/edit/", actions.request_edit, name="request_edit"),
+    path("requests/<uuid:request_id>/comments/", discussion.comment, name="request_comment"),
+    path("requests/<uuid:request_id>/evidence/", discussion.evidence, name="request_evidence"),
     path(
         "requests/<uuid:request_id>/evidence/<uuid:evidence_id>/",
-        collab.evidence_file,
+        discussion.evidence_file,
         name="request_evidence_file",
     ),
     path(
         "requests/<uuid:request_id>/evidence/<uuid:evidence_id>/erase/",
-        collab.evidence_erasing,
+        discussion.evidence_erasing,
         name="request_evidence_erase",
     ),
     path("delegations/", delegations.delegations, name="delegations"),

@@ -6,9 +6,9 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.adminbase import ReadOnlyAdmin
 from apps.audit.models import AuditCheck, AuditEntry, AuditSeal
-from apps.identifiers import number_of, short
+from apps.common.identifiers import number_of, short
+from apps.web.admin import ReadOnlyAdmin
 
 #: Types whose ids are searched: the index on subjects begins with the type.
 SUBJECT_TYPES = (

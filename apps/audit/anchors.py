@@ -11,7 +11,7 @@ from pathlib import Path
 from django.conf import settings
 from django.utils import timezone
 
-from apps.correlation import get_logger
+from apps.common.correlation import get_logger
 
 log = get_logger(__name__)
 

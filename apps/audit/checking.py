@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.audit.models import AuditCheck, AuditSeal
 from apps.audit.verify import MOST_PROBLEMS, part_verify, removed_unsealed
-from apps.correlation import get_logger
+from apps.common.correlation import get_logger
 
 log = get_logger(__name__)
 

@@ -9,10 +9,10 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.audit.models import AuditCheck, AuditEntry, AuditEntryQuerySet, AuditPending, AuditSeal
-from apps.errors import Invalid
+from apps.common.errors import Invalid
 
 VIEW_PERMISSION = "audit.view_auditentry"
-#: Order of `apps.pagination` that the indexes are made for.
+#: Order of `apps.common.pagination` that the indexes are made for.
 ORDER = "entries"
 #: Waiting entries are counted up to here.
 MOST_WAITING = 1000

@@ -9,14 +9,14 @@ from django.db import Error as DatabaseError
 from django.db import connection, transaction
 from django.utils import timezone
 
-from apps import correlation
 from apps.audit import anchors
 from apps.audit.chain import GENESIS, body_digest, clean_text, covered, instant, seal_hash, storable
 from apps.audit.checking import chain_check
 from apps.audit.contracts import Actor
 from apps.audit.models import AuditEntry, AuditPending, AuditSeal
 from apps.audit.verify import ERASE, ChainReport, chain_verify
-from apps.errors import Conflict, DomainError, Invalid, NotFound
+from apps.common import correlation
+from apps.common.errors import Conflict, DomainError, Invalid, NotFound
 
 __all__ = [
     "ChainReport",

@@ -17,9 +17,9 @@ from apps.audit.selectors import (
     chain_state,
     entries_search,
 )
+from apps.common.pagination import page
 from apps.console.audit import actors_of
 from apps.console.audit_export import FORMATS, export
-from apps.pagination import page
 
 audit_router = Router(tags=["audit"])
 

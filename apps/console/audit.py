@@ -25,11 +25,13 @@ from apps.audit.selectors import (
     entries_search,
     offered,
 )
+from apps.common.errors import DomainError
 from apps.console.audit_export import FORMATS, export
 from apps.engine import subjects
-from apps.errors import DomainError
-from apps.filters import FilterForm
-from apps.pages import filtered_list, person, refusal_of
+from apps.web.filters import FilterForm
+from apps.web.fragments import person
+from apps.web.lists import filtered_list
+from apps.web.refusals import refusal_of
 
 
 class Suggesting(forms.TextInput):

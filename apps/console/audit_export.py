@@ -16,8 +16,8 @@ from apps.audit.chain import instant
 from apps.audit.models import AuditEntry, AuditSeal
 from apps.audit.selectors import EntryFilter, entries_search
 from apps.audit.services import entry_record
-from apps.downloads import attachment
-from apps.errors import Invalid
+from apps.common.errors import Invalid
+from apps.web.downloads import attachment
 
 #: Format → media type.
 FORMATS = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}

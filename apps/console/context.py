@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from apps.approvals.models import ApprovalRequest
 from apps.notifications.models import Notification
-from apps.pages import counted
+from apps.web.lists import counted
 
 if TYPE_CHECKING:
     from apps.accounts.models import User

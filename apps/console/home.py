@@ -13,12 +13,12 @@ from apps.approvals.contracts import RequestStatus
 from apps.approvals.models import ApprovalRequest, Delegation
 from apps.engine import reads
 from apps.engine.contracts import CommandState
-from apps.engine.models import EngineCommand, ProcessBeat
+from apps.engine.models import EngineCommand, ProcessHeartbeat
 from apps.engine.probes import ALIVE_SECONDS
+from apps.engine.timeline import ask_engine
 from apps.interventions.contracts import TASK_QUEUE, InterventionStatus
 from apps.interventions.models import Budget, Intervention
-from apps.interventions.services.limits import site_day
-from apps.timeline import ask_engine
+from apps.interventions.services.policy_limits import site_day
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -140,9 +140,9 @@ def low_budgets(user: "User", *, as_of: datetime) -> "QuerySet[Budget]":
 def machinery(*, as_of: datetime) -> list[Part]:
     """Relay, workers and outbox as the database knows them, and the engine as it answers now."""
     beats = list(
-        ProcessBeat.objects.filter(beat_at__gt=as_of - timedelta(seconds=ALIVE_SECONDS)).order_by(
-            "role", "name"
-        )[:200]
+        ProcessHeartbeat.objects.filter(
+            beat_at__gt=as_of - timedelta(seconds=ALIVE_SECONDS)
+        ).order_by("role", "name")[:200]
     )
     workers = [beat for beat in beats if beat.role == "worker"]
     relays = [beat for beat in beats if beat.role == "relay"]
@@ -178,7 +178,7 @@ def _engine() -> Part:
     return Part("Engine", "answers", "good", f"Nothing waits in {TASK_QUEUE}.")
 
 
-def _relay(relays: list[ProcessBeat]) -> Part:
+def _relay(relays: list[ProcessHeartbeat]) -> Part:
     leader = next((beat for beat in relays if beat.leading), None)
     if leader is not None:
         standbys = len(relays) - 1

@@ -9,7 +9,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.console import home as reads
-from apps.pages import counted, fragment, person
+from apps.web.fragments import fragment, person
+from apps.web.lists import counted
 
 
 @login_required

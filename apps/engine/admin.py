@@ -10,10 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.adminbase import ReadOnlyAdmin, acting, link, workflow_link
-from apps.adminverbs import Line, ReadableJSONField, ServiceFormAdmin, confirmed_action
 from apps.engine import services, subjects
-from apps.engine.models import EngineCommand, ProcessBeat, WorkflowRun, WorkflowSchedule
+from apps.engine.models import EngineCommand, ProcessHeartbeat, WorkflowRun, WorkflowSchedule
+from apps.web.admin import ReadOnlyAdmin, acting, link, workflow_link
+from apps.web.admin_verbs import Line, ReadableJSONField, ServiceFormAdmin, confirmed_action
 
 
 def subject_link(row: EngineCommand | WorkflowRun) -> SafeString | str:
@@ -190,12 +190,12 @@ class WorkflowScheduleAdmin(ServiceFormAdmin):
             return services.schedule_put(**data, by=acting(request), via="admin")
 
 
-@admin.register(ProcessBeat)
-class ProcessBeatAdmin(ReadOnlyAdmin):
+@admin.register(ProcessHeartbeat)
+class ProcessHeartbeatAdmin(ReadOnlyAdmin):
     list_display = ("role", "name", "queue_list", "leading", "started_at", "beat_at")
     list_filter = ("leading",)
     ordering = ("-beat_at",)
 
     @admin.display(description="queues")
-    def queue_list(self, beat: ProcessBeat) -> SafeString:
+    def queue_list(self, beat: ProcessHeartbeat) -> SafeString:
         return format_html("{}", ", ".join(beat.queues) or "–")

@@ -6,7 +6,7 @@ import temporalio.client
 from temporalio.client import SignalWorkflowInput, StartWorkflowInput, WorkflowHandle
 from temporalio.converter import default as default_converter
 
-from apps import correlation
+from apps.common import correlation
 
 CORRELATION_HEADER = "correlation-id"
 

@@ -6,8 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.common.identifiers import new_id
 from apps.engine.contracts import CommandKind, CommandState, RunStatus
-from apps.identifiers import new_id
 
 
 class EngineCommand(models.Model):
@@ -160,7 +160,7 @@ class WorkflowSchedule(models.Model):
         return self.name
 
 
-class ProcessBeat(models.Model):
+class ProcessHeartbeat(models.Model):
     """A worker's or relay's sign of life, for `/ready` and the workers page."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -6,11 +6,11 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from apps import correlation
-from apps.canonical import canonical_json, plain
+from apps.common import correlation
+from apps.common.canonical_json import canonical_json, plain
+from apps.common.errors import Conflict, Invalid
 from apps.engine.contracts import CommandKind
 from apps.engine.models import EngineCommand
-from apps.errors import Conflict, Invalid
 
 #: Widths of the columns; Temporal itself takes longer ids.
 _LENGTHS = {"key": 200, "workflow_id": 200, "workflow_type": 80, "task_queue": 80, "name": 80}

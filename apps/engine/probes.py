@@ -25,7 +25,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
 from apps.engine import client
-from apps.engine.models import ProcessBeat
+from apps.engine.models import ProcessHeartbeat
 
 #: Each probe ends within this time; `/ready` answers within 5 s.
 DEADLINE_SECONDS = 2.0
@@ -158,7 +158,7 @@ class Readiness:
 
 # --- PostgreSQL, without anything that could hang -----------------------------------------------
 def _beats(role: str) -> tuple[int, int]:
-    table = ProcessBeat._meta.db_table
+    table = ProcessHeartbeat._meta.db_table
     # The database's clock on both sides of the comparison would be skew-free, but beats are
     # written with the process's clock, as everywhere; ten seconds forgive the difference.
     row = _query(

@@ -23,7 +23,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from apps.engine import client as engine_client
-from apps.engine.judge import workflow_is_unknown
+from apps.engine.error_policy import workflow_is_unknown
 
 #: A page waits so long for the engine, whatever happens there.
 DEADLINE_SECONDS = 1.0

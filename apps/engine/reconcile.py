@@ -1,6 +1,6 @@
 """Rows whose workflow ought to run and does not: started again from the row."""
 
-from apps import correlation
+from apps.common import correlation
 from apps.engine import subjects
 from apps.engine.contracts import CommandKind
 from apps.engine.models import EngineCommand

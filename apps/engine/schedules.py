@@ -28,13 +28,13 @@ from temporalio.common import (
 )
 from temporalio.service import RPCError
 
-from apps import correlation
-from apps.canonical import digest
+from apps.common import correlation
+from apps.common.canonical_json import digest
+from apps.common.errors import Conflict
 from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE
-from apps.engine.judge import workflow_is_unknown
+from apps.engine.db_threads import Threads
+from apps.engine.error_policy import workflow_is_unknown
 from apps.engine.models import WorkflowSchedule
-from apps.engine.threads import Threads
-from apps.errors import Conflict
 
 logger = correlation.get_logger(__name__)
 

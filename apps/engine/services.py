@@ -14,13 +14,13 @@ from django.utils import timezone
 
 from apps.audit import services as audit
 from apps.audit.contracts import Actor
+from apps.common.errors import Conflict, Invalid, NotFound
+from apps.common.identifiers import new_id
 from apps.engine import subjects
 from apps.engine.contracts import CommandKind, CommandState, RunStatus, SignalEnvelope
 from apps.engine.mirror import Observation, runs_observe
 from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
 from apps.engine.outbox import command_enqueue
-from apps.errors import Conflict, Invalid, NotFound
-from apps.identifiers import new_id
 
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}")
 

@@ -12,13 +12,13 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
-from apps import correlation
+from apps.common import correlation
 from apps.engine import subjects
 from apps.engine.contracts import SUBJECT_ATTRIBUTE, RunStatus
-from apps.engine.judge import workflow_is_unknown
+from apps.engine.db_threads import Threads
+from apps.engine.error_policy import workflow_is_unknown
 from apps.engine.mirror import Observation, runs_observe
 from apps.engine.models import EngineMark, WorkflowRun
-from apps.engine.threads import Threads
 from apps.live.broadcast import broadcast
 
 logger = correlation.get_logger(__name__)

@@ -6,7 +6,7 @@ from functools import cache
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed, JsonResponse
 
-from apps.correlation import get_logger
+from apps.common.correlation import get_logger
 from apps.engine.probes import PROBES, ProbeFailed, Readiness
 
 logger = get_logger(__name__)

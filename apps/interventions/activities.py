@@ -10,9 +10,9 @@ from typing import Any
 from django.utils import timezone
 from temporalio import activity
 
+from apps.common.errors import Conflict
+from apps.common.failpoints import failpoint
 from apps.engine.heartbeats import heartbeating
-from apps.errors import Conflict
-from apps.failpoints import failpoint
 from apps.interventions import executor, services
 from apps.interventions.contracts import (
     AttentionInput,

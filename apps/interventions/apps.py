@@ -12,14 +12,15 @@ class InterventionsConfig(AppConfig):
     verbose_name = "Interventions"
 
     def ready(self) -> None:
-        from apps.interventions import batch_plugs, duties, plugs, transfer_plugs
+        from apps.interventions import leader_tasks
+        from apps.interventions.registration import batches, interventions, transfers
         from apps.live.topics import CODE_PATTERN, UUID_PATTERN, Topic, register
         from apps.notifications import kinds
 
-        plugs.register()
-        duties.register_all()
-        batch_plugs.register()
-        transfer_plugs.register()
+        interventions.register()
+        leader_tasks.register_all()
+        batches.register()
+        transfers.register()
         kinds.register(
             kinds.NotificationKind("intervention", "What I asked for was carried out, or failed")
         )

@@ -5,10 +5,10 @@ from uuid import uuid4
 
 from django import forms
 
-from apps.filters import FilterForm
 from apps.interventions.contracts import BatchStatus
 from apps.interventions.forms import InterventionForm
 from apps.interventions.models import InterventionBatchQuerySet
+from apps.web.filters import FilterForm
 
 #: What is put back into the form after a check; a larger file is chosen once more.
 MOST_TEXT = 1_000_000

@@ -5,10 +5,10 @@ from uuid import uuid4
 
 from django import forms
 
-from apps.filters import FilterForm
 from apps.interventions.contracts import TransferStatus
 from apps.interventions.models import Budget, BudgetEntry
 from apps.interventions.models.budgets import BudgetQuerySet, TransferQuerySet
+from apps.web.filters import FilterForm
 
 #: A choice of more than this is a search, not a select.
 MOST_CHOICES = 200

@@ -16,7 +16,7 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from apps.interventions.models import Budget, BudgetEntry
-from apps.interventions.services.limits import site_day
+from apps.interventions.services.policy_limits import site_day
 
 POINTS = 60
 #: Of the days that are drawn, and of those that the pace is taken from.

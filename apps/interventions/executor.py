@@ -17,8 +17,8 @@ from urllib.parse import quote
 import httpx2
 from django.conf import settings
 
-from apps.correlation import get_logger
-from apps.errors import Conflict, Unavailable
+from apps.common.correlation import get_logger
+from apps.common.errors import Conflict, Unavailable
 from apps.interventions.contracts import Execution
 from apps.interventions.services.execution import Order, Reversal
 

@@ -6,12 +6,12 @@ from uuid import uuid4
 from django import forms
 from django.utils import timezone
 
-from apps.errors import Invalid
-from apps.filters import FilterForm
+from apps.common.errors import Invalid
+from apps.common.validation import clean_region
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, InterventionQuerySet, Policy
-from apps.interventions.services.inputs import clean_region
-from apps.interventions.services.limits import site_day
+from apps.interventions.services.policy_limits import site_day
+from apps.web.filters import FilterForm
 
 #: A choice of more than this is a search, not a select.
 MOST_CHOICES = 200

@@ -4,8 +4,8 @@ from typing import Any
 
 from django import forms
 
-from apps.filters import FilterForm
 from apps.interventions.services.analytics import By
+from apps.web.filters import FilterForm
 
 
 class OutcomesFilter(FilterForm):

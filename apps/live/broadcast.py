@@ -17,7 +17,7 @@ from typing import Any
 from channels.layers import get_channel_layer
 from django.db import transaction
 
-from apps.correlation import get_logger
+from apps.common.correlation import get_logger
 from apps.live.topics import group_name, well_formed
 
 logger = get_logger(__name__)

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
-from apps.correlation import get_logger
+from apps.common.correlation import get_logger
 from apps.live import presence, topics
 from apps.live.topics import Topic
 

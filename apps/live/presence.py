@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from apps.correlation import get_logger
+from apps.common.correlation import get_logger
 from apps.live.topics import group_name
 
 logger = get_logger(__name__)

@@ -7,8 +7,6 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from apps.adminbase import ReadOnlyAdmin, acting
-from apps.adminverbs import Line, ServiceFormAdmin, confirmed_action
 from apps.notifications import kinds, services
 from apps.notifications.models import (
     GroupNotice,
@@ -19,6 +17,8 @@ from apps.notifications.models import (
     WebhookEndpoint,
 )
 from apps.notifications.models.webhooks import EVERY_EVENT, MANAGE_PERMISSION
+from apps.web.admin import ReadOnlyAdmin, acting
+from apps.web.admin_verbs import Line, ServiceFormAdmin, confirmed_action
 
 #: A secret that is shown once, in a sentence.
 _SECRET = "The secret, shown this once: {secret}"  # noqa: S105 - the words around it

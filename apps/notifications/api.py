@@ -11,11 +11,11 @@ from pydantic import Field
 
 from apps.accounts.auth import require
 from apps.accounts.contracts import Scope
-from apps.errors import NotFound
+from apps.common.errors import NotFound
+from apps.common.pagination import page
 from apps.notifications import kinds, services
 from apps.notifications.models import Notification, WebhookDelivery, WebhookEndpoint
 from apps.notifications.models.webhooks import MANAGE_PERMISSION
-from apps.pagination import page
 
 router = Router(tags=["webhooks"])
 notifications_router = Router(tags=["notifications"])

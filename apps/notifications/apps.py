@@ -12,12 +12,12 @@ class NotificationsConfig(AppConfig):
     verbose_name = "Notifications"
 
     def ready(self) -> None:
-        from apps.accounts.hooks import account_touched
+        from apps.accounts.signals import account_touched
         from apps.live.topics import Topic
         from apps.live.topics import register as register_topic
-        from apps.notifications import duties, kinds
+        from apps.notifications import kinds, leader_tasks
         from apps.notifications.models.webhooks import MANAGE_PERMISSION
-        from apps.notifications.services.telling import account_told
+        from apps.notifications.services.notifying import account_told
 
         # Nobody but the person: not even an administrator sees somebody else's bell.
         register_topic(Topic("person", pattern=r"[0-9]{1,18}", private=True, owner=_themselves))
@@ -38,7 +38,7 @@ class NotificationsConfig(AppConfig):
             )
         )
         account_touched.connect(account_told, dispatch_uid="notifications.account")
-        duties.register_all()
+        leader_tasks.register_all()
 
 
 def _themselves(user: "User", identifier: str) -> bool:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
-from apps.errors import Unavailable
+from apps.common.errors import Unavailable
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32

@@ -11,10 +11,11 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.identifiers import number_of
+from apps.common.identifiers import number_of
 from apps.notifications import services
 from apps.notifications.models import Notification
-from apps.pages import counted, fragment, listed, person
+from apps.web.fragments import fragment, person
+from apps.web.lists import counted, listed
 
 
 @login_required

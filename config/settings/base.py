@@ -109,7 +109,7 @@ MFA_REQUIRED_ROLES = env.words("MFA_REQUIRED_ROLES")
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
 #: How many proxies stand before the site; the outermost says where a request comes from.
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0, most=10)
-#: Failures within THROTTLE_SECONDS of the first, then a wait: apps/accounts/limits.py.
+#: Failures within THROTTLE_SECONDS of the first, then a wait: apps/accounts/rate_limits.py.
 THROTTLE_SECONDS = env.integer("THROTTLE_SECONDS", 300, least=1, most=86_400)
 LOGIN_ATTEMPTS = env.integer("LOGIN_ATTEMPTS", 10, least=1)
 LOGIN_ATTEMPTS_PER_ADDRESS = env.integer("LOGIN_ATTEMPTS_PER_ADDRESS", 100, least=1)
@@ -236,7 +236,7 @@ CLAIM_SECONDS = env.seconds("CLAIM_SECONDS", 1800.0, least=1.0)
 ASSIGN_SECONDS = env.seconds("ASSIGN_SECONDS", 86400.0, least=1.0)
 
 # --- Working time ------------------------------------------------------------------------------
-#: In which due dates, reminders and escalations are counted; `apps.approvals.worktime` reads them.
+#: Due dates, reminders and escalations count in these hours (`apps.approvals.business_hours`).
 WORKING_DAYS = env.text("WORKING_DAYS", "1-5")
 WORKING_HOURS = env.text("WORKING_HOURS", "09:00-17:00")
 WORKING_TIME_ZONE = env.text("WORKING_TIME_ZONE", "UTC")
@@ -282,7 +282,7 @@ WEBHOOKS_ALLOW_PRIVATE = env.flag("WEBHOOKS_ALLOW_PRIVATE", False)
 # --- Demo and simulators -----------------------------------------------------------------------
 DEMO_LOGINS = False
 SIMULATORS_ALLOWED = False
-#: Where fault tests hold processes: apps/failpoints.py. Empty: nowhere.
+#: Where fault tests hold processes: apps/common/failpoints.py. Empty: nowhere.
 FAILPOINTS_DIR = ""
 
 # --- Browser security --------------------------------------------------------------------------

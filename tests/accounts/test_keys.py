@@ -18,7 +18,7 @@ from apps.accounts.services import (
 )
 from apps.audit.contracts import SystemActor
 from apps.audit.models import AuditEntry
-from apps.errors import Conflict, Invalid
+from apps.common.errors import Conflict, Invalid
 
 pytestmark = pytest.mark.django_db
 TESTER = SystemActor("tester")

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from apps.accounts.demo_users import PEOPLE, demo_people_ensure
 from apps.accounts.models import User
-from apps.accounts.people import PEOPLE, demo_people_ensure
 from apps.audit.models import AuditEntry
-from apps.errors import NotAllowed
+from apps.common.errors import NotAllowed
 
 pytestmark = pytest.mark.django_db
 

@@ -19,7 +19,7 @@ from apps.accounts.crypto import decrypted
 from apps.accounts.models import User, UserSession
 from apps.audit.contracts import SystemActor
 from apps.audit.models import AuditEntry
-from apps.errors import Conflict, DomainError, Invalid, NotAllowed
+from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed
 from tests.accounts.world import PASSWORD, SECRET, Phone, codes_of, person_of, sign_in, signed_in
 
 pytestmark = pytest.mark.django_db

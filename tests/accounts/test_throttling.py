@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.accounts import limits, throttle
+from apps.accounts import rate_limits, throttle
 from apps.accounts.addresses import client_address, network_of
 from apps.accounts.models import User
 from apps.accounts.services import api_key_create
@@ -72,7 +72,7 @@ def test_a_stranger_elsewhere_does_not_lock_the_owner_out(client: Client, person
 def test_an_account_that_is_tried_from_everywhere_is_locked_everywhere(
     client: Client, person: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "EVERYWHERE", 2)
+    monkeypatch.setattr(rate_limits, "EVERYWHERE", 2)
     for n in range(2):
         guess(client, 3, REMOTE_ADDR=f"203.0.113.{n}")
     assert sign_in(client).status_code == 429

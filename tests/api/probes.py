@@ -13,7 +13,7 @@ from pydantic import Field
 
 from apps.accounts.auth import api_auth, require
 from apps.accounts.models import User
-from apps.errors import Conflict, Unavailable
+from apps.common.errors import Conflict, Unavailable
 from config import problems
 from config.api import CountersignAPI, StrictParser, guarded, unknown_address
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from apps.uploads import ENVELOPE_BYTES
+from apps.common.uploads import ENVELOPE_BYTES
 from config.asgi import EVIDENCE_UPLOADS, application
 from config.body_limit import limited
 

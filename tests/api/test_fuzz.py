@@ -26,7 +26,7 @@ from schemathesis.checks import (
 from schemathesis.config import GenerationConfig
 
 from apps.accounts.contracts import Scope
-from apps.accounts.people import demo_people_ensure
+from apps.accounts.demo_users import demo_people_ensure
 from apps.accounts.services import api_key_create
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.rules import rule_put

@@ -5,7 +5,7 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.approvals import selectors, services
-from apps.approvals.acting_forms import ReassignForm
+from apps.approvals.action_forms import ReassignForm
 from apps.approvals.models import ApprovalRequest
 from apps.audit.models import AuditEntry
 from apps.notifications.models import Notification

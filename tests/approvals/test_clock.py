@@ -18,9 +18,9 @@ from apps.approvals.selectors import signers
 from apps.approvals.services.clock import MOST_STARTS, clock_plan
 from apps.approvals.services.rows import clock_started
 from apps.audit.models import AuditEntry
+from apps.common.errors import Conflict, Invalid, NotFound
 from apps.engine import subjects
 from apps.engine.models import EngineCommand, WorkflowRun
-from apps.errors import Conflict, Invalid, NotFound
 from apps.notifications.models import Notification
 from tests.approvals import world
 

@@ -20,14 +20,14 @@ from apps.approvals.models import ApprovalRequest
 from apps.audit.models import AuditEntry
 from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE, SignalEnvelope
 from apps.engine.models import EngineCommand
-from apps.engine.setup import engine_ensure
+from apps.engine.namespace import engine_ensure
 from apps.notifications.models import Notification
 from tests.approvals import world
 from tests.histories import replay
 from tests.interventions.stage import Stage, orm
 from tests.support import eventually_async
 from workers.interceptors import WorkerInterceptor
-from workers.runs import ObservedRunner
+from workers.run_observer import ObservedRunner
 from workers.workflows.approvals import ApprovalClockWorkflow
 
 DAY = 24

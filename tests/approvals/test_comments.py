@@ -14,7 +14,7 @@ from apps.approvals import services
 from apps.approvals.models import ApprovalRequest, Comment
 from apps.approvals.services import comments
 from apps.audit.models import AuditEntry
-from apps.errors import TooMany
+from apps.common.errors import TooMany
 from apps.notifications.models import Notification
 from tests.approvals.test_evidence import add, refused
 from tests.approvals.world import auditor, decide, opened, person, rule

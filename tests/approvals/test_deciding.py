@@ -9,8 +9,8 @@ from apps.approvals import selectors, services
 from apps.approvals.models import ApprovalRequest, Signature
 from apps.approvals.services import clock, rows
 from apps.audit.models import AuditEntry
+from apps.common.errors import Conflict
 from apps.engine.models import EngineCommand, WorkflowRun
-from apps.errors import Conflict
 from tests.approvals.world import (
     decide,
     domain,

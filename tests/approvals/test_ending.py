@@ -6,8 +6,8 @@ from django.utils import timezone
 from apps.approvals import services
 from apps.audit.contracts import ENGINE
 from apps.audit.models import AuditEntry
+from apps.common.errors import Conflict, DomainError
 from apps.engine.models import EngineCommand
-from apps.errors import Conflict, DomainError
 from tests.approvals.world import decide, domain, fresh, opened, person, refusal, rule
 
 pytestmark = pytest.mark.django_db

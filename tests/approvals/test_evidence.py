@@ -19,9 +19,9 @@ from apps.approvals.models import ApprovalRequest, Evidence, EvidenceContent
 from apps.approvals.services import evidence as evidence_services
 from apps.approvals.services.evidence import evidence_body
 from apps.audit.models import AuditEntry
-from apps.errors import DomainError
+from apps.common.errors import DomainError
 from tests.approvals.world import auditor, decide, opened, person, rule
-from tests.test_uploads import PDF, PNG, damaged, scanner
+from tests.common.test_uploads import PDF, PNG, damaged, scanner
 
 pytestmark = pytest.mark.django_db
 

@@ -16,8 +16,8 @@ from apps.approvals.forms import InboxFilter, inbox_matching
 from apps.approvals.models import ApprovalRequest, SavedFilter
 from apps.approvals.services import filters, rule_put
 from apps.audit.models import AuditEntry
-from apps.errors import DomainError
-from apps.pagination import page
+from apps.common.errors import DomainError
+from apps.common.pagination import page
 from tests.approvals.world import BANDS, KIND, auditor, opened, person, rule
 
 

@@ -12,8 +12,8 @@ from apps.approvals import selectors, services
 from apps.approvals.kinds import ApprovalKind, TierRule, register
 from apps.approvals.models import ApprovalRequest, PayloadVersion
 from apps.audit.models import AuditEntry
-from apps.canonical import digest
-from apps.errors import Conflict, DomainError
+from apps.common.canonical_json import digest
+from apps.common.errors import Conflict, DomainError
 from tests.approvals.world import BANDS, KIND, fresh, opened, person, rule
 
 pytestmark = pytest.mark.django_db

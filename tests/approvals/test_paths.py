@@ -12,7 +12,7 @@ from apps.accounts.models import User
 from apps.approvals import selectors, services
 from apps.approvals.models import ApprovalRequest, BulkDecision, Signature
 from apps.audit.models import AuditEntry
-from apps.errors import DomainError
+from apps.common.errors import DomainError
 from tests.approvals.test_api import Api
 from tests.approvals.world import (
     decide,

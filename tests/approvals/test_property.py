@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from apps.approvals import selectors
 from apps.approvals.models import ApprovalRequest, Signature
-from apps.errors import DomainError
+from apps.common.errors import DomainError
 from tests.approvals.world import (
     decide,
     delegated,

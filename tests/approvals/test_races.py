@@ -22,9 +22,9 @@ from apps.approvals.kinds import ApprovalKind, TierRule
 from apps.approvals.models import ApprovalRequest, PayloadVersion, Signature
 from apps.audit.contracts import ENGINE
 from apps.audit.models import AuditEntry
+from apps.common.errors import DomainError
+from apps.common.identifiers import new_id
 from apps.engine.models import EngineCommand
-from apps.errors import DomainError
-from apps.identifiers import new_id
 from tests.approvals.world import decide, delegated, domain, edit, fresh, opened, person, rule
 from tests.support import eventually
 

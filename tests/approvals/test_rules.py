@@ -9,7 +9,7 @@ from apps.approvals import kinds, rules, services
 from apps.approvals.kinds import TierRule
 from apps.approvals.models import ApprovalRule
 from apps.audit.models import AuditEntry
-from apps.errors import Conflict, Invalid
+from apps.common.errors import Conflict, Invalid
 from tests.approvals.world import BANDS, KIND, group, opened, person, rule
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ from django.utils import timezone
 from apps.approvals import selectors, services
 from apps.approvals.models import ApprovalRequest
 from apps.audit.models import AuditEntry
-from apps.errors import DomainError
+from apps.common.errors import DomainError
 from apps.interventions.models import Intervention
 from tests.approvals.test_api import Api
 from tests.approvals.world import decide, fresh, opened, person, rule

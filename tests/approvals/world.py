@@ -16,7 +16,7 @@ from apps.approvals import kinds, selectors, services
 from apps.approvals.kinds import ApprovalKind, EditableField, Edited, Fact, Simulation
 from apps.approvals.models import ApprovalRequest, Delegation
 from apps.audit.models import AuditEntry
-from apps.errors import DomainError, Invalid
+from apps.common.errors import DomainError, Invalid
 
 KIND = "test.payment"
 BANDS: list[dict[str, Any]] = [

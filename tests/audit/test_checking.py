@@ -13,7 +13,7 @@ from apps.audit.anchors import Anchor
 from apps.audit.models import AuditCheck, AuditEntry, AuditSeal
 from apps.audit.selectors import EntryFilter, chain_state, entries_search, offered
 from apps.audit.services import body_erase, chain_check, chain_verify, pending_seal
-from apps.errors import Invalid
+from apps.common.errors import Invalid
 from tests.audit.conftest import TESTER, record, sealed, tampering
 
 pytestmark = pytest.mark.django_db

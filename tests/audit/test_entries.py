@@ -13,8 +13,8 @@ from apps.audit.chain import body_digest
 from apps.audit.contracts import ENGINE
 from apps.audit.models import AuditEntry, AuditPending
 from apps.audit.services import entry_record, refusals
-from apps.correlation import correlated
-from apps.errors import Conflict, NotAllowed
+from apps.common.correlation import correlated
+from apps.common.errors import Conflict, NotAllowed
 from tests.audit.conftest import TESTER, record
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,7 @@ from django.db import connection
 from apps.audit.anchors import Anchor, anchors_read
 from apps.audit.models import AuditEntry, AuditSeal
 from apps.audit.services import body_erase, chain_verify, pending_seal
-from apps.errors import Conflict, Invalid, NotFound
+from apps.common.errors import Conflict, Invalid, NotFound
 from tests.audit.conftest import TESTER, record, sealed, tampering
 
 pytestmark = pytest.mark.django_db

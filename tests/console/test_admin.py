@@ -15,12 +15,12 @@ from django.urls import reverse
 
 from apps.accounts.models import APIKey, User
 from apps.accounts.services import api_key_create
-from apps.adminbase import BaseAdmin, EstimatedPaginator
 from apps.approvals.models import ApprovalRequest, ApprovalRule
 from apps.approvals.services import rule_put
 from apps.audit.models import AuditEntry
 from apps.engine.models import EngineCommand
 from apps.interventions.models import Budget, Intervention, Policy
+from apps.web.admin import BaseAdmin, EstimatedPaginator
 from tests.console.conftest import AsPerson, ask_to_sign
 from tests.interventions.conftest import World
 
@@ -136,13 +136,13 @@ def test_a_list_asks_as_often_for_many_rows_as_for_few(
 
 
 def test_large_tables_are_counted_by_estimate(world: World) -> None:
-    from apps import adminbase
+    from apps.web import admin
 
     ask_to_sign(world)
     rows = AuditEntry.objects.order_by("-id")
     assert EstimatedPaginator(rows, 50).count == rows.count()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(adminbase, "EXACT_COUNT", 2)
+        patch.setattr(admin, "EXACT_COUNT", 2)
         with CaptureQueriesContext(connection) as captured:
             paginator: Paginator = EstimatedPaginator(rows, 50)
             assert paginator.count >= 3

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User, UserSession
 from apps.accounts.services import api_key_create
-from apps.adminbase import BaseAdmin
+from apps.web.admin import BaseAdmin
 from tests.accounts.world import person_of
 
 pytestmark = pytest.mark.django_db

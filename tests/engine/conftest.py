@@ -12,12 +12,12 @@ from django.db import connection, connections, transaction
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from apps.common.identifiers import new_id
 from apps.engine import client as engine_client
-from apps.engine import services, setup, subjects
+from apps.engine import namespace, services, subjects
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.relay import Limits, Relay
 from apps.engine.relay.session import LEADER_LOCK
-from apps.identifiers import new_id
 from tests.engine.workflows import CollectingWorkflow, Work
 from tests.support import eventually
 
@@ -134,7 +134,7 @@ def _open_transactions() -> int:
 def engine(background: Background) -> Client:
     """A client of the background loop; the server knows our search attributes."""
     client = background.run(engine_client.connect(retry_config=engine_client.ONE_TRY))
-    background.run(setup.engine_ensure(client))
+    background.run(namespace.engine_ensure(client))
     return client
 
 

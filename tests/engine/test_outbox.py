@@ -8,10 +8,10 @@ from django.db import connection, connections, transaction
 
 from apps.audit.contracts import ENGINE
 from apps.audit.models import AuditEntry
+from apps.common.errors import Conflict, DomainError, Invalid, NotFound
 from apps.engine import services, subjects
 from apps.engine.contracts import CommandState
 from apps.engine.models import EngineCommand
-from apps.errors import Conflict, DomainError, Invalid, NotFound
 
 VALUES = {
     "workflow_id": "w-1",

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from temporalio.client import Client
 
-from apps.engine import beats
+from apps.engine import liveness
 from apps.engine.models import EngineCommand
 from tests.engine.conftest import (
     FAST,
@@ -39,9 +39,9 @@ def one_leads(*relays: RunningRelay) -> RunningRelay:
 def test_of_several_relays_one_leads(start_relay: StartRelay) -> None:
     relays = [start_relay() for _ in range(3)]
     one_leads(*relays)
-    eventually(lambda: len(beats.alive("relay")) == 3)
+    eventually(lambda: len(liveness.alive("relay")) == 3)
     assert len(leader_sessions()) == 1
-    assert [beat.leading for beat in beats.alive("relay")].count(True) == 1
+    assert [beat.leading for beat in liveness.alive("relay")].count(True) == 1
 
 
 def test_a_standby_takes_over_when_the_leader_ends(start_relay: StartRelay) -> None:
@@ -50,7 +50,7 @@ def test_a_standby_takes_over_when_the_leader_ends(start_relay: StartRelay) -> N
     standby = next(relay for relay in relays if relay is not leader)
     leader.stop()
     eventually(lambda: standby.leading, timeout=2)
-    names = [beat.name for beat in beats.alive("relay")]
+    names = [beat.name for beat in liveness.alive("relay")]
     assert names == [standby.relay.name]
 
 
@@ -194,7 +194,7 @@ def spawn(transactional_db: None) -> Iterator[Spawn]:
 
 def leading_pid(*, besides: int | None = None) -> int | None:
     """Pid of a relay that said it leads within the last five seconds."""
-    leading = [beat.detail["pid"] for beat in beats.alive("relay", 5) if beat.leading]
+    leading = [beat.detail["pid"] for beat in liveness.alive("relay", 5) if beat.leading]
     return next((pid for pid in leading if pid != besides), None)
 
 
@@ -202,7 +202,7 @@ def test_when_the_leading_process_is_killed_a_standby_process_goes_on(
     spawn: Spawn, outbox: Outbox, engine: Client
 ) -> None:
     processes = {process.pid: process for process in (spawn(), spawn())}
-    eventually(lambda: len(beats.alive("relay")) == 2, timeout=30)
+    eventually(lambda: len(liveness.alive("relay")) == 2, timeout=30)
     leader = eventually(leading_pid, timeout=5)
     assert leader is not None
     for number in range(40):
@@ -223,4 +223,4 @@ def test_sigterm_ends_a_relay_process_with_exit_status_0(spawn: Spawn) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
     assert leader_sessions() == []
-    assert beats.alive("relay") == []
+    assert liveness.alive("relay") == []

@@ -183,7 +183,7 @@ def test_a_queue_whose_calls_hang_does_not_hold_the_places_of_another(
         settled(outbox.start(f"well{number}"), timeout=2)
     assert time.monotonic() - began < FAST.call_seconds + 3
     # Its calls time out, its places shrink to one that probes.
-    eventually(lambda: relay.relay._places.left().get(sick, 9) <= 1, timeout=15)
+    eventually(lambda: relay.relay._limiter.left().get(sick, 9) <= 1, timeout=15)
     wrapped.hanging.clear()
     for command in stuck:
         settled(command, timeout=20)

@@ -15,10 +15,10 @@ from temporalio.service import RPCError
 
 from apps.audit.contracts import ENGINE
 from apps.audit.models import AuditEntry
+from apps.common.errors import Invalid, NotFound
+from apps.common.identifiers import new_id
 from apps.engine import services
 from apps.engine.models import EngineCommand, WorkflowSchedule
-from apps.errors import Invalid, NotFound
-from apps.identifiers import new_id
 from tests.engine.conftest import Background, RunningRelay, settled
 from tests.support import eventually
 

@@ -9,9 +9,9 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 
 from apps.engine import services, sweeper
 from apps.engine.contracts import SUBJECT_ATTRIBUTE
-from apps.engine.duties import Duty, _reconcile, _sweep
+from apps.engine.db_threads import Threads
+from apps.engine.leader_tasks import Duty, _reconcile, _sweep
 from apps.engine.models import EngineMark, WorkflowRun
-from apps.engine.threads import Threads
 from deploy.local.servers import temporal_program
 from tests.engine.conftest import Background, Outbox, RunningRelay, Sub, settled
 from tests.support import eventually

@@ -1,9 +1,9 @@
-"""How a test holds a process at a named point (apps/failpoints.py)."""
+"""How a test holds a process at a named point (apps/common/failpoints.py)."""
 
 import os
 from pathlib import Path
 
-from apps.failpoints import ARMED, HELD, REACHED
+from apps.common.failpoints import ARMED, HELD, REACHED
 from tests.support import eventually
 
 

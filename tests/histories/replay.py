@@ -17,7 +17,7 @@ from temporalio.worker import Replayer
 
 from workers.interceptors import WorkerInterceptor
 from workers.registry import QUEUES
-from workers.runs import ObservedRunner
+from workers.run_observer import ObservedRunner
 
 FOLDER = Path(__file__).parent
 

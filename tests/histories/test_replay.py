@@ -10,7 +10,7 @@ from temporalio.workflow import NondeterminismError
 from tests.histories import record, replay
 from tests.workers import sample, sample_workflows
 from workers.interceptors import WorkerInterceptor
-from workers.runs import ObservedRunner
+from workers.run_observer import ObservedRunner
 
 
 @pytest.mark.parametrize("path", replay.recorded(), ids=lambda p: f"{p.parent.name}/{p.stem}")
@@ -47,7 +47,7 @@ async def test_two_steps_that_change_places_are_noticed(
     swapped = replay.mutated(
         sample_workflows,
         tmp_path,
-        ("await step(sample.first, word)", "await step(sample.second, word)"),
+        ("await local_step(sample.first, word)", "await local_step(sample.second, word)"),
     )
 
     assert await replay.replay(history, [sample_workflows.InOrder]) is None

@@ -10,8 +10,8 @@ import pytest
 from django.db import connections, transaction
 from django.utils import timezone
 
+from apps.accounts.demo_users import PEOPLE, demo_people_ensure
 from apps.accounts.models import User
-from apps.accounts.people import PEOPLE, demo_people_ensure
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import request_decide, rule_put
 from apps.interventions import services
@@ -190,7 +190,7 @@ async def stage(
     shared_world: World, temporal_client: Any, task_queue: str, sink: Any, settings: Any
 ) -> AsyncIterator[Any]:
     """The dev server, a worker of this process, the sink over HTTP; timeouts of seconds."""
-    from apps.engine.setup import engine_ensure
+    from apps.engine.namespace import engine_ensure
     from tests.interventions.stage import Stage
 
     quick(settings, sink.url)

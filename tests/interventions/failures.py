@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 from django.db import transaction
 
-from apps.errors import Conflict, Unavailable
+from apps.common.errors import Conflict, Unavailable
 from apps.interventions import executor, services
 from apps.interventions.contracts import Step
 

@@ -36,7 +36,7 @@ from tests.interventions.conftest import World
 from tests.support import eventually, eventually_async
 from workers.interceptors import WorkerInterceptor
 from workers.registry import QUEUES
-from workers.runs import ObservedRunner
+from workers.run_observer import ObservedRunner
 
 T = TypeVar("T")
 

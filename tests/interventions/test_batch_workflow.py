@@ -11,7 +11,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from apps.approvals.models import ApprovalRequest
 from apps.engine.models import EngineCommand
-from apps.engine.setup import engine_ensure
+from apps.engine.namespace import engine_ensure
 from apps.interventions import services
 from apps.interventions.models import Budget, BudgetEntry, Intervention, InterventionBatch
 from apps.interventions.services import batches_rows
@@ -271,7 +271,7 @@ async def test_a_saga_that_is_ended_from_outside_does_not_keep_the_batch_waiting
 async def test_terminated_it_is_paused_and_goes_on_where_it_was(
     stage: Stage, settings: Any
 ) -> None:
-    from apps.interventions import batch_plugs
+    from apps.interventions.registration import batches
     from tests.interventions.test_batches import seen
 
     settings.BATCH_CONCURRENCY = 2
@@ -280,7 +280,7 @@ async def test_terminated_it_is_paused_and_goes_on_where_it_was(
     await until(batch, done=1)
     await run_of(stage, batch).terminate("by an operator")
     run = await orm(seen, batch, "terminated")
-    await orm(transaction.atomic(batch_plugs._on_closed), str(batch.pk), run)
+    await orm(transaction.atomic(batches._on_closed), str(batch.pk), run)
     assert (await row(batch)).status == "paused"
     await act(stage, services.batch_resume, batch)
     again = await row(batch)

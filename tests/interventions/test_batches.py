@@ -15,16 +15,17 @@ from apps.accounts.models import User
 from apps.approvals.models import ApprovalRequest, PayloadVersion
 from apps.approvals.rules import rule_put
 from apps.audit.models import AuditEntry
-from apps.canonical import digest
+from apps.common.canonical_json import digest
+from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
 from apps.engine.models import EngineCommand, WorkflowRun
-from apps.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
-from apps.interventions import batch_plugs, services
+from apps.interventions import services
 from apps.interventions.models import (
     BatchItem,
     BudgetEntry,
     Intervention,
     InterventionBatch,
 )
+from apps.interventions.registration import batches
 from apps.interventions.services import batches_input
 from apps.interventions.services.batches_rows import progress_of
 from apps.notifications.models import Notification
@@ -576,7 +577,7 @@ def seen(batch: InterventionBatch, status: str) -> WorkflowRun:
 def test_a_workflow_that_was_ended_before_the_signature_cancels_it(world: World) -> None:
     batch = asked(world, LARGE)
     opened(batch)
-    batch_plugs._on_closed(str(batch.pk), seen(batch, "terminated"))
+    batches._on_closed(str(batch.pk), seen(batch, "terminated"))
     batch.refresh_from_db()
     assert (batch.status, batch.error_code) == ("cancelled", "workflow_closed")
     assert request_of(batch).status == "cancelled"
@@ -590,18 +591,18 @@ def test_a_workflow_that_was_ended_later_pauses_it_and_resuming_starts_another(
     prepared(batch, 1)
     run = seen(batch, "terminated")
     for _ in range(2):
-        batch_plugs._on_closed(str(batch.pk), run)
+        batches._on_closed(str(batch.pk), run)
     batch.refresh_from_db()
     assert (batch.status, batch.error_code) == ("paused", "workflow_closed")
     batch = services.batch_resume(**acting(world, batch))
     assert batch.workflow_id.endswith("-2")
     assert EngineCommand.objects.filter(kind="start").count() == 2
     # The old one's end is heard late, and it is not its any more.
-    batch_plugs._on_closed(str(batch.pk), run)
+    batches._on_closed(str(batch.pk), run)
     batch.refresh_from_db()
     assert (batch.status, batch.error_code) == ("running", "")
     assert [item.number for item in prepared(batch).items] == [1, 2, 3]
-    assert batch_plugs._subject_of(batch.workflow_id) == str(batch.pk)
+    assert batches._subject_of(batch.workflow_id) == str(batch.pk)
 
 
 def old(batch: InterventionBatch) -> None:
@@ -623,7 +624,7 @@ def test_one_that_the_engine_lost_is_restarted_once(
     assert services.batches_stranded() == [str(batch.pk)]
     # Its items are its own, as long as it runs.
     assert services.stranded() == []
-    side_by_side(lambda _: batch_plugs._restart(str(batch.pk)), 3)
+    side_by_side(lambda _: batches._restart(str(batch.pk)), 3)
     assert EngineCommand.objects.filter(kind="start").count() == 2
     assert services.batches_stranded() == []
 
@@ -643,8 +644,8 @@ def test_an_item_of_a_batch_that_does_not_run_is_restarted_by_itself(world: Worl
 
 
 def test_ids_that_are_no_batch_are_nobodys() -> None:
-    assert batch_plugs._subject_of("intervention-batch-nonsense") == ""
-    assert batch_plugs._subject_of("intervention-0") == ""
+    assert batches._subject_of("intervention-batch-nonsense") == ""
+    assert batches._subject_of("intervention-0") == ""
 
 
 def test_a_payment_is_reserved_and_spent_once_each(world: World) -> None:

@@ -21,7 +21,7 @@ from apps.audit.models import AuditEntry
 from apps.interventions import services
 from apps.interventions.burndown import POINTS, burn_down
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
-from apps.interventions.services.limits import site_day
+from apps.interventions.services.policy_limits import site_day
 from tests.interventions.conftest import World
 from tests.interventions.test_api import Caller
 from tests.interventions.test_transfers import asked, decide

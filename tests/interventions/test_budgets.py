@@ -13,7 +13,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.errors import Conflict, DomainError, Invalid
+from apps.common.errors import Conflict, DomainError, Invalid
 from apps.interventions import services
 from apps.interventions.models import Budget, BudgetEntry, Intervention, InterventionStep
 from tests.interventions.conftest import World

@@ -16,9 +16,9 @@ from django.utils import timezone
 from temporalio.client import WorkflowFailureError
 
 from apps.approvals.models import ApprovalRequest
+from apps.common.errors import Conflict
 from apps.engine.models import EngineCommand
-from apps.engine.setup import engine_ensure
-from apps.errors import Conflict
+from apps.engine.namespace import engine_ensure
 from apps.interventions import services
 from apps.interventions.contracts import SAGA_STEPS, Step
 from apps.interventions.models import Budget, Intervention

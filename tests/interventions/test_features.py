@@ -15,13 +15,13 @@ from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
 from redis import Redis
 
-from apps.engine import duties as engine_duties
-from apps.errors import Unavailable
+from apps.common.errors import Unavailable
+from apps.engine import leader_tasks as engine_duties
 from apps.interventions import services
 from apps.interventions.contracts import Execution
 from apps.interventions.models import FeatureValue
-from apps.interventions.services import online
-from apps.interventions.services.online import (
+from apps.interventions.services import online_store
+from apps.interventions.services.online_store import (
     Feature,
     features_online,
     online_catch_up,
@@ -42,10 +42,10 @@ ODD = "Família d'Ávila / 50% {x}:\n"
 def redis(settings: Any) -> Iterator["Redis"]:
     """The tests' real server; every test has its own names in it."""
     settings.LIVE_PREFIX = f"test-{uuid.uuid4().hex}"
-    online._quiet_until.clear()
+    online_store._quiet_until.clear()
     client = Redis.from_url(settings.REDIS_URL, decode_responses=True)
     yield client
-    online._quiet_until.clear()
+    online_store._quiet_until.clear()
     client.close()
 
 
@@ -151,11 +151,11 @@ def test_a_redis_that_hangs_holds_up_one_payment_for_a_moment_and_then_none(
         settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         begun = time.monotonic()
         assert online_put([Feature(TARGET, "paid_count", Decimal(1), 1)]) is False
-        assert time.monotonic() - begun < 2 * online.REDIS_SECONDS + 1
+        assert time.monotonic() - begun < 2 * online_store.REDIS_SECONDS + 1
         begun = time.monotonic()
         for row in range(100):
             assert online_put([Feature(TARGET, "paid_count", Decimal(1), row)]) is False
-        assert time.monotonic() - begun < online.REDIS_SECONDS
+        assert time.monotonic() - begun < online_store.REDIS_SECONDS
         intervention = shared_world.ask()
         shared_world.finish(intervention)
     intervention.refresh_from_db()
@@ -230,7 +230,7 @@ def test_a_copy_that_has_lost_only_its_watermark_is_not_believed(
 ) -> None:
     add("paid_count", "1")
     rebuild()
-    redis.delete(online._state_key())
+    redis.delete(online_store._state_key())
     add("paid_count", "2")
     online_catch_up()
     # The hash is still there, with what was believed under the watermark that is gone.
@@ -241,10 +241,10 @@ def test_a_copy_that_has_lost_only_its_watermark_is_not_believed(
 def test_a_hash_that_somebody_spoiled_is_read_from_postgresql_and_mended(redis: "Redis") -> None:
     row = add("paid_count", "1")
     rebuild()
-    redis.hset(online._key(TARGET), "paid_count", "nonsense")
+    redis.hset(online_store._key(TARGET), "paid_count", "nonsense")
     assert known() == ({"paid_count": Decimal(1)}, "postgres")
     assert known() == ({"paid_count": Decimal(1)}, "redis")
-    redis.hset(online._key(TARGET), "paid_count", f"{row.row}:NaN:")
+    redis.hset(online_store._key(TARGET), "paid_count", f"{row.row}:NaN:")
     assert known()[0] == {"paid_count": Decimal(1)}
 
 
@@ -260,7 +260,7 @@ def test_rows_that_commit_late_are_not_passed_by(monkeypatch: Any) -> None:
     )
     online_catch_up()
     assert known()[0] == {"paid_count": Decimal(7)}
-    monkeypatch.setattr(online, "OVERLAP_SECONDS", -1)
+    monkeypatch.setattr(online_store, "OVERLAP_SECONDS", -1)
     assert online_catch_up() == 2
     assert online_catch_up() == 0
     assert late.row == FeatureValue.objects.latest("id").pk
@@ -268,9 +268,9 @@ def test_rows_that_commit_late_are_not_passed_by(monkeypatch: Any) -> None:
 
 @pytest.mark.django_db
 def test_catching_up_goes_through_many_rows_in_turns(monkeypatch: Any) -> None:
-    monkeypatch.setattr(online, "OVERLAP_SECONDS", -1)
-    monkeypatch.setattr(online, "PUSH_ROWS", 3)
-    monkeypatch.setattr(online, "PUSH_TURNS", 2)
+    monkeypatch.setattr(online_store, "OVERLAP_SECONDS", -1)
+    monkeypatch.setattr(online_store, "PUSH_ROWS", 3)
+    monkeypatch.setattr(online_store, "PUSH_TURNS", 2)
     rebuild()
     for number in range(10):
         add("paid_count", str(number), f"Target {number}")
@@ -295,7 +295,7 @@ async def test_the_relays_leader_catches_up(shared_world: World) -> None:
 # --- rebuilding -----------------------------------------------------------------------------------
 @pytest.mark.django_db
 def test_the_copy_is_rebuilt_in_batches_and_says_how_far_it_is(monkeypatch: Any) -> None:
-    monkeypatch.setattr(online, "REBUILD_ENTITIES", 2)
+    monkeypatch.setattr(online_store, "REBUILD_ENTITIES", 2)
     for entity in ("a", "B", "ç", ODD, TARGET):
         add("paid_count", "1", entity)
         add("paid_count", "2", entity)
@@ -313,7 +313,7 @@ def test_the_copy_is_rebuilt_in_batches_and_says_how_far_it_is(monkeypatch: Any)
 
 @pytest.mark.django_db
 def test_an_interrupted_rebuild_goes_on_where_it_was(monkeypatch: Any) -> None:
-    monkeypatch.setattr(online, "REBUILD_ENTITIES", 2)
+    monkeypatch.setattr(online_store, "REBUILD_ENTITIES", 2)
     for number in range(5):
         add("paid_count", "1", f"Target {number}")
     interrupted = online_rebuild()
@@ -358,7 +358,7 @@ def test_the_duty_sees_by_itself_that_a_backup_was_restored() -> None:
 def test_two_rebuilds_at_once_both_end_with_a_whole_copy(
     shared_world: World, side_by_side: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(online, "REBUILD_ENTITIES", 1)
+    monkeypatch.setattr(online_store, "REBUILD_ENTITIES", 1)
     for number in range(6):
         add("paid_count", "1", f"Target {number}")
     list(online_rebuild())

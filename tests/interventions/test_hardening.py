@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from apps.approvals.rules import requirement
-from apps.errors import Unavailable
+from apps.common.errors import Unavailable
 from apps.interventions import executor
 from apps.interventions.contracts import ATTENTION_KIND
 

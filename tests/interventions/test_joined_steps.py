@@ -9,7 +9,7 @@ from django.db import OperationalError
 from temporalio.testing import ActivityEnvironment
 
 from apps.audit.models import AuditEntry
-from apps.errors import Conflict, Unavailable
+from apps.common.errors import Conflict, Unavailable
 from apps.interventions import activities, services
 from apps.interventions.contracts import SAGA_STEPS, StepInput
 from apps.interventions.models import BudgetEntry, FeatureValue, Intervention

@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.common.errors import Invalid
 from apps.console.templatetags.ui import duration
-from apps.errors import Invalid
 from apps.interventions import services
 from apps.interventions.models import Budget, Intervention, Outcome, Policy
 from apps.interventions.services import analytics

@@ -17,15 +17,15 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.approvals.models import ApprovalRule
 from apps.approvals.rules import rule_put
-from apps.errors import Conflict
-from apps.identifiers import new_id
+from apps.common.errors import Conflict
+from apps.common.identifiers import new_id
+from apps.common.pagination import page as page_of
 from apps.interventions import services
 from apps.interventions.models import Intervention, Policy
-from apps.interventions.services.limits import site_day
+from apps.interventions.services.policy_limits import site_day
 from apps.interventions.services.policy_terms import signatures_of
 from apps.live import broadcast as broadcast_module
 from apps.live.topics import parse
-from apps.pagination import page as page_of
 from tests.interventions.conftest import World
 from tests.interventions.test_api import BODY, Caller
 from tests.interventions.test_api import URL as INTERVENTIONS

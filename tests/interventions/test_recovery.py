@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import request_tick, rule_put
+from apps.common.errors import NotAllowed
 from apps.engine import services as engine
 from apps.engine import subjects
 from apps.engine.models import EngineCommand, WorkflowRun
-from apps.errors import NotAllowed
 from apps.interventions import services
 from apps.interventions.contracts import ATTENTION_KIND
 from apps.interventions.models import Intervention

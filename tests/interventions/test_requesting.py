@@ -9,8 +9,8 @@ from django.utils import timezone
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import request_edit
 from apps.audit.models import AuditEntry
+from apps.common.errors import Conflict, DomainError, NotAllowed, NotFound
 from apps.engine.models import EngineCommand
-from apps.errors import Conflict, DomainError, NotAllowed, NotFound
 from apps.interventions import services
 from apps.interventions.models import Intervention, Policy
 from tests.interventions.conftest import World

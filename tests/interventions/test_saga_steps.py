@@ -9,7 +9,7 @@ from django.utils import timezone
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import rule_put
 from apps.audit.models import AuditEntry
-from apps.errors import Conflict, DomainError, NotFound
+from apps.common.errors import Conflict, DomainError, NotFound
 from apps.interventions import services
 from apps.interventions.contracts import SAGA_STEPS, Execution
 from apps.interventions.models import FeatureValue, Intervention, Outcome, Policy

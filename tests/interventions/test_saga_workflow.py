@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from apps.approvals.models import ApprovalRequest
+from apps.common.errors import Conflict
 from apps.engine.models import WorkflowRun
-from apps.errors import Conflict
 from apps.interventions import services
 from apps.interventions.contracts import RECONCILE_WORKFLOW, InterventionRef, ReconcileInput
 from apps.interventions.models import Intervention

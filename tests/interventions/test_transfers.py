@@ -14,7 +14,7 @@ from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import request_decide, rule_put
 from apps.approvals.services.clock import clock_next
 from apps.audit.models import AuditEntry
-from apps.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
+from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
 from apps.interventions import services
 from apps.interventions.contracts import TRANSFER_KIND
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
@@ -137,7 +137,7 @@ def test_other_ends_move_nothing(world: World, spare: Budget, end: str) -> None:
 
 
 def _expire(transfer: BudgetTransfer) -> None:
-    from apps.approvals.services.ticking import request_tick
+    from apps.approvals.services.clock_events import request_tick
 
     request = services.transfer_approval(transfer)
     assert request is not None

@@ -17,7 +17,7 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from apps.audit.models import AuditEntry
-from apps.errors import Conflict, NotFound
+from apps.common.errors import Conflict, NotFound
 from apps.notifications.mailer import absolute, compose, subject_of
 from apps.notifications.models import Mail, Notification
 from apps.notifications.services import mail_send_again, mails_deliver, notify, settings_put
@@ -420,7 +420,7 @@ def test_the_relays_leader_sends_what_waits(mail_server: MailServer) -> None:
     import asyncio
 
     from apps.engine.relay.relay import Relay
-    from apps.notifications.duties import notification_duties
+    from apps.notifications.leader_tasks import notification_duties
 
     tell(somebody())
 

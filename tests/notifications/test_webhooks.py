@@ -16,13 +16,13 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.audit.models import AuditEntry
-from apps.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
+from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
 from apps.notifications import kinds, services
-from apps.notifications.duties import Webhooks
+from apps.notifications.leader_tasks import Webhooks
 from apps.notifications.models import Notification, WebhookDelivery, WebhookEndpoint
-from apps.notifications.services import posting
+from apps.notifications.services import webhook_delivery
 from tests.notifications.conftest import Receiver, somebody
-from tests.notifications.test_outgoing import answering_raw
+from tests.notifications.test_safe_http import answering_raw
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -202,7 +202,7 @@ def test_what_nobody_thought_of_is_a_failure_like_any_other(
     def breaks(*_: Any, **__: Any) -> None:
         raise RuntimeError("a\x00b\ud800")
 
-    monkeypatch.setattr(posting, "post", breaks)
+    monkeypatch.setattr(webhook_delivery, "post", breaks)
     post_all()
     row = WebhookDelivery.objects.get()
     assert (row.state, row.error) == ("pending", "RuntimeError: a b")

@@ -20,7 +20,7 @@ from temporalio.worker import Worker
 from tests.support import eventually
 from tests.workers import sample, sample_workflows
 from workers.interceptors import WorkerInterceptor
-from workers.runs import Listener, ObservedRunner
+from workers.run_observer import Listener, ObservedRunner
 
 ROOT = Path(__file__).resolve().parents[2]
 

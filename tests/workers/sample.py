@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from django.db import connection
 from temporalio import activity
 
-from apps import correlation
+from apps.common import correlation
+from apps.common.errors import Conflict, Unavailable
 from apps.engine.heartbeats import heartbeating
-from apps.errors import Conflict, Unavailable
 
 
 def threads(count: int = 8) -> ThreadPoolExecutor:

@@ -8,7 +8,7 @@ from temporalio import workflow
 from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ApplicationError
 
-from workers.local import remote, step
+from workers.steps import local_step, remote_step
 
 with workflow.unsafe.imports_passed_through():
     from tests.workers import sample
@@ -26,20 +26,20 @@ class Short:
 class InOrder:
     @workflow.run
     async def run(self, word: str) -> list[str]:
-        one = await step(sample.first, word)
-        two = await step(sample.second, word)
+        one = await local_step(sample.first, word)
+        two = await local_step(sample.second, word)
         return [one, two]
 
 
 @workflow.defn(versioning_behavior=VersioningBehavior.PINNED)
 class OneStep:
-    """Runs the named activity by `step` or `remote`; tells what a refusal looked like."""
+    """Runs the named activity by `local_step` or `remote_step`; returns how it was refused."""
 
     @workflow.run
     async def run(self, way: str, name: str) -> object:
         fn = getattr(sample, name)
         try:
-            return await (step if way == "step" else remote)(fn, "x", timings=Short())
+            return await (local_step if way == "step" else remote_step)(fn, "x", timings=Short())
         except ApplicationError as refusal:
             return ["refused", refusal.type, refusal.message]
 
@@ -48,14 +48,14 @@ class OneStep:
 class Succeeds:
     @workflow.run
     async def run(self) -> str:
-        return await step(sample.first, "x")
+        return await local_step(sample.first, "x")
 
 
 @workflow.defn(versioning_behavior=VersioningBehavior.PINNED)
 class Fails:
     @workflow.run
     async def run(self) -> str:
-        return await step(sample.refuse, "x")
+        return await local_step(sample.refuse, "x")
 
 
 @workflow.defn(versioning_behavior=VersioningBehavior.PINNED)
@@ -64,7 +64,7 @@ class Holds:
 
     @workflow.run
     async def run(self, seconds: float) -> str:
-        return await remote(sample.hold, seconds, timings=Long())
+        return await remote_step(sample.hold, seconds, timings=Long())
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Long:
 class LongCall:
     @workflow.run
     async def run(self, seconds: float) -> str:
-        return await remote(sample.long_call, seconds, timings=Short(activity=30), attempts=1)
+        return await remote_step(sample.long_call, seconds, timings=Short(activity=30), attempts=1)
 
 
 @workflow.defn(versioning_behavior=VersioningBehavior.PINNED)
@@ -86,7 +86,7 @@ class Many:
 
     @workflow.run
     async def run(self, count: int) -> list[str]:
-        calls = (remote(sample.query, "x", timings=Long(), attempts=1) for _ in range(count))
+        calls = (remote_step(sample.query, "x", timings=Long(), attempts=1) for _ in range(count))
         return sorted(set(await asyncio.gather(*calls)))
 
 

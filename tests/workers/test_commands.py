@@ -8,7 +8,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from workers.interceptors import WorkerInterceptor
-from workers.runs import ObservedRunner
+from workers.run_observer import ObservedRunner
 from workers.workflows.diagnostics import PingWorkflow
 
 

@@ -12,7 +12,7 @@ from tests.support import eventually, eventually_async
 from tests.workers.conftest import MakeWorker, Serving
 from tests.workers.sample_workflows import Fails, Holds, Succeeds, Waits
 from workers import metrics
-from workers.runs import BUSY, RunNotice
+from workers.run_observer import BUSY, RunNotice
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

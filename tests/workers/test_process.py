@@ -14,7 +14,7 @@ from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionR
 from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from apps.engine import beats
+from apps.engine import liveness
 from tests.stack import MakeServers
 from tests.support import eventually, eventually_async
 from tests.workers.conftest import ROOT, MakeWorker, WorkerProcess
@@ -328,12 +328,12 @@ def test_a_worker_stands_by_as_relay_and_leads_when_nobody_else_does(
 ) -> None:
     worker = make_worker("--queue", task_queue, DATABASE_URL=test_database)
     worker.wait_ready()
-    leading = eventually(lambda: [beat for beat in beats.alive("relay") if beat.leading])
-    serving = eventually(lambda: beats.alive("worker"))
+    leading = eventually(lambda: [beat for beat in liveness.alive("relay") if beat.leading])
+    serving = eventually(lambda: liveness.alive("worker"))
     assert [beat.queues for beat in serving] == [[task_queue]]
     assert leading
     worker.popen.send_signal(signal.SIGTERM)
     assert worker.popen.wait(20) == 0
     # Those who end in order take their signs of life back.
-    assert not beats.alive("worker")
-    assert not [beat for beat in beats.alive("relay") if beat.leading]
+    assert not liveness.alive("worker")
+    assert not [beat for beat in liveness.alive("relay") if beat.leading]

@@ -158,17 +158,17 @@ def test_probes_need_neither_a_session_nor_a_known_host(
 
 @pytest.mark.django_db(transaction=True)
 def test_relay_and_worker_are_there_when_they_have_beaten_and_one_relay_leads() -> None:
-    from apps.engine import beats
+    from apps.engine import liveness
 
     for probe in (probes.relay, probes.worker):
         with pytest.raises(probes.ProbeFailed, match="has been alive"):
             probe()
-    beats.beat("worker", "w1", ["diagnostics"], False)
-    beats.beat("relay", "r1", [], False)
+    liveness.beat("worker", "w1", ["diagnostics"], False)
+    liveness.beat("relay", "r1", [], False)
     probes.worker()
     with pytest.raises(probes.ProbeFailed, match="no relay leads"):
         probes.relay()
-    beats.beat("relay", "r1", [], True)
+    liveness.beat("relay", "r1", [], True)
     probes.relay()
 
 

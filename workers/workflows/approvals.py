@@ -21,8 +21,8 @@ with workflow.unsafe.imports_passed_through():
         TickInput,
     )
     from apps.engine.contracts import SignalEnvelope
-    from workers.deadlines import until
-    from workers.local import step
+    from workers.approval_wait import until
+    from workers.steps import local_step
 
 #: A tick that is refused (a domain that will not have its request expire) is tried again later.
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=10), timedelta(days=1)
@@ -66,4 +66,4 @@ class ApprovalClockWorkflow:
     async def _tick(self, ref: ClockRef) -> Tick:
         commands, self._commands = tuple(self._commands), []
         wanted = TickInput(ref.request_id, workflow.now(), commands)
-        return await step(tick_request, wanted, timings=ref.timings)
+        return await local_step(tick_request, wanted, timings=ref.timings)

@@ -47,8 +47,8 @@ with workflow.unsafe.imports_passed_through():
         StepInput,
         TimedInput,
     )
-    from workers.deadlines import waits
-    from workers.local import remote, step
+    from workers.approval_wait import wait_for_decision
+    from workers.steps import local_step, remote_step
 
 SUBJECT_ATTRIBUTE = SearchAttributeKey.for_keyword(engine.SUBJECT_ATTRIBUTE)
 KIND_ATTRIBUTE = SearchAttributeKey.for_keyword(engine.KIND_ATTRIBUTE)
@@ -85,7 +85,7 @@ class BatchInterventionWorkflow:
             if not is_cancelled_exception(failure):
                 raise
             # The engine's own cancellation counts like a person's; what is under way ends.
-            await step(activities.cancel_batch, _now(ref), timings=ref.timings)
+            await local_step(activities.cancel_batch, _now(ref), timings=ref.timings)
             await self._end(ref)
         facts = self._facts
         return BatchResult(ref.batch_id, facts.status, facts.progress, facts.code, facts.detail)
@@ -112,22 +112,22 @@ class BatchInterventionWorkflow:
 
     # --- the signature ---------------------------------------------------------------------------
     async def _open(self, ref: BatchRef) -> None:
-        self._facts = await step(activities.read_batch, _now(ref), timings=ref.timings)
+        self._facts = await local_step(activities.read_batch, _now(ref), timings=ref.timings)
         if self._facts.status != BatchStatus.PENDING:
             return  # a later run
         try:
-            self._facts = await remote(activities.open_batch, _now(ref), timings=ref.timings)
+            self._facts = await remote_step(activities.open_batch, _now(ref), timings=ref.timings)
         except ApplicationError as refused:
             if refused.type in NOT_MINE:
                 raise
             refusal = BatchRefusal(
                 ref.batch_id, refused.type or "step_failed", refused.message, workflow.now()
             )
-            self._facts = await step(activities.refuse_batch, refusal, timings=ref.timings)
+            self._facts = await local_step(activities.refuse_batch, refusal, timings=ref.timings)
 
     async def _wait(self, ref: BatchRef) -> None:
         while self._facts.status == BatchStatus.PENDING:
-            woken = await waits(
+            woken = await wait_for_decision(
                 lambda: self._woken,
                 request_id=self._facts.request_id,
                 next_at=self._facts.next_at,
@@ -135,14 +135,16 @@ class BatchInterventionWorkflow:
                 timings=ref.timings,
             )
             if not woken:
-                self._facts = await step(activities.expire_batch, _now(ref), timings=ref.timings)
+                self._facts = await local_step(
+                    activities.expire_batch, _now(ref), timings=ref.timings
+                )
                 continue
             self._woken = False
             # Only what changed something is not heard again: a forged signal must not make us deaf
             # to the real one of the same name.
             signals, self._commands = tuple(sorted(self._commands)), set()
             look = BatchInput(ref.batch_id, workflow.now(), signals)
-            self._facts = await step(activities.read_batch, look, timings=ref.timings)
+            self._facts = await local_step(activities.read_batch, look, timings=ref.timings)
             if self._facts.status != BatchStatus.PENDING:
                 self._commands |= set(signals)
 
@@ -156,7 +158,7 @@ class BatchInterventionWorkflow:
                 await self._hand_over(ref)
             free = ref.concurrency - len(self._running)
             look = PrepareInput(ref.batch_id, free, tuple(sorted(self._running)), workflow.now())
-            ready = await step(activities.prepare_items, look, timings=ref.timings)
+            ready = await local_step(activities.prepare_items, look, timings=ref.timings)
             self._facts = ready.facts
             for item in ready.items:
                 self._begin(ref, item)
@@ -167,7 +169,9 @@ class BatchInterventionWorkflow:
         """Wait for what makes another look worth it."""
         if self._facts.status == BatchStatus.RUNNING:
             if nothing_ready and not self._running:
-                self._facts = await step(activities.finish_batch, _now(ref), timings=ref.timings)
+                self._facts = await local_step(
+                    activities.finish_batch, _now(ref), timings=ref.timings
+                )
                 return
             # Several at a time: a look for each that ends would be a transaction more for each.
             left = 0 if nothing_ready else ref.concurrency - max(1, ref.concurrency // 3)
@@ -194,7 +198,7 @@ class BatchInterventionWorkflow:
         """What was under way when it was ended comes to its end, and counts."""
         await workflow.wait_condition(lambda: not self._alive)
         self._collect()
-        self._facts = await step(activities.finish_batch, _now(ref), timings=ref.timings)
+        self._facts = await local_step(activities.finish_batch, _now(ref), timings=ref.timings)
 
     async def _hand_over(self, ref: BatchRef) -> None:
         """The next run goes on from the rows: it has nothing to be told."""
@@ -236,7 +240,7 @@ class BatchInterventionWorkflow:
                     # It was started by hand under another id, and that one goes on.
                     await self._follow(ref, item)
         note = TimedInput(item.intervention_id, workflow.now())
-        await step(activities.note_item, note, timings=ref.timings)
+        await local_step(activities.note_item, note, timings=ref.timings)
 
     async def _follow(self, ref: BatchRef, item: ReadyItem) -> None:
         """Another run has the saga: look now and then, for as long as a saga may take to end and to
@@ -245,7 +249,7 @@ class BatchInterventionWorkflow:
         look = StepInput(item.intervention_id)
         pause = 1
         while workflow.now() < until:
-            facts = await step(activities.read_decision, look, timings=ref.timings)
+            facts = await local_step(activities.read_decision, look, timings=ref.timings)
             if facts.settled or facts.attention:
                 return
             await asyncio.sleep(pause)

@@ -11,7 +11,7 @@ from temporalio.common import VersioningBehavior
 with workflow.unsafe.imports_passed_through():
     from apps.approvals.activities import bulk as activities
     from apps.approvals.contracts import BULK_WORKFLOW, BulkChunk, BulkProgress, BulkRef
-    from workers.local import remote
+    from workers.steps import remote_step
 
 #: A chunk ends well before the activity's time is over: the last item needs time as well.
 SHARE_OF_THE_TIME = 0.4
@@ -28,7 +28,7 @@ class BulkDecideWorkflow:
         chunk = BulkChunk(ref.bulk_id, ref.chunk, ref.timings.activity * SHARE_OF_THE_TIME)
         settled = 0
         while True:
-            progress = await remote(activities.decide_items, chunk, timings=ref.timings)
+            progress = await remote_step(activities.decide_items, chunk, timings=ref.timings)
             if progress.ended:
                 return progress
             if progress.done + progress.failed == settled:

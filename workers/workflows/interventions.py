@@ -54,8 +54,8 @@ with workflow.unsafe.imports_passed_through():
         Stop,
         TimedInput,
     )
-    from workers.deadlines import waits
-    from workers.local import remote, step
+    from workers.approval_wait import wait_for_decision
+    from workers.steps import local_step, remote_step
 
 R = TypeVar("R")
 
@@ -117,7 +117,7 @@ class InterventionApprovalWorkflow:
     async def _open(self, ref: InterventionRef) -> Decision:
         timed = TimedInput(ref.intervention_id, workflow.now())
         try:
-            return await step(activities.open_approval, timed, timings=ref.timings)
+            return await local_step(activities.open_approval, timed, timings=ref.timings)
         except ApplicationError as refused:
             if refused.type in NOT_MINE:
                 raise
@@ -125,7 +125,7 @@ class InterventionApprovalWorkflow:
 
     async def _wait(self, ref: InterventionRef, decision: Decision) -> Decision:
         while decision.status == InterventionStatus.AWAITING_APPROVAL:
-            woken = await waits(
+            woken = await wait_for_decision(
                 lambda: self._woken,
                 request_id=decision.request_id,
                 next_at=decision.next_at,
@@ -134,14 +134,16 @@ class InterventionApprovalWorkflow:
             )
             if not woken:
                 timed = TimedInput(ref.intervention_id, workflow.now())
-                decision = await step(activities.expire_intervention, timed, timings=ref.timings)
+                decision = await local_step(
+                    activities.expire_intervention, timed, timings=ref.timings
+                )
                 continue
             self._woken = False
             # Only what changed something is not heard again: a forged signal must not make us deaf
             # to the real one of the same name.
             signals, self._commands = tuple(sorted(self._commands)), set()
             look = StepInput(ref.intervention_id, signals)
-            decision = await step(activities.read_decision, look, timings=ref.timings)
+            decision = await local_step(activities.read_decision, look, timings=ref.timings)
             if decision.status != InterventionStatus.AWAITING_APPROVAL:
                 self._commands |= set(signals)
         return decision
@@ -248,13 +250,13 @@ class ExecuteInterventionWorkflow:
         self._check()
         await _do(ref, activities.notify_stakeholders)
         self._check()
-        await step(
+        await local_step(
             activities.record_outcome, OutcomeInput(ref.intervention_id), timings=ref.timings
         )
 
     async def _call_executor(self, ref: InterventionRef) -> None:
         one = StepInput(ref.intervention_id)
-        await remote(activities.execute_intervention, one, timings=ref.timings)
+        await remote_step(activities.execute_intervention, one, timings=ref.timings)
         self._check()
 
     def _check(self) -> None:
@@ -300,7 +302,7 @@ class ExecuteInterventionWorkflow:
     async def _roll_back(self, ref: InterventionRef) -> str:
         """What the execution came to. As patient as the saga was; then a person is asked."""
         one = StepInput(ref.intervention_id)
-        task = asyncio.create_task(remote(activities.roll_back, one, timings=ref.timings))
+        task = asyncio.create_task(remote_step(activities.roll_back, one, timings=ref.timings))
         in_time = await _done_within(task, ref.timings.deadline)
         stop = await _end_of(task, None if in_time else NO_ANSWER)
         if stop is None:
@@ -320,7 +322,7 @@ class ExecuteInterventionWorkflow:
         missing = [title for title, fn in todo if ref.undo or not await self._insist(ref, fn)]
         names = ", ".join(missing)
         outcome = OutcomeInput(ref.intervention_id, names)
-        await step(activities.record_outcome, outcome, timings=ref.timings)
+        await local_step(activities.record_outcome, outcome, timings=ref.timings)
         if missing and not ref.undo:
             stands = f"The payment was executed and stands. Not done after it: {names}."
             await self._ask(ref, "steps_missing", stands)
@@ -341,7 +343,7 @@ class ExecuteInterventionWorkflow:
     async def _ask(self, ref: InterventionRef, code: str, detail: str) -> None:
         """Put it in the inbox and end as failed, so that a run may carry on from the row."""
         attention = AttentionInput(ref.intervention_id, code, detail)
-        await step(activities.raise_attention, attention, timings=ref.timings)
+        await local_step(activities.raise_attention, attention, timings=ref.timings)
         raise ApplicationError(detail, type=code, non_retryable=True)
 
 
@@ -351,7 +353,7 @@ class ReconcileInterventionsWorkflow:
 
     @workflow.run
     async def run(self, input: ReconcileInput) -> ReconcileResult:
-        return await remote(activities.reconcile_reservations, input, attempts=5)
+        return await remote_step(activities.reconcile_reservations, input, attempts=5)
 
 
 # --- helpers -------------------------------------------------------------------------------------
@@ -392,12 +394,12 @@ async def _end_of(task: "asyncio.Task[Any]", stop: Stop | None) -> Stop | None:
 
 async def _do(ref: InterventionRef, fn: Callable[[StepInput], R]) -> R:
     """A short step in the database."""
-    return await step(fn, StepInput(ref.intervention_id), timings=ref.timings)
+    return await local_step(fn, StepInput(ref.intervention_id), timings=ref.timings)
 
 
 async def _settle(ref: InterventionRef, stop: Stop) -> SagaFacts:
     settle = SettleInput(ref.intervention_id, stop.status, stop.code, stop.detail)
-    return await step(activities.settle_intervention, settle, timings=ref.timings)
+    return await local_step(activities.settle_intervention, settle, timings=ref.timings)
 
 
 def _refusal(refused: ApplicationError) -> Stop:

@@ -1,6 +1,5 @@
 """Every write to people's keys, sessions, second factors and passwords, by noun."""
 
-from apps.accounts.services.apart import password_apart
 from apps.accounts.services.keys import (
     api_key_authenticate,
     api_key_create,
@@ -16,6 +15,7 @@ from apps.accounts.services.second_factor import (
     totp_counter,
     totp_remove,
 )
+from apps.accounts.services.separation_of_duties import password_apart
 from apps.accounts.services.sessions import (
     session_begin,
     session_end,

@@ -12,12 +12,12 @@ from django.utils import timezone
 
 from apps.accounts import throttle
 from apps.accounts.contracts import SCOPES
-from apps.accounts.limits import key_limit
 from apps.accounts.models import APIKey, User
+from apps.accounts.rate_limits import key_limit
 from apps.audit.contracts import Actor
 from apps.audit.models import AuditEntry
 from apps.audit.services import entry_record, refusals
-from apps.errors import Conflict, Invalid, TooMany
+from apps.common.errors import Conflict, Invalid, TooMany
 
 #: Marks our keys, so that a secret scanner finds one that leaked.
 MARK = "csk"

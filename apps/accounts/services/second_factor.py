@@ -15,16 +15,16 @@ from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value
 from django.db import transaction
 
 from apps.accounts import crypto, throttle
-from apps.accounts.hooks import account_touched
-from apps.accounts.limits import code_limit
 from apps.accounts.models import User
-from apps.accounts.services.apart import second_factor_apart
+from apps.accounts.rate_limits import code_limit
+from apps.accounts.services.separation_of_duties import second_factor_apart
 from apps.accounts.services.sessions import sessions_end
+from apps.accounts.signals import account_touched
 from apps.audit.contracts import Actor
 from apps.audit.models import AuditEntry
 from apps.audit.services import entry_record, refusals
-from apps.correlation import get_logger
-from apps.errors import Conflict, Invalid, NotAllowed, TooMany
+from apps.common.correlation import get_logger
+from apps.common.errors import Conflict, Invalid, NotAllowed, TooMany
 
 log = get_logger(__name__)
 

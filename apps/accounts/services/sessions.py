@@ -15,8 +15,8 @@ from django.utils import timezone
 from apps.accounts.models import User, UserSession
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
-from apps.correlation import get_logger
-from apps.errors import NotFound
+from apps.common.correlation import get_logger
+from apps.common.errors import NotFound
 
 log = get_logger(__name__)
 

@@ -1,4 +1,4 @@
-"""The clock's one activity. Workflows of domains use it too, through `workers.deadlines`."""
+"""The clock's one activity. Workflows of domains use it too, through `workers.approval_wait`."""
 
 from collections.abc import Callable
 from typing import Any

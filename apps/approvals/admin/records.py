@@ -7,7 +7,6 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.text import Truncator
 
-from apps.adminbase import ReadOnlyAdmin, acting
 from apps.approvals.models import (
     BulkDecision,
     BulkItem,
@@ -18,6 +17,7 @@ from apps.approvals.models import (
     SavedFilter,
 )
 from apps.approvals.models.bulk import VIEW_OTHERS_PERMISSION
+from apps.web.admin import ReadOnlyAdmin, acting
 
 
 @admin.register(Delegation)

@@ -10,16 +10,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from apps.adminbase import (
-    ReadOnlyAdmin,
-    ReadOnlyInline,
-    acting,
-    amount_text,
-    choice_filter,
-    link,
-    workflow_link,
-)
-from apps.adminverbs import Line, confirmed_action
 from apps.approvals import kinds, selectors, services
 from apps.approvals.contracts import RequestStatus, Verdict
 from apps.approvals.models import (
@@ -30,10 +20,20 @@ from apps.approvals.models import (
     PayloadVersion,
     Signature,
 )
-from apps.canonical import canonical_json
-from apps.errors import DomainError
-from apps.identifiers import number_of
-from apps.pages import refusal_of
+from apps.common.canonical_json import canonical_json
+from apps.common.errors import DomainError
+from apps.common.identifiers import number_of
+from apps.web.admin import (
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    acting,
+    amount_text,
+    choice_filter,
+    link,
+    workflow_link,
+)
+from apps.web.admin_verbs import Line, confirmed_action
+from apps.web.refusals import refusal_of
 
 
 def _kind_choices() -> list[tuple[str, str]]:

@@ -10,11 +10,11 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.adminbase import acting, choice_filter
-from apps.adminverbs import ReadableJSON, ReadableJSONField, ServiceFormAdmin
 from apps.approvals import kinds, services
 from apps.approvals.models import ApprovalRule
-from apps.approvals.preview import rule_preview, version_before
+from apps.approvals.rule_preview import rule_preview, version_before
+from apps.web.admin import acting, choice_filter
+from apps.web.admin_verbs import ReadableJSON, ReadableJSONField, ServiceFormAdmin
 
 EXAMPLE = (
     '[{"above": "10000.00", "tiers": [{"group": "reviewer", "quorum": 1}], "due_hours": 16, '

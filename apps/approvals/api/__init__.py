@@ -6,8 +6,8 @@ from apps.approvals.api import delegations  # noqa: F401  # isort: skip
 from apps.approvals.api import filters  # noqa: F401  # isort: skip
 from apps.approvals.api import rules  # noqa: F401  # isort: skip
 from apps.approvals.api import requests  # noqa: F401  # isort: skip
-from apps.approvals.api import acts  # noqa: F401  # isort: skip
-from apps.approvals.api import collab  # noqa: F401  # isort: skip
+from apps.approvals.api import actions  # noqa: F401  # isort: skip
+from apps.approvals.api import discussion  # noqa: F401  # isort: skip
 from apps.approvals.api import timeline  # noqa: F401  # isort: skip
 from apps.approvals.api.base import router
 

@@ -20,9 +20,9 @@ from apps.approvals.rules import MOST_TIERS
 from apps.approvals.selectors.bulk import BulkLine, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
 from apps.approvals.services.rows import person_named
-from apps.errors import Invalid, NotFound
-from apps.identifiers import new_id, number_of
-from apps.pagination import page
+from apps.common.errors import Invalid, NotFound
+from apps.common.identifiers import new_id, number_of
+from apps.common.pagination import page
 
 
 class BulkItemIn(Schema):

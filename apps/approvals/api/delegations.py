@@ -13,7 +13,7 @@ from apps.accounts.auth import require
 from apps.approvals import selectors, services
 from apps.approvals.api.base import READ, WRITE, router
 from apps.approvals.models import Delegation
-from apps.pagination import page
+from apps.common.pagination import page
 
 
 class Party(Schema):

@@ -13,7 +13,7 @@ from apps.approvals.api.base import READ, WRITE, router
 from apps.approvals.forms import InboxFilter
 from apps.approvals.models import SavedFilter
 from apps.approvals.services.filters import filter_delete, filter_save, may_delete
-from apps.pagination import page
+from apps.common.pagination import page
 
 
 class FilterOwner(Schema):

@@ -19,9 +19,9 @@ from apps.approvals.contracts import RequestStatus
 from apps.approvals.forms import InboxFilter
 from apps.approvals.models import ApprovalRequest, ApprovalRequestQuerySet, PayloadVersion
 from apps.approvals.rules import MOST_TIERS
-from apps.errors import Invalid, NotFound
+from apps.common.errors import Invalid, NotFound
+from apps.common.pagination import page
 from apps.live.presence import present
-from apps.pagination import page
 
 
 class Person(Schema):

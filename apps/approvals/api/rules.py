@@ -15,11 +15,11 @@ from apps.accounts.models import User
 from apps.approvals import kinds, services
 from apps.approvals.api.base import READ, router
 from apps.approvals.models import ApprovalRule
-from apps.approvals.preview import Preview, rule_preview
-from apps.approvals.wording import rule_in_words
+from apps.approvals.rule_preview import Preview, rule_preview
+from apps.approvals.rule_text import rule_in_words
 from apps.audit.services import refusals
-from apps.errors import NotAllowed
-from apps.pagination import page
+from apps.common.errors import NotAllowed
+from apps.common.pagination import page
 
 VIEW_PERMISSION = "approvals.view_approvalrule"
 ADD_PERMISSION = "approvals.add_approvalrule"

@@ -16,9 +16,9 @@ from apps.approvals.contracts import SUBJECT_TYPE
 from apps.approvals.services.rows import workflows_of
 from apps.audit.models import AuditEntry
 from apps.audit.selectors import ORDER
-from apps.pages import temporal_url
-from apps.pagination import page
-from apps.timeline import engine_lines, told
+from apps.common.pagination import page
+from apps.engine.timeline import engine_lines, told
+from apps.web.links import temporal_url
 
 
 class TimelineLine(Schema):

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apps.approvals.contracts import BulkStatus, ItemStatus, Verdict
 from apps.approvals.models.requests import ApprovalRequest
-from apps.identifiers import new_id
+from apps.common.identifiers import new_id
 
 if TYPE_CHECKING:
     from apps.accounts.models import User

@@ -6,7 +6,7 @@ from django.db import models
 from django.utils import timezone
 
 from apps.approvals.models.requests import ApprovalRequest
-from apps.identifiers import new_id
+from apps.common.identifiers import new_id
 
 #: To erase evidence for good; no role has it unless somebody gives it to one.
 ERASE_PERMISSION = "approvals.delete_evidence"

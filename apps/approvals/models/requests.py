@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apps.approvals.contracts import RequestStatus, Verdict
 from apps.approvals.models.rules import ApprovalRule
-from apps.identifiers import new_id
+from apps.common.identifiers import new_id
 
 if TYPE_CHECKING:
     from apps.accounts.models import User

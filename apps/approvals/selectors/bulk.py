@@ -18,8 +18,8 @@ from apps.approvals.selectors.signing import (
 )
 from apps.approvals.selectors.simulation import after_one_more
 from apps.approvals.selectors.tiers import current_payload
+from apps.common.errors import DomainError
 from apps.engine import services as engine
-from apps.errors import DomainError
 
 if TYPE_CHECKING:
     from apps.accounts.models import User

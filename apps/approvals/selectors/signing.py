@@ -14,8 +14,8 @@ from apps.approvals.models import DECIDE_PERMISSION, ApprovalRequest, Delegation
 from apps.approvals.models.delegations import PERMISSIONS_BACKEND as PERMISSIONS_BACKEND
 from apps.approvals.models.delegations import group_names
 from apps.approvals.selectors.tiers import current_signatures, current_tier
+from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed
 from apps.engine import services as engine
-from apps.errors import Conflict, DomainError, Invalid, NotAllowed
 
 if TYPE_CHECKING:
     from apps.accounts.models import User

@@ -10,9 +10,9 @@ from apps.approvals import kinds
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.kinds import Simulation
 from apps.approvals.models import ApprovalRequest
+from apps.approvals.rule_text import band_in_words
 from apps.approvals.selectors.signing import can_sign
 from apps.approvals.selectors.tiers import current_tier, who_signs_next
-from apps.approvals.wording import band_in_words
 
 if TYPE_CHECKING:
     from apps.accounts.models import User

@@ -1,6 +1,5 @@
 """Every write to requests, by noun. Order: lock, recheck, write, audit, enqueue, broadcast."""
 
-from apps.approvals.inputs import REASON_LIMIT
 from apps.approvals.rules import rule_put, rule_validate
 from apps.approvals.services.bulk import (
     BulkChoice,
@@ -13,6 +12,7 @@ from apps.approvals.services.bulk import (
 )
 from apps.approvals.services.claims import claim_reassign, claim_release, claim_take
 from apps.approvals.services.clock import clock_next, clock_plan
+from apps.approvals.services.clock_events import request_tick, signals_judge
 from apps.approvals.services.comments import comment_add
 from apps.approvals.services.deciding import decision_sign, request_decide
 from apps.approvals.services.delegations import delegation_give, delegation_revoke
@@ -24,7 +24,7 @@ from apps.approvals.services.requests import (
     request_open,
     signature_needed,
 )
-from apps.approvals.services.ticking import request_tick, signals_judge
+from apps.approvals.validation import REASON_LIMIT
 
 __all__ = [
     "REASON_LIMIT",

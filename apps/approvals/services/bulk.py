@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.accounts.models import User
-from apps.approvals import inputs
+from apps.approvals import validation
 from apps.approvals.contracts import BULK_SUBJECT, BulkStatus, ItemStatus, Verdict
 from apps.approvals.models import ApprovalRequest, BulkDecision, BulkItem
 from apps.approvals.rules import MOST_TIERS
@@ -27,8 +27,8 @@ from apps.approvals.services.bulk_rows import (
 from apps.approvals.services.bulk_running import bulk_run, item_decide
 from apps.audit.contracts import ENGINE
 from apps.audit.services import refusals
+from apps.common.errors import Conflict, Invalid, NotFound
 from apps.engine.models import EngineCommand
-from apps.errors import Conflict, Invalid, NotFound
 
 __all__ = [
     "MOST_ITEMS",
@@ -83,8 +83,8 @@ def bulk_decide(
     with _audited("bulk.decide", key, by, via):
         if verdict not in set(Verdict):
             raise Invalid("The verdict is approve or reject.", code="bad_verdict")
-        reason = inputs.reason_of(reason)
-        inputs.not_in_future(as_of)
+        reason = validation.reason_of(reason)
+        validation.not_in_future(as_of)
         key = _key_of(by, key)
         wanted = _choices(items)
         with transaction.atomic(durable=True):
@@ -195,12 +195,12 @@ def _choices(items: Sequence[BulkChoice]) -> dict[UUID, BulkChoice]:
         raise Invalid(f"At most {MOST_ITEMS} requests in one go.", code="too_many_items")
     wanted: dict[UUID, BulkChoice] = {}
     for item in items:
-        inputs.text_of(item.payload_hash, code="bad_hash")
+        validation.text_of(item.payload_hash, code="bad_hash")
         if not 0 < len(item.payload_hash) <= _HASH_LENGTH:
             raise Invalid("A payload hash has 64 hex digits.", code="bad_hash")
         if item.tier is not None and not 0 < item.tier <= MOST_TIERS:
             raise Invalid(f"Tiers are numbered from 1 to {MOST_TIERS}.", code="bad_tier")
-        wanted[inputs.uuid_of(item.request_id)] = item
+        wanted[validation.uuid_of(item.request_id)] = item
     if len(wanted) < len(items):
         raise Invalid("The same request stands there twice.", code="duplicate_items")
     return wanted
@@ -238,7 +238,7 @@ def _same(
 
 def _key_of(by: User, key: str) -> str:
     """Of the person: nobody finds out by a key what another one did."""
-    inputs.text_of(key, code="bad_key")
+    validation.text_of(key, code="bad_key")
     if not 0 < len(key) <= _KEY_LENGTH:
         raise Invalid(f"A key has 1 to {_KEY_LENGTH} characters.", code="bad_key")
     return f"{by.pk}:{key}"
@@ -248,7 +248,7 @@ def _audited(action: str, subject_id: object, by: User, via: str) -> AbstractCon
     return refusals(
         action=action,
         subject_type=BULK_SUBJECT,
-        subject_id=inputs.printable(subject_id),
+        subject_id=validation.printable(subject_id),
         by=by,
         via=via,
     )

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import QuerySet
 
-from apps.approvals import inputs, notices
+from apps.approvals import notifications, validation
 from apps.approvals.contracts import (
     BULK_SUBJECT,
     BULK_WORKFLOW,
@@ -19,10 +19,10 @@ from apps.approvals.contracts import (
 from apps.approvals.models import BulkDecision, BulkItem
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record
+from apps.common.errors import NotFound
 from apps.engine import services as engine
 from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE
 from apps.engine.models import EngineCommand
-from apps.errors import NotFound
 from apps.live.broadcast import broadcast
 
 #: Server-side backstop; a few minutes are the rule.
@@ -91,7 +91,7 @@ def starts(bulk: BulkDecision) -> QuerySet[EngineCommand]:
 
 def id_of(bulk_id: UUID | str) -> UUID:
     try:
-        return inputs.uuid_of(bulk_id)
+        return validation.uuid_of(bulk_id)
     except NotFound:
         raise unknown() from None
 
@@ -115,7 +115,7 @@ def record(bulk: BulkDecision, event: str, *, by: Actor, via: str, reason: str =
             "failed": bulk.failed,
         },
     )
-    notices.tell_bulk(bulk, event, by=by)
+    notifications.tell_bulk(bulk, event, by=by)
 
 
 def announce(bulk: BulkDecision) -> None:

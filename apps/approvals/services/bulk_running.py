@@ -13,7 +13,6 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from apps import correlation
 from apps.accounts.models import User
 from apps.approvals.contracts import SUBJECT_TYPE, BulkProgress, BulkStatus, ItemStatus
 from apps.approvals.models import ApprovalRequest, BulkDecision, BulkItem
@@ -22,7 +21,8 @@ from apps.approvals.services.deciding import decision_sign
 from apps.audit.contracts import ENGINE
 from apps.audit.models import AuditEntry
 from apps.audit.services import entry_record
-from apps.errors import Conflict, DomainError
+from apps.common import correlation
+from apps.common.errors import Conflict, DomainError
 
 logger = correlation.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from apps.accounts.models import User
-from apps.approvals import inputs
+from apps.approvals import validation
 from apps.approvals.models import REASSIGN_PERMISSION, ApprovalRequest
 from apps.approvals.selectors import (
     authorities,
@@ -18,9 +18,9 @@ from apps.approvals.selectors import (
     person_refusal,
     state_refusal,
 )
-from apps.approvals.services.holds import hold_put, used_up
+from apps.approvals.services.claim_leases import hold_put, used_up
 from apps.approvals.services.rows import announce, person_named, record, request_lock_seen, tried
-from apps.errors import Conflict, Invalid, NotAllowed
+from apps.common.errors import Conflict, Invalid, NotAllowed
 from apps.notifications.services import notify
 
 
@@ -33,7 +33,7 @@ def claim_take(*, request_id: UUID | str, by: User, via: str, as_of: datetime) -
     escalation; whatever deciding would be refused with, because only who could sign may hold it.
     """
     with tried("approval.claim", request_id, by=by, via=via), transaction.atomic(durable=True):
-        inputs.not_in_future(as_of)
+        validation.not_in_future(as_of)
         request = request_lock_seen(by, request_id)
         if refusal := state_refusal(request, as_of=as_of):
             raise refusal
@@ -62,8 +62,8 @@ def claim_release(
     `reason_too_long`, `invalid_text`, `invisible_characters`.
     """
     with tried("approval.release", request_id, by=by, via=via), transaction.atomic(durable=True):
-        reason = inputs.reason_of(reason)
-        inputs.not_in_future(as_of)
+        reason = validation.reason_of(reason)
+        validation.not_in_future(as_of)
         request = request_lock_seen(by, request_id)
         held_by = holder(request, as_of=as_of)
         if held_by is None:
@@ -98,8 +98,8 @@ def claim_reassign(
     refused with), `reason_too_long`, `invalid_text`.
     """
     with tried("approval.reassign", request_id, by=by, via=via), transaction.atomic(durable=True):
-        reason = inputs.reason_of(reason)
-        inputs.not_in_future(as_of)
+        reason = validation.reason_of(reason)
+        validation.not_in_future(as_of)
         request = request_lock_seen(by, request_id)
         if refusal := state_refusal(request, as_of=as_of):
             raise refusal

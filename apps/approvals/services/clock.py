@@ -15,7 +15,8 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, TextFie
 from django.db.models.functions import Cast, Coalesce
 from django.utils import timezone
 
-from apps.approvals import inputs, kinds
+from apps.approvals import kinds, validation
+from apps.approvals.business_hours import working_after
 from apps.approvals.contracts import (
     CLOCK_WORKFLOW,
     SUBJECT_TYPE,
@@ -27,7 +28,6 @@ from apps.approvals.contracts import (
 )
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services.rows import clock_started, clock_tell, record, workflow_tell
-from apps.approvals.worktime import working_after
 from apps.audit.contracts import ENGINE
 from apps.engine import services as engine
 from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE, CommandKind, RunStatus
@@ -136,7 +136,7 @@ def clock_restart(*, request_id: UUID | str) -> None:
     Two at once: one command, the count under the lock is its key. Audited. After MOST_STARTS it
     stays as it is.
     """
-    pk = inputs.uuid_of(request_id)
+    pk = validation.uuid_of(request_id)
     request = ApprovalRequest.objects.select_for_update(no_key=True).filter(pk=pk).first()
     if request is None or clock_next(request) is None:
         return

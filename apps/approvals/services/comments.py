@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from apps.accounts import throttle
 from apps.accounts.models import User
-from apps.approvals import inputs
+from apps.approvals import validation
 from apps.approvals.contracts import SUBJECT_TYPE
 from apps.approvals.models import (
     VIEW_PERMISSION,
@@ -21,13 +21,13 @@ from apps.approvals.models import (
     PayloadVersion,
     Signature,
 )
+from apps.approvals.selectors.comment_permissions import may_write, reading_refusal
 from apps.approvals.selectors.signing import PERMISSIONS_BACKEND
-from apps.approvals.selectors.writing import may_write, reading_refusal
 from apps.approvals.services.rows import record
 from apps.audit.models import AuditEntry
 from apps.audit.services import entry_record, refusals
-from apps.errors import Conflict, Invalid, NotFound, TooMany
-from apps.identifiers import new_id
+from apps.common.errors import Conflict, Invalid, NotFound, TooMany
+from apps.common.identifiers import new_id
 from apps.live.broadcast import broadcast
 from apps.notifications.services import notify
 
@@ -58,7 +58,7 @@ def comment_add(
     about: dict[str, Any] = {
         "action": "approval.comment",
         "subject_type": SUBJECT_TYPE,
-        "subject_id": inputs.printable(request_id),
+        "subject_id": validation.printable(request_id),
         "by": by,
         "via": via,
     }
@@ -68,7 +68,9 @@ def comment_add(
         nonce = _nonce_of(nonce) or str(new_id())
         with transaction.atomic(durable=True):
             request = (
-                ApprovalRequest.objects.visible_to(by).filter(pk=inputs.uuid_of(request_id)).first()
+                ApprovalRequest.objects.visible_to(by)
+                .filter(pk=validation.uuid_of(request_id))
+                .first()
             )
             if request is None:
                 raise NotFound("There is no such request.")
@@ -190,7 +192,7 @@ def _took_part(request: ApprovalRequest) -> set[int]:
 
 
 def _text_of(text: str) -> str:
-    text = inputs.text_of(text, code="invalid_text").replace("\r\n", "\n").replace("\r", "\n")
+    text = validation.text_of(text, code="invalid_text").replace("\r\n", "\n").replace("\r", "\n")
     text = text.strip()
     if not text:
         raise Invalid("There is nothing in the comment.", code="comment_empty")
@@ -200,7 +202,7 @@ def _text_of(text: str) -> str:
 
 
 def _nonce_of(nonce: str) -> str:
-    nonce = inputs.text_of(nonce, code="nonce_invalid").strip()
+    nonce = validation.text_of(nonce, code="nonce_invalid").strip()
     if len(nonce) > NONCE_LIMIT:
         raise Invalid(f"A nonce has at most {NONCE_LIMIT} characters.", code="nonce_invalid")
     return nonce

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.accounts.models import User
-from apps.approvals import inputs
+from apps.approvals import validation
 from apps.approvals.contracts import RequestStatus, Verdict
 from apps.approvals.kinds import ApprovalKind
 from apps.approvals.models import ApprovalRequest, Delegation, PayloadVersion, Signature
@@ -28,8 +28,8 @@ from apps.approvals.services.rows import (
     tried,
     workflow_tell,
 )
-from apps.errors import Conflict, Invalid, NotAllowed
-from apps.failpoints import failpoint
+from apps.common.errors import Conflict, Invalid, NotAllowed
+from apps.common.failpoints import failpoint
 
 
 def request_decide(
@@ -95,8 +95,8 @@ def decision_sign(
     """
     if verdict not in set(Verdict):
         raise Invalid("The verdict is approve or reject.", code="bad_verdict")
-    reason = inputs.reason_of(reason)
-    inputs.not_in_future(as_of)
+    reason = validation.reason_of(reason)
+    validation.not_in_future(as_of)
     request, kind = request_lock_for(by, request_id)
     if refusal := state_refusal(request, as_of=as_of):
         raise refusal

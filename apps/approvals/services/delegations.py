@@ -9,12 +9,12 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.approvals import inputs, notices
 from apps.approvals import kinds as approval_kinds
+from apps.approvals import notifications, validation
 from apps.approvals.models import DECIDE_PERMISSION, REASSIGN_PERMISSION, Delegation
 from apps.approvals.services.rows import person_named
 from apps.audit.services import entry_record, refusals
-from apps.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.live.broadcast import broadcast
 
 SUBJECT = "delegation"
@@ -58,12 +58,12 @@ def delegation_give(
         _check_delegate(delegator, to)
         wanted = {
             "kinds": sorted({approval_kinds.get(str(name)).name for name in kinds}),
-            "most": inputs.amount_of(most),
+            "most": validation.amount_of(most),
             "currency": _currency_of(most, currency),
         }
-        inputs.not_in_future(as_of)
+        validation.not_in_future(as_of)
         starts_at = _check_period(starts_at or as_of, ends_at, as_of=as_of)
-        reason = inputs.reason_of(reason)
+        reason = validation.reason_of(reason)
         # Both, in one order: two at once neither give it twice nor fill the last place twice.
         people = User.objects.select_for_update(no_key=True).order_by("pk")
         list(people.filter(pk__in=[delegator.pk, to.pk]).values_list("pk"))
@@ -86,7 +86,7 @@ def delegation_give(
             **wanted,
         )
         _record(given, "given", by=by, via=via)
-        notices.tell_delegation(given, "given", by=by)
+        notifications.tell_delegation(given, "given", by=by)
         return given
 
 
@@ -102,13 +102,13 @@ def delegation_revoke(
         refusals(
             action="delegation.revoke",
             subject_type=SUBJECT,
-            subject_id=inputs.printable(delegation_id),
+            subject_id=validation.printable(delegation_id),
             by=by,
             via=via,
         ),
         transaction.atomic(durable=True),
     ):
-        inputs.not_in_future(as_of)
+        validation.not_in_future(as_of)
         theirs = Q() if by.has_perm(REASSIGN_PERMISSION) else Q(delegator=by) | Q(delegate=by)
         found = (
             Delegation.objects.select_for_update(of=("self",), no_key=True)
@@ -124,7 +124,7 @@ def delegation_revoke(
         found.revoked_by = by
         found.save(update_fields=["revoked_at", "revoked_by"])
         _record(found, "revoked", by=by, via=via)
-        notices.tell_delegation(found, "revoked", by=by)
+        notifications.tell_delegation(found, "revoked", by=by)
         return found
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.accounts.models import User
-from apps.approvals import inputs
+from apps.approvals import validation
 from apps.approvals.kinds import ApprovalKind, Edited
 from apps.approvals.models import EDIT_PERMISSION, ApprovalRequest, PayloadVersion
 from apps.approvals.rules import Requirement, payload_hash_of, requirement_again, rule_ref
@@ -23,7 +23,7 @@ from apps.approvals.services.rows import (
     tried,
     workflow_tell,
 )
-from apps.errors import Conflict, Invalid, NotAllowed
+from apps.common.errors import Conflict, Invalid, NotAllowed
 
 #: Longest text of one field that is edited.
 CHANGE_LIMIT = 20_000
@@ -55,8 +55,8 @@ def request_edit(
     `reason_too_long`, `invalid_text`, `invisible_characters`; what the domain and the rule refuse.
     """
     with tried("approval.edit", request_id, by=by, via=via), transaction.atomic(durable=True):
-        reason = inputs.reason_of(reason)
-        inputs.not_in_future(as_of)
+        reason = validation.reason_of(reason)
+        validation.not_in_future(as_of)
         if not reason:
             raise Invalid("Say why it is changed.", code="reason_required")
         request, kind = request_lock_for(by, request_id)
@@ -87,14 +87,14 @@ def _changes_of(kind: ApprovalKind, changes: Mapping[str, str]) -> dict[str, str
     known = {field.name for field in kind.editable} if kind.edit else set()
     if unknown := sorted(str(name) for name in changes if name not in known):
         raise Invalid(
-            f"{inputs.printable(unknown[0])!r} cannot be edited.",
+            f"{validation.printable(unknown[0])!r} cannot be edited.",
             code="not_editable",
-            field=inputs.printable(unknown[0]),
+            field=validation.printable(unknown[0]),
         )
     if not changes:
         raise Invalid("Nothing was changed.", code="nothing_changed")
     texts = {
-        name: inputs.visible(inputs.text_of(text, code="changes_invalid"))
+        name: validation.visible(validation.text_of(text, code="changes_invalid"))
         for name, text in changes.items()
     }
     if any(len(text) > CHANGE_LIMIT for text in texts.values()):
@@ -114,10 +114,10 @@ def _edited(
     assert kind.edit is not None  # else no name of a change is known
     answer: Edited = kind.edit(request=request, changes=changes, by=by, via=via, as_of=as_of)
     edited = Edited(
-        title=inputs.text_of(answer.title, code="title_invalid")[:200],
-        amount=inputs.amount_of(answer.amount),
+        title=validation.text_of(answer.title, code="title_invalid")[:200],
+        amount=validation.amount_of(answer.amount),
         currency=answer.currency,
-        payload=inputs.payload_of(answer.payload, most=kind.payload_bytes),
+        payload=validation.payload_of(answer.payload, most=kind.payload_bytes),
     )
     if edited.payload == current_payload(request).payload:
         raise Invalid("Nothing was changed.", code="nothing_changed")

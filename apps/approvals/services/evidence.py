@@ -7,16 +7,16 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from apps import uploads
 from apps.accounts.models import User
-from apps.approvals import inputs
+from apps.approvals import validation
 from apps.approvals.models import ApprovalRequest, Evidence, EvidenceContent
 from apps.approvals.models.evidence import ERASE_PERMISSION
 from apps.approvals.selectors import state_refusal
-from apps.approvals.selectors.writing import may_write, reading_refusal
+from apps.approvals.selectors.comment_permissions import may_write, reading_refusal
 from apps.approvals.services.rows import record, request_lock_seen, tried
-from apps.correlation import get_logger
-from apps.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.common import uploads
+from apps.common.correlation import get_logger
+from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.live.broadcast import broadcast
 
 NOTE_LIMIT = 500
@@ -54,7 +54,7 @@ def evidence_add(
         if not may_write(seen, by):
             raise reading_refusal()
         _check_open(seen, as_of=as_of)
-        note = inputs.text_of(note, code="invalid_text").strip()
+        note = validation.text_of(note, code="invalid_text").strip()
         if len(note) > NOTE_LIMIT:
             raise Invalid(f"A note has at most {NOTE_LIMIT} characters.", code="note_too_long")
         # Costs nothing, and opening the file may: what is here already, and what has no room.
@@ -121,7 +121,7 @@ def evidence_erase(
         _seen(by, request_id)
         if not by.has_perm(ERASE_PERMISSION):
             raise NotAllowed("You may not erase evidence.", code="permission_denied")
-        reason = inputs.reason_of(reason)
+        reason = validation.reason_of(reason)
         if not reason:
             raise Invalid("Erasing needs a reason.", code="reason_required")
         if len(reason) > ERASE_REASON_LIMIT:
@@ -156,7 +156,7 @@ def evidence_erase(
 
 def evidence_get(*, request: ApprovalRequest, evidence_id: UUID | str) -> Evidence:
     """One of the request's files; NotFound for any other."""
-    pk = inputs.uuid_of(evidence_id)
+    pk = validation.uuid_of(evidence_id)
     found = Evidence.objects.select_related("uploaded_by", "erased_by")
     evidence = found.filter(pk=pk, request=request).first()
     if evidence is None:
@@ -179,7 +179,7 @@ def evidence_body(evidence: Evidence) -> bytes:
 
 def _seen(by: User, request_id: UUID | str) -> ApprovalRequest:
     seen = ApprovalRequest.objects.visible_to(by).select_related("settled_by")
-    found = seen.filter(pk=inputs.uuid_of(request_id)).first()
+    found = seen.filter(pk=validation.uuid_of(request_id)).first()
     if found is None:
         raise NotFound("There is no such request.")
     return found

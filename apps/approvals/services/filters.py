@@ -7,11 +7,11 @@ from django.db import transaction
 from django.http import QueryDict
 
 from apps.accounts.models import User
-from apps.approvals import inputs
+from apps.approvals import validation
 from apps.approvals.models import SavedFilter
-from apps.approvals.selectors.writing import only_reads, reading_refusal
+from apps.approvals.selectors.comment_permissions import only_reads, reading_refusal
 from apps.audit.services import entry_record, refusals
-from apps.errors import Conflict, Invalid, NotFound
+from apps.common.errors import Conflict, Invalid, NotFound
 
 SUBJECT = "saved_filter"
 #: More than this nobody finds again.
@@ -36,7 +36,7 @@ def filter_save(*, owner: User, name: str, query: str, shared: bool, via: str) -
     with refusals(action="filter.save", subject_type=SUBJECT, subject_id="", by=owner, via=via):
         if only_reads(owner):
             raise reading_refusal()
-        name = " ".join(inputs.text_of(name, code="name_invalid").split())
+        name = " ".join(validation.text_of(name, code="name_invalid").split())
         if not name or len(name) > NAME_LIMIT or not name.isprintable():
             raise Invalid(f"A name has one to {NAME_LIMIT} characters.", code="name_invalid")
         query = query_of(query)
@@ -101,14 +101,14 @@ def query_of(query: str) -> str:
 
     Invalid `query_invalid` for one that is too long, holds what cannot be stored, or says nothing.
     """
-    query = inputs.text_of(query, code="query_invalid")
+    query = validation.text_of(query, code="query_invalid")
     try:
         given = QueryDict(query[: QUERY_LIMIT * 4].removeprefix("?"))
     except ValueError as error:
         raise Invalid("That is no filter of the inbox.", code="query_invalid") from error
     kept = QueryDict(mutable=True)
     for name in PARAMETERS:
-        value = inputs.text_of(given.get(name) or "", code="query_invalid").strip()
+        value = validation.text_of(given.get(name) or "", code="query_invalid").strip()
         if value:
             kept[name] = value
     text = kept.urlencode()

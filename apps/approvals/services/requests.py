@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.accounts.models import User
-from apps.approvals import inputs, kinds
+from apps.approvals import kinds, validation
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.models import ApprovalRequest, PayloadVersion
 from apps.approvals.rules import Band, payload_hash_of, requirement, rule_ref
@@ -20,7 +20,7 @@ from apps.approvals.services.rows import (
 )
 from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import entry_record
-from apps.errors import Conflict
+from apps.common.errors import Conflict
 
 #: A timer may fire a rounding error before its time.
 TIMER_SKEW = timedelta(seconds=1)
@@ -50,9 +50,9 @@ def request_open(
     `payload_invalid` else. Refusals of the rule as `rules.requirement` raises them.
     """
     known = kinds.get(kind)
-    payload = inputs.payload_of(payload, most=known.payload_bytes)
-    amount = inputs.amount_of(amount)
-    title = inputs.text_of(title, code="title_invalid")[:200]
+    payload = validation.payload_of(payload, most=known.payload_bytes)
+    amount = validation.amount_of(amount)
+    title = validation.text_of(title, code="title_invalid")[:200]
     if found := ApprovalRequest.objects.filter(key=key).first():
         return _same(found, kind=kind, subject_type=subject_type, subject_id=subject_id)
     needed = requirement(
@@ -128,7 +128,7 @@ def signature_needed(
 ) -> bool:
     """Whether the active rule wants a signature. Without any rule: yes, nothing passes unseen."""
     try:
-        exact = inputs.amount_of(amount)
+        exact = validation.amount_of(amount)
         needed = requirement(
             kind=kind, scope=scope, amount=exact, currency=currency, requested_by=requested_by
         )
@@ -167,7 +167,7 @@ def request_cancel(
     Joins the caller's transaction, tells no workflow and calls no `on_settled`: the caller is the
     domain, which settles its own row. Whether `by` may cancel is the domain's rule.
     """
-    reason = inputs.reason_of(reason)
+    reason = validation.reason_of(reason)
     request = request_lock(request_id)
     if request.status != RequestStatus.OPEN:
         return request

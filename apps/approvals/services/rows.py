@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Prefetch, prefetch_related_objects
 
 from apps.accounts.models import User
-from apps.approvals import inputs, kinds, notices
+from apps.approvals import kinds, notifications, validation
 from apps.approvals.contracts import (
     SIGNAL_CHANGED,
     SUBJECT_TYPE,
@@ -20,9 +20,9 @@ from apps.approvals.kinds import ApprovalKind
 from apps.approvals.models import ApprovalRequest, PayloadVersion, Signature
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
+from apps.common.errors import Invalid, NotFound
 from apps.engine import services as engine
 from apps.engine.models import EngineCommand
-from apps.errors import Invalid, NotFound
 from apps.live.broadcast import broadcast
 
 #: Characters of a request that can be searched.
@@ -41,7 +41,7 @@ def tried(
     return refusals(
         action=action,
         subject_type=SUBJECT_TYPE,
-        subject_id=inputs.printable(request_id),
+        subject_id=validation.printable(request_id),
         by=by,
         via=via,
     )
@@ -49,7 +49,7 @@ def tried(
 
 def request_lock_for(by: User, request_id: UUID | str) -> tuple[ApprovalRequest, ApprovalKind]:
     """The subject's row, then the request's: the order that the domains' own verbs have."""
-    visible = ApprovalRequest.objects.visible_to(by).filter(pk=inputs.uuid_of(request_id))
+    visible = ApprovalRequest.objects.visible_to(by).filter(pk=validation.uuid_of(request_id))
     # Before the lock nothing else is worth reading: neither of the two ever changes.
     seen = visible.values_list("kind", "subject_id").first()
     if seen is None:
@@ -68,7 +68,7 @@ def request_lock(request_id: UUID | str) -> ApprovalRequest:
     with joins would, after a wait, show the new row beside the old one's people, and the loser
     would be told that nobody won. The rule, which a decision does not ask, is read on demand.
     """
-    pk = inputs.uuid_of(request_id)
+    pk = validation.uuid_of(request_id)
     # Not against keys: a comment or a bulk item that points here waits for nobody, nobody for it.
     rows = ApprovalRequest.objects.select_for_update(no_key=True)
     request = rows.filter(pk=pk).first()
@@ -97,7 +97,11 @@ def _people_put(rows: Sequence[ApprovalRequest | Signature]) -> None:
 
 def request_lock_seen(by: User, request_id: UUID | str) -> ApprovalRequest:
     """The locked request, for verbs that leave the subject's row alone; NotFound if invisible."""
-    if not ApprovalRequest.objects.visible_to(by).filter(pk=inputs.uuid_of(request_id)).exists():
+    if (
+        not ApprovalRequest.objects.visible_to(by)
+        .filter(pk=validation.uuid_of(request_id))
+        .exists()
+    ):
         raise NotFound("There is no such request.")
     return request_lock(request_id)
 
@@ -106,7 +110,7 @@ def person_named(person: User | str | None, *, code: str) -> User | None:
     """The person, or who has that username; Invalid with `code` when nobody has it."""
     if person is None or isinstance(person, User):
         return person
-    name = inputs.text_of(person, code=code)
+    name = validation.text_of(person, code=code)
     found = User.objects.filter(username=name[:150]).first()
     if found is None:
         raise Invalid("There is nobody of that username.", code=code)
@@ -223,7 +227,7 @@ def record(
             **(body or {}),
         },
     )
-    notices.tell(request, event, by=by, body=body)
+    notifications.tell(request, event, by=by, body=body)
 
 
 def announce(request: ApprovalRequest) -> None:

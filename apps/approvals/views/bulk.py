@@ -19,10 +19,12 @@ from apps.approvals.forms import BulkForm, inbox_matching
 from apps.approvals.models import BulkDecision
 from apps.approvals.selectors.bulk import BulkPreview, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
-from apps.errors import DomainError, Invalid, NotFound
-from apps.identifiers import new_id, number_of
-from apps.pages import PAGE_SIZE, Refusal, fragment, listed, person, refusal_of
-from apps.timeline import timeline
+from apps.common.errors import DomainError, Invalid, NotFound
+from apps.common.identifiers import new_id, number_of
+from apps.engine.timeline import timeline
+from apps.web.fragments import fragment, person
+from apps.web.lists import PAGE_SIZE, listed
+from apps.web.refusals import Refusal, refusal_of
 
 #: Tab of the outcomes → statuses, and the words above and beside them.
 TABS: tuple[tuple[str, str, tuple[str, ...]], ...] = (

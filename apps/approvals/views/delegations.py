@@ -11,10 +11,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.models import User
 from apps.approvals import kinds, selectors, services
-from apps.approvals.acting_forms import DelegationForm
+from apps.approvals.action_forms import DelegationForm
 from apps.approvals.models import DECIDE_PERMISSION, Delegation
-from apps.errors import DomainError, NotFound
-from apps.pages import Refusal, person, refusal_of
+from apps.common.errors import DomainError, NotFound
+from apps.web.fragments import person
+from apps.web.refusals import Refusal, refusal_of
 
 #: Older ones are in the audit trail.
 MOST_LISTED = 100

@@ -21,10 +21,12 @@ from apps.approvals.models import (
     ApprovalRequestQuerySet,
     SavedFilter,
 )
-from apps.approvals.selectors.writing import only_reads
+from apps.approvals.selectors.comment_permissions import only_reads
 from apps.approvals.services import filters as filter_services
-from apps.errors import DomainError
-from apps.pages import counted, filtered_list, fragment, person, refusal_of
+from apps.common.errors import DomainError
+from apps.web.fragments import fragment, person
+from apps.web.lists import counted, filtered_list
+from apps.web.refusals import refusal_of
 
 #: Shared by others, at most so many are offered.
 MOST_OFFERED = 60

@@ -13,15 +13,16 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts.models import User
 from apps.approvals import kinds, selectors, services
-from apps.approvals.acting_forms import ReassignForm
+from apps.approvals.action_forms import ReassignForm
 from apps.approvals.contracts import SUBJECT_TYPE, RequestStatus, Verdict
 from apps.approvals.forms import DecideForm
 from apps.approvals.models import REASSIGN_PERMISSION, ApprovalRequest
 from apps.approvals.services.rows import workflows_of
-from apps.approvals.views import clock, collab
-from apps.errors import DomainError, NotFound
-from apps.pages import Refusal, fragment, person, refusal_of
-from apps.timeline import timeline
+from apps.approvals.views import clock, discussion
+from apps.common.errors import DomainError, NotFound
+from apps.engine.timeline import timeline
+from apps.web.fragments import fragment, person
+from apps.web.refusals import Refusal, refusal_of
 
 #: A value of more than an id's length, and with spaces, is read and not looked up.
 PROSE_FROM = 36
@@ -216,7 +217,7 @@ def _context(
         "state": f"{approval.status}:{barred.code if barred else ''}:{payload.hash}:{changed}"
         f":{held_by.pk if held_by else ''}:{acting}",
         "topics": " ".join(topics),
-        **collab.context(request, approval),
+        **discussion.context(request, approval),
         **clock.context(approval),
     }
 

@@ -18,7 +18,7 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from apps import correlation
+from apps.common import correlation
 from apps.engine import schedules, subjects
 from apps.engine.contracts import (
     KIND_ATTRIBUTE,
@@ -26,11 +26,11 @@ from apps.engine.contracts import (
     CommandKind,
     CommandState,
 )
-from apps.engine.judge import Verdict, judge, workflow_is_unknown
+from apps.engine.db_threads import Threads
+from apps.engine.error_policy import Verdict, classify, workflow_is_unknown
 from apps.engine.models import EngineCommand
-from apps.engine.relay.limits import Limits, backoff
+from apps.engine.relay.config import Limits, backoff
 from apps.engine.relay.session import Claimed, Outcome
-from apps.engine.threads import Threads
 from apps.live.broadcast import broadcast
 
 logger = correlation.get_logger("apps.engine.relay")
@@ -108,7 +108,7 @@ class Delivery:
     async def _failed(
         self, command: Claimed, error: Exception
     ) -> tuple[Outcome | None, Verdict | None]:
-        verdict = judge(error)
+        verdict = classify(error)
         text = f"{type(error).__name__}: {error}"
         if verdict is Verdict.GONE:
             verdict, text, closed = await self._gone(command, text)
@@ -143,9 +143,9 @@ class Delivery:
         except RPCError as error:
             if workflow_is_unknown(error):
                 return Verdict.GONE, text, True
-            return judge(error), f"{text}; {error}", False
+            return classify(error), f"{text}; {error}", False
         except Exception as error:
-            return judge(error), f"{text}; {type(error).__name__}: {error}", False
+            return classify(error), f"{text}; {type(error).__name__}: {error}", False
         if description.close_time is not None:
             status = description.status.name.lower() if description.status else "closed"
             return Verdict.GONE, f"{text} ({status})", True

@@ -12,18 +12,18 @@ import psycopg
 from psycopg import errors
 from temporalio.client import Client
 
-from apps import correlation
-from apps.engine import beats, client, duties
-from apps.engine.beats import process_name
+from apps.common import correlation
+from apps.common.failpoints import failpoint_async
+from apps.engine import client, leader_tasks, liveness
 from apps.engine.contracts import CommandState
-from apps.engine.duties import Duty, Leader
-from apps.engine.judge import Verdict
+from apps.engine.db_threads import Threads
+from apps.engine.error_policy import Verdict
+from apps.engine.leader_tasks import Duty, Leader
+from apps.engine.liveness import process_name
+from apps.engine.relay.concurrency_limiter import ConcurrencyLimiter
+from apps.engine.relay.config import Limits
 from apps.engine.relay.delivery import Delivery, parked_announce
-from apps.engine.relay.limits import Limits
-from apps.engine.relay.places import Places
 from apps.engine.relay.session import Claimed, Outcome, Session, database_params
-from apps.engine.threads import Threads
-from apps.failpoints import failpoint_async
 
 logger = correlation.get_logger("apps.engine.relay")
 
@@ -59,7 +59,7 @@ class Relay:
             client.connect, identity=f"relay {self.name}", retry_config=client.ONE_TRY
         )
         self._database = database
-        self._duties = duties.standard() if leader_duties is None else list(leader_duties)
+        self._duties = leader_tasks.standard() if leader_duties is None else list(leader_duties)
         self._notify = notify
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
@@ -71,7 +71,7 @@ class Relay:
         self._recovered: set[str] = set()
         self._prepared = asyncio.Event()
         self._next_due: float | None = None
-        self._places = self._new_places()
+        self._limiter = self._new_limiter()
         self._threads = Threads("relay", most=4)
         self._beat_threads = Threads("relay-beat", most=1)
         self._delivery = Delivery(client=self.client, limits=self.limits, threads=self._threads)
@@ -138,7 +138,7 @@ class Relay:
                 task.cancel()
             await asyncio.gather(*self._calls, *at_duty, return_exceptions=True)
             leader.close()
-            self._places = self._new_places()
+            self._limiter = self._new_limiter()
             self._set_leading(False)
             logger.info("relay leads no more", relay=self.name)
 
@@ -157,7 +157,7 @@ class Relay:
                 give_up = give_up or now + self.limits.call_seconds + 2
                 if not (self._calls or self._done) or now > give_up:
                     return
-            elif look and self._places.free:
+            elif look and self._limiter.free:
                 await self._claim(session)
             if look or stop.is_set():
                 # Also when there was no place: the call that frees one wakes us.
@@ -167,13 +167,13 @@ class Relay:
 
     async def _claim(self, session: Session) -> None:
         claimed = await session.claim(
-            free=self._places.free,
-            per_queue=self._places.per_queue,
-            left=self._places.left(),
+            free=self._limiter.free,
+            per_queue=self._limiter.per_queue,
+            left=self._limiter.left(),
             lease_seconds=self.limits.lease_seconds,
         )
         for command in claimed:
-            self._places.take(command.task_queue)
+            self._limiter.take(command.task_queue)
             task = asyncio.create_task(self._call(command))
             self._calls.add(task)
             task.add_done_callback(partial(self._call_ended, command.task_queue))
@@ -183,17 +183,17 @@ class Relay:
         outcome, verdict = await self._delivery.deliver(command)
         await failpoint_async("relay.sent")
         if verdict in (Verdict.AWAY, Verdict.UNPREPARED):
-            self._places.sick(command.task_queue)
+            self._limiter.backoff(command.task_queue)
             if verdict is Verdict.UNPREPARED:
                 self._prepared.clear()
-        elif self._places.well(command.task_queue):
+        elif self._limiter.recover(command.task_queue):
             self._recovered.add(command.task_queue)
         if outcome is not None:
             self._done.append(outcome)
 
     def _call_ended(self, queue: str, task: asyncio.Task[None]) -> None:
         self._calls.discard(task)
-        self._places.give(queue)
+        self._limiter.give(queue)
         self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             # The lease brings the command back.
@@ -236,11 +236,11 @@ class Relay:
             self._changed.clear()
             with self._complaining("a beat was not written"):
                 await self._beat_threads.run(
-                    beats.beat, "relay", self.name, [], self._leading, {"pid": os.getpid()}
+                    liveness.beat, "relay", self.name, [], self._leading, {"pid": os.getpid()}
                 )
             await _sleep(self.limits.beat_seconds, self._changed)
         with self._complaining("the last beat was not written"):
-            await self._beat_threads.run(beats.gone, "relay", self.name)
+            await self._beat_threads.run(liveness.gone, "relay", self.name)
 
     def _set_leading(self, leading: bool) -> None:
         self._leading = leading
@@ -251,8 +251,8 @@ class Relay:
         self._wake.set()
         self._changed.set()
 
-    def _new_places(self) -> Places:
-        return Places(total=self.limits.max_in_flight, per_queue=self.limits.per_queue)
+    def _new_limiter(self) -> ConcurrencyLimiter:
+        return ConcurrencyLimiter(total=self.limits.max_in_flight, per_queue=self.limits.per_queue)
 
     # --- complaints -----------------------------------------------------------------------------
     def _complain(self, what: str, error: Exception) -> None:

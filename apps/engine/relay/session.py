@@ -18,8 +18,8 @@ from psycopg.pq import ConnStatus
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from apps.common.identifiers import new_id
 from apps.engine.models import EngineCommand
-from apps.identifiers import new_id
 
 #: Name of the leader's lock, in PostgreSQL's space of advisory locks.
 LEADER_LOCK = 0x0E1A_0001

@@ -9,13 +9,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from apps.adminbase import ReadOnlyAdmin, acting, amount_text, link
-from apps.adminverbs import Line, confirmed_action
 from apps.interventions import services
 from apps.interventions.models import BatchItem, InterventionBatch
 from apps.interventions.services.batches_rows import progress_of
 from apps.interventions.services.requests import CANCEL_PERMISSION
-from apps.pages import temporal_url
+from apps.web.admin import ReadOnlyAdmin, acting, amount_text, link
+from apps.web.admin_verbs import Line, confirmed_action
+from apps.web.links import temporal_url
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

@@ -8,12 +8,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
-from apps.adminbase import ReadOnlyAdmin, ReadOnlyInline, acting, amount_text, link
-from apps.adminverbs import shown_first
-from apps.errors import Conflict
+from apps.common.errors import Conflict
 from apps.interventions import services
 from apps.interventions.budget_forms import AllocateForm, BudgetOpenForm
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
+from apps.web.admin import ReadOnlyAdmin, ReadOnlyInline, acting, amount_text, link
+from apps.web.admin_verbs import shown_first
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

@@ -9,10 +9,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from apps.adminbase import acting, link
-from apps.adminverbs import Line, ServiceFormAdmin, confirmed_action
 from apps.interventions import services
 from apps.interventions.models import Policy
+from apps.web.admin import acting, link
+from apps.web.admin_verbs import Line, ServiceFormAdmin, confirmed_action
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

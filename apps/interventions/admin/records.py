@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 
-from apps.adminbase import ReadOnlyAdmin
 from apps.interventions.models import FeatureValue, Outcome
+from apps.web.admin import ReadOnlyAdmin
 
 
 @admin.register(FeatureValue)

@@ -17,8 +17,10 @@ from pydantic import ConfigDict, Field, StringConstraints
 from apps.accounts.auth import require
 from apps.accounts.contracts import Scope
 from apps.accounts.models import User
-from apps.errors import Invalid, NotFound
-from apps.identifiers import number_of
+from apps.common.errors import Invalid, NotFound
+from apps.common.identifiers import number_of
+from apps.common.pagination import page
+from apps.common.strict_json import document_of
 from apps.interventions import services
 from apps.interventions.api.base import Code, Currency, Cursor, ErrorOut, Key, Limit
 from apps.interventions.contracts import BatchItemStatus, BatchProgress, BatchStatus
@@ -26,9 +28,7 @@ from apps.interventions.models import BatchItem, InterventionBatch
 from apps.interventions.services.batches import BatchTrial
 from apps.interventions.services.batches_input import csv_items
 from apps.interventions.services.batches_rows import batch_request_of, progress_by_batch
-from apps.pages import temporal_url
-from apps.pagination import page
-from apps.strictjson import document_of
+from apps.web.links import temporal_url
 
 router = Router(tags=["batches"])
 

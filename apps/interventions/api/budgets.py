@@ -13,14 +13,14 @@ from apps.accounts.auth import require
 from apps.accounts.contracts import Scope
 from apps.accounts.models import User
 from apps.approvals.models import ApprovalRequest
-from apps.errors import NotAllowed, NotFound
+from apps.common.errors import NotAllowed, NotFound
+from apps.common.pagination import page
 from apps.interventions import services
 from apps.interventions.api.base import Amount, Code, Cursor, ErrorOut, Key, Limit
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
 from apps.interventions.models import Budget, BudgetTransfer
 from apps.interventions.services.requests import REQUEST_PERMISSION
 from apps.interventions.services.transfers import SUBJECT
-from apps.pagination import page
 
 router = Router(tags=["budgets"])
 

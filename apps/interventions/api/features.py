@@ -8,9 +8,9 @@ from pydantic import Field
 
 from apps.accounts.auth import require
 from apps.accounts.contracts import Scope
-from apps.errors import Invalid, NotAllowed, NotFound
-from apps.interventions.services.inputs import clean_target
-from apps.interventions.services.online import features_online
+from apps.common.errors import Invalid, NotAllowed, NotFound
+from apps.interventions.services.online_store import features_online
+from apps.interventions.services.validation import clean_target
 
 router = Router(tags=["features"])
 

@@ -13,7 +13,8 @@ from pydantic import ConfigDict, Field, StringConstraints
 from apps.accounts.auth import require
 from apps.accounts.contracts import Scope
 from apps.accounts.models import User
-from apps.errors import NotFound
+from apps.common.errors import NotFound
+from apps.common.pagination import page
 from apps.interventions import services
 from apps.interventions.api.base import (
     Amount,
@@ -30,8 +31,7 @@ from apps.interventions.api.base import (
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import BudgetEntry, Intervention, InterventionStep
 from apps.interventions.services.approval import approval_of
-from apps.pages import temporal_url
-from apps.pagination import page
+from apps.web.links import temporal_url
 
 router = Router(tags=["interventions"])
 

@@ -9,12 +9,12 @@ from pydantic import Field
 
 from apps.accounts.auth import require
 from apps.accounts.contracts import Scope
-from apps.errors import NotAllowed, NotFound
+from apps.common.errors import NotAllowed, NotFound
+from apps.common.pagination import page
 from apps.interventions.api.base import Cursor, Limit
 from apps.interventions.models import Policy
 from apps.interventions.services.policy_terms import signatures_of
 from apps.interventions.services.requests import REQUEST_PERMISSION
-from apps.pagination import page
 
 router = Router(tags=["policies"])
 

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.identifiers import new_id
+from apps.common.identifiers import new_id
 from apps.interventions.contracts import BatchItemStatus, BatchStatus
 from apps.interventions.models.budgets import Budget
 from apps.interventions.models.interventions import Intervention

@@ -15,7 +15,7 @@ from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.utils import timezone
 
-from apps.identifiers import new_id
+from apps.common.identifiers import new_id
 from apps.interventions.contracts import TransferStatus
 
 if TYPE_CHECKING:

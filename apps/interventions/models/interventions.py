@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Left
 from django.utils import timezone
 
-from apps.identifiers import new_id
+from apps.common.identifiers import new_id
 from apps.interventions.contracts import InterventionStatus, Step
 from apps.interventions.models.budgets import Budget
 from apps.interventions.models.policies import Policy

@@ -16,10 +16,10 @@ from django.db.models import Aggregate, Count, F, FloatField, Q, QuerySet, Sum
 from django.db.models.functions import TruncDay, TruncMonth
 from django.utils import timezone
 
-from apps.errors import Invalid
+from apps.common.errors import Invalid
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Outcome
-from apps.interventions.services.limits import site_day
+from apps.interventions.services.policy_limits import site_day
 
 if TYPE_CHECKING:
     from apps.accounts.models import User

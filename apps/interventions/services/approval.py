@@ -14,14 +14,13 @@ from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import clock_next, request_expire, request_open, signals_judge
 from apps.audit.contracts import ENGINE
 from apps.audit.services import refusals
-from apps.canonical import plain
-from apps.errors import Conflict
+from apps.common.canonical_json import plain
+from apps.common.errors import Conflict
+from apps.common.validation import clean_text, read_amount
 from apps.interventions.contracts import KIND, SUBJECT, Decision, InterventionStatus
 from apps.interventions.models import Intervention
 from apps.interventions.services.attention import attention_is_open
-from apps.interventions.services.ending import settle_row
-from apps.interventions.services.inputs import clean_target, clean_text, read_amount
-from apps.interventions.services.limits import check_limit, check_target
+from apps.interventions.services.policy_limits import check_limit, check_target
 from apps.interventions.services.rows import (
     check_unsettled,
     intervention_lock,
@@ -30,6 +29,8 @@ from apps.interventions.services.rows import (
     record,
     row_save,
 )
+from apps.interventions.services.settlement import settle_row
+from apps.interventions.services.validation import clean_target
 
 
 def approval_open(*, intervention_id: UUID | str, workflow_id: str, as_of: datetime) -> Decision:

@@ -22,7 +22,6 @@ from apps.interventions.contracts import ATTENTION_KIND, SUBJECT, Execution, Int
 from apps.interventions.models import Intervention
 from apps.interventions.services.batches_rows import item_asked
 from apps.interventions.services.commands import execution_start, intervention_start_again
-from apps.interventions.services.ending import settle_row
 from apps.interventions.services.rows import (
     execution_of,
     intervention_lock,
@@ -31,6 +30,7 @@ from apps.interventions.services.rows import (
     row_announce,
     step_statuses,
 )
+from apps.interventions.services.settlement import settle_row
 
 
 def attention_raise(

@@ -12,12 +12,14 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.accounts.models import User
+from apps.approvals.rule_text import band_in_words
 from apps.approvals.rules import requirement
 from apps.approvals.services import request_cancel
-from apps.approvals.wording import band_in_words
 from apps.audit.services import refusals
-from apps.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
-from apps.identifiers import new_id
+from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
+from apps.common.idempotency import asked_before, clean_key, save_or_known
+from apps.common.identifiers import new_id
+from apps.common.validation import MOST, clean_code, clean_currency, clean_text
 from apps.interventions.contracts import BATCH_KIND, BATCH_SUBJECT, BatchItemStatus, BatchStatus
 from apps.interventions.models import BatchItem, Budget, InterventionBatch, Policy
 from apps.interventions.services.batches_input import (
@@ -38,11 +40,9 @@ from apps.interventions.services.batches_rows import (
     batch_wake,
     unknown,
 )
-from apps.interventions.services.inputs import MOST, clean_code, clean_currency, clean_text
-from apps.interventions.services.limits import check_days
 from apps.interventions.services.periods import check_open
 from apps.interventions.services.policies import policy_active
-from apps.interventions.services.repeats import asked_before, clean_key, save_or_known
+from apps.interventions.services.policy_limits import check_days
 from apps.interventions.services.requests import (
     CANCEL_PERMISSION,
     REQUEST_PERMISSION,

@@ -14,18 +14,13 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.canonical import canonical_json, digest
-from apps.errors import DomainError, Invalid
+from apps.common.canonical_json import canonical_json, digest
+from apps.common.errors import DomainError, Invalid
+from apps.common.uploads import TooLarge, size_in_words
+from apps.common.validation import AMOUNT, clean_amount, clean_region, clean_text
 from apps.interventions.models import Policy
-from apps.interventions.services.inputs import (
-    AMOUNT,
-    clean_amount,
-    clean_region,
-    clean_target,
-    clean_text,
-)
-from apps.interventions.services.limits import check_limit, check_region
-from apps.uploads import TooLarge, size_in_words
+from apps.interventions.services.policy_limits import check_limit, check_region
+from apps.interventions.services.validation import clean_target
 
 MOST_ITEMS = 20_000
 #: Of an item that is not sound so much is kept as it came.

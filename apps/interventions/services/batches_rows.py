@@ -12,11 +12,11 @@ from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import clock_next
 from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import entry_record
+from apps.common.errors import Conflict, NotFound
+from apps.common.identifiers import uuid_of
 from apps.engine import services as engine
 from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE
 from apps.engine.models import EngineCommand
-from apps.errors import Conflict, NotFound
-from apps.identifiers import uuid_of
 from apps.interventions.contracts import (
     BATCH_SUBJECT,
     BATCH_WORKFLOW,

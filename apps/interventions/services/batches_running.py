@@ -16,10 +16,10 @@ from django.utils import timezone
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import request_cancel
 from apps.audit.contracts import ENGINE
-from apps.canonical import digest
+from apps.common.canonical_json import digest
+from apps.common.identifiers import new_id
 from apps.engine.contracts import RunStatus
 from apps.engine.models import EngineCommand, WorkflowRun
-from apps.identifiers import new_id
 from apps.interventions.contracts import (
     ATTENTION_KIND,
     BATCH_SUBJECT,

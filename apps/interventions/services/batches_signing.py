@@ -18,8 +18,8 @@ from apps.approvals.services import (
 )
 from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import refusals
-from apps.canonical import digest, plain
-from apps.errors import Conflict
+from apps.common.canonical_json import digest, plain
+from apps.common.errors import Conflict
 from apps.interventions.contracts import (
     BATCH_KIND,
     BATCH_SUBJECT,

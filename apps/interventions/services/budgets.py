@@ -18,18 +18,18 @@ from django.utils import timezone
 
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
-from apps.errors import Conflict, Invalid, NotFound
+from apps.common.errors import Conflict, Invalid, NotFound
+from apps.common.validation import clean_amount, clean_code, clean_currency, clean_text
 from apps.interventions.contracts import Execution, Step
 from apps.interventions.models import Budget, BudgetEntry, Intervention
 from apps.interventions.services.balances import Move, balance_move
-from apps.interventions.services.inputs import clean_amount, clean_code, clean_currency, clean_text
-from apps.interventions.services.limits import target_hold
 from apps.interventions.services.periods import (
     OVERLAP_CONSTRAINT,
     check_code,
     check_open,
     clean_period,
 )
+from apps.interventions.services.policy_limits import target_hold
 from apps.interventions.services.rows import (
     StepStatus,
     budget_announce,

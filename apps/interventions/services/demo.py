@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from django.db import transaction
 from django.utils import timezone
 
+from apps.accounts.demo_users import SEEDER
 from apps.accounts.models import User
-from apps.accounts.people import SEEDER
 from apps.approvals.services import rule_put
 from apps.interventions import services
 from apps.interventions.contracts import KIND

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from apps.accounts.models import User
 from apps.approvals import services as approvals
 from apps.approvals.selectors import current_payload
-from apps.errors import Conflict
+from apps.common.errors import Conflict
 from apps.interventions.contracts import SUBJECT, BatchStatus, InterventionStatus, ReadyItem
 from apps.interventions.models import InterventionBatch, Policy
 from apps.interventions.services.batches import batch_pause, batch_request

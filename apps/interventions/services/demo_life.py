@@ -13,8 +13,8 @@ from typing import NamedTuple
 from django.db import transaction
 from django.utils import timezone
 
+from apps.accounts.demo_users import SEEDER
 from apps.accounts.models import User
-from apps.accounts.people import SEEDER
 from apps.approvals import services as approvals
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.selectors import current_payload

@@ -13,8 +13,8 @@ from django.db import transaction
 
 from apps.audit.contracts import ENGINE
 from apps.audit.services import refusals
-from apps.errors import Conflict
-from apps.failpoints import failpoint
+from apps.common.errors import Conflict
+from apps.common.failpoints import failpoint
 from apps.interventions.contracts import SUBJECT, Execution, Step
 from apps.interventions.services.budgets import has_open_reservation
 from apps.interventions.services.features import features_revert

@@ -9,7 +9,7 @@ from functools import partial
 from django.db import connection, transaction
 
 from apps.interventions.models import FeatureValue, Intervention
-from apps.interventions.services.online import Feature, online_put
+from apps.interventions.services.online_store import Feature, online_put
 
 
 def features_add(intervention: Intervention) -> None:

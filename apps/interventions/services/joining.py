@@ -7,7 +7,7 @@ by half. What each does, checks and records is the same.
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from apps.errors import DomainError, Unavailable
+from apps.common.errors import DomainError, Unavailable
 from apps.interventions.services.rows import joined_steps
 
 

@@ -9,8 +9,8 @@ from apps.accounts.models import User
 from apps.approvals.models import Signature
 from apps.audit.contracts import ENGINE
 from apps.audit.services import refusals
-from apps.errors import Conflict, Invalid
-from apps.failpoints import failpoint
+from apps.common.errors import Conflict, Invalid
+from apps.common.failpoints import failpoint
 from apps.interventions.contracts import (
     SUBJECT,
     Execution,
@@ -23,7 +23,6 @@ from apps.interventions.services.approval import approval_key
 from apps.interventions.services.batches_rows import item_settled
 from apps.interventions.services.budgets import commit_open, has_open_reservation
 from apps.interventions.services.commands import cancel_signal
-from apps.interventions.services.ending import settle_row
 from apps.interventions.services.features import features_add
 from apps.interventions.services.rows import (
     StepStatus,
@@ -38,6 +37,7 @@ from apps.interventions.services.rows import (
     step_save,
     step_statuses,
 )
+from apps.interventions.services.settlement import settle_row
 from apps.notifications.services import notify
 
 

@@ -13,7 +13,14 @@ from apps.approvals.contracts import RequestStatus
 from apps.approvals.services import signature_needed
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
-from apps.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.common.validation import (
+    clean_amount,
+    clean_code,
+    clean_currency,
+    clean_regions,
+    clean_text,
+)
 from apps.interventions.contracts import (
     KIND,
     Execution,
@@ -24,14 +31,7 @@ from apps.interventions.contracts import (
 from apps.interventions.models import Intervention, Policy
 from apps.interventions.services.approval import approval_of, approval_payload
 from apps.interventions.services.batches_signing import signed_with_batch
-from apps.interventions.services.inputs import (
-    clean_amount,
-    clean_code,
-    clean_currency,
-    clean_regions,
-    clean_text,
-)
-from apps.interventions.services.limits import check_terms
+from apps.interventions.services.policy_limits import check_terms
 from apps.interventions.services.rows import (
     StepStatus,
     check_unsettled,

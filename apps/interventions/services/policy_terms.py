@@ -7,7 +7,7 @@ from typing import Any
 
 from apps.approvals import kinds
 from apps.approvals.models import ApprovalRule
-from apps.approvals.wording import bands_in_words
+from apps.approvals.rule_text import bands_in_words
 from apps.interventions.contracts import KIND
 from apps.interventions.models import Policy
 

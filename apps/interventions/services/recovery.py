@@ -31,7 +31,6 @@ from apps.interventions.services.commands import (
     start_count,
     start_is_pending,
 )
-from apps.interventions.services.ending import settle_row
 from apps.interventions.services.rows import (
     execution_of,
     intervention_lock,
@@ -40,6 +39,7 @@ from apps.interventions.services.rows import (
     record,
     step_statuses,
 )
+from apps.interventions.services.settlement import settle_row
 
 #: A row this young is on its way through the outbox; that is not being stranded.
 SETTLING_IN = timedelta(minutes=1)

@@ -10,26 +10,24 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from apps.audit.services import refusals
-from apps.canonical import digest
-from apps.errors import Conflict, Invalid, NotAllowed, NotFound
-from apps.failpoints import failpoint
-from apps.identifiers import new_id
-from apps.interventions.contracts import SUBJECT, Execution, InterventionStatus
-from apps.interventions.models import Budget, Intervention, Policy
-from apps.interventions.services.commands import approval_start, cancel_signal
-from apps.interventions.services.ending import settle_row
-from apps.interventions.services.inputs import (
+from apps.common.canonical_json import digest
+from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.common.failpoints import failpoint
+from apps.common.idempotency import asked_before, clean_key, save_or_known
+from apps.common.identifiers import new_id
+from apps.common.validation import (
     clean_amount,
     clean_code,
     clean_currency,
     clean_region,
-    clean_target,
     clean_text,
 )
-from apps.interventions.services.limits import check_target, check_terms
+from apps.interventions.contracts import SUBJECT, Execution, InterventionStatus
+from apps.interventions.models import Budget, Intervention, Policy
+from apps.interventions.services.commands import approval_start, cancel_signal
 from apps.interventions.services.periods import check_open
 from apps.interventions.services.policies import policy_active
-from apps.interventions.services.repeats import asked_before, clean_key, save_or_known
+from apps.interventions.services.policy_limits import check_target, check_terms
 from apps.interventions.services.rows import (
     check_unsettled,
     execution_of,
@@ -38,6 +36,8 @@ from apps.interventions.services.rows import (
     row_announce,
     step_statuses,
 )
+from apps.interventions.services.settlement import settle_row
+from apps.interventions.services.validation import clean_target
 from apps.live.broadcast import broadcast
 
 REQUEST_PERMISSION = "interventions.request_intervention"

@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import entry_record, refusals
-from apps.errors import Conflict, DomainError, NotFound
-from apps.failpoints import failpoint
-from apps.identifiers import uuid_of
+from apps.common.errors import Conflict, DomainError, NotFound
+from apps.common.failpoints import failpoint
+from apps.common.identifiers import uuid_of
 from apps.interventions.contracts import SUBJECT, Execution, InterventionStatus, Step
 from apps.interventions.models import Budget, Intervention, InterventionStep
 from apps.live.broadcast import broadcast

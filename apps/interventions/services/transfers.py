@@ -20,14 +20,14 @@ from apps.approvals.selectors import current_payload
 from apps.approvals.services import request_cancel, request_open
 from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import entry_record, refusals
-from apps.canonical import digest, plain
-from apps.errors import Conflict, Invalid, NotAllowed, NotFound
-from apps.identifiers import uuid_of
+from apps.common.canonical_json import digest, plain
+from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.common.idempotency import asked_before, clean_key, save_or_known
+from apps.common.identifiers import uuid_of
+from apps.common.validation import clean_amount, clean_code, clean_text
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
 from apps.interventions.services.balances import Move, balance_move
-from apps.interventions.services.inputs import clean_amount, clean_code, clean_text
-from apps.interventions.services.repeats import asked_before, clean_key, save_or_known
 from apps.live.broadcast import broadcast
 from apps.notifications.services import notify
 

@@ -15,8 +15,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.approvals.models import ApprovalRequest
-from apps.errors import DomainError
-from apps.identifiers import number_of
+from apps.audit.doors import may_ask
+from apps.common.errors import DomainError
+from apps.common.identifiers import number_of
+from apps.common.uploads import as_attachment
+from apps.engine.timeline import timeline
 from apps.interventions import services
 from apps.interventions.batch_forms import MOST_TEXT, BatchFilter, BatchForm
 from apps.interventions.contracts import (
@@ -31,19 +34,11 @@ from apps.interventions.services.batches import BatchTrial
 from apps.interventions.services.batches_input import csv_items
 from apps.interventions.services.batches_rows import progress_by_batch, progress_of
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
-from apps.interventions.views.asking import may_ask
-from apps.interventions.views.taking_back import tried
-from apps.pages import (
-    PAGE_SIZE,
-    counted,
-    filtered_list,
-    fragment,
-    person,
-    refusal_of,
-    temporal_url,
-)
-from apps.timeline import timeline
-from apps.uploads import as_attachment
+from apps.web.cancel_verb import tried
+from apps.web.fragments import fragment, person
+from apps.web.links import temporal_url
+from apps.web.lists import PAGE_SIZE, counted, filtered_list
+from apps.web.refusals import refusal_of
 
 #: A spreadsheet takes a text that begins with one of these for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")

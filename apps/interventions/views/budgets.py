@@ -12,15 +12,16 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.audit.services import entry_record
-from apps.downloads import attachment
-from apps.identifiers import number_of
+from apps.common.identifiers import number_of
 from apps.interventions.budget_forms import BudgetFilter, LedgerFilter
 from apps.interventions.burndown import burn_down
 from apps.interventions.models import Budget, BudgetEntry
-from apps.interventions.services.limits import site_day
 from apps.interventions.services.periods import neighbours
+from apps.interventions.services.policy_limits import site_day
 from apps.interventions.services.transfers import REQUEST_TRANSFER
-from apps.pages import filtered_list, fragment, person, seen_with
+from apps.web.downloads import attachment
+from apps.web.fragments import fragment, person, seen_with
+from apps.web.lists import filtered_list
 
 LEDGER_PAGE = 50
 #: Lines of an export that are read, and in memory, at a time.

@@ -11,24 +11,19 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.approvals.models import ApprovalRequest
-from apps.errors import DomainError
+from apps.audit.doors import may_ask
+from apps.common.errors import DomainError
+from apps.engine.timeline import timeline
 from apps.interventions import services
 from apps.interventions.contracts import SAGA_STEPS, SUBJECT, InterventionStatus, Step
 from apps.interventions.forms import CancelForm, InterventionFilter, InterventionForm
 from apps.interventions.models import Intervention, InterventionStep, Policy
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
-from apps.interventions.views.asking import may_ask
-from apps.interventions.views.taking_back import Tried, tried
-from apps.pages import (
-    Refusal,
-    counted,
-    filtered_list,
-    fragment,
-    person,
-    refusal_of,
-    temporal_url,
-)
-from apps.timeline import timeline
+from apps.web.cancel_verb import Tried, tried
+from apps.web.fragments import fragment, person
+from apps.web.links import temporal_url
+from apps.web.lists import counted, filtered_list
+from apps.web.refusals import Refusal, refusal_of
 
 
 @login_required

@@ -9,11 +9,11 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from apps.errors import Invalid
+from apps.common.errors import Invalid
 from apps.interventions.outcome_forms import OutcomesFilter
 from apps.interventions.services import analytics
 from apps.interventions.services.analytics import By
-from apps.pages import person
+from apps.web.fragments import person
 
 WIDTH, HEIGHT = 480, 60
 

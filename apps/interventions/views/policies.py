@@ -11,9 +11,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.interventions.models import Policy
-from apps.interventions.services.limits import site_day
+from apps.interventions.services.policy_limits import site_day
 from apps.interventions.services.policy_terms import signatures_of, terms_of, with_changes
-from apps.pages import fragment, listed, seen_with
+from apps.web.fragments import fragment, seen_with
+from apps.web.lists import listed
 
 VIEW_POLICIES = "interventions.view_policy"
 VERSIONS_PAGE = 20

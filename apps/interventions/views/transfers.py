@@ -10,17 +10,19 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from apps.errors import DomainError
+from apps.audit.doors import may_ask
+from apps.common.errors import DomainError
+from apps.engine.timeline import timeline
 from apps.interventions import services
 from apps.interventions.budget_forms import TransferFilter, TransferForm
 from apps.interventions.contracts import TransferStatus
 from apps.interventions.forms import ReasonForm
 from apps.interventions.models import BudgetTransfer
 from apps.interventions.services.transfers import REQUEST_TRANSFER, SUBJECT
-from apps.interventions.views.asking import may_ask
-from apps.interventions.views.taking_back import Tried, tried
-from apps.pages import Refusal, counted, filtered_list, fragment, person, refusal_of
-from apps.timeline import timeline
+from apps.web.cancel_verb import Tried, tried
+from apps.web.fragments import fragment, person
+from apps.web.lists import counted, filtered_list
+from apps.web.refusals import Refusal, refusal_of
 
 
 @login_required

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.identifiers import new_id
+from apps.common.identifiers import new_id
 
 MANAGE_PERMISSION = "notifications.manage_webhookendpoint"
 #: An endpoint that asks for this event gets all.

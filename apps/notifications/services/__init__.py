@@ -2,9 +2,7 @@
 
 from apps.notifications.services.fanout import notices_fan_out
 from apps.notifications.services.mails import mail_send_again, mails_deliver
-from apps.notifications.services.posting import deliveries_claim, delivery_post, delivery_redeliver
-from apps.notifications.services.publishing import event_publish
-from apps.notifications.services.telling import (
+from apps.notifications.services.notifying import (
     Choice,
     notifications_mark_read,
     notify,
@@ -12,6 +10,12 @@ from apps.notifications.services.telling import (
     settings_of,
     settings_put,
 )
+from apps.notifications.services.webhook_delivery import (
+    deliveries_claim,
+    delivery_post,
+    delivery_redeliver,
+)
+from apps.notifications.services.webhook_events import event_publish
 from apps.notifications.services.webhooks import (
     webhook_create,
     webhook_delete,

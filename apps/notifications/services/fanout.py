@@ -7,7 +7,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.notifications import kinds
 from apps.notifications.models import GroupNotice
-from apps.notifications.services.telling import people_tell
+from apps.notifications.services.notifying import people_tell
 
 #: with_perm wants to be told when there are several ways to sign in.
 _BACKEND = "django.contrib.auth.backends.ModelBackend"

@@ -16,11 +16,11 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from apps import correlation
 from apps.accounts.models import User
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
-from apps.errors import Conflict, NotFound
+from apps.common import correlation
+from apps.common.errors import Conflict, NotFound
 from apps.notifications import kinds
 from apps.notifications.mailer import Away, Doubtful, Refused, Server, address_of, compose
 from apps.notifications.models import Mail, NotificationSetting

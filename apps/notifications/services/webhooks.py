@@ -13,11 +13,11 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.audit.services import entry_record, refusals
-from apps.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.notifications import kinds, signing
 from apps.notifications.models.webhooks import EVERY_EVENT, MANAGE_PERMISSION, WebhookEndpoint
-from apps.notifications.outgoing import url_checked
-from apps.notifications.services.publishing import event_publish_to
+from apps.notifications.safe_http import url_checked
+from apps.notifications.services.webhook_events import event_publish_to
 
 SUBJECT_TYPE = "webhook"
 PING = "webhook.ping"

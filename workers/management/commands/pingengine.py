@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.common.identifiers import new_id
 from apps.engine import client
-from apps.identifiers import new_id
 
 
 class Command(BaseCommand):

@@ -11,7 +11,7 @@ from apps.accounts.contracts import SCOPES
 from apps.accounts.models import User
 from apps.accounts.services import api_key_create
 from apps.audit.contracts import SystemActor
-from apps.errors import DomainError
+from apps.common.errors import DomainError
 
 BY = SystemActor("command line")
 

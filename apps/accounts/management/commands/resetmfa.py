@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.accounts.models import User
 from apps.accounts.services import second_factor_reset
 from apps.audit.contracts import SystemActor
-from apps.errors import DomainError
+from apps.common.errors import DomainError
 
 BY = SystemActor("command line")
 

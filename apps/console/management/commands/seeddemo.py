@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.accounts.people import demo_people_ensure
+from apps.accounts.demo_users import demo_people_ensure
 from apps.interventions.services.demo import interventions_seed
 from apps.interventions.services.demo_life import life_seed
 

@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.engine import client, sweeper
+from apps.engine.db_threads import Threads
 from apps.engine.reconcile import reconcile
-from apps.engine.threads import Threads
 
 
 class Command(BaseCommand):

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.engine import client, schedules
-from apps.engine.threads import Threads
+from apps.engine.db_threads import Threads
 
 
 class Command(BaseCommand):

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.errors import Unavailable
-from apps.interventions.services.online import online_rebuild
+from apps.common.errors import Unavailable
+from apps.interventions.services.online_store import online_rebuild
 
 
 class Command(BaseCommand):

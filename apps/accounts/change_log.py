@@ -1,0 +1,180 @@
+"""Changes of people and roles, in the audit chain: what was, what is now, and by whom.
+
+The admin's forms write the rows; these are called before and after, in the same transaction. A
+password is never part of it: only that it was changed.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.db import transaction
+
+from apps.accounts.models import RoleRule, User
+from apps.accounts.signals import account_touched
+from apps.audit.contracts import Actor
+from apps.audit.models import AuditEntry
+from apps.audit.services import entry_record, refusals
+from apps.common.errors import NotAllowed, NotFound
+
+_USER_FIELDS = (
+    "username",
+    "first_name",
+    "last_name",
+    "email",
+    "is_active",
+    "is_staff",
+    "is_superuser",
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """What stands in the rows. `secret` is compared and never recorded."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    secret: str = field(default="", repr=False)
+
+
+def user_state(user_id: int | None) -> State | None:
+    """The person as the database has them, locked until the transaction ends; None: nobody yet."""
+    if user_id is None:
+        return None
+    user = User.objects.select_for_update(of=("self",)).filter(pk=user_id).first()
+    if user is None:
+        return None
+    return State(
+        values={
+            **{name: getattr(user, name) for name in _USER_FIELDS},
+            "senior": user.senior.username if user.senior else "",
+            "groups": sorted(user.groups.values_list("name", flat=True)),
+            "permissions": _permissions(user.user_permissions),
+        },
+        secret=user.password,
+    )
+
+
+def password_of(user_id: int) -> str:
+    """The hash that stands in the row now, to see whether it changed."""
+    return str(User.objects.values_list("password", flat=True).get(pk=user_id))
+
+
+def role_state(group_id: int | None) -> State | None:
+    """The role as the database has it, locked until the transaction ends; None: none yet."""
+    if group_id is None:
+        return None
+    group = Group.objects.select_for_update().filter(pk=group_id).first()
+    if group is None:
+        return None
+    return State(values={"name": group.name, "permissions": _permissions(group.permissions)})
+
+
+def user_changed(*, user_id: int, was: State | None, by: Actor, via: str) -> None:
+    """Record what is different from `was` (None: the person is new). Nothing different: nothing.
+
+    Whose password somebody else has changed is told.
+    """
+    now = user_state(user_id)
+    entry = _changed("user", user_id, was, now, by=by, via=via)
+    if entry is None or was is None or now is None or was.secret == now.secret:
+        return
+    user = User.objects.get(pk=user_id)
+    if by.audit_id != user.audit_id:
+        account_touched.send(
+            sender=User,
+            user=user,
+            key=f"account:{entry.pk}",
+            title="Your password was changed",
+            text=f"{by} changed it, and you were signed out everywhere. If you did not ask for "
+            "this, tell whoever keeps the accounts at once.",
+        )
+
+
+def role_changed(*, group_id: int, was: State | None, by: Actor, via: str) -> None:
+    """As `user_changed`, for a role and its permissions."""
+    _changed("role", group_id, was, role_state(group_id), by=by, via=via)
+
+
+def role_deleted(*, group: Group, by: Actor, via: str) -> None:
+    """Record a role that is about to be removed, with who was in it."""
+    was = role_state(group.pk)
+    entry_record(
+        action="role.delete",
+        subject_type="role",
+        subject_id=group.pk,
+        by=by,
+        via=via,
+        body={
+            **(was.values if was else {}),
+            "people": sorted(User.objects.filter(groups=group).values_list("username", flat=True)),
+        },
+    )
+
+
+def role_rule_put(*, group_id: int, mfa_required: bool, by: User, via: str) -> RoleRule:
+    """Say whether a role asks for a second factor; outermost verb, audited. Twice: once.
+
+    Raises NotFound, NotAllowed `permission_denied` for anybody but a superuser.
+    """
+    record: dict[str, Any] = {
+        "action": "role.rule_put",
+        "subject_type": "role",
+        "subject_id": group_id,
+        "by": by,
+        "via": via,
+    }
+    with refusals(**record), transaction.atomic(durable=True):
+        if not by.is_superuser:
+            raise NotAllowed("Only a superuser changes what a role asks.", code="permission_denied")
+        # The role is the lock: the first rule has no row of its own.
+        group = Group.objects.select_for_update().filter(pk=group_id).first()
+        if group is None:
+            raise NotFound("There is no such role.")
+        rule, created = RoleRule.objects.get_or_create(
+            group=group, defaults={"mfa_required": mfa_required}
+        )
+        was = False if created else rule.mfa_required
+        if was != mfa_required or created:
+            rule.mfa_required = mfa_required
+            rule.save(update_fields=["mfa_required"])
+            now = {"was": was, "now": mfa_required}
+            entry_record(**record, body={"role": group.name, "mfa_required": now})
+    return rule
+
+
+def _changed(
+    subject: str, pk: int, was: State | None, now: State | None, *, by: Actor, via: str
+) -> AuditEntry | None:
+    if now is None:
+        return None
+    if was is None:
+        action, body = "create", dict(now.values)
+    else:
+        action = "change"
+        body = {
+            name: {"was": was.values[name], "now": value}
+            for name, value in now.values.items()
+            if was.values[name] != value
+        }
+        if was.secret != now.secret:
+            body["password"] = "changed"  # noqa: S105 - the word, and nothing else
+    if not body:
+        return None
+    return entry_record(
+        action=f"{subject}.{action}",
+        subject_type=subject,
+        subject_id=pk,
+        by=by,
+        via=via,
+        body=body,
+    )
+
+
+def holds_role(user: User, group: Group) -> bool:
+    """Whether the person has every permission of the role: nobody hands on more than they hold."""
+    return user.is_superuser or set(_permissions(group.permissions)) <= user.get_all_permissions()
+
+
+def _permissions(manager: Any) -> list[str]:
+    rows = manager.values_list("content_type__app_label", "codename")
+    return sorted(f"{app}.{codename}" for app, codename in rows)

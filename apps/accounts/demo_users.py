@@ -1,0 +1,87 @@
+"""The people of the demo, all with the password `demo`. Local and test settings only."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Group
+from django.db import transaction
+
+from apps.accounts.models import User
+from apps.audit.contracts import SystemActor
+from apps.audit.services import entry_record
+from apps.common.errors import NotAllowed
+
+PASSWORD = "demo"  # noqa: S105 - known to everybody, and refused where it matters
+SEEDER = SystemActor("demo seed")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody in the demo."""
+
+    username: str
+    first_name: str
+    last_name: str
+    groups: tuple[str, ...] = ()
+    superuser: bool = False
+    senior: str = ""
+
+
+PEOPLE: tuple[Person, ...] = (
+    Person("requester", "Amaka", "Eze", ("requester",)),
+    Person("reviewer", "Ngozi", "Okafor", ("reviewer",), senior="senior"),
+    Person("reviewer2", "Rafael", "Moreira", ("reviewer",), senior="senior"),
+    Person("senior", "Helena", "Duarte", ("reviewer", "senior reviewer")),
+    Person("operator", "Tunde", "Bakare", ("operator",)),
+    Person("auditor", "Beatriz", "Nogueira", ("auditor",)),
+    # In no group: being a superuser is no authority to sign.
+    Person("admin", "Chidi", "Anozie", superuser=True),
+)
+
+
+def demo_people_ensure() -> dict[str, User]:
+    """Make the demo's people who are not there yet, and their groups; returns all by name.
+
+    Idempotent: an existing person keeps password and name, and gets back missing groups. Raises
+    NotAllowed `demo_logins_off` unless settings.DEMO_LOGINS.
+    """
+    if not settings.DEMO_LOGINS:
+        raise NotAllowed(
+            "Demo people have a known password; these settings refuse them.",
+            code="demo_logins_off",
+        )
+    with transaction.atomic(durable=True):
+        # One hash for all of them: seven would take seconds of the first start.
+        password = make_password(PASSWORD)
+        groups = {group.name: group for group in Group.objects.all()}
+        people: dict[str, User] = {}
+        for person in PEOPLE:
+            user, created = User.objects.get_or_create(
+                username=person.username,
+                defaults={
+                    "first_name": person.first_name,
+                    "last_name": person.last_name,
+                    "email": f"{person.username}@demo.invalid",
+                    "is_staff": True,
+                    "is_superuser": person.superuser,
+                    "password": password,
+                },
+            )
+            user.groups.add(*(groups[name] for name in person.groups))
+            if created:
+                entry_record(
+                    action="user.create",
+                    subject_type="user",
+                    subject_id=user.pk,
+                    by=SEEDER,
+                    via="command",
+                    body={"username": user.username, "groups": person.groups},
+                )
+            people[person.username] = user
+        for person in PEOPLE:
+            user = people[person.username]
+            if person.senior and user.senior_id is None:
+                user.senior = people[person.senior]
+                user.save(update_fields=["senior"])
+    return people

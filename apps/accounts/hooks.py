@@ -1,7 +1,0 @@
-"""What other apps listen to: accounts stands below them and calls none."""
-
-from django.dispatch import Signal
-
-#: Somebody did something to another person's account that the person must hear of. With `user`,
-#: `key` (once for each), `title` and `text`; sent inside the transaction that does it.
-account_touched = Signal()

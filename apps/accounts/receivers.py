@@ -1,0 +1,88 @@
+"""Signing in, failing to, and signing out leave audit entries. Passwords never get near them."""
+
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpRequest
+
+from apps.accounts import services
+from apps.accounts.addresses import client_address
+from apps.accounts.models import User
+from apps.audit.models import AuditEntry
+from apps.audit.services import entry_record
+
+VIA = "page"
+
+
+def login_recorded(sender: Any, request: HttpRequest | None, user: User, **_: Any) -> None:
+    """Receiver of user_logged_in: an entry, and the session in the person's list."""
+    with transaction.atomic():
+        if request is not None:
+            # A session that changed hands has no key yet.
+            if not request.session.session_key:
+                request.session.save()
+            services.session_begin(
+                session_key=str(request.session.session_key),
+                user=user,
+                address=client_address(request),
+                user_agent=request.headers.get("User-Agent", ""),
+            )
+        entry_record(action="user.login", subject_type="user", subject_id=user.pk, by=user, via=VIA)
+
+
+def logout_recorded(sender: Any, request: HttpRequest | None, user: User | None, **_: Any) -> None:
+    """Receiver of user_logged_out; nobody was signed in when `user` is None."""
+    if user is not None:
+        with transaction.atomic():
+            entry_record(
+                action="user.logout", subject_type="user", subject_id=user.pk, by=user, via=VIA
+            )
+
+
+def login_failure_recorded(
+    sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any
+) -> None:
+    """Receiver of user_login_failed.
+
+    A name that is nobody's is not kept: people type their password into the wrong field.
+    """
+    _refused(request, username=str(credentials.get("username") or ""), code="bad_credentials")
+
+
+def locked_out(request: HttpRequest, *, username: str, limit: str) -> None:
+    """The first try beyond a limit; those after it leave no entries."""
+    _refused(request, username=username, code="too_many_requests", limit=limit)
+
+
+def confirmation_failed(request: HttpRequest, *, user: User) -> None:
+    """A wrong password of somebody who is signed in and was asked for it again."""
+    with transaction.atomic():
+        entry_record(
+            action="user.confirm",
+            subject_type="user",
+            subject_id=user.pk,
+            by=user,
+            via=VIA,
+            outcome=AuditEntry.Outcome.REFUSED,
+            code="bad_credentials",
+            body={"address": client_address(request)},
+        )
+
+
+def _refused(request: HttpRequest | None, *, username: str, code: str, **more: str) -> None:
+    user = User.objects.filter(username=username).first() if "\0" not in username else None
+    with transaction.atomic():
+        entry_record(
+            action="user.login",
+            subject_type="user",
+            subject_id=user.pk if user else "",
+            by=None,
+            via=VIA,
+            outcome=AuditEntry.Outcome.REFUSED,
+            code=code,
+            body={
+                "username": user.username if user else "(nobody's)",
+                "address": client_address(request) if request is not None else "",
+                **more,
+            },
+        )

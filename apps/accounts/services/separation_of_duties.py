@@ -1,0 +1,46 @@
+"""Separation of duties: one administrator must not reset both a user's password and second factor.
+
+That would let them sign in as the user.
+"""
+
+from datetime import timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.audit.contracts import Actor
+from apps.audit.models import AuditEntry
+from apps.common.errors import NotAllowed
+
+#: So long after the one, the other is somebody else's to do.
+APART = timedelta(hours=24)
+
+_PASSWORD = Q(action="user.change", body__password="changed")  # noqa: S106 - the word of the trail
+_SECOND_FACTOR = Q(action="mfa.reset")
+
+
+def password_apart(*, user: User, by: Actor) -> None:
+    """Before the password of somebody else is set. Locks the person's row until the transaction
+    ends, so that the other deed cannot happen meanwhile. Raises NotAllowed `second_person_needed`.
+    """
+    _apart(user, by, _SECOND_FACTOR, "You removed their second factor within the last day")
+
+
+def second_factor_apart(*, user: User, by: Actor) -> None:
+    """As `password_apart`, before the second factor is removed."""
+    _apart(user, by, _PASSWORD, "You changed their password within the last day")
+
+
+def _apart(user: User, by: Actor, other: Q, did: str) -> None:
+    User.objects.select_for_update().get(pk=user.pk)
+    done = AuditEntry.objects.filter(
+        other,
+        subject_type="user",
+        subject_id=str(user.pk),
+        actor_id=by.audit_id,
+        outcome=AuditEntry.Outcome.DONE,
+        at__gt=timezone.now() - APART,
+    )
+    if done.exists():
+        raise NotAllowed(f"{did}: somebody else has to do this.", code="second_person_needed")

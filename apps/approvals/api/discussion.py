@@ -1,0 +1,233 @@
+"""The API of what stands beside a request: comments and evidence."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from ninja import File, Form, Query, Schema, UploadedFile
+from pydantic import Field
+
+from apps.accounts.auth import require
+from apps.accounts.models import User
+from apps.approvals import validation
+from apps.approvals.api.base import READ, WRITE, router
+from apps.approvals.api.requests import Person
+from apps.approvals.models import ApprovalRequest, Comment, Evidence
+from apps.approvals.services.comments import comment_add
+from apps.approvals.services.evidence import (
+    evidence_add,
+    evidence_body,
+    evidence_erase,
+    evidence_get,
+)
+from apps.common import uploads
+from apps.common.errors import NotFound
+from apps.common.pagination import page
+
+
+class Listing(Schema):
+    cursor: Annotated[str, Field(max_length=500)] | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class NewComment(Schema):
+    """`nonce`: the same again with the same text is one comment; empty: each call counts."""
+
+    # Only a sane size is asked here: the service knows the limit, and audits refusals.
+    text: Annotated[str, Field(max_length=20_000)]
+    nonce: Annotated[str, Field(max_length=200)] = ""
+
+
+class CommentLine(Schema):
+    """`mentions`: whom the text names who may see the request; the text is plain."""
+
+    id: int
+    author: Person
+    text: str
+    mentions: list[str]
+    created_at: datetime
+
+
+class CommentPage(Schema):
+    """`next` is the cursor of the page after this one, or null."""
+
+    items: list[CommentLine]
+    next: str | None
+
+
+class EvidenceLine(Schema):
+    """`content_type` is told from the content. An erased one has its digest, and no content."""
+
+    id: UUID
+    name: str
+    content_type: str
+    size: int = Field(description="Bytes.")
+    sha256: str
+    note: str
+    payload_number: int
+    scan: str = Field(description="clean, or not_scanned where no scanner is set")
+    uploaded_by: Person
+    created_at: datetime
+    erased_at: datetime | None
+    erased_by: Person | None
+    erased_reason: str
+
+
+class EvidencePage(Schema):
+    items: list[EvidenceLine]
+    next: str | None
+
+
+class Erasure(Schema):
+    reason: Annotated[str, Field(max_length=20_000)]
+
+
+@router.get("/{request_id}/comments", response=CommentPage, summary="Comments, newest first")
+def approval_comments(
+    request: HttpRequest, request_id: UUID, listing: Query[Listing]
+) -> dict[str, Any]:
+    found = _get(request_id, require(request, scope=READ))
+    rows = Comment.objects.filter(request=found).select_related("author")
+    answer = page(rows.prefetch_related("mentions"), cursor=listing.cursor, limit=listing.limit)
+    return {"items": [_comment(item) for item in answer["items"]], "next": answer["next"]}
+
+
+@router.post(
+    "/{request_id}/comments", response={201: CommentLine}, summary="Say something about a request"
+)
+def approval_comment(
+    request: HttpRequest, request_id: UUID, body: NewComment
+) -> tuple[int, dict[str, Any]]:
+    """`@username` tells that person, if they may see the request.
+
+    Refusals: 404 `not_found`; 403 `permission_denied`; 409 `nonce_reused`; 422 `comment_empty`,
+    `comment_too_long`, `nonce_invalid`, `invalid_text`; 429 `too_many_comments`.
+    """
+    comment = comment_add(
+        request_id=request_id,
+        by=require(request, scope=WRITE),
+        text=body.text,
+        nonce=body.nonce,
+        via="api",
+        as_of=timezone.now(),
+    )
+    return 201, _comment(comment)
+
+
+@router.get("/{request_id}/evidence", response=EvidencePage, summary="Evidence, newest first")
+def approval_evidence(
+    request: HttpRequest, request_id: UUID, listing: Query[Listing]
+) -> dict[str, Any]:
+    found = _get(request_id, require(request, scope=READ))
+    rows = Evidence.objects.filter(request=found).select_related("uploaded_by", "erased_by")
+    answer = page(rows, cursor=listing.cursor, limit=listing.limit)
+    return {"items": [_evidence(item) for item in answer["items"]], "next": answer["next"]}
+
+
+@router.post(
+    "/{request_id}/evidence", response={201: EvidenceLine}, summary="Put a file beside a request"
+)
+def approval_evidence_add(
+    request: HttpRequest,
+    request_id: UUID,
+    file: File[UploadedFile],
+    note: Annotated[str, Form(max_length=20_000)] = "",
+) -> tuple[int, dict[str, Any]]:
+    """The same content again answers the row that is there.
+
+    Refusals: 404 `not_found`; 403 `permission_denied`; 409 `request_closed`, `expired`,
+    `workflow_closed`, `too_many_files`, `evidence_erased`; 413 `too_large`; 422 `empty_file`,
+    `type_not_allowed`, `scan_refused`, `note_too_long`, `invalid_text`; 503 `scan_unavailable`
+    (nothing was kept).
+    """
+    user = require(request, scope=WRITE)
+    kept = evidence_add(
+        request_id=request_id,
+        by=user,
+        name=file.name or "",
+        # One byte more than is taken is enough to refuse it.
+        body=file.read(settings.EVIDENCE_MAX_BYTES + 1),
+        note=note,
+        via="api",
+        as_of=timezone.now(),
+    )
+    return 201, _evidence(kept)
+
+
+@router.get("/{request_id}/evidence/{evidence_id}", summary="The content of a file")
+def approval_evidence_content(
+    request: HttpRequest, request_id: UUID, evidence_id: UUID
+) -> HttpResponse:
+    """Always an attachment. Refusals: 404 `not_found`, `evidence_erased`; 409 `digest_mismatch`."""
+    found = _get(request_id, require(request, scope=READ))
+    evidence = evidence_get(request=found, evidence_id=evidence_id)
+    body = evidence_body(evidence)
+    return uploads.as_attachment(name=evidence.name, content_type=evidence.content_type, body=body)
+
+
+@router.post(
+    "/{request_id}/evidence/{evidence_id}/erase",
+    response=EvidenceLine,
+    summary="Erase the content of a file",
+)
+def approval_evidence_erase(
+    request: HttpRequest, request_id: UUID, evidence_id: UUID, body: Erasure
+) -> dict[str, Any]:
+    """For good; name, digest and trail stay. Again changes nothing.
+
+    Refusals: 404 `not_found`; 403 `permission_denied`; 422 `reason_required`, `reason_too_long`,
+    `invalid_text`.
+    """
+    erased = evidence_erase(
+        request_id=request_id,
+        evidence_id=evidence_id,
+        by=require(request, scope=WRITE),
+        reason=body.reason,
+        via="api",
+        as_of=timezone.now(),
+    )
+    return _evidence(erased)
+
+
+def _get(request_id: UUID, user: User) -> ApprovalRequest:
+    found = (
+        ApprovalRequest.objects.visible_to(user).filter(pk=validation.uuid_of(request_id)).first()
+    )
+    if found is None:
+        raise NotFound("There is no such request.")
+    return found
+
+
+def _comment(item: Comment) -> dict[str, Any]:
+    return {
+        "id": item.pk,
+        "author": _person(item.author),
+        "text": item.text,
+        "mentions": sorted(person.username for person in item.mentions.all()),
+        "created_at": item.created_at,
+    }
+
+
+def _evidence(item: Evidence) -> dict[str, Any]:
+    return {
+        "id": item.pk,
+        "name": item.name,
+        "content_type": item.content_type,
+        "size": item.size,
+        "sha256": item.sha256,
+        "note": item.note,
+        "payload_number": item.payload_number,
+        "scan": item.scan,
+        "uploaded_by": _person(item.uploaded_by),
+        "created_at": item.created_at,
+        "erased_at": item.erased_at,
+        "erased_by": _person(item.erased_by),
+        "erased_reason": item.erased_reason,
+    }
+
+
+def _person(user: User | None) -> dict[str, str] | None:
+    return {"username": user.username, "name": str(user)} if user else None

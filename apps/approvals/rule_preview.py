@@ -1,0 +1,197 @@
+"""What a rule would mean, before it is saved: in words, who could sign, what changes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from difflib import SequenceMatcher
+from typing import Any
+
+from apps.accounts.models import User
+from apps.approvals import kinds
+from apps.approvals.models import DECIDE_PERMISSION, ApprovalRule
+from apps.approvals.rule_text import bands_in_words
+from apps.approvals.rules import band_index, rule_for
+from apps.common.canonical_json import digest
+
+#: The backend that knows groups and permissions; others only say who somebody is.
+PERMISSIONS = "django.contrib.auth.backends.ModelBackend"
+
+
+@dataclass(frozen=True)
+class TierPeople:
+    """How many can sign a tier today; `warning` when that is not enough, or only just."""
+
+    group: str
+    quorum: int
+    people: int
+    warning: str = ""
+    severe: bool = False
+
+
+@dataclass(frozen=True)
+class BandPreview:
+    """A line of the rule; one without tiers needs nobody."""
+
+    words: str
+    tiers: tuple[TierPeople, ...] = ()
+    warning: str = ""
+    matches: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """A line that is there only before (`was`) or only after (`is`), or in both (``)."""
+
+    kind: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Preview:
+    """`trial` says what the amount that was tried would need. `stamp` names what was shown."""
+
+    bands: list[BandPreview]
+    changes: list[Change]
+    before: ApprovalRule | None
+    trial: str = ""
+    stamp: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is different from the version before."""
+        return any(change.kind for change in self.changes)
+
+
+def rule_preview(
+    *,
+    kind: str,
+    scope: str,
+    currency: str,
+    bands: list[dict[str, Any]],
+    before: ApprovalRule | None,
+    amount: Decimal | None = None,
+) -> Preview:
+    """Of bands that `rules.rule_validate` lets through. `before`: the version it is compared with.
+
+    People are counted as they are now. Reads only.
+    """
+    words = bands_in_words(bands, currency)
+    offset = len(words) - len(bands)
+    people = _people_of({tier["group"] for band in bands for tier in band["tiers"]})
+    unsaved = ApprovalRule(kind=kind, scope=scope, currency=currency, bands=bands)
+    hit: int | None = None
+    trial = ""
+    if amount is not None:
+        index = band_index(unsaved, amount=amount, currency=currency)
+        hit = 0 if index is None else index + offset
+        trial = f"{currency} {amount:,.2f} → {words[hit]}".strip()
+    lines = [
+        BandPreview(words=line, matches=number == hit) for number, line in enumerate(words[:offset])
+    ]
+    for number, band in enumerate(bands, start=offset):
+        lines.append(_band(words[number], band, people, matches=number == hit))
+    return Preview(
+        bands=lines,
+        changes=_changes(before, words=words, currency=currency),
+        before=before,
+        trial=trial,
+        stamp=digest(
+            {
+                "kind": kind,
+                "scope": scope,
+                "currency": currency,
+                "bands": bands,
+                "before": before.pk if before else 0,
+            }
+        ),
+        notes=_notes(kind, scope, bands),
+    )
+
+
+def version_before(rule: ApprovalRule) -> ApprovalRule | None:
+    """What applied until this version was put."""
+    return ApprovalRule.objects.filter(
+        kind=rule.kind, scope=rule.scope, version=rule.version - 1
+    ).first()
+
+
+def _people_of(groups: set[str]) -> dict[str, set[int]]:
+    """Who could sign for each group today: active, in it, and allowed to decide."""
+    able = User.objects.with_perm(DECIDE_PERMISSION, backend=PERMISSIONS)
+    found: dict[str, set[int]] = {name: set() for name in groups}
+    rows = User.groups.through.objects.filter(
+        group__name__in=groups, user_id__in=able.values("pk")
+    ).values_list("group__name", "user_id")
+    for name, user_id in rows:
+        found[name].add(user_id)
+    return found
+
+
+def _band(
+    words: str, band: dict[str, Any], people: dict[str, set[int]], *, matches: bool
+) -> BandPreview:
+    tiers = tuple(
+        _tier(tier["group"], tier.get("quorum", 1), len(people[tier["group"]]))
+        for tier in band["tiers"]
+    )
+    wanted = sum(tier.quorum for tier in tiers)
+    together = len(set().union(*(people[tier.group] for tier in tiers)))
+    warning = ""
+    if together < wanted and not any(tier.severe for tier in tiers):
+        # Nobody signs twice, whatever number of groups they are in.
+        warning = (
+            f"The tiers need {wanted} different people, and together only {together} can sign: "
+            "such requests would wait for ever."
+        )
+    return BandPreview(words=words, tiers=tiers, warning=warning, matches=matches)
+
+
+def _tier(group: str, quorum: int, people: int) -> TierPeople:
+    if people < quorum:
+        text = f"The quorum cannot be met: {quorum} must sign and {people} can."
+        return TierPeople(group, quorum, people, text, severe=True)
+    if people == quorum:
+        text = "Just enough: the quorum cannot be met when one of them asks, edits or is away."
+        return TierPeople(group, quorum, people, text)
+    return TierPeople(group, quorum, people)
+
+
+def _changes(before: ApprovalRule | None, *, words: Sequence[str], currency: str) -> list[Change]:
+    if before is None:
+        return []
+    old = bands_in_words(before.bands, before.currency)
+    changes = []
+    if before.currency != currency:
+        changes += [
+            Change("was", f"amounts in {before.currency or 'any currency'}"),
+            Change("is", f"amounts in {currency or 'any currency'}"),
+        ]
+    for tag, a, b, c, d in SequenceMatcher(a=old, b=list(words), autojunk=False).get_opcodes():
+        if tag == "equal":
+            changes += [Change("", line) for line in old[a:b]]
+        else:
+            changes += [Change("was", line) for line in old[a:b]]
+            changes += [Change("is", line) for line in words[c:d]]
+    return changes
+
+
+def _notes(kind: str, scope: str, bands: list[dict[str, Any]]) -> list[str]:
+    notes = ["Requests that are open keep the tiers they were opened with."]
+    known = kinds.find(kind)
+    freed = not bands or bands[0].get("above") is not None
+    if freed and known is not None and known.always_signed:
+        notes.append(
+            "Requests of this kind are always signed: where the rule asks for nobody, the kind's "
+            "own tiers apply."
+        )
+    elif freed:
+        notes.append(
+            "Where no signature is needed, whoever saves this version still needs one for what "
+            "they ask for themselves."
+        )
+    if scope:
+        general = rule_for(kind=kind, scope="")
+        goes = f"goes before {general}" if general else "has no general rule behind it"
+        notes.append(f"For {scope} this {goes}.")
+    return notes

@@ -1,0 +1,112 @@
+"""Values that come from outside, checked for what cannot be stored or cannot be meant."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from apps.common import identifiers
+from apps.common.canonical_json import canonical_json, plain
+from apps.common.errors import Invalid, NotFound
+from apps.common.validation import unseen
+
+REASON_LIMIT = 2000
+#: Clocks of two of our machines may differ by this much; more is somebody playing with time.
+CLOCK_SKEW = timedelta(seconds=5)
+
+
+def text_of(text: Any, *, code: str) -> str:
+    """The text as it is; Invalid with `code` for NUL bytes, lone surrogates and non-text."""
+    if not isinstance(text, str) or "\x00" in text:
+        raise Invalid("The text has characters that cannot be stored.", code=code)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Invalid("The text has characters that cannot be stored.", code=code) from None
+    return text
+
+
+def visible(text: str) -> str:
+    """The text, for others to read and sign; Invalid `invisible_characters`."""
+    if character := unseen(text):
+        raise Invalid(
+            f"The text has a character that nobody sees ({character}): type it anew there.",
+            code="invisible_characters",
+            character=character,
+        )
+    return text
+
+
+def reason_of(reason: Any) -> str:
+    """Without blanks around it; Invalid `invalid_text`, `invisible_characters` or
+    `reason_too_long`."""
+    reason = visible(text_of(reason, code="invalid_text").strip())
+    if len(reason) > REASON_LIMIT:
+        raise Invalid(f"A reason has at most {REASON_LIMIT} characters.", code="reason_too_long")
+    return reason
+
+
+def amount_of(amount: Decimal | None) -> Decimal | None:
+    """With two places; Invalid `amount_invalid` when it has more, is negative or too large."""
+    if amount is None:
+        return None
+    try:
+        exact = amount.quantize(Decimal("0.01"))
+    except InvalidOperation:
+        exact = Decimal("NaN")
+    if not exact.is_finite() or exact != amount or not 0 <= exact < Decimal(10) ** 16:
+        raise Invalid("An amount has two places and is not negative.", code="amount_invalid")
+    return exact
+
+
+def payload_of(payload: Any, *, most: int) -> dict[str, Any]:
+    """The payload as plain JSON. Invalid `payload_invalid` for what has no one way to be written:
+    binary floats come back from jsonb as other numbers, and the hash would no longer hold;
+    `payload_too_large` for more than `most` bytes."""
+    if not isinstance(payload, dict):
+        raise Invalid("A payload is an object.", code="payload_invalid")
+    try:
+        _check_values(payload)
+        if len(canonical_json(payload).encode()) > most:
+            raise Invalid("The payload is too large.", code="payload_too_large")
+        cleaned: dict[str, Any] = plain(payload)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Invalid(f"The payload cannot be kept: {error}.", code="payload_invalid") from error
+    return cleaned
+
+
+def uuid_of(identifier: Any) -> UUID:
+    """NotFound for what is no id: nothing can be there."""
+    pk = identifiers.uuid_of(identifier)
+    if pk is None:
+        raise NotFound("There is no such request.")
+    return pk
+
+
+def not_in_future(as_of: datetime) -> None:
+    """Invalid `as_of_in_future`: nothing is done at a time that has not come."""
+    if as_of > timezone.now() + CLOCK_SKEW:
+        raise Invalid("This cannot lie in the future.", code="as_of_in_future")
+
+
+def printable(identifier: object) -> str:
+    """What was asked for, in a form that an audit entry can hold."""
+    return ascii(str(identifier))[1:-1][:80]
+
+
+def _check_values(value: Any) -> None:
+    if isinstance(value, str):
+        text_of(value, code="payload_invalid")
+    elif isinstance(value, float):
+        raise Invalid("Numbers in a payload are whole, or text.", code="payload_invalid")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise Invalid("Names in a payload are text.", code="payload_invalid")
+            text_of(key, code="payload_invalid")
+            _check_values(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_values(item)

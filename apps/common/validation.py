@@ -1,0 +1,117 @@
+"""Input as it comes from people and programs, made exact or refused with a stable code."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+
+from apps.common.errors import Invalid
+
+_CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}", re.ASCII)
+_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+#: ISO 3166: a country (alpha-2), or a part of one.
+_REGION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?", re.ASCII)
+#: As people write it: ASCII digits, no exponent.
+AMOUNT = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
+#: More than the countries of the world.
+MOST_REGIONS = 300
+#: The columns have 16 digits before the point; sums of a budget need room above one amount.
+MOST = Decimal(10) ** 15
+CENT = Decimal("0.01")
+#: Of no form of their own: format, line and paragraph separators, private use, unassigned.
+_UNSEEN = frozenset({"Cf", "Zl", "Zp", "Co", "Cn"})
+#: Format characters that scripts need: joiners (Persian, Indic, emoji), and the signs that Arabic,
+#: Syriac and Kaithi write around numbers, which are seen.
+_NEEDED = frozenset("\u200c\u200d\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd") | frozenset(
+    map(chr, range(0x0600, 0x0606))
+)
+
+
+def unseen(text: str) -> str:
+    """The first character of the text that nobody sees and that changes what is read, such as one
+    that turns the direction of writing, as "U+202E"; empty when there is none."""
+    for character in text:
+        if character not in _NEEDED and unicodedata.category(character) in _UNSEEN:
+            return f"U+{ord(character):04X}"
+    return ""
+
+
+def clean_amount(amount: Decimal) -> Decimal:
+    """The amount with two places; Invalid `amount_invalid` unless 0 < amount < 10^15, exactly."""
+    try:
+        exact = amount.quantize(CENT)
+    except (InvalidOperation, AttributeError):
+        exact = Decimal("NaN")
+    if not exact.is_finite() or exact != amount or not 0 < exact < MOST:
+        raise Invalid(
+            "An amount is above zero and written like 25000.00: digits, a point and at most two "
+            "decimal places, at most 15 digits before the point.",
+            code="amount_invalid",
+        )
+    return exact
+
+
+def clean_text(text: str, *, field: str, limit: int, multiline: bool = False) -> str:
+    """The text without blanks around it; Invalid `FIELD_invalid` when it is empty, too long, or
+    has control characters, `invisible_characters` (extra field, character) when it has others that
+    nobody sees (`unseen`): it is signed as it is read."""
+    cleaned = text.strip() if isinstance(text, str) else ""
+    allowed = "\n\r\t" if multiline else ""
+    bad = any(unicodedata.category(c) in {"Cc", "Cs"} and c not in allowed for c in cleaned)
+    if not cleaned or len(cleaned) > limit or bad:
+        raise Invalid(
+            f"The {field} is a text of 1 to {limit} printable characters.", code=f"{field}_invalid"
+        )
+    if character := unseen(cleaned):
+        raise Invalid(
+            f"The {field} has a character that nobody sees ({character}): type it anew there.",
+            code="invisible_characters",
+            field=field,
+            character=character,
+        )
+    return cleaned
+
+
+def read_amount(text: str) -> Decimal:
+    """The amount that a text such as 25000.00 names; Invalid `amount_invalid`."""
+    try:
+        # Decimal alone reads digits of every script, 1_0 and 1e3.
+        amount = Decimal(text.strip() if AMOUNT.fullmatch(text.strip()) else "NaN")
+    except (AttributeError, TypeError):
+        amount = Decimal("NaN")
+    return clean_amount(amount)
+
+
+def clean_code(code: str) -> str:
+    """A slug in lower case; Invalid `code_invalid`."""
+    if not isinstance(code, str) or not _CODE.fullmatch(code):
+        raise Invalid("A code has lower-case letters, digits, - and _.", code="code_invalid")
+    return code
+
+
+def clean_currency(currency: str) -> str:
+    """Three capital letters; Invalid `currency_invalid`."""
+    if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
+        raise Invalid("A currency has three capital letters.", code="currency_invalid")
+    return currency
+
+
+def clean_region(region: str) -> str:
+    """An ISO 3166 code by its form, such as NG or NG-KO; empty stays empty; Invalid
+    `region_invalid`."""
+    if not isinstance(region, str) or (region and not _REGION.fullmatch(region)):
+        raise Invalid(
+            "A region is an ISO 3166 code in capital letters, such as NG or NG-KO.",
+            code="region_invalid",
+        )
+    return region
+
+
+def clean_regions(regions: Iterable[str]) -> list[str]:
+    """Such codes, each once and in order; Invalid `region_invalid`, also beyond MOST_REGIONS."""
+    if isinstance(regions, str) or not isinstance(regions, Iterable):
+        raise Invalid("Regions are a list of ISO 3166 codes.", code="region_invalid")
+    cleaned = {clean_region(region) for region in regions} - {""}
+    if len(cleaned) > MOST_REGIONS:
+        raise Invalid(f"A policy names at most {MOST_REGIONS} regions.", code="region_invalid")
+    return sorted(cleaned)

@@ -1,0 +1,278 @@
+"""What happened to a record: people's decisions, and what the engine did for them.
+
+One list for both, newest first. When the engine does not answer the people's part is still there.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from apps.accounts.models import User
+from apps.audit.models import AuditEntry
+from apps.engine import reads
+from apps.web.links import temporal_url
+
+MOST_ENTRIES = 100
+MOST_EVENTS = 100
+#: After the engine did not answer pages do without it for so long: a live page asks with every
+#: change, and must not wait out the deadline each time.
+QUIET_SECONDS = 5.0
+
+A = TypeVar("A", bound=reads.Answer)
+
+#: Events of the engine's own housekeeping: they tell nothing about the record.
+_HOUSEKEEPING = ("workflow_task_", "marker_recorded", "upsert_workflow_", "timer_canceled")
+
+_WORDS = {
+    "workflow_execution_started": "Workflow started",
+    "workflow_execution_completed": "Workflow ended",
+    "workflow_execution_failed": "Workflow failed",
+    "workflow_execution_timed_out": "Workflow timed out",
+    "workflow_execution_terminated": "Workflow terminated",
+    "workflow_execution_canceled": "Workflow cancelled",
+    "workflow_execution_cancel_requested": "Cancellation asked for",
+    "workflow_execution_signaled": "Signal received",
+    "start_child_workflow_execution_initiated": "Child workflow asked for",
+    "child_workflow_execution_started": "Child workflow started",
+    "child_workflow_execution_completed": "Child workflow ended",
+    "child_workflow_execution_failed": "Child workflow failed",
+    "activity_task_scheduled": "Step handed out",
+    "activity_task_started": "Step started",
+    "activity_task_completed": "Step done",
+    "activity_task_failed": "Step failed",
+    "activity_task_timed_out": "Step timed out",
+    "timer_started": "Timer set",
+    "timer_fired": "Timer fired",
+}
+
+#: Audited actions in words; what is in braces comes from the entry's body. Others read as they are
+#: named.
+_ACTIONS = {
+    "approval.opened": "Asked for a signature",
+    "approval.not_needed": "No signature needed",
+    "approval.signed": "Signed in tier {tier}",
+    "approval.approved": "Approved",
+    "approval.rejected": "Rejected",
+    "approval.expired": "Expired: nobody signed in time",
+    "approval.cancelled": "Cancelled",
+    "approval.claimed": "Took it on",
+    "approval.released": "Gave it back",
+    "approval.reassigned": "Gave it to {to}",
+    "approval.edited": "Edited: version {payload_number} is asked now, earlier signatures are void",
+    "approval.reminded": "Reminder {number} sent to those who can sign",
+    "approval.overdue": "Overdue",
+    "approval.escalated": "Escalated to {to}",
+    "approval.commented": "Commented",
+    "approval.evidence_added": "Added the file {name}",
+    "approval.evidence_erased": "Erased the content of {name}",
+    "approval.clock_restarted": "Clock started again",
+    "approval.clock_stopped": "Clock stopped",
+}
+#: What was tried, where it was refused.
+_TRIED = {
+    "approval.decide": "Tried to sign",
+    "approval.claim": "Tried to take it on",
+    "approval.release": "Tried to give it back",
+    "approval.reassign": "Tried to give it to somebody",
+    "approval.edit": "Tried to edit it",
+    "approval.comment": "Tried to comment",
+    "approval.evidence_add": "Tried to add a file",
+    "approval.evidence_erase": "Tried to erase a file",
+    "approval.escalated": "Could not be escalated",
+    "approval.signal": "A signal that nobody here sent",
+}
+#: Members of a body that name a person (or a group).
+_PEOPLE = {"authority", "to", "held_by"}
+MOST_DETAIL = 400
+MOST_EXCERPT = 120
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that happened. `source` is business or engine."""
+
+    at: datetime
+    text: str
+    who: str = ""
+    via: str = ""
+    detail: str = ""
+    refused: bool = False
+    source: str = "business"
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """`degraded`: the engine was asked and did not answer; `cut`: older lines were left out."""
+
+    lines: list[Line]
+    degraded: bool
+    cut: bool
+    engine_url: str
+
+
+class _Breaker:
+    """Asks the engine, unless it did not answer a moment ago."""
+
+    def __init__(self) -> None:
+        self._quiet_until = 0.0
+
+    def ask(self, question: Callable[[], A]) -> A | None:
+        if time.monotonic() < self._quiet_until:
+            return None
+        answer = question()
+        if not answer.available:
+            self._quiet_until = time.monotonic() + QUIET_SECONDS
+            return None
+        return answer
+
+
+_breaker = _Breaker()
+
+
+def ask_engine(question: Callable[[], A]) -> A | None:
+    """The engine's answer, or None when it does not answer now or did not a moment ago."""
+    return _breaker.ask(question)
+
+
+def timeline(*, subjects: list[tuple[str, str]], workflow_ids: list[str]) -> Timeline:
+    """The newest lines about these (type, id) subjects and these workflows."""
+    entries: list[AuditEntry] = []
+    cut = False
+    # One query per subject: each is a walk along the index on (type, id, -id).
+    for subject_type, subject_id in subjects:
+        found = AuditEntry.objects.filter(subject_type=subject_type, subject_id=subject_id)
+        newest = list(found.order_by("-id")[: MOST_ENTRIES + 1])
+        cut = cut or len(newest) > MOST_ENTRIES
+        entries += newest[:MOST_ENTRIES]
+    lines = told(entries)
+    degraded = False
+    for workflow_id in workflow_ids:
+        engine = engine_lines(workflow_id)
+        degraded, cut = degraded or engine.degraded, cut or engine.cut
+        lines += engine.lines
+    lines.sort(key=lambda line: line.at, reverse=True)
+    return Timeline(
+        lines=lines,
+        degraded=degraded,
+        cut=cut,
+        engine_url=temporal_url(workflow_ids[0]) if workflow_ids else "",
+    )
+
+
+def told(entries: list[AuditEntry]) -> list[Line]:
+    """The entries in words, in their order; one query for the names in them."""
+    names = _names(entries)
+    return [_told(entry, names) for entry in entries]
+
+
+def engine_lines(workflow_id: str) -> Timeline:
+    """The newest events of one workflow, newest first; none for no workflow."""
+    if not workflow_id:
+        return Timeline(lines=[], degraded=False, cut=False, engine_url="")
+    history = ask_engine(partial(reads.history_events, workflow_id, MOST_EVENTS))
+    events = history.events if history else []
+    lines = [_event(event) for event in events if _worth_telling(event)]
+    lines.sort(key=lambda line: line.at, reverse=True)
+    return Timeline(
+        lines=lines,
+        degraded=history is None,
+        cut=bool(history and history.truncated),
+        engine_url=temporal_url(workflow_id),
+    )
+
+
+def _told(entry: AuditEntry, names: dict[str, str]) -> Line:
+    body = entry.body if isinstance(entry.body, dict) else {}
+    refused = entry.outcome == AuditEntry.Outcome.REFUSED
+    return Line(
+        at=entry.at,
+        text=_tried(entry) if refused else _done(entry, body, names),
+        who=entry.actor_label,
+        via=entry.via,
+        detail=_text(body.get("detail")) if refused else _detail(body),
+        refused=refused,
+    )
+
+
+def _done(entry: AuditEntry, body: dict[str, Any], names: dict[str, str]) -> str:
+    wording = _ACTIONS.get(entry.action)
+    if wording is None:
+        return _plain(entry.action)
+    # A body can be erased: what it held is then left out, never guessed.
+    told = {key: _text(value) for key, value in body.items()}
+    for key in _PEOPLE & set(body):
+        told[key] = names.get(told[key], told[key].removeprefix("group:"))
+    text = wording.format_map(_Gaps(told)).strip()
+    if entry.action == "approval.released" and body.get("held_by") not in (None, entry.actor_id):
+        return f"Ended the claim of {told['held_by']}"
+    authority = body.get("authority")
+    if authority and authority != entry.actor_id:
+        text += f" on behalf of {told['authority']}"
+    return text
+
+
+def _tried(entry: AuditEntry) -> str:
+    return _TRIED.get(entry.action) or _plain(entry.action)
+
+
+def _detail(body: dict[str, Any]) -> str:
+    parts = [_text(body.get(key)) for key in ("reason", "note", "detail")]
+    # A comment stands in full beside the request: here is what one recognises it by.
+    parts.append(_cut(_text(body.get("text")), MOST_EXCERPT))
+    for change in body.get("difference") or []:
+        if isinstance(change, dict):
+            field = _text(change.get("field")).replace("_", " ")
+            parts.append(f"{field}: {_text(change.get('was'))} → {_text(change.get('now'))}")
+    return _cut(" · ".join(part for part in parts if part), MOST_DETAIL)
+
+
+def _cut(told: str, most: int) -> str:
+    return told if len(told) <= most else told[: most - 1] + "…"
+
+
+def _plain(action: str) -> str:
+    return action.replace(".", ": ").replace("_", " ").replace("-", " ").capitalize()
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _names(entries: list[AuditEntry]) -> dict[str, str]:
+    """Names of the people that bodies tell of, by how entries name them; one query."""
+    ids: set[int] = set()
+    for entry in entries:
+        body = entry.body if isinstance(entry.body, dict) else {}
+        for key in _PEOPLE & set(body):
+            kind, _, number = _text(body[key]).partition(":")
+            # The actor's own name stands in the entry already.
+            if kind == "user" and number.isdecimal() and body[key] != entry.actor_id:
+                ids.add(int(number))
+    if not ids:
+        return {}
+    return {person.audit_id: str(person) for person in User.objects.filter(pk__in=ids)}
+
+
+class _Gaps(dict[str, str]):
+    """What a body does not hold any more is a dash."""
+
+    def __missing__(self, key: str) -> str:
+        return "–"
+
+
+def _worth_telling(event: reads.Event) -> bool:
+    return not event.kind.startswith(_HOUSEKEEPING)
+
+
+def _event(event: reads.Event) -> Line:
+    text = _WORDS.get(event.kind) or event.kind.replace("_", " ").capitalize()
+    # A timer's only name is its number in the workflow.
+    named = event.detail and not event.kind.startswith("timer_")
+    return Line(
+        at=event.at,
+        text=f"{text}: {event.detail}" if named else text,
+        source="engine",
+    )

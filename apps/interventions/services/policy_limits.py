@@ -1,0 +1,144 @@
+"""What a policy lets anybody ask for: how much, when, where, and how much for one target."""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from django.db import connection
+from django.db.models import Exists, OuterRef, Sum
+from django.utils import timezone
+
+from apps.common.errors import Conflict, Invalid
+from apps.interventions.models import BudgetEntry, Intervention, Policy
+
+
+def site_day(as_of: datetime) -> date:
+    """The day that it is in the site's time zone: the one by which periods begin and end."""
+    return timezone.localdate(as_of, timezone.get_default_timezone())
+
+
+def check_terms(policy: Policy, *, amount: Decimal, region: str, as_of: datetime) -> None:
+    """All that the policy says about one request by itself.
+
+    Raises what `check_limit`, `check_days` and `check_region` raise. The limit of a target is a
+    question of its own (`check_target`): it depends on what else was paid.
+    """
+    check_limit(policy, amount)
+    check_days(policy, as_of=as_of)
+    check_region(policy, region)
+
+
+def check_limit(policy: Policy, amount: Decimal) -> None:
+    """Invalid `amount_above_limit`, `amount_below_limit` with the limit as extra."""
+    if policy.max_amount is not None and amount > policy.max_amount:
+        raise Invalid(
+            f"The policy allows at most {policy.currency} {policy.max_amount:,.2f}.",
+            code="amount_above_limit",
+            limit=f"{policy.max_amount:.2f}",
+        )
+    if policy.min_amount is not None and amount < policy.min_amount:
+        raise Invalid(
+            f"The policy allows no less than {policy.currency} {policy.min_amount:,.2f}.",
+            code="amount_below_limit",
+            limit=f"{policy.min_amount:.2f}",
+        )
+
+
+def check_days(policy: Policy, *, as_of: datetime) -> None:
+    """Conflict `policy_not_yet_valid`, `policy_expired` with the first or last day as extra."""
+    today = site_day(as_of)
+    if policy.valid_from is not None and today < policy.valid_from:
+        raise Conflict(
+            f"The policy is valid from {policy.valid_from} on.",
+            code="policy_not_yet_valid",
+            day=policy.valid_from.isoformat(),
+        )
+    if policy.valid_until is not None and today > policy.valid_until:
+        raise Conflict(
+            f"The policy was valid until {policy.valid_until}.",
+            code="policy_expired",
+            day=policy.valid_until.isoformat(),
+        )
+
+
+def check_region(policy: Policy, region: str) -> None:
+    """Invalid `region_required`, `region_not_covered` with the regions as extra.
+
+    A country covers its parts: NG covers NG-KO, not the other way round.
+    """
+    if not policy.regions:
+        return
+    if not region:
+        raise Invalid(
+            f"The policy wants a region: {_listed(policy.regions)}.",
+            code="region_required",
+            regions=policy.regions,
+        )
+    country, _, _ = region.partition("-")
+    if not {region, country} & set(policy.regions):
+        raise Invalid(
+            f"The policy does not cover {region}, only {_listed(policy.regions)}.",
+            code="region_not_covered",
+            regions=policy.regions,
+        )
+
+
+# --- the limit of one target ----------------------------------------------------------------------
+def check_target(policy: Policy, *, target: str, amount: Decimal, as_of: datetime) -> None:
+    """Whether the target's limit leaves room for `amount` now. No lock: `target_hold` decides.
+
+    Conflict `target_limit_exceeded` with the limit, its days and what is left as extras.
+    """
+    if policy.target_limit is None or policy.target_days is None:
+        return
+    since = as_of - timedelta(days=policy.target_days)
+    left = policy.target_limit - _taken(policy.code, target, since=since)
+    if amount > left:
+        days = "day" if policy.target_days == 1 else f"{policy.target_days} days"
+        raise Conflict(
+            f"The policy allows one target {policy.currency} {policy.target_limit:,.2f} within "
+            f"{days}; {policy.currency} {max(left, Decimal(0)):,.2f} of it is left.",
+            code="target_limit_exceeded",
+            limit=f"{policy.target_limit:.2f}",
+            days=policy.target_days,
+            available=f"{max(left, Decimal(0)):.2f}",
+        )
+
+
+def target_hold(intervention: Intervention, *, as_of: datetime) -> None:
+    """Before the reservation's ledger line: the target's limit leaves room for it, and nobody else
+    takes that room before the end of this transaction.
+
+    Joins the transaction that holds the row's lock and has not yet touched the budget's row. Only
+    policies with such a limit wait for each other here, and only for the same target. Raises as
+    `check_target`.
+    """
+    policy = intervention.policy
+    if policy.target_limit is None:
+        return
+    with connection.cursor() as cursor:
+        # A statement of its own: the next one must see what the one before us has committed.
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            [f"target:{policy.code}:{intervention.target}"],
+        )
+    check_target(policy, target=intervention.target, amount=intervention.amount, as_of=as_of)
+
+
+def _taken(code: str, target: str, *, since: datetime) -> Decimal:
+    """Reserved or spent for the target under any version of the policy, and not given back."""
+    released = BudgetEntry.objects.filter(
+        intervention=OuterRef("intervention"), kind=BudgetEntry.Kind.RELEASE
+    )
+    found = BudgetEntry.objects.filter(
+        ~Exists(released),
+        intervention__target=target,
+        intervention__policy__code=code,
+        kind=BudgetEntry.Kind.RESERVE,
+        at__gt=since,
+    ).aggregate(total=Sum("amount"))
+    return found["total"] or Decimal(0)
+
+
+def _listed(regions: list[str], most: int = 10) -> str:
+    more = len(regions) - most
+    return ", ".join(regions[:most]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,227 @@
+"""What every ModelAdmin here shares: lists that stay fast, rows that services own.
+
+The verbs that change such rows are in `apps.web.admin_verbs`.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib import admin, messages
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db import DataError, connection
+from django.db.models import Field, Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.web.links import temporal_url
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+#: Up to here rows are counted; above, the table's own estimate is good enough to page by.
+EXACT_COUNT = 10_000
+#: How a column that a list offers may be compared: what Django's own filters and dates ask.
+COMPARISONS = frozenset(
+    {"", "exact", "in", "isnull", "isempty", "gte", "gt", "lte", "lt", "year", "month", "day"}
+)
+
+
+class EstimatedPaginator(Paginator):
+    """Counts small results exactly, whole large tables by PostgreSQL's estimate."""
+
+    @cached_property
+    def count(self) -> int:
+        """Exact up to EXACT_COUNT; above it the estimate of an unfiltered table, else the limit."""
+        rows = cast("QuerySet[Any]", self.object_list)
+        exact: int = rows.order_by()[: EXACT_COUNT + 1].count()
+        if exact <= EXACT_COUNT or rows.query.where:
+            return exact
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass",
+                [rows.model._meta.db_table],
+            )
+            return max(exact, cursor.fetchone()[0])
+
+
+class BaseAdmin(admin.ModelAdmin):
+    """Lists that stay fast at a million rows, and search by index instead of by scan.
+
+    `search_exact` names the columns that a search term is compared with; `subject_types` the
+    types whose ids are searched, because the index on subjects begins with the type.
+    """
+
+    paginator = EstimatedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    list_max_show_all = 200
+    empty_value_display = "–"
+    search_exact: Sequence[str] = ()
+    subject_types: Sequence[str] = ()
+    #: Columns that an address may compare besides the list's own filters.
+    lookups: Sequence[str] = ()
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Only what the list itself offers: its filters, its dates, its rows' id, and `lookups`.
+
+        Django lets every column of the row be asked, also those that no page shows: whoever may
+        see the list would read a secret letter by letter (`…__startswith=a`). So no relation is
+        followed, and no text compared in part.
+        """
+        offered = {"pk", self.opts.pk.name, *self.lookups}
+        if self.date_hierarchy:
+            offered.add(self.date_hierarchy)
+        filters: Any = self.get_list_filter(request) if request else self.list_filter
+        for item in filters:
+            if isinstance(item, type):
+                offered.add(getattr(item, "parameter_name", ""))
+            else:
+                offered.add(item if isinstance(item, str) else item[0])
+        for name in offered:
+            if lookup == name or (
+                lookup.startswith(f"{name}__") and lookup.removeprefix(f"{name}__") in COMPARISONS
+            ):
+                return True
+        return False
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        return (*self.search_exact, *(["subject_id"] if self.searched_subjects() else []))
+
+    def searched_subjects(self) -> Sequence[str]:
+        """As `subject_types`; for types that are known only when all apps are there."""
+        return self.subject_types
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
+    ) -> "tuple[QuerySet[Any], bool]":
+        """Rows with a searched column equal to the term. A term that no column can hold: none."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found = Q(pk__in=[])
+        for name in self.search_exact:
+            field = cast("Field[Any, Any]", self.opts.get_field(name))
+            try:
+                value = field.to_python(term)
+                field.run_validators(value)
+                found |= Q(**{name: value})
+            except ValidationError:
+                continue
+        if subjects := self.searched_subjects():
+            found |= Q(subject_type__in=subjects, subject_id=term)
+        return queryset.filter(found), False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """As Django's; input that PostgreSQL cannot hold is a message, not a failure."""
+        if any("\x00" in text for texts in request.GET.lists() for text in (texts[0], *texts[1])):
+            return self._not_understood(request)
+        try:
+            return super().changelist_view(request, extra_context)
+        except DisallowedModelAdminLookup:
+            return self._not_understood(request)
+        except (DataError, ValidationError, ValueError):
+            if not request.GET and request.method != "POST":
+                raise
+            return self._not_understood(request)
+
+    def _not_understood(self, request: HttpRequest) -> HttpResponse:
+        self.message_user(
+            request, "The filter or selection is not valid text. Nothing was done.", messages.ERROR
+        )
+        return HttpResponseRedirect(request.path)
+
+
+class ReadOnlyAdmin(BaseAdmin):
+    """Rows that services own: to be seen by who may, changed by nobody here."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def granted(self, request: HttpRequest, action: str = "change") -> bool:
+        """Whether the person's roles would let them change such rows: what verbs ask for."""
+        return request.user.has_perm(f"{self.opts.app_label}.{action}_{self.opts.model_name}")
+
+
+class ReadOnlyInline(admin.TabularInline):
+    """Lines of a record, in their order, unchangeable. At most `newest` of them."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = False
+    newest = 50
+    order = "-pk"
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        """The newest lines of the record that is open: a ledger may have millions."""
+        rows = super().get_queryset(request)
+        parent = request.resolver_match.kwargs.get("object_id") if request.resolver_match else None
+        if parent is None or self.fk_name is None:
+            return rows
+        try:
+            ids = list(
+                rows.filter(**{self.fk_name: parent})
+                .order_by(self.order)
+                .values_list("pk", flat=True)[: self.newest]
+            )
+        except (ValidationError, ValueError):
+            return rows.none()
+        return rows.filter(pk__in=ids).order_by(self.order)
+
+
+# --- columns and filters -------------------------------------------------------------------------
+def link(href: str, text: str) -> SafeString | str:
+    """A link, or the bare text when there is nowhere to go."""
+    return format_html('<a href="{}">{}</a>', href, text) if href else text
+
+
+def workflow_link(workflow_id: str) -> SafeString | str:
+    """The workflow's id, linked to the Temporal UI where that is known."""
+    return link(temporal_url(workflow_id), workflow_id) if workflow_id else "–"
+
+
+def amount_text(amount: Decimal | None, currency: str) -> str:
+    """`NGN 25,000.00`, or a dash; the no-break space keeps it on one line."""
+    return "–" if amount is None else f"{currency}\u00a0{amount:,.2f}"
+
+
+def acting(request: HttpRequest) -> "User":
+    """Who is signed in to the admin."""
+    return cast("User", request.user)
+
+
+def choice_filter(
+    column: str, heading: str, choices: Callable[[], Iterable[tuple[str, str]]]
+) -> type[admin.SimpleListFilter]:
+    """A filter on a column without choices of its own: listed here, not by SELECT DISTINCT."""
+
+    class StaticFilter(admin.SimpleListFilter):
+        title = heading
+        parameter_name = column
+
+        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+            return list(choices())
+
+        def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+            return queryset.filter(**{column: self.value()}) if self.value() else queryset
+
+    return StaticFilter

@@ -1,0 +1,59 @@
+"""Parts of live pages: who may fetch them, and where a browser goes whose session is over."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
+from urllib.parse import urlencode, urlsplit
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import resolve_url
+from django.views.decorators.vary import vary_on_cookie
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+def person(request: HttpRequest) -> "User":
+    """Who is signed in. Only behind `login_required`."""
+    return cast("User", request.user)
+
+
+def fragment(view: "View[P]") -> "View[P]":
+    """A part of a page, fetched by a live page. Whose session is over is sent to sign in again.
+
+    A redirect would be followed by the script, and the sign-in page merged into the page.
+    """
+
+    @wraps(view)
+    @vary_on_cookie
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not request.user.is_authenticated:
+            response = led_to(resolve_url("login"), request)
+        else:
+            response = view(request, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    return guarded
+
+
+def seen_with(request: HttpRequest, permission: str) -> None:
+    """Http404 for a fragment that the person may not see: the page itself says why, with a 403."""
+    if not person(request).has_perm(permission):
+        raise Http404
+
+
+def led_to(address: str, request: HttpRequest) -> HttpResponse:
+    """401 for the script of a live page: the browser goes to `address`, and from there back to the
+    page that is open, or to the first one when the script does not say which that is."""
+    try:
+        here = urlsplit(request.headers.get("HX-Current-URL", ""))
+    except ValueError:  # `http://[`: anybody may send anything
+        here = urlsplit("")
+    back = f"{here.path or '/'}?{here.query}" if here.query else here.path or "/"
+    response = HttpResponse(status=401)
+    response["HX-Redirect"] = f"{address}?{urlencode({'next': back})}"
+    return response

@@ -1,0 +1,67 @@
+"""Workflow helper: wait for an approval and fire its reminders and escalations meanwhile.
+
+A domain whose kind of approval is `clocked` calls `wait_for_decision`, not `wait_condition`: its
+request's reminders, escalation and due date then happen in its own workflow, without a second one.
+A request without a clock costs nothing here: no activity, and a timer only where it expires.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+
+from apps.approvals.activities.clock import tick_request
+from apps.approvals.contracts import RequestStatus, TickInput
+from workers.steps import Timed, local_step
+
+#: Never less: a moment that is moved while we look must not spin.
+SHORTEST = timedelta(seconds=1)
+
+
+async def wait_for_decision(
+    woken: Callable[[], bool],
+    *,
+    request_id: str,
+    next_at: datetime | None,
+    expires_at: datetime | None,
+    timings: Timed,
+) -> bool:
+    """Wait until `woken()`, doing what the request's clock has to do at its moments.
+
+    True: woken, or the request was found settled; read it again. False: `expires_at` (or the one
+    that an edit has put there) has come, and the domain ends its row. Raises what
+    `workers.steps.local_step` raises.
+    """
+    while True:
+        at = earliest(next_at, expires_at)
+        if await until(woken, at=at):
+            return True
+        if at == expires_at:
+            return False
+        tick = await local_step(
+            tick_request, TickInput(request_id, workflow.now()), timings=timings
+        )
+        if tick.status != RequestStatus.OPEN:
+            return True
+        next_at = tick.next_at
+        if tick.expires_at is not None:
+            # An edit has moved it, and its signal may be late. Moved away it only wakes us: the
+            # domain finds nothing due.
+            expires_at = tick.expires_at
+            if workflow.now() >= expires_at:
+                return False
+
+
+async def until(woken: Callable[[], bool], *, at: datetime | None) -> bool:
+    """Wait until `woken()` (True) or the moment has come (False); for ever without a moment."""
+    timeout = None if at is None else max(at - workflow.now(), SHORTEST)
+    try:
+        await workflow.wait_condition(woken, timeout=timeout)
+    except TimeoutError:
+        return False
+    return True
+
+
+def earliest(*moments: datetime | None) -> datetime | None:
+    """The first of those that there are."""
+    return min((moment for moment in moments if moment is not None), default=None)

@@ -1,0 +1,85 @@
+"""The worker's sign of life and the figures that need a query, every two seconds."""
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import connections
+from django.db.models import Count, Min, Q
+from django.utils import timezone
+
+from apps.common import correlation
+from apps.engine import liveness
+from apps.engine.contracts import CommandState, RunStatus
+from apps.engine.models import EngineCommand, WorkflowRun
+from workers import metrics
+from workers.health import Health
+
+logger = correlation.get_logger("workers.liveness")
+
+BEAT_SECONDS = 2.0
+
+
+class Beats:
+    """A thread that beats while this worker polls; it stops when told, or with the process.
+
+    It beats also when a server hangs, as soon as that comes back: the thread waits with it.
+    """
+
+    def __init__(self, *, name: str, queues: Sequence[str], health: Health) -> None:
+        self._name = name
+        self._queues = list(queues)
+        self._health = health
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, seconds: float = 2.0) -> None:
+        """No more beats, and the last one taken back."""
+        self._stop.set()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while True:
+            failed = self._health.check()
+            # A worker that does not poll is not there; PostgreSQL's absence shows by itself.
+            if failed is None:
+                self._beat()
+            if self._stop.wait(BEAT_SECONDS):
+                self._take_back()
+                return
+
+    def _beat(self) -> None:
+        try:
+            liveness.beat("worker", self._name, self._queues, False)
+            _measure(timezone.now())
+        except Exception as error:
+            logger.warning("beat.not_written", error=f"{type(error).__name__}: {error}")
+        finally:
+            connections.close_all()
+
+    def _take_back(self) -> None:
+        try:
+            liveness.gone("worker", self._name)
+        except Exception as error:
+            # Its silence says the same within ten seconds.
+            logger.info("beat.not_taken_back", error=str(error))
+        finally:
+            connections.close_all()
+
+
+def _measure(now: datetime) -> None:
+    unsettled = Q(state__in=(CommandState.PENDING, CommandState.LEASED))
+    due = unsettled & Q(next_try_at__lte=now)
+    figures = EngineCommand.objects.filter(state__in=EngineCommand.UNSETTLED).aggregate(
+        pending=Count("pk", filter=unsettled),
+        parked=Count("pk", filter=Q(state=CommandState.PARKED)),
+        oldest=Min("created_at", filter=due),
+    )
+    metrics.RELAY_PENDING.set(figures["pending"])
+    metrics.RELAY_PARKED.set(figures["parked"])
+    oldest = figures["oldest"]
+    metrics.RELAY_LAG.set((now - oldest).total_seconds() if oldest else 0.0)
+    metrics.OPEN_WORKFLOWS.set(WorkflowRun.objects.filter(status=RunStatus.RUNNING).count())
