@@ -20,6 +20,7 @@ from django.urls import URLPattern, path, reverse
 from apps.common.canonical_json import digest
 from apps.common.errors import DomainError
 from apps.web.admin import BaseAdmin, ReadOnlyAdmin
+from apps.web.drafts import draft_accept
 from apps.web.refusals import Refusal, refusal_of
 
 #: Of one action: each row is a transaction of its own, and somebody waits for the answer.
@@ -94,12 +95,14 @@ def confirmed_action(
         context["outcomes"] = [
             _outcome(row, reason, request.POST.get(f"stamp-{row.pk}", ""), run) for row in rows
         ]
+        draft_accept(request)
         return TemplateResponse(request, "admin/action_outcome.html", context)
     context |= {
         "explanation": explanation,
         "button": button,
         "lines": [line(row) for row in rows],
         "form": form if with_reason else None,
+        "draft_of": " ".join(sorted(str(row.pk) for row in rows)),
         "media": model_admin.media,
     }
     return TemplateResponse(
