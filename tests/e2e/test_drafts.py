@@ -36,8 +36,8 @@ def place(name: str) -> str:
 def end_session(site: Site, page: "Page") -> None:
     """As the server does when it is over: the browser is not told."""
     key = next(c["value"] for c in page.context.cookies() if c["name"] == "sessionid")
-    site.stack.sql("DELETE FROM accounts_usersession WHERE session_id = %s RETURNING 1", [key])
-    site.stack.sql("DELETE FROM django_session WHERE session_key = %s RETURNING 1", [key])
+    site.stack.sql("DELETE FROM accounts_usersession WHERE session_id = %s RETURNING 1", key)
+    assert site.stack.sql("DELETE FROM django_session WHERE session_key = %s RETURNING 1", key)
 
 
 def sign_in_again(page: "Page", name: str) -> None:

@@ -256,7 +256,8 @@ function noteOf(tone) {
   return note;
 }
 
-const first = (form) => form.querySelector("textarea, input:not([type=hidden]), select");
+const first = (form) =>
+  form.querySelector("textarea") ?? form.querySelector("input:not([type=hidden]), select");
 
 function discard(form, note) {
   const state = states.get(form);
