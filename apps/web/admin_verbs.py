@@ -10,7 +10,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.forms.fields import InvalidJSONInput
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -202,8 +202,7 @@ class ServiceFormAdmin(ReadOnlyAdmin):
 
     def put_view(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
         """The form, empty or beginning with a row; POST calls the service."""
-        if not self.granted(request, "change" if object_id else "add"):
-            raise PermissionDenied
+        self.must_be_granted(request, "change" if object_id else "add")
         row = self.get_object(request, object_id) if object_id else None
         if object_id and row is None:
             raise Http404
