@@ -51,6 +51,13 @@ WORDS = {
     "timed_out": "timed out",
     "approve": "approved",
     "reject": "rejected",
+    # Lines of a ledger, in the words of the bar above them.
+    "allocate": "allocated",
+    "reserve": "reserved",
+    "release": "released",
+    "commit": "spent",
+    "transfer_out": "moved out",
+    "transfer_in": "moved in",
 }
 
 
