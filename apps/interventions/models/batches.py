@@ -101,6 +101,9 @@ class BatchItem(models.Model):
 
     batch = models.ForeignKey(InterventionBatch, on_delete=models.PROTECT, related_name="items")
     number = models.PositiveIntegerField(help_text="Its place, from 1.")
+    line = models.PositiveIntegerField(
+        default=0, help_text="Where it began in the file; 0: it came from a program."
+    )
     amount = models.DecimalField(max_digits=18, decimal_places=2, null=True)
     target = models.CharField(max_length=200, blank=True)
     justification = models.TextField(max_length=5000, blank=True)

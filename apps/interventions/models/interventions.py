@@ -114,6 +114,12 @@ class Intervention(models.Model):
             models.Index(fields=["budget", "-created_at"]),
             # What a target was paid: the limit that a policy sets for each.
             models.Index(fields=["target", "policy"]),
+            # Who was paid the same lately: a batch warns of it.
+            models.Index(
+                name="intervention_paid",
+                fields=["target", "amount", "-settled_at"],
+                condition=Q(status=InterventionStatus.EXECUTED),
+            ),
             # The list of a region, or of a country with all its parts, newest first.
             models.Index(
                 name="intervention_region",

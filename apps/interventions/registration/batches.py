@@ -26,6 +26,7 @@ from apps.interventions.contracts import (
 )
 from apps.interventions.models import InterventionBatch, Policy
 from apps.interventions.services.batches_rows import batch_lock, progress_of
+from apps.interventions.services.batches_warnings import Warned
 from apps.live import topics
 from apps.live.topics import UUID_PATTERN, Topic
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 _UUID_LENGTH = 36
+#: So many are told to who signs; the batch's own page has more.
+_MOST_WARNINGS = 20
 
 
 def register() -> None:
@@ -122,7 +125,7 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
 
 
 def _simulate(request: ApprovalRequest) -> Simulation:
-    """The budget after it, and how it is carried out. The list of payments is not even read."""
+    """The budget after it, what looks like a payment made twice, and how it is carried out."""
     batch = _find(request.subject_id)
     if batch is None:
         return Simulation(outcome="Nothing: the batch no longer exists.", tone="bad")
@@ -141,18 +144,32 @@ def _simulate(request: ApprovalRequest) -> Simulation:
         else f"{budget.currency} {-left:,.2f} too little",
         tone="bad" if left < 0 else "",
     )
-    return Simulation(
-        outcome="Its payments are carried out one after the other, each for itself."
+    warned = services.batch_warn(batch, as_of=timezone.now())
+    outcome = (
+        "Its payments are carried out one after the other, each for itself."
         if left >= 0
-        else f"The budget {budget.code} does not cover all: the last payments would fail.",
-        tone="bad" if left < 0 else "good" if policy.reversible else "warn",
+        else f"The budget {budget.code} does not cover all: the last payments would fail."
+    )
+    if warned.total:
+        outcome += f" Look at {warned.total:,} first that look like another payment."
+    return Simulation(
+        outcome=outcome,
+        tone="bad" if left < 0 else "good" if policy.reversible and not warned.total else "warn",
         steps=(
             f"begin up to {settings.BATCH_CONCURRENCY} payments at a time",
             "for each: check the policy, reserve the amount, pay, book it",
             "a payment that fails is told with its reason; the others go on",
         ),
-        facts=(free, after),
+        facts=(free, after, *_warnings(warned, _url(str(batch.pk)))),
     )
+
+
+def _warnings(warned: Warned, url: str) -> tuple[Fact, ...]:
+    told = [Fact(one.place, one.detail, tone="warn") for one in warned.first[:_MOST_WARNINGS]]
+    if warned.total > len(told):
+        more = f"{warned.total - len(told):,} like these, on the batch's page"
+        told.append(Fact("And more", more, tone="warn", href=url))
+    return tuple(told)
 
 
 def _carriers(request: ApprovalRequest) -> tuple[str, ...]:

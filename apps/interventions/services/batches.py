@@ -40,6 +40,7 @@ from apps.interventions.services.batches_rows import (
     batch_wake,
     unknown,
 )
+from apps.interventions.services.batches_warnings import Warned, items_warn
 from apps.interventions.services.periods import check_open
 from apps.interventions.services.policies import policy_active
 from apps.interventions.services.policy_limits import check_days
@@ -57,13 +58,15 @@ CHUNK = 2000
 @dataclass(frozen=True)
 class BatchTrial:
     """What a batch would be. `errors` are the first items that are not sound; `signatures` says
-    who would have to sign, empty: nobody; `covered`: the budget has that much free now."""
+    who would have to sign, empty: nobody; `covered`: the budget has that much free now; `warned`:
+    the payments that look like another one."""
 
     total: int
     sound: int
     amount: Decimal
     currency: str
     errors: list[Item]
+    warned: Warned
     signatures: str
     available: Decimal
     covered: bool
@@ -196,6 +199,7 @@ def batch_try(
             amount=wanted.amount,
             currency=currency,
             errors=[item for item in wanted.items if not item.sound][:errors],
+            warned=items_warn(wanted.items, currency=currency, as_of=as_of),
             signatures=_signatures(wanted, by) if sound else "",
             available=wanted.budget.available,
             covered=wanted.amount <= wanted.budget.available,
@@ -366,6 +370,7 @@ def _rows(batch: InterventionBatch, items: list[Item], as_of: datetime) -> Itera
         yield BatchItem(
             batch=batch,
             number=item.number,
+            line=item.line,
             amount=item.amount,
             target=item.target,
             justification=item.justification,
