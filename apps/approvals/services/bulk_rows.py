@@ -21,7 +21,6 @@ from apps.audit.contracts import Actor
 from apps.audit.services import entry_record
 from apps.common.errors import NotFound
 from apps.engine import services as engine
-from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE
 from apps.engine.models import EngineCommand
 from apps.live.broadcast import broadcast
 
@@ -76,10 +75,6 @@ def start(bulk: BulkDecision) -> None:
         subject_id=str(bulk.pk),
         execution_timeout_seconds=BACKSTOP_SECONDS,
         task_timeout_seconds=settings.WORKFLOW_TASK_TIMEOUT_SECONDS,
-        search_attributes={
-            SUBJECT_ATTRIBUTE: f"{BULK_SUBJECT}:{bulk.pk}",
-            KIND_ATTRIBUTE: BULK_SUBJECT,
-        },
     )
 
 

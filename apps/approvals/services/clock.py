@@ -30,7 +30,7 @@ from apps.approvals.models import ApprovalRequest
 from apps.approvals.services.rows import clock_started, clock_tell, record, workflow_tell
 from apps.audit.contracts import ENGINE
 from apps.engine import services as engine
-from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE, CommandKind, RunStatus
+from apps.engine.contracts import CommandKind, RunStatus
 from apps.engine.models import EngineCommand, WorkflowRun
 
 REMINDER, ESCALATION, DUE = "reminder", "escalation", "due"
@@ -233,10 +233,6 @@ def _start(request: ApprovalRequest, *, key: str, number: int = 1) -> None:
         subject_id=str(request.pk),
         execution_timeout_seconds=BACKSTOP_SECONDS,
         task_timeout_seconds=settings.WORKFLOW_TASK_TIMEOUT_SECONDS,
-        search_attributes={
-            SUBJECT_ATTRIBUTE: f"{SUBJECT_TYPE}:{request.pk}",
-            KIND_ATTRIBUTE: SUBJECT_TYPE,
-        },
         # The outbox of a restored backup may give a number again whose workflow has failed since.
         allow_duplicate_failed=bool(key),
     )

@@ -15,7 +15,6 @@ from apps.audit.services import entry_record
 from apps.common.errors import Conflict, NotFound
 from apps.common.identifiers import uuid_of
 from apps.engine import services as engine
-from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE
 from apps.engine.models import EngineCommand
 from apps.interventions.contracts import (
     BATCH_SUBJECT,
@@ -263,10 +262,6 @@ def batch_start(batch: InterventionBatch) -> None:
         subject_id=str(batch.pk),
         execution_timeout_seconds=APPROVAL_BACKSTOP_SECONDS,
         task_timeout_seconds=settings.WORKFLOW_TASK_TIMEOUT_SECONDS,
-        search_attributes={
-            SUBJECT_ATTRIBUTE: f"{BATCH_SUBJECT}:{batch.pk}",
-            KIND_ATTRIBUTE: BATCH_SUBJECT,
-        },
         allow_duplicate_failed=number > 1,
     )
 

@@ -3,7 +3,6 @@
 from django.conf import settings
 
 from apps.engine import services as engine
-from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE
 from apps.engine.models import EngineCommand
 from apps.interventions.contracts import (
     APPROVAL_WORKFLOW,
@@ -122,9 +121,5 @@ def _start(
         subject_id=str(intervention.pk),
         execution_timeout_seconds=backstop,
         task_timeout_seconds=settings.WORKFLOW_TASK_TIMEOUT_SECONDS,
-        search_attributes={
-            SUBJECT_ATTRIBUTE: f"{SUBJECT}:{intervention.pk}",
-            KIND_ATTRIBUTE: SUBJECT,
-        },
         allow_duplicate_failed=ref.restarted,
     )
