@@ -24,6 +24,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from apps.approvals.models import ApprovalRequest
+from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE
 from apps.engine.models import EngineCommand
 from apps.interventions import services
 from apps.interventions.contracts import EXECUTE_WORKFLOW, InterventionRef
@@ -146,7 +147,10 @@ class Stage:
             return
         attributes = [
             SearchAttributePair(SearchAttributeKey.for_keyword(name), value)
-            for name, value in command.options["search_attributes"].items()
+            for name, value in (
+                (SUBJECT_ATTRIBUTE, f"{command.subject_type}:{command.subject_id}"),
+                (KIND_ATTRIBUTE, command.subject_type),
+            )
         ]
         again = command.options.get("allow_duplicate_failed")
         await self.client.start_workflow(
