@@ -46,6 +46,7 @@ class Process(Generic[R]):
     `keeps_id(row)`: a second run takes the id of the first, because something else names it; the
     engine then runs it only if the last run failed. Otherwise each has a number of its own, kept in
     the column `id_field`. `id_tail` follows the row's id in the workflow's id; `id_tails` may.
+    `most_runs`: after so many `restart` leaves the row alone, because somebody means it; 0: never.
     `unversioned`: which workflow carries the row is nothing that its readers see.
     `lock(id)` gives the locked row where locking it takes more than `locked` does.
     `list_topics` are told when the status changes; those in `shared_topics` are another app's.
@@ -66,6 +67,7 @@ class Process(Generic[R]):
     id_tail: str = ""
     id_tails: tuple[str, ...] = ()
     unversioned: bool = False
+    most_runs: int = 0
     lock: Callable[[UUID | str], R] | None = None
     list_topics: tuple[str, ...] = ()
     shared_topics: tuple[str, ...] = ()

@@ -57,6 +57,8 @@ def restart(process: Process[R], identifier: UUID | str) -> R | None:
     row = process.lock(identifier) if process.lock else locked(process, identifier)
     if process.needs(row) is None or is_under_way(process, row):
         return None
+    if process.most_runs and last_number(process, row) >= process.most_runs:
+        return None
     start_again(process, row)
     return row
 
