@@ -21,7 +21,6 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from apps.approvals.models import ApprovalRequest
-from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE
 from apps.engine.models import EngineCommand
 from apps.engine.relay.starting import attributes_of
 from apps.interventions import services
@@ -143,13 +142,6 @@ class Stage:
             handle: Any = self.client.get_workflow_handle(command.workflow_id)
             await handle.signal(command.name, args=command.args)
             return
-        attributes = [
-            SearchAttributePair(SearchAttributeKey.for_keyword(name), value)
-            for name, value in (
-                (SUBJECT_ATTRIBUTE, f"{command.subject_type}:{command.subject_id}"),
-                (KIND_ATTRIBUTE, command.subject_type),
-            )
-        ]
         again = command.options.get("allow_duplicate_failed")
         await self.client.start_workflow(
             command.workflow_type,

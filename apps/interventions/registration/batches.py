@@ -20,6 +20,10 @@ from apps.interventions.contracts import (
 )
 from apps.interventions.models import InterventionBatch, Policy
 from apps.interventions.services.batches_rows import BATCH, batch_lock, progress_of
+from apps.interventions.services.batches_warnings import Warned
+
+#: So many are told to who signs; the batch's own page has more.
+_MOST_WARNINGS = 20
 
 
 def register() -> None:
