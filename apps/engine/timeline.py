@@ -83,6 +83,7 @@ _TRIED = {
     "approval.evidence_erase": "Tried to erase a file",
     "approval.escalated": "Could not be escalated",
     "approval.signal": "A signal that nobody here sent",
+    "engine.input_refused": "An input from outside that does not fit",
 }
 #: Members of a body that name a person (or a group).
 _PEOPLE = {"authority", "to", "held_by"}
