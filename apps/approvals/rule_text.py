@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from apps.approvals.models import ApprovalRule
+from apps.common.money import shown
 
 NO_BREAK = "\u00a0"
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -87,4 +88,4 @@ def _number(value: float) -> str:
 
 
 def _money(amount: str, currency: str) -> str:
-    return f"{currency}{NO_BREAK}{Decimal(amount):,.2f}".strip(NO_BREAK)
+    return shown(Decimal(amount), currency, blank=NO_BREAK)
