@@ -11,6 +11,7 @@ from django.db.models.functions import TruncHour
 from apps.approvals import kinds
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.models import ApprovalRequest, Delegation
+from apps.common.money import shown
 from apps.engine import reads
 from apps.engine.contracts import CommandState
 from apps.engine.models import EngineCommand, ProcessHeartbeat
@@ -117,7 +118,7 @@ def represented_by(user: "User", *, as_of: datetime) -> list[Acting]:
 
 def _scope(row: Delegation) -> str:
     what = ", ".join(kinds.title_of(name) for name in row.kinds) or "every kind"
-    return what if row.most is None else f"{what}, up to {row.currency} {row.most:,.2f}"
+    return what if row.most is None else f"{what}, up to {shown(row.most, row.currency)}"
 
 
 def failed(user: "User", *, as_of: datetime) -> "QuerySet[Intervention]":

@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.common.money import NO_BREAK, shown
 from apps.web.denied import Denied
 from apps.web.links import temporal_url
 
@@ -219,7 +220,7 @@ def workflow_link(workflow_id: str) -> SafeString | str:
 
 def amount_text(amount: Decimal | None, currency: str) -> str:
     """`NGN 25,000.00`, or a dash; the no-break space keeps it on one line."""
-    return "–" if amount is None else f"{currency}\u00a0{amount:,.2f}"
+    return shown(amount, currency, blank=NO_BREAK)
 
 
 def acting(request: HttpRequest) -> "User":

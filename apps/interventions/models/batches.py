@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.common.identifiers import new_id
+from apps.common.money import shown
 from apps.interventions.contracts import BatchItemStatus, BatchStatus
 from apps.interventions.models.budgets import Budget
 from apps.interventions.models.interventions import Intervention
@@ -93,7 +94,7 @@ class InterventionBatch(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.title or f"{self.total} payments, {self.currency} {self.amount:,.2f}"
+        return self.title or f"{self.total} payments, {shown(self.amount, self.currency)}"
 
 
 class BatchItem(models.Model):

@@ -16,6 +16,7 @@ from django.db.models import F, Func, Q, Value
 from django.utils import timezone
 
 from apps.common.identifiers import new_id
+from apps.common.money import shown
 from apps.interventions.contracts import TransferStatus
 
 if TYPE_CHECKING:
@@ -285,4 +286,4 @@ class BudgetTransfer(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.currency} {self.amount:,.2f} from {self.source_id} to {self.destination_id}"
+        return f"{shown(self.amount, self.currency)} from {self.source_id} to {self.destination_id}"

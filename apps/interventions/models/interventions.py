@@ -10,6 +10,7 @@ from django.db.models.functions import Left
 from django.utils import timezone
 
 from apps.common.identifiers import new_id
+from apps.common.money import shown
 from apps.interventions.contracts import InterventionStatus, Step
 from apps.interventions.models.budgets import Budget
 from apps.interventions.models.policies import Policy
@@ -148,7 +149,7 @@ class Intervention(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.currency} {self.amount:,.2f} to {self.target}"
+        return f"{shown(self.amount, self.currency)} to {self.target}"
 
     @property
     def execution_workflow_id(self) -> str:

@@ -7,6 +7,7 @@ from django.utils import timezone
 from apps.approvals import kinds
 from apps.approvals.kinds import ApprovalKind, Fact, Simulation, TierRule
 from apps.approvals.models import ApprovalRequest
+from apps.common.money import shown
 from apps.engine import process
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.interventions import services
@@ -68,7 +69,7 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
     progress = progress_of(batch)
     left_out = progress.failed if batch.status == BatchStatus.PENDING else 0
     facts = [
-        Fact("Amount in all", f"{batch.currency} {batch.amount:,.2f}"),
+        Fact("Amount in all", shown(batch.amount, batch.currency)),
         Fact("Payments", f"{batch.total - left_out:,}", href=_url(str(batch.pk))),
         Fact("Status", str(batch.status)),
         Fact(
@@ -83,7 +84,7 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
         ),
         Fact(
             f"Free in {budget.code}",
-            f"{budget.currency} {budget.available:,.2f}",
+            shown(budget.available, budget.currency),
             tone="bad"
             if batch.status == BatchStatus.PENDING and budget.available < batch.amount
             else "",
@@ -108,12 +109,12 @@ def _simulate(request: ApprovalRequest) -> Simulation:
         off = f"Every payment would fail: the policy {policy.code} is switched off."
         return Simulation(outcome=off, tone="bad")
     left = budget.available - batch.amount
-    free = Fact("Free now", f"{budget.currency} {budget.available:,.2f}")
+    free = Fact("Free now", shown(budget.available, budget.currency))
     after = Fact(
         "Free after it",
-        f"{budget.currency} {left:,.2f}"
+        shown(left, budget.currency)
         if left >= 0
-        else f"{budget.currency} {-left:,.2f} too little",
+        else f"{shown(-left, budget.currency)} too little",
         tone="bad" if left < 0 else "",
     )
     warned = services.batch_warn(batch, as_of=timezone.now())
