@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ObjectDoesNotExist
+
 from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import entry_record
 from apps.common.errors import NotFound
@@ -23,7 +25,7 @@ def locked(process: Process[R], identifier: UUID | str, *related: str) -> R:
         rows = rows.select_related(*related)
     try:
         return rows.get(pk=id_of(process, identifier))
-    except process.model.DoesNotExist:
+    except ObjectDoesNotExist:
         raise unknown(process) from None
 
 
