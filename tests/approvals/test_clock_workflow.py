@@ -88,7 +88,7 @@ async def opened(stage: Stage, **changes: Any) -> ApprovalRequest:
 
 
 def clock_of(stage: Stage, request: ApprovalRequest) -> WorkflowHandle[Any, Any]:
-    return stage.client.get_workflow_handle(clock_workflow_id(request.pk))
+    return stage.client.get_workflow_handle(request.clock_id or clock_workflow_id(request.pk))
 
 
 async def end_of(stage: Stage, request: ApprovalRequest) -> Any:
@@ -239,6 +239,9 @@ async def test_a_row_that_was_restored_gets_its_workflow_again(now: Stage) -> No
 
     assert await orm(restart) == [f"approval:{request.pk}"]
     assert await orm(restart) == []
+    # The row says which ids were given: the new run has one of its own.
+    await orm(request.refresh_from_db)
+    assert request.clock_id == clock_workflow_id(request.pk, 2)
     await now.deliver()
     described = await clock_of(now, request).describe()
     attributes = {pair.key.name: pair.value for pair in described.typed_search_attributes}

@@ -20,7 +20,14 @@ from apps.interventions.contracts import (
     BatchStatus,
 )
 from apps.interventions.models import InterventionBatch, Policy
-from apps.interventions.services.batches_rows import BATCH, batch_lock, progress_of
+from apps.interventions.services import settlement
+from apps.interventions.services.batches_rows import (
+    BATCH,
+    batch_lock,
+    item_asked,
+    item_settled,
+    progress_of,
+)
 from apps.interventions.services.batches_warnings import Warned
 
 #: So many are told to who signs; the batch's own page has more.
@@ -51,6 +58,7 @@ def register() -> None:
             payload_bytes=2 * settings.BATCH_MAX_BYTES + 1024 * 1024,
         )
     )
+    settlement.follow(settled=item_settled, asked=item_asked)
     process.register(
         BATCH,
         restart=_restart,
