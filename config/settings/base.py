@@ -280,8 +280,11 @@ NOTIFY_SECONDS = env.seconds("NOTIFY_SECONDS", 1.0, least=0.05)
 WEBHOOK_TIMEOUT_SECONDS = env.seconds("WEBHOOK_TIMEOUT_SECONDS", 10.0, least=0.1)
 #: How long an event is tried before it is given up.
 WEBHOOK_RETRY_SECONDS = env.seconds("WEBHOOK_RETRY_SECONDS", 86_400.0, least=1.0)
-#: Webhooks to this machine and its networks, and without TLS. Refused in production.
-WEBHOOKS_ALLOW_PRIVATE = env.flag("WEBHOOKS_ALLOW_PRIVATE", False)
+
+# --- Calls to others ---------------------------------------------------------------------------
+#: Where calls to an address that a person gave may go although it is not on the public internet,
+#: also without TLS (apps/outbound).
+OUTBOUND_ALLOWED_HOSTS = env.hosts("OUTBOUND_ALLOWED_HOSTS")
 
 # --- Demo and simulators -----------------------------------------------------------------------
 DEMO_LOGINS = False

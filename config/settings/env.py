@@ -86,6 +86,16 @@ def words(variable: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(variable, default).split(",") if word.strip()]
 
 
+def hosts(variable: str, default: str = "") -> frozenset[str]:
+    """The variable as a comma list of host or host:port, in lower case. No wildcards: a list of
+    exceptions that lets everything through is none."""
+    listed = frozenset(word.lower() for word in words(variable, default))
+    for host in listed:
+        if not re.fullmatch(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", host):
+            raise ImproperlyConfigured(f"{name_of(variable)} lists host or host:port, not {host!r}")
+    return listed
+
+
 def required(variable: str) -> str:
     """The variable as text; ImproperlyConfigured names it when it is absent or empty."""
     value = text(variable)

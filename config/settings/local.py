@@ -12,7 +12,7 @@ DEMO_LOGINS = True
 SIMULATORS_ALLOWED = True
 FAILPOINTS_DIR = env.text("FAILPOINTS_DIR")  # noqa: F405
 # So that the webhook sink of the simulators can be used.
-WEBHOOKS_ALLOW_PRIVATE = env.flag("WEBHOOKS_ALLOW_PRIVATE", True)  # noqa: F405
+OUTBOUND_ALLOWED_HOSTS = env.hosts("OUTBOUND_ALLOWED_HOSTS", "127.0.0.1,localhost")  # noqa: F405
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "django.contrib.auth.hashers.MD5PasswordHasher",

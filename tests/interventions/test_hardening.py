@@ -5,8 +5,8 @@ import pytest
 
 from apps.approvals.rules import requirement
 from apps.common.errors import Unavailable
-from apps.interventions import executor
 from apps.interventions.contracts import ATTENTION_KIND
+from apps.outbound.calls import Caller, Refused
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -19,21 +19,29 @@ class _Answering:
         return self.response
 
 
+def _caller(response: httpx2.Response) -> Caller:
+    caller = Caller("executor", "http://127.0.0.1:9", seconds=1, code="executor_unavailable")
+    caller._client = _Answering(response)  # type: ignore[assignment]
+    return caller
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 409])
-def test_a_gateways_no_is_not_taken_for_the_executors(
-    monkeypatch: pytest.MonkeyPatch, status: int
-) -> None:
+def test_a_gateways_no_is_not_taken_for_the_executors(status: int) -> None:
     """An earlier attempt may have paid: releasing the money on a proxy's word would pay twice."""
-    answer = httpx2.Response(status, text="<html>not here</html>")
-    monkeypatch.setattr(executor, "_client", lambda: _Answering(answer))
+    caller = _caller(httpx2.Response(status, text="<html>not here</html>"))
     with pytest.raises(Unavailable):
-        executor._post("/executions", key="k", body={})
+        caller.post("/executions", key="k", body={})
 
 
-def test_the_executors_own_no_carries_a_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = httpx2.Response(422, json={"code": "unknown_target", "detail": "Nobody there."})
-    monkeypatch.setattr(executor, "_client", lambda: _Answering(answer))
-    assert executor._post("/executions", key="k", body={}).status_code == 422
+def test_the_executors_own_no_carries_a_code() -> None:
+    answer = {"code": "unknown_target", "detail": "Nobody there."}
+    with pytest.raises(Refused) as no:
+        _caller(httpx2.Response(422, json=answer)).post("/executions", key="k", body={})
+    assert (no.value.status, no.value.code, no.value.reason) == (
+        422,
+        "unknown_target",
+        "Nobody there.",
+    )
 
 
 def test_no_rule_can_make_an_item_that_reports_trouble_disappear() -> None:

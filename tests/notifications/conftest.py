@@ -81,7 +81,7 @@ class Receiver:
 
 @pytest.fixture
 def receiver(settings: Any) -> Iterator[Receiver]:
-    settings.WEBHOOKS_ALLOW_PRIVATE = True
+    settings.OUTBOUND_ALLOWED_HOSTS = {"127.0.0.1", "localhost"}
     settings.WEBHOOK_TIMEOUT_SECONDS = 1.0
     state = Receiver()
 

@@ -11,7 +11,8 @@ import pytest
 
 from apps.common.errors import Invalid
 from apps.notifications import safe_http
-from apps.notifications.safe_http import Undelivered, post, resolve, url_checked
+from apps.notifications.safe_http import Undelivered, post
+from apps.outbound.addresses import resolve, url_checked
 
 PRIVATE = [
     "127.0.0.1",
@@ -85,10 +86,10 @@ def test_a_public_address_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_no_http_is_said_in_words_that_can_be_stored(settings: Any) -> None:
-    settings.WEBHOOKS_ALLOW_PRIVATE = True
+    settings.OUTBOUND_ALLOWED_HOSTS = {"127.0.0.1", "localhost"}
     with (
         answering_raw(b"HTTP/1.1 \x00\x07\x1b[31m\r\nno\r\n\r\n") as port,
-        pytest.raises(Undelivered, match="BadStatusLine") as caught,
+        pytest.raises(Undelivered, match="RemoteProtocolError") as caught,
     ):
         post(f"http://127.0.0.1:{port}/", body=b"", headers={}, seconds=2)
     assert str(caught.value).isprintable()
@@ -101,7 +102,7 @@ def test_a_name_that_answers_differently_the_second_time_is_asked_only_once(
     asked = answering(monkeypatch, "93.184.216.34", "127.0.0.1")
     connected: list[Any] = []
 
-    def create_connection(address: tuple[str, int], **_: Any) -> socket.socket:
+    def create_connection(address: tuple[str, int], *_: Any, **__: Any) -> socket.socket:
         connected.append(address)
         raise ConnectionRefusedError
 
@@ -132,7 +133,7 @@ def test_an_address_that_is_visibly_private_is_refused_when_it_is_entered(url: s
 def test_without_tls_only_where_settings_allow_it(settings: Any) -> None:
     with pytest.raises(Invalid):
         url_checked("http://example.org/")
-    settings.WEBHOOKS_ALLOW_PRIVATE = True
+    settings.OUTBOUND_ALLOWED_HOSTS = {"127.0.0.1", "localhost"}
     assert url_checked("http://127.0.0.1:8002/webhooks/sink")
 
 
@@ -150,7 +151,7 @@ def test_tls_is_verified_against_the_name(settings: Any) -> None:
 
     import trustme
 
-    settings.WEBHOOKS_ALLOW_PRIVATE = True
+    settings.OUTBOUND_ALLOWED_HOSTS = {"127.0.0.1", "localhost"}
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(context)
     listener = socket.create_server(("127.0.0.1", 0))

@@ -16,8 +16,8 @@ from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.notifications import kinds, signing
 from apps.notifications.models.webhooks import EVERY_EVENT, MANAGE_PERMISSION, WebhookEndpoint
-from apps.notifications.safe_http import url_checked
 from apps.notifications.services.webhook_events import event_publish_to
+from apps.outbound.addresses import url_checked
 
 SUBJECT_TYPE = "webhook"
 PING = "webhook.ping"

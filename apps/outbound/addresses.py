@@ -1,0 +1,120 @@
+"""Where a call may go: the public internet, and the hosts that `OUTBOUND_ALLOWED_HOSTS` lists.
+
+A name is looked up once, the address checked, and that very address connected to: checking a name
+and then connecting by name is open to DNS that answers differently the second time.
+"""
+
+import ipaddress
+import re
+import socket
+from collections.abc import Collection
+from urllib.parse import SplitResult, urlsplit
+
+from django.conf import settings
+
+from apps.common.errors import Invalid
+
+LONGEST_URL = 500
+_VISIBLE = re.compile(r"[!-~]+")
+#: All that is given out of IPv6 today; tunnels in it lead to IPv4 addresses that nobody checked.
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Forbidden(Exception):
+    """The name is not known, or leads to an address that may not be called."""
+
+
+def allowed(host: str, port: int, more: Collection[str] = ()) -> bool:
+    """Whether the settings, or `more`, name this host or host:port as an exception."""
+    names = {host.lower(), f"{host.lower()}:{port}"}
+    return not names.isdisjoint((*settings.OUTBOUND_ALLOWED_HOSTS, *more))
+
+
+def url_checked(url: str) -> str:
+    """The address as it is kept, for one that a person enters.
+
+    Raises Invalid `bad_url`, and `private_address` for one that is visibly not on the public
+    internet. Without TLS only to hosts that are allowed by name.
+    """
+    parts = split(url)
+    host, port = parts.hostname or "", port_of(parts)
+    if not allowed(host, port):
+        literal = _literal(host)
+        if literal is not None and not _public(literal):
+            raise Invalid("That address is not on the public internet.", code="private_address")
+        if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+            raise Invalid("That name is not on the public internet.", code="private_address")
+    return url
+
+
+def split(url: str) -> SplitResult:
+    """The parts of the address. Invalid `bad_url`."""
+    bad = Invalid("It needs an https address: https://host/path.", code="bad_url")
+    if not _VISIBLE.fullmatch(url) or len(url) > LONGEST_URL or "\\" in url:
+        raise bad
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise bad from None
+    if not parts.hostname or port == 0:
+        raise bad
+    plain = parts.scheme == "http" and allowed(parts.hostname, port_of(parts))
+    if parts.scheme != "https" and not plain:
+        raise bad
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        raise Invalid("No user name, password or #fragment in the address.", code="bad_url")
+    return parts
+
+
+def port_of(parts: SplitResult) -> int:
+    """The port that is connected to."""
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def resolve(host: str, port: int, more: Collection[str] = ()) -> str:
+    """The address to connect to; Forbidden when there is none, or none that may be used."""
+    if allowed(host, port, more):
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise Forbidden(f"The name {host} is not known.") from error
+        return str(found[0][4][0])
+    # Imported here: with it comes `requests`, which nothing else of ours needs.
+    import requests.exceptions
+    from requests_hardened.ip_filter import InvalidIPAddress, get_ip_address
+
+    try:
+        ip, _ = get_ip_address(host, port, allow_loopback=False)
+    except InvalidIPAddress as error:
+        raise Forbidden(f"{host} leads to an address that is not public.") from error
+    except (OSError, UnicodeError, ValueError, requests.exceptions.RequestException) as error:
+        raise Forbidden(f"The name {host} is not known.") from error
+    if not _public(ip):
+        raise Forbidden(f"{host} leads to an address that is not public.")
+    return str(ip)
+
+
+def _literal(host: str) -> Address | None:
+    """The address that the host is, also in the spellings that the C library takes (2130706433,
+    0x7f.1): those are for nobody but who wants to get around a filter."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    try:
+        return ipaddress.ip_address(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        return None
+
+
+def _public(ip: Address) -> bool:
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    if isinstance(ip, ipaddress.IPv6Address) and (
+        ip not in _GLOBAL_UNICAST or ip.sixtofour is not None or ip.teredo is not None
+    ):
+        return False
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)

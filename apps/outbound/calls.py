@@ -1,0 +1,86 @@
+"""Calls to another program that has an effect there: one idempotency key, and an answer that is
+either the other side's, or none.
+
+A 4xx with a `code` of its own is the other side's no. Everything else that is not a good answer is
+an outage: nobody knows whether the effect took place, and the same key is safe to send again.
+"""
+
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from apps.common.correlation import get_logger
+from apps.common.errors import Unavailable
+from apps.outbound.addresses import port_of
+from apps.outbound.transport import guarded_client
+
+logger = get_logger(__name__)
+
+#: 4xx answers that say "later", not "no".
+LATER = frozenset({408, 425, 429})
+
+
+class Refused(Exception):
+    """The other side's no, with its `status`, `code` and whole `answer`; `reason` in words."""
+
+    def __init__(self, status: int, answer: dict[str, Any]) -> None:
+        said = answer.get("detail") or answer.get("code") or f"status {status}"
+        self.status, self.answer = status, answer
+        self.code = str(answer.get("code", ""))[:80]
+        self.reason = "".join(c if c.isprintable() else " " for c in str(said))[:500]
+        super().__init__(self.reason)
+
+
+class Caller:
+    """POSTs JSON to one program, whose address an operator configured.
+
+    `name` stands in errors ("The executor cannot be reached"), `code` is that of an outage.
+    """
+
+    def __init__(self, name: str, base: str, *, seconds: float, code: str) -> None:
+        self.name, self.base, self.seconds, self.code = name, base.rstrip("/"), seconds, code
+
+    def post(self, path: str, *, key: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer of a call with this idempotency key.
+
+        Raises Refused for the other side's no, Unavailable (with the caller's code) when it cannot
+        be reached, answers late, too much, or nonsense.
+        """
+        try:
+            response = self._client.post(
+                f"{self.base}{path}", json=body, headers={"Idempotency-Key": key}
+            )
+        except httpx2.HTTPError as error:
+            raise Unavailable(
+                f"The {self.name} cannot be reached: {type(error).__name__}: {error}",
+                code=self.code,
+            ) from error
+        answer = _object(response)
+        # A no is the other side's own only with a code: a gateway's 401 or 404 in between says
+        # nothing about an earlier attempt that may have taken effect.
+        refused = response.is_client_error and bool(answer.get("code"))
+        if response.status_code in LATER or not (response.is_success or refused):
+            raise Unavailable(f"The {self.name} answered {response.status_code}.", code=self.code)
+        if refused:
+            raise Refused(response.status_code, answer)
+        return answer
+
+    def nonsense(self, answer: dict[str, Any]) -> Unavailable:
+        """The error for an answer that says nothing: nobody knows what was done."""
+        logger.warning("outbound.nonsense", called=self.name, answer=str(answer)[:200])
+        return Unavailable(f"The {self.name}'s answer cannot be understood.", code=self.code)
+
+    @cached_property
+    def _client(self) -> httpx2.Client:
+        parts = urlsplit(self.base)
+        return guarded_client(self.seconds, allowed=(f"{parts.hostname}:{port_of(parts)}",))
+
+
+def _object(response: httpx2.Response) -> dict[str, Any]:
+    try:
+        answer = response.json()
+    except ValueError:
+        answer = None
+    return answer if isinstance(answer, dict) else {}
