@@ -1,7 +1,8 @@
 """Working time: when so many working hours have passed. Pure but for the settings' calendar.
 
-Hours are those on the wall of WORKING_TIME_ZONE; the night in which clocks change lies outside
-usual hours, and a day that has an hour more or less counts as what it really had.
+Hours are those on the wall of WORKING_TIME_ZONE. A window that ends before it begins goes over
+midnight and belongs to the day on which it begins. A window in which clocks change counts as what
+it really had: an hour more, or less.
 """
 
 import re
@@ -16,17 +17,19 @@ from django.core.exceptions import ImproperlyConfigured
 #: A longest wait of a year's hours ends within this even at an hour a day, one day a week.
 MOST_DAYS = 366 * 250
 LEAST_DAY = timedelta(hours=1)
+DAY = timedelta(days=1)
+MOST_WINDOWS = 12
 _DAYS = re.compile(r"[1-7](-[1-7])?(,[1-7](-[1-7])?)*", re.ASCII)
 _HOURS = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)", re.ASCII)
 
 
 @dataclass(frozen=True)
 class WorkingTime:
-    """`weekdays` as in ISO (1 is Monday); `opens` and `closes` after midnight of the zone."""
+    """`weekdays` as in ISO (1 is Monday); `windows` are openings and closings after midnight of the
+    zone, in order and apart, the last of them less than a day after the first opening."""
 
     weekdays: frozenset[int]
-    opens: timedelta
-    closes: timedelta
+    windows: tuple[tuple[timedelta, timedelta], ...]
     zone: ZoneInfo
     countries: tuple[str, ...] = ()
 
@@ -35,22 +38,25 @@ class WorkingTime:
             day in _holidays(country, day.year) for country in self.countries
         )
 
-    def span(self, day: date) -> tuple[datetime, datetime]:
-        """When the day's work begins and ends, in UTC."""
-        return self._at(day, self.opens), self._at(day, self.closes)
+    def spans(self, day: date) -> list[tuple[datetime, datetime]]:
+        """When the windows of the day's work begin and end, in UTC and in order."""
+        return [(self._at(day, opens), self._at(day, closes)) for opens, closes in self.windows]
 
     def after(self, start: datetime, hours: float) -> datetime:
         """The moment by which `hours` of working time have passed since `start`, in UTC."""
         left = timedelta(hours=hours)
-        moment = start.astimezone(UTC)
-        day = start.astimezone(self.zone).date()
+        # The night that yesterday began may still go on.
+        day = start.astimezone(self.zone).date() - timedelta(days=1)
+        # Where clocks skip the hour between two windows they would overlap: no hour counts twice.
+        counted = start.astimezone(UTC)
         for _ in range(MOST_DAYS):
             if self.is_working_day(day):
-                opens, closes = self.span(day)
-                begin = max(moment, opens)
-                if begin <= closes and left <= closes - begin:
-                    return begin + left
-                left -= max(closes - begin, timedelta(0))
+                for opens, closes in self.spans(day):
+                    begin = max(counted, opens)
+                    if begin <= closes and left <= closes - begin:
+                        return begin + left
+                    left -= max(closes - begin, timedelta(0))
+                    counted = max(counted, closes)
             day += timedelta(days=1)
         raise ImproperlyConfigured("the working time has no working days")
 
@@ -81,13 +87,11 @@ def configured() -> WorkingTime:
 
 @lru_cache(maxsize=16)
 def _parse(days: str, hours: str, zone: str, countries: tuple[str, ...]) -> WorkingTime:
-    opens, closes = _hours_of(hours)
     for country in countries:
         _holidays(country, 2000)
     return WorkingTime(
         weekdays=_days_of(days),
-        opens=opens,
-        closes=closes,
+        windows=_windows_of(hours),
         zone=_zone_of(zone),
         countries=countries,
     )
@@ -105,15 +109,28 @@ def _days_of(text: str) -> frozenset[int]:
     return frozenset(found)
 
 
-def _hours_of(text: str) -> tuple[timedelta, timedelta]:
-    wanted = "two times at least an hour apart, such as 09:00-17:00"
-    if not (match := _HOURS.fullmatch(text.strip())):
+def _windows_of(text: str) -> tuple[tuple[timedelta, timedelta], ...]:
+    parts = [_window_of(part.strip(), text) for part in text.split(",")]
+    windows = sorted(parts)
+    # The last one may go on after midnight, until the first one of the next day begins.
+    ends = [*(opens for opens, _ in windows[1:]), windows[0][0] + DAY]
+    if any(closes > end for (_, closes), end in zip(windows, ends, strict=True)):
+        raise _bad("WORKING_HOURS", text, "windows that do not overlap")
+    total = sum((closes - opens for opens, closes in windows), timedelta(0))
+    if total < LEAST_DAY or len(windows) > MOST_WINDOWS:
+        raise _bad("WORKING_HOURS", text, f"an hour at least, in at most {MOST_WINDOWS} windows")
+    return tuple(windows)
+
+
+def _window_of(part: str, text: str) -> tuple[timedelta, timedelta]:
+    wanted = "windows such as 09:00-17:00, 09:00-12:00,13:00-17:00 or 22:00-06:00"
+    if not (match := _HOURS.fullmatch(part)):
         raise _bad("WORKING_HOURS", text, wanted)
     h1, m1, h2, m2 = map(int, match.groups())
     opens, closes = timedelta(hours=h1, minutes=m1), timedelta(hours=h2, minutes=m2)
-    if max(m1, m2) > 59 or closes > timedelta(days=1) or closes - opens < LEAST_DAY:
+    if max(m1, m2) > 59 or opens >= DAY or closes > DAY or opens == closes:
         raise _bad("WORKING_HOURS", text, wanted)
-    return opens, closes
+    return opens, closes if closes > opens else closes + DAY
 
 
 def _zone_of(text: str) -> ZoneInfo:

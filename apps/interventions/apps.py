@@ -8,10 +8,12 @@ class InterventionsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.interventions import leader_tasks
-        from apps.interventions.registration import batches, interventions, transfers
+        from apps.interventions.registration import batches, interventions, shell, texts, transfers
         from apps.live.topics import CODE_PATTERN, Topic, register
         from apps.notifications import kinds
 
+        texts.register()
+        shell.register()
         interventions.register()
         leader_tasks.register_all()
         batches.register()

@@ -50,7 +50,7 @@ class BatchForm(forms.Form):
     file = forms.FileField(
         required=False,
         label="CSV file",
-        help_text="Separated by commas or semicolons, UTF-8, at most 20,000 payments.",
+        help_text="Separated by commas, semicolons or tabs, UTF-8, at most 20,000 payments.",
         widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,text/csv"}),
     )
     text = forms.CharField(

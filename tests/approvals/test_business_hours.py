@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given
+from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from apps.approvals.business_hours import WorkingTime, configured, working_after
@@ -78,7 +79,18 @@ def test_days_can_be_chosen_one_by_one(settings: Any) -> None:
         ("WORKING_DAYS", "Mon-Fri"),
         ("WORKING_DAYS", "5-1"),
         ("WORKING_DAYS", "0-7"),
-        ("WORKING_HOURS", "17:00-09:00"),
+        ("WORKING_HOURS", "09:00-09:00"),
+        ("WORKING_HOURS", "09:00-12:00,11:59-17:00"),
+        ("WORKING_HOURS", "09:00-12:00,09:00-12:00"),
+        ("WORKING_HOURS", "22:00-06:00,05:00-07:00"),
+        ("WORKING_HOURS", "20:00-04:00,22:00-23:00"),
+        ("WORKING_HOURS", "09:00-12:00,13:00-13:00"),
+        ("WORKING_HOURS", "09:00-12:00,"),
+        ("WORKING_HOURS", ","),
+        ("WORKING_HOURS", ""),
+        ("WORKING_HOURS", "24:00-06:00"),
+        ("WORKING_HOURS", "09:60-17:00"),
+        ("WORKING_HOURS", "09:00-09:20,10:00-10:39"),
         ("WORKING_HOURS", "09:00-25:00"),
         ("WORKING_HOURS", "9-17"),
         ("WORKING_HOURS", "09:00-09:30"),
@@ -93,13 +105,63 @@ def test_a_value_that_cannot_be_meant_is_named(settings: Any, name: str, value: 
         configured()
 
 
+def test_the_break_between_two_windows_does_not_count(settings: Any) -> None:
+    settings.WORKING_HOURS = "09:00-12:00, 13:00-17:00"
+    assert working_after(at(0, "11:00"), 1) == at(0, "12:00")
+    assert working_after(at(0, "11:00"), 2) == at(0, "14:00")
+    assert working_after(at(0, "12:30"), 1) == at(0, "14:00")
+    assert working_after(at(0, "09:00"), 8) == at(1, "10:00")
+    settings.WORKING_HOURS = "13:00-17:00,09:00-12:00"
+    assert working_after(at(0, "11:00"), 2) == at(0, "14:00")
+
+
+def test_a_night_belongs_to_the_day_on_which_it_begins(settings: Any) -> None:
+    settings.WORKING_HOURS = "22:00-06:00"
+    assert working_after(at(0, "23:00"), 2) == at(1, "01:00")
+    assert working_after(at(1, "05:00"), 2) == at(1, "23:00")
+    # Friday's night goes on into Saturday; Sunday's does not begin.
+    assert working_after(at(4, "23:00"), 7) == at(5, "06:00")
+    assert working_after(at(5, "05:00"), 2) == at(7, "23:00")
+    assert working_after(at(7, "03:00"), 1) == at(7, "23:00")
+    settings.WORKING_HOURS = "06:00-14:00,14:00-22:00,22:00-06:00"
+    assert working_after(at(0, "06:00"), 120) == at(5, "06:00")
+
+
+def test_a_night_in_which_clocks_change_has_the_hours_that_it_had(settings: Any) -> None:
+    settings.WORKING_DAYS, settings.WORKING_HOURS = "1-7", "22:00-06:00"
+    settings.WORKING_TIME_ZONE = "Europe/Berlin"
+    berlin = ZoneInfo("Europe/Berlin")
+    spring, autumn = datetime(2026, 3, 28, 22, tzinfo=berlin), datetime(2026, 10, 24, 22)
+    autumn = autumn.replace(tzinfo=berlin)
+    assert working_after(spring, 7) == datetime(2026, 3, 29, 6, tzinfo=berlin)
+    assert working_after(spring, 7.5) == datetime(2026, 3, 29, 22, 30, tzinfo=berlin)
+    assert working_after(autumn, 9) == datetime(2026, 10, 25, 6, tzinfo=berlin)
+    # Windows that touch the hour that is skipped: it is nobody's, and no other counts twice.
+    settings.WORKING_HOURS = "00:00-02:30,03:00-04:00"
+    assert working_after(spring, 2.5) == datetime(2026, 3, 29, 3, 30, tzinfo=berlin)
+    assert working_after(spring, 3) == datetime(2026, 3, 29, 4, tzinfo=berlin)
+
+
 times = st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31), timezones=st.sampled_from([UTC]))
 hours = st.integers(0, 24 * 60).map(lambda minutes: minutes / 10)
+# The first example loads the calendars of public holidays, which takes as long as it takes.
+unhurried = hypothesis(deadline=None)
+half_hours = st.sets(st.integers(0, 47), min_size=2, max_size=8)
+
+
+def windows_of(edges: set[int]) -> tuple[tuple[timedelta, timedelta], ...]:
+    """Windows between half hours of the day, in turn; the last may go over midnight."""
+    half, ordered = timedelta(minutes=30), sorted(edges)
+    if len(ordered) % 2:
+        ordered.append(ordered[0] + 48)
+    pairs = zip(ordered[::2], ordered[1::2], strict=True)
+    return tuple((opens * half, closes * half) for opens, closes in pairs)
+
+
 calendar = st.builds(
     WorkingTime,
     weekdays=st.frozensets(st.integers(1, 7), min_size=1),
-    opens=st.integers(0, 11).map(lambda h: timedelta(hours=h)),
-    closes=st.integers(13, 24).map(lambda h: timedelta(hours=h)),
+    windows=half_hours.map(windows_of),
     zone=st.sampled_from(["UTC", "Africa/Lagos", "Europe/Berlin", "America/Sao_Paulo"]).map(
         ZoneInfo
     ),
@@ -107,6 +169,7 @@ calendar = st.builds(
 )
 
 
+@unhurried
 @given(calendar, times, hours, hours)
 def test_two_waits_one_after_the_other_are_as_long_as_both(
     work: WorkingTime, start: datetime, first: float, then: float
@@ -116,13 +179,25 @@ def test_two_waits_one_after_the_other_are_as_long_as_both(
     assert start <= work.after(start, first) <= both
 
 
+@unhurried
 @given(calendar, times, hours)
 def test_it_always_ends_while_people_work(work: WorkingTime, start: datetime, wait: float) -> None:
     end = work.after(start, wait)
     days = (end.astimezone(work.zone).date() - timedelta(days=n) for n in (0, 1))
     assert any(
-        work.is_working_day(day) and work.span(day)[0] <= end <= work.span(day)[1] for day in days
+        work.is_working_day(day)
+        and any(opens <= end <= closes for opens, closes in work.spans(day))
+        for day in days
     )
+
+
+@unhurried
+@given(calendar, times, hours, hours, st.timedeltas(timedelta(0), timedelta(days=9)))
+def test_a_longer_wait_and_a_later_start_never_end_earlier(
+    work: WorkingTime, start: datetime, wait: float, more: float, later: timedelta
+) -> None:
+    assert work.after(start, wait) <= work.after(start, wait + more)
+    assert work.after(start, wait) <= work.after(start + later, wait)
 
 
 def test_the_longest_wait_ends_even_in_the_shortest_week(settings: Any) -> None:

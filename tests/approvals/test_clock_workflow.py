@@ -26,8 +26,7 @@ from tests.approvals import world
 from tests.histories import replay
 from tests.interventions.stage import Stage, orm
 from tests.support import eventually_async
-from workers.interceptors import WorkerInterceptor
-from workers.run_observer import ObservedRunner
+from workers.options import worker_options
 from workers.workflows.approvals import ApprovalClockWorkflow
 
 DAY = 24
@@ -182,8 +181,7 @@ async def working_with(stage: Stage, tick: Any, **options: Any) -> AsyncIterator
         workflows=[ApprovalClockWorkflow],
         activities=[tick],
         activity_executor=ThreadPoolExecutor(4),
-        workflow_runner=ObservedRunner(),
-        interceptors=[WorkerInterceptor()],
+        **worker_options(),
         **options,
     ):
         yield

@@ -15,17 +15,14 @@ import uvicorn
 from django.db import connections
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import (
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from apps.approvals.models import ApprovalRequest
-from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE
 from apps.engine.models import EngineCommand
+from apps.engine.relay.starting import attributes_of
 from apps.interventions import services
 from apps.interventions.contracts import EXECUTE_WORKFLOW, InterventionRef
 from apps.interventions.models import Intervention
@@ -35,9 +32,9 @@ from apps.simulators.http import Application
 from deploy.local.processes import free_port
 from tests.interventions.conftest import World
 from tests.support import eventually, eventually_async
-from workers.interceptors import WorkerInterceptor
+from workers.inbound import Refused
+from workers.options import worker_options
 from workers.registry import QUEUES
-from workers.run_observer import ObservedRunner
 
 T = TypeVar("T")
 
@@ -111,7 +108,12 @@ class Stage:
 
     @asynccontextmanager
     async def working(
-        self, *, slots: int = 8, sandboxed: bool = True, **options: Any
+        self,
+        *,
+        slots: int = 8,
+        sandboxed: bool = True,
+        refused: Refused | None = None,
+        **options: Any,
     ) -> AsyncIterator[None]:
         spec = QUEUES[self.serves]
         async with Worker(
@@ -122,8 +124,7 @@ class Stage:
             activity_executor=ThreadPoolExecutor(2 * slots),
             max_concurrent_activities=slots,
             max_concurrent_local_activities=slots,
-            workflow_runner=ObservedRunner(sandboxed=sandboxed),
-            interceptors=[WorkerInterceptor()],
+            **worker_options(sandboxed=sandboxed, refused=refused),
             **options,
         ):
             yield
@@ -145,20 +146,13 @@ class Stage:
             handle: Any = self.client.get_workflow_handle(command.workflow_id)
             await handle.signal(command.name, args=command.args)
             return
-        attributes = [
-            SearchAttributePair(SearchAttributeKey.for_keyword(name), value)
-            for name, value in (
-                (SUBJECT_ATTRIBUTE, f"{command.subject_type}:{command.subject_id}"),
-                (KIND_ATTRIBUTE, command.subject_type),
-            )
-        ]
         again = command.options.get("allow_duplicate_failed")
         await self.client.start_workflow(
             command.workflow_type,
             args=command.args,
             id=command.workflow_id,
             task_queue=self.queue,
-            search_attributes=TypedSearchAttributes(attributes),
+            search_attributes=attributes_of(command),
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
             if again
             else WorkflowIDReusePolicy.REJECT_DUPLICATE,

@@ -1,57 +1,18 @@
-"""Template tags of the design system: icons, money, times, states, bars."""
+"""Template tags of the design system: icons, money, times, states."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 from django import template
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.common.money import NO_BREAK
+from apps.common.money import shown as money_shown
+from apps.web.tones import tone_of, words_of
+
 register = template.Library()
-
-NO_BREAK = "\u00a0"
-
-#: State → tone. What is not listed is neutral.
-TONES = {
-    "open": "info",
-    "pending": "info",
-    "awaiting_approval": "warn",
-    "approved": "good",
-    "executing": "info",
-    "executed": "good",
-    "failed": "bad",
-    "rejected": "bad",
-    "expired": "warn",
-    "cancelled": "",
-    "running": "info",
-    "done": "good",
-    "compensated": "warn",
-    "completed": "good",
-    "terminated": "bad",
-    "timed_out": "bad",
-    "parked": "bad",
-    "undeliverable": "bad",
-    "approve": "good",
-    "reject": "bad",
-    "refused": "bad",
-    "reserve": "warn",
-    "commit": "info",
-    "release": "good",
-    "allocate": "",
-    "transfer_out": "warn",
-    "transfer_in": "good",
-}
-
-#: Where a state's own name is not what people call it.
-WORDS = {
-    "open": "waiting",
-    "awaiting_approval": "waiting for approval",
-    "timed_out": "timed out",
-    "approve": "approved",
-    "reject": "rejected",
-}
 
 
 @register.simple_tag
@@ -67,16 +28,13 @@ def icon(name: str) -> SafeString:
 @register.filter
 def money(amount: Decimal | None, currency: str = "") -> str:
     """`NGN 25,000.00`, unbreakable; a dash when there is no amount."""
-    if amount is None:
-        return "–"
-    figure = f"{amount:,.2f}"
-    return f"{currency}{NO_BREAK}{figure}" if currency else figure
+    return money_shown(amount, currency, blank=NO_BREAK)
 
 
 @register.filter
 def words(state: object) -> str:
     """A state or step as people say it."""
-    return WORDS.get(str(state), str(state).replace("_", " "))
+    return words_of(state)
 
 
 @register.filter
@@ -113,7 +71,7 @@ def duration(seconds: float | None) -> str:
 @register.simple_tag
 def state(value: object) -> SafeString:
     """The state as a badge: word and tone, never colour alone."""
-    tone = TONES.get(str(value), "")
+    tone = tone_of(value)
     return format_html(
         '<span class="badge{}">{}</span>', f" tone-{tone}" if tone else "", words(value)
     )
@@ -122,7 +80,7 @@ def state(value: object) -> SafeString:
 @register.filter
 def tone(value: object) -> str:
     """The tone's class of a state, or nothing."""
-    known = TONES.get(str(value), "")
+    known = tone_of(value)
     return f"tone-{known}" if known else ""
 
 
@@ -145,21 +103,3 @@ def age(at: datetime | None) -> str | SafeString:
     if at is None:
         return "–"
     return format_html('<time datetime="{}" data-when="age">{}</time>', *_utc(at))
-
-
-@register.inclusion_tag("console/_budget_bar.html")
-def budget_bar(budget: Any) -> dict[str, Any]:
-    """Spent, reserved and free as one bar with its figures in words."""
-    total = budget.total or Decimal(1)
-    spent = _percent(budget.spent, total)
-    reserved = _percent(budget.reserved, total)
-    return {
-        "budget": budget,
-        "spent_width": f"{spent:.2f}%",
-        "reserved_x": f"{spent:.2f}%",
-        "reserved_width": f"{reserved:.2f}%",
-    }
-
-
-def _percent(part: Decimal, whole: Decimal) -> float:
-    return float(max(Decimal(0), min(Decimal(100), part * 100 / whole))) if whole > 0 else 0.0

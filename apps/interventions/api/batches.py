@@ -15,7 +15,6 @@ from ninja.errors import HttpError, ValidationError
 from pydantic import ConfigDict, Field, StringConstraints
 
 from apps.accounts.auth import require
-from apps.accounts.contracts import Scope
 from apps.accounts.models import User
 from apps.common.errors import Invalid, NotFound
 from apps.common.identifiers import number_of
@@ -25,9 +24,11 @@ from apps.interventions import services
 from apps.interventions.api.base import Code, Currency, Cursor, ErrorOut, Key, Limit
 from apps.interventions.contracts import BatchItemStatus, BatchProgress, BatchStatus
 from apps.interventions.models import BatchItem, InterventionBatch
+from apps.interventions.scopes import Scope
 from apps.interventions.services.batches import BatchTrial
-from apps.interventions.services.batches_input import csv_items
+from apps.interventions.services.batches_input import Item, csv_items
 from apps.interventions.services.batches_rows import batch_request_of, progress_by_batch
+from apps.interventions.services.batches_warnings import BatchWarning
 from apps.web.links import temporal_url
 
 router = Router(tags=["batches"])
@@ -55,7 +56,9 @@ class BatchIn(_Head):
 
 class BatchForm(_Head):
     """The same with a CSV file instead of the items: a first line with the columns amount, target,
-    justification and, if wanted, region; separated by comma or semicolon; UTF-8."""
+    justification and, if wanted, region; separated by comma, semicolon or tab; UTF-8. An amount
+    there may be written 1234.56, 1234,56, 1,234.56 or 1.234,56; what can be meant in two ways
+    (1,234) fails its item with `amount_ambiguous`."""
 
     file: Annotated[bytes, Field(json_schema_extra={"format": "binary"})]
 
@@ -80,8 +83,10 @@ class BatchError(ErrorOut):
 
 
 class BatchTry(Schema):
-    """What it would come to. `errors` are the first 100 items that would fail; `signatures` says
-    who would have to sign, empty: nobody; `covered`: the budget has that much free now."""
+    """What it would come to. `errors` are the first 100 items that would fail; `warnings` the first
+    100 that look like another payment (`same_in_batch`, `paid_recently`: within 30 days), of
+    `warned` in all; `signatures` says who would have to sign, empty: nobody; `covered`: the budget
+    has that much free now."""
 
     dry_run: bool = True
     total: int
@@ -90,6 +95,8 @@ class BatchTry(Schema):
     amount: str
     currency: str
     errors: list[BatchError]
+    warnings: list[BatchError]
+    warned: int
     signatures: str
     available: str
     covered: bool
@@ -411,16 +418,19 @@ def _trial(trial: BatchTrial) -> dict[str, Any]:
         "failed": trial.total - trial.sound,
         "amount": f"{trial.amount:.2f}",
         "currency": trial.currency,
-        "errors": [
-            {
-                "number": item.number,
-                "line": item.line or None,
-                "code": item.code,
-                "detail": item.detail,
-            }
-            for item in trial.errors
-        ],
+        "errors": [_told(item) for item in trial.errors],
+        "warnings": [_told(warning) for warning in trial.warned.first],
+        "warned": trial.warned.total,
         "signatures": trial.signatures,
         "available": f"{trial.available:.2f}",
         "covered": trial.covered,
+    }
+
+
+def _told(one: Item | BatchWarning) -> dict[str, Any]:
+    return {
+        "number": one.number,
+        "line": one.line or None,
+        "code": one.code,
+        "detail": one.detail,
     }

@@ -14,6 +14,15 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name='batchitem',
+            name='line',
+            field=models.PositiveIntegerField(default=0, help_text='Where it began in the file; 0: it came from a program.'),
+        ),
+        AddIndexConcurrently(
+            model_name='intervention',
+            index=models.Index(condition=models.Q(('status', 'executed')), fields=['target', 'amount', '-settled_at'], name='intervention_paid'),
+        ),
         AddIndexConcurrently(
             model_name='intervention',
             index=models.Index(condition=models.Q(('region', ''), _negated=True), fields=['region', '-created_at', '-id'], name='intervention_region'),

@@ -4,6 +4,7 @@ import pgtrigger
 from django.db import models
 from django.db.models import Q
 
+from apps.common.money import shown
 from apps.engine.models_abstract import AskedQuerySet, ProcessRow, as_signed, end_stays
 from apps.interventions.contracts import BatchItemStatus, BatchStatus
 from apps.interventions.models.budgets import Budget
@@ -59,7 +60,7 @@ class InterventionBatch(ProcessRow):
         ]
 
     def __str__(self) -> str:
-        return self.title or f"{self.total} payments, {self.currency} {self.amount:,.2f}"
+        return self.title or f"{self.total} payments, {shown(self.amount, self.currency)}"
 
 
 class BatchItem(models.Model):
@@ -67,6 +68,9 @@ class BatchItem(models.Model):
 
     batch = models.ForeignKey(InterventionBatch, on_delete=models.PROTECT, related_name="items")
     number = models.PositiveIntegerField(help_text="Its place, from 1.")
+    line = models.PositiveIntegerField(
+        default=0, help_text="Where it began in the file; 0: it came from a program."
+    )
     amount = models.DecimalField(max_digits=18, decimal_places=2, null=True)
     target = models.CharField(max_length=200, blank=True)
     justification = models.TextField(max_length=5000, blank=True)

@@ -14,6 +14,7 @@ from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.utils import timezone
 
+from apps.common.money import shown
 from apps.engine.models_abstract import AskedQuerySet, AskedRow, as_signed, end_stays
 from apps.interventions.contracts import TransferStatus
 
@@ -133,12 +134,13 @@ class BudgetEntry(models.Model):
     """
 
     class Kind(models.TextChoices):
-        ALLOCATE = "allocate"
-        RESERVE = "reserve"
-        RELEASE = "release"
-        COMMIT = "commit"
-        TRANSFER_OUT = "transfer_out"
-        TRANSFER_IN = "transfer_in"
+        # In the words of the bar: what is reserved, spent, released.
+        ALLOCATE = "allocate", "allocated"
+        RESERVE = "reserve", "reserved"
+        RELEASE = "release", "released"
+        COMMIT = "commit", "spent"
+        TRANSFER_OUT = "transfer_out", "moved out"
+        TRANSFER_IN = "transfer_in", "moved in"
 
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="entries")
     intervention = models.ForeignKey(
@@ -259,4 +261,4 @@ class BudgetTransfer(AskedRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.currency} {self.amount:,.2f} from {self.source_id} to {self.destination_id}"
+        return f"{shown(self.amount, self.currency)} from {self.source_id} to {self.destination_id}"

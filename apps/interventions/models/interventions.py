@@ -5,6 +5,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Left
 from django.utils import timezone
 
+from apps.common.money import shown
 from apps.engine.models_abstract import AskedQuerySet, ProcessRow, end_stays
 from apps.interventions.contracts import InterventionStatus, Step
 from apps.interventions.models.budgets import Budget
@@ -88,6 +89,12 @@ class Intervention(ProcessRow):
             models.Index(fields=["budget", "-created_at"]),
             # What a target was paid: the limit that a policy sets for each.
             models.Index(fields=["target", "policy"]),
+            # Who was paid the same lately: a batch warns of it.
+            models.Index(
+                name="intervention_paid",
+                fields=["target", "amount", "-settled_at"],
+                condition=Q(status=InterventionStatus.EXECUTED),
+            ),
             # The list of a region, or of a country with all its parts, newest first.
             models.Index(
                 name="intervention_region",
@@ -108,7 +115,7 @@ class Intervention(ProcessRow):
         triggers = [end_stays(TERMINAL, name="terminal_stays")]
 
     def __str__(self) -> str:
-        return f"{self.currency} {self.amount:,.2f} to {self.target}"
+        return f"{shown(self.amount, self.currency)} to {self.target}"
 
     @property
     def execution_workflow_id(self) -> str:

@@ -7,6 +7,7 @@ from django.utils import timezone
 from apps.approvals import kinds
 from apps.approvals.kinds import ApprovalKind, Fact, Simulation, TierRule
 from apps.approvals.models import ApprovalRequest
+from apps.common.money import shown
 from apps.engine import process
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.interventions import services
@@ -27,6 +28,10 @@ from apps.interventions.services.batches_rows import (
     item_settled,
     progress_of,
 )
+from apps.interventions.services.batches_warnings import Warned
+
+#: So many are told to who signs; the batch's own page has more.
+_MOST_WARNINGS = 20
 
 
 def register() -> None:
@@ -72,7 +77,7 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
     progress = progress_of(batch)
     left_out = progress.failed if batch.status == BatchStatus.PENDING else 0
     facts = [
-        Fact("Amount in all", f"{batch.currency} {batch.amount:,.2f}"),
+        Fact("Amount in all", shown(batch.amount, batch.currency)),
         Fact("Payments", f"{batch.total - left_out:,}", href=_url(str(batch.pk))),
         Fact("Status", str(batch.status)),
         Fact(
@@ -87,7 +92,7 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
         ),
         Fact(
             f"Free in {budget.code}",
-            f"{budget.currency} {budget.available:,.2f}",
+            shown(budget.available, budget.currency),
             tone="bad"
             if batch.status == BatchStatus.PENDING and budget.available < batch.amount
             else "",
@@ -101,7 +106,7 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
 
 
 def _simulate(request: ApprovalRequest) -> Simulation:
-    """The budget after it, and how it is carried out. The list of payments is not even read."""
+    """The budget after it, what looks like a payment made twice, and how it is carried out."""
     batch = _find(request.subject_id)
     if batch is None:
         return Simulation(outcome="Nothing: the batch no longer exists.", tone="bad")
@@ -112,26 +117,40 @@ def _simulate(request: ApprovalRequest) -> Simulation:
         off = f"Every payment would fail: the policy {policy.code} is switched off."
         return Simulation(outcome=off, tone="bad")
     left = budget.available - batch.amount
-    free = Fact("Free now", f"{budget.currency} {budget.available:,.2f}")
+    free = Fact("Free now", shown(budget.available, budget.currency))
     after = Fact(
         "Free after it",
-        f"{budget.currency} {left:,.2f}"
+        shown(left, budget.currency)
         if left >= 0
-        else f"{budget.currency} {-left:,.2f} too little",
+        else f"{shown(-left, budget.currency)} too little",
         tone="bad" if left < 0 else "",
     )
-    return Simulation(
-        outcome="Its payments are carried out one after the other, each for itself."
+    warned = services.batch_warn(batch, as_of=timezone.now())
+    outcome = (
+        "Its payments are carried out one after the other, each for itself."
         if left >= 0
-        else f"The budget {budget.code} does not cover all: the last payments would fail.",
-        tone="bad" if left < 0 else "good" if policy.reversible else "warn",
+        else f"The budget {budget.code} does not cover all: the last payments would fail."
+    )
+    if warned.total:
+        outcome += f" Look at {warned.total:,} first that look like another payment."
+    return Simulation(
+        outcome=outcome,
+        tone="bad" if left < 0 else "good" if policy.reversible and not warned.total else "warn",
         steps=(
             f"begin up to {settings.BATCH_CONCURRENCY} payments at a time",
             "for each: check the policy, reserve the amount, pay, book it",
             "a payment that fails is told with its reason; the others go on",
         ),
-        facts=(free, after),
+        facts=(free, after, *_warnings(warned, _url(str(batch.pk)))),
     )
+
+
+def _warnings(warned: Warned, url: str) -> tuple[Fact, ...]:
+    told = [Fact(one.place, one.detail, tone="warn") for one in warned.first[:_MOST_WARNINGS]]
+    if warned.total > len(told):
+        more = f"{warned.total - len(told):,} like these, on the batch's page"
+        told.append(Fact("And more", more, tone="warn", href=url))
+    return tuple(told)
 
 
 def _carriers(request: ApprovalRequest) -> tuple[str, ...]:

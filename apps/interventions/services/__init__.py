@@ -41,6 +41,7 @@ from apps.interventions.services.batches_signing import (
     batch_refuse,
     batch_settled,
 )
+from apps.interventions.services.batches_warnings import batch_warn
 from apps.interventions.services.budgets import (
     BudgetProof,
     budget_allocate,
@@ -109,6 +110,7 @@ __all__ = [
     "batch_resume",
     "batch_settled",
     "batch_try",
+    "batch_warn",
     "batches_stranded",
     "budget_allocate",
     "budget_commit",

@@ -41,6 +41,7 @@ from apps.interventions.services.batches_rows import (
     batch_wake,
     unknown,
 )
+from apps.interventions.services.batches_warnings import Warned, items_warn
 from apps.interventions.services.periods import check_open
 from apps.interventions.services.policies import policy_active
 from apps.interventions.services.policy_limits import check_days
@@ -57,13 +58,15 @@ CHUNK = 2000
 @dataclass(frozen=True)
 class BatchTrial:
     """What a batch would be. `errors` are the first items that are not sound; `signatures` says
-    who would have to sign, empty: nobody; `covered`: the budget has that much free now."""
+    who would have to sign, empty: nobody; `covered`: the budget has that much free now; `warned`:
+    the payments that look like another one."""
 
     total: int
     sound: int
     amount: Decimal
     currency: str
     errors: list[Item]
+    warned: Warned
     signatures: str
     available: Decimal
     covered: bool
@@ -104,7 +107,7 @@ def batch_request(
     `policy_expired`, `budget_not_open`, `idempotency_key_reused`.
     """
     with _audited("request", "", by, via):
-        cleaned = _cleaned(items, by)
+        cleaned = _cleaned(items, currency, by)
         title = clean_text(title, field="title", limit=160) if title.strip() else ""
         key = clean_key(idempotency_key)
         body = {
@@ -183,7 +186,7 @@ def batch_try(
             policy=clean_code(policy),
             budget=clean_code(budget),
             currency=clean_currency(currency),
-            cleaned=_cleaned(items, by),
+            cleaned=_cleaned(items, currency, by),
             raw_items=items,
             as_of=as_of,
             empty=True,
@@ -195,6 +198,7 @@ def batch_try(
             amount=wanted.amount,
             currency=currency,
             errors=[item for item in wanted.items if not item.sound][:errors],
+            warned=items_warn(wanted.items, currency=currency, as_of=as_of),
             signatures=_signatures(wanted, by) if sound else "",
             available=wanted.budget.available,
             covered=wanted.amount <= wanted.budget.available,
@@ -308,10 +312,10 @@ def _check_open(batch: InterventionBatch) -> None:
         )
 
 
-def _cleaned(items: Sequence[Any], by: User) -> list[Item]:
+def _cleaned(items: Sequence[Any], currency: str, by: User) -> list[Item]:
     if not by.has_perm(REQUEST_PERMISSION):
         raise NotAllowed("You may not ask for interventions.", code="permission_denied")
-    return items_clean(items)
+    return items_clean(items, currency=currency)
 
 
 def _wanted(
@@ -365,6 +369,7 @@ def _rows(batch: InterventionBatch, items: list[Item], as_of: datetime) -> Itera
         yield BatchItem(
             batch=batch,
             number=item.number,
+            line=item.line,
             amount=item.amount,
             target=item.target,
             justification=item.justification,

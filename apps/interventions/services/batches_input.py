@@ -3,8 +3,6 @@
 Nothing in one item can fail the others, so nothing here raises for an item.
 """
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -14,8 +12,11 @@ from typing import Any
 
 from django.conf import settings
 
+from apps.common import csvio
 from apps.common.canonical_json import canonical_json, digest
+from apps.common.csvio import CsvRow
 from apps.common.errors import DomainError, Invalid
+from apps.common.money import amount_written
 from apps.common.uploads import TooLarge, size_in_words
 from apps.common.validation import AMOUNT, clean_amount, clean_region, clean_text
 from apps.interventions.models import Policy
@@ -27,6 +28,7 @@ MOST_ITEMS = 20_000
 RAW_LIMIT = 4000
 FIELDS = ("amount", "target", "justification", "region")
 _NEEDED = set(FIELDS[:3])
+_TOO_MANY = f"A batch has at most {MOST_ITEMS:,} items."
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -59,21 +61,13 @@ class Item:
         return [self.number, amount, self.target, self.justification, self.region]
 
 
-@dataclass(frozen=True)
-class CsvRow:
-    """A row of a file that has as many fields as its head, or the fields as they stand there."""
-
-    line: int
-    values: Any
-
-
-def items_clean(raw_items: Sequence[Any]) -> list[Item]:
+def items_clean(raw_items: Sequence[Any], *, currency: str) -> list[Item]:
     """Every item by itself, before any policy is asked. Invalid `no_items`, `too_many_items`."""
     if not raw_items:
         raise Invalid("A batch has at least one item.", code="no_items")
     if len(raw_items) > MOST_ITEMS:
-        raise Invalid(f"A batch has at most {MOST_ITEMS:,} items.", code="too_many_items")
-    return [_clean(number, raw) for number, raw in enumerate(raw_items, start=1)]
+        raise Invalid(_TOO_MANY, code="too_many_items")
+    return [_clean(number, raw, currency) for number, raw in enumerate(raw_items, start=1)]
 
 
 def items_judge(items: Iterable[Item], policy: Policy, *, raw_items: Sequence[Any]) -> list[Item]:
@@ -94,58 +88,18 @@ def body_digest(items: Iterable[Item], **fields: str) -> str:
 
 def csv_items(body: bytes) -> list[CsvRow]:
     """The rows of a file: a head with the columns amount, target, justification and, if wanted,
-    region, in any order; separated by `,` or `;`; UTF-8.
+    region, in any order; separated by `,`, `;` or tab; UTF-8.
 
-    Invalid `empty_file`, `csv_encoding`, `csv_columns`, `csv_invalid` (extra line); TooLarge.
+    Invalid `empty_file`, `csv_encoding`, `csv_columns`, `csv_invalid`, `too_many_items` as
+    `csvio.read`; TooLarge.
     """
     most = settings.BATCH_MAX_BYTES
     if len(body) > most:
         raise TooLarge(f"A batch may have at most {size_in_words(most)}.", most=most)
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = body[: error.start].count(b"\n") + 1
-        raise Invalid(
-            f"Line {line} is not UTF-8: save the file as CSV UTF-8.", code="csv_encoding", line=line
-        ) from None
-    if not text.strip():
-        raise Invalid("The file is empty.", code="empty_file")
-    head_line = text.lstrip("\r\n").splitlines()[0]
-    delimiter = ";" if head_line.count(";") > head_line.count(",") else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows: list[CsvRow] = []
-    head: list[str] = []
-    begins = 1
-    try:
-        for values in reader:
-            line, begins = begins, reader.line_num + 1
-            if not any(value.strip() for value in values):
-                continue
-            if not head:
-                head = _head(values)
-                continue
-            same = len(values) == len(head)
-            rows.append(CsvRow(line, dict(zip(head, values, strict=True)) if same else values))
-            if len(rows) > MOST_ITEMS:
-                raise Invalid(f"A batch has at most {MOST_ITEMS:,} items.", code="too_many_items")
-    except csv.Error as error:
-        line = reader.line_num
-        raise Invalid(f"Line {line}: {error}.", code="csv_invalid", line=line) from None
-    return rows
+    return csvio.read(body, FIELDS, needed=FIELDS[:3], most=MOST_ITEMS, rows_in_words=_TOO_MANY)
 
 
-def _head(values: list[str]) -> list[str]:
-    names = [value.strip().lower() for value in values]
-    if len(set(names)) < len(names) or not _NEEDED <= set(names) <= set(FIELDS):
-        raise Invalid(
-            "The first line names the columns: amount, target, justification and, if you want, "
-            "region.",
-            code="csv_columns",
-        )
-    return names
-
-
-def _clean(number: int, came: Any) -> Item:
+def _clean(number: int, came: Any, currency: str) -> Item:
     line, raw = (came.line, came.values) if isinstance(came, CsvRow) else (0, came)
     try:
         if not isinstance(raw, dict) or not _NEEDED <= raw.keys() <= set(FIELDS):
@@ -156,7 +110,13 @@ def _clean(number: int, came: Any) -> Item:
             )
         return Item(
             number,
-            amount=clean_amount(_amount(raw["amount"])),
+            # Programs write amounts in one way; people, in files, in several.
+            amount=clean_amount(
+                amount_written(raw["amount"])
+                if isinstance(came, CsvRow)
+                else _amount(raw["amount"]),
+                currency,
+            ),
             target=clean_target(raw["target"]),
             justification=clean_text(
                 raw["justification"], field="justification", limit=5000, multiline=True

@@ -1,0 +1,100 @@
+"""Money as text: how an amount is shown, how it is written exactly, and how people write it.
+
+An amount is a Decimal of major units (naira, not kobo). How many places it has says its currency.
+"""
+
+import re
+from decimal import Decimal
+
+from apps.common.errors import Invalid
+
+NO_BREAK = "\u00a0"
+_USUAL = 2
+#: ISO 4217, minor units of the active codes; those not named here have two.
+_PLACES = {
+    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG"), 0),
+    **dict.fromkeys(("RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+    **dict.fromkeys(("CLF", "UYW"), 4),
+}
+#: Nobody means one of these for anything but a separator of thousands.
+_BLANKS = str.maketrans("", "", " \u00a0\u2009\u202f'\u2019")
+_PLAIN = re.compile(r"[+-]?\d{1,20}", re.ASCII)
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:([.,])\d{3})(?:\1\d{3}){0,5}", re.ASCII)
+_BLANK_GROUPS = re.compile(
+    r"[+-]?\d{1,3}(?:([ \u00a0\u2009\u202f'\u2019])\d{3})(?:\1\d{3}){0,5}", re.ASCII
+)
+_MAYBE_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}", re.ASCII)
+_DECIMALS = re.compile(r"\d{1,20}", re.ASCII)
+
+
+def places(currency: str) -> int:
+    """The digits of its minor unit (ISO 4217): 0 for JPY, 3 for KWD, 2 for codes not listed."""
+    return _PLACES.get(currency, _USUAL)
+
+
+def unit(currency: str) -> Decimal:
+    """Its smallest amount: 0.01 for NGN, 1 for JPY."""
+    return Decimal(1).scaleb(-places(currency))
+
+
+def figure(amount: Decimal, currency: str) -> str:
+    """For people, without the currency: `25,000.00`; rounded to the currency's places."""
+    return f"{amount:,.{places(currency)}f}"
+
+
+def shown(amount: Decimal | None, currency: str, *, blank: str = " ") -> str:
+    """For people: `NGN 25,000.00`, `JPY 25,000`; a dash when there is no amount.
+
+    Rounded to the currency's places: averages have more. `blank` stands between the two.
+    """
+    if amount is None:
+        return "–"
+    return f"{currency}{blank}{figure(amount, currency)}" if currency else figure(amount, currency)
+
+
+def exact(amount: Decimal, currency: str) -> str:
+    """For programs: `25000.00`, `25000` of JPY. Never rounded: what has more places shows them."""
+    text = f"{amount:.{places(currency)}f}"
+    return text if Decimal(text) == amount else f"{amount:f}"
+
+
+def amount_written(text: str) -> Decimal:
+    """The amount that a cell of a file names, written as people write it anywhere: 1234.56,
+    1234,56, 1,234.56, 1.234,56, 1 234,56, 1'234.56.
+
+    Invalid `amount_ambiguous` for what can be meant in two ways, such as 1,234 and 1.234: nothing
+    is guessed. Invalid `amount_invalid` for what is no amount.
+    """
+    cell = text.strip()
+    whole, mark, decimals = cell, "", ""
+    if (last := max(cell.rfind("."), cell.rfind(","))) >= 0:
+        whole, mark, decimals = cell[:last], cell[last], cell[last + 1 :]
+    if not mark or mark in whole:
+        return _whole(cell)
+    if not _DECIMALS.fullmatch(decimals):
+        raise _no_amount()
+    if len(decimals) == 3 and _MAYBE_GROUPED.fullmatch(whole):
+        raise Invalid(
+            f"{cell} can be read as {whole}{decimals} or as {whole} and a fraction. Write it "
+            f"without a separator of thousands: {whole}{decimals} is the first.",
+            code="amount_ambiguous",
+        )
+    return Decimal(f"{_whole(whole)}.{decimals}")
+
+
+def _whole(text: str) -> Decimal:
+    """The number without a fraction: digits, alone or in groups of three."""
+    if _PLAIN.fullmatch(text):
+        return Decimal(text)
+    if _GROUPED.fullmatch(text):
+        return Decimal(text.replace(",", "").replace(".", ""))
+    if _BLANK_GROUPS.fullmatch(text):
+        return Decimal(text.translate(_BLANKS))
+    raise _no_amount()
+
+
+def _no_amount() -> Invalid:
+    return Invalid(
+        "An amount is written like 25000.00 or 25000,00, in digits.", code="amount_invalid"
+    )

@@ -1,0 +1,196 @@
+"""Files as people have them, and payments of a batch that look like another one."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.approvals.selectors import simulation
+from apps.interventions import services
+from apps.interventions.models import InterventionBatch
+from apps.interventions.services.batches_input import csv_items
+from tests.interventions.batch_world import asked, finished, opened, payment, prepared, request_of
+from tests.interventions.conftest import World
+from tests.interventions.test_api import Caller
+from tests.interventions.test_batch_pages import client_of, form, text, upload
+
+HEAD = ("amount", "target", "justification")
+
+
+def file_of(*amounts: str, by: str = ";") -> bytes:
+    quoted = (f'"{amount}"' for amount in amounts)
+    lines = (by.join((amount, f"T{n}", "Food")) for n, amount in enumerate(quoted, start=1))
+    return "\r\n".join([by.join(HEAD), *lines]).encode()
+
+
+def tried(world: World, items: Any) -> Any:
+    return services.batch_try(
+        policy="relief",
+        budget="main",
+        currency="NGN",
+        items=items,
+        by=world.requester,
+        via="api",
+        as_of=timezone.now(),
+    )
+
+
+def paid(world: World, *, days_ago: int = 0, **changes: Any) -> None:
+    """A payment of a batch of its own that was carried out then."""
+    batch = asked(world, [payment(1, **changes)])
+    opened(batch)
+    (item,) = prepared(batch).items
+    intervention = batch.interventions.get(pk=item.intervention_id)
+    world.finish(intervention)
+    finished(batch)
+    at = timezone.now() - timedelta(days=days_ago)
+    batch.interventions.update(created_at=at, settled_at=at)
+
+
+# --- amounts -------------------------------------------------------------------------------------
+@pytest.mark.parametrize("by", [";", "\t", ","])
+@pytest.mark.parametrize(
+    ("written", "amount"),
+    [
+        ("1234,56", "1234.56"),
+        ("1.234,56", "1234.56"),
+        ("1,234.56", "1234.56"),
+        ("12.345,6", "12345.60"),
+        ("1 234,56", "1234.56"),
+        ("1\u00a0234,56", "1234.56"),
+        ("1'234.56", "1234.56"),
+        ("1.000.000", "1000000.00"),
+        ("1234,5", "1234.50"),
+        ("1234.56", "1234.56"),
+        ("1234", "1234.00"),
+    ],
+)
+def test_amounts_as_people_write_them(world: World, by: str, written: str, amount: str) -> None:
+    trial = tried(world, csv_items(file_of(written, by=by)))
+    assert [item.code for item in trial.errors] == []
+    assert trial.amount == Decimal(amount)
+
+
+@pytest.mark.parametrize("by", [";", "\t", ","])
+@pytest.mark.parametrize("written", ["1.234", "1,234", "1.000", "100,000"])
+def test_what_can_be_meant_in_two_ways_is_refused_and_never_guessed(
+    world: World, by: str, written: str
+) -> None:
+    (wrong,) = tried(world, csv_items(file_of(written, by=by))).errors
+    assert (wrong.code, wrong.line, wrong.raw["amount"]) == ("amount_ambiguous", 2, written)
+    assert "1 and a fraction" in wrong.detail or "100 and a fraction" in wrong.detail
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("1,23,456", "1.23.456,7", "1,234.567.890", "1,2.3", "1,,2", "1,", ",5", "1e3", "-1,50"),
+        *("0,125", "1234,567", "1 2", "1.234 567", "٣,٥", "9" * 100_000, "1" * 21 + ",5", ""),
+    ],
+)
+def test_what_is_no_amount_is_told_as_before(world: World, written: str) -> None:
+    (wrong,) = tried(world, csv_items(file_of(written))).errors
+    assert wrong.code == "amount_invalid"
+
+
+def test_programs_write_amounts_in_one_way(world: World) -> None:
+    trial = tried(world, [payment(amount="1234,56"), payment(amount="1.234,56")])
+    assert [item.code for item in trial.errors] == ["amount_invalid"] * 2
+
+
+# --- columns -------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("head", "named"),
+    [
+        ("amount;target;justification;payee;e-mail", ["Not known: “payee”, “e-mail”."]),
+        ("amount\ttarget\treason", ["Not known: “reason”.", "Missing: “justification”."]),
+        ("amount,amount,target,justification", ["Named twice: “amount”."]),
+        ("amount,target,justification,", ["Not known: a column without a name."]),
+        ("amount,target,justification,a\u202eb\x07", ["Not known: “a\\u202eb\\x07”."]),
+    ],
+)
+def test_a_column_that_is_not_known_is_named(world: World, head: str, named: list[str]) -> None:
+    answer = upload(Caller(world.requester), head + "\n1,a,b\n")
+    assert answer.json()["code"] == "csv_columns"
+    assert all(one in answer.json()["detail"] for one in named), answer.json()
+
+
+# --- payments like another one -------------------------------------------------------------------
+def test_rows_alike_and_rows_paid_lately_are_warnings_with_their_line(world: World) -> None:
+    paid(world, days_ago=29, target="Amina", amount="100.00")
+    paid(world, days_ago=31, target="Bola", amount="100.00")
+    body = (
+        b"amount;target;justification\n100;Amina;Food\n100,00;Bola;Food\n100;Chika;Food\n"
+        b"100;Chika;Shelter\n200;Chika;Food\n"
+    )
+    answer = upload(Caller(world.requester), body, dry_run="true").json()
+    assert (answer["failed"], answer["warned"]) == (0, 2)
+    first, second = answer["warnings"]
+    assert (first["line"], first["code"]) == (2, "paid_recently")
+    assert (second["line"], second["code"]) == (5, "same_in_batch")
+    assert "as line 4" in second["detail"]
+    page = text(client_of(world, "requester").post(reverse("batch_new"), form(text=body.decode())))
+    assert "Line 2: The same target was paid the same amount on" in page
+    assert "Line 5: The same target and amount as line 4." in page
+    client_of(world, "requester").post(
+        reverse("batch_new"), form(text=body.decode(), send="1", check="")
+    )
+    batch = InterventionBatch.objects.latest("created_at")
+    page = text(client_of(world, "requester").get(reverse("batch", args=[batch.pk])))
+    assert "Line 2: The same target was paid the same amount on" in page
+    assert "Line 5: The same target and amount as line 4." in page
+    assert "Line 3" not in page
+
+
+def test_who_signs_reads_them_also_what_was_paid_since_it_was_asked_for(world: World) -> None:
+    batch = asked(world, [payment(1, amount="9000"), payment(1, amount="9000"), payment(2)] * 4)
+    opened(batch)
+    paid(world, target="Household 2", amount="100.00")
+    reviewer = world.people["reviewer"]
+    request = request_of(batch)
+    effect = simulation(request, reviewer, as_of=timezone.now()).effect
+    assert effect is not None
+    told = [(fact.label, fact.value) for fact in effect.facts if fact.tone == "warn"]
+    assert ("Payment 2", "The same target and amount as payment 1.") in told
+    assert any(label == "Payment 3" and "was paid the same" in value for label, value in told)
+    assert effect.tone == "warn"
+    assert "look like another payment" in effect.outcome
+    page = text(client_of(world, "reviewer").get(reverse("request", args=[request.pk])))
+    assert "The same target and amount as payment 1." in page
+
+
+def test_its_own_payments_and_other_currencies_are_none_of_those(world: World) -> None:
+    batch = asked(world, 2)
+    opened(batch)
+    for item in prepared(batch).items:
+        world.finish(batch.interventions.get(pk=item.intervention_id))
+    assert services.batch_warn(batch, as_of=timezone.now()).total == 0
+    again = services.batch_warn(asked(world, 2), as_of=timezone.now())
+    assert [one.code for one in again.first] == ["paid_recently"] * 2
+    batch.interventions.update(currency="USD")
+    assert services.batch_warn(asked(world, 2), as_of=timezone.now()).total == 0
+
+
+def test_however_long_the_list_the_look_ups_are_as_many(world: World) -> None:
+    def queries(number: int) -> tuple[int, int]:
+        items = [payment(1), payment(1)] * number
+        with CaptureQueriesContext(
+            connection,
+        ) as trying:
+            trial = tried(world, items)
+        assert trial.warned.total == 2 * number - 1
+        batch = asked(world, items)
+        with CaptureQueriesContext(connection) as warning:
+            warned = services.batch_warn(batch, as_of=timezone.now())
+        assert (warned.total, len(warned.first)) == (2 * number - 1, min(2 * number - 1, 100))
+        return len(trying), len(warning)
+
+    queries(1)  # the person's permissions are read once
+    few = queries(2)
+    assert queries(500) == few
+    assert few[1] == 2
