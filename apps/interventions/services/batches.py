@@ -20,6 +20,7 @@ from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed, NotFo
 from apps.common.idempotency import asked_before, clean_key, save_or_known
 from apps.common.identifiers import new_id
 from apps.common.validation import MOST, clean_code, clean_currency, clean_text
+from apps.engine import process
 from apps.interventions.contracts import BATCH_KIND, BATCH_SUBJECT, BatchItemStatus, BatchStatus
 from apps.interventions.models import BatchItem, Budget, InterventionBatch, Policy
 from apps.interventions.services.batches_input import (
@@ -30,7 +31,7 @@ from apps.interventions.services.batches_input import (
     items_judge,
 )
 from apps.interventions.services.batches_rows import (
-    announce,
+    BATCH,
     batch_end,
     batch_lock,
     batch_record,
@@ -49,7 +50,6 @@ from apps.interventions.services.requests import (
     REQUEST_PERMISSION,
     check_currencies,
 )
-from apps.live.broadcast import broadcast
 
 #: Rows of one INSERT.
 CHUNK = 2000
@@ -162,8 +162,7 @@ def batch_request(
                 items_digest=batch.items_digest,
             )
             batch_start(batch)
-            announce(batch)
-            broadcast("intervention-batches", id=str(batch.pk), version=batch.version)
+            process.tell(BATCH, batch, "status")
         return batch, True
 
 

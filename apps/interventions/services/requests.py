@@ -22,9 +22,10 @@ from apps.common.validation import (
     clean_region,
     clean_text,
 )
+from apps.engine import process
 from apps.interventions.contracts import SUBJECT, Execution, InterventionStatus
 from apps.interventions.models import Budget, Intervention, Policy
-from apps.interventions.services.commands import approval_start, cancel_signal
+from apps.interventions.services.commands import INTERVENTION, approval_start, cancel_signal
 from apps.interventions.services.periods import check_open
 from apps.interventions.services.policies import policy_active
 from apps.interventions.services.policy_limits import check_target, check_terms
@@ -33,12 +34,10 @@ from apps.interventions.services.rows import (
     execution_of,
     intervention_lock,
     record,
-    row_announce,
     step_statuses,
 )
 from apps.interventions.services.settlement import settle_row
 from apps.interventions.services.validation import clean_target
-from apps.live.broadcast import broadcast
 
 REQUEST_PERMISSION = "interventions.request_intervention"
 CANCEL_PERMISSION = "interventions.cancel_intervention"
@@ -128,9 +127,7 @@ def intervention_request(
                 return known, False
             record(intervention, f"{SUBJECT}.requested", by=by, via=via, **body)
             approval_start(intervention)
-            row_announce(intervention)
-            for topic in ("interventions", "home"):
-                broadcast(topic, id=str(intervention.pk), version=intervention.version)
+            process.tell(INTERVENTION, intervention, "status")
             failpoint("intervention_request.uncommitted")
         failpoint("intervention_request.committed")
         return intervention, True
