@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from apps.engine.contracts import Timings
+
 #: How audit entries and links name a request.
 SUBJECT_TYPE = "approval"
 
@@ -49,19 +51,11 @@ SIGNAL_CHANGED = "request_changed"
 
 
 @dataclass(frozen=True)
-class ClockTimings:
-    """Seconds for the clock's steps. Passed in, because a workflow must not read settings."""
-
-    activity: float = 300.0
-    heartbeat: float = 30.0
-
-
-@dataclass(frozen=True)
 class ClockRef:
     """Input of the workflow that keeps one request's clock."""
 
     request_id: str
-    timings: ClockTimings = ClockTimings()
+    timings: Timings = field(default_factory=Timings)
 
 
 @dataclass(frozen=True)
@@ -99,19 +93,11 @@ BULK_WORKFLOW = "BulkDecideWorkflow"
 
 
 @dataclass(frozen=True)
-class BulkTimings:
-    """Seconds. Passed in at the start, because a workflow must not read settings."""
-
-    activity: float = 300.0
-    heartbeat: float = 30.0
-
-
-@dataclass(frozen=True)
 class BulkRef:
     """Input of the workflow. `chunk`: how many items one activity works through at most."""
 
     bulk_id: str
-    timings: BulkTimings = field(default_factory=BulkTimings)
+    timings: Timings = field(default_factory=Timings)
     chunk: int = 100
 
 

@@ -53,3 +53,26 @@ class SignalEnvelope:
     command: str
     subject_id: str = ""
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds. Passed in at the start, because a workflow must not read settings.
+
+    `activity`: start to close; `heartbeat`: between two; `deadline`: of a saga, inside its
+    workflow; `task`: of a workflow task.
+    """
+
+    activity: float = 300.0
+    heartbeat: float = 30.0
+    deadline: float = 1800.0
+    task: float = 10.0
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a saga does not go on, and how its row ends if nothing was effected."""
+
+    status: str
+    code: str
+    detail: str

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import available_timezones
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -17,7 +18,7 @@ from apps.audit.contracts import Actor
 from apps.common.errors import Conflict, Invalid, NotFound
 from apps.common.identifiers import new_id
 from apps.engine import subjects
-from apps.engine.contracts import CommandKind, CommandState, RunStatus, SignalEnvelope
+from apps.engine.contracts import CommandKind, CommandState, RunStatus, SignalEnvelope, Timings
 from apps.engine.mirror import Observation, runs_observe
 from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
 from apps.engine.outbox import command_enqueue
@@ -26,6 +27,16 @@ _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}")
 
 
 # --- commands -----------------------------------------------------------------------------------
+def timings() -> Timings:
+    """The settings' seconds, for a workflow's input: it must not read settings."""
+    return Timings(
+        activity=settings.ACTIVITY_TIMEOUT_SECONDS,
+        heartbeat=settings.ACTIVITY_HEARTBEAT_SECONDS,
+        deadline=settings.SAGA_DEADLINE_SECONDS,
+        task=settings.WORKFLOW_TASK_TIMEOUT_SECONDS,
+    )
+
+
 def workflow_start(
     *,
     key: str,

@@ -13,7 +13,6 @@ from apps.approvals.contracts import (
     TASK_QUEUE,
     BulkRef,
     BulkStatus,
-    BulkTimings,
     ItemStatus,
 )
 from apps.approvals.models import BulkDecision, BulkItem
@@ -63,15 +62,12 @@ def start(bulk: BulkDecision) -> None:
     bulk.workflow_id = f"{BULK_SUBJECT}-{bulk.pk}" + (f"-{number}" if number > 1 else "")
     bulk.version += 1
     bulk.save(update_fields=["workflow_id", "status", "finished_at", "version"])
-    timings = BulkTimings(
-        activity=settings.ACTIVITY_TIMEOUT_SECONDS, heartbeat=settings.ACTIVITY_HEARTBEAT_SECONDS
-    )
     engine.workflow_start(
         key=f"{BULK_SUBJECT}:{bulk.pk}:start:{number}",
         workflow_id=bulk.workflow_id,
         workflow_type=BULK_WORKFLOW,
         task_queue=TASK_QUEUE,
-        args=[BulkRef(str(bulk.pk), timings)],
+        args=[BulkRef(str(bulk.pk), engine.timings())],
         subject_type=BULK_SUBJECT,
         subject_id=str(bulk.pk),
         execution_timeout_seconds=BACKSTOP_SECONDS,

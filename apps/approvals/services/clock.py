@@ -22,7 +22,6 @@ from apps.approvals.contracts import (
     SUBJECT_TYPE,
     TASK_QUEUE,
     ClockRef,
-    ClockTimings,
     RequestStatus,
     clock_workflow_id,
 )
@@ -220,15 +219,12 @@ def subject_of(workflow_id: str) -> str:
 # --- helpers -------------------------------------------------------------------------------------
 def _start(request: ApprovalRequest, *, key: str, number: int = 1) -> None:
     """A workflow id of its own for each start: the engine gives one that completed to nobody."""
-    timings = ClockTimings(
-        activity=settings.ACTIVITY_TIMEOUT_SECONDS, heartbeat=settings.ACTIVITY_HEARTBEAT_SECONDS
-    )
     engine.workflow_start(
         key=f"approval:{request.pk}:clock{key}",
         workflow_id=clock_workflow_id(request.pk, number),
         workflow_type=CLOCK_WORKFLOW,
         task_queue=TASK_QUEUE,
-        args=[ClockRef(str(request.pk), timings)],
+        args=[ClockRef(str(request.pk), engine.timings())],
         subject_type=SUBJECT_TYPE,
         subject_id=str(request.pk),
         execution_timeout_seconds=BACKSTOP_SECONDS,

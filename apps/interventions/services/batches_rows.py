@@ -30,7 +30,7 @@ from apps.interventions.contracts import (
     InterventionStatus,
 )
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
-from apps.interventions.services.commands import APPROVAL_BACKSTOP_SECONDS, timings
+from apps.interventions.services.commands import APPROVAL_BACKSTOP_SECONDS
 from apps.live.broadcast import broadcast
 from apps.notifications.services import notify
 
@@ -254,7 +254,7 @@ def batch_start(batch: InterventionBatch) -> None:
         args=[
             BatchRef(
                 str(batch.pk),
-                timings(),
+                engine.timings(),
                 concurrency=settings.BATCH_CONCURRENCY,
                 per_run=ITEMS_PER_RUN,
             )

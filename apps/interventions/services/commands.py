@@ -13,7 +13,6 @@ from apps.interventions.contracts import (
     TASK_QUEUE,
     InterventionRef,
     InterventionStatus,
-    Timings,
 )
 from apps.interventions.models import Intervention
 
@@ -23,16 +22,6 @@ APPROVAL_BACKSTOP_SECONDS = 400 * 24 * 3600.0
 EXECUTION_BACKSTOP_SECONDS = 7 * 24 * 3600.0
 
 
-def timings() -> Timings:
-    """The settings' seconds: a workflow must not read settings."""
-    return Timings(
-        activity=settings.ACTIVITY_TIMEOUT_SECONDS,
-        heartbeat=settings.ACTIVITY_HEARTBEAT_SECONDS,
-        deadline=settings.SAGA_DEADLINE_SECONDS,
-        task=settings.WORKFLOW_TASK_TIMEOUT_SECONDS,
-    )
-
-
 def approval_start(intervention: Intervention, *, key: str = "", restarted: bool = False) -> None:
     """Start the workflow that waits for the signature. Joins the caller's transaction."""
     _start(
@@ -40,7 +29,7 @@ def approval_start(intervention: Intervention, *, key: str = "", restarted: bool
         key=f"{SUBJECT}:{intervention.pk}:start{':' if key else ''}{key}",
         workflow_id=intervention.workflow_id,
         workflow_type=APPROVAL_WORKFLOW,
-        ref=InterventionRef(str(intervention.pk), timings(), restarted=restarted, joined=True),
+        ref=InterventionRef(str(intervention.pk), engine.timings(), restarted=restarted),
         backstop=APPROVAL_BACKSTOP_SECONDS,
     )
 
@@ -52,9 +41,7 @@ def execution_start(intervention: Intervention, *, key: str, undo: bool = False)
         key=f"{SUBJECT}:{intervention.pk}:execute:{key}",
         workflow_id=intervention.executor_id or intervention.execution_workflow_id,
         workflow_type=EXECUTE_WORKFLOW,
-        ref=InterventionRef(
-            str(intervention.pk), timings(), restarted=True, undo=undo, joined=True
-        ),
+        ref=InterventionRef(str(intervention.pk), engine.timings(), restarted=True, undo=undo),
         backstop=EXECUTION_BACKSTOP_SECONDS,
     )
 
