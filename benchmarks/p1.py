@@ -79,7 +79,7 @@ class _Sides:
             async with gate:
                 handle = await self.client.start_workflow(
                     EXECUTE_WORKFLOW,
-                    InterventionRef(str(row.pk), joined=True),
+                    InterventionRef(str(row.pk)),
                     id=row.execution_workflow_id,
                     task_queue=TASK_QUEUE,
                 )

@@ -15,6 +15,15 @@ from workers.registry import QUEUES
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = sorted((ROOT / "workers" / "workflows").glob("*.py"))
 ACTIVITIES = sorted([*ROOT.glob("apps/*/activities.py"), *ROOT.glob("apps/*/activities/*.py")])
+#: What workflows may import of `workers`: deterministic themselves.
+HELPERS = (
+    "workers.approval_wait",
+    "workers.attributes",
+    "workers.children",
+    "workers.saga",
+    "workers.steps",
+    "workers.wakeups",
+)
 CONTRACTS = sorted((ROOT / "apps").glob("*/contracts.py"))
 
 
@@ -43,7 +52,7 @@ def test_a_workflow_module_imports_only_what_is_deterministic(path: Path) -> Non
         module
         for module in imports(path)
         if not standard(module)
-        and not module.startswith(("temporalio.", "workers.steps", "workers.approval_wait"))
+        and not module.startswith(("temporalio.", *HELPERS))
         and not app_module(module, "contracts", "activities")
     }
     assert strangers == set()

@@ -5,20 +5,76 @@ request's reminders, escalation and due date then happen in its own workflow, wi
 A request without a clock costs nothing here: no activity, and a timer only where it expires.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
 
 from temporalio import workflow
 
 from apps.approvals.activities.clock import tick_request
 from apps.approvals.contracts import RequestStatus, TickInput
 from workers.steps import Timed, local_step
+from workers.wakeups import Wakeups
 
 #: Never less: a moment that is moved while we look must not spin.
 SHORTEST = timedelta(seconds=1)
 
 
+class Waiting(Protocol):
+    """What a domain says of its row. `waiting`: nobody has decided yet."""
+
+    @property
+    def waiting(self) -> bool: ...
+
+    @property
+    def request_id(self) -> str: ...
+
+    @property
+    def next_at(self) -> datetime | None: ...
+
+    @property
+    def expires_at(self) -> datetime | None: ...
+
+
+W = TypeVar("W", bound=Waiting)
+
+
 async def wait_for_decision(
+    wakeups: Wakeups,
+    read: Callable[[tuple[str, ...]], Awaitable[W]],
+    expire: Callable[[], Awaitable[W]],
+    facts: W,
+    *,
+    timings: Timed,
+    renew: Callable[[], None],
+) -> W:
+    """Wait until the row waits no more; returns it as it was last read.
+
+    After each signal `read` is called with the signals' ids, at the expiry `expire`. `renew`
+    continues as new, where the history has become long: signals that decide nothing may be sent
+    without end. The next run reads its row, so nothing is lost with the signals of that moment.
+    Raises what `workers.steps.local_step` raises.
+    """
+    while facts.waiting:
+        if workflow.info().is_continue_as_new_suggested():
+            renew()
+        if not await woken_in_time(
+            wakeups.woken,
+            request_id=facts.request_id,
+            next_at=facts.next_at,
+            expires_at=facts.expires_at,
+            timings=timings,
+        ):
+            facts = await expire()
+            continue
+        signals = wakeups.take()
+        facts = await read(signals)
+        if not facts.waiting:
+            wakeups.keep(signals)
+    return facts
+
+
+async def woken_in_time(
     woken: Callable[[], bool],
     *,
     request_id: str,

@@ -17,7 +17,11 @@ PASSTHROUGH = (
     "structlog",
     "uuid_utils",
     "workers.approval_wait",
+    "workers.attributes",
+    "workers.children",
+    "workers.saga",
     "workers.steps",
+    "workers.wakeups",
 )
 
 RESTRICTIONS = SandboxRestrictions.default.with_passthrough_modules(*PASSTHROUGH)

@@ -12,6 +12,7 @@ The commands made here are in recorded histories. A change of their order or kin
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar, cast
 
@@ -38,7 +39,7 @@ RETRY = RetryPolicy(
 
 
 class Timed(Protocol):
-    """Seconds for the remote way; a domain's `Timings` contract fits."""
+    """Seconds for the remote way; `apps.engine.contracts.Timings` fits."""
 
     @property
     def activity(self) -> float: ...
@@ -59,13 +60,15 @@ async def local_step(
     arg: A,
     *,
     timings: Timed | None = None,
+    retry: RetryPolicy = RETRY,
     result_type: type[R] | None = None,
 ) -> R:
     """Run a short, idempotent database step; returns its result.
 
     Raises ApplicationError with the domain's code when the step is refused. Infrastructure errors
-    are retried for as long as the workflow waits: put a deadline around it. Cancellation of the
-    workflow passes through.
+    are retried for as long as the workflow waits: put a deadline around it. `retry` is for the
+    remote way: with attempts that come to an end, the last error arrives as from `remote_step`.
+    Cancellation of the workflow passes through.
     """
     try:
         result = await workflow.execute_local_activity(
@@ -91,7 +94,7 @@ async def local_step(
         arg,
         result_type,
         start_to_close_timeout=timedelta(seconds=min(timed.activity, timed.heartbeat)),
-        retry_policy=RETRY,
+        retry_policy=retry,
     )
 
 
@@ -100,13 +103,16 @@ async def remote_step(
     arg: A,
     *,
     timings: Timed | None = None,
+    retry: RetryPolicy = RETRY,
     attempts: int = 0,
     result_type: type[R] | None = None,
 ) -> R:
     """Run a slow or external step, which heartbeats (`apps.engine.heartbeats`); its result.
 
-    `attempts=0` retries infrastructure errors without end. When the workflow is cancelled, it
-    waits until the activity has noticed and ended: what was done by then can be compensated.
+    Infrastructure errors are retried as `retry` says, without end where neither it nor `attempts`
+    sets one (three attempts, from 2 s on: `RetryPolicy(initial_interval=timedelta(seconds=2),
+    maximum_interval=timedelta(seconds=60), maximum_attempts=3)`). When the workflow is cancelled,
+    it waits until the activity has noticed and ended: what was done by then can be compensated.
     Raises as `local_step`; the last error of exhausted attempts arrives as ApplicationError too, a
     timeout as ActivityError.
     """
@@ -117,12 +123,7 @@ async def remote_step(
         result_type,
         start_to_close_timeout=timedelta(seconds=timed.activity),
         heartbeat_timeout=timedelta(seconds=timed.heartbeat),
-        retry_policy=RetryPolicy(
-            initial_interval=RETRY.initial_interval,
-            backoff_coefficient=RETRY.backoff_coefficient,
-            maximum_interval=RETRY.maximum_interval,
-            maximum_attempts=attempts,
-        ),
+        retry_policy=replace(retry, maximum_attempts=attempts or retry.maximum_attempts),
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     )
 

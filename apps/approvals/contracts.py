@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from apps.engine.contracts import Count, Seconds
+from apps.engine.contracts import Count, Timings
 
 #: How audit entries and links name a request.
 SUBJECT_TYPE = "approval"
@@ -51,19 +51,11 @@ SIGNAL_CHANGED = "request_changed"
 
 
 @dataclass(frozen=True)
-class ClockTimings:
-    """Seconds for the clock's steps. Passed in, because a workflow must not read settings."""
-
-    activity: Seconds = 300.0
-    heartbeat: Seconds = 30.0
-
-
-@dataclass(frozen=True)
 class ClockRef:
     """Input of the workflow that keeps one request's clock."""
 
     request_id: str
-    timings: ClockTimings = ClockTimings()
+    timings: Timings = field(default_factory=Timings)
 
 
 @dataclass(frozen=True)
@@ -101,19 +93,11 @@ BULK_WORKFLOW = "BulkDecideWorkflow"
 
 
 @dataclass(frozen=True)
-class BulkTimings:
-    """Seconds. Passed in at the start, because a workflow must not read settings."""
-
-    activity: Seconds = 300.0
-    heartbeat: Seconds = 30.0
-
-
-@dataclass(frozen=True)
 class BulkRef:
     """Input of the workflow. `chunk`: how many items one activity works through at most."""
 
     bulk_id: str
-    timings: BulkTimings = field(default_factory=BulkTimings)
+    timings: Timings = field(default_factory=Timings)
     chunk: Count = 100
 
 

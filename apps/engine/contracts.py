@@ -108,3 +108,27 @@ class RefusedInput:
         if self.event:
             return f"{self.what}:{self.event}"
         return f"{self.what}:{self.name}:{self.detail}"
+
+
+# --- sagas ---------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Timings:
+    """Seconds. Passed in at the start, because a workflow must not read settings.
+
+    `activity`: start to close; `heartbeat`: between two; `deadline`: of a saga, inside its
+    workflow; `task`: of a workflow task.
+    """
+
+    activity: Seconds = 300.0
+    heartbeat: Seconds = 30.0
+    deadline: Seconds = 1800.0
+    task: Seconds = 10.0
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a saga does not go on, and how its row ends if nothing was effected."""
+
+    status: str
+    code: str
+    detail: str

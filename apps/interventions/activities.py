@@ -23,7 +23,6 @@ from apps.interventions.contracts import (
     Execution,
     ExecutionResult,
     OutcomeInput,
-    PolicyDetails,
     PreparedItems,
     PrepareInput,
     ReconcileInput,
@@ -57,36 +56,22 @@ def expire_intervention(input: TimedInput) -> Decision:
 
 
 # --- the saga's seven steps ----------------------------------------------------------------------
-# The three short ones before the execution run as one activity, and so do the three after it. One
-# by one they run in sagas that were begun before that, and after an execution that stands.
-@activity.defn(name="validate_policy")
-def validate_policy(input: StepInput) -> None:
-    services.policy_validate(
-        intervention_id=input.intervention_id, workflow_id=_workflow_id(), as_of=timezone.now()
-    )
-
-
-@activity.defn(name="get_policy_details")
-def get_policy_details(input: StepInput) -> PolicyDetails:
-    return services.policy_details(intervention_id=input.intervention_id)
-
-
-@activity.defn(name="reserve_budget")
-def reserve_budget(input: StepInput) -> None:
-    services.budget_reserve(intervention_id=input.intervention_id)
-
-
+# The three short ones before the execution are one activity and one transaction, and so are the
+# three after it. After an execution that stands, those after it run one by one.
 @activity.defn(name="prepare_execution")
 def prepare_execution(input: StepInput) -> None:
     """The three steps before the execution."""
 
     def steps() -> None:
-        validate_policy(input)
-        get_policy_details(input)
-        reserve_budget(input)
+        pk = input.intervention_id
+        services.policy_validate(
+            intervention_id=pk, workflow_id=_workflow_id(), as_of=timezone.now()
+        )
+        services.policy_details(intervention_id=pk)
+        services.budget_reserve(intervention_id=pk)
 
     related = ("policy", "requested_by", "budget")
-    services.steps_join(intervention_id=input.intervention_id, steps=steps, related=related)
+    services.step_group_run(intervention_id=input.intervention_id, steps=steps, related=related)
 
 
 # Cancellation is looked at by `heartbeating`; raised in the thread, it could cut off the note of
@@ -132,7 +117,7 @@ def conclude_execution(input: StepInput) -> None:
         record_outcome(OutcomeInput(input.intervention_id))
 
     related = ("requested_by", "budget")
-    services.steps_join(intervention_id=input.intervention_id, steps=steps, related=related)
+    services.step_group_run(intervention_id=input.intervention_id, steps=steps, related=related)
 
 
 # --- compensation and the end --------------------------------------------------------------------
@@ -256,9 +241,6 @@ ACTIVITIES: list[Callable[..., Any]] = [
     open_approval,
     read_decision,
     expire_intervention,
-    validate_policy,
-    get_policy_details,
-    reserve_budget,
     prepare_execution,
     execute_intervention,
     update_feature_store,

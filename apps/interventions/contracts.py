@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from apps.engine.contracts import Count, Seconds
+from apps.engine.contracts import Count, Stop, Timings
 
 TASK_QUEUE = "intervention-critical"
 APPROVAL_WORKFLOW = "InterventionApprovalWorkflow"
@@ -114,31 +114,17 @@ SAGA_STEPS: tuple[Step, ...] = tuple(Step)[:7]
 
 
 @dataclass(frozen=True)
-class Timings:
-    """Seconds. Passed in at the start, because a workflow must not read settings."""
-
-    activity: Seconds = 300.0
-    heartbeat: Seconds = 30.0
-    deadline: Seconds = 1800.0
-    task: Seconds = 10.0
-
-
-@dataclass(frozen=True)
 class InterventionRef:
     """Input of both workflows.
 
     `restarted`: a person or the reconciler asked for a second run, so an earlier run of the saga
     that failed may be run again. `undo`: do not carry on, settle what an earlier run left.
-    `joined`: the short steps around the execution run together. Whoever starts a saga says so; the
-    default is what histories have that were begun before. (`workflow.patched` would tell them apart
-    too, for a marker and a write to the search attributes in every saga.)
     """
 
     intervention_id: str
     timings: Timings = field(default_factory=Timings)
     restarted: bool = False
     undo: bool = False
-    joined: bool = False
 
 
 @dataclass(frozen=True)
@@ -178,6 +164,10 @@ class Decision:
     code: str = ""
     detail: str = ""
     next_at: datetime | None = None
+
+    @property
+    def waiting(self) -> bool:
+        return self.status == InterventionStatus.AWAITING_APPROVAL
 
     @property
     def settled(self) -> bool:
@@ -240,15 +230,6 @@ class RollBackResult:
 
 #: Refusals that say: this run has no business with this row. It leaves the row alone.
 NOT_MINE = frozenset({"not_found", "not_its_workflow", "already_executing"})
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Why a saga does not go on, and how it ends if nothing was executed."""
-
-    status: InterventionStatus
-    code: str
-    detail: str
 
 
 CANCELLED = Stop(
@@ -350,6 +331,10 @@ class BatchFacts:
     next_at: datetime | None = None
     code: str = ""
     detail: str = ""
+
+    @property
+    def waiting(self) -> bool:
+        return self.status == BatchStatus.PENDING
 
     @property
     def settled(self) -> bool:

@@ -262,16 +262,9 @@ BATCH = FaultSaga(
     prove=_prove_batch,
 )
 
-_ALONE = (
-    "an activity of its own in sagas that were begun before steps were joined; its transaction "
-    "is walked among the joined ones"
-)
 SAGAS = [EXECUTED, SIGNED, REFUSED, UNDONE, STANDS, BATCH]
 
 NOT_WALKED = {
-    "validate_policy": _ALONE,
-    "get_policy_details": _ALONE,
-    "reserve_budget": _ALONE,
     "expire_intervention": "waits for days; the time-skipping server tests it",
     "expire_batch": "waits for days; the time-skipping server tests it",
     "refuse_batch": "the end of a batch that was never begun; one transaction",

@@ -139,7 +139,8 @@ class Faults:
     def __post_init__(self) -> None:
         for step, (module, verb) in VERBS.items():
             self.patch.setattr(module, verb, self._breakable(step, getattr(module, verb)))
-        self.patch.setattr(services, "steps_join", self._interruptible(services.steps_join))
+        run = self._interruptible(services.step_group_run)
+        self.patch.setattr(services, "step_group_run", run)
 
     def _breakable(self, step: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -199,7 +200,7 @@ class Faults:
 
         def done_unheard(real: Call) -> Any:
             real()
-            # At once, or with the commit of the steps that it is joined with.
+            # At once, or with the commit of the steps of its group.
             transaction.on_commit(unheard)
 
         self._first(step, subject, 1, done_unheard)
@@ -223,7 +224,7 @@ class Faults:
 
         def first(real: Call) -> Any:
             if transaction.get_connection().in_atomic_block:
-                # Among joined steps nobody comes in between: the moment is the one before them.
+                # Nobody comes in between the steps of a group: the moment is the one before them.
                 raise _Meanwhile(act)
             act()
             return real()
@@ -243,7 +244,7 @@ class Faults:
 
 
 class _Meanwhile(Exception):
-    """Ends joined steps, so that something can happen before they run again."""
+    """Ends a group of steps, so that something can happen before they run again."""
 
     def __init__(self, act: Callable[[], None]) -> None:
         super().__init__("something happens before it")

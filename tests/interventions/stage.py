@@ -23,10 +23,10 @@ from temporalio.worker import Worker
 from apps.approvals.models import ApprovalRequest
 from apps.engine.models import EngineCommand
 from apps.engine.relay.starting import attributes_of
+from apps.engine.services import timings
 from apps.interventions import services
 from apps.interventions.contracts import EXECUTE_WORKFLOW, InterventionRef
 from apps.interventions.models import Intervention
-from apps.interventions.services.commands import timings
 from apps.simulators.executor import ExecutorSink
 from apps.simulators.http import Application
 from deploy.local.processes import free_port

@@ -8,10 +8,8 @@ from temporalio.workflow import NondeterminismError
 from tests.histories import replay
 from workers.workflows import interventions
 
-VALIDATE = "await _do(ref, activities.validate_policy)"
-FEATURES = "await _do(ref, activities.update_feature_store)"
-RESERVE = "await _do(ref, activities.reserve_budget)"
-NOTIFY = "await _do(ref, activities.notify_stakeholders)"
+RELEASE = "await _do(ref, activities.release_budget)"
+COMMIT = "await _do(ref, activities.commit_budget)"
 PREPARE = "await _do(ref, activities.prepare_execution)"
 CONCLUDE = "await _do(ref, activities.conclude_execution)"
 
@@ -19,9 +17,9 @@ CONCLUDE = "await _do(ref, activities.conclude_execution)"
 @pytest.mark.parametrize(
     ("case", "this", "that"),
     [
-        ("executed", VALIDATE, RESERVE),
-        ("executed", FEATURES, NOTIFY),
-        ("joined-executed", PREPARE, CONCLUDE),
+        ("executed", PREPARE, CONCLUDE),
+        ("compensated", RELEASE, COMMIT),
+        ("irreversible-steps-missing", RELEASE, COMMIT),
     ],
 )
 async def test_two_steps_of_the_saga_that_change_places_are_noticed(

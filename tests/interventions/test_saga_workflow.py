@@ -10,9 +10,8 @@ from apps.approvals.models import ApprovalRequest
 from apps.common.errors import Conflict
 from apps.engine.models import WorkflowRun
 from apps.interventions import services
-from apps.interventions.contracts import RECONCILE_WORKFLOW, InterventionRef, ReconcileInput
+from apps.interventions.contracts import RECONCILE_WORKFLOW, ReconcileInput
 from apps.interventions.models import Intervention
-from apps.interventions.services import commands
 from tests.interventions.stage import Stage, failure, orm
 from tests.interventions.test_approval_workflow import LARGE, cancel
 from tests.support import eventually_async
@@ -45,15 +44,6 @@ def first(monkeypatch: Patch, verb: str, action: Callable[..., None]) -> None:
         return real(**kwargs)
 
     monkeypatch.setattr(services, verb, call)
-
-
-def begun_before_steps_were_joined(monkeypatch: Patch) -> None:
-    """Sagas get the input that earlier code gave them: every step is an activity of its own."""
-
-    def ref(*args: Any, joined: bool, **more: Any) -> InterventionRef:
-        return InterventionRef(*args, **more)
-
-    monkeypatch.setattr(commands, "InterventionRef", ref)
 
 
 async def items(intervention: Intervention) -> list[ApprovalRequest]:
@@ -258,21 +248,12 @@ async def test_an_executor_that_stays_away_is_a_question_and_its_answer_ends_it(
 
 # --- cancellation in each phase ------------------------------------------------------------------
 @pytest.mark.parametrize(
-    ("before", "ledger", "joined"),
-    [
-        ("steps_join", [], True),
-        ("execution_begin", ["reserve", "release"], True),
-        ("policy_validate", [], False),
-        ("policy_details", [], False),
-        ("budget_reserve", [], False),
-        ("execution_begin", ["reserve", "release"], False),
-    ],
+    ("before", "ledger"),
+    [("step_group_run", []), ("execution_begin", ["reserve", "release"])],
 )
 async def test_cancelled_before_the_execution_it_leaves_nothing(
-    stage: Stage, monkeypatch: Patch, before: str, ledger: list[str], joined: bool
+    stage: Stage, monkeypatch: Patch, before: str, ledger: list[str]
 ) -> None:
-    if not joined:
-        begun_before_steps_were_joined(monkeypatch)
     done: list[bool] = []
 
     def take_back(intervention_id: Any, **_: Any) -> None:

@@ -36,7 +36,7 @@ def waited(
     monkeypatch.setattr(approval_wait, "local_step", timers.local_step)
     monkeypatch.setattr(approval_wait.workflow, "now", lambda: timers.now)
     answer = asyncio.run(
-        approval_wait.wait_for_decision(
+        approval_wait.woken_in_time(
             lambda: False,
             request_id="1",
             next_at=START + timedelta(hours=1),

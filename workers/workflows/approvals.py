@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from apps.engine.contracts import SignalEnvelope
     from workers.approval_wait import until
     from workers.steps import local_step
+    from workers.wakeups import Wakeups
 
 #: A tick that is refused (a domain that will not have its request expire) is tried again later.
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=10), timedelta(days=1)
@@ -37,7 +38,7 @@ class ApprovalClockWorkflow:
     """
 
     def __init__(self) -> None:
-        self._commands: list[str] = []
+        self._wakeups = Wakeups()
 
     @workflow.run
     async def run(self, ref: ClockRef) -> ClockResult:
@@ -54,16 +55,16 @@ class ApprovalClockWorkflow:
             else:
                 if tick.status != RequestStatus.OPEN:
                     return ClockResult(ref.request_id, tick.status)
-            if workflow.info().is_continue_as_new_suggested() and not self._commands:
+            if workflow.info().is_continue_as_new_suggested():
+                # Even where another signal has come: the next run begins with a tick.
                 workflow.continue_as_new(ref)
-            await until(lambda: bool(self._commands), at=at)
+            await until(self._wakeups.woken, at=at)
 
     @workflow.signal(name=SIGNAL_CHANGED)
     def request_changed(self, envelope: SignalEnvelope) -> None:
         """It was edited, or it has ended."""
-        self._commands.append(envelope.command)
+        self._wakeups.wake(envelope)
 
     async def _tick(self, ref: ClockRef) -> Tick:
-        commands, self._commands = tuple(self._commands), []
-        wanted = TickInput(ref.request_id, workflow.now(), commands)
+        wanted = TickInput(ref.request_id, workflow.now(), self._wakeups.take())
         return await local_step(tick_request, wanted, timings=ref.timings)

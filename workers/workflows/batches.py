@@ -7,23 +7,16 @@ import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import (
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    VersioningBehavior,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import (
     ApplicationError,
     ChildWorkflowError,
     FailureError,
-    WorkflowAlreadyStartedError,
     is_cancelled_exception,
 )
 
 with workflow.unsafe.imports_passed_through():
-    from apps.engine import contracts as engine
+    from apps.engine.contracts import SignalEnvelope
     from apps.interventions import activities
     from apps.interventions.contracts import (
         BATCH_SUBJECT,
@@ -40,23 +33,24 @@ with workflow.unsafe.imports_passed_through():
         BatchRefusal,
         BatchResult,
         BatchStatus,
+        Decision,
         InterventionRef,
-        InterventionResult,
         PrepareInput,
         ReadyItem,
         StepInput,
         TimedInput,
     )
     from workers.approval_wait import wait_for_decision
+    from workers.attributes import mark
+    from workers.children import AlreadyRunning, follow, run_child
     from workers.steps import local_step, remote_step
+    from workers.wakeups import Wakeups
 
-SUBJECT_ATTRIBUTE = SearchAttributeKey.for_keyword(engine.SUBJECT_ATTRIBUTE)
-KIND_ATTRIBUTE = SearchAttributeKey.for_keyword(engine.KIND_ATTRIBUTE)
 #: Server-side, for what nobody will ever end: it closes a saga without compensating.
 EXECUTION_BACKSTOP = timedelta(days=7)
 #: Before it continues as new a run waits so long for its sagas; the next one finds those left.
 DRAIN = timedelta(minutes=1)
-LONGEST_PAUSE = 60
+LONGEST_PAUSE = timedelta(minutes=1)
 
 
 @workflow.defn(name=BATCH_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
@@ -68,15 +62,14 @@ class BatchInterventionWorkflow:
     """
 
     def __init__(self) -> None:
-        self._commands: set[str] = set()
-        self._woken = False
+        self._wakeups = Wakeups()
         self._running: dict[int, asyncio.Task[None]] = {}
         self._facts = BatchFacts(BatchStatus.PENDING)
         self._begun = 0
 
     @workflow.run
     async def run(self, ref: BatchRef) -> BatchResult:
-        _mark(ref.batch_id)
+        mark(BATCH_SUBJECT, ref.batch_id)
         try:
             await self._open(ref)
             await self._wait(ref)
@@ -91,24 +84,19 @@ class BatchInterventionWorkflow:
         return BatchResult(ref.batch_id, facts.status, facts.progress, facts.code, facts.detail)
 
     @workflow.signal(name=SIGNAL_SETTLED)
-    def request_settled(self, envelope: engine.SignalEnvelope) -> None:
+    def request_settled(self, envelope: SignalEnvelope) -> None:
         """Somebody decided."""
-        self._wake(envelope)
+        self._wakeups.wake(envelope)
 
     @workflow.signal(name=SIGNAL_BATCH_CHANGED)
-    def batch_changed(self, envelope: engine.SignalEnvelope) -> None:
+    def batch_changed(self, envelope: SignalEnvelope) -> None:
         """Somebody paused, resumed or cancelled it."""
-        self._wake(envelope)
+        self._wakeups.wake(envelope)
 
     @workflow.query
     def progress(self) -> BatchProgress:
         """As it was when the row was last looked at."""
         return self._facts.progress
-
-    def _wake(self, envelope: engine.SignalEnvelope) -> None:
-        if envelope.command not in self._commands:
-            self._commands.add(envelope.command)
-            self._woken = True
 
     # --- the signature ---------------------------------------------------------------------------
     async def _open(self, ref: BatchRef) -> None:
@@ -126,33 +114,27 @@ class BatchInterventionWorkflow:
             self._facts = await local_step(activities.refuse_batch, refusal, timings=ref.timings)
 
     async def _wait(self, ref: BatchRef) -> None:
-        while self._facts.status == BatchStatus.PENDING:
-            woken = await wait_for_decision(
-                lambda: self._woken,
-                request_id=self._facts.request_id,
-                next_at=self._facts.next_at,
-                expires_at=self._facts.expires_at,
-                timings=ref.timings,
-            )
-            if not woken:
-                self._facts = await local_step(
-                    activities.expire_batch, _now(ref), timings=ref.timings
-                )
-                continue
-            self._woken = False
-            # Only what changed something is not heard again: a forged signal must not make us deaf
-            # to the real one of the same name.
-            signals, self._commands = tuple(sorted(self._commands)), set()
+        async def read(signals: tuple[str, ...]) -> BatchFacts:
             look = BatchInput(ref.batch_id, workflow.now(), signals)
-            self._facts = await local_step(activities.read_batch, look, timings=ref.timings)
-            if self._facts.status != BatchStatus.PENDING:
-                self._commands |= set(signals)
+            return await local_step(activities.read_batch, look, timings=ref.timings)
+
+        async def expire() -> BatchFacts:
+            return await local_step(activities.expire_batch, _now(ref), timings=ref.timings)
+
+        self._facts = await wait_for_decision(
+            self._wakeups,
+            read,
+            expire,
+            self._facts,
+            timings=ref.timings,
+            renew=lambda: workflow.continue_as_new(ref),
+        )
 
     # --- the payments ----------------------------------------------------------------------------
     async def _work(self, ref: BatchRef) -> None:
         """Until nothing waits and nothing is under way, or the batch was ended."""
         while not self._facts.settled:
-            self._woken = False
+            self._wakeups.take()
             self._collect()
             if self._begun >= ref.per_run or workflow.info().is_continue_as_new_suggested():
                 await self._hand_over(ref)
@@ -175,13 +157,13 @@ class BatchInterventionWorkflow:
                 return
             # Several at a time: a look for each that ends would be a transaction more for each.
             left = 0 if nothing_ready else ref.concurrency - max(1, ref.concurrency // 3)
-            await workflow.wait_condition(lambda: self._woken or self._alive <= left)
+            await workflow.wait_condition(lambda: self._wakeups.woken() or self._alive <= left)
         elif self._facts.status == BatchStatus.PAUSED:
             if self._running:
                 # Once more when the last has ended, for the pages that show it.
-                await workflow.wait_condition(lambda: self._woken or not self._alive)
+                await workflow.wait_condition(lambda: self._wakeups.woken() or not self._alive)
             else:
-                await workflow.wait_condition(lambda: self._woken)
+                await workflow.wait_condition(self._wakeups.woken)
 
     @property
     def _alive(self) -> int:
@@ -216,58 +198,38 @@ class BatchInterventionWorkflow:
     async def _carry_out(self, ref: BatchRef, item: ReadyItem) -> None:
         """One saga to its end. What came of it stands in its row, and in the item's."""
         try:
-            child = await workflow.start_child_workflow(
+            await run_child(
                 EXECUTE_WORKFLOW,
-                InterventionRef(item.intervention_id, ref.timings, joined=True),
+                InterventionRef(item.intervention_id, ref.timings),
                 id=f"{SUBJECT}-{item.intervention_id}-execution",
-                result_type=InterventionResult,
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                execution_timeout=EXECUTION_BACKSTOP,
-                task_timeout=timedelta(seconds=ref.timings.task),
-                search_attributes=_attributes(SUBJECT, item.intervention_id),
+                subject=(SUBJECT, item.intervention_id),
+                timings=ref.timings,
+                backstop=EXECUTION_BACKSTOP,
             )
-        except WorkflowAlreadyStartedError:
+            return
+        except AlreadyRunning:
             await self._follow(ref, item)
-        else:
-            try:
-                await child
-                return
-            except ChildWorkflowError as failure:
-                cause = failure.cause
-                if isinstance(cause, ApplicationError) and cause.type == "already_executing":
-                    # It was started by hand under another id, and that one goes on.
-                    await self._follow(ref, item)
+        except ChildWorkflowError:
+            pass
         note = TimedInput(item.intervention_id, workflow.now())
         await local_step(activities.note_item, note, timings=ref.timings)
 
     async def _follow(self, ref: BatchRef, item: ReadyItem) -> None:
-        """Another run has the saga: look now and then, for as long as a saga may take to end and to
-        be undone. The batch does not wait for ever for one of its payments."""
-        until = workflow.now() + timedelta(seconds=2 * ref.timings.deadline)
-        look = StepInput(item.intervention_id)
-        pause = 1
-        while workflow.now() < until:
-            facts = await local_step(activities.read_decision, look, timings=ref.timings)
-            if facts.settled or facts.attention:
-                return
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+        """Another run has the saga: for as long as a saga may take to end and to be undone. The
+        batch does not wait for ever for one of its payments."""
+
+        async def look() -> Decision:
+            one = StepInput(item.intervention_id)
+            return await local_step(activities.read_decision, one, timings=ref.timings)
+
+        await follow(
+            look,
+            lambda decision: decision.settled or decision.attention,
+            within=timedelta(seconds=2 * ref.timings.deadline),
+            longest=LONGEST_PAUSE,
+        )
 
 
 # --- helpers -------------------------------------------------------------------------------------
 def _now(ref: BatchRef) -> BatchInput:
     return BatchInput(ref.batch_id, workflow.now())
-
-
-def _attributes(kind: str, subject_id: str) -> TypedSearchAttributes:
-    subject = SearchAttributePair(SUBJECT_ATTRIBUTE, f"{kind}:{subject_id}")
-    return TypedSearchAttributes([subject, SearchAttributePair(KIND_ATTRIBUTE, kind)])
-
-
-def _mark(batch_id: str) -> None:
-    """A run that was started by hand carries no attributes; the mirror finds its row by them."""
-    if SUBJECT_ATTRIBUTE not in workflow.info().typed_search_attributes:
-        wanted = _attributes(BATCH_SUBJECT, batch_id)
-        workflow.upsert_search_attributes([pair.key.value_set(pair.value) for pair in wanted])

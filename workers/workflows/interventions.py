@@ -5,28 +5,21 @@ every step re-reads the row under its lock, and compensation follows the row, no
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.common import (
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    VersioningBehavior,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import (
     ApplicationError,
     ChildWorkflowError,
     FailureError,
-    WorkflowAlreadyStartedError,
     is_cancelled_exception,
 )
 
 with workflow.unsafe.imports_passed_through():
-    from apps.engine import contracts as engine
+    from apps.engine.contracts import SignalEnvelope, Stop
     from apps.interventions import activities
     from apps.interventions.contracts import (
         APPROVAL_WORKFLOW,
@@ -51,18 +44,20 @@ with workflow.unsafe.imports_passed_through():
         SagaFacts,
         SettleInput,
         StepInput,
-        Stop,
         TimedInput,
     )
     from workers.approval_wait import wait_for_decision
+    from workers.attributes import mark
+    from workers.children import AlreadyRunning, follow, run_child
+    from workers.saga import Saga, done_within, outcome_of, refusal
     from workers.steps import local_step, remote_step
+    from workers.wakeups import Wakeups
 
 R = TypeVar("R")
 
-SUBJECT_ATTRIBUTE = SearchAttributeKey.for_keyword(engine.SUBJECT_ATTRIBUTE)
-KIND_ATTRIBUTE = SearchAttributeKey.for_keyword(engine.KIND_ATTRIBUTE)
 #: Server-side, for what nobody will ever end: it closes a saga without compensating.
 EXECUTION_BACKSTOP = timedelta(days=7)
+LONGEST_PAUSE = timedelta(minutes=10)
 #: A step after the execution that is refused is tried again after these pauses.
 INSIST_SECONDS = (1, 5)
 
@@ -76,12 +71,11 @@ class InterventionApprovalWorkflow:
     """
 
     def __init__(self) -> None:
-        self._commands: set[str] = set()
-        self._woken = False
+        self._wakeups = Wakeups()
 
     @workflow.run
     async def run(self, ref: InterventionRef) -> InterventionResult:
-        _mark(ref.intervention_id)
+        mark(SUBJECT, ref.intervention_id)
         try:
             decision = await self._wait(ref, await self._open(ref))
             if not decision.settled:
@@ -100,19 +94,14 @@ class InterventionApprovalWorkflow:
         return InterventionResult(ref.intervention_id, *end)
 
     @workflow.signal(name=SIGNAL_SETTLED)
-    def request_settled(self, envelope: engine.SignalEnvelope) -> None:
+    def request_settled(self, envelope: SignalEnvelope) -> None:
         """Somebody decided."""
-        self._wake(envelope)
+        self._wakeups.wake(envelope)
 
     @workflow.signal(name=SIGNAL_CANCEL)
-    def cancel_requested(self, envelope: engine.SignalEnvelope) -> None:
+    def cancel_requested(self, envelope: SignalEnvelope) -> None:
         """Somebody took the request back."""
-        self._wake(envelope)
-
-    def _wake(self, envelope: engine.SignalEnvelope) -> None:
-        if envelope.command not in self._commands:
-            self._commands.add(envelope.command)
-            self._woken = True
+        self._wakeups.wake(envelope)
 
     async def _open(self, ref: InterventionRef) -> Decision:
         timed = TimedInput(ref.intervention_id, workflow.now())
@@ -121,75 +110,56 @@ class InterventionApprovalWorkflow:
         except ApplicationError as refused:
             if refused.type in NOT_MINE:
                 raise
-            return Decision.of(await _settle(ref, _refusal(refused)))
+            return Decision.of(await _settle(ref, refusal(refused)))
 
     async def _wait(self, ref: InterventionRef, decision: Decision) -> Decision:
-        while decision.status == InterventionStatus.AWAITING_APPROVAL:
-            woken = await wait_for_decision(
-                lambda: self._woken,
-                request_id=decision.request_id,
-                next_at=decision.next_at,
-                expires_at=decision.expires_at,
-                timings=ref.timings,
-            )
-            if not woken:
-                timed = TimedInput(ref.intervention_id, workflow.now())
-                decision = await local_step(
-                    activities.expire_intervention, timed, timings=ref.timings
-                )
-                continue
-            self._woken = False
-            # Only what changed something is not heard again: a forged signal must not make us deaf
-            # to the real one of the same name.
-            signals, self._commands = tuple(sorted(self._commands)), set()
+        async def read(signals: tuple[str, ...]) -> Decision:
             look = StepInput(ref.intervention_id, signals)
-            decision = await local_step(activities.read_decision, look, timings=ref.timings)
-            if decision.status != InterventionStatus.AWAITING_APPROVAL:
-                self._commands |= set(signals)
-        return decision
+            return await local_step(activities.read_decision, look, timings=ref.timings)
+
+        async def expire() -> Decision:
+            timed = TimedInput(ref.intervention_id, workflow.now())
+            return await local_step(activities.expire_intervention, timed, timings=ref.timings)
+
+        return await wait_for_decision(
+            self._wakeups, read, expire, decision, timings=ref.timings, renew=lambda: _renew(ref)
+        )
 
     async def _execute(self, ref: InterventionRef) -> Decision:
         try:
-            child = await workflow.start_child_workflow(
+            await run_child(
                 EXECUTE_WORKFLOW,
                 ref,
                 id=f"{SUBJECT}-{ref.intervention_id}-execution",
-                result_type=InterventionResult,
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                # Only a run that somebody asked for may repeat a saga that failed.
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
-                if ref.restarted
-                else WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                execution_timeout=EXECUTION_BACKSTOP,
-                task_timeout=timedelta(seconds=ref.timings.task),
-                search_attributes=_attributes(ref.intervention_id),
+                subject=(SUBJECT, ref.intervention_id),
+                timings=ref.timings,
+                backstop=EXECUTION_BACKSTOP,
+                restarted=ref.restarted,
             )
-        except WorkflowAlreadyStartedError:
+        except AlreadyRunning:
             return await self._follow(ref)
-        try:
-            await child
         except ChildWorkflowError as failure:
             if is_cancelled_exception(failure):
                 raise
-            cause = failure.cause
-            if isinstance(cause, ApplicationError) and cause.type == "already_executing":
-                # It was started by hand under another id, and that one goes on.
-                return await self._follow(ref)
         # The row says how it ended, and why; if it has not, this run must not hide that.
         return await _do(ref, activities.read_decision)
 
     async def _follow(self, ref: InterventionRef) -> Decision:
-        """Another run has the saga: look now and then until it has ended or a person is asked."""
-        pause = 1
-        decision = await _do(ref, activities.read_decision)
-        while not decision.settled and not decision.attention:
-            self._woken = False
-            try:
-                await workflow.wait_condition(lambda: self._woken, timeout=timedelta(seconds=pause))
-            except TimeoutError:
-                pause = min(pause * 2, 600)
-            decision = await _do(ref, activities.read_decision)
-        return decision
+        """Another run has the saga: until it has ended, a person is asked, or nobody can be at it
+        any more."""
+
+        async def look() -> Decision:
+            self._wakeups.take()
+            return await _do(ref, activities.read_decision)
+
+        return await follow(
+            look,
+            lambda decision: decision.settled or decision.attention,
+            within=EXECUTION_BACKSTOP,
+            longest=LONGEST_PAUSE,
+            woken=self._wakeups.woken,
+            renew=lambda: _renew(ref),
+        )
 
     async def _cancelled(self, ref: InterventionRef) -> Decision:
         """The engine's own cancellation counts like a person's: it ends what was not executed."""
@@ -210,72 +180,38 @@ class ExecuteInterventionWorkflow:
     """
 
     def __init__(self) -> None:
-        self._stopped = False
+        self._saga = Saga()
 
     @workflow.run
     async def run(self, ref: InterventionRef) -> InterventionResult:
-        _mark(ref.intervention_id)
+        mark(SUBJECT, ref.intervention_id)
+        return await self._saga.uncancellable(self._run(ref))
+
+    async def _run(self, ref: InterventionRef) -> InterventionResult:
         if ref.undo:
-            return await _to_the_end(self._compensate(ref, GIVEN_UP))
-        if (
-            ref.restarted
-            and (await _do(ref, activities.read_saga)).status == InterventionStatus.EXECUTED
-        ):
-            return await _to_the_end(self._carry_on(ref))
-        stop = await self._until_stopped(ref)
+            return await self._compensate(ref, GIVEN_UP)
+        if ref.restarted:
+            facts = await _do(ref, activities.read_saga)
+            if facts.status == InterventionStatus.EXECUTED:
+                return await self._carry_on(ref)
+        seconds = ref.timings.deadline
+        late = Stop(
+            InterventionStatus.FAILED, "deadline_exceeded", f"Not done within {seconds:g} s."
+        )
+        stop = await self._saga.run_until(
+            self._steps(ref), deadline=seconds, late=late, on_cancel=CANCELLED
+        )
         if stop is not None:
-            return await _to_the_end(self._compensate(ref, stop))
+            return await self._compensate(ref, stop)
         return InterventionResult(ref.intervention_id, InterventionStatus.EXECUTED)
 
     async def _steps(self, ref: InterventionRef) -> None:
-        if not ref.joined:
-            await self._steps_one_by_one(ref)
-            return
         await _do(ref, activities.prepare_execution)
-        self._check()
-        await self._call_executor(ref)
-        await _do(ref, activities.conclude_execution)
-
-    async def _steps_one_by_one(self, ref: InterventionRef) -> None:
-        """As sagas have them that were begun before steps were joined. To be removed when no such
-        saga can be open any more (`EXECUTION_BACKSTOP`)."""
-        await _do(ref, activities.validate_policy)
-        self._check()
-        await _do(ref, activities.get_policy_details)
-        self._check()
-        await _do(ref, activities.reserve_budget)
-        self._check()
-        await self._call_executor(ref)
-        await _do(ref, activities.update_feature_store)
-        self._check()
-        await _do(ref, activities.notify_stakeholders)
-        self._check()
-        await local_step(
-            activities.record_outcome, OutcomeInput(ref.intervention_id), timings=ref.timings
-        )
-
-    async def _call_executor(self, ref: InterventionRef) -> None:
+        self._saga.check()
         one = StepInput(ref.intervention_id)
         await remote_step(activities.execute_intervention, one, timings=ref.timings)
-        self._check()
-
-    def _check(self) -> None:
-        """A step that ends well although it was cancelled is still the last one."""
-        if self._stopped:
-            raise asyncio.CancelledError
-
-    async def _until_stopped(self, ref: InterventionRef) -> Stop | None:
-        """Run the steps; None when all are done, else why not."""
-        saga = asyncio.create_task(self._steps(ref))
-        stop: Stop | None = None
-        try:
-            if not await _done_within(saga, ref.timings.deadline):
-                late = f"Not done within {ref.timings.deadline:g} s."
-                stop = Stop(InterventionStatus.FAILED, "deadline_exceeded", late)
-        except asyncio.CancelledError:
-            stop = CANCELLED
-        self._stopped = stop is not None
-        return await _end_of(saga, stop)
+        self._saga.check()
+        await _do(ref, activities.conclude_execution)
 
     async def _compensate(self, ref: InterventionRef, stop: Stop) -> InterventionResult:
         if stop.code in NOT_MINE:
@@ -303,8 +239,8 @@ class ExecuteInterventionWorkflow:
         """What the execution came to. As patient as the saga was; then a person is asked."""
         one = StepInput(ref.intervention_id)
         task = asyncio.create_task(remote_step(activities.roll_back, one, timings=ref.timings))
-        in_time = await _done_within(task, ref.timings.deadline)
-        stop = await _end_of(task, None if in_time else NO_ANSWER)
+        in_time = await done_within(task, ref.timings.deadline)
+        stop = await outcome_of(task, None if in_time else NO_ANSWER)
         if stop is None:
             return task.result().execution
         if stop.code != "already_settled":
@@ -357,39 +293,9 @@ class ReconcileInterventionsWorkflow:
 
 
 # --- helpers -------------------------------------------------------------------------------------
-async def _done_within(task: "asyncio.Task[Any]", seconds: float) -> bool:
-    """Wait for the task; whether it ended in time. It is not cancelled."""
-    try:
-        await workflow.wait_condition(task.done, timeout=timedelta(seconds=seconds))
-    except TimeoutError:
-        return False
-    return True
-
-
-async def _to_the_end(work: Coroutine[Any, Any, InterventionResult]) -> InterventionResult:
-    """Compensation is not cancelled: a cancellation of the workflow is what it may be there for."""
-    task = asyncio.create_task(work)
-    while True:
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.done():
-                raise
-
-
-async def _end_of(task: "asyncio.Task[Any]", stop: Stop | None) -> Stop | None:
-    """Wait for the task, cancelled if it was stopped. Done in the last moment counts as done, and
-    so does a refusal; an attempt that fails then was only not tried again because of the stop."""
-    if stop is not None:
-        task.cancel()
-    outcome: Any = (await asyncio.gather(task, return_exceptions=True))[0]
-    if isinstance(outcome, ApplicationError) and not is_cancelled_exception(outcome):
-        return stop if stop and not outcome.non_retryable else _refusal(outcome)
-    if isinstance(outcome, FailureError | asyncio.CancelledError):
-        return stop or Stop(InterventionStatus.FAILED, "step_failed", str(outcome))
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return None
+def _renew(ref: InterventionRef) -> None:
+    """The next run reads the row: it has nothing to be told."""
+    workflow.continue_as_new(ref)
 
 
 async def _do(ref: InterventionRef, fn: Callable[[StepInput], R]) -> R:
@@ -402,10 +308,6 @@ async def _settle(ref: InterventionRef, stop: Stop) -> SagaFacts:
     return await local_step(activities.settle_intervention, settle, timings=ref.timings)
 
 
-def _refusal(refused: ApplicationError) -> Stop:
-    return Stop(InterventionStatus.FAILED, refused.type or "step_failed", refused.message)
-
-
 def _ended(ref: InterventionRef, facts: SagaFacts) -> InterventionResult:
     """The result of a saga that has ended; failed when it came to nothing."""
     if facts.status not in {InterventionStatus.EXECUTED, InterventionStatus.CANCELLED}:
@@ -415,15 +317,3 @@ def _ended(ref: InterventionRef, facts: SagaFacts) -> InterventionResult:
             non_retryable=True,
         )
     return InterventionResult(ref.intervention_id, facts.status, facts.code, facts.detail)
-
-
-def _attributes(intervention_id: str) -> TypedSearchAttributes:
-    subject = SearchAttributePair(SUBJECT_ATTRIBUTE, f"{SUBJECT}:{intervention_id}")
-    return TypedSearchAttributes([subject, SearchAttributePair(KIND_ATTRIBUTE, SUBJECT)])
-
-
-def _mark(intervention_id: str) -> None:
-    """A run that was started by hand carries no attributes; the mirror finds its row by them."""
-    if SUBJECT_ATTRIBUTE not in workflow.info().typed_search_attributes:
-        wanted = _attributes(intervention_id)
-        workflow.upsert_search_attributes([pair.key.value_set(pair.value) for pair in wanted])

@@ -12,7 +12,6 @@ from apps.approvals.contracts import (
     TASK_QUEUE,
     BulkRef,
     BulkStatus,
-    BulkTimings,
     ItemStatus,
 )
 from apps.approvals.models import BulkDecision, BulkItem
@@ -20,6 +19,7 @@ from apps.audit.contracts import Actor
 from apps.common.errors import NotFound
 from apps.engine import process
 from apps.engine.process import Carrier, Process
+from apps.engine.services import timings
 
 
 def lock(bulk_id: UUID | str) -> BulkDecision:
@@ -38,10 +38,7 @@ def get(bulk_id: UUID | str) -> BulkDecision:
 
 
 def _ref(bulk: BulkDecision, again: bool) -> BulkRef:
-    timings = BulkTimings(
-        activity=settings.ACTIVITY_TIMEOUT_SECONDS, heartbeat=settings.ACTIVITY_HEARTBEAT_SECONDS
-    )
-    return BulkRef(str(bulk.pk), timings)
+    return BulkRef(str(bulk.pk), timings())
 
 
 CARRIER: Carrier[BulkDecision] = Carrier(BULK_WORKFLOW, _ref, process.PASS_BACKSTOP)

@@ -19,7 +19,6 @@ from apps.approvals.contracts import (
     SUBJECT_TYPE,
     TASK_QUEUE,
     ClockRef,
-    ClockTimings,
     RequestStatus,
 )
 from apps.approvals.models import ApprovalRequest
@@ -29,6 +28,7 @@ from apps.engine import process
 from apps.engine.contracts import CommandKind, RunStatus
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.process import Carrier, Process
+from apps.engine.services import timings
 
 REMINDER, ESCALATION, DUE = "reminder", "escalation", "due"
 #: Of events at the same moment: reminded first, overdue last.
@@ -157,10 +157,7 @@ def clock_undeliverable(*, command: EngineCommand) -> None:
 
 # --- its workflow --------------------------------------------------------------------------------
 def _ref(request: ApprovalRequest, again: bool) -> ClockRef:
-    timings = ClockTimings(
-        activity=settings.ACTIVITY_TIMEOUT_SECONDS, heartbeat=settings.ACTIVITY_HEARTBEAT_SECONDS
-    )
-    return ClockRef(str(request.pk), timings)
+    return ClockRef(str(request.pk), timings())
 
 
 def _needs(request: ApprovalRequest) -> Carrier[ApprovalRequest] | None:

@@ -15,6 +15,7 @@ from apps.engine.services.commands import (
     workflow_terminate,
 )
 from apps.engine.services.runs import run_observe, workflow_is_closed, workflows_closed
+from apps.engine.services.timings import timings
 from apps.engine.services.schedules import schedule_put, schedule_remove
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "schedule_remove",
     "signal_command",
     "start_command",
+    "timings",
     "workflow_cancel",
     "workflow_is_closed",
     "workflow_signal",

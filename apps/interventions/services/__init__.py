@@ -59,7 +59,6 @@ from apps.interventions.services.execution import (
     roll_back_finish,
     roll_back_refuse,
 )
-from apps.interventions.services.joining import steps_join
 from apps.interventions.services.outcomes import (
     feature_update,
     intervention_settle,
@@ -81,6 +80,7 @@ from apps.interventions.services.recovery import (
     stranded,
 )
 from apps.interventions.services.requests import intervention_cancel, intervention_request
+from apps.interventions.services.step_group import step_group_run
 from apps.interventions.services.transfers import (
     transfer_approval,
     transfer_cancel,
@@ -143,7 +143,7 @@ __all__ = [
     "roll_back_refuse",
     "saga_facts",
     "stakeholders_notify",
-    "steps_join",
+    "step_group_run",
     "stranded",
     "transfer_approval",
     "transfer_cancel",

@@ -15,6 +15,7 @@ from apps.common.errors import Conflict, NotFound
 from apps.engine import process
 from apps.engine import services as engine
 from apps.engine.process import Carrier, Process
+from apps.engine.services import timings
 from apps.interventions.contracts import (
     BATCH_SUBJECT,
     BATCH_WORKFLOW,
@@ -28,7 +29,6 @@ from apps.interventions.contracts import (
     InterventionStatus,
 )
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
-from apps.interventions.services.commands import timings
 from apps.live.broadcast import broadcast
 from apps.notifications.services import notify
 

@@ -10,6 +10,7 @@ from django.db.models.functions import Cast
 from apps.approvals.models import ApprovalRequest
 from apps.engine import process
 from apps.engine.process import Carrier, Process
+from apps.engine.services import timings
 from apps.interventions.contracts import (
     APPROVAL_WORKFLOW,
     ATTENTION_KIND,
@@ -20,7 +21,6 @@ from apps.interventions.contracts import (
     BatchStatus,
     InterventionRef,
     InterventionStatus,
-    Timings,
 )
 from apps.interventions.models import Intervention
 
@@ -28,18 +28,8 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 
-def timings() -> Timings:
-    """The settings' seconds: a workflow must not read settings."""
-    return Timings(
-        activity=settings.ACTIVITY_TIMEOUT_SECONDS,
-        heartbeat=settings.ACTIVITY_HEARTBEAT_SECONDS,
-        deadline=settings.SAGA_DEADLINE_SECONDS,
-        task=settings.WORKFLOW_TASK_TIMEOUT_SECONDS,
-    )
-
-
 def _ref(intervention: Intervention, again: bool) -> InterventionRef:
-    return InterventionRef(str(intervention.pk), timings(), restarted=again, joined=True)
+    return InterventionRef(str(intervention.pk), timings(), restarted=again)
 
 
 def _undo_ref(intervention: Intervention, again: bool) -> InterventionRef:

@@ -22,8 +22,8 @@ from apps.live.broadcast import broadcast
 StepStatus = InterventionStep.Status
 Fields = Sequence[str]
 
-#: The row whose steps are joined in this thread.
-_JOINED: ContextVar[Intervention | None] = ContextVar("joined_steps", default=None)
+#: The row whose steps share a transaction in this thread.
+_GROUPED: ContextVar[Intervention | None] = ContextVar("grouped_steps", default=None)
 _COLUMNS = {field.name: field for field in Intervention._meta.concrete_fields}
 _EXECUTION = {
     StepStatus.RUNNING: Execution.UNKNOWN,
@@ -61,7 +61,7 @@ def check_unsettled(intervention: Intervention) -> None:
 
 def row_save(intervention: Intervention, *fields: str) -> None:
     """Write the fields and a new version, and tell open pages. Joins the caller's transaction."""
-    process.save(INTERVENTION, intervention, *fields, quietly=_is_joined(intervention))
+    process.save(INTERVENTION, intervention, *fields, quietly=_is_grouped(intervention))
 
 
 def step_save(
@@ -82,17 +82,17 @@ def step_save(
             f" UPDATE interventions_intervention SET {sets} WHERE id = %s",
             [*parameters, *values, intervention.pk],
         )
-    process.tell(INTERVENTION, intervention, *fields, quietly=_is_joined(intervention))
+    process.tell(INTERVENTION, intervention, *fields, quietly=_is_grouped(intervention))
 
 
 def row_announce(intervention: Intervention) -> None:
-    """Tell the pages that show this intervention. Of joined steps only the last."""
-    if not _is_joined(intervention):
+    """Tell the pages that show this intervention. Of a group of steps only once."""
+    if not _is_grouped(intervention):
         process.announce(INTERVENTION, intervention)
 
 
-def _is_joined(intervention: Intervention) -> bool:
-    return _JOINED.get() is intervention
+def _is_grouped(intervention: Intervention) -> bool:
+    return _GROUPED.get() is intervention
 
 
 def budget_announce(budget: Budget, *, version: int) -> None:
@@ -163,14 +163,14 @@ def saga_step(
 ) -> Iterator[Intervention]:
     """The outermost transaction of a step of the saga, with the row locked and `related` at hand.
 
-    A refusal is audited and shown on the step's row, both after the rollback. Among joined steps
-    (`joined_steps`) neither: there is the one transaction, and a refusal ends it.
+    A refusal is audited and shown on the step's row, both after the rollback. Within
+    `one_transaction` neither: a refusal ends it, and the steps run again one by one.
     """
-    joined = _JOINED.get()
-    if joined is not None:
-        if joined.pk != parse_id(intervention_id):
-            raise RuntimeError("Joined steps are all of one intervention.")
-        yield joined
+    grouped = _GROUPED.get()
+    if grouped is not None:
+        if grouped.pk != parse_id(intervention_id):
+            raise RuntimeError("The steps of a group are all of one intervention.")
+        yield grouped
         failpoint(f"{step}.uncommitted")
         return
     with refusals(
@@ -190,16 +190,16 @@ def saga_step(
 
 
 @contextmanager
-def joined_steps(intervention_id: UUID | str, *related: str) -> Iterator[None]:
+def one_transaction(intervention_id: UUID | str, *related: str) -> Iterator[None]:
     """One transaction and one lock for every `saga_step` within, all of this intervention; pages
     are told once."""
     with transaction.atomic(durable=True):
         intervention = intervention_lock(intervention_id, *related)
-        token = _JOINED.set(intervention)
+        token = _GROUPED.set(intervention)
         try:
             yield
         finally:
-            _JOINED.reset(token)
+            _GROUPED.reset(token)
         row_announce(intervention)
 
 

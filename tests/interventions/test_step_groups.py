@@ -1,4 +1,4 @@
-"""The short steps around the execution, joined: the same as one by one, in one transaction."""
+"""Steps that run as a group: the same as one by one, in one transaction."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,8 +32,8 @@ def execute(intervention: Intervention) -> None:
     services.execution_finish(intervention_id=intervention.pk, receipt="R-1")
 
 
-def joined(intervention: Intervention) -> None:
-    """The whole saga with its steps joined."""
+def grouped(intervention: Intervention) -> None:
+    """The whole saga with its steps in groups."""
     run(activities.prepare_execution, intervention)
     execute(intervention)
     run(activities.conclude_execution, intervention)
@@ -63,16 +63,16 @@ def trace(intervention: Intervention) -> dict[str, Any]:
     }
 
 
-def test_joined_they_leave_what_they_leave_one_by_one(world: World) -> None:
+def test_grouped_they_leave_what_they_leave_one_by_one(world: World) -> None:
     alone, together = world.ask(target="Alone"), world.ask(target="Together")
     world.finish(alone)
     world.open(together)
-    joined(together)
+    grouped(together)
     assert [name for name, *_ in trace(together)["steps"]] == list(SAGA_STEPS)
     assert trace(together) == trace(alone)
 
 
-def test_joined_and_twice_is_once(world: World) -> None:
+def test_grouped_and_twice_is_once(world: World) -> None:
     intervention = world.ask()
     world.open(intervention)
     run(activities.prepare_execution, intervention)

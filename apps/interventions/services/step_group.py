@@ -1,4 +1,4 @@
-"""Short steps of the saga that run together: one transaction instead of one for each.
+"""Steps of the saga that run together: one activity and one transaction for three short steps.
 
 A step by itself is a lock, a commit and a turn of the workflow; three of them together are cheaper
 by half. What each does, checks and records is the same.
@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from apps.common.errors import DomainError, Unavailable
-from apps.interventions.services.rows import joined_steps
+from apps.interventions.services.rows import one_transaction
 
 
-def steps_join(
+def step_group_run(
     *, intervention_id: UUID | str, steps: Callable[[], None], related: Sequence[str] = ()
 ) -> None:
     """Run `steps`, which are verbs of the saga on this intervention, all or none of them.
@@ -21,7 +21,7 @@ def steps_join(
     they raise. `related` are read together with the locked row.
     """
     try:
-        with joined_steps(intervention_id, *related):
+        with one_transaction(intervention_id, *related):
             steps()
     except Unavailable:
         raise

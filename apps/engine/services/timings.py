@@ -1,0 +1,15 @@
+"""The settings' time limits, as workflows get them."""
+
+from django.conf import settings
+
+from apps.engine.contracts import Timings
+
+
+def timings() -> Timings:
+    """The settings' seconds, for a workflow's input: it must not read settings."""
+    return Timings(
+        activity=settings.ACTIVITY_TIMEOUT_SECONDS,
+        heartbeat=settings.ACTIVITY_HEARTBEAT_SECONDS,
+        deadline=settings.SAGA_DEADLINE_SECONDS,
+        task=settings.WORKFLOW_TASK_TIMEOUT_SECONDS,
+    )
