@@ -95,6 +95,7 @@ class InboundGuard:
                 run_id=refused.run_id,
                 what=refused.what,
                 name=refused.name,
+                event_id=refused.event,
                 code=refused.code,
                 detail=refused.detail,
                 identity=refused.identity,

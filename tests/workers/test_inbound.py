@@ -34,6 +34,7 @@ from apps.engine.namespace import engine_ensure
 from tests.histories import replay
 from tests.interventions.stage import orm
 from tests.support import eventually, eventually_async
+from tests.workers.conftest import MakeWorker
 from workers import refusals
 from workers.inputs import signature_of
 from workers.options import worker_options
@@ -398,6 +399,25 @@ async def test_a_replay_tells_again_and_writes_nothing_twice(
         # The closed run once more, for a query.
         assert await handle.query("times", 3) == 3
     assert len(await orm(audited, handle)) == 2
+
+
+async def test_a_worker_process_writes_what_it_refused_before_it_ends(
+    make_worker: MakeWorker, test_database: str, temporal_client: Client, task_queue: str
+) -> None:
+    process = make_worker(DATABASE_URL=test_database)
+    await asyncio.to_thread(process.wait_ready)
+    handle = await temporal_client.start_workflow(
+        "Waits", 1, id=f"door-{new_id()}", task_queue=task_queue
+    )
+    await handle.signal("nudge", "x")
+    await asyncio.to_thread(process.hear, "workflow.input_refused")
+    process.popen.terminate()
+    assert await asyncio.to_thread(process.popen.wait, 15) == 0
+    told = process.said("workflow.input_refused")
+    assert told is not None
+    (entry,) = await orm(audited, handle)
+    assert (entry.body["name"], entry.body["event"]) == ("nudge", told["event_id"])
+    await handle.terminate()
 
 
 def told(number: int, run_id: str = "") -> RefusedInput:

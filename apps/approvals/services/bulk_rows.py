@@ -3,8 +3,6 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.conf import settings
-
 from apps.approvals import notifications
 from apps.approvals.contracts import (
     BULK_SUBJECT,

@@ -15,8 +15,8 @@ from apps.engine.services.commands import (
     workflow_terminate,
 )
 from apps.engine.services.runs import run_observe, workflow_is_closed, workflows_closed
-from apps.engine.services.timings import timings
 from apps.engine.services.schedules import schedule_put, schedule_remove
+from apps.engine.services.timings import timings
 
 __all__ = [
     "NewCommand",
