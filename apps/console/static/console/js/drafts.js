@@ -238,11 +238,8 @@ function clock(at) {
   return element("time", { dateTime: new Date(at).toISOString() }, shown.format(at));
 }
 
-const button = (text, action, kind = "button-plain") => {
-  const made = element("button", { type: "button", className: `button ${kind} button-small` }, text);
-  made.addEventListener("click", action);
-  return made;
-};
+const button = (text, onclick, kind = "button-plain") =>
+  element("button", { type: "button", className: `button ${kind} button-small`, onclick }, text);
 
 // The live region stands there empty first: screen readers tell what changes in one.
 function say(note, ...children) {
