@@ -68,8 +68,8 @@ class BaseAdmin(admin.ModelAdmin):
     subject_types: Sequence[str] = ()
     #: Columns that an address may compare besides the list's own filters.
     lookups: Sequence[str] = ()
-    #: Verbs that no role has here: asking for one is a slip.
-    nobodys: Sequence[str] = ()
+    #: Django's own verb is offered to nobody, or answers for itself: asking for it is a slip.
+    nobodys: Sequence[str] = ("delete_selected",)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Only what the list itself offers: its filters, its dates, its rows' id, and `lookups`.
@@ -156,8 +156,6 @@ class BaseAdmin(admin.ModelAdmin):
 
 class ReadOnlyAdmin(BaseAdmin):
     """Rows that services own: to be seen by who may, changed by nobody here."""
-
-    nobodys = ("delete_selected",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -373,11 +373,11 @@ def test_a_record_shows_its_lines_and_its_links(world: World, as_person: AsPerso
     world.finish(done)
     client = as_person("admin")
     page = text(client.get(reverse("admin:interventions_intervention_change", args=[done.pk])))
-    for words in ("record_outcome", "Commit", f"/interventions/{done.pk}/"):
+    for words in ("record_outcome", "spent", f"/interventions/{done.pk}/"):
         assert words in page
     budget = Budget.objects.get(code="main")
     page = text(client.get(reverse("admin:interventions_budget_change", args=[budget.pk])))
-    assert "Allocate" in page
+    assert "allocated" in page
     assert "/budgets/main/" in page
 
 

@@ -126,3 +126,12 @@ def test_a_long_address_fits_and_is_kept_whole(world: World, as_person: AsPerson
     entry = only()
     assert len(entry.subject_id) == 80
     assert body_of(entry)["page"] == address
+
+
+def test_a_ledger_says_it_in_the_words_of_the_bar(world: World, as_person: AsPerson) -> None:
+    world.finish(world.ask())
+    page = as_person("auditor").get("/budgets/main/").content.decode()
+    for code, words in (("allocate", "allocated"), ("reserve", "reserved"), ("commit", "spent")):
+        assert f">{words}</span>" in page
+        assert f">{code}</span>" not in page
+        assert f'<option value="{code}">{words}</option>' in page

@@ -238,11 +238,8 @@ function clock(at) {
   return element("time", { dateTime: new Date(at).toISOString() }, shown.format(at));
 }
 
-const button = (text, action, kind = "button-plain") => {
-  const made = element("button", { type: "button", className: `button ${kind} button-small` }, text);
-  made.addEventListener("click", action);
-  return made;
-};
+const button = (text, onclick, kind = "button-plain") =>
+  element("button", { type: "button", className: `button ${kind} button-small`, onclick }, text);
 
 // The live region stands there empty first: screen readers tell what changes in one.
 function say(note, ...children) {
@@ -343,7 +340,8 @@ function offer() {
   const here = new Set([...document.querySelectorAll("form[data-draft]")].map((f) => f.dataset.draft));
   const others = Object.entries(read()).filter(([key]) => !here.has(key));
   others.sort(([, a], [, b]) => b.at - a.at);
-  for (const [key, draft] of others.slice(0, MOST_OFFERED)) {
+  const pages = new Map(others.reverse().map((one) => [one[1].reopen ? one[0] : one[1].path, one]));
+  for (const [key, draft] of [...pages.values()].reverse().slice(0, MOST_OFFERED)) {
     const note = noteOf("info");
     const place = element("div", { className: "messages" }, note);
     document.getElementById("content")?.prepend(place);
@@ -351,7 +349,7 @@ function offer() {
       ? button("Open it again", () => reopen(draft.reopen), "")
       : element("a", { className: "button button-small", href: draft.path }, "Open it");
     const discardIt = button("Discard", () => {
-      put(key, null);
+      for (const [other, { path }] of others) if (other === key || path === draft.path) put(other, null);
       say(note, element("p", {}, "Discarded."));
     });
     const what = element("p", {}, "We kept what you typed at ", clock(draft.at), `: ${draft.title}.`);
