@@ -40,7 +40,7 @@ def grant(role: str, *permissions: str) -> None:
     if role not in ROLES:
         raise ImproperlyConfigured(f"there is no role {role!r}")
     for permission in permissions:
-        _grants.add((role, permission), (role, permission))
+        _grants.add(f"{role}: {permission}", (role, permission))
 
 
 def granted(role: str) -> set[str]:

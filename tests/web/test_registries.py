@@ -40,7 +40,7 @@ def test_a_key_is_taken_once_and_the_same_value_again_changes_nothing() -> None:
     registry.add("sky", "blue")
     with pytest.raises(ImproperlyConfigured, match="the colour 'sky' is registered twice"):
         registry.add("sky", "grey")
-    assert registry.items() == {"sky": "blue"}
+    assert registry.by_key() == {"sky": "blue"}
     assert registry.get("sea") is None
 
 
