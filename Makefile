@@ -29,9 +29,9 @@ fmt: install
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
+# ARGS="p1 p5", ARGS=--quick, ARGS="--domain interventions", ARGS=--list
 bench: install
-	@missed=0; for goal in p1 p2 p5 p10 p7; do \
-		PYTHONWARNINGS=ignore $(PYTHON) -m benchmarks.$$goal || missed=1; done; exit $$missed
+	@$(PYTHON) -m benchmarks $(ARGS)
 
 faults: install chromium
 	@TESTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest \

@@ -21,8 +21,15 @@ from typing import Any
 from temporalio.client import Client
 
 from benchmarks import bare
+from benchmarks.bench import Bench
 from benchmarks.testbed import ROUNDS, Goal, Stand, compare, stand, until
 
+BENCH = Bench(
+    goal="P1",
+    title="A whole saga against a bare one of seven empty steps",
+    domain="interventions",
+    quick=("10", "1"),
+)
 GOAL = Goal("P1", must=0.8, reach=1.2)
 WITH_REQUEST = Goal("P1 with its request", must=0.0, reach=0.0)
 SAGAS = 100

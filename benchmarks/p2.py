@@ -23,8 +23,15 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from benchmarks import bare
+from benchmarks.bench import Bench
 from benchmarks.testbed import ROUNDS, Goal, Stand, compare, stand, until
 
+BENCH = Bench(
+    goal="P2",
+    title="What a reviewer waits for against a bare workflow",
+    domain="interventions",
+    quick=("3", "1"),
+)
 CHANGE = Goal("P2a", must=1.5, reach=0.6, least=False)
 EFFECT = Goal("P2b", must=3.0, reach=1.5, least=False)
 DECISIONS = 15

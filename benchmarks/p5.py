@@ -17,9 +17,16 @@ from uuid import UUID
 
 import psycopg
 
+from benchmarks.bench import Bench
 from benchmarks.testbed import ROUNDS, Goal, compare, stand
 from deploy.local.servers import Postgres
 
+BENCH = Bench(
+    goal="P5",
+    title="Reservations on one budget against SELECT FOR UPDATE",
+    domain="interventions",
+    quick=("0.5", "1"),
+)
 GOAL = Goal("P5", must=1.3, reach=5.0)
 THREADS = 16
 SECONDS = 3.0

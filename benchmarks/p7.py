@@ -23,12 +23,18 @@ from typing import Any
 
 from psycopg import sql
 
+from benchmarks.bench import Bench
 from benchmarks.p7_rows import FREQUENT, NOWHERE, RARE, World, fill
 from benchmarks.testbed import ROUNDS, Goal
 from deploy.local.processes import free_port
 from deploy.local.servers import Postgres, Temporal
 from deploy.local.stack import ROOT, management
 
+BENCH = Bench(
+    goal="P7",
+    title="Pages over many rows against the same pages over few",
+    quick=("2000", "--rounds", "1", "--world", "usual"),
+)
 GOAL = Goal("P7", must=1.5, reach=1.1, least=False)
 ROWS = 1_000_000
 #: In one round each page is asked for so often: first few, then many, in turns.

@@ -1,6 +1,7 @@
 """What accounts adds to shared pages."""
 
 from apps.accounts import roles
+from apps.audit import subject_types
 from apps.web import refusals
 
 NEXT_STEPS = {
@@ -12,4 +13,5 @@ def register() -> None:
     """Called once, when Django is ready."""
     # Of every app's models, those to come as well.
     roles.grant("auditor", "*.view_*")
+    subject_types.register("user", "role")
     refusals.explain(NEXT_STEPS)

@@ -18,7 +18,7 @@ from apps.common.registry import Registry
 
 #: Name of each role → what it is for.
 ROLES = {
-    "requester": "Asks for interventions and follows their own",
+    "requester": "Asks for what others sign, and follows their own",
     "reviewer": "Signs requests of the first tier",
     "senior reviewer": "Signs requests of the second tier",
     "quarantine operator": "Corrects and replays quarantined events",
@@ -40,7 +40,7 @@ def grant(role: str, *permissions: str) -> None:
     if role not in ROLES:
         raise ImproperlyConfigured(f"there is no role {role!r}")
     for permission in permissions:
-        _grants.add((role, permission), (role, permission))
+        _grants.add(f"{role}: {permission}", (role, permission))
 
 
 def granted(role: str) -> set[str]:

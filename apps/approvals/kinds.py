@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import ImproperlyConfigured
-
 from apps.common.errors import Invalid
+from apps.common.registry import Registry
 
 if TYPE_CHECKING:
     from apps.approvals.models import ApprovalRequest
@@ -119,21 +118,20 @@ class ApprovalKind:
     payload_bytes: int = PAYLOAD_BYTES
 
 
-_kinds: dict[str, ApprovalKind] = {}
+_kinds = Registry[ApprovalKind]("approval kind")
 
 
 def register(kind: ApprovalKind) -> None:
     """Make the kind known. ImproperlyConfigured when the name is taken by another one."""
-    if _kinds.setdefault(kind.name, kind) != kind:
-        raise ImproperlyConfigured(f"the approval kind {kind.name!r} is registered twice")
+    _kinds.add(kind.name, kind)
 
 
 def get(name: str) -> ApprovalKind:
     """The kind of that name; Invalid `unknown_kind` if no installed app registered it."""
-    try:
-        return _kinds[name]
-    except KeyError:
-        raise Invalid(f"There is no approval kind {name!r}.", code="unknown_kind") from None
+    kind = _kinds.get(name)
+    if kind is None:
+        raise Invalid(f"There is no approval kind {name!r}.", code="unknown_kind")
+    return kind
 
 
 def find(name: str) -> ApprovalKind | None:

@@ -6,23 +6,10 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.audit import subject_types
 from apps.audit.models import AuditCheck, AuditEntry, AuditSeal
 from apps.common.identifiers import number_of, short
 from apps.web.admin import ReadOnlyAdmin
-
-#: Types whose ids are searched: the index on subjects begins with the type.
-SUBJECT_TYPES = (
-    "approval",
-    "approval_rule",
-    "intervention",
-    "policy",
-    "budget",
-    "user",
-    "role",
-    "engine_command",
-    "schedule",
-    "audit_entry",
-)
 
 
 @admin.register(AuditEntry)
@@ -42,7 +29,6 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_select_related = ("seal",)
     ordering = ("-id",)
     search_exact = ("actor_id", "action")
-    subject_types = SUBJECT_TYPES
     search_help_text = "An exact subject id, actor id (user:7) or action (approval.decide)."
     fields = (
         "at",
@@ -56,6 +42,10 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         "sealed",
     )
     readonly_fields = ("sealed", "body", "digest", "erased_at", "at")
+
+    def searched_subjects(self) -> list[str]:
+        """Those that the apps have registered."""
+        return subject_types.registered()
 
     @admin.display(description="subject")
     def subject(self, entry: AuditEntry) -> SafeString:

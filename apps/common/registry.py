@@ -1,6 +1,5 @@
 """Named things that apps register in `AppConfig.ready()`, so that shared code knows no domain."""
 
-from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -13,9 +12,9 @@ class Registry(Generic[T]):
 
     def __init__(self, noun: str) -> None:
         self._noun = noun
-        self._values: dict[Hashable, T] = {}
+        self._values: dict[str, T] = {}
 
-    def add(self, key: Hashable, value: T) -> None:
+    def add(self, key: str, value: T) -> None:
         """Keep the value; the same one again changes nothing.
 
         Raises ImproperlyConfigured when the key is taken by another value.
@@ -23,12 +22,12 @@ class Registry(Generic[T]):
         if self._values.setdefault(key, value) != value:
             raise ImproperlyConfigured(f"the {self._noun} {key!r} is registered twice")
 
-    def get(self, key: Hashable) -> T | None:
+    def get(self, key: str) -> T | None:
         """The value of that key, or None when nobody registered it."""
         return self._values.get(key)
 
-    def items(self) -> dict[Hashable, T]:
-        """A copy of all values by key."""
+    def by_key(self) -> dict[str, T]:
+        """All values by key, a copy in the order of registration."""
         return dict(self._values)
 
     def values(self) -> list[T]:

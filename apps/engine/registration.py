@@ -3,6 +3,7 @@
 from django.db.models.signals import post_migrate
 
 from apps.accounts import roles
+from apps.audit import subject_types
 from apps.engine import default_schedules, timeline
 from apps.web import tones
 
@@ -25,6 +26,7 @@ WORDS = {"timed_out": "timed out"}
 def register() -> None:
     """Called once, when Django is ready."""
     post_migrate.connect(default_schedules.ensure, dispatch_uid="engine.default_schedules")
+    subject_types.register("engine_command", "schedule")
     roles.grant(
         "operator",
         "engine.view_*",

@@ -5,7 +5,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.core.exceptions import ImproperlyConfigured
+from apps.common.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,18 @@ class NotificationKind:
     also: Callable[[str, list[int]], list[int]] | None = None
 
 
-_kinds: dict[str, NotificationKind] = {}
-_events: dict[str, str] = {}
+_kinds = Registry[NotificationKind]("notification kind")
+_events = Registry[str]("event")
 
 
 def register(kind: NotificationKind) -> None:
     """Make the kind known. ImproperlyConfigured when the name is taken by another one."""
-    if _kinds.setdefault(kind.name, kind) != kind:
-        raise ImproperlyConfigured(f"the notification kind {kind.name!r} is registered twice")
+    _kinds.add(kind.name, kind)
 
 
 def register_event(name: str, title: str) -> None:
     """Make an event known that webhooks can ask for."""
-    if _events.setdefault(name, title) != title:
-        raise ImproperlyConfigured(f"the event {name!r} is registered twice")
+    _events.add(name, title)
 
 
 def get(name: str) -> NotificationKind:
@@ -61,4 +59,4 @@ def registered() -> list[NotificationKind]:
 
 def events() -> dict[str, str]:
     """Every event with its title, by name."""
-    return dict(sorted(_events.items()))
+    return dict(sorted(_events.by_key().items()))

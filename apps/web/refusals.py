@@ -26,7 +26,7 @@ def explain(next_steps: Mapping[str, str]) -> None:
 
 def explained() -> frozenset[str]:
     """The codes that have a next step."""
-    return frozenset(str(code) for code in _next_steps.items())
+    return frozenset(_next_steps.by_key())
 
 
 @dataclass(frozen=True)

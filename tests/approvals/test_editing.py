@@ -292,7 +292,7 @@ def test_an_edit_into_a_gap_keeps_what_was_asked_for_and_never_the_kinds_default
 ):
     kind = kinds.get(KIND)
     default = replace(kind, default_tiers=(TierRule("friends"),))
-    monkeypatch.setitem(kinds._kinds, KIND, default)
+    monkeypatch.setitem(kinds._kinds._values, KIND, default)
     request = opened(requester, "60000.00")
     edited = edit(request, requester, changes={"amount": "10.00"})
     assert (edited.rule, edited.tiers, edited.band) == (request.rule, request.tiers, request.band)

@@ -18,12 +18,14 @@ from django.utils import timezone
 
 from apps.accounts import roles, scopes
 from apps.accounts.models import User
+from apps.audit import subject_types
 from apps.common.registry import Registry
 from apps.console.context import Shell
 from apps.engine import default_schedules, timeline
 from apps.engine.models import WorkflowSchedule
 from apps.live import topics
 from apps.web import body_sizes, dashboard, demo, navigation, refusals, tones
+from benchmarks.__main__ import registered
 from tests.test_architecture import ROOT, imports
 from workers.registry import QUEUES
 
@@ -38,7 +40,7 @@ def test_a_key_is_taken_once_and_the_same_value_again_changes_nothing() -> None:
     registry.add("sky", "blue")
     with pytest.raises(ImproperlyConfigured, match="the colour 'sky' is registered twice"):
         registry.add("sky", "grey")
-    assert registry.items() == {"sky": "blue"}
+    assert registry.by_key() == {"sky": "blue"}
     assert registry.get("sea") is None
 
 
@@ -402,6 +404,13 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
         assert set(re.findall(r' = "([a-z:]+)"', text)) <= set(scopes.registered()), path
 
 
+def test_ids_of_these_subjects_are_found_in_the_audit_trail() -> None:
+    assert subject_types.registered() == [
+        *("approval", "approval_rule", "audit_entry", "budget", "engine_command"),
+        *("intervention", "policy", "role", "schedule", "user"),
+    ]
+
+
 # --- schedules, demo, body sizes -----------------------------------------------------------------
 @pytest.mark.django_db
 def test_declared_schedules_are_made_by_migrate_and_belong_to_the_operators_then() -> None:
@@ -425,6 +434,18 @@ def test_declared_schedules_are_made_by_migrate_and_belong_to_the_operators_then
     call_command("migrate", verbosity=0)
     row.refresh_from_db()
     assert (row.cron, row.paused) == ("0 * * * *", True)
+
+
+def test_every_benchmark_says_what_it_is_and_each_goal_has_one() -> None:
+    found = registered()
+    assert {name: bench.domain for name, bench in found.items()} == {
+        "p1": "interventions",
+        "p2": "interventions",
+        "p5": "interventions",
+        "p7": "",
+        "p10": "",
+    }
+    assert all(bench.goal == name.upper() and bench.title for name, bench in found.items())
 
 
 def test_every_part_of_the_demo_can_be_loaded() -> None:

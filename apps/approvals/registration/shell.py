@@ -10,6 +10,7 @@ from apps.approvals import home
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.scopes import Scope
+from apps.audit import subject_types
 from apps.common.uploads import ENVELOPE_BYTES
 from apps.live.topics import UUID_PATTERN
 from apps.web import body_sizes, dashboard, navigation
@@ -80,6 +81,7 @@ HOURS = Series(
 def register() -> None:
     """Called once, when Django is ready."""
     scopes.register(Scope)
+    subject_types.register("approval", "approval_rule")
     navigation.register(*PLACES)
     dashboard.register(*CARDS)
     dashboard.register_series(HOURS)

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from apps.accounts import roles, scopes
+from apps.audit import subject_types
 from apps.common.uploads import ENVELOPE_BYTES
 from apps.engine.default_schedules import DefaultSchedule, declare
 from apps.interventions import home
@@ -105,6 +106,7 @@ HOURS = Series(
 def register() -> None:
     """Called once, when Django is ready."""
     scopes.register(Scope)
+    subject_types.register("intervention", "policy", "budget")
     navigation.register_sections(SECTION)
     navigation.register(*PLACES)
     dashboard.register(*CARDS)
