@@ -3,11 +3,10 @@
 Django compares Content-Length only: a chunked body has none, and would be read whole into memory.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from apps.web.body_sizes import Roomier
 from config.problems import PREFIX, problem
 
 Message = dict[str, Any]
@@ -23,28 +22,6 @@ _WORDS = (
     b"<h1>That is more than this site takes</h1>"
     b"<p>Nothing was kept. Go back and choose a smaller file.</p>"
 )
-
-
-@dataclass(frozen=True)
-class Roomier:
-    """Addresses whose forms with files may be larger; `path` is a pattern of the whole path.
-
-    `json`: documents as well, for an address that knows how to read them.
-    """
-
-    path: re.Pattern[str]
-    most: int
-    json: bool = False
-
-    def fits(self, scope: dict[str, Any]) -> bool:
-        """A POST of a form with files there: Django writes those to the disk, not into memory."""
-        kind = next((v for k, v in scope.get("headers", ()) if k.lower() == b"content-type"), b"")
-        taken = (b"multipart/form-data", b"application/json") if self.json else b"multipart/form-"
-        return (
-            scope.get("method") == "POST"
-            and kind.lower().startswith(taken)
-            and self.path.fullmatch(scope.get("path", "")) is not None
-        )
 
 
 class _TooLargeError(Exception):

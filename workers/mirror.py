@@ -26,7 +26,8 @@ class MirrorWriter:
     """A thread that takes notices from a queue; `tell` never blocks and never raises."""
 
     def __init__(self, *, leave_out: Collection[str] = ()) -> None:
-        """`leave_out` names the workflow types that no person looks at."""
+        """`leave_out` names the workflow types that no person looks at. Runs whose start asked to
+        be `unmirrored` are left out of themselves."""
         self._leave_out = frozenset(leave_out)
         self._queue: queue.Queue[RunNotice | None] = queue.Queue(MOST_WAITING)
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
@@ -36,7 +37,7 @@ class MirrorWriter:
 
     def tell(self, notice: RunNotice) -> None:
         """The listener of `workers.run_observer`; called from workflow threads."""
-        if notice.workflow_type in self._leave_out:
+        if not notice.mirrored or notice.workflow_type in self._leave_out:
             return
         try:
             self._queue.put_nowait(notice)

@@ -24,7 +24,7 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import Info, _Definition
 
-from apps.engine.contracts import RunStatus
+from apps.engine.contracts import UNMIRRORED_MEMO, RunStatus
 from workers import metrics
 from workers.sandbox import RESTRICTIONS
 
@@ -46,6 +46,8 @@ class RunNotice:
     task_queue: str
     status: RunStatus
     at: datetime
+    #: Whether somebody looks at it: its start did not ask to be left out of the mirror.
+    mirrored: bool = True
 
 
 Listener = Callable[[RunNotice], None]
@@ -221,4 +223,5 @@ def _notice(info: Info, status: RunStatus, at: datetime) -> RunNotice:
         task_queue=info.task_queue,
         status=status,
         at=at,
+        mirrored=UNMIRRORED_MEMO not in info.raw_memo,
     )

@@ -10,8 +10,9 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the roles and the trail of logins."""
-        from apps.accounts import receivers, roles
+        from apps.accounts import receivers, registration, roles
 
+        registration.register()
         post_migrate.connect(roles.ensure, dispatch_uid="accounts.roles")
         user_logged_in.connect(receivers.login_recorded, dispatch_uid="accounts.login")
         user_logged_out.connect(receivers.logout_recorded, dispatch_uid="accounts.logout")

@@ -15,8 +15,8 @@ from ninja.utils import check_csrf
 from structlog.contextvars import bind_contextvars
 
 from apps.accounts.addresses import client_address
-from apps.accounts.contracts import Scope
 from apps.accounts.models import User
+from apps.accounts.scopes import ALL
 from apps.accounts.services import api_key_authenticate, api_key_refused
 from apps.common.errors import NotAllowed
 
@@ -64,7 +64,7 @@ class Session(AuthBase):
                 "Your role asks for a second factor: set it up on the security page first.",
                 code="mfa_required",
             )
-        return _admit(request, user, frozenset({Scope.ALL}))
+        return _admit(request, user, frozenset({ALL}))
 
 
 #: `auth=` of the API and its routers.
@@ -88,7 +88,7 @@ def require(request: HttpRequest, *, scope: str, permission: str | None = None) 
     Raises NotAllowed `scope_missing` or `permission_denied`.
     """
     scopes: frozenset[str] = getattr(request, "scopes", frozenset())
-    if scope not in scopes and Scope.ALL not in scopes:
+    if scope not in scopes and ALL not in scopes:
         raise NotAllowed(f"The key lacks the scope {scope}.", code="scope_missing", scope=scope)
     user = cast(User, request.user)
     if permission is not None and not user.has_perm(permission):

@@ -1,4 +1,4 @@
-"""What each role may do. Groups come with a migration; their permissions follow this table.
+"""What each role may do. Each app grants its own permissions in `AppConfig.ready()`.
 
 `ensure` runs after every migrate, app by app, and only adds: what an administrator has given a
 group besides stays. A permission is "app.codename"; "app.view_*" and "*.view_*" stand for the view
@@ -6,71 +6,46 @@ permissions of all the app's models, and of all our models.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from django.apps import AppConfig
 from django.apps import apps as installed
 from django.apps.registry import Apps
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS
 
+from apps.common.registry import Registry
 
-@dataclass(frozen=True)
-class RoleSpec:
-    """A role: what it is for, and its permissions."""
-
-    title: str
-    permissions: tuple[str, ...] = ()
-
-
-_SIGNS = (
-    "approvals.decide_approvalrequest",
-    "approvals.edit_approvalrequest",
-    "approvals.view_*",
-    "interventions.view_*",
-)
-
-ROLES: dict[str, RoleSpec] = {
-    "requester": RoleSpec(
-        "Asks for interventions and follows their own",
-        (
-            "interventions.request_intervention",
-            "interventions.request_budgettransfer",
-            "interventions.view_policy",
-            "interventions.view_budget",
-        ),
-    ),
-    "reviewer": RoleSpec("Signs requests of the first tier", _SIGNS),
-    "senior reviewer": RoleSpec(
-        "Signs requests of the second tier",
-        (*_SIGNS, "approvals.reassign_approvalrequest"),
-    ),
-    "quarantine operator": RoleSpec("Corrects and replays quarantined events"),
-    "quarantine releaser": RoleSpec("Signs what quarantine operators corrected"),
-    "key officer": RoleSpec("Decides claims and infractions"),
-    "booking agent": RoleSpec("Cancels and refunds bookings"),
-    "auditor": RoleSpec("Reads everything, changes nothing", ("*.view_*",)),
-    "operator": RoleSpec(
-        "Keeps the engine running, and the rules",
-        (
-            "engine.view_*",
-            "engine.change_enginecommand",
-            "engine.change_workflowrun",
-            "engine.change_workflowschedule",
-            "approvals.view_*",
-            "approvals.reassign_approvalrequest",
-            # A version of theirs never frees themselves.
-            "approvals.add_approvalrule",
-            "approvals.change_approvalrule",
-            "interventions.view_*",
-            "interventions.cancel_intervention",
-            "interventions.request_budgettransfer",
-            "notifications.view_*",
-            "notifications.resend_mail",
-            "notifications.manage_webhookendpoint",
-        ),
-    ),
+#: Name of each role → what it is for.
+ROLES = {
+    "requester": "Asks for interventions and follows their own",
+    "reviewer": "Signs requests of the first tier",
+    "senior reviewer": "Signs requests of the second tier",
+    "quarantine operator": "Corrects and replays quarantined events",
+    "quarantine releaser": "Signs what quarantine operators corrected",
+    "key officer": "Decides claims and infractions",
+    "booking agent": "Cancels and refunds bookings",
+    "auditor": "Reads everything, changes nothing",
+    "operator": "Keeps the engine running, and the rules",
 }
+
+_grants = Registry[tuple[str, str]]("grant")
+
+
+def grant(role: str, *permissions: str) -> None:
+    """Give a role permissions, each "app.codename". Called by the app that has them.
+
+    Raises ImproperlyConfigured when there is no such role.
+    """
+    if role not in ROLES:
+        raise ImproperlyConfigured(f"there is no role {role!r}")
+    for permission in permissions:
+        _grants.add((role, permission), (role, permission))
+
+
+def granted(role: str) -> set[str]:
+    """The permissions that apps have granted the role, wildcards as they were written."""
+    return {permission for name, permission in _grants.values() if name == role}
 
 
 def ensure(
@@ -94,8 +69,8 @@ def ensure(
     link.objects.using(using).bulk_create(
         [
             link(group_id=groups[name], permission_id=ids[codename])
-            for name, role in ROLES.items()
-            for codename in _wanted(role, app_config.label, ids)
+            for name in ROLES
+            for codename in _wanted(name, app_config.label, ids)
         ],
         ignore_conflicts=True,
     )
@@ -110,11 +85,11 @@ def _groups(groups: Any) -> dict[str, int]:
     return present
 
 
-def _wanted(role: RoleSpec, label: str, codenames: Iterable[str]) -> set[str]:
+def _wanted(role: str, label: str, codenames: Iterable[str]) -> set[str]:
     """The role's codenames in the app. A name that does not exist is left out: the tests hold
-    that ROLES names existing ones, and a partial migrate may not have made them yet."""
+    that grants name existing ones, and a partial migrate may not have made them yet."""
     wanted: set[str] = set()
-    for permission in role.permissions:
+    for permission in granted(role):
         app, _, codename = permission.partition(".")
         if app not in (label, "*"):
             continue

@@ -4,6 +4,7 @@ Derived from allauth's views, each with a template of ours. No other view of all
 """
 
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from allauth.account.decorators import reauthentication_required
 from allauth.account.internal.stagekit import clear_login
@@ -38,6 +39,7 @@ from apps.accounts.forms import PasswordChangeForm, SetupForm
 from apps.accounts.models import APIKey, User, UserSession
 from apps.accounts.qr import qr_svg
 from apps.common.errors import DomainError
+from apps.web.denied import Denied
 from apps.web.fragments import person
 from apps.web.refusals import refusal_of
 
@@ -332,4 +334,5 @@ def admin_login(request: HttpRequest, extra_context: Any = None) -> HttpResponse
         return redirect(f"{reverse('login')}?{urlencode({'next': wanted})}")
     if user.is_staff:
         return redirect(wanted)
-    return render(request, "403.html", status=403)
+    # Where they wanted to go is what the trail names, not this door.
+    raise Denied("staff", page=urlsplit(wanted).path)

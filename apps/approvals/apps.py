@@ -14,7 +14,7 @@ class ApprovalsConfig(AppConfig):
     def ready(self) -> None:
         from apps.approvals import business_hours, notifications
         from apps.approvals.models import VIEW_PERMISSION
-        from apps.approvals.registration import bulk, clock
+        from apps.approvals.registration import bulk, clock, shell, texts
         from apps.live.topics import UUID_PATTERN, Topic, register
 
         register(Topic("inbox", permission=VIEW_PERMISSION))
@@ -27,6 +27,8 @@ class ApprovalsConfig(AppConfig):
                 presence=True,
             )
         )
+        texts.register()
+        shell.register()
         clock.register()
         notifications.register()
         # A working time that cannot be meant stops the start, not the first request.

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from apps.approvals.models import ApprovalRule
+from apps.common.durations import duration_in_words
 from apps.common.money import shown
 
 NO_BREAK = "\u00a0"
@@ -22,7 +23,7 @@ def band_in_words(raw_band: Mapping[str, Any], currency: str, *, up_to: str | No
     if not raw_band.get("reason_required", True):
         parts.append("a reason is optional")
     if due := raw_band.get("due_hours"):
-        parts.append(f"due within {_hours(due, 'working hour')}")
+        parts.append(f"due within {_working_hours(due)}")
     if reminders := raw_band.get("reminder_hours"):
         noun = "reminder" if len(reminders) == 1 else "reminders"
         *first, last = (_number(hours) for hours in reminders)
@@ -31,11 +32,10 @@ def band_in_words(raw_band: Mapping[str, Any], currency: str, *, up_to: str | No
         parts.append(f"{noun} after {after} {unit}")
     if escalation := raw_band.get("escalation"):
         parts.append(
-            f"escalates after {_hours(escalation['hours'], 'working hour')} to "
-            f"{_escalates_to(escalation)}"
+            f"escalates after {_working_hours(escalation['hours'])} to {_escalates_to(escalation)}"
         )
     if expires := raw_band.get("expires_hours"):
-        parts.append(f"expires after {_hours(expires, 'hour')}")
+        parts.append(f"expires after {duration_in_words(expires * 3600)}")
     return f"{_range(raw_band.get('above'), up_to, currency)}: {'; '.join(parts)}"
 
 
@@ -79,8 +79,9 @@ def _escalates_to(escalation: Mapping[str, Any]) -> str:
     return ", else to ".join(filter(None, [senior, escalation.get("group", "")]))
 
 
-def _hours(hours: float, unit: str) -> str:
-    return f"{_number(hours)} {unit}{'' if hours == 1 else 's'}"
+def _working_hours(hours: float) -> str:
+    """Never days: how long a working day is differs from house to house."""
+    return f"{_number(hours)} working hour{'' if hours == 1 else 's'}"
 
 
 def _number(value: float) -> str:

@@ -1,39 +1,142 @@
-"""Who may ask for something on a page. The form is refused where the service would refuse it, and
-leaves the same trace: a refusal is audited whichever door it came to."""
+"""Who may open a page or send its form. What is refused here is in the trail, as a refusal of a
+service is: every 403 of a page passes one middleware, whoever raised it."""
 
 from collections.abc import Callable
-from contextlib import suppress
+from datetime import timedelta
 from functools import wraps
+from hashlib import sha256
+from typing import Any, Concatenate, ParamSpec, cast
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.db import Error as DatabaseError
+from django.db import connection, transaction
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from django.utils.deprecation import MiddlewareMixin
 
-from apps.audit.services import refusals
-from apps.common.errors import NotAllowed
+from apps.audit.models import AuditEntry
+from apps.audit.services import entry_record
+from apps.common import correlation
+from apps.web.denied import Denied
 from apps.web.fragments import person
 
-View = Callable[[HttpRequest], HttpResponse]
+P = ParamSpec("P")
+View = Callable[[HttpRequest], HttpResponseBase]
+AnyView = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+#: A page, or a form whose verb has no name of its own.
+PAGE_DENIED = "page.denied"
+#: The same person, the same page: one entry in so many seconds.
+QUIET_SECONDS = 60
+#: Programs are answered by `config.problems`; what they are refused the services record.
+_API = "/api/"
+_OPERATIONS = {"changelist": "view", "history": "view"}
+
+log = correlation.get_logger(__name__)
 
 
 def may_ask(permission: str, *, action: str, subject_type: str) -> Callable[[View], View]:
-    """403 without the permission; a form that was sent all the same is audited as refused."""
+    """403 without the permission; a form that was sent all the same is audited as this action."""
 
     def guard(view: View) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest) -> HttpResponse:
-            user = person(request)
-            if user.has_perm(permission):
-                return view(request)
-            if request.method == "POST":
-                with (
-                    suppress(NotAllowed),
-                    refusals(
-                        action=action, subject_type=subject_type, subject_id="", by=user, via="page"
-                    ),
-                ):
-                    raise NotAllowed("You may not ask for this.", code="permission_denied")
-            raise PermissionDenied
+        def guarded(request: HttpRequest) -> HttpResponseBase:
+            if not person(request).has_perm(permission):
+                raise Denied(permission, action=action, subject_type=subject_type)
+            return view(request)
 
         return guarded
 
     return guard
+
+
+def needs(permission: str) -> "Callable[[AnyView[P]], AnyView[P]]":
+    """403 without the permission, for pages. Behind `login_required`."""
+
+    def guard(view: "AnyView[P]") -> "AnyView[P]":
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            if not person(request).has_perm(permission):
+                raise Denied(permission)
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return guard
+
+
+class DenialsMiddleware(MiddlewareMixin):
+    """Records what a person was refused at a page. Stands behind AuthenticationMiddleware."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
+        """Never answers: Django makes the 403 of it."""
+        if isinstance(exception, PermissionDenied) and not request.path_info.startswith(_API):
+            user = request.user
+            if user.is_authenticated:
+                _record(request, exception)
+
+
+def _record(request: HttpRequest, denied: PermissionDenied) -> None:
+    """One refused entry, at most once in QUIET_SECONDS for the same person and page.
+
+    Two at the same moment leave one entry. What cannot be written is logged: the 403 stands.
+    """
+    told = denied if isinstance(denied, Denied) else Denied(_admin_permission(request))
+    page = told.page or request.path
+    named = request.method == "POST" and told.action
+    by = person(request)
+    record: dict[str, Any] = {
+        "action": told.action if named else PAGE_DENIED,
+        "subject_type": told.subject_type if named else "page",
+        "subject_id": "" if named else _short(page),
+    }
+    try:
+        with transaction.atomic():
+            _one_at_a_time(f"{by.audit_id} {record['action']} {page}")
+            recent = AuditEntry.objects.filter(
+                actor_id=by.audit_id,
+                at__gt=timezone.now() - timedelta(seconds=QUIET_SECONDS),
+                outcome=AuditEntry.Outcome.REFUSED,
+                code="permission_denied",
+                **record,
+            )
+            if recent.exists():
+                return
+            entry_record(
+                **record,
+                by=by,
+                via="admin" if _in_admin(request) else "page",
+                outcome=AuditEntry.Outcome.REFUSED,
+                code="permission_denied",
+                body={"page": page, "method": request.method, "permission": told.permission},
+            )
+    except DatabaseError:
+        log.exception("denial_not_recorded", page=page, actor=by.audit_id)
+
+
+def _one_at_a_time(name: str) -> None:
+    """Until the transaction ends nobody else looks whether this was recorded."""
+    number = int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
+
+
+def _short(page: str) -> str:
+    """The address, or as much of a long one as the column takes; the body has all of it."""
+    return page if len(page) <= 80 else f"{page[:63]}~{sha256(page.encode()).hexdigest()[:16]}"
+
+
+def _in_admin(request: HttpRequest) -> bool:
+    match = request.resolver_match
+    return bool(match) and "admin" in cast(Any, match).namespaces
+
+
+def _admin_permission(request: HttpRequest) -> str:
+    """What a page of Django's admin asks for, told from its name: `app_model_change`."""
+    match = request.resolver_match
+    parts = (match.url_name or "").split("_", 2) if match is not None else []
+    if not _in_admin(request) or len(parts) != 3:
+        return ""
+    app, model, operation = parts
+    return f"{app}.{_OPERATIONS.get(operation, operation)}_{model}"

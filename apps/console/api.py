@@ -20,10 +20,11 @@ from apps.audit.selectors import (
 from apps.common.pagination import page
 from apps.console.audit import actors_of
 from apps.console.audit_export import FORMATS, export
+from apps.console.scopes import Scope
 
 audit_router = Router(tags=["audit"])
 
-READ = "audit:read"
+READ = Scope.AUDIT_READ
 
 
 class EntryLine(Schema):

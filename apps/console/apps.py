@@ -9,6 +9,10 @@ class ConsoleConfig(AppConfig):
     def ready(self) -> None:
         from django.contrib import admin
 
+        from apps.console import registration
+
+        registration.register()
+
         # The breadcrumbs lead everywhere; the width belongs to the lists.
         admin.site.enable_nav_sidebar = False
         admin.site.site_url = "/"

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.models import User
+from apps.audit.doors import may_ask, needs
 from apps.audit.models import AuditEntry
 from apps.audit.selectors import (
     ORDER,
@@ -121,7 +122,7 @@ def actors_of(text: str) -> tuple[str, ...]:
 
 
 @login_required
-@permission_required(VIEW_PERMISSION, raise_exception=True)
+@needs(VIEW_PERMISSION)
 @require_GET
 def audit(request: HttpRequest) -> HttpResponse:
     """Search the trail, newest first."""
@@ -141,7 +142,7 @@ def audit(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@permission_required(VIEW_PERMISSION, raise_exception=True)
+@may_ask(VIEW_PERMISSION, action="audit.export", subject_type="audit")
 @require_POST
 def audit_export(request: HttpRequest) -> HttpResponseBase:
     """Everything that the filter in the address finds, as a file. POST, because it is recorded."""

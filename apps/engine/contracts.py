@@ -6,6 +6,10 @@ from enum import StrEnum
 #: Search attributes (Keyword) of every workflow of ours: "type:id" of its row, and the type alone.
 SUBJECT_ATTRIBUTE = "CountersignSubject"
 KIND_ATTRIBUTE = "CountersignKind"
+#: Memo of every run that a command of ours began: the command's key and time, and its subject.
+COMMAND_MEMO = "CountersignCommand"
+#: Memo, true, of runs that nobody looks at: they get no row in the mirror.
+UNMIRRORED_MEMO = "CountersignUnmirrored"
 
 
 class CommandKind(StrEnum):

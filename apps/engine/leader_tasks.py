@@ -13,6 +13,7 @@ from apps.audit import services as audit
 from apps.common import correlation
 from apps.engine import liveness, namespace, sweeper
 from apps.engine.db_threads import Threads
+from apps.engine.forgetting import Position, commands_forget
 from apps.engine.reconcile import reconcile
 
 logger = correlation.get_logger(__name__)
@@ -86,6 +87,7 @@ def standard() -> list[Duty]:
         Duty("sweep", settings.SWEEP_SECONDS, _sweep),
         Duty("reconcile", RECONCILE_SECONDS, _reconcile),
         Duty("forget", FORGET_SECONDS, _forget),
+        Duty("forget_commands", FORGET_SECONDS, _ForgetCommands()),
         *(duty for make in _more.values() for duty in make()),
     ]
 
@@ -121,6 +123,19 @@ async def _reconcile(leader: Leader) -> bool:
     await leader.compared.wait()
     await leader.threads.run(reconcile)
     return False
+
+
+class _ForgetCommands:
+    """Walks over the settled commands, a batch each turn; from the beginning after the last."""
+
+    def __init__(self) -> None:
+        self._position: Position | None = None
+
+    async def __call__(self, leader: Leader) -> bool:
+        # Only then does the mirror say which workflows run.
+        await leader.compared.wait()
+        _, self._position = await leader.threads.run(commands_forget, self._position)
+        return self._position is not None
 
 
 async def _forget(leader: Leader) -> bool:

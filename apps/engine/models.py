@@ -26,7 +26,8 @@ class EngineCommand(models.Model):
     args = models.JSONField(default=list, help_text="Positional arguments, as JSON.")
     options = models.JSONField(
         default=dict,
-        help_text="execution_timeout_seconds, task_timeout_seconds, search_attributes, memo, …",
+        help_text="execution_timeout_seconds, task_timeout_seconds, allow_duplicate_failed, "
+        "unmirrored, reason",
     )
     subject_type = models.CharField(max_length=60, blank=True)
     subject_id = models.CharField(max_length=80, blank=True)
@@ -46,6 +47,12 @@ class EngineCommand(models.Model):
     leased_until = models.DateTimeField(null=True)
     error = models.TextField(blank=True)
     run_id = models.CharField(max_length=80, blank=True)
+    behind_run = models.CharField(
+        max_length=80,
+        blank=True,
+        db_default="",
+        help_text="Of a second run's start: the run that it met and whose end it waits for.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     settled_at = models.DateTimeField(null=True)
 
@@ -70,6 +77,12 @@ class EngineCommand(models.Model):
             models.Index(fields=["subject_type", "subject_id"]),
             models.Index(fields=["workflow_id", "kind"]),
             models.Index(name="command_parked", fields=["id"], condition=Q(state="parked")),
+            # In this order settled commands are deleted.
+            models.Index(
+                name="command_settled",
+                fields=["settled_at", "id"],
+                condition=Q(settled_at__isnull=False),
+            ),
         ]
         triggers = [
             # In the database, so that no way of inserting forgets it. Sent at commit, once for a

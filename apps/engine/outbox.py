@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection, transaction
@@ -15,74 +16,113 @@ from apps.engine.models import EngineCommand
 #: Widths of the columns; Temporal itself takes longer ids.
 _LENGTHS = {"key": 200, "workflow_id": 200, "workflow_type": 80, "task_queue": 80, "name": 80}
 
+#: Ids in the order of the list: for each workflow the relay sends the oldest first. Rows in the
+#: order of their keys: two transactions with the same keys must not wait for each other.
 _INSERT = """
+WITH given AS MATERIALIZED (
+    SELECT nextval(pg_get_serial_sequence('engine_enginecommand', 'id')) AS id, one.*
+    FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+                %s::jsonb[], %s::jsonb[], %s::text[], %s::text[])
+         AS one(key, kind, workflow_id, workflow_type, task_queue, name, args, options,
+                subject_type, subject_id)
+)
 INSERT INTO engine_enginecommand (
-    key, kind, workflow_id, workflow_type, task_queue, name, args, options, subject_type,
-    subject_id, correlation_id, state, attempts, strikes, next_try_at, error, run_id, created_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s::jsonb, %s, %s, %s, 'pending', 0, 0,
-        clock_timestamp(), '', '', clock_timestamp())
+    id, key, kind, workflow_id, workflow_type, task_queue, name, args, options, subject_type,
+    subject_id, correlation_id, state, attempts, strikes, next_try_at, error, run_id, behind_run,
+    created_at)
+SELECT id, key, kind, workflow_id, workflow_type, task_queue, name, args, options, subject_type,
+       subject_id, %s, 'pending', 0, 0, clock_timestamp(), '', '', '', clock_timestamp()
+FROM given ORDER BY key, id
 ON CONFLICT (key) DO NOTHING
 RETURNING *
 """
 
 
-def command_enqueue(
-    *,
-    key: str,
-    kind: CommandKind,
-    workflow_id: str,
-    workflow_type: str = "",
-    task_queue: str,
-    name: str = "",
-    args: Sequence[Any] = (),
-    options: Mapping[str, Any] | None = None,
-    subject_type: str,
-    subject_id: str,
-) -> EngineCommand:
-    """Write the command, or give the one that has this key; joins the caller's transaction.
+@dataclass(frozen=True)
+class NewCommand:
+    """A command that is not written yet: what `services.commands_enqueue` takes."""
 
-    One statement when the key is new. A concurrent twin is waited for: it commits or not. Raises
-    Conflict `command_key_reused`, Invalid `invalid_command` / `invalid_text`, and
-    TransactionManagementError outside a transaction.
+    key: str
+    kind: CommandKind
+    workflow_id: str
+    task_queue: str
+    subject_type: str
+    subject_id: str
+    workflow_type: str = ""
+    name: str = ""
+    args: Sequence[Any] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def commands_enqueue(commands: Sequence[NewCommand]) -> list[EngineCommand]:
+    """Write the commands in one statement, or give those that have their keys; in their order.
+
+    Joins the caller's transaction. A second statement reads the keys that existed. A concurrent
+    twin is waited for: it commits or not. Raises Conflict `command_key_reused` (also for a key that
+    comes twice in the list for different things; the transaction is to be given up then, the others
+    are written), Invalid `invalid_command` / `invalid_text`, and TransactionManagementError outside
+    a transaction.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError(
             "a command is written in the transaction that decides it"
         )
+    wanted = [_fields(command) for command in commands]
+    if not wanted:
+        return []
+    rows = {row.key: row for row in EngineCommand.objects.raw(_INSERT, _columns(wanted))}
+    existed = [fields["key"] for fields in wanted if fields["key"] not in rows]
+    if existed:
+        rows |= {row.key: row for row in EngineCommand.objects.filter(key__in=existed)}
+    for fields in wanted:
+        row = rows[fields["key"]]
+        if any(getattr(row, name) != value for name, value in fields.items()):
+            raise Conflict(
+                f"the key {row.key!r} belongs to another command", code="command_key_reused"
+            )
+    return [rows[fields["key"]] for fields in wanted]
+
+
+def command_enqueue(command: NewCommand) -> EngineCommand:
+    """`commands_enqueue` of one."""
+    return commands_enqueue([command])[0]
+
+
+def _fields(command: NewCommand) -> dict[str, Any]:
+    """The row's fields, as they are stored."""
     texts = {
-        "key": key,
-        "workflow_id": workflow_id,
-        "workflow_type": workflow_type,
-        "task_queue": task_queue,
-        "name": name,
-        "subject_type": subject_type,
-        "subject_id": str(subject_id),
+        "key": command.key,
+        "workflow_id": command.workflow_id,
+        "workflow_type": command.workflow_type,
+        "task_queue": command.task_queue,
+        "name": command.name,
+        "subject_type": command.subject_type,
+        "subject_id": str(command.subject_id),
     }
-    content = {"args": _as_json(list(args)), "options": _as_json(dict(options or {}))}
+    content = {"args": _as_json(list(command.args)), "options": _as_json(dict(command.options))}
     _check(texts, content)
-    values = [
-        *(key, kind.value, workflow_id, workflow_type, task_queue, name),
-        *(canonical_json(content["args"]), canonical_json(content["options"])),
-        *(subject_type, str(subject_id), correlation.current()),
+    return {"kind": command.kind.value, **texts, **content}
+
+
+def _columns(wanted: Sequence[Mapping[str, Any]]) -> list[Any]:
+    def column(name: str) -> list[Any]:
+        return [fields[name] for fields in wanted]
+
+    return [
+        *map(column, ("key", "kind", "workflow_id", "workflow_type", "task_queue", "name")),
+        *([canonical_json(value) for value in column(name)] for name in ("args", "options")),
+        *map(column, ("subject_type", "subject_id")),
+        correlation.current(),
     ]
-    for inserted in EngineCommand.objects.raw(_INSERT, values):
-        return inserted
-    existing = EngineCommand.objects.get(key=key)
-    same = existing.kind == kind and all(
-        getattr(existing, field) == value for field, value in (texts | content).items()
-    )
-    if not same:
-        raise Conflict(f"the key {key!r} belongs to another command", code="command_key_reused")
-    return existing
 
 
 def _check(texts: Mapping[str, str], content: Mapping[str, Any]) -> None:
-    for field in ("key", "workflow_id", "task_queue"):
-        if not texts[field]:
-            raise Invalid(f"{field} must not be empty", code="invalid_command")
-    for field, most in _LENGTHS.items():
-        if len(texts[field]) > most:
-            raise Invalid(f"{field} is longer than {most} characters", code="invalid_command")
+    for name in ("key", "workflow_id", "task_queue"):
+        if not texts[name]:
+            raise Invalid(f"{name} must not be empty", code="invalid_command")
+    for name, most in _LENGTHS.items():
+        if len(texts[name]) > most:
+            raise Invalid(f"{name} is longer than {most} characters", code="invalid_command")
     # PostgreSQL keeps no NUL, neither in text nor in jsonb.
     if "\x00" in "".join(texts.values()) or "\\u0000" in canonical_json(content):
         raise Invalid("a command must not contain NUL characters", code="invalid_text")

@@ -2,8 +2,7 @@
 
 from apps.common import correlation
 from apps.engine import subjects
-from apps.engine.contracts import CommandKind
-from apps.engine.models import EngineCommand
+from apps.engine.selectors import unsettled_starts
 
 logger = correlation.get_logger(__name__)
 
@@ -21,14 +20,7 @@ def reconcile() -> list[str]:
         except Exception:
             logger.exception("stranded rows could not be listed", subject=subject.type)
             continue
-        on_their_way = set(
-            EngineCommand.objects.filter(
-                kind=CommandKind.START,
-                subject_type=subject.type,
-                subject_id__in=stranded,
-                state__in=EngineCommand.UNSETTLED,
-            ).values_list("subject_id", flat=True)
-        )
+        on_their_way = unsettled_starts(subject.type, stranded)
         for identifier in stranded:
             if identifier in on_their_way:
                 continue

@@ -3,7 +3,7 @@
 A domain registers in `AppConfig.ready()`: the engine knows no domain.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ class EngineSubject:
     the mirror does not know as running.
     `workflow_types` are watched by the sweeper even when somebody else started them without our
     search attribute; `subject_of(workflow_id)` then finds the row's id, or "".
+    `ended(ids)` gives those of the rows that no workflow will ever be started for again: only their
+    start commands are deleted with age. Without it every start command of the type is kept.
     """
 
     type: str
@@ -39,6 +41,7 @@ class EngineSubject:
     stranded: Callable[[], Iterable[str]]
     workflow_types: tuple[str, ...] = field(default=())
     subject_of: Callable[[str], str] | None = None
+    ended: Callable[[Sequence[str]], Collection[str]] | None = None
 
 
 _subjects: dict[str, EngineSubject] = {}

@@ -14,7 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from apps.common import correlation
 from apps.engine import subjects
-from apps.engine.contracts import SUBJECT_ATTRIBUTE, RunStatus
+from apps.engine.contracts import SUBJECT_ATTRIBUTE, UNMIRRORED_MEMO, RunStatus
 from apps.engine.db_threads import Threads
 from apps.engine.error_policy import workflow_is_unknown
 from apps.engine.mirror import Observation, runs_observe
@@ -105,7 +105,11 @@ async def _list_query(client: Client, query: str, threads: Threads) -> int:
         await found.fetch_next_page()
         page = found.current_page or []
         # An end is an end. "Running" may be late news: believed only of runs not known yet.
-        seen = [_observed(run, seen_at, confirmed=run.close_time is not None) for run in page]
+        seen = [
+            _observed(run, seen_at, confirmed=run.close_time is not None)
+            for run in page
+            if UNMIRRORED_MEMO not in run.raw_info.memo.fields
+        ]
         changed += await threads.run(_write, seen)
         if found.next_page_token is None:
             return changed

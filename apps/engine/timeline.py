@@ -4,7 +4,7 @@ One list for both, newest first. When the engine does not answer the people's pa
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from apps.accounts.models import User
 from apps.audit.models import AuditEntry
+from apps.common.registry import Registry
 from apps.engine import reads
 from apps.web.links import temporal_url
 
@@ -22,6 +23,10 @@ MOST_EVENTS = 100
 QUIET_SECONDS = 5.0
 
 A = TypeVar("A", bound=reads.Answer)
+
+#: An action in words; what is in braces comes from the entry's body. Or a function of the body and
+#: the actor that gives them, where one action has two meanings.
+Wording = str | Callable[[dict[str, Any], str], str]
 
 #: Events of the engine's own housekeeping: they tell nothing about the record.
 _HOUSEKEEPING = ("workflow_task_", "marker_recorded", "upsert_workflow_", "timer_canceled")
@@ -48,44 +53,32 @@ _WORDS = {
     "timer_fired": "Timer fired",
 }
 
-#: Audited actions in words; what is in braces comes from the entry's body. Others read as they are
-#: named.
-_ACTIONS = {
-    "approval.opened": "Asked for a signature",
-    "approval.not_needed": "No signature needed",
-    "approval.signed": "Signed in tier {tier}",
-    "approval.approved": "Approved",
-    "approval.rejected": "Rejected",
-    "approval.expired": "Expired: nobody signed in time",
-    "approval.cancelled": "Cancelled",
-    "approval.claimed": "Took it on",
-    "approval.released": "Gave it back",
-    "approval.reassigned": "Gave it to {to}",
-    "approval.edited": "Edited: version {payload_number} is asked now, earlier signatures are void",
-    "approval.reminded": "Reminder {number} sent to those who can sign",
-    "approval.overdue": "Overdue",
-    "approval.escalated": "Escalated to {to}",
-    "approval.commented": "Commented",
-    "approval.evidence_added": "Added the file {name}",
-    "approval.evidence_erased": "Erased the content of {name}",
-    "approval.clock_restarted": "Clock started again",
-    "approval.clock_stopped": "Clock stopped",
-}
-#: What was tried, where it was refused.
-_TRIED = {
-    "approval.decide": "Tried to sign",
-    "approval.claim": "Tried to take it on",
-    "approval.release": "Tried to give it back",
-    "approval.reassign": "Tried to give it to somebody",
-    "approval.edit": "Tried to edit it",
-    "approval.comment": "Tried to comment",
-    "approval.evidence_add": "Tried to add a file",
-    "approval.evidence_erase": "Tried to erase a file",
-    "approval.escalated": "Could not be escalated",
-    "approval.signal": "A signal that nobody here sent",
-}
-#: Members of a body that name a person (or a group).
-_PEOPLE = {"authority", "to", "held_by"}
+#: Audited actions in words, what was tried where it was refused, and the members of a body that
+#: name a person or a group.
+_actions = Registry[Wording]("wording of the action")
+_refused = Registry[str]("wording of the refused action")
+_people = Registry[str]("member that names a person")
+
+
+def register_words(
+    actions: Mapping[str, Wording],
+    *,
+    tried: Mapping[str, str] | None = None,
+    people: Iterable[str] = (),
+) -> None:
+    """Give audited actions words; an action without any reads as it is named.
+
+    `tried` words the refused ones. `people` are members of bodies that hold a person or a group:
+    they are shown by name. Raises ImproperlyConfigured when an action has other words already.
+    """
+    for action, wording in actions.items():
+        _actions.add(action, wording)
+    for action, text in (tried or {}).items():
+        _refused.add(action, text)
+    for member in people:
+        _people.add(member, member)
+
+
 MOST_DETAIL = 400
 MOST_EXCERPT = 120
 
@@ -198,16 +191,16 @@ def _told(entry: AuditEntry, names: dict[str, str]) -> Line:
 
 
 def _done(entry: AuditEntry, body: dict[str, Any], names: dict[str, str]) -> str:
-    wording = _ACTIONS.get(entry.action)
+    wording = _actions.get(entry.action)
     if wording is None:
         return _plain(entry.action)
+    if not isinstance(wording, str):
+        wording = wording(body, entry.actor_id)
     # A body can be erased: what it held is then left out, never guessed.
     told = {key: _text(value) for key, value in body.items()}
-    for key in _PEOPLE & set(body):
+    for key in filter(_people.get, body):
         told[key] = names.get(told[key], told[key].removeprefix("group:"))
     text = wording.format_map(_Gaps(told)).strip()
-    if entry.action == "approval.released" and body.get("held_by") not in (None, entry.actor_id):
-        return f"Ended the claim of {told['held_by']}"
     authority = body.get("authority")
     if authority and authority != entry.actor_id:
         text += f" on behalf of {told['authority']}"
@@ -215,7 +208,7 @@ def _done(entry: AuditEntry, body: dict[str, Any], names: dict[str, str]) -> str
 
 
 def _tried(entry: AuditEntry) -> str:
-    return _TRIED.get(entry.action) or _plain(entry.action)
+    return _refused.get(entry.action) or _plain(entry.action)
 
 
 def _detail(body: dict[str, Any]) -> str:
@@ -246,7 +239,7 @@ def _names(entries: list[AuditEntry]) -> dict[str, str]:
     ids: set[int] = set()
     for entry in entries:
         body = entry.body if isinstance(entry.body, dict) else {}
-        for key in _PEOPLE & set(body):
+        for key in filter(_people.get, body):
             kind, _, number = _text(body[key]).partition(":")
             # The actor's own name stands in the entry already.
             if kind == "user" and number.isdecimal() and body[key] != entry.actor_id:

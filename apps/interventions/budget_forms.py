@@ -45,7 +45,7 @@ class LedgerFilter(FilterForm):
         required=False,
         choices=[
             ("", "every kind"),
-            *((value, value.replace("_", " ")) for value in BudgetEntry.Kind.values),
+            *BudgetEntry.Kind.choices,
         ],
     )
 

@@ -10,12 +10,12 @@ from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from apps.accounts.auth import require
-from apps.accounts.contracts import Scope
 from apps.common.errors import NotFound
 from apps.common.pagination import page
 from apps.notifications import kinds, services
 from apps.notifications.models import Notification, WebhookDelivery, WebhookEndpoint
 from apps.notifications.models.webhooks import MANAGE_PERMISSION
+from apps.notifications.scopes import Scope
 
 router = Router(tags=["webhooks"])
 notifications_router = Router(tags=["notifications"])
@@ -204,7 +204,7 @@ class Wanted(Schema):
 
 @notifications_router.get("", response=NotificationPage, summary="What you were told, newest first")
 def notification_list(request: HttpRequest, place: Query[NotificationPlace]) -> dict[str, Any]:
-    user = require(request, scope=Scope.NOTIFICATIONS_READ)
+    user = require(request, scope=Scope.READ)
     rows = Notification.objects.filter(recipient=user)
     if place.unread:
         rows = rows.filter(read_at=None)
@@ -214,7 +214,7 @@ def notification_list(request: HttpRequest, place: Query[NotificationPlace]) -> 
 @notifications_router.post("/read", response=ReadCount, summary="Mark as read")
 def notification_read(request: HttpRequest, body: Reading) -> dict[str, int]:
     """Your own only; again changes nothing."""
-    user = require(request, scope=Scope.NOTIFICATIONS_WRITE)
+    user = require(request, scope=Scope.WRITE)
     read = services.notifications_mark_read(user=user, ids=body.ids, as_of=timezone.now())
     return {"read": read}
 
@@ -223,7 +223,7 @@ def notification_read(request: HttpRequest, body: Reading) -> dict[str, int]:
     "/settings", response=NotificationSettings, summary="What you are told of, and how"
 )
 def notification_settings_get(request: HttpRequest) -> dict[str, Any]:
-    user = require(request, scope=Scope.NOTIFICATIONS_READ)
+    user = require(request, scope=Scope.READ)
     return {"items": services.settings_of(user)}
 
 
@@ -232,6 +232,6 @@ def notification_settings_get(request: HttpRequest) -> dict[str, Any]:
 )
 def notification_settings_put(request: HttpRequest, body: Wanted) -> dict[str, Any]:
     """Unknown names are left out; what cannot be switched off stays on."""
-    user = require(request, scope=Scope.NOTIFICATIONS_WRITE)
+    user = require(request, scope=Scope.WRITE)
     services.settings_put(user=user, in_app=body.in_app, email=body.email)
     return {"items": services.settings_of(user)}

@@ -15,10 +15,11 @@ class NotificationsConfig(AppConfig):
         from apps.accounts.signals import account_touched
         from apps.live.topics import Topic
         from apps.live.topics import register as register_topic
-        from apps.notifications import kinds, leader_tasks
+        from apps.notifications import kinds, leader_tasks, registration
         from apps.notifications.models.webhooks import MANAGE_PERMISSION
         from apps.notifications.services.notifying import account_told
 
+        registration.register()
         # Nobody but the person: not even an administrator sees somebody else's bell.
         register_topic(Topic("person", pattern=r"[0-9]{1,18}", private=True, owner=_themselves))
         kinds.register(

@@ -19,6 +19,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.common.money import NO_BREAK, shown
+from apps.web.denied import Denied
 from apps.web.links import temporal_url
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class BaseAdmin(admin.ModelAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """As Django's; input that PostgreSQL cannot hold is a message, not a failure."""
+        self._refuse_hidden_verb(request)
         if any("\x00" in text for texts in request.GET.lists() for text in (texts[0], *texts[1])):
             return self._not_understood(request)
         try:
@@ -132,6 +134,14 @@ class BaseAdmin(admin.ModelAdmin):
             if not request.GET and request.method != "POST":
                 raise
             return self._not_understood(request)
+
+    def _refuse_hidden_verb(self, request: HttpRequest) -> None:
+        """Django takes a verb that the list does not offer this person for a slip of the hand."""
+        name = request.POST.get("action", "")
+        verbs = {one: function for function, one, _ in self._get_base_actions()}  # type: ignore[attr-defined]
+        if request.method == "POST" and name in verbs and name not in self.get_actions(request):
+            asked = getattr(verbs[name], "allowed_permissions", ())
+            raise Denied(f"{self.opts.label_lower}: {', '.join(asked) or name}")
 
     def _not_understood(self, request: HttpRequest) -> HttpResponse:
         self.message_user(
@@ -154,7 +164,15 @@ class ReadOnlyAdmin(BaseAdmin):
 
     def granted(self, request: HttpRequest, action: str = "change") -> bool:
         """Whether the person's roles would let them change such rows: what verbs ask for."""
-        return request.user.has_perm(f"{self.opts.app_label}.{action}_{self.opts.model_name}")
+        return request.user.has_perm(self._permission(action))
+
+    def must_be_granted(self, request: HttpRequest, action: str = "change") -> None:
+        """403 for whoever is not `granted` it."""
+        if not self.granted(request, action):
+            raise Denied(self._permission(action))
+
+    def _permission(self, action: str) -> str:
+        return f"{self.opts.app_label}.{action}_{self.opts.model_name}"
 
 
 class ReadOnlyInline(admin.TabularInline):

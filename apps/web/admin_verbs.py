@@ -10,7 +10,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.forms.fields import InvalidJSONInput
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -20,6 +20,7 @@ from django.urls import URLPattern, path, reverse
 from apps.common.canonical_json import digest
 from apps.common.errors import DomainError
 from apps.web.admin import BaseAdmin, ReadOnlyAdmin
+from apps.web.drafts import draft_accept
 from apps.web.refusals import Refusal, refusal_of
 
 #: Of one action: each row is a transaction of its own, and somebody waits for the answer.
@@ -94,12 +95,14 @@ def confirmed_action(
         context["outcomes"] = [
             _outcome(row, reason, request.POST.get(f"stamp-{row.pk}", ""), run) for row in rows
         ]
+        draft_accept(request)
         return TemplateResponse(request, "admin/action_outcome.html", context)
     context |= {
         "explanation": explanation,
         "button": button,
         "lines": [line(row) for row in rows],
         "form": form if with_reason else None,
+        "draft_of": " ".join(sorted(str(row.pk) for row in rows)),
         "media": model_admin.media,
     }
     return TemplateResponse(
@@ -199,8 +202,7 @@ class ServiceFormAdmin(ReadOnlyAdmin):
 
     def put_view(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
         """The form, empty or beginning with a row; POST calls the service."""
-        if not self.granted(request, "change" if object_id else "add"):
-            raise PermissionDenied
+        self.must_be_granted(request, "change" if object_id else "add")
         row = self.get_object(request, object_id) if object_id else None
         if object_id and row is None:
             raise Http404

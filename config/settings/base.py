@@ -63,6 +63,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "apps.accounts.middleware.SignedInMiddleware",
+    "apps.web.drafts.DraftsMiddleware",
+    "apps.audit.doors.DenialsMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -222,6 +224,8 @@ RELAY_CALL_SECONDS = env.seconds("RELAY_CALL_SECONDS", 10.0, least=0.1)
 RELAY_LEASE_SECONDS = env.seconds("RELAY_LEASE_SECONDS", 15.0, least=0.2)
 RELAY_POLL_SECONDS = env.seconds("RELAY_POLL_SECONDS", 1.0, least=0.05)
 RELAY_MAX_ATTEMPTS = env.integer("RELAY_MAX_ATTEMPTS", 20, least=1)
+#: So long settled commands are kept in the outbox.
+ENGINE_COMMAND_DAYS = env.integer("ENGINE_COMMAND_DAYS", 7, least=1, most=3650)
 SWEEP_SECONDS = env.seconds("SWEEP_SECONDS", 5.0, least=0.1)
 
 # --- Sagas -------------------------------------------------------------------------------------

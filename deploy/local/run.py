@@ -147,11 +147,9 @@ class Launcher:
         return False
 
     def _prepare_database(self) -> None:
-        """Both commands change nothing where there is nothing to do."""
-        with self._step("Migrations"):
-            self._manage("migrate", "--no-input")
-        with self._step("Demo data"):
-            self._manage("seeddemo")
+        """Changes nothing where there is nothing to do."""
+        with self._step("Migrations and demo data"):
+            self._manage("prepare")
         (self.data / "prepared").write_text(self.migrations)
 
     def _manage(self, *words: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.accounts.contracts import Scope
+from apps.accounts import scopes
 from apps.accounts.models import User
 from apps.accounts.services import api_key_create
 from apps.audit.contracts import SystemActor
@@ -23,7 +23,7 @@ def person(db: None) -> User:
 @pytest.fixture
 def key(person: User) -> str:
     """A key of that person with every scope."""
-    return api_key_create(user=person, name="t", scopes=[Scope.ALL], by=TESTER)[1]
+    return api_key_create(user=person, name="t", scopes=[scopes.ALL], by=TESTER)[1]
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from apps.approvals.registration.shell import EVIDENCE_UPLOADS
 from apps.common.uploads import ENVELOPE_BYTES
-from config.asgi import EVIDENCE_UPLOADS, application
+from config.asgi import application
 from config.body_limit import limited
 
 MOST = settings.DATA_UPLOAD_MAX_MEMORY_SIZE

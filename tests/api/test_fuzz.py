@@ -25,7 +25,7 @@ from schemathesis.checks import (
 )
 from schemathesis.config import GenerationConfig
 
-from apps.accounts.contracts import Scope
+from apps.accounts import scopes
 from apps.accounts.demo_users import demo_people_ensure
 from apps.accounts.services import api_key_create
 from apps.approvals.models import ApprovalRequest
@@ -114,7 +114,7 @@ def world(db: None) -> dict[str, Any]:
         as_of=now,
     )
     people["admin"].groups.add(Group.objects.get(name="reviewer"))
-    _, key = api_key_create(user=people["admin"], name="fuzz", scopes=[Scope.ALL], by=TESTER)
+    _, key = api_key_create(user=people["admin"], name="fuzz", scopes=[scopes.ALL], by=TESTER)
     return {
         "key": key,
         "names": {

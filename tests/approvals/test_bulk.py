@@ -12,18 +12,22 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.approvals import selectors, services
 from apps.approvals.models import ApprovalRequest, BulkDecision, BulkItem, Signature
-from apps.approvals.registration import bulk
 from apps.approvals.selectors.bulk import bulk_preview
 from apps.approvals.services import bulk_running
 from apps.approvals.services.bulk import BulkChoice
 from apps.audit.models import AuditEntry
 from apps.common.errors import DomainError
+from apps.engine import subjects
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.notifications.models import Notification, WebhookDelivery
 from apps.notifications.services import webhook_create
 from tests.approvals import world
 from tests.approvals.test_races import at_once
 from tests.approvals.world import decide, fresh, opened, person, rule
+
+
+def engine_side() -> Any:
+    return subjects.get("bulk")
 
 
 def hash_of(request: ApprovalRequest) -> str:
@@ -308,14 +312,14 @@ class TestTheEngine:
         requester, reviewer = people
         bulk = begin(reviewer, [opened(requester)])
         run = WorkflowRun(workflow_id=bulk.workflow_id, status="terminated")
-        bulk._on_closed(str(bulk.pk), run)
+        engine_side().on_closed(str(bulk.pk), run)
         bulk.refresh_from_db()
         assert (bulk.status, outcomes(bulk)) == ("stopped", ["stopped"])
         entry = AuditEntry.objects.get(action="bulk.stopped")
         assert entry.body["reason"] == "Its workflow was terminated in the engine."
         # An older workflow's end means nothing to a newer one.
         services.bulk_resume(bulk_id=bulk.pk, by=reviewer, via="api", as_of=timezone.now())
-        bulk._on_closed(str(bulk.pk), run)
+        engine_side().on_closed(str(bulk.pk), run)
         bulk.refresh_from_db()
         assert bulk.status == "pending"
 
@@ -328,7 +332,7 @@ class TestTheEngine:
             via="api",
         )
         stopped = begin(reviewer, [opened(requester)], key="a")
-        bulk._on_closed(
+        engine_side().on_closed(
             str(stopped.pk), WorkflowRun(workflow_id=stopped.workflow_id, status="terminated")
         )
         own = begin(reviewer, [opened(requester)], key="b")
@@ -348,7 +352,7 @@ class TestTheEngine:
         bulk = begin(reviewer, [opened(requester)])
         command = EngineCommand.objects.get()
         command.error = "no such type"
-        bulk._on_undeliverable(command)
+        engine_side().on_undeliverable(command)
         bulk.refresh_from_db()
         assert bulk.status == "stopped"
         assert "no such type" in AuditEntry.objects.get(action="bulk.stopped").body["reason"]
@@ -357,21 +361,21 @@ class TestTheEngine:
         requester, reviewer = people
         hour = timezone.now() - timedelta(hours=1)
         bulk = begin(reviewer, [opened(requester)], as_of=hour)
-        assert bulk.stranded() == []
+        assert engine_side().stranded() == []
         EngineCommand.objects.update(state="sent", settled_at=hour)
         seen = {"started_at": hour, "subject_type": "bulk", "subject_id": str(bulk.pk)}
         run = WorkflowRun.objects.create(workflow_id=bulk.workflow_id, run_id="r", **seen)
-        assert bulk.stranded() == []
+        assert engine_side().stranded() == []
         WorkflowRun.objects.filter(pk=run.pk).update(status="lost")
-        assert bulk.stranded() == [str(bulk.pk)]
+        assert engine_side().stranded() == [str(bulk.pk)]
         for _ in range(2):
-            bulk._restart(str(bulk.pk))
+            engine_side().restart(str(bulk.pk))
         newest = EngineCommand.objects.order_by("-id")
         assert [c.workflow_id for c in newest] == [f"bulk-{bulk.pk}-2", f"bulk-{bulk.pk}"]
-        assert bulk.stranded() == []
+        assert engine_side().stranded() == []
         work(bulk)
         EngineCommand.objects.update(state="sent", settled_at=hour)
-        assert bulk.stranded() == []
+        assert engine_side().stranded() == []
         assert outcomes(bulk) == ["done"]
 
     @pytest.mark.parametrize(
@@ -385,7 +389,7 @@ class TestTheEngine:
         ],
     )
     def test_a_workflows_id_says_whose_it_is(self, workflow_id, found):
-        assert bulk._subject_of(workflow_id) == found
+        assert engine_side().subject_of(workflow_id) == found
 
 
 class TestPreview:
@@ -443,7 +447,7 @@ class TestAtOnce:
         for decision in (one, two):
             decision.refresh_from_db()
             assert set(outcomes(decision)) <= {"done", "already_decided"}
-            assert bulk.status == "completed"
+            assert decision.status == "completed"
         assert one.done + two.done == Signature.objects.count() == 12
         assert one.failed + two.failed == 12
         told = BulkItem.objects.filter(code="already_decided").first()

@@ -12,6 +12,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, Wor
 
 from apps.approvals import services
 from apps.approvals.models import BulkDecision, Signature
+from apps.approvals.registration import bulk as registration
 from apps.engine.models import WorkflowRun
 from apps.engine.namespace import engine_ensure
 from tests.approvals.test_bulk import begin, outcomes
@@ -143,7 +144,7 @@ async def test_cancelled_in_the_engine_it_signs_nothing_more_and_can_be_resumed(
     assert await orm(outcomes, bulk) == ["done"] * 3 + ["waiting"] * (ITEMS - 3)
     # What the mirror does when it has seen the end.
     run = WorkflowRun(workflow_id=bulk.workflow_id, status="cancelled")
-    await orm(transaction.atomic(bulk._on_closed), str(bulk.pk), run)
+    await orm(transaction.atomic(registration._on_closed), str(bulk.pk), run)
     bulk = await row(bulk)
     assert bulk.status == "stopped"
     resume = {"bulk_id": bulk.pk, "by": bulk.by, "via": "page", "as_of": timezone.now()}

@@ -16,10 +16,9 @@ from apps.approvals.kinds import ApprovalKind
 from apps.approvals.models import ApprovalRequest, Delegation
 from apps.approvals.selectors import signers
 from apps.approvals.services.clock import MOST_STARTS, clock_plan
-from apps.approvals.services.rows import clock_started
 from apps.audit.models import AuditEntry
 from apps.common.errors import Conflict, Invalid, NotFound
-from apps.engine import subjects
+from apps.engine import process, subjects
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.notifications.models import Notification
 from tests.approvals import world
@@ -87,6 +86,10 @@ def told(kind: str) -> list[str]:
         kind=f"approval.{kind}", channel=Notification.Channel.IN_APP
     )
     return sorted(messages.values_list("recipient__username", flat=True))
+
+
+def clock_started(pk: object) -> str:
+    return ApprovalRequest.objects.values_list("clock_id", flat=True).get(pk=pk)
 
 
 def commands(request: ApprovalRequest) -> list[tuple[str, str]]:
@@ -674,7 +677,7 @@ def test_clocks_with_nothing_to_do_do_not_keep_the_stranded_from_being_found(
     request = opened(people, subject_id="waits", band={"expires_hours": 24 * 300})
     sent(request)
     ApprovalRequest.objects.update(created_at=timezone.now() - timedelta(hours=1))
-    assert services.clock.clock_stranded(limit=2) == [str(request.pk)]
+    assert process.stranded(services.clock.CLOCK, limit=2) == [str(request.pk)]
 
 
 def test_a_start_that_never_arrives_is_written_down(people: dict[str, User]) -> None:

@@ -24,7 +24,7 @@ def test_a_band_is_said_in_one_line() -> None:
     assert band_in_words({"above": "50000.00", "tiers": tiers, **CLOCK}, "NGN") == (
         f"above NGN{SPACE}50,000.00: two signatures by reviewer, then one by senior reviewer; "
         "due within 16 working hours; reminder after 8 working hours; "
-        "escalates after 24 working hours to senior reviewer; expires after 120 hours"
+        "escalates after 24 working hours to senior reviewer; expires after 5 days"
     )
 
 

@@ -1,7 +1,9 @@
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from threading import Barrier
+from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
@@ -94,12 +96,99 @@ def test_a_command_outside_a_transaction_is_a_programming_error() -> None:
         {"workflow_id": ""},
         {"workflow_id": "a\x00b"},
         {"args": ["a\x00b"]},
-        {"search_attributes": {"a b": "x"}},
     ],
 )
 def test_what_cannot_be_stored_or_sent_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(Invalid):
         services.workflow_start(key="k", **(VALUES | change))
+
+
+def many(count: int) -> list[services.NewCommand]:
+    """A start and a signal for each of so many workflows."""
+    found = []
+    for number in range(count // 2):
+        values = VALUES | {"workflow_id": f"w-{number}", "subject_id": str(number)}
+        signal = {name: values[name] for name in ("workflow_id", "task_queue", "subject_type")}
+        found += [
+            services.start_command(key=f"start:{number}", **values),
+            services.signal_command(
+                key=f"signal:{number}", name="poke", subject_id=str(number), **signal
+            ),
+        ]
+    return found
+
+
+@pytest.mark.django_db
+def test_five_hundred_commands_are_one_statement(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(1) as queries:
+        written = services.commands_enqueue(many(500))
+    assert queries[0]["sql"].count("INSERT INTO") == 1
+    assert [row.key for row in written] == [command.key for command in many(500)]
+    # The relay sends the oldest of a workflow first: by its id.
+    ids = [row.pk for row in written]
+    assert ids == sorted(ids)
+    assert EngineCommand.objects.count() == 500
+    one = EngineCommand.objects.get(key="start:7")
+    assert (one.kind, one.args, one.state) == ("start", [{"a": 1}], "pending")
+
+
+@pytest.mark.django_db
+def test_many_of_which_some_are_written_already_cost_one_more_statement(
+    django_assert_num_queries: Any,
+) -> None:
+    first = services.commands_enqueue(many(10))
+    with django_assert_num_queries(2):
+        again = services.commands_enqueue([*many(20), many(20)[0]])
+    assert [row.pk for row in again[:10]] == [row.pk for row in first]
+    assert again[-1].pk == again[0].pk
+    assert EngineCommand.objects.count() == 20
+    assert services.commands_enqueue([]) == []
+
+
+@pytest.mark.django_db
+def test_a_key_that_comes_twice_for_different_things_is_refused() -> None:
+    twice = [
+        services.start_command(key="k", **VALUES),
+        services.start_command(key="k", **(VALUES | {"args": []})),
+    ]
+    with pytest.raises(Conflict) as refusal:
+        services.commands_enqueue(twice)
+    assert refusal.value.code == "command_key_reused"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_at_once_in_any_order_neither_deadlock_nor_write_twice() -> None:
+    barrier = Barrier(6)
+
+    def enqueue(turn: int) -> list[int]:
+        try:
+            barrier.wait(10)
+            wanted = many(200)
+            with transaction.atomic():
+                rows = services.commands_enqueue(wanted if turn % 2 else wanted[::-1])
+            return sorted(row.pk for row in rows)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(enqueue, range(6)))
+    assert results == [results[0]] * 6
+    assert EngineCommand.objects.count() == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("verb", [services.workflow_cancel, services.workflow_terminate])
+def test_a_workflow_is_not_ended_without_a_reason(verb: Callable[..., EngineCommand]) -> None:
+    with pytest.raises(Invalid) as refusal:
+        verb(
+            key="k",
+            workflow_id="w",
+            task_queue="q",
+            reason=" ",
+            subject_type="thing",
+            subject_id="1",
+        )
+    assert refusal.value.code == "reason_required"
 
 
 def parked() -> EngineCommand:

@@ -15,9 +15,6 @@ import uvicorn
 from django.db import connections
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import (
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import ApplicationError
@@ -25,6 +22,7 @@ from temporalio.worker import Worker
 
 from apps.approvals.models import ApprovalRequest
 from apps.engine.models import EngineCommand
+from apps.engine.relay.starting import attributes_of
 from apps.interventions import services
 from apps.interventions.contracts import EXECUTE_WORKFLOW, InterventionRef
 from apps.interventions.models import Intervention
@@ -144,17 +142,13 @@ class Stage:
             handle: Any = self.client.get_workflow_handle(command.workflow_id)
             await handle.signal(command.name, args=command.args)
             return
-        attributes = [
-            SearchAttributePair(SearchAttributeKey.for_keyword(name), value)
-            for name, value in command.options["search_attributes"].items()
-        ]
         again = command.options.get("allow_duplicate_failed")
         await self.client.start_workflow(
             command.workflow_type,
             args=command.args,
             id=command.workflow_id,
             task_queue=self.queue,
-            search_attributes=TypedSearchAttributes(attributes),
+            search_attributes=attributes_of(command),
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
             if again
             else WorkflowIDReusePolicy.REJECT_DUPLICATE,

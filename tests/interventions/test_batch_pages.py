@@ -17,6 +17,7 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.interventions import services
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
+from apps.interventions.registration.shell import BATCHES
 from apps.interventions.services.batches_input import csv_items
 from config.body_limit import limited
 from tests.interventions.batch_world import (
@@ -209,8 +210,6 @@ def test_more_than_the_room_is_413(caller: Caller, settings: Any) -> None:
 
 
 async def test_the_server_lets_a_large_batch_in_and_nothing_else_of_that_size() -> None:
-    from config.asgi import BATCHES
-
     async def taking(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "http.response.start", "status": 200, "headers": []})

@@ -271,8 +271,7 @@ async def test_a_saga_that_is_ended_from_outside_does_not_keep_the_batch_waiting
 async def test_terminated_it_is_paused_and_goes_on_where_it_was(
     stage: Stage, settings: Any
 ) -> None:
-    from apps.interventions.registration import batches
-    from tests.interventions.test_batches import seen
+    from tests.interventions.test_batches import seen, subject
 
     settings.BATCH_CONCURRENCY = 2
     stage.sink.behave(answer_delay_seconds=0.3)
@@ -280,7 +279,7 @@ async def test_terminated_it_is_paused_and_goes_on_where_it_was(
     await until(batch, done=1)
     await run_of(stage, batch).terminate("by an operator")
     run = await orm(seen, batch, "terminated")
-    await orm(transaction.atomic(batches._on_closed), str(batch.pk), run)
+    await orm(transaction.atomic(subject().on_closed), str(batch.pk), run)
     assert (await row(batch)).status == "paused"
     await act(stage, services.batch_resume, batch)
     again = await row(batch)

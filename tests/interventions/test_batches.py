@@ -17,6 +17,7 @@ from apps.approvals.rules import rule_put
 from apps.audit.models import AuditEntry
 from apps.common.canonical_json import digest
 from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
+from apps.engine import subjects
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.interventions import services
 from apps.interventions.models import (
@@ -25,7 +26,6 @@ from apps.interventions.models import (
     Intervention,
     InterventionBatch,
 )
-from apps.interventions.registration import batches
 from apps.interventions.services import batches_input
 from apps.interventions.services.batches_rows import progress_of
 from apps.notifications.models import Notification
@@ -50,6 +50,10 @@ def refused(call: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
     with pytest.raises(DomainError) as raised:
         call(*args, **kwargs)
     return raised.value.code
+
+
+def subject() -> Any:
+    return subjects.get("intervention-batch")
 
 
 def of_items(batch: InterventionBatch) -> list[Intervention]:
@@ -577,7 +581,7 @@ def seen(batch: InterventionBatch, status: str) -> WorkflowRun:
 def test_a_workflow_that_was_ended_before_the_signature_cancels_it(world: World) -> None:
     batch = asked(world, LARGE)
     opened(batch)
-    batches._on_closed(str(batch.pk), seen(batch, "terminated"))
+    subject().on_closed(str(batch.pk), seen(batch, "terminated"))
     batch.refresh_from_db()
     assert (batch.status, batch.error_code) == ("cancelled", "workflow_closed")
     assert request_of(batch).status == "cancelled"
@@ -591,18 +595,18 @@ def test_a_workflow_that_was_ended_later_pauses_it_and_resuming_starts_another(
     prepared(batch, 1)
     run = seen(batch, "terminated")
     for _ in range(2):
-        batches._on_closed(str(batch.pk), run)
+        subject().on_closed(str(batch.pk), run)
     batch.refresh_from_db()
     assert (batch.status, batch.error_code) == ("paused", "workflow_closed")
     batch = services.batch_resume(**acting(world, batch))
     assert batch.workflow_id.endswith("-2")
     assert EngineCommand.objects.filter(kind="start").count() == 2
     # The old one's end is heard late, and it is not its any more.
-    batches._on_closed(str(batch.pk), run)
+    subject().on_closed(str(batch.pk), run)
     batch.refresh_from_db()
     assert (batch.status, batch.error_code) == ("running", "")
     assert [item.number for item in prepared(batch).items] == [1, 2, 3]
-    assert batches._subject_of(batch.workflow_id) == str(batch.pk)
+    assert subject().subject_of(batch.workflow_id) == str(batch.pk)
 
 
 def old(batch: InterventionBatch) -> None:
@@ -624,7 +628,7 @@ def test_one_that_the_engine_lost_is_restarted_once(
     assert services.batches_stranded() == [str(batch.pk)]
     # Its items are its own, as long as it runs.
     assert services.stranded() == []
-    side_by_side(lambda _: batches._restart(str(batch.pk)), 3)
+    side_by_side(lambda _: subject().restart(str(batch.pk)), 3)
     assert EngineCommand.objects.filter(kind="start").count() == 2
     assert services.batches_stranded() == []
 
@@ -644,8 +648,8 @@ def test_an_item_of_a_batch_that_does_not_run_is_restarted_by_itself(world: Worl
 
 
 def test_ids_that_are_no_batch_are_nobodys() -> None:
-    assert batches._subject_of("intervention-batch-nonsense") == ""
-    assert batches._subject_of("intervention-0") == ""
+    assert subject().subject_of("intervention-batch-nonsense") == ""
+    assert subject().subject_of("intervention-0") == ""
 
 
 def test_a_payment_is_reserved_and_spent_once_each(world: World) -> None:

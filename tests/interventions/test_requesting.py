@@ -11,6 +11,7 @@ from apps.approvals.services import request_edit
 from apps.audit.models import AuditEntry
 from apps.common.errors import Conflict, DomainError, NotAllowed, NotFound
 from apps.engine.models import EngineCommand
+from apps.engine.relay.starting import attributes_of
 from apps.interventions import services
 from apps.interventions.models import Intervention, Policy
 from tests.interventions.conftest import World
@@ -26,7 +27,7 @@ def test_row_audit_entry_and_start_command_are_written_together(world: World) ->
     assert (command.kind, command.workflow_id) == ("start", intervention.workflow_id)
     assert command.workflow_type == "InterventionApprovalWorkflow"
     assert command.args[0]["intervention_id"] == str(intervention.pk)
-    assert command.options["search_attributes"] == {
+    assert {pair.key.name: pair.value for pair in attributes_of(command)} == {
         "CountersignSubject": f"intervention:{intervention.pk}",
         "CountersignKind": "intervention",
     }

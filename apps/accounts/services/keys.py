@@ -11,9 +11,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.accounts import throttle
-from apps.accounts.contracts import SCOPES
 from apps.accounts.models import APIKey, User
 from apps.accounts.rate_limits import key_limit
+from apps.accounts.scopes import registered
 from apps.audit.contracts import Actor
 from apps.audit.models import AuditEntry
 from apps.audit.services import entry_record, refusals
@@ -150,12 +150,12 @@ def _check(*, user: User, name: str, scopes: list[str], expires_at: datetime | N
     if not name or len(name) > 80 or "\0" in name:
         raise Invalid("A key needs a name of at most 80 characters.", code="name_required")
     if not scopes:
-        raise Invalid("A key needs a scope.", code="scope_required", valid=sorted(SCOPES))
-    if unknown := sorted(set(scopes) - SCOPES):
+        raise Invalid("A key needs a scope.", code="scope_required", valid=registered())
+    if unknown := sorted(set(scopes) - set(registered())):
         raise Invalid(
-            f"Unknown scope: {', '.join(unknown)}. Valid: {', '.join(sorted(SCOPES))}.",
+            f"Unknown scope: {', '.join(unknown)}. Valid: {', '.join(registered())}.",
             code="unknown_scope",
-            valid=sorted(SCOPES),
+            valid=registered(),
         )
     if expires_at is not None and expires_at <= timezone.now():
         raise Invalid("The key would have expired already.", code="expired")

@@ -2,7 +2,9 @@
 
 from ninja import Router
 
+from apps.approvals.scopes import Scope
+
 router = Router(tags=["approvals"])
 
 #: Scopes of a key.
-READ, DECIDE, WRITE = "approvals:read", "approvals:decide", "approvals:write"
+READ, DECIDE, WRITE = Scope.READ, Scope.DECIDE, Scope.WRITE

@@ -10,13 +10,13 @@ from ninja import Query, Schema
 from pydantic import Field
 
 from apps.accounts.auth import require
-from apps.accounts.contracts import Scope
 from apps.accounts.models import User
 from apps.approvals import kinds, services
 from apps.approvals.api.base import READ, router
 from apps.approvals.models import ApprovalRule
 from apps.approvals.rule_preview import Preview, rule_preview
 from apps.approvals.rule_text import rule_in_words
+from apps.approvals.scopes import Scope
 from apps.audit.services import refusals
 from apps.common.errors import NotAllowed
 from apps.common.pagination import page

@@ -28,7 +28,7 @@ class BulkDecisionQuerySet(models.QuerySet["BulkDecision"]):
             return self.none()
         return self if user.has_perm(VIEW_OTHERS_PERMISSION) else self.filter(by=user.pk)
 
-    def running(self) -> Self:
+    def unsettled(self) -> Self:
         """Those that a workflow ought to work on."""
         return self.filter(status__in=[BulkStatus.PENDING, BulkStatus.RUNNING])
 

@@ -239,6 +239,14 @@ class ApprovalRequest(models.Model):
         help_text="Reminders, due date and escalation, computed when this was opened: "
         '[{"event", "number", "at", "done_at"}, …], sorted by time.',
     )
+    clock_id = models.CharField(
+        max_length=200,
+        blank=True,
+        db_default="",
+        default="",
+        editable=False,
+        help_text="The workflow that keeps the clock, by the newest start; empty: none was started",
+    )
     # --- who is at it ---
     claimed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"

@@ -14,21 +14,12 @@ from apps.approvals import validation
 from apps.approvals.contracts import BULK_SUBJECT, BulkStatus, ItemStatus, Verdict
 from apps.approvals.models import ApprovalRequest, BulkDecision, BulkItem
 from apps.approvals.rules import MOST_TIERS
-from apps.approvals.services.bulk_rows import (
-    announce,
-    id_of,
-    lock,
-    record,
-    start,
-    starts,
-    stop,
-    unknown,
-)
+from apps.approvals.services.bulk_rows import BULK, id_of, lock, record, stop, unknown
 from apps.approvals.services.bulk_running import bulk_run, item_decide
 from apps.audit.contracts import ENGINE
 from apps.audit.services import refusals
 from apps.common.errors import Conflict, Invalid, NotFound
-from apps.engine.models import EngineCommand
+from apps.engine import process
 
 __all__ = [
     "MOST_ITEMS",
@@ -114,9 +105,8 @@ def bulk_decide(
                 )
                 for number, (request_id, choice) in enumerate(wanted.items(), start=1)
             )
-            start(bulk)
+            process.start(BULK, bulk)
             record(bulk, "started", by=by, via=via, reason=reason)
-            announce(bulk)
             return bulk
 
 
@@ -151,9 +141,9 @@ def bulk_resume(*, bulk_id: UUID | str, by: User, via: str, as_of: datetime) -> 
         bulk.items.filter(status=ItemStatus.STOPPED).update(status=ItemStatus.WAITING)
         bulk.status = BulkStatus.PENDING
         bulk.finished_at = None
-        start(bulk)
+        process.save(BULK, bulk, "status", "finished_at")
         record(bulk, "resumed", by=by, via=via)
-        announce(bulk)
+        process.start_again(BULK, bulk)
         return bulk
 
 
@@ -163,22 +153,19 @@ def bulk_closed(*, bulk_id: UUID | str, workflow_id: str, why: str, as_of: datet
 
     Joins the caller's transaction. Nothing when it is not running or another workflow carries it.
     """
-    bulk = lock(bulk_id)
-    if bulk.runs and bulk.workflow_id == workflow_id:
+    bulk = process.carried(BULK, bulk_id, workflow_id)
+    if bulk is not None:
         stop(bulk, by=ENGINE, via="engine", as_of=as_of, reason=why)
 
 
 def bulk_restart(*, bulk_id: UUID | str) -> None:
-    """Start its workflow again from the row, unless it has ended or a start is on its way.
+    """Start its workflow again from the row, unless it has ended or a start is under way.
 
     Joins the caller's transaction.
     """
-    bulk = lock(bulk_id)
-    under_way = starts(bulk).filter(state__in=EngineCommand.UNSETTLED)
-    if bulk.runs and not under_way.exists():
-        start(bulk)
+    bulk = process.restart(BULK, bulk_id)
+    if bulk is not None:
         record(bulk, "restarted", by=ENGINE, via="engine")
-        announce(bulk)
 
 
 # --- helpers ------------------------------------------------------------------------------------

@@ -16,13 +16,14 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.approvals.contracts import SUBJECT_TYPE, BulkProgress, BulkStatus, ItemStatus
 from apps.approvals.models import ApprovalRequest, BulkDecision, BulkItem
-from apps.approvals.services.bulk_rows import announce, get, id_of, lock, record
+from apps.approvals.services.bulk_rows import BULK, announce, get, id_of, lock, record
 from apps.approvals.services.deciding import decision_sign
 from apps.audit.contracts import ENGINE
 from apps.audit.models import AuditEntry
 from apps.audit.services import entry_record
 from apps.common import correlation
 from apps.common.errors import Conflict, DomainError
+from apps.engine import process
 
 logger = correlation.get_logger(__name__)
 
@@ -178,15 +179,14 @@ def _finish(bulk_id: UUID | str, workflow_id: str) -> BulkDecision:
         if ours and not bulk.items.filter(status=ItemStatus.WAITING).exists():
             bulk.status = BulkStatus.COMPLETED
             bulk.finished_at = timezone.now()
-            bulk.version += 1
-            bulk.save(update_fields=["status", "finished_at", "version"])
+            process.save(BULK, bulk, "status", "finished_at")
             record(bulk, "completed", by=ENGINE, via="engine")
         announce(bulk)
     return bulk
 
 
 def _carried_by(bulk: BulkDecision, workflow_id: str) -> bool:
-    return BulkDecision.objects.running().filter(pk=bulk.pk, workflow_id=workflow_id).exists()
+    return BulkDecision.objects.unsettled().filter(pk=bulk.pk, workflow_id=workflow_id).exists()
 
 
 def _status_of(item: BulkItem) -> str:

@@ -5,17 +5,14 @@ them. One workflow per request, and only where there is a clock or an expiry to 
 that is edited goes on with the same one.
 """
 
-import re
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, TextField
-from django.db.models.functions import Cast, Coalesce
-from django.utils import timezone
+from django.db.models import Q, QuerySet
 
-from apps.approvals import kinds, validation
+from apps.approvals import kinds
 from apps.approvals.business_hours import working_after
 from apps.approvals.contracts import (
     CLOCK_WORKFLOW,
@@ -24,28 +21,22 @@ from apps.approvals.contracts import (
     ClockRef,
     ClockTimings,
     RequestStatus,
-    clock_workflow_id,
 )
 from apps.approvals.models import ApprovalRequest
-from apps.approvals.services.rows import clock_started, clock_tell, record, workflow_tell
+from apps.approvals.services.rows import clock_tell, record, workflow_tell
 from apps.audit.contracts import ENGINE
-from apps.engine import services as engine
-from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE, CommandKind, RunStatus
+from apps.engine import process
+from apps.engine.contracts import CommandKind, RunStatus
 from apps.engine.models import EngineCommand, WorkflowRun
+from apps.engine.process import Carrier, Process
 
 REMINDER, ESCALATION, DUE = "reminder", "escalation", "due"
 #: Of events at the same moment: reminded first, overdue last.
 _ORDER = (REMINDER, ESCALATION, DUE)
-#: Server-side: ends what nobody will ever end. A request may wait for a year.
-BACKSTOP_SECONDS = 400 * 24 * 3600.0
 #: An escalation that finds nobody is tried again so much later, or at the next thing to do.
 RETRY = timedelta(days=1)
-#: A row this young is on its way through the outbox; that is not being stranded.
-SETTLING_IN = timedelta(minutes=1)
-STRANDED_LIMIT = 200
 #: A clock that is ended from outside so often is not started again: somebody means it.
 MOST_STARTS = 10
-_CLOCK_ID = re.compile(rf"{SUBJECT_TYPE}-(?P<request>[0-9a-f-]{{36}})-clock(-[1-9][0-9]{{0,3}})?")
 
 
 def clock_plan(
@@ -124,65 +115,21 @@ def clock_keep(request: ApprovalRequest, *, event: str = "opened") -> None:
     kind = kinds.find(request.kind)
     if kind is None or kind.clocked:
         return
-    if event != "opened" and _starts(request).exists():
-        clock_tell(request, event=event)
+    if request.clock_id:
+        if event != "opened":
+            clock_tell(request, event=event)
     elif clock_next(request) is not None:
-        _start(request, key="")
+        process.start(CLOCK, request)
 
 
 def clock_restart(*, request_id: UUID | str) -> None:
-    """Start the clock's workflow again from the row, unless that is on its way or needless. Joins.
+    """Start the clock's workflow again from the row, unless that is under way or needless. Joins.
 
-    Two at once: one command, the count under the lock is its key. Audited. After MOST_STARTS it
-    stays as it is.
+    Two at once: one start. Audited. After MOST_STARTS it stays as it is.
     """
-    pk = validation.uuid_of(request_id)
-    request = ApprovalRequest.objects.select_for_update(no_key=True).filter(pk=pk).first()
-    if request is None or clock_next(request) is None:
-        return
-    kind = kinds.find(request.kind)
-    if kind is None or kind.clocked:
-        return
-    starts = _starts(request)
-    # The engine may know more than our outbox does: of starts after the backup that was restored.
-    runs = WorkflowRun.objects.filter(subject_type=SUBJECT_TYPE, subject_id=str(request.pk))
-    count = max(starts.count(), runs.order_by().values("workflow_id").distinct().count())
-    if starts.filter(state__in=EngineCommand.UNSETTLED).exists() or count >= MOST_STARTS:
-        return
-    record(request, "clock_restarted", by=ENGINE)
-    _start(request, key=f":{count}", number=count + 1)
-
-
-def clock_stranded(*, limit: int = STRANDED_LIMIT) -> list[str]:
-    """Ids of open requests with a clock to keep whose workflow never ran, was lost, or completed
-    before a backup was restored in which they are open; at most `limit`, the oldest first. One that
-    was closed otherwise is not here: it is restarted when it is told."""
-    now = timezone.now()
-    names = [kind.name for kind in kinds.registered() if not kind.clocked]
-    subject = {"subject_type": SUBJECT_TYPE, "subject_id": Cast(OuterRef("pk"), TextField())}
-    starts = EngineCommand.objects.filter(**subject, kind=CommandKind.START)
-    under_way = starts.filter(
-        Q(state__in=EngineCommand.UNSETTLED) | Q(settled_at__gte=now - SETTLING_IN)
-    )
-    # What the newest start has started, where we know of one: what ran before it is over.
-    runs = WorkflowRun.objects.filter(
-        **subject, workflow_id=Coalesce(OuterRef("clock_id"), F("workflow_id"))
-    )
-    rows = (
-        ApprovalRequest.objects.open()
-        .filter(
-            # As `clock_next`.
-            Q(expires_at__isnull=False) | Q(clock__contains=[{"done_at": None}]),
-            kind__in=names,
-            created_at__lt=now - SETTLING_IN,
-        )
-        .filter(~Exists(under_way))
-        .annotate(clock_id=Subquery(starts.order_by("-id").values("workflow_id")[:1]))
-        .annotate(newest=Subquery(runs.order_by("-started_at", "-id").values("status")[:1]))
-        .filter(Q(newest=None) | Q(newest__in=[RunStatus.LOST, RunStatus.COMPLETED]))
-        .order_by("created_at", "id")
-    )
-    return [str(pk) for pk in rows.values_list("pk", flat=True)[:limit]]
+    request = process.restart(CLOCK, request_id)
+    if request is not None:
+        record(request, "clock_restarted", by=ENGINE)
 
 
 def clock_closed(*, request_id: str, run: WorkflowRun) -> None:
@@ -191,7 +138,7 @@ def clock_closed(*, request_id: str, run: WorkflowRun) -> None:
 
     Joins; idempotent. A clock is nobody's decision: ending it must not let a request wait for ever.
     """
-    if run.workflow_id == clock_started(request_id):
+    if process.carried(CLOCK, request_id, run.workflow_id) is not None:
         clock_restart(request_id=request_id)
 
 
@@ -208,41 +155,44 @@ def clock_undeliverable(*, command: EngineCommand) -> None:
     record(request, "clock_stopped", by=ENGINE, body={"reason": command.error[:1000]})
 
 
-def subject_of(workflow_id: str) -> str:
-    """The request's id out of its clock's workflow id, or nothing."""
-    found = _CLOCK_ID.fullmatch(workflow_id)
-    try:
-        return str(UUID(found["request"])) if found else ""
-    except ValueError:
-        return ""
-
-
-# --- helpers -------------------------------------------------------------------------------------
-def _start(request: ApprovalRequest, *, key: str, number: int = 1) -> None:
-    """A workflow id of its own for each start: the engine gives one that completed to nobody."""
+# --- its workflow --------------------------------------------------------------------------------
+def _ref(request: ApprovalRequest, again: bool) -> ClockRef:
     timings = ClockTimings(
         activity=settings.ACTIVITY_TIMEOUT_SECONDS, heartbeat=settings.ACTIVITY_HEARTBEAT_SECONDS
     )
-    engine.workflow_start(
-        key=f"approval:{request.pk}:clock{key}",
-        workflow_id=clock_workflow_id(request.pk, number),
-        workflow_type=CLOCK_WORKFLOW,
-        task_queue=TASK_QUEUE,
-        args=[ClockRef(str(request.pk), timings)],
-        subject_type=SUBJECT_TYPE,
-        subject_id=str(request.pk),
-        execution_timeout_seconds=BACKSTOP_SECONDS,
-        task_timeout_seconds=settings.WORKFLOW_TASK_TIMEOUT_SECONDS,
-        search_attributes={
-            SUBJECT_ATTRIBUTE: f"{SUBJECT_TYPE}:{request.pk}",
-            KIND_ATTRIBUTE: SUBJECT_TYPE,
-        },
-        # The outbox of a restored backup may give a number again whose workflow has failed since.
-        allow_duplicate_failed=bool(key),
-    )
+    return ClockRef(str(request.pk), timings)
 
 
-def _starts(request: ApprovalRequest) -> QuerySet[EngineCommand]:
-    return EngineCommand.objects.filter(
-        subject_type=SUBJECT_TYPE, subject_id=str(request.pk), kind=CommandKind.START
-    )
+def _needs(request: ApprovalRequest) -> Carrier[ApprovalRequest] | None:
+    kind = kinds.find(request.kind)
+    if kind is None or kind.clocked or clock_next(request) is None:
+        return None
+    return CARRIER
+
+
+def _open_rows() -> "QuerySet[ApprovalRequest]":
+    """As `_needs`."""
+    names = [kind.name for kind in kinds.registered() if not kind.clocked]
+    has_clock = Q(expires_at__isnull=False) | Q(clock__contains=[{"done_at": None}])
+    return ApprovalRequest.objects.open().filter(has_clock, kind__in=names)
+
+
+CARRIER: Carrier[ApprovalRequest] = Carrier(CLOCK_WORKFLOW, _ref, process.WAITING_BACKSTOP)
+
+CLOCK = Process(
+    subject=SUBJECT_TYPE,
+    title="Approval",
+    noun="request",
+    model=ApprovalRequest,
+    queue=TASK_QUEUE,
+    url_name="request",
+    carriers=(CARRIER,),
+    needs=_needs,
+    open_rows=_open_rows,
+    id_field="clock_id",
+    id_tail="-clock",
+    unversioned=True,
+    most_runs=MOST_STARTS,
+    # Completed before a backup was restored in which the request is open.
+    forgotten=(RunStatus.LOST, RunStatus.COMPLETED),
+)

@@ -22,7 +22,6 @@ from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Invalid, NotFound
 from apps.engine import services as engine
-from apps.engine.models import EngineCommand
 from apps.live.broadcast import broadcast
 
 #: Characters of a request that can be searched.
@@ -173,12 +172,11 @@ def clock_tell(request: ApprovalRequest, *, event: str) -> None:
     kind = kinds.find(request.kind)
     if kind is None or kind.clocked:
         return
-    workflow_id = clock_started(request.pk)
-    if not workflow_id:
+    if not request.clock_id:
         return
     engine.workflow_signal(
         key=f"approval:{request.pk}:clock:{event}",
-        workflow_id=workflow_id,
+        workflow_id=request.clock_id,
         task_queue=TASK_QUEUE,
         name=SIGNAL_CHANGED,
         subject_type=SUBJECT_TYPE,
@@ -186,18 +184,10 @@ def clock_tell(request: ApprovalRequest, *, event: str) -> None:
     )
 
 
-def clock_started(request_id: UUID | str) -> str:
-    """Id of the workflow that was last started to keep the request's clock; empty: none was."""
-    starts = EngineCommand.objects.filter(
-        kind="start", subject_type=SUBJECT_TYPE, subject_id=str(request_id)
-    )
-    return starts.order_by("-id").values_list("workflow_id", flat=True).first() or ""
-
-
 def workflows_of(request: ApprovalRequest) -> list[str]:
     """Whose events belong to the request: who waits for the answer, or who keeps its clock where
     no domain does; and who does what was approved."""
-    found = [request.workflow_id or clock_started(request.pk)]
+    found = [request.workflow_id or request.clock_id]
     kind = kinds.find(request.kind)
     if kind and kind.carried_out_by and request.status == RequestStatus.APPROVED:
         found += kind.carried_out_by(request)

@@ -17,6 +17,7 @@ from apps.approvals import kinds, selectors, services
 from apps.approvals.action_forms import EditForm
 from apps.approvals.models import ApprovalRequest
 from apps.common.errors import DomainError, NotFound
+from apps.web.drafts import draft_keep
 from apps.web.fragments import person
 from apps.web.refusals import refusal_of
 
@@ -133,6 +134,7 @@ def _done(request: HttpRequest, request_id: UUID, run: Callable[[], str]) -> Htt
         raise Http404 from error
     except DomainError as error:
         refusal = refusal_of(error)
+        draft_keep(request)
         messages.error(request, f"{refusal.what} {refusal.next_step}")
     back = request.POST.get("next", "")
     if not url_has_allowed_host_and_scheme(

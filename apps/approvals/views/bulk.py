@@ -60,9 +60,11 @@ def preview(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def run(request: HttpRequest) -> HttpResponse:
-    """Begin it. The same form sent twice begins once."""
+    """Begin it. The same form sent twice begins once; a GET (after signing in again) leads back."""
+    if request.method != "POST":
+        return redirect("inbox")
     picked = _Picked.of(request)
     form = BulkForm(request.POST)
     refusal: Refusal | None = None

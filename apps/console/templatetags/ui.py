@@ -1,8 +1,7 @@
-"""Template tags of the design system: icons, money, times, states, bars."""
+"""Template tags of the design system: icons, money, times, states."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 from django import template
 from django.templatetags.static import static
@@ -11,48 +10,9 @@ from django.utils.safestring import SafeString
 
 from apps.common.money import NO_BREAK
 from apps.common.money import shown as money_shown
+from apps.web.tones import tone_of, words_of
 
 register = template.Library()
-
-#: State → tone. What is not listed is neutral.
-TONES = {
-    "open": "info",
-    "pending": "info",
-    "awaiting_approval": "warn",
-    "approved": "good",
-    "executing": "info",
-    "executed": "good",
-    "failed": "bad",
-    "rejected": "bad",
-    "expired": "warn",
-    "cancelled": "",
-    "running": "info",
-    "done": "good",
-    "compensated": "warn",
-    "completed": "good",
-    "terminated": "bad",
-    "timed_out": "bad",
-    "parked": "bad",
-    "undeliverable": "bad",
-    "approve": "good",
-    "reject": "bad",
-    "refused": "bad",
-    "reserve": "warn",
-    "commit": "info",
-    "release": "good",
-    "allocate": "",
-    "transfer_out": "warn",
-    "transfer_in": "good",
-}
-
-#: Where a state's own name is not what people call it.
-WORDS = {
-    "open": "waiting",
-    "awaiting_approval": "waiting for approval",
-    "timed_out": "timed out",
-    "approve": "approved",
-    "reject": "rejected",
-}
 
 
 @register.simple_tag
@@ -74,7 +34,7 @@ def money(amount: Decimal | None, currency: str = "") -> str:
 @register.filter
 def words(state: object) -> str:
     """A state or step as people say it."""
-    return WORDS.get(str(state), str(state).replace("_", " "))
+    return words_of(state)
 
 
 @register.filter
@@ -111,7 +71,7 @@ def duration(seconds: float | None) -> str:
 @register.simple_tag
 def state(value: object) -> SafeString:
     """The state as a badge: word and tone, never colour alone."""
-    tone = TONES.get(str(value), "")
+    tone = tone_of(value)
     return format_html(
         '<span class="badge{}">{}</span>', f" tone-{tone}" if tone else "", words(value)
     )
@@ -120,7 +80,7 @@ def state(value: object) -> SafeString:
 @register.filter
 def tone(value: object) -> str:
     """The tone's class of a state, or nothing."""
-    known = TONES.get(str(value), "")
+    known = tone_of(value)
     return f"tone-{known}" if known else ""
 
 
@@ -143,21 +103,3 @@ def age(at: datetime | None) -> str | SafeString:
     if at is None:
         return "–"
     return format_html('<time datetime="{}" data-when="age">{}</time>', *_utc(at))
-
-
-@register.inclusion_tag("console/_budget_bar.html")
-def budget_bar(budget: Any) -> dict[str, Any]:
-    """Spent, reserved and free as one bar with its figures in words."""
-    total = budget.total or Decimal(1)
-    spent = _percent(budget.spent, total)
-    reserved = _percent(budget.reserved, total)
-    return {
-        "budget": budget,
-        "spent_width": f"{spent:.2f}%",
-        "reserved_x": f"{spent:.2f}%",
-        "reserved_width": f"{reserved:.2f}%",
-    }
-
-
-def _percent(part: Decimal, whole: Decimal) -> float:
-    return float(max(Decimal(0), min(Decimal(100), part * 100 / whole))) if whole > 0 else 0.0

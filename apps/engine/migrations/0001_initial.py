@@ -83,7 +83,7 @@ class Migration(migrations.Migration):
                 ('task_queue', models.CharField(blank=True, max_length=80)),
                 ('name', models.CharField(blank=True, help_text='Signal or schedule name.', max_length=80)),
                 ('args', models.JSONField(default=list, help_text='Positional arguments, as JSON.')),
-                ('options', models.JSONField(default=dict, help_text='execution_timeout_seconds, task_timeout_seconds, search_attributes, memo, …')),
+                ('options', models.JSONField(default=dict, help_text='execution_timeout_seconds, task_timeout_seconds, allow_duplicate_failed, unmirrored, reason')),
                 ('subject_type', models.CharField(blank=True, max_length=60)),
                 ('subject_id', models.CharField(blank=True, max_length=80)),
                 ('correlation_id', models.CharField(blank=True, max_length=80)),
@@ -95,11 +95,12 @@ class Migration(migrations.Migration):
                 ('leased_until', models.DateTimeField(null=True)),
                 ('error', models.TextField(blank=True)),
                 ('run_id', models.CharField(blank=True, max_length=80)),
+                ('behind_run', models.CharField(blank=True, db_default='', help_text="Of a second run's start: the run that it met and whose end it waits for.", max_length=80)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('settled_at', models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state__in', ('pending', 'leased', 'parked'))), fields=['workflow_id', 'id'], name='command_oldest_unsettled'), models.Index(condition=models.Q(('state__in', ('pending', 'leased'))), fields=['task_queue', 'next_try_at', 'id'], name='command_due'), models.Index(fields=['subject_type', 'subject_id'], name='engine_engi_subject_e63b2d_idx'), models.Index(fields=['workflow_id', 'kind'], name='engine_engi_workflo_5a71c1_idx'), models.Index(condition=models.Q(('state', 'parked')), fields=['id'], name='command_parked')],
+                'indexes': [models.Index(condition=models.Q(('state__in', ('pending', 'leased', 'parked'))), fields=['workflow_id', 'id'], name='command_oldest_unsettled'), models.Index(condition=models.Q(('state__in', ('pending', 'leased'))), fields=['task_queue', 'next_try_at', 'id'], name='command_due'), models.Index(fields=['subject_type', 'subject_id'], name='engine_engi_subject_e63b2d_idx'), models.Index(fields=['workflow_id', 'kind'], name='engine_engi_workflo_5a71c1_idx'), models.Index(condition=models.Q(('state', 'parked')), fields=['id'], name='command_parked'), models.Index(condition=models.Q(('settled_at__isnull', False)), fields=['settled_at', 'id'], name='command_settled')],
             },
         ),
         pgtrigger.migrations.AddTrigger(

@@ -22,8 +22,9 @@ from apps.engine.leader_tasks import Duty, Leader
 from apps.engine.liveness import process_name
 from apps.engine.relay.concurrency_limiter import ConcurrencyLimiter
 from apps.engine.relay.config import Limits
-from apps.engine.relay.delivery import Delivery, parked_announce
+from apps.engine.relay.delivery import Delivery
 from apps.engine.relay.session import Claimed, Outcome, Session, database_params
+from apps.engine.relay.settling import parked_announce
 
 logger = correlation.get_logger("apps.engine.relay")
 
@@ -219,7 +220,9 @@ class Relay:
             if outcome.command.id not in settled:
                 logger.warning("the lease was over", command_id=str(outcome.command.id))
             elif outcome.state == CommandState.PARKED:
-                task = asyncio.create_task(self._threads.run(parked_announce, outcome))
+                task = asyncio.create_task(
+                    self._threads.run(parked_announce, outcome.command, outcome.error)
+                )
                 task.add_done_callback(lambda done: done.cancelled() or done.exception())
             elif outcome.state == CommandState.PENDING:
                 moment = time.monotonic() + outcome.delay

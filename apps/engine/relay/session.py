@@ -8,6 +8,7 @@ clock and no second check is needed to stop an old leader.
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -37,8 +38,9 @@ SET synchronous_commit = off
 """
 
 #: Queue by queue (found by skipping through the index), the due commands that are the oldest
-#: unsettled one of their workflow. Ranked, so that each queue's first stands before the second of
-#: any. A row that somebody holds (an operator's page) is left for the next time.
+#: unsettled one of their workflow. A start that waits for the end of an older run does not hold
+#: back signals: that run may wait for one of them. Ranked, so that each queue's first stands before
+#: the second of any. A row that somebody holds (an operator's page) is left for the next time.
 _CLAIM = """
 WITH RECURSIVE queue AS (
     (SELECT task_queue FROM engine_enginecommand
@@ -60,7 +62,8 @@ due AS (
           AND NOT EXISTS (
             SELECT 1 FROM engine_enginecommand older
             WHERE older.workflow_id = c.workflow_id AND older.id < c.id
-              AND older.state IN ('pending', 'leased', 'parked'))
+              AND older.state IN ('pending', 'leased', 'parked')
+              AND (c.kind <> 'signal' OR older.behind_run = '' OR older.state = 'parked'))
         ORDER BY c.next_try_at, c.id
         LIMIT COALESCE((%(left)s::jsonb ->> queue.task_queue)::int, %(per_queue)s)
     ) oldest
@@ -78,11 +81,11 @@ UPDATE engine_enginecommand c SET
 FROM mine WHERE c.id = mine.id
 RETURNING c.id, c.key, c.kind, c.workflow_id, c.workflow_type, c.task_queue, c.name, c.args,
     c.options, c.subject_type, c.subject_id, c.correlation_id, c.attempts, c.strikes,
-    c.lease_token AS token
+    c.created_at, c.lease_token AS token
 """
 
 #: Only while the lease is still ours. A start that went out gets its row in the mirror in the same
-#: statement; sorted, as every writer of the mirror does.
+#: statement, unless nobody looks at its workflow; sorted, as every writer of the mirror does.
 _SETTLE = """
 WITH settled AS (
     UPDATE engine_enginecommand c SET
@@ -102,7 +105,8 @@ WITH settled AS (
         subject_id, started_at, seen_at)
     SELECT workflow_id, run_id, workflow_type, task_queue, 'running', false, subject_type,
         subject_id, clock_timestamp(), clock_timestamp()
-    FROM settled WHERE kind = 'start' AND state = 'sent' AND run_id <> ''
+    FROM settled
+    WHERE kind = 'start' AND state = 'sent' AND run_id <> '' AND NOT options ? 'unmirrored'
     ORDER BY workflow_id, run_id
     ON CONFLICT (workflow_id, run_id) DO NOTHING
 )
@@ -135,6 +139,7 @@ class Claimed:
     correlation_id: str
     attempts: int
     strikes: int
+    created_at: datetime
     token: UUID
 
 

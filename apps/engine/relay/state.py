@@ -7,7 +7,8 @@ from django.db import connection
 from apps.engine.contracts import CommandState
 
 _LAG = """
-SELECT state, count(*), EXTRACT(epoch FROM max(clock_timestamp() - created_at))::float8
+SELECT state, count(*), EXTRACT(epoch FROM max(clock_timestamp() - created_at)
+    FILTER (WHERE behind_run = ''))::float8
 FROM engine_enginecommand WHERE state IN ('pending', 'leased', 'parked') GROUP BY state
 """
 
@@ -15,7 +16,8 @@ FROM engine_enginecommand WHERE state IN ('pending', 'leased', 'parked') GROUP B
 @dataclass(frozen=True)
 class Lag:
     """`oldest_seconds`: age of the oldest command that the relay still has to send; parked ones
-    wait for a person and are not counted in it. `counts` by state, of the unsettled ones."""
+    wait for a person, second runs for the end of the first: they are not counted in it. `counts` by
+    state, of the unsettled ones."""
 
     oldest_seconds: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
@@ -36,7 +38,7 @@ def lag() -> Lag:
     with connection.cursor() as cursor:
         cursor.execute(_LAG)
         rows = cursor.fetchall()
-    ages = [float(age) for state, _, age in rows if state != CommandState.PARKED]
+    ages = [float(age or 0) for state, _, age in rows if state != CommandState.PARKED]
     return Lag(
         oldest_seconds=max(ages, default=0.0),
         counts={state: int(count) for state, count, _ in rows},

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
@@ -90,8 +89,7 @@ class BudgetAdmin(ReadOnlyAdmin):
 
     def open_view(self, request: HttpRequest) -> HttpResponse:
         """A new budget, or a new period of a series."""
-        if not self.granted(request, "add"):
-            raise PermissionDenied
+        self.must_be_granted(request, "add")
         form = BudgetOpenForm(request.POST if request.method == "POST" else None)
 
         def run(data: dict[str, Any]) -> Budget:
@@ -120,8 +118,7 @@ class BudgetAdmin(ReadOnlyAdmin):
 
     def allocate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """More money for a budget."""
-        if not self.granted(request):
-            raise PermissionDenied
+        self.must_be_granted(request)
         budget = self.get_object(request, object_id)
         if budget is None:
             raise Http404

@@ -15,7 +15,6 @@ from ninja.errors import HttpError, ValidationError
 from pydantic import ConfigDict, Field, StringConstraints
 
 from apps.accounts.auth import require
-from apps.accounts.contracts import Scope
 from apps.accounts.models import User
 from apps.common.errors import Invalid, NotFound
 from apps.common.identifiers import number_of
@@ -25,6 +24,7 @@ from apps.interventions import services
 from apps.interventions.api.base import Code, Currency, Cursor, ErrorOut, Key, Limit
 from apps.interventions.contracts import BatchItemStatus, BatchProgress, BatchStatus
 from apps.interventions.models import BatchItem, InterventionBatch
+from apps.interventions.scopes import Scope
 from apps.interventions.services.batches import BatchTrial
 from apps.interventions.services.batches_input import Item, csv_items
 from apps.interventions.services.batches_rows import batch_request_of, progress_by_batch

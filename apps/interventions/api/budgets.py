@@ -10,7 +10,6 @@ from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field, StringConstraints
 
 from apps.accounts.auth import require
-from apps.accounts.contracts import Scope
 from apps.accounts.models import User
 from apps.approvals.models import ApprovalRequest
 from apps.common.errors import NotAllowed, NotFound
@@ -19,6 +18,7 @@ from apps.interventions import services
 from apps.interventions.api.base import Amount, Code, Cursor, ErrorOut, Key, Limit
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
 from apps.interventions.models import Budget, BudgetTransfer
+from apps.interventions.scopes import Scope
 from apps.interventions.services.requests import REQUEST_PERMISSION
 from apps.interventions.services.transfers import SUBJECT
 

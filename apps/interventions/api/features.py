@@ -7,8 +7,8 @@ from ninja import Router, Schema
 from pydantic import Field
 
 from apps.accounts.auth import require
-from apps.accounts.contracts import Scope
 from apps.common.errors import Invalid, NotAllowed, NotFound
+from apps.interventions.scopes import Scope
 from apps.interventions.services.online_store import features_online
 from apps.interventions.services.validation import clean_target
 

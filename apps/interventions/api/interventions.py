@@ -11,7 +11,6 @@ from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field, StringConstraints
 
 from apps.accounts.auth import require
-from apps.accounts.contracts import Scope
 from apps.accounts.models import User
 from apps.common.errors import NotFound
 from apps.common.pagination import page
@@ -30,6 +29,7 @@ from apps.interventions.api.base import (
 )
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import BudgetEntry, Intervention, InterventionStep
+from apps.interventions.scopes import Scope
 from apps.interventions.services.approval import approval_of
 from apps.web.links import temporal_url
 

@@ -9,7 +9,7 @@ from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
-from apps.accounts.contracts import Scope
+from apps.interventions.scopes import Scope
 from apps.interventions.services.analytics import By, Figures, outcomes, window_of
 
 router = Router(tags=["interventions"])

@@ -188,7 +188,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='budgetentry',
             name='kind',
-            field=models.CharField(choices=[('allocate', 'Allocate'), ('reserve', 'Reserve'), ('release', 'Release'), ('commit', 'Commit'), ('transfer_out', 'Transfer Out'), ('transfer_in', 'Transfer In')], max_length=12),
+            field=models.CharField(choices=[('allocate', 'allocated'), ('reserve', 'reserved'), ('release', 'released'), ('commit', 'spent'), ('transfer_out', 'moved out'), ('transfer_in', 'moved in')], max_length=12),
         ),
         migrations.AlterField(
             model_name='policy',

@@ -30,7 +30,7 @@ class InterventionBatchQuerySet(models.QuerySet["InterventionBatch"]):
             return self.all()
         return self.filter(requested_by=user)
 
-    def running(self) -> "InterventionBatchQuerySet":
+    def unsettled(self) -> "InterventionBatchQuerySet":
         """Those that a workflow ought to carry."""
         return self.exclude(status__in=BATCH_ENDS)
 

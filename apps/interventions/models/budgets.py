@@ -138,12 +138,13 @@ class BudgetEntry(models.Model):
     """
 
     class Kind(models.TextChoices):
-        ALLOCATE = "allocate"
-        RESERVE = "reserve"
-        RELEASE = "release"
-        COMMIT = "commit"
-        TRANSFER_OUT = "transfer_out"
-        TRANSFER_IN = "transfer_in"
+        # In the words of the bar: what is reserved, spent, released.
+        ALLOCATE = "allocate", "allocated"
+        RESERVE = "reserve", "reserved"
+        RELEASE = "release", "released"
+        COMMIT = "commit", "spent"
+        TRANSFER_OUT = "transfer_out", "moved out"
+        TRANSFER_IN = "transfer_in", "moved in"
 
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="entries")
     intervention = models.ForeignKey(

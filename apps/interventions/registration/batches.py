@@ -1,10 +1,6 @@
 """How batches plug into the shared apps: their kind of approval, their subject, their topics."""
 
-from typing import TYPE_CHECKING
-from uuid import UUID
-
 from django.conf import settings
-from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
@@ -12,29 +8,21 @@ from apps.approvals import kinds
 from apps.approvals.kinds import ApprovalKind, Fact, Simulation, TierRule
 from apps.approvals.models import ApprovalRequest
 from apps.common.money import shown
-from apps.engine import subjects
+from apps.engine import process
 from apps.engine.models import EngineCommand, WorkflowRun
-from apps.engine.subjects import EngineSubject
 from apps.interventions import services
 from apps.interventions.contracts import (
     BATCH_KIND,
     BATCH_SUBJECT,
-    BATCH_WORKFLOW,
     KIND,
     SIGNAL_SETTLED,
     TASK_QUEUE,
     BatchStatus,
 )
 from apps.interventions.models import InterventionBatch, Policy
-from apps.interventions.services.batches_rows import batch_lock, progress_of
+from apps.interventions.services.batches_rows import BATCH, batch_lock, progress_of
 from apps.interventions.services.batches_warnings import Warned
-from apps.live import topics
-from apps.live.topics import UUID_PATTERN, Topic
 
-if TYPE_CHECKING:
-    from apps.accounts.models import User
-
-_UUID_LENGTH = 36
 #: So many are told to who signs; the batch's own page has more.
 _MOST_WARNINGS = 20
 
@@ -63,28 +51,12 @@ def register() -> None:
             payload_bytes=2 * settings.BATCH_MAX_BYTES + 1024 * 1024,
         )
     )
-    subjects.register(
-        EngineSubject(
-            type=BATCH_SUBJECT,
-            title="Batch of interventions",
-            restart=_restart,
-            on_undeliverable=_on_undeliverable,
-            on_closed=_on_closed,
-            url=_url,
-            stranded=services.batches_stranded,
-            workflow_types=(BATCH_WORKFLOW,),
-            subject_of=_subject_of,
-        )
-    )
-    # The list shows everybody their own; the message says no more than "look again".
-    topics.register(Topic("intervention-batches"))
-    topics.register(
-        Topic(
-            BATCH_SUBJECT,
-            pattern=UUID_PATTERN,
-            permission="interventions.view_intervention",
-            owner=_asked_for,
-        )
+    process.register(
+        BATCH,
+        restart=_restart,
+        on_closed=_on_closed,
+        on_undeliverable=_on_undeliverable,
+        view="interventions.view_intervention",
     )
 
 
@@ -192,40 +164,22 @@ def _lock(batch_id: str) -> None:
 
 
 def _restart(batch_id: str) -> None:
-    with transaction.atomic():
-        services.batch_restart(batch_id=batch_id)
+    services.batch_restart(batch_id=batch_id)
 
 
 def _on_undeliverable(command: EngineCommand) -> None:
-    what = "could not be started" if command.kind == "start" else "could not be reached"
     services.batch_closed(
         batch_id=command.subject_id,
         workflow_id=command.workflow_id,
-        why=f"Its workflow {what}: {command.error[:500] or 'unknown reason'}",
+        why=process.why_undeliverable(command),
         as_of=timezone.now(),
     )
 
 
 def _on_closed(batch_id: str, run: WorkflowRun) -> None:
-    if InterventionBatch.objects.filter(pk=batch_id).exists():
-        services.batch_closed(
-            batch_id=batch_id,
-            workflow_id=run.workflow_id,
-            why=f"Its workflow was {run.status.replace('_', ' ')} in the engine.",
-            as_of=timezone.now(),
-        )
-
-
-def _subject_of(workflow_id: str) -> str:
-    """The row's id out of `intervention-batch-<id>` and `intervention-batch-<id>-<number>`."""
-    prefix = f"{BATCH_SUBJECT}-"
-    if not workflow_id.startswith(prefix):
-        return ""
-    try:
-        return str(UUID(workflow_id[len(prefix) :][:_UUID_LENGTH]))
-    except ValueError:
-        return ""
-
-
-def _asked_for(user: "User", batch_id: str) -> bool:
-    return InterventionBatch.objects.filter(pk=batch_id, requested_by=user.pk).exists()
+    services.batch_closed(
+        batch_id=batch_id,
+        workflow_id=run.workflow_id,
+        why=process.why_closed(run),
+        as_of=timezone.now(),
+    )

@@ -1,28 +1,23 @@
 """How this domain plugs into the shared apps: its kinds of approval, and its subject."""
 
-from uuid import UUID
-
-from django.db import transaction
 from django.utils import timezone
 
 from apps.approvals import kinds
 from apps.approvals.kinds import ApprovalKind, EditableField, Fact, TierRule
 from apps.approvals.models import ApprovalRequest
 from apps.common.money import shown
-from apps.engine import subjects
+from apps.engine import process
 from apps.engine.models import EngineCommand, WorkflowRun
-from apps.engine.subjects import EngineSubject
 from apps.interventions import services
 from apps.interventions.contracts import (
-    APPROVAL_WORKFLOW,
     ATTENTION_KIND,
-    EXECUTE_WORKFLOW,
     KIND,
     SIGNAL_SETTLED,
     SUBJECT,
     TASK_QUEUE,
 )
 from apps.interventions.models import Intervention
+from apps.interventions.services.commands import INTERVENTION
 from apps.interventions.services.rows import intervention_lock
 from apps.interventions.simulation import simulate
 
@@ -70,18 +65,12 @@ def register() -> None:
             topic=f"{SUBJECT}:{{id}}",
         )
     )
-    subjects.register(
-        EngineSubject(
-            type=SUBJECT,
-            title="Intervention",
-            restart=_restart,
-            on_undeliverable=_on_undeliverable,
-            on_closed=_on_closed,
-            url=_url,
-            stranded=services.stranded,
-            workflow_types=(APPROVAL_WORKFLOW, EXECUTE_WORKFLOW),
-            subject_of=_subject_of,
-        )
+    process.register(
+        INTERVENTION,
+        restart=_restart,
+        on_closed=_on_closed,
+        on_undeliverable=_on_undeliverable,
+        view="interventions.view_intervention",
     )
 
 
@@ -138,8 +127,7 @@ def _lock(intervention_id: str) -> None:
 
 
 def _restart(intervention_id: str) -> None:
-    with transaction.atomic():
-        services.intervention_restart(intervention_id=intervention_id)
+    services.intervention_restart(intervention_id=intervention_id)
 
 
 def _on_undeliverable(command: EngineCommand) -> None:
@@ -153,12 +141,3 @@ def _on_closed(intervention_id: str, run: WorkflowRun) -> None:
         run_status=run.status,
         as_of=timezone.now(),
     )
-
-
-def _subject_of(workflow_id: str) -> str:
-    """The row's id out of `intervention-<id>` and `intervention-<id>-execution`."""
-    prefix, _, rest = workflow_id.partition("-")
-    try:
-        return str(UUID(rest.removesuffix("-execution"))) if prefix == SUBJECT else ""
-    except ValueError:
-        return ""

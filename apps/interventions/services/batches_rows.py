@@ -6,17 +6,15 @@ from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, QuerySet
+from django.db.models import Count
 
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import clock_next
 from apps.audit.contracts import ENGINE, Actor
-from apps.audit.services import entry_record
 from apps.common.errors import Conflict, NotFound
-from apps.common.identifiers import uuid_of
+from apps.engine import process
 from apps.engine import services as engine
-from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE
-from apps.engine.models import EngineCommand
+from apps.engine.process import Carrier, Process
 from apps.interventions.contracts import (
     BATCH_SUBJECT,
     BATCH_WORKFLOW,
@@ -30,7 +28,7 @@ from apps.interventions.contracts import (
     InterventionStatus,
 )
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
-from apps.interventions.services.commands import APPROVAL_BACKSTOP_SECONDS, timings
+from apps.interventions.services.commands import timings
 from apps.live.broadcast import broadcast
 from apps.notifications.services import notify
 
@@ -54,26 +52,15 @@ _ITEM_ENDS = {
 # --- the row -------------------------------------------------------------------------------------
 def batch_lock(batch_id: UUID | str) -> InterventionBatch:
     """The row, locked until the end of the transaction. NotFound for what is no batch."""
-    row = (
-        InterventionBatch.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("policy", "budget", "requested_by")
-        .filter(pk=batch_pk(batch_id))
-        .first()
-    )
-    if row is None:
-        raise unknown()
-    return row
+    return process.locked(BATCH, batch_id, "policy", "budget", "requested_by")
 
 
 def batch_pk(batch_id: UUID | str) -> UUID:
-    pk = uuid_of(batch_id)
-    if pk is None:
-        raise unknown()
-    return pk
+    return process.id_of(BATCH, batch_id)
 
 
 def unknown() -> NotFound:
-    return NotFound("There is no such batch.")
+    return process.unknown(BATCH)
 
 
 def check_carrier(batch: InterventionBatch, workflow_id: str) -> None:
@@ -86,15 +73,12 @@ def check_carrier(batch: InterventionBatch, workflow_id: str) -> None:
 
 def batch_save(batch: InterventionBatch, *fields: str) -> None:
     """Write the fields and a new version, and tell open pages. Joins the caller's transaction."""
-    batch.version += 1
-    batch.save(update_fields=["version", *fields])
-    announce(batch)
-    broadcast("intervention-batches", id=str(batch.pk), version=batch.version)
+    process.save(BATCH, batch, *fields)
 
 
 def announce(batch: InterventionBatch) -> None:
     """Tell the pages that show this batch."""
-    broadcast(f"{BATCH_SUBJECT}:{batch.pk}", id=str(batch.pk), version=batch.version)
+    process.announce(BATCH, batch)
 
 
 def batch_record(
@@ -106,14 +90,7 @@ def batch_record(
     **body: object,
 ) -> None:
     """An audit entry about the batch. Never the items: their digest stands for them."""
-    entry_record(
-        action=f"{BATCH_SUBJECT}.{event}",
-        subject_type=BATCH_SUBJECT,
-        subject_id=str(batch.pk),
-        by=by,
-        via=via,
-        body=body,
-    )
+    process.record(BATCH, batch, f"{BATCH_SUBJECT}.{event}", by=by, via=via, **body)
 
 
 def batch_end(
@@ -235,40 +212,38 @@ def batch_facts(batch: InterventionBatch) -> BatchFacts:
     )
 
 
-# --- messages to the engine -----------------------------------------------------------------------
-def batch_start(batch: InterventionBatch) -> None:
-    """Start the workflow that carries it. Joins the caller's transaction.
-
-    While it waits for its signature the id stays: the request names who is to be told. Later every
-    start has an id of its own: the engine gives one that has completed to nobody.
-    """
-    number = batch_starts(batch).count() + 1
-    if number > 1 and batch.status != BatchStatus.PENDING:
-        batch.workflow_id = f"{BATCH_SUBJECT}-{batch.pk}-{number}"
-        batch_save(batch, "workflow_id")
-    engine.workflow_start(
-        key=f"{BATCH_SUBJECT}:{batch.pk}:start:{number}",
-        workflow_id=batch.workflow_id,
-        workflow_type=BATCH_WORKFLOW,
-        task_queue=TASK_QUEUE,
-        args=[
-            BatchRef(
-                str(batch.pk),
-                timings(),
-                concurrency=settings.BATCH_CONCURRENCY,
-                per_run=ITEMS_PER_RUN,
-            )
-        ],
-        subject_type=BATCH_SUBJECT,
-        subject_id=str(batch.pk),
-        execution_timeout_seconds=APPROVAL_BACKSTOP_SECONDS,
-        task_timeout_seconds=settings.WORKFLOW_TASK_TIMEOUT_SECONDS,
-        search_attributes={
-            SUBJECT_ATTRIBUTE: f"{BATCH_SUBJECT}:{batch.pk}",
-            KIND_ATTRIBUTE: BATCH_SUBJECT,
-        },
-        allow_duplicate_failed=number > 1,
+# --- its workflow --------------------------------------------------------------------------------
+def _ref(batch: InterventionBatch, again: bool) -> BatchRef:
+    return BatchRef(
+        str(batch.pk),
+        timings(),
+        concurrency=settings.BATCH_CONCURRENCY,
+        per_run=ITEMS_PER_RUN,
     )
+
+
+CARRIER: Carrier[InterventionBatch] = Carrier(BATCH_WORKFLOW, _ref, process.WAITING_BACKSTOP)
+
+BATCH = Process(
+    subject=BATCH_SUBJECT,
+    title="Batch of interventions",
+    noun="batch",
+    model=InterventionBatch,
+    queue=TASK_QUEUE,
+    url_name="batch",
+    carriers=(CARRIER,),
+    needs=lambda batch: None if BatchStatus(batch.status).terminal else CARRIER,
+    open_rows=lambda: InterventionBatch.objects.unsettled(),
+    # While it waits for its signature its request names who is to be told.
+    keeps_id=lambda batch: batch.status == BatchStatus.PENDING,
+    lock=batch_lock,
+    list_topics=("intervention-batches",),
+)
+
+
+def batch_start(batch: InterventionBatch) -> None:
+    """Start the workflow of a new batch. Joins the caller's transaction."""
+    process.start(BATCH, batch)
 
 
 def batch_wake(batch: InterventionBatch) -> None:
@@ -276,21 +251,8 @@ def batch_wake(batch: InterventionBatch) -> None:
 
     Joins the caller's transaction, after the row was saved: its version makes the key.
     """
-    if engine.workflow_is_closed(workflow_id=batch.workflow_id):
-        if batch.status == BatchStatus.RUNNING:
-            batch_start(batch)
-        return
-    engine.workflow_signal(
-        key=f"{BATCH_SUBJECT}:{batch.pk}:changed:{batch.version}",
-        workflow_id=batch.workflow_id,
-        task_queue=TASK_QUEUE,
-        name=SIGNAL_BATCH_CHANGED,
-        subject_type=BATCH_SUBJECT,
-        subject_id=str(batch.pk),
-    )
-
-
-def batch_starts(batch: InterventionBatch) -> QuerySet[EngineCommand]:
-    return EngineCommand.objects.filter(
-        kind="start", subject_type=BATCH_SUBJECT, subject_id=str(batch.pk)
-    )
+    if not engine.workflow_is_closed(workflow_id=batch.workflow_id):
+        event = f"changed:{batch.version}"
+        process.wake(BATCH, batch, signal=SIGNAL_BATCH_CHANGED, event=event)
+    elif batch.status == BatchStatus.RUNNING:
+        process.start_again(BATCH, batch)

@@ -5,24 +5,19 @@ Lock order: the batch, then its waiting items; an intervention, then its item.
 """
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, Subquery, TextField
-from django.db.models.functions import Cast
-from django.utils import timezone
 
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import request_cancel
 from apps.audit.contracts import ENGINE
 from apps.common.canonical_json import digest
 from apps.common.identifiers import new_id
-from apps.engine.contracts import RunStatus
-from apps.engine.models import EngineCommand, WorkflowRun
+from apps.engine import process
 from apps.interventions.contracts import (
     ATTENTION_KIND,
-    BATCH_SUBJECT,
     SUBJECT,
     BatchFacts,
     BatchItemStatus,
@@ -33,6 +28,7 @@ from apps.interventions.contracts import (
 )
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
 from apps.interventions.services.batches_rows import (
+    BATCH,
     ITEM_DETAILS,
     NEEDS_ATTENTION,
     UNSETTLED,
@@ -43,17 +39,11 @@ from apps.interventions.services.batches_rows import (
     batch_record,
     batch_request_of,
     batch_save,
-    batch_start,
-    batch_starts,
     check_carrier,
     progress_of,
 )
 from apps.interventions.services.rows import intervention_lock, is_settled, record
 from apps.live.broadcast import broadcast
-
-#: A row this young is on its way through the outbox; that is not being stranded.
-SETTLING_IN = timedelta(minutes=1)
-STRANDED_LIMIT = 200
 
 
 # --- item by item --------------------------------------------------------------------------------
@@ -153,8 +143,8 @@ def batch_closed(*, batch_id: UUID | str, workflow_id: str, why: str, as_of: dat
     person resumes or cancels it. Joins the caller's transaction. Nothing when it has ended or
     another workflow carries it.
     """
-    batch = batch_lock(batch_id)
-    if batch.workflow_id != workflow_id or BatchStatus(batch.status).terminal:
+    batch = process.carried(BATCH, batch_id, workflow_id)
+    if batch is None:
         return
     if batch.status == BatchStatus.PENDING:
         _cancel(batch, "workflow_closed", why, as_of=as_of)
@@ -169,37 +159,18 @@ def batch_closed(*, batch_id: UUID | str, workflow_id: str, why: str, as_of: dat
 
 
 def batch_restart(*, batch_id: UUID | str) -> None:
-    """Start its workflow again from the row, unless it has ended or a start is on its way.
+    """Start its workflow again from the row, unless it has ended or a start is under way.
 
     Joins the caller's transaction.
     """
-    batch = batch_lock(batch_id)
-    under_way = batch_starts(batch).filter(state__in=EngineCommand.UNSETTLED)
-    if BatchStatus(batch.status).terminal or under_way.exists():
-        return
-    batch_record(batch, "restarted")
-    batch_start(batch)
+    batch = process.restart(BATCH, batch_id)
+    if batch is not None:
+        batch_record(batch, "restarted")
 
 
 def batches_stranded() -> list[str]:
-    """Ids of those that no workflow is known to carry: nothing ever ran for them, or the engine
-    has lost what ran (a restored backup). One whose workflow was closed is `batch_closed`'s."""
-    subject = {"subject_type": BATCH_SUBJECT, "subject_id": Cast(OuterRef("pk"), TextField())}
-    runs = WorkflowRun.objects.filter(**subject, workflow_id=OuterRef("workflow_id"))
-    starts = EngineCommand.objects.filter(**subject, kind="start")
-    young = timezone.now() - SETTLING_IN
-    rows = (
-        InterventionBatch.objects.running()
-        .filter(created_at__lt=young)
-        .filter(
-            ~Exists(starts.filter(state__in=EngineCommand.UNSETTLED)),
-            ~Exists(starts.filter(settled_at__gte=young)),
-        )
-        .annotate(newest=Subquery(runs.order_by("-started_at", "-id").values("status")[:1]))
-        .filter(Q(newest=None) | Q(newest=RunStatus.LOST))
-        .order_by("created_at")
-    )
-    return [str(pk) for pk in rows.values_list("pk", flat=True)[:STRANDED_LIMIT]]
+    """Ids of those that no workflow is known to carry (`process.stranded`)."""
+    return process.stranded(BATCH)
 
 
 # --- helpers -------------------------------------------------------------------------------------

@@ -1,26 +1,31 @@
-"""Messages of this domain to the engine."""
+"""What carries an intervention: its two workflows, and this domain's messages to them."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef, TextField
+from django.db.models.functions import Cast
 
-from apps.engine import services as engine
-from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE
-from apps.engine.models import EngineCommand
+from apps.approvals.models import ApprovalRequest
+from apps.engine import process
+from apps.engine.process import Carrier, Process
 from apps.interventions.contracts import (
     APPROVAL_WORKFLOW,
+    ATTENTION_KIND,
     EXECUTE_WORKFLOW,
     SIGNAL_CANCEL,
     SUBJECT,
     TASK_QUEUE,
+    BatchStatus,
     InterventionRef,
     InterventionStatus,
     Timings,
 )
 from apps.interventions.models import Intervention
 
-#: Server-side timeouts close a workflow without compensating. They only end what nobody will ever
-#: end: a request may wait for a year, a saga for a database that is away for days.
-APPROVAL_BACKSTOP_SECONDS = 400 * 24 * 3600.0
-EXECUTION_BACKSTOP_SECONDS = 7 * 24 * 3600.0
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
 
 
 def timings() -> Timings:
@@ -33,40 +38,83 @@ def timings() -> Timings:
     )
 
 
-def approval_start(intervention: Intervention, *, key: str = "", restarted: bool = False) -> None:
-    """Start the workflow that waits for the signature. Joins the caller's transaction."""
-    _start(
-        intervention,
-        key=f"{SUBJECT}:{intervention.pk}:start{':' if key else ''}{key}",
-        workflow_id=intervention.workflow_id,
-        workflow_type=APPROVAL_WORKFLOW,
-        ref=InterventionRef(str(intervention.pk), timings(), restarted=restarted, joined=True),
-        backstop=APPROVAL_BACKSTOP_SECONDS,
+def _ref(intervention: Intervention, again: bool) -> InterventionRef:
+    return InterventionRef(str(intervention.pk), timings(), restarted=again, joined=True)
+
+
+def _undo_ref(intervention: Intervention, again: bool) -> InterventionRef:
+    return replace(_ref(intervention, again), undo=True)
+
+
+def _executed_by(intervention: Intervention) -> str:
+    """The saga that ran before runs again; the row lets no other execute it."""
+    return intervention.executor_id or intervention.execution_workflow_id
+
+
+def _needs(intervention: Intervention) -> Carrier[Intervention] | None:
+    status = InterventionStatus(intervention.status)
+    if status in {InterventionStatus.PENDING, InterventionStatus.AWAITING_APPROVAL}:
+        return APPROVAL
+    return None if status.terminal else EXECUTION
+
+
+def _open_rows() -> "QuerySet[Intervention]":
+    """Those that nobody is asked about. A batch that runs looks after its own."""
+    questions = ApprovalRequest.objects.filter(
+        subject_type=SUBJECT,
+        subject_id=Cast(OuterRef("pk"), TextField()),
+        kind=ATTENTION_KIND,
+        settled_at=None,
     )
+    rows = Intervention.objects.unsettled().exclude(batch__status=BatchStatus.RUNNING)
+    return rows.filter(~Exists(questions))
+
+
+#: Waits for the signature, then runs the saga as its child.
+APPROVAL: Carrier[Intervention] = Carrier(APPROVAL_WORKFLOW, _ref, process.WAITING_BACKSTOP)
+#: The saga by itself, from the row.
+EXECUTION: Carrier[Intervention] = Carrier(
+    EXECUTE_WORKFLOW, _ref, process.SAGA_BACKSTOP, workflow_id=_executed_by
+)
+#: The saga that does not carry on, and settles what an earlier run left.
+UNDOING = replace(EXECUTION, ref=_undo_ref)
+
+INTERVENTION = Process(
+    subject=SUBJECT,
+    title="Intervention",
+    noun="intervention",
+    model=Intervention,
+    queue=TASK_QUEUE,
+    url_name="intervention",
+    carriers=(APPROVAL, EXECUTION),
+    needs=_needs,
+    open_rows=_open_rows,
+    # Its request names it, and the saga's id is made of it: one execution, ever.
+    keeps_id=lambda intervention: True,
+    id_tails=("-execution",),
+    list_topics=("interventions",),
+    shared_topics=("home",),
+)
+
+
+def approval_start(intervention: Intervention) -> None:
+    """Start the workflow that waits for the signature. Joins the caller's transaction."""
+    process.start(INTERVENTION, intervention)
 
 
 def execution_start(intervention: Intervention, *, key: str, undo: bool = False) -> None:
     """Run the saga again from the row, under the id of the one that ran before. Joins."""
-    _start(
-        intervention,
-        key=f"{SUBJECT}:{intervention.pk}:execute:{key}",
-        workflow_id=intervention.executor_id or intervention.execution_workflow_id,
-        workflow_type=EXECUTE_WORKFLOW,
-        ref=InterventionRef(
-            str(intervention.pk), timings(), restarted=True, undo=undo, joined=True
-        ),
-        backstop=EXECUTION_BACKSTOP_SECONDS,
-    )
+    process.start_again(INTERVENTION, intervention, UNDOING if undo else EXECUTION, key=key)
 
 
 def intervention_start_again(intervention: Intervention, *, key: str) -> None:
     """Start the workflow that the row's status needs; `key` makes it once. Joins."""
-    status = InterventionStatus(intervention.status)
-    if status in {InterventionStatus.PENDING, InterventionStatus.AWAITING_APPROVAL}:
-        approval_start(intervention, key=key, restarted=True)
-    elif not status.terminal or intervention.error_code:
+    carrier = _needs(intervention)
+    if carrier is None and intervention.error_code:
         # Executed with steps missing is run again too: what is done is not done twice.
-        execution_start(intervention, key=key)
+        carrier = EXECUTION
+    if carrier is not None:
+        process.start_again(INTERVENTION, intervention, carrier, key=key)
 
 
 def cancel_signal(intervention: Intervention) -> None:
@@ -74,57 +122,5 @@ def cancel_signal(intervention: Intervention) -> None:
 
     Nobody waits for a signature of an item of a batch: its saga sees it at the next step.
     """
-    if intervention.batch_id is not None:
-        return
-    engine.workflow_signal(
-        key=f"{SUBJECT}:{intervention.pk}:cancel",
-        workflow_id=intervention.workflow_id,
-        task_queue=TASK_QUEUE,
-        name=SIGNAL_CANCEL,
-        subject_type=SUBJECT,
-        subject_id=str(intervention.pk),
-    )
-
-
-def start_is_pending(intervention: Intervention) -> bool:
-    """Whether a start of one of its workflows is still on its way to the engine."""
-    return EngineCommand.objects.filter(
-        kind="start",
-        subject_type=SUBJECT,
-        subject_id=str(intervention.pk),
-        state__in=EngineCommand.UNSETTLED,
-    ).exists()
-
-
-def start_count(intervention: Intervention) -> int:
-    """How often one of its workflows was started."""
-    return EngineCommand.objects.filter(
-        kind="start", subject_type=SUBJECT, subject_id=str(intervention.pk)
-    ).count()
-
-
-def _start(
-    intervention: Intervention,
-    *,
-    key: str,
-    workflow_id: str,
-    workflow_type: str,
-    ref: InterventionRef,
-    backstop: float,
-) -> None:
-    engine.workflow_start(
-        key=key,
-        workflow_id=workflow_id,
-        workflow_type=workflow_type,
-        task_queue=TASK_QUEUE,
-        args=[ref],
-        subject_type=SUBJECT,
-        subject_id=str(intervention.pk),
-        execution_timeout_seconds=backstop,
-        task_timeout_seconds=settings.WORKFLOW_TASK_TIMEOUT_SECONDS,
-        search_attributes={
-            SUBJECT_ATTRIBUTE: f"{SUBJECT}:{intervention.pk}",
-            KIND_ATTRIBUTE: SUBJECT,
-        },
-        allow_duplicate_failed=ref.restarted,
-    )
+    if intervention.batch_id is None:
+        process.wake(INTERVENTION, intervention, signal=SIGNAL_CANCEL, event="cancel")

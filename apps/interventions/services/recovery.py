@@ -4,21 +4,19 @@ What never reached the executor ends as failed and its money is free. What may h
 a decision of a person that was not carried out, becomes an inbox item. Nothing is guessed.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, TextField
 from django.db.models.functions import Cast
-from django.utils import timezone
 
 from apps.approvals.models import ApprovalRequest
+from apps.engine import process
 from apps.engine.contracts import RunStatus
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.interventions.contracts import (
     ATTENTION_KIND,
     SUBJECT,
-    BatchStatus,
     Execution,
     InterventionStatus,
     ReconcileResult,
@@ -26,11 +24,7 @@ from apps.interventions.contracts import (
 from apps.interventions.models import TERMINAL, BudgetEntry, Intervention
 from apps.interventions.services.attention import attention_is_open, attention_raise
 from apps.interventions.services.budgets import has_open_reservation
-from apps.interventions.services.commands import (
-    intervention_start_again,
-    start_count,
-    start_is_pending,
-)
+from apps.interventions.services.commands import INTERVENTION
 from apps.interventions.services.rows import (
     execution_of,
     intervention_lock,
@@ -41,24 +35,19 @@ from apps.interventions.services.rows import (
 )
 from apps.interventions.services.settlement import settle_row
 
-#: A row this young is on its way through the outbox; that is not being stranded.
-SETTLING_IN = timedelta(minutes=1)
-STRANDED_LIMIT = 200
 #: Executed, and what follows an execution could not be done.
 STEPS_MISSING = "steps_missing"
 NOT_CLOSED = (RunStatus.RUNNING, RunStatus.LOST)
 
 
 def intervention_restart(*, intervention_id: UUID | str) -> None:
-    """Start its workflow again from the row, unless it has ended or a start is on its way.
+    """Start its workflow again from the row, unless it has ended or a start is under way.
 
-    Joins the caller's transaction. Two at once: one command, the count under the lock is its key.
+    Joins the caller's transaction. Two at once: one start.
     """
-    intervention = intervention_lock(intervention_id)
-    if is_settled(intervention) or start_is_pending(intervention):
-        return
-    record(intervention, f"{SUBJECT}.restarted")
-    intervention_start_again(intervention, key=f"restart:{start_count(intervention)}")
+    intervention = process.restart(INTERVENTION, intervention_id)
+    if intervention is not None:
+        record(intervention, f"{SUBJECT}.restarted")
 
 
 def process_closed(
@@ -132,29 +121,9 @@ def command_undeliverable(*, command: EngineCommand, as_of: datetime) -> None:
     )
 
 
-def stranded(*, limit: int = STRANDED_LIMIT) -> list[str]:
-    """Ids of open interventions that no process is known to carry and nobody is asked about.
-
-    Nothing ever ran for them, or the engine has lost what ran (a restored backup). Those whose
-    newest run is closed are not here: `process_closed` is theirs.
-    """
-    subject = {"subject_type": SUBJECT, "subject_id": Cast(OuterRef("pk"), TextField())}
-    runs = WorkflowRun.objects.filter(**subject)
-    starts = EngineCommand.objects.filter(
-        **subject, kind="start", state__in=EngineCommand.UNSETTLED
-    )
-    questions = ApprovalRequest.objects.filter(**subject, kind=ATTENTION_KIND, settled_at=None)
-    rows = (
-        Intervention.objects.unsettled()
-        .filter(created_at__lt=timezone.now() - SETTLING_IN)
-        # A batch that runs looks after its own: those that nobody is at come first.
-        .exclude(batch__status=BatchStatus.RUNNING)
-        .filter(~Exists(runs.filter(status=RunStatus.RUNNING)), ~Exists(starts), ~Exists(questions))
-        .annotate(newest=Subquery(runs.order_by("-started_at", "-id").values("status")[:1]))
-        .filter(Q(newest=None) | Q(newest=RunStatus.LOST))
-        .order_by("created_at")
-    )
-    return [str(pk) for pk in rows.values_list("pk", flat=True)[:limit]]
+def stranded() -> list[str]:
+    """Ids of open interventions that no process is known to carry and nobody is asked about."""
+    return process.stranded(INTERVENTION)
 
 
 def reservations_reconcile(*, limit: int, as_of: datetime) -> ReconcileResult:
@@ -163,24 +132,24 @@ def reservations_reconcile(*, limit: int, as_of: datetime) -> ReconcileResult:
     Asks again, too, where a decision to carry on met a run that was just ending.
     Closed is what the mirror has confirmed; a workflow it does not know is left alone.
     """
-    settled = attention = left = 0
-    for pk in [*_abandoned(limit), *_not_carried_on(limit)]:
-        with transaction.atomic(durable=True):
-            run = _newest_run(pk)
-            outcome = (
-                process_closed(
-                    intervention_id=pk,
-                    workflow_id=run.workflow_id,
-                    run_status=run.status,
-                    as_of=as_of,
-                )
-                if run is not None
-                else "left"
-            )
-        settled += outcome == "settled"
-        attention += outcome == "attention"
-        left += outcome == "left"
-    return ReconcileResult(settled=settled, attention=attention, left=left)
+
+    def settle_one(pk: UUID) -> str:
+        run = _newest_run(pk)
+        if run is None:
+            return "left"
+        return process_closed(
+            intervention_id=pk,
+            workflow_id=run.workflow_id,
+            run_status=run.status,
+            as_of=as_of,
+        )
+
+    done = process.reconcile(
+        INTERVENTION, [*_abandoned(limit), *_not_carried_on(limit)], settle_one
+    )
+    return ReconcileResult(
+        settled=done["settled"], attention=done["attention"], left=done["left"] + done["failed"]
+    )
 
 
 def _ask_again(intervention: Intervention, *, as_of: datetime) -> str:
@@ -264,12 +233,12 @@ def _abandoned(limit: int) -> list[UUID]:
 
 
 def _is_carried(intervention: Intervention) -> bool:
-    """Whether a workflow that can end it runs, as far as the mirror knows, or is being started.
+    """Whether a workflow that can end it runs, as far as the mirror knows, or is under way.
 
     Once a saga has begun only the saga counts: the workflow that waits for it can end nothing.
     """
     runs = _runs(intervention).filter(status=RunStatus.RUNNING)
-    return runs.exists() or start_is_pending(intervention)
+    return runs.exists() or process.is_under_way(INTERVENTION, intervention)
 
 
 def _newest_run(pk: UUID) -> WorkflowRun | None:

@@ -10,12 +10,13 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.audit.contracts import ENGINE, Actor
-from apps.audit.services import entry_record, refusals
+from apps.audit.services import refusals
 from apps.common.errors import Conflict, DomainError, NotFound
 from apps.common.failpoints import failpoint
-from apps.common.identifiers import uuid_of
+from apps.engine import process
 from apps.interventions.contracts import SUBJECT, Execution, InterventionStatus, Step
 from apps.interventions.models import Budget, Intervention, InterventionStep
+from apps.interventions.services.commands import INTERVENTION
 from apps.live.broadcast import broadcast
 
 StepStatus = InterventionStep.Status
@@ -34,25 +35,13 @@ _EXECUTION = {
 
 def parse_id(intervention_id: UUID | str) -> UUID:
     """The id as a UUID; NotFound for what cannot be one."""
-    pk = uuid_of(intervention_id)
-    if pk is None:
-        raise NotFound("There is no such intervention.")
-    return pk
+    return process.id_of(INTERVENTION, intervention_id)
 
 
 def intervention_lock(intervention_id: UUID | str, *related: str) -> Intervention:
     """The row, locked until the end of the transaction; `related` are read with it, others when
-    they are looked at. A saga does this nine times, mostly for the row alone.
-
-    NO KEY: ledger lines and steps that point at the row need not wait for the lock.
-    """
-    rows = Intervention.objects.select_for_update(of=("self",), no_key=True)
-    if related:
-        rows = rows.select_related(*related)
-    try:
-        return rows.get(pk=parse_id(intervention_id))
-    except Intervention.DoesNotExist:
-        raise NotFound("There is no such intervention.") from None
+    they are looked at. A saga does this nine times, mostly for the row alone."""
+    return process.locked(INTERVENTION, intervention_id, *related)
 
 
 def is_settled(intervention: Intervention) -> bool:
@@ -72,9 +61,7 @@ def check_unsettled(intervention: Intervention) -> None:
 
 def row_save(intervention: Intervention, *fields: str) -> None:
     """Write the fields and a new version, and tell open pages. Joins the caller's transaction."""
-    intervention.version += 1
-    intervention.save(update_fields=["version", *fields])
-    _row_told(intervention, fields)
+    process.save(INTERVENTION, intervention, *fields, quietly=_is_joined(intervention))
 
 
 def step_save(
@@ -95,23 +82,17 @@ def step_save(
             f" UPDATE interventions_intervention SET {sets} WHERE id = %s",
             [*parameters, *values, intervention.pk],
         )
-    _row_told(intervention, fields)
-
-
-def _row_told(intervention: Intervention, fields: Fields) -> None:
-    row_announce(intervention)
-    if "status" in fields:
-        for topic in ("interventions", "home"):
-            broadcast(topic, id=str(intervention.pk), version=intervention.version)
+    process.tell(INTERVENTION, intervention, *fields, quietly=_is_joined(intervention))
 
 
 def row_announce(intervention: Intervention) -> None:
     """Tell the pages that show this intervention. Of joined steps only the last."""
-    if _JOINED.get() is intervention:
-        return
-    broadcast(
-        f"intervention:{intervention.pk}", id=str(intervention.pk), version=intervention.version
-    )
+    if not _is_joined(intervention):
+        process.announce(INTERVENTION, intervention)
+
+
+def _is_joined(intervention: Intervention) -> bool:
+    return _JOINED.get() is intervention
 
 
 def budget_announce(budget: Budget, *, version: int) -> None:
@@ -129,14 +110,7 @@ def record(
     **body: object,
 ) -> None:
     """An audit entry about the intervention, in the caller's transaction."""
-    entry_record(
-        action=action,
-        subject_type=SUBJECT,
-        subject_id=str(intervention.pk),
-        by=by,
-        via=via,
-        body=body,
-    )
+    process.record(INTERVENTION, intervention, action, by=by, via=via, **body)
 
 
 # --- steps ---------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from apps.interventions.services.batches_input import csv_items
 from apps.interventions.services.batches_rows import progress_by_batch, progress_of
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
 from apps.web.cancel_verb import tried
+from apps.web.drafts import draft_keep
 from apps.web.fragments import fragment, person
 from apps.web.links import temporal_url
 from apps.web.lists import PAGE_SIZE, counted, filtered_list
@@ -171,6 +172,8 @@ def batch_act(request: HttpRequest, batch_id: UUID, verb: str) -> HttpResponse:
         raise Http404
     act, said = _VERBS[verb]
     outcome = tried(request, ReasonForm(request.POST), act, batch_id=batch_id)
+    if not outcome.done:
+        draft_keep(request)
     if outcome.done:
         messages.success(request, said)
     elif outcome.refusal is None:
@@ -196,9 +199,9 @@ def batch_failed_csv(request: HttpRequest, batch_id: UUID) -> HttpResponse:
 def _line(item: BatchItem, currency: str) -> dict[str, Any]:
     """What it came as, where it was not sound."""
     came = item.raw if isinstance(item.raw, dict) else {}
+    texts: list[Any]
     if item.amount is not None:
-        amount = exact(item.amount, currency)
-        texts = [amount, item.target, item.justification, item.region]
+        texts = [exact(item.amount, currency), item.target, item.justification, item.region]
     else:
         texts = [came.get(name, "") for name in _COLUMNS[1:5]]
         if not came:

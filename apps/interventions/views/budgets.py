@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from apps.audit.doors import needs
 from apps.audit.services import entry_record
 from apps.common.csvio import FORMATS, export, in_parts
 from apps.common.identifiers import number_of
@@ -29,7 +30,7 @@ VIEW = "interventions.view_budget"
 
 
 @login_required
-@permission_required(VIEW, raise_exception=True)
+@needs(VIEW)
 @require_GET
 def budgets(request: HttpRequest) -> HttpResponse:
     """Every budget with what is spent, reserved and free."""
@@ -51,7 +52,7 @@ def _budgets(request: HttpRequest) -> dict[str, Any]:
 
 
 @login_required
-@permission_required(VIEW, raise_exception=True)
+@needs(VIEW)
 @require_GET
 def budget_page(request: HttpRequest, code: str) -> HttpResponse:
     """One budget with its burn-down and its ledger, newest line first."""
@@ -79,7 +80,7 @@ def budget_live(request: HttpRequest, code: str) -> HttpResponse:
 
 
 @login_required
-@permission_required(VIEW, raise_exception=True)
+@needs(VIEW)
 @require_GET
 def ledger_csv(request: HttpRequest, code: str) -> StreamingHttpResponse:
     """The lines that exist now and match the filter, newest first, as an attachment.

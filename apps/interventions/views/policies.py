@@ -3,13 +3,14 @@
 from datetime import date
 from typing import Any
 
-from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from apps.audit.doors import needs
 from apps.interventions.models import Policy
 from apps.interventions.services.policy_limits import site_day
 from apps.interventions.services.policy_terms import signatures_of, terms_of, with_changes
@@ -21,7 +22,7 @@ VERSIONS_PAGE = 20
 
 
 @login_required
-@permission_required(VIEW_POLICIES, raise_exception=True)
+@needs(VIEW_POLICIES)
 @require_GET
 def policies(request: HttpRequest) -> HttpResponse:
     """The policies that apply now, each with its limits and its signatures."""
@@ -37,7 +38,7 @@ def policies_live(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@permission_required(VIEW_POLICIES, raise_exception=True)
+@needs(VIEW_POLICIES)
 @require_GET
 def policy_page(request: HttpRequest, code: str) -> HttpResponse:
     """One policy: what applies now, who signs, and its versions with what each changed."""

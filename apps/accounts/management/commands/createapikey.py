@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from apps.accounts.contracts import SCOPES
 from apps.accounts.models import User
+from apps.accounts.scopes import registered
 from apps.accounts.services import api_key_create
 from apps.audit.contracts import SystemActor
 from apps.common.errors import DomainError
@@ -26,7 +26,7 @@ class Command(BaseCommand):
             required=True,
             action="append",
             metavar="SCOPE",
-            help=f"repeatable; one of: {', '.join(sorted(SCOPES))}",
+            help=f"repeatable; one of: {', '.join(registered())}",
         )
         parser.add_argument("--name", default="command line", help="how lists call the key")
         parser.add_argument(

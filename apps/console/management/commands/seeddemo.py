@@ -1,14 +1,12 @@
 """Fills an empty installation with something to look at. Again changes nothing."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.demo_users import demo_people_ensure
-from apps.interventions.services.demo import interventions_seed
-from apps.interventions.services.demo_life import life_seed
+from apps.web import demo
 
 
 class Command(BaseCommand):
@@ -30,12 +28,11 @@ class Command(BaseCommand):
             raise CommandError("These settings refuse the demo: its passwords are known.")
         people = demo_people_ensure()
         self._say("people", ", ".join(people))
-        seeds: dict[str, Callable[..., Any]] = {"interventions": interventions_seed}
-        if not options["bare"]:
-            seeds["past and today"] = life_seed
-        for title, seed in seeds.items():
-            for line in seed(people=people):
-                self._say(title, line)
+        for part in demo.registered():
+            if options["bare"] and not part.bare:
+                continue
+            for line in part.load()(people=people):
+                self._say(part.title, line)
         self.stdout.write(self.style.SUCCESS("The demo is there."))
 
     def _say(self, what: str, line: str) -> None:

@@ -25,24 +25,33 @@ function replace(old, fresh) {
   return fresh;
 }
 
+function notSent(text) {
+  const kept = document.createElement("div");
+  kept.className = "panel-body";
+  kept.innerHTML = "<p>What you had written was not sent:</p><p class=\"kept\"></p>";
+  kept.lastElementChild.textContent = text;
+  return kept;
+}
+
 function replaceState(old, fresh) {
   if (old.dataset.state === fresh.dataset.state) return;
-  const typed = old.querySelector("textarea")?.value ?? "";
+  const typed = [...old.querySelectorAll("textarea")].filter((box) => box.value.trim());
   const verdict = old.querySelector("input[type=radio]:checked")?.value;
+  const opened = [...old.querySelectorAll("details[id][open]")].map((details) => details.id);
   const hadFocus = old.contains(document.activeElement);
   old.replaceWith(fresh);
   htmx.process(fresh);
-  const box = fresh.querySelector("textarea");
-  if (box) {
-    box.value = typed;
-    const choice = fresh.querySelector(`input[type=radio][value="${CSS.escape(verdict ?? "")}"]`);
-    if (choice) choice.checked = true;
-  } else if (typed.trim()) {
-    const kept = document.createElement("div");
-    kept.className = "panel-body";
-    kept.innerHTML = "<p>What you had written was not sent:</p><p class=\"kept\"></p>";
-    kept.lastElementChild.textContent = typed;
-    fresh.append(kept);
+  for (const id of opened) {
+    const twin = fresh.querySelector(`#${CSS.escape(id)}`);
+    if (twin) twin.open = true;
+  }
+  const choice = fresh.querySelector(`input[type=radio][value="${CSS.escape(verdict ?? "")}"]`);
+  if (choice) choice.checked = true;
+  for (const box of typed) {
+    // Each text into its own field: a reason to pause is none to resume.
+    const twin = fresh.querySelector(`textarea#${CSS.escape(box.id)}`);
+    if (twin) twin.value = box.value;
+    else fresh.append(notSent(box.value));
   }
   if (hadFocus) {
     fresh.tabIndex = -1;

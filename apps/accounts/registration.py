@@ -1,0 +1,15 @@
+"""What accounts adds to shared pages."""
+
+from apps.accounts import roles
+from apps.web import refusals
+
+NEXT_STEPS = {
+    "second_person_needed": "Nothing was changed. Ask another administrator, or wait for a day.",
+}
+
+
+def register() -> None:
+    """Called once, when Django is ready."""
+    # Of every app's models, those to come as well.
+    roles.grant("auditor", "*.view_*")
+    refusals.explain(NEXT_STEPS)

@@ -1,0 +1,67 @@
+"""A row that a workflow carries: locked, saved, started, restarted, found when nobody carries it.
+
+A domain writes down once what its row is (`Process`), registers it with what an end from outside
+means for it (`register`), and calls these functions from its services.
+
+Order in every verb: `locked`, check again, `save`, `record`, then `start`, `start_again` or `wake`.
+"""
+
+from apps.engine.process.recovery import (
+    STRANDED_LIMIT,
+    carried,
+    reconcile,
+    register,
+    stranded,
+    why_closed,
+    why_undeliverable,
+)
+from apps.engine.process.rows import announce, id_of, locked, record, save, tell, unknown
+from apps.engine.process.spec import (
+    PASS_BACKSTOP,
+    SAGA_BACKSTOP,
+    WAITING_BACKSTOP,
+    Carrier,
+    Process,
+    subject_of,
+    workflow_id_of,
+)
+from apps.engine.process.workflow import (
+    SETTLING_IN,
+    is_under_way,
+    last_number,
+    restart,
+    start,
+    start_again,
+    wake,
+)
+
+__all__ = [
+    "PASS_BACKSTOP",
+    "SAGA_BACKSTOP",
+    "SETTLING_IN",
+    "STRANDED_LIMIT",
+    "WAITING_BACKSTOP",
+    "Carrier",
+    "Process",
+    "announce",
+    "carried",
+    "id_of",
+    "is_under_way",
+    "last_number",
+    "locked",
+    "reconcile",
+    "record",
+    "register",
+    "restart",
+    "save",
+    "start",
+    "start_again",
+    "stranded",
+    "subject_of",
+    "tell",
+    "unknown",
+    "wake",
+    "why_closed",
+    "why_undeliverable",
+    "workflow_id_of",
+]

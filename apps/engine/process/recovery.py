@@ -1,0 +1,164 @@
+"""When a row's workflow ends behind our back, or the engine forgot it; what the engine is told."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import Exists, OuterRef, Q, Subquery, TextField
+from django.db.models.functions import Cast
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.common import correlation
+from apps.common.identifiers import uuid_of
+from apps.engine import subjects
+from apps.engine.contracts import CommandKind, RunStatus
+from apps.engine.models import EngineCommand, WorkflowRun
+from apps.engine.process.rows import locked
+from apps.engine.process.spec import Process, R, subject_of
+from apps.engine.process.workflow import SETTLING_IN, starts_under_way
+from apps.engine.subjects import EngineSubject
+from apps.live import topics
+from apps.live.topics import UUID_PATTERN, Topic
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+logger = correlation.get_logger(__name__)
+
+STRANDED_LIMIT = 200
+
+
+def register(
+    process: Process[R],
+    *,
+    restart: Callable[[str], object],
+    on_closed: Callable[[str, WorkflowRun], None],
+    on_undeliverable: Callable[[EngineCommand], None],
+    stranded: Callable[[], Iterable[str]] | None = None,
+    view: str | None = None,
+    owner: str = "requested_by",
+) -> None:
+    """Make the process known to the engine; called in `AppConfig.ready()`.
+
+    `restart(id)` gets a transaction; the other two run in the engine's (`EngineSubject`). With
+    `view`, a permission, its row and its lists become live topics: the row's for who has it and for
+    whom the column `owner` names, the lists' for everybody signed in, because they say no more
+    than "look again" and each list shows a person what that person may see.
+    """
+    subjects.register(
+        EngineSubject(
+            type=process.subject,
+            title=process.title,
+            restart=partial(_in_transaction, restart),
+            on_undeliverable=on_undeliverable,
+            on_closed=on_closed,
+            url=lambda identifier: reverse(process.url_name, args=[identifier]),
+            stranded=stranded or partial(_stranded, process),
+            workflow_types=tuple(carrier.workflow for carrier in process.carriers),
+            subject_of=partial(subject_of, process),
+        )
+    )
+    if view is None:
+        return
+    for name in process.list_topics:
+        topics.register(Topic(name))
+    topics.register(
+        Topic(
+            process.subject,
+            pattern=UUID_PATTERN,
+            permission=view,
+            owner=partial(_owns, process, owner),
+        )
+    )
+
+
+def carried(process: Process[R], identifier: UUID | str, workflow_id: str) -> R | None:
+    """The locked row, if it is open and this workflow is the one that carries it; else None.
+
+    For `on_closed` and `on_undeliverable`: most ends are ordinary, so the row is read first.
+    """
+    named = {process.id_field: workflow_id}
+    pk = uuid_of(identifier)
+    if pk is None or not process.model._default_manager.filter(pk=pk, **named).exists():
+        return None
+    row = process.lock(pk) if process.lock else locked(process, pk)
+    mine = getattr(row, process.id_field) == workflow_id
+    return row if mine and process.needs(row) is not None else None
+
+
+def why_closed(run: WorkflowRun) -> str:
+    """In words, for a row whose workflow was ended in the engine."""
+    return f"Its workflow was {run.status.replace('_', ' ')} in the engine."
+
+
+def why_undeliverable(command: EngineCommand) -> str:
+    """In words, for a row whose workflow never gets a message."""
+    what = "started" if command.kind == CommandKind.START else "reached"
+    return f"Its workflow could not be {what}: {command.error[:500] or 'unknown reason'}"
+
+
+def stranded(process: Process[R], *, limit: int = STRANDED_LIMIT) -> list[str]:
+    """Ids of open rows that no workflow is known to carry, the oldest first.
+
+    Nothing ever ran for them, or the engine has lost what ran (a restored backup). A row whose
+    workflow was closed is not here: `on_closed` is told of that. One that is as young as
+    SETTLING_IN, or whose start is under way, is none.
+    """
+    subject = {"subject_type": process.subject, "subject_id": Cast(OuterRef("pk"), TextField())}
+    runs = WorkflowRun.objects.filter(**subject)
+    rows = process.open_rows().filter(
+        ~Exists(starts_under_way(**subject)), created_at__lt=timezone.now() - SETTLING_IN
+    )
+    if len(process.carriers) > 1:
+        # Several carry it in turn: whichever runs is the one.
+        rows = rows.filter(~Exists(runs.filter(status=RunStatus.RUNNING)))
+    else:
+        # What ran before the newest start is over.
+        runs = runs.filter(workflow_id=OuterRef(process.id_field))
+    newest = runs.order_by("-started_at", "-id").values("status")[:1]
+    found = rows.annotate(newest_run=Subquery(newest)).filter(
+        Q(newest_run=None) | Q(newest_run__in=process.forgotten)
+    )
+    ids = found.order_by("created_at", "pk").values_list("pk", flat=True)
+    return [str(pk) for pk in ids[:limit]]
+
+
+def reconcile(
+    process: Process[R], identifiers: Iterable[UUID], settle_one: Callable[[UUID], str]
+) -> Counter[str]:
+    """Settle rows one by one, each in a transaction of its own; how often each outcome came.
+
+    One that fails is logged and counted as `failed`; the others have their turn all the same.
+    Raises only what the database's connection raises.
+    """
+    outcomes: Counter[str] = Counter()
+    for pk in identifiers:
+        try:
+            with transaction.atomic(durable=True):
+                outcome = settle_one(pk)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            logger.exception("a row could not be settled", subject=f"{process.subject}:{pk}")
+            outcome = "failed"
+        outcomes[outcome] += 1
+    return outcomes
+
+
+# --- helpers -------------------------------------------------------------------------------------
+def _in_transaction(call: Callable[[str], object], identifier: str) -> None:
+    with transaction.atomic():
+        call(identifier)
+
+
+def _stranded(process: Process[R]) -> list[str]:
+    return stranded(process)
+
+
+def _owns(process: Process[R], owner: str, user: "User", identifier: str) -> bool:
+    rows = process.model._default_manager
+    return rows.filter(**{"pk": identifier, owner: user.pk}).exists()

@@ -1,0 +1,142 @@
+"""The row's workflow: started, started again, woken. Everything joins the caller's transaction."""
+
+import re
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from apps.common.identifiers import new_id
+from apps.engine import services as engine
+from apps.engine.contracts import CommandKind, CommandState
+from apps.engine.models import EngineCommand, WorkflowRun
+from apps.engine.process.rows import locked, save
+from apps.engine.process.spec import Carrier, Process, R, workflow_id_of
+
+#: A row, or a start that was sent, is this long on its way to the mirror: that is not stranded.
+SETTLING_IN = timedelta(minutes=1)
+
+
+def start(process: Process[R], row: R) -> None:
+    """Start the workflow of a row that has just been made. Called again: the same command."""
+    carrier = process.needs(row)
+    if carrier is None:
+        raise ValueError(f"a {process.noun} that has ended needs no workflow")
+    if not getattr(row, process.id_field):
+        _name(process, row, workflow_id_of(process, row.pk))
+    _enqueue(process, row, carrier, key="start", again=False)
+
+
+def start_again(
+    process: Process[R], row: R, carrier: Carrier[R] | None = None, *, key: str = ""
+) -> None:
+    """Start a workflow for a row that had one, from the row as it stands. Needs the row's lock.
+
+    `carrier`: another one than the row's status asks for. `key` makes it once for a decision; a
+    caller without one must know that no start is under way (`is_under_way`, or a status that
+    changed under the lock). The id of a second run is one that was never given, or, where it keeps
+    its id, runs only if the last run of it failed.
+    """
+    carrier = carrier or process.needs(row)
+    if carrier is None:
+        raise ValueError(f"a {process.noun} that has ended needs no workflow")
+    if carrier.workflow_id is None and not process.keeps_id(row):
+        _name(process, row, workflow_id_of(process, row.pk, last_number(process, row) + 1))
+    # Never a count: commands are deleted after a while, and a count would come again.
+    _enqueue(process, row, carrier, key=f"start:{key or new_id()}", again=True)
+
+
+def restart(process: Process[R], identifier: UUID | str) -> R | None:
+    """Start the row's workflow again, unless it has ended or a start is under way.
+
+    The row when it was started, for the caller to record; else None. Two at once: one start.
+    """
+    row = process.lock(identifier) if process.lock else locked(process, identifier)
+    if process.needs(row) is None or is_under_way(process, row):
+        return None
+    if process.most_runs and last_number(process, row) >= process.most_runs:
+        return None
+    start_again(process, row)
+    return row
+
+
+def wake(process: Process[R], row: R, *, signal: str, event: str) -> None:
+    """Have the row's workflow read the row again; once per `event`."""
+    engine.workflow_signal(
+        key=f"{process.subject}:{row.pk}:{event}",
+        workflow_id=getattr(row, process.id_field),
+        task_queue=process.queue,
+        name=signal,
+        subject_type=process.subject,
+        subject_id=str(row.pk),
+    )
+
+
+def is_under_way(process: Process[R], row: R) -> bool:
+    """Whether a start of one of the row's workflows has not arrived yet.
+
+    It waits in the outbox; or it was sent within SETTLING_IN and the mirror does not know the run
+    that it began. What the mirror knows has arrived, also when it has ended since.
+    """
+    return starts_under_way(subject_type=process.subject, subject_id=str(row.pk)).exists()
+
+
+def last_number(process: Process[R], row: R) -> int:
+    """The highest number that one of the row's workflows was ever given.
+
+    Asked are the row, its commands and the mirror. Settled commands are deleted after a while, so
+    the row says it itself; after a restored backup row and commands are older than what the engine
+    ran since, and the sweeper has brought that into the mirror.
+    """
+    subject = {"subject_type": process.subject, "subject_id": str(row.pk)}
+    known = {getattr(row, process.id_field)}
+    known |= set(
+        EngineCommand.objects.filter(**subject, kind=CommandKind.START).values_list(
+            "workflow_id", flat=True
+        )
+    )
+    known |= set(WorkflowRun.objects.filter(**subject).values_list("workflow_id", flat=True))
+    first = workflow_id_of(process, row.pk)
+    numbered = re.compile(rf"{re.escape(first)}-(?P<number>[1-9][0-9]{{0,8}})")
+    found = [numbered.fullmatch(workflow_id) for workflow_id in known]
+    return max((int(match["number"]) for match in found if match), default=int(first in known))
+
+
+def starts_under_way(**subject: Any) -> "QuerySet[EngineCommand]":
+    """Starts that have not arrived yet, as `is_under_way` says it of one row."""
+    arrived = WorkflowRun.objects.filter(
+        workflow_id=OuterRef("workflow_id"), run_id=OuterRef("run_id")
+    )
+    sent = Q(state=CommandState.SENT, settled_at__gte=timezone.now() - SETTLING_IN)
+    return EngineCommand.objects.filter(**subject, kind=CommandKind.START).filter(
+        Q(state__in=EngineCommand.UNSETTLED) | (sent & ~Exists(arrived))
+    )
+
+
+# --- helpers -------------------------------------------------------------------------------------
+def _enqueue(process: Process[R], row: R, carrier: Carrier[R], *, key: str, again: bool) -> None:
+    own = getattr(row, process.id_field)
+    engine.workflow_start(
+        key=f"{process.subject}:{row.pk}:{key}",
+        workflow_id=carrier.workflow_id(row) if carrier.workflow_id else own,
+        workflow_type=carrier.workflow,
+        task_queue=process.queue,
+        args=[carrier.ref(row, again)],
+        subject_type=process.subject,
+        subject_id=str(row.pk),
+        execution_timeout_seconds=carrier.backstop,
+        task_timeout_seconds=settings.WORKFLOW_TASK_TIMEOUT_SECONDS,
+        # Of a row's first start nothing can have failed; of any other something may have.
+        allow_duplicate_failed=again,
+    )
+
+
+def _name(process: Process[R], row: R, workflow_id: str) -> None:
+    setattr(row, process.id_field, workflow_id)
+    if process.unversioned:
+        row.save(update_fields=[process.id_field])
+    else:
+        save(process, row, process.id_field)

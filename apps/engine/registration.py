@@ -1,0 +1,35 @@
+"""What the engine's app adds to shared pages and roles."""
+
+from django.db.models.signals import post_migrate
+
+from apps.accounts import roles
+from apps.engine import default_schedules
+from apps.web import tones
+
+TONES = {
+    "pending": "info",
+    "running": "info",
+    "completed": "good",
+    "failed": "bad",
+    "cancelled": "",
+    "terminated": "bad",
+    "timed_out": "bad",
+    "parked": "bad",
+    "undeliverable": "bad",
+    "refused": "bad",
+}
+
+WORDS = {"timed_out": "timed out"}
+
+
+def register() -> None:
+    """Called once, when Django is ready."""
+    post_migrate.connect(default_schedules.ensure, dispatch_uid="engine.default_schedules")
+    roles.grant(
+        "operator",
+        "engine.view_*",
+        "engine.change_enginecommand",
+        "engine.change_workflowrun",
+        "engine.change_workflowschedule",
+    )
+    tones.register(TONES, WORDS)

@@ -1,0 +1,210 @@
+"""Starting a workflow: what may count as started, and what not, when its id is taken."""
+
+from datetime import timedelta
+from typing import Any, Protocol
+
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+)
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from apps.engine.contracts import (
+    COMMAND_MEMO,
+    KIND_ATTRIBUTE,
+    SUBJECT_ATTRIBUTE,
+    UNMIRRORED_MEMO,
+)
+from apps.engine.error_policy import workflow_is_unknown
+from apps.engine.relay.session import Claimed
+
+#: Runs that a second one cannot follow, now or ever.
+_IN_THE_WAY = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED)
+_SUBJECT = SearchAttributeKey.for_keyword(SUBJECT_ATTRIBUTE)
+
+
+class IdTakenError(Exception):
+    """The id belongs to a workflow of another type or another subject."""
+
+
+class OldRunOpenError(Exception):
+    """A second run was asked for, and the one before it still runs."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"The run {run_id} still runs: the second one begins when it has closed.")
+        self.run_id = run_id
+
+
+class _Subject(Protocol):
+    @property
+    def subject_type(self) -> str: ...
+    @property
+    def subject_id(self) -> str: ...
+    @property
+    def options(self) -> dict[str, Any]: ...
+
+
+async def start(client: Client, command: Claimed, deadline: timedelta) -> str:
+    """Start the command's workflow; the run's id, also of one that an earlier try began.
+
+    A run that is there already counts when its type and subject are the command's. Raises
+    IdTakenError when they are not, OldRunOpenError, and whatever a call raises.
+    """
+    options = command.options
+    again = bool(options.get("allow_duplicate_failed"))
+    if again and command.attempts > 1:
+        # The engine would follow a run that this very command began, and that failed before we
+        # heard of it, by one more. It also spares a start that would be refused.
+        known = await _describe(client, command, "", deadline)
+        if known is not None and (run_id := await _counts(client, command, known, deadline)):
+            return run_id
+    try:
+        handle = await client.start_workflow(
+            command.workflow_type,
+            args=command.args,
+            id=command.workflow_id,
+            task_queue=command.task_queue,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+            if again
+            else WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            execution_timeout=_seconds(options.get("execution_timeout_seconds")),
+            task_timeout=_seconds(options.get("task_timeout_seconds")),
+            search_attributes=attributes_of(command),
+            memo=_memo(command),
+            rpc_timeout=deadline,
+        )
+    except WorkflowAlreadyStartedError as error:
+        known = await _describe(client, command, error.run_id or "", deadline)
+        if known is None:
+            raise
+        run_id = await _counts(client, command, known, deadline)
+        if not run_id:
+            # It failed between the two calls: the next try begins the second run.
+            raise OldRunOpenError(known.run_id) from error
+        return run_id
+    return handle.result_run_id or handle.first_execution_run_id or ""
+
+
+def attributes_of(command: _Subject) -> TypedSearchAttributes:
+    """The row that the workflow belongs to; none for what nobody looks at."""
+    if not command.subject_type or command.options.get("unmirrored"):
+        return TypedSearchAttributes([])
+    kind = SearchAttributeKey.for_keyword(KIND_ATTRIBUTE)
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(_SUBJECT, _subject_of(command)),
+            SearchAttributePair(kind, command.subject_type),
+        ]
+    )
+
+
+# --- whose run is it ----------------------------------------------------------------------------
+async def _counts(
+    client: Client, command: Claimed, known: WorkflowExecutionDescription, deadline: timedelta
+) -> str:
+    """The id of the known run when it is what the command asked for; empty when a second run may
+    follow it. Raises IdTakenError and OldRunOpenError."""
+    again = command.options.get("allow_duplicate_failed")
+    memo = await _memo_of(known)
+    same_key = memo.get("key") == command.key
+    if again and known.status not in _IN_THE_WAY:
+        ours = same_key and memo.get("created_at") == command.created_at.isoformat()
+        return known.run_id if ours else ""
+    await _check_owner(client, command, known, memo, deadline)
+    # The key alone: after a restored backup a decision is made again, and its run goes on.
+    if again and known.status == WorkflowExecutionStatus.RUNNING and not same_key:
+        raise OldRunOpenError(known.run_id)
+    return known.run_id
+
+
+async def _check_owner(
+    client: Client,
+    command: Claimed,
+    known: WorkflowExecutionDescription,
+    memo: dict[str, Any],
+    deadline: timedelta,
+) -> None:
+    """Of the command's type and subject. A run that says nothing of its subject (somebody started
+    it by hand) must have the command's input."""
+    if known.workflow_type != command.workflow_type:
+        raise IdTakenError(
+            f"The id {known.id} belongs to a workflow of the type {known.workflow_type}, and not "
+            f"{command.workflow_type}."
+        )
+    wanted = _subject_of(command)
+    subject = known.typed_search_attributes.get(_SUBJECT) or memo.get("subject")
+    if subject is None and await _input_of(client, known, deadline) == command.args:
+        return
+    if subject != wanted:
+        raise IdTakenError(
+            f"The id {known.id} belongs to a workflow "
+            + (f"of {subject}" if subject else "without a subject, with other input")
+            + f", and not of {wanted}."
+        )
+
+
+async def _describe(
+    client: Client, command: Claimed, run_id: str, deadline: timedelta
+) -> WorkflowExecutionDescription | None:
+    """The run, or the workflow's newest; None when the engine knows none."""
+    handle: Any = client.get_workflow_handle(command.workflow_id, run_id=run_id or None)
+    try:
+        description: WorkflowExecutionDescription = await handle.describe(rpc_timeout=deadline)
+    except RPCError as error:
+        if workflow_is_unknown(error):
+            return None
+        raise
+    return description
+
+
+async def _input_of(
+    client: Client, known: WorkflowExecutionDescription, deadline: timedelta
+) -> list[Any] | None:
+    """What the run was started with, as JSON; None when it cannot be read."""
+    handle: Any = client.get_workflow_handle(known.id, run_id=known.run_id)
+    events = handle.fetch_history_events(page_size=1, rpc_timeout=deadline)
+    async for event in events:
+        payloads = event.workflow_execution_started_event_attributes.input.payloads
+        try:
+            return list(await client.data_converter.decode(payloads))
+        except Exception:
+            return None
+    return None
+
+
+# --- what a run of ours carries -----------------------------------------------------------------
+def _memo(command: Claimed) -> dict[str, Any]:
+    """By it the run is known as this command's, also after it continued as new."""
+    memo: dict[str, Any] = {
+        COMMAND_MEMO: {
+            "key": command.key,
+            "created_at": command.created_at.isoformat(),
+            "subject": _subject_of(command),
+        }
+    }
+    return memo | {UNMIRRORED_MEMO: True} if command.options.get("unmirrored") else memo
+
+
+async def _memo_of(known: WorkflowExecutionDescription) -> dict[str, Any]:
+    try:
+        memo = await known.memo_value(COMMAND_MEMO, {})
+    except Exception:
+        # Written by somebody else, in a way that we cannot read.
+        return {}
+    return memo if isinstance(memo, dict) else {}
+
+
+def _subject_of(command: _Subject) -> str:
+    return f"{command.subject_type}:{command.subject_id}"
+
+
+def _seconds(value: float | None) -> timedelta | None:
+    return None if value is None else timedelta(seconds=value)

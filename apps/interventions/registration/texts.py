@@ -1,0 +1,63 @@
+"""What interventions add to shared pages in words: refusals, tones of states."""
+
+from apps.web import refusals, tones
+
+NEXT_STEPS = {
+    "execution_started": "The programs finish it; this page shows how it ends.",
+    "budget_exceeded": "Nothing was asked. Choose another budget, or a smaller sum.",
+    "budget_not_open": "Nothing was asked. Choose the budget of the period that runs now.",
+    "same_budget": "Choose two different budgets.",
+    "no_valid_items": "Nothing was stored. Check the list: each line says what is wrong with it.",
+    "csv_columns": "Nothing was stored. Correct the first line, then check again.",
+    "csv_invalid": "Nothing was stored. Correct that line, then check again.",
+    "csv_encoding": "Nothing was stored. Save it as CSV UTF-8, then choose it again.",
+    "amount_below_limit": "Ask for more, or under a policy that allows so little.",
+    "amount_above_limit": "Ask for less, or under a policy that allows as much.",
+    "policy_not_yet_valid": "Ask again from that day on, or under another policy.",
+    "policy_expired": "Ask under another policy, or have this one prolonged.",
+    "policy_inactive": "Ask under another policy, or have this one switched on again.",
+    "region_required": "Name the region where it is paid.",
+    "region_not_covered": "Ask under a policy that covers it.",
+    "target_limit_exceeded": "Ask for no more than what is left, or when earlier payments count "
+    "no longer.",
+    "version_changed": "Nothing was changed. Look at the version that is active now.",
+}
+
+TONES = {
+    "pending": "info",
+    "awaiting_approval": "warn",
+    "approved": "good",
+    "executing": "info",
+    "executed": "good",
+    "failed": "bad",
+    "rejected": "bad",
+    "expired": "warn",
+    "cancelled": "",
+    "running": "info",
+    "done": "good",
+    "compensated": "warn",
+    "completed": "good",
+    "reserve": "warn",
+    "commit": "info",
+    "release": "good",
+    "allocate": "",
+    "transfer_out": "warn",
+    "transfer_in": "good",
+}
+
+WORDS = {
+    "awaiting_approval": "waiting for approval",
+    # Lines of a ledger, in the words of the bar above them.
+    "allocate": "allocated",
+    "reserve": "reserved",
+    "release": "released",
+    "commit": "spent",
+    "transfer_out": "moved out",
+    "transfer_in": "moved in",
+}
+
+
+def register() -> None:
+    """Called once, when Django is ready."""
+    refusals.explain(NEXT_STEPS)
+    tones.register(TONES, WORDS)

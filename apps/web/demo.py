@@ -1,0 +1,46 @@
+"""What `manage.py seeddemo` fills an empty installation with. Each app registers its own part in
+`AppConfig.ready()`.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.module_loading import import_string
+
+from apps.common.registry import Registry
+
+#: Called with `people=` (users by name); yields a line for each thing that it has made.
+Seed = Callable[..., Iterable[str]]
+
+
+@dataclass(frozen=True)
+class DemoPart:
+    """A part of the demo. `seed` is the dotted name of its function, which is loaded when the demo
+    is made. It must be idempotent.
+
+    `bare`: it belongs to the bare demo as well, which has no past and takes no decisions.
+    """
+
+    title: str
+    seed: str
+    order: int
+    bare: bool = True
+
+    def load(self) -> Seed:
+        """The function. ImportError when there is none."""
+        found: Any = import_string(self.seed)
+        return found  # type: ignore[no-any-return]
+
+
+_parts = Registry[DemoPart]("part of the demo")
+
+
+def register(part: DemoPart) -> None:
+    """Add the part. ImproperlyConfigured when its title is taken by another one."""
+    _parts.add(part.title, part)
+
+
+def registered() -> list[DemoPart]:
+    """All parts, by order."""
+    return sorted(_parts.values(), key=lambda part: part.order)

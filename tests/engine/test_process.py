@@ -1,0 +1,236 @@
+"""Rows that a workflow carries, whatever row it is: ids of second runs, and starts under way."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from apps.approvals.services import request_cancel
+from apps.engine import subjects
+from apps.engine.models import EngineCommand, WorkflowRun
+from apps.engine.subjects import EngineSubject
+from apps.interventions import services
+from apps.interventions.models import Intervention, InterventionBatch
+from tests.approvals import test_clock as clocks
+from tests.approvals import world as approvals
+from tests.approvals.test_bulk import begin
+from tests.interventions.batch_world import acting, asked, opened
+from tests.interventions.conftest import (  # noqa: F401 - fixtures
+    World,
+    shared_world,
+    side_by_side,
+    world,
+)
+
+SideBySide = Callable[..., list[Any]]
+HOUR = timedelta(hours=1)
+
+
+def subject(name: str) -> EngineSubject:
+    found = subjects.get(name)
+    assert found is not None
+    return found
+
+
+def starts(row: Any) -> list[EngineCommand]:
+    return list(EngineCommand.objects.filter(kind="start", subject_id=str(row.pk)).order_by("id"))
+
+
+def ids(row: Any) -> list[str]:
+    """Of the row's starts, without the row's id."""
+    return [command.workflow_id.partition(str(row.pk))[2] for command in starts(row)]
+
+
+def sent(ago: timedelta = HOUR, **changes: Any) -> None:
+    """All commands were sent so long ago."""
+    EngineCommand.objects.update(state="sent", settled_at=timezone.now() - ago, **changes)
+
+
+def ran(kind: str, row: Any, workflow_id: str, status: str, run_id: str = "run-1") -> WorkflowRun:
+    """What the mirror knows of a run."""
+    return WorkflowRun.objects.update_or_create(
+        workflow_id=workflow_id,
+        run_id=run_id,
+        defaults={
+            "workflow_type": "X",
+            "status": status,
+            "confirmed": True,
+            "subject_type": kind,
+            "subject_id": str(row.pk),
+        },
+    )[0]
+
+
+def closed(kind: str, row: Any, run: WorkflowRun) -> None:
+    with transaction.atomic():
+        subject(kind).on_closed(str(row.pk), run)
+
+
+def old(row: Any) -> None:
+    type(row).objects.filter(pk=row.pk).update(created_at=timezone.now() - HOUR)
+
+
+@pytest.fixture
+def batch(world: World) -> InterventionBatch:  # noqa: F811
+    """A batch that runs, under the id that it was begun with."""
+    made = asked(world)
+    opened(made)
+    sent()
+    return made
+
+
+def resumed(world: World, batch: InterventionBatch) -> InterventionBatch:  # noqa: F811
+    """Its workflow was ended by somebody, and a person goes on."""
+    batch.refresh_from_db()
+    run = ran("intervention-batch", batch, batch.workflow_id, "terminated")
+    closed("intervention-batch", batch, run)
+    return services.batch_resume(**acting(world, batch))
+
+
+# --- the ids of second runs ----------------------------------------------------------------------
+def test_each_run_has_a_number_of_its_own(world: World, batch: InterventionBatch) -> None:  # noqa: F811
+    for _ in range(3):
+        resumed(world, batch)
+        sent()
+    assert ids(batch) == ["", "-2", "-3", "-4"]
+
+
+def test_a_number_is_not_given_again_when_commands_were_deleted(
+    world: World,  # noqa: F811
+    batch: InterventionBatch,
+) -> None:
+    resumed(world, batch)
+    EngineCommand.objects.all().delete()
+    resumed(world, batch)
+    assert ids(batch) == ["-3"]
+
+
+def test_a_number_that_ran_after_the_backup_is_not_given_again(
+    world: World,  # noqa: F811
+    batch: InterventionBatch,
+) -> None:
+    # Row and commands are those of the backup; the sweeper has listed what the engine ran since.
+    ran("intervention-batch", batch, f"intervention-batch-{batch.pk}-12", "completed")
+    resumed(world, batch)
+    assert ids(batch) == ["", "-13"]
+
+
+def test_an_id_of_another_kind_is_no_number(world: World, batch: InterventionBatch) -> None:  # noqa: F811
+    for number, strange in enumerate(("-x", "-execution", "-0", "-2-3", "-9999999999")):
+        workflow_id = f"intervention-batch-{batch.pk}{strange}"
+        ran("intervention-batch", batch, workflow_id, "completed", f"run-{number}")
+    resumed(world, batch)
+    assert ids(batch) == ["", "-2"]
+
+
+def test_while_it_waits_for_its_signature_it_keeps_its_id(world: World) -> None:  # noqa: F811
+    waiting = asked(world)
+    for _ in range(3):
+        sent()
+        subject("intervention-batch").restart(str(waiting.pk))
+    assert ids(waiting) == [""] * 4
+    assert [c.options.get("allow_duplicate_failed", False) for c in starts(waiting)] == [
+        False,
+        True,
+        True,
+        True,
+    ]
+
+
+def test_one_that_keeps_its_id_is_started_again_however_many_commands_are_left(
+    world: World,  # noqa: F811
+) -> None:
+    intervention = world.ask()
+    for _ in range(4):
+        sent()
+        newest = starts(intervention)[-1]
+        EngineCommand.objects.exclude(pk=newest.pk).delete()
+        subject("intervention").restart(str(intervention.pk))
+        assert [command.state for command in starts(intervention)] == ["sent", "pending"]
+
+
+def test_a_bulk_decision_resumed_after_its_commands_were_deleted_runs_under_a_new_id(
+    db: None,
+) -> None:
+    approvals.rule()
+    requester, reviewer = approvals.person("requester"), approvals.person("reviewer", "first")
+    bulk = begin(reviewer, [approvals.opened(requester)])
+    actor = {"by": reviewer, "via": "api", "as_of": timezone.now()}
+    for number in (2, 3):
+        EngineCommand.objects.all().delete()
+        services_bulk(bulk, **actor)
+        bulk.refresh_from_db()
+        assert bulk.workflow_id == f"bulk-{bulk.pk}-{number}"
+
+
+def services_bulk(bulk: Any, **actor: Any) -> None:
+    from apps.approvals.services import bulk_resume, bulk_stop
+
+    bulk_stop(bulk_id=bulk.pk, **actor)
+    bulk_resume(bulk_id=bulk.pk, **actor)
+
+
+def test_a_clock_hears_of_the_end_also_when_its_start_was_deleted(db: None) -> None:
+    request = clocks.opened(clocks.make_people(), band={"expires_hours": 24 * 300})
+    EngineCommand.objects.all().delete()
+    request_cancel(request_id=request.pk, by=request.requested_by, reason="", as_of=timezone.now())
+    told = EngineCommand.objects.get(kind="signal")
+    assert told.workflow_id == f"approval-{request.pk}-clock"
+
+
+# --- a start that is under way -------------------------------------------------------------------
+def test_a_start_that_was_sent_a_moment_ago_is_under_way(
+    world: World,  # noqa: F811
+) -> None:
+    intervention, batch = world.ask(), asked(world)
+    for row in (intervention, batch):
+        old(row)
+    sent(timedelta(seconds=1), run_id="run-1")
+    assert subject("intervention").stranded() == []
+    assert subject("intervention-batch").stranded() == []
+    subject("intervention").restart(str(intervention.pk))
+    assert ids(intervention) == [""]
+    # The mirror knows what it began, and the engine has forgotten it: it has arrived.
+    ran("intervention", intervention, intervention.workflow_id, "lost")
+    ran("intervention-batch", batch, batch.workflow_id, "lost")
+    assert subject("intervention").stranded() == [str(intervention.pk)]
+    assert subject("intervention-batch").stranded() == [str(batch.pk)]
+    sent(HOUR, run_id="run-2")
+    assert subject("intervention").stranded() == [str(intervention.pk)]
+
+
+def test_the_end_of_an_old_run_settles_nothing_while_a_start_was_sent_a_moment_ago(
+    world: World,  # noqa: F811
+) -> None:
+    intervention = world.ask()
+    sent()
+    run = ran("intervention", intervention, intervention.workflow_id, "terminated")
+    subject("intervention").restart(str(intervention.pk))
+    sent(timedelta(seconds=1), run_id="run-2")
+    closed("intervention", intervention, run)
+    row = Intervention.objects.get(pk=intervention.pk)
+    assert row.status == "pending"
+    # The run of the new start has ended too: now nothing carries it.
+    closed(
+        "intervention",
+        intervention,
+        ran("intervention", intervention, intervention.workflow_id, "terminated", "run-2"),
+    )
+    assert Intervention.objects.get(pk=intervention.pk).status == "failed"
+
+
+def test_restarted_twice_or_at_once_it_is_started_once(
+    shared_world: World,  # noqa: F811
+    side_by_side: SideBySide,  # noqa: F811
+) -> None:
+    rows = {"intervention": shared_world.ask(), "intervention-batch": asked(shared_world)}
+    opened(rows["intervention-batch"])
+    sent()
+    for kind, row in rows.items():
+        restart = subject(kind).restart
+        assert side_by_side(lambda _, go=restart, pk=row.pk: go(str(pk)), 4) == [None] * 4
+        restart(str(row.pk))
+        assert len(starts(row)) == 2
