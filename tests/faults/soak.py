@@ -308,7 +308,8 @@ def main() -> int:
             stack.close()
         shutil.rmtree(folder, ignore_errors=True)
     print(
-        f"{len(soak.asked)} sagas in and outside {len(soak.batches)} batches, {sum(soak.kills.values())} kills: nothing lost, nothing twice."
+        f"{len(soak.asked)} sagas in and outside {len(soak.batches)} batches, "
+        f"{sum(soak.kills.values())} kills: nothing lost, nothing twice."
     )
     return 0
 

@@ -287,8 +287,8 @@ def test_a_decision_to_carry_on_is_not_lost_to_the_end_of_the_run_that_asked(
     again = EngineCommand.objects.filter(
         subject_id=str(intervention.pk), workflow_id=intervention.execution_workflow_id
     ).latest("id")
-    sent_at = timezone.now() if command["state"] == "sent" else None
-    EngineCommand.objects.filter(pk=again.pk).update(sent_at=sent_at, **command)
+    settled_at = timezone.now() if command["state"] == "sent" else None
+    EngineCommand.objects.filter(pk=again.pk).update(settled_at=settled_at, **command)
     row = closed(intervention, ran(intervention, "failed", saga=True))
     assert (row.status, row.error_code, item(intervention)) == ("executing", "", None)
     assert row.budget.reserved == row.amount
