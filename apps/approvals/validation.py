@@ -1,7 +1,7 @@
 """Values that come from outside, checked for what cannot be stored or cannot be meant."""
 
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +10,9 @@ from django.utils import timezone
 from apps.common import identifiers
 from apps.common.canonical_json import canonical_json, plain
 from apps.common.errors import Invalid, NotFound
-from apps.common.validation import unseen
+from apps.common.validation import LONGEST_REASON, MOST, kept, unseen
 
-REASON_LIMIT = 2000
+REASON_LIMIT = LONGEST_REASON
 #: Clocks of two of our machines may differ by this much; more is somebody playing with time.
 CLOCK_SKEW = timedelta(seconds=5)
 
@@ -52,11 +52,8 @@ def amount_of(amount: Decimal | None) -> Decimal | None:
     """With two places; Invalid `amount_invalid` when it has more, is negative or too large."""
     if amount is None:
         return None
-    try:
-        exact = amount.quantize(Decimal("0.01"))
-    except InvalidOperation:
-        exact = Decimal("NaN")
-    if not exact.is_finite() or exact != amount or not 0 <= exact < Decimal(10) ** 16:
+    exact = kept(amount)
+    if exact is None or not 0 <= exact < 10 * MOST:
         raise Invalid("An amount has two places and is not negative.", code="amount_invalid")
     return exact
 

@@ -8,12 +8,16 @@ from decimal import Decimal, InvalidOperation
 from apps.common.errors import Invalid
 from apps.common.money import places
 
-_CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}", re.ASCII)
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}", re.ASCII)
+CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 #: ISO 3166: a country (alpha-2), or a part of one.
-_REGION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?", re.ASCII)
+REGION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?", re.ASCII)
 #: As people write it: ASCII digits, no exponent.
 AMOUNT = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
+LONGEST_KEY = 120
+LONGEST_LINE = 200
+LONGEST_REASON = 2000
+LONGEST_TEXT = 5000
 #: More than the countries of the world.
 MOST_REGIONS = 300
 #: The columns have 16 digits before the point; sums of a budget need room above one amount.
@@ -38,16 +42,21 @@ def unseen(text: str) -> str:
     return ""
 
 
+def kept(amount: Decimal, digits: int = KEPT_PLACES) -> Decimal | None:
+    """The same amount with so many places, as a column keeps it; None where that changes it."""
+    try:
+        exact = amount.quantize(Decimal(1).scaleb(-digits))
+    except (InvalidOperation, AttributeError):
+        return None
+    return exact if exact.is_finite() and exact == amount else None
+
+
 def clean_amount(amount: Decimal, currency: str = "") -> Decimal:
     """The amount with two places; Invalid `amount_invalid` unless 0 < amount < 10^15, exactly, and
     not finer than the currency is: JPY has no places."""
     allowed = min(places(currency), KEPT_PLACES)
-    try:
-        exact = amount.quantize(Decimal(1).scaleb(-KEPT_PLACES))
-        fine = exact == exact.quantize(Decimal(1).scaleb(-allowed))
-    except (InvalidOperation, AttributeError):
-        exact, fine = Decimal("NaN"), False
-    if not fine or not exact.is_finite() or exact != amount or not 0 < exact < MOST:
+    exact = kept(amount)
+    if exact is None or kept(exact, allowed) is None or not 0 < exact < MOST:
         written = (
             f"like 25000.{'0' * allowed}: digits, a point and at most two decimal places"
             if allowed
@@ -93,14 +102,14 @@ def read_amount(text: str, currency: str = "") -> Decimal:
 
 def clean_code(code: str) -> str:
     """A slug in lower case; Invalid `code_invalid`."""
-    if not isinstance(code, str) or not _CODE.fullmatch(code):
+    if not isinstance(code, str) or not CODE.fullmatch(code):
         raise Invalid("A code has lower-case letters, digits, - and _.", code="code_invalid")
     return code
 
 
 def clean_currency(currency: str) -> str:
     """Three capital letters; Invalid `currency_invalid`."""
-    if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
+    if not isinstance(currency, str) or not CURRENCY.fullmatch(currency):
         raise Invalid("A currency has three capital letters.", code="currency_invalid")
     return currency
 
@@ -108,7 +117,7 @@ def clean_currency(currency: str) -> str:
 def clean_region(region: str) -> str:
     """An ISO 3166 code by its form, such as NG or NG-KO; empty stays empty; Invalid
     `region_invalid`."""
-    if not isinstance(region, str) or (region and not _REGION.fullmatch(region)):
+    if not isinstance(region, str) or (region and not REGION.fullmatch(region)):
         raise Invalid(
             "A region is an ISO 3166 code in capital letters, such as NG or NG-KO.",
             code="region_invalid",

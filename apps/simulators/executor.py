@@ -3,10 +3,14 @@
 It keeps the promises of the real interface (`apps.interventions.executor`): one effect and one
 receipt per idempotency key, reversal by receipt or by key, and a key that is reversed before it is
 known is void for ever. `behaviour` makes it slow, refuse or fail, for tests and demonstrations.
+
+A receipt `DEMO-<intervention>` is of a payment that the demonstration data only tell of: it counts
+as executed, so that taking it back is a reversal here too.
 """
 
 import asyncio
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +19,7 @@ from typing import Any
 from apps.simulators.http import Answer, Refusal, Request
 
 LONGEST_DELAY = 3600.0
+_DEMO = re.compile(r"DEMO-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ class ExecutorSink:
         if self._reversal_failures > 0:
             self._reversal_failures -= 1
             raise Refusal(self.behaviour.fail_status, "told_to_fail", "As told.")
-        key = next((k for k, e in self.effects.items() if e.receipt == name), name)
+        key = self._key_of(name)
         effect = self.effects.setdefault(key, Effect())
         async with effect.lock:
             if not effect.executions:
@@ -168,6 +173,20 @@ class ExecutorSink:
                 effect.reversals += 1
                 self._write(key, effect)
             return Answer(200, {"state": "reversed", "receipt": effect.receipt})
+
+    def _key_of(self, name: str) -> str:
+        """The key that a receipt belongs to; what is no receipt is a key itself."""
+        for key, effect in self.effects.items():
+            if effect.receipt == name:
+                return key
+        if told := _DEMO.fullmatch(name):
+            key = f"{told[1]}:execute"
+            effect = self.effects.setdefault(key, Effect())
+            if not effect.executions and not effect.void:
+                effect.receipt, effect.executions = name, 1
+                self._write(key, effect)
+            return key
+        return name
 
     def _count(self, request: Request) -> Answer:
         if key := request.query.get("key"):

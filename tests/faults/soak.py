@@ -31,11 +31,12 @@ from tests.faults.interventions import (
     leftovers,
 )
 from tests.faults.points import Points
-from tests.faults.story import Story
+from tests.faults.story import BUDGET, POLICY, Story
 from tests.stack import Stack, migrated_template
 from tests.support import eventually
 
 PEOPLE_AT_ONCE = 6
+BATCH_ITEMS = 5
 #: After the last saga was begun and the last victim is back.
 PATIENCE = 180.0
 
@@ -50,6 +51,7 @@ class Soak:
         self.random = random.Random(seed)
         self.harness = Harness(story, Points(Path(tempfile.mkdtemp(dir=story.stack.folder))))
         self.asked: list[str] = []
+        self.batches: list[str] = []
         self.kills: Counter[str] = Counter()
         self.stop = threading.Event()
         self.began = time.monotonic()
@@ -64,7 +66,9 @@ class Soak:
             *([self._small] * 8),
             *(self._signed, self._signed, self._rejected, self._refused),
             *(self._irreversible, self._taken_back, self._cancelled),
+            *(self._batch, self._batch_paused, self._batch_stopped),
         ]
+        # Of a batch, each of its payments is a saga.
         chosen = [self.random.choice(ways) for _ in range(self.sagas)]
         asking = threading.Thread(target=self._ask_all, args=[chosen], name="asking")
         asking.start()
@@ -80,6 +84,7 @@ class Soak:
 
     def prove(self) -> None:
         """AssertionError unless all that was asked has ended once, and nothing is left over."""
+        self._prove_batches()
         query = (
             "SELECT count(*) FROM interventions_intervention"
             " WHERE settled_at IS NULL AND id::text = ANY(%s)"
@@ -92,6 +97,28 @@ class Soak:
         self.story.prove_reservations()
         self.story.prove_mails()
         assert not self.failures, "\n".join(self.failures)
+
+    def _prove_batches(self) -> None:
+        """Each has ended, and so has each of its payments; those are then proven like any other."""
+        asked = self.batches
+        query = (
+            "SELECT count(*) FROM interventions_interventionbatch"
+            " WHERE settled_at IS NULL AND id::text = ANY(%s)"
+        )
+        eventually(lambda: self.story.stack.sql(query, asked)[0][0] == 0, timeout=PATIENCE, every=1)
+        query = (
+            "SELECT count(*) FROM interventions_batchitem"
+            " WHERE status IN ('waiting', 'running') AND batch_id::text = ANY(%s)"
+        )
+        eventually(lambda: self.story.stack.sql(query, asked)[0][0] == 0, timeout=PATIENCE, every=1)
+        eventually(lambda: not leftovers(self.story, asked), timeout=60, every=1)
+        items = self.story.stack.sql(_ITEMS, asked)
+        assert len(items) == BATCH_ITEMS * len(set(asked)) == BATCH_ITEMS * len(asked)
+        for status, intervention, paid in items:
+            assert (status == "done") == (paid == "executed"), (status, intervention, paid)
+        begun = [intervention for _, intervention, _ in items if intervention]
+        assert len(set(begun)) == len(begun)
+        self.asked += begun
 
     def _prove_each(self) -> None:
         rows = self.story.stack.sql(_ROWS, list(ONCE), self.asked)
@@ -168,6 +195,43 @@ class Soak:
             # Not begun, ended, or the engine is just away.
             return
 
+    def _batch(self, *, refused: bool = True) -> str:
+        """Small payments, one of them to who takes none."""
+        target = REFUSED_TARGET if refused else "Ward 0"
+        items = [{"amount": "50.00", "target": target, "justification": "Roofs"}] + [
+            {"amount": "50.00", "target": f"Ward {number}", "justification": "Roofs"}
+            for number in range(1, BATCH_ITEMS)
+        ]
+        body = {
+            "policy": POLICY,
+            "budget": BUDGET,
+            "currency": "NGN",
+            "items": items,
+            "idempotency_key": f"soak-{uuid4()}",
+        }
+        answer = self.story.insist("POST", "/intervention-batches", user="requester", body=body)
+        assert answer.status in {200, 201}, answer
+        batch = str(answer.body["id"])
+        self.batches.append(batch)
+        return batch
+
+    def _batch_paused(self) -> None:
+        """And resumed; it may not have begun, or have ended, by then."""
+        batch = self._batch(refused=False)
+        for verb in ("pause", "resume"):
+            self._to_batch(batch, verb)
+            time.sleep(self.random.uniform(0, 3))
+
+    def _batch_stopped(self) -> None:
+        batch = self._batch()
+        time.sleep(self.random.uniform(0, 3))
+        self._to_batch(batch, "cancel")
+
+    def _to_batch(self, batch: str, verb: str) -> None:
+        path = f"/intervention-batches/{batch}/{verb}"
+        answer = self.story.insist("POST", path, user="requester", body={"reason": "Soak."})
+        assert answer.status in {200, 409}, answer
+
     # --- the killer -----------------------------------------------------------------------------
     def _kill_until(self, end: float) -> None:
         told = 0.0
@@ -188,7 +252,8 @@ class Soak:
     def _progress(self) -> None:
         killed = ", ".join(f"{victim} {number}" for victim, number in sorted(self.kills.items()))
         seconds = time.monotonic() - self.began
-        print(f"{seconds:6.0f} s  {len(self.asked)} asked  killed: {killed or '-'}", flush=True)
+        number = f"{len(self.asked)} and {len(self.batches)} batches"
+        print(f"{seconds:6.0f} s  {number} asked  killed: {killed or '-'}", flush=True)
 
 
 _ROWS = """
@@ -201,6 +266,14 @@ SELECT i.id::text, i.status, i.error_code,
                AND a.outcome = 'done' AND a.action = ANY(%s)
              GROUP BY a.action HAVING count(*) > 1)
 FROM interventions_intervention i WHERE i.id::text = ANY(%s)
+"""
+
+
+_ITEMS = """
+SELECT item.status, item.intervention_id::text, COALESCE(i.status, '')
+FROM interventions_batchitem item
+LEFT JOIN interventions_intervention i ON i.id = item.intervention_id
+WHERE item.batch_id::text = ANY(%s)
 """
 
 
@@ -235,7 +308,8 @@ def main() -> int:
             stack.close()
         shutil.rmtree(folder, ignore_errors=True)
     print(
-        f"{len(soak.asked)} sagas, {sum(soak.kills.values())} kills: nothing lost, nothing twice."
+        f"{len(soak.asked)} sagas in and outside {len(soak.batches)} batches, "
+        f"{sum(soak.kills.values())} kills: nothing lost, nothing twice."
     )
     return 0
 

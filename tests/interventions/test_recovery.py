@@ -262,6 +262,38 @@ def test_the_reconciler_asks_again_when_the_end_was_told_too_early(shared_world:
     assert (again.settled, again.attention, again.left) == (0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        # The start meets the old run: the relay keeps it, until that run is closed.
+        {"state": "pending", "run_id": "", "error": "run-1 still runs"},
+        {"state": "leased", "run_id": ""},
+        # It began another run, and what the old run's end leaves is told after that.
+        {"state": "sent", "run_id": "run-2"},
+    ],
+)
+def test_a_decision_to_carry_on_is_not_lost_to_the_end_of_the_run_that_asked(
+    world: World, command: dict[str, str]
+) -> None:
+    intervention = world.ask()
+    started(intervention)
+    services.policy_validate(
+        intervention_id=intervention.pk, workflow_id=intervention.execution_workflow_id
+    )
+    services.budget_reserve(intervention_id=intervention.pk)
+    services.attention_open(intervention_id=intervention.pk, code="stuck", detail="Look at it.")
+    ran(intervention, "running", saga=True)
+    world.decide(intervention)
+    again = EngineCommand.objects.filter(
+        subject_id=str(intervention.pk), workflow_id=intervention.execution_workflow_id
+    ).latest("id")
+    settled_at = timezone.now() if command["state"] == "sent" else None
+    EngineCommand.objects.filter(pk=again.pk).update(settled_at=settled_at, **command)
+    row = closed(intervention, ran(intervention, "failed", saga=True))
+    assert (row.status, row.error_code, item(intervention)) == ("executing", "", None)
+    assert row.budget.reserved == row.amount
+
+
 # --- messages ------------------------------------------------------------------------------------
 def undeliverable(intervention: Intervention, kind: str) -> None:
     subject = subjects.get("intervention")

@@ -107,6 +107,18 @@ def test_an_execution_is_reversed_once_by_receipt_or_key(sink: Simulators, by: s
     assert sink.post("/executions", BODY, key).status_code == 409
 
 
+def test_what_the_demonstration_tells_of_as_paid_is_reversed_and_not_voided(
+    sink: Simulators,
+) -> None:
+    paid = "01940000-0000-7000-8000-000000000001"
+    for _ in range(2):
+        answer = sink.post(f"/executions/DEMO-{paid}/reversal", {}, "r")
+        assert answer.json() == {"state": "reversed", "receipt": f"DEMO-{paid}"}
+    counts = sink.count(f"{paid}:execute")
+    assert (counts["executions"], counts["reversals"]) == (1, 1)
+    assert sink.post("/executions/DEMO-nobody/reversal", {}, "r").json()["state"] == "voided"
+
+
 def test_a_key_that_is_reversed_before_it_is_known_never_takes_effect(sink: Simulators) -> None:
     answer = sink.post("/executions/k-5%3Aexecute/reversal", {}, "r")
     assert answer.json() == {"state": "voided"}

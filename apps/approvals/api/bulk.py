@@ -20,6 +20,7 @@ from apps.approvals.rules import MOST_TIERS
 from apps.approvals.selectors.bulk import BulkLine, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
 from apps.approvals.services.rows import person_named
+from apps.common.api import Limit
 from apps.common.errors import Invalid, NotFound
 from apps.common.identifiers import new_id, number_of
 from apps.common.pagination import page
@@ -139,9 +140,6 @@ class BulkPreviewOut(Schema):
     sums: list[BulkSum]
     reason_required: bool
     cut: bool
-
-
-Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 @router.post("/bulk-preview", response=BulkPreviewOut, summary="What bulk-decide would come to")

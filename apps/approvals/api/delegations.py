@@ -13,6 +13,7 @@ from apps.accounts.auth import require
 from apps.approvals import selectors, services
 from apps.approvals.api.base import READ, WRITE, router
 from apps.approvals.models import Delegation
+from apps.common.api import AmountText
 from apps.common.pagination import page
 
 
@@ -46,7 +47,7 @@ class DelegationPage(Schema):
 class NewDelegation(Schema):
     username: Annotated[str, Field(max_length=150, description="Who may sign for you.")]
     kinds: Annotated[list[Annotated[str, Field(max_length=60)]], Field(max_length=100)] = []
-    most: Annotated[str | None, Field(pattern=r"^\d{1,16}(\.\d{1,2})?$")] = None
+    most: AmountText | None = None
     currency: Annotated[str, Field(max_length=3)] = ""
     starts_at: datetime | None = Field(None, description="Without: now.")
     ends_at: datetime

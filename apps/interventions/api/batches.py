@@ -12,16 +12,17 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Query, Router, Schema, Status
 from ninja.errors import HttpError, ValidationError
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
 from apps.accounts.models import User
+from apps.common.api import Code, Currency, Cursor, Key, Limit, Reason, Title
 from apps.common.errors import Invalid, NotFound
 from apps.common.identifiers import number_of
 from apps.common.pagination import page
 from apps.common.strict_json import document_of
 from apps.interventions import services
-from apps.interventions.api.base import Code, Currency, Cursor, ErrorOut, Key, Limit
+from apps.interventions.api.base import ErrorOut
 from apps.interventions.contracts import BatchItemStatus, BatchProgress, BatchStatus
 from apps.interventions.models import BatchItem, InterventionBatch
 from apps.interventions.scopes import Scope
@@ -32,8 +33,6 @@ from apps.interventions.services.batches_warnings import BatchWarning
 from apps.web.links import temporal_url
 
 router = Router(tags=["batches"])
-
-Title = Annotated[str, StringConstraints(max_length=160, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class _Head(Schema):
@@ -66,7 +65,7 @@ class BatchForm(_Head):
 class ActIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = ""
+    reason: Reason = ""
 
 
 class BatchRef(Schema):

@@ -7,15 +7,16 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Query, Router, Schema, Status
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
 from apps.accounts.models import User
 from apps.approvals.models import ApprovalRequest
+from apps.common.api import Amount, Code, Cursor, Key, Limit, Reason, Why
 from apps.common.errors import NotAllowed, NotFound
 from apps.common.pagination import page
 from apps.interventions import services
-from apps.interventions.api.base import Amount, Code, Cursor, ErrorOut, Key, Limit
+from apps.interventions.api.base import ErrorOut
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
 from apps.interventions.models import Budget, BudgetTransfer
 from apps.interventions.scopes import Scope
@@ -58,14 +59,14 @@ class TransferIn(Schema):
     source: Code
     destination: Code
     amount: Amount
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+    reason: Why
     idempotency_key: Key = ""
 
 
 class TransferCancelIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = ""
+    reason: Reason = ""
 
 
 class TransferRef(Schema):

@@ -8,25 +8,15 @@ from django.db.models import Prefetch
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Query, Router, Schema, Status
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
 from apps.accounts.models import User
+from apps.common.api import Amount, Code, Currency, Cursor, Key, Limit, Line, Reason, Region, Text
 from apps.common.errors import NotFound
 from apps.common.pagination import page
 from apps.interventions import services
-from apps.interventions.api.base import (
-    Amount,
-    Code,
-    Currency,
-    Cursor,
-    ErrorOut,
-    Key,
-    Limit,
-    Line,
-    Region,
-    Text,
-)
+from apps.interventions.api.base import ErrorOut
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import BudgetEntry, Intervention, InterventionStep
 from apps.interventions.scopes import Scope
@@ -55,7 +45,7 @@ class InterventionIn(Schema):
 class CancelIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = ""
+    reason: Reason = ""
 
 
 class InterventionRef(Schema):

@@ -8,9 +8,9 @@ from ninja import Router, Schema
 from pydantic import Field
 
 from apps.accounts.auth import require
+from apps.common.api import Cursor, Limit
 from apps.common.errors import NotAllowed, NotFound
 from apps.common.pagination import page
-from apps.interventions.api.base import Cursor, Limit
 from apps.interventions.models import Policy
 from apps.interventions.scopes import Scope
 from apps.interventions.services.policy_terms import signatures_of

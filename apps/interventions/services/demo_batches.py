@@ -189,7 +189,7 @@ def _carried_out(item: ReadyItem, *, refused: str) -> None:
                 detail=f"The executor refused: {refused}",
             )
             return
-        execution_finish(**this, receipt=f"DEMO-{item.number:04}")
+        execution_finish(**this, receipt=f"DEMO-{item.intervention_id}")
     feature_update(**this)
     stakeholders_notify(**this)
     outcome_record(**this)

@@ -199,9 +199,9 @@ def batch_failed_csv(request: HttpRequest, batch_id: UUID) -> HttpResponse:
 def _line(item: BatchItem, currency: str) -> dict[str, Any]:
     """What it came as, where it was not sound."""
     came = item.raw if isinstance(item.raw, dict) else {}
+    texts: list[Any]
     if item.amount is not None:
-        amount = exact(item.amount, currency)
-        texts: list[Any] = [amount, item.target, item.justification, item.region]
+        texts = [exact(item.amount, currency), item.target, item.justification, item.region]
     else:
         texts = [came.get(name, "") for name in _COLUMNS[1:5]]
         if not came:
