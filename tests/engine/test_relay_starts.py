@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from apps.audit.contracts import ENGINE
 from apps.audit.models import AuditEntry
+from apps.console import home
 from apps.engine import services, subjects, sweeper
 from apps.engine.db_threads import Threads
 from apps.engine.models import EngineCommand, WorkflowRun
@@ -27,6 +30,7 @@ from tests.engine.conftest import (
 )
 from tests.engine.workflows import CollectingWorkflow, Work
 from tests.support import eventually
+from workers import liveness, metrics
 from workers.mirror import MirrorWriter
 from workers.run_observer import ObservedRunner
 
@@ -352,6 +356,21 @@ def test_two_second_runs_are_one_after_the_other(
     waits(three)
     background.run(handle.terminate())
     assert settled(three, timeout=20).run_id not in {"", two.run_id}
+
+
+def test_a_second_run_that_waits_is_no_lag_anywhere(outbox: Outbox) -> None:
+    hour = timezone.now() - timedelta(hours=1)
+    outbox.start("a", allow_duplicate_failed=True)
+
+    def told() -> tuple[bool, bool, str]:
+        liveness._measure(timezone.now())
+        seconds = metrics.RELAY_LAG._value.get()
+        return lag().oldest_seconds > 0, seconds > 0, home._outbox(timezone.now()).tone
+
+    EngineCommand.objects.update(created_at=hour, next_try_at=hour)
+    assert told() == (True, True, "warn")
+    EngineCommand.objects.update(behind_run="run-1")
+    assert told() == (False, False, "good")
 
 
 # --- endings ------------------------------------------------------------------------------------
