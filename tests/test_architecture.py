@@ -111,6 +111,24 @@ def test_every_workflow_declares_how_it_moves_to_a_new_version() -> None:
     assert undeclared == []
 
 
+def test_every_worker_is_made_with_the_common_options() -> None:
+    """Without them nobody checks what comes from outside (workers.inbound)."""
+    bare = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for folder in ("apps", "tests", "workers")
+        for path in (ROOT / folder).rglob("*.py")
+        if any(made in path.read_text() for made in ("Worker(", "Replayer("))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).split(".")[-1] in ("Worker", "Replayer")
+        and not any(
+            keyword.arg is None and "worker_options(" in ast.unparse(keyword.value)
+            for keyword in node.keywords
+        )
+    ]
+    assert bare == []
+
+
 def test_every_activity_is_in_the_registry() -> None:
     defined = {
         f"{path.relative_to(ROOT).parts[1]}.{node.name}"

@@ -84,6 +84,14 @@ NOTICES_DROPPED = Counter(
     "countersign_mirror_notices_dropped_total",
     "Notices of runs that were not written; the sweeper finds those runs.",
 )
+INPUTS_REFUSED = Counter(
+    "countersign_inputs_refused_total",
+    "Inputs from outside that did not fit. what: start, signal, query, update.",
+    ["what"],
+)
+REFUSALS_DROPPED = Counter(
+    "countersign_refusals_dropped_total", "Refused inputs that the audit trail does not have."
+)
 
 
 def activity_done(activity_type: str, *, status: str, seconds: float) -> None:

@@ -26,6 +26,7 @@ from temporalio.workflow import Info, _Definition
 
 from apps.engine.contracts import UNMIRRORED_MEMO, RunStatus
 from workers import metrics
+from workers.inbound import InboundGuard, Refused
 from workers.sandbox import RESTRICTIONS
 
 _ENDS = {
@@ -111,7 +112,9 @@ metrics.ACTIVE_ACTIVITIES.set_function(lambda: BUSY.activities)
 
 
 class ObservedRunner(WorkflowRunner):
-    """The SDK's runner with every run's activations watched. Every worker of ours has one.
+    """The SDK's runner with every run's inputs checked and its activations watched.
+
+    Every worker of ours has one, by `workers.options`.
 
     Without the sandbox a worker does the same work with about half of its CPU time (ADR 11).
 
@@ -123,6 +126,7 @@ class ObservedRunner(WorkflowRunner):
         self,
         *,
         listeners: Sequence[Listener] = (),
+        refused: Refused | None = None,
         versioned: bool = False,
         sandboxed: bool = True,
     ) -> None:
@@ -131,9 +135,11 @@ class ObservedRunner(WorkflowRunner):
             if sandboxed
             else UnsandboxedWorkflowRunner()
         )
+        self._guard = InboundGuard(refused)
         self._watch = _Watch(listeners, versioned)
 
     def prepare_workflow(self, defn: _Definition) -> None:
+        self._guard.prepare(defn)
         self._inner.prepare_workflow(defn)
 
     def set_worker_level_failure_exception_types(
@@ -146,6 +152,7 @@ class ObservedRunner(WorkflowRunner):
         # The SDK asks for this once for every payload, each time through the sandbox: a sixth of a
         # worker's CPU time, for an answer that a converter like ours has no use for.
         instance.get_serialization_context = _no_context  # type: ignore[method-assign]
+        self._guard.attach(instance, det)
         self._watch.attach(instance, det.info)
         return instance
 

@@ -37,11 +37,12 @@ from apps.engine import client as engine_client
 from apps.engine.namespace import engine_ensure
 from workers import metrics, slots
 from workers.health import Health, health_server, metrics_server
-from workers.interceptors import WorkerInterceptor
 from workers.liveness import Beats
 from workers.mirror import MirrorWriter
+from workers.options import worker_options
+from workers.refusals import RefusalWriter
 from workers.registry import QueueSpec
-from workers.run_observer import BUSY, ObservedRunner
+from workers.run_observer import BUSY
 
 if TYPE_CHECKING:
     from workers.embedded_relay import StandbyRelay
@@ -87,6 +88,7 @@ class Runner:
         self._mirror = MirrorWriter(
             leave_out={_workflow_name(w) for spec in specs for w in spec.unmirrored}
         )
+        self._refusals = RefusalWriter()
         self._relay = _standby(self._name) if relay else None
         pool = settings.DATABASES["default"].get("OPTIONS", {}).get("pool") or {}
         self._pool_size = int(pool.get("max_size", 0))
@@ -132,6 +134,7 @@ class Runner:
         if self._signalled:
             self._stop.set()
         self._mirror.start()
+        self._refusals.start()
         self._beats.start()
         if self._relay is not None:
             self._relay.start()
@@ -196,6 +199,7 @@ class Runner:
         if self._relay is not None:
             self._relay.stop()
         self._mirror.stop()
+        self._refusals.stop()
         self._beats.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
         _close_pool()
@@ -214,12 +218,6 @@ class Runner:
             workflows=spec.workflows,
             activities=spec.activities,
             activity_executor=self._threads,
-            workflow_runner=ObservedRunner(
-                listeners=[self._mirror.tell],
-                versioned=deployment.use_worker_versioning,
-                sandboxed=settings.WORKFLOW_SANDBOX,
-            ),
-            interceptors=[WorkerInterceptor()],
             max_concurrent_workflow_tasks=limits.workflows,
             max_concurrent_activities=limits.remote or None,
             max_concurrent_local_activities=limits.local or None,
@@ -230,6 +228,12 @@ class Runner:
             graceful_shutdown_timeout=timedelta(seconds=settings.WORKER_DRAIN_SECONDS),
             deployment_config=deployment,
             debug_mode=settings.TEMPORAL_DEBUG,
+            **worker_options(
+                listeners=[self._mirror.tell],
+                refused=self._refusals.tell,
+                versioned=deployment.use_worker_versioning,
+                sandboxed=settings.WORKFLOW_SANDBOX,
+            ),
         )
 
     async def _patiently(self, what: str, call: Callable[[], Awaitable[T]]) -> T | None:

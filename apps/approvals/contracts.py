@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from apps.engine.contracts import Count, Seconds
+
 #: How audit entries and links name a request.
 SUBJECT_TYPE = "approval"
 
@@ -52,8 +54,8 @@ SIGNAL_CHANGED = "request_changed"
 class ClockTimings:
     """Seconds for the clock's steps. Passed in, because a workflow must not read settings."""
 
-    activity: float = 300.0
-    heartbeat: float = 30.0
+    activity: Seconds = 300.0
+    heartbeat: Seconds = 30.0
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,8 @@ BULK_WORKFLOW = "BulkDecideWorkflow"
 class BulkTimings:
     """Seconds. Passed in at the start, because a workflow must not read settings."""
 
-    activity: float = 300.0
-    heartbeat: float = 30.0
+    activity: Seconds = 300.0
+    heartbeat: Seconds = 30.0
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class BulkRef:
 
     bulk_id: str
     timings: BulkTimings = field(default_factory=BulkTimings)
-    chunk: int = 100
+    chunk: Count = 100
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from apps.approvals.models import DECIDE_PERMISSION, ApprovalRule
 from apps.approvals.rule_text import bands_in_words
 from apps.approvals.rules import band_index, rule_for
 from apps.common.canonical_json import digest
+from apps.common.money import shown
 
 #: The backend that knows groups and permissions; others only say who somebody is.
 PERMISSIONS = "django.contrib.auth.backends.ModelBackend"
@@ -85,7 +86,7 @@ def rule_preview(
     if amount is not None:
         index = band_index(unsaved, amount=amount, currency=currency)
         hit = 0 if index is None else index + offset
-        trial = f"{currency} {amount:,.2f} → {words[hit]}".strip()
+        trial = f"{shown(amount, currency)} → {words[hit]}".strip()
     lines = [
         BandPreview(words=line, matches=number == hit) for number, line in enumerate(words[:offset])
     ]

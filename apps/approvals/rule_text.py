@@ -6,6 +6,7 @@ from typing import Any
 
 from apps.approvals.models import ApprovalRule
 from apps.common.durations import duration_in_words
+from apps.common.money import shown
 
 NO_BREAK = "\u00a0"
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -88,4 +89,4 @@ def _number(value: float) -> str:
 
 
 def _money(amount: str, currency: str) -> str:
-    return f"{currency}{NO_BREAK}{Decimal(amount):,.2f}".strip(NO_BREAK)
+    return shown(Decimal(amount), currency, blank=NO_BREAK)

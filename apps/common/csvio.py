@@ -1,16 +1,29 @@
 """Tables as files: CSV as spreadsheets write it, read; CSV and JSON lines, written as a stream."""
 
+import codecs
 import csv
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
+from itertools import islice
+from typing import Any, TypeVar
+from uuid import UUID
 
 from apps.common.errors import Invalid
 
 #: Comma, semicolon (where the comma is the decimal sign) and tab (copied from a sheet).
 _DELIMITERS = (",", ";", "\t")
 _NAME_LIMIT = 40
+#: Format → media type.
+FORMATS = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
+#: Rows that are read, and in memory, at a time.
+PART = 1000
+#: A spreadsheet takes a text that begins with one of these for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -106,3 +119,66 @@ def _readable(name: str) -> str:
         return "a column without a name"
     short = name[:_NAME_LIMIT] + ("…" if len(name) > _NAME_LIMIT else "")
     return f"“{short}”" if short.isprintable() else f"“{ascii(short)[1:-1]}”"
+
+
+# --- out -----------------------------------------------------------------------------------------
+def in_parts(read: Callable[[Row | None, int], list[Row]]) -> Iterator[Row]:
+    """The rows that `read(last row or None, how many at most)` gives, until it gives fewer.
+
+    Short statements, not one long one: an export of millions must neither fill the memory nor hold
+    a snapshot.
+    """
+    place: Row | None = None
+    while True:
+        rows = read(place, PART)
+        yield from rows
+        if len(rows) < PART:
+            return
+        place = rows[-1]
+
+
+def export(
+    rows: Iterable[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    format: str = "csv",
+    for_spreadsheets: bool = False,
+) -> Iterator[bytes]:
+    """A file of the rows, PART of them a piece, made while it is sent.
+
+    `csv`: the columns, then their values; a text that a spreadsheet would run is kept as text by an
+    apostrophe before it, documents are JSON. `jsonl`: a JSON object a line, nothing changed.
+    `for_spreadsheets` begins with the mark by which they know UTF-8.
+    """
+    writer = _csv_lines if format == "csv" else _json_lines
+    if for_spreadsheets:
+        yield codecs.BOM_UTF8
+    lines = writer(rows, columns)
+    while piece := list(islice(lines, PART)):
+        yield "".join(piece).encode("utf-8", "replace")
+
+
+def cell(value: Any) -> Any:
+    """The value as a cell of a CSV file that no spreadsheet runs."""
+    if value is not None and not isinstance(value, str | int | float | Decimal | UUID):
+        value = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _csv_lines(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Iterator[str]:
+    writer = csv.writer(_Echo())
+    yield writer.writerow(columns)
+    for row in rows:
+        yield writer.writerow([cell(row[name]) for name in columns])
+
+
+def _json_lines(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Iterator[str]:
+    for row in rows:
+        yield json.dumps({name: row[name] for name in columns}, ensure_ascii=False) + "\n"
+
+
+class _Echo:
+    """Hands back what is written, so that a line is never kept."""
+
+    def write(self, text: str) -> str:
+        return text

@@ -4,7 +4,7 @@ An amount is a Decimal of major units (naira, not kobo). How many places it has 
 """
 
 import re
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 from apps.common.errors import Invalid
 
@@ -40,7 +40,7 @@ def unit(currency: str) -> Decimal:
 
 def figure(amount: Decimal, currency: str) -> str:
     """For people, without the currency: `25,000.00`; rounded to the currency's places."""
-    return f"{_rounded(amount, currency):,.{places(currency)}f}"
+    return f"{amount:,.{places(currency)}f}"
 
 
 def shown(amount: Decimal | None, currency: str, *, blank: str = " ") -> str:
@@ -55,8 +55,8 @@ def shown(amount: Decimal | None, currency: str, *, blank: str = " ") -> str:
 
 def exact(amount: Decimal, currency: str) -> str:
     """For programs: `25000.00`, `25000` of JPY. Never rounded: what has more places shows them."""
-    rounded = _rounded(amount, currency)
-    return f"{rounded if rounded == amount else amount.normalize():f}"
+    text = f"{amount:.{places(currency)}f}"
+    return text if Decimal(text) == amount else f"{amount:f}"
 
 
 def amount_written(text: str) -> Decimal:
@@ -92,10 +92,6 @@ def _whole(text: str) -> Decimal:
     if _BLANK_GROUPS.fullmatch(text):
         return Decimal(text.translate(_BLANKS))
     raise _no_amount()
-
-
-def _rounded(amount: Decimal, currency: str) -> Decimal:
-    return amount.quantize(unit(currency), rounding=ROUND_HALF_EVEN)
 
 
 def _no_amount() -> Invalid:

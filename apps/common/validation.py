@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 
 from apps.common.errors import Invalid
+from apps.common.money import places
 
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -17,7 +18,8 @@ AMOUNT = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
 MOST_REGIONS = 300
 #: The columns have 16 digits before the point; sums of a budget need room above one amount.
 MOST = Decimal(10) ** 15
-CENT = Decimal("0.01")
+#: Places that the columns of amounts keep: of a currency that has more, no more can be paid.
+KEPT_PLACES = 2
 #: Of no form of their own: format, line and paragraph separators, private use, unassigned.
 _UNSEEN = frozenset({"Cf", "Zl", "Zp", "Co", "Cn"})
 #: Format characters that scripts need: joiners (Persian, Indic, emoji), and the signs that Arabic,
@@ -36,16 +38,23 @@ def unseen(text: str) -> str:
     return ""
 
 
-def clean_amount(amount: Decimal) -> Decimal:
-    """The amount with two places; Invalid `amount_invalid` unless 0 < amount < 10^15, exactly."""
+def clean_amount(amount: Decimal, currency: str = "") -> Decimal:
+    """The amount with two places; Invalid `amount_invalid` unless 0 < amount < 10^15, exactly, and
+    not finer than the currency is: JPY has no places."""
+    allowed = min(places(currency), KEPT_PLACES)
     try:
-        exact = amount.quantize(CENT)
+        exact = amount.quantize(Decimal(1).scaleb(-KEPT_PLACES))
+        fine = exact == exact.quantize(Decimal(1).scaleb(-allowed))
     except (InvalidOperation, AttributeError):
-        exact = Decimal("NaN")
-    if not exact.is_finite() or exact != amount or not 0 < exact < MOST:
+        exact, fine = Decimal("NaN"), False
+    if not fine or not exact.is_finite() or exact != amount or not 0 < exact < MOST:
+        written = (
+            f"like 25000.{'0' * allowed}: digits, a point and at most two decimal places"
+            if allowed
+            else f"like 25000 in {currency}: digits, without decimal places"
+        )
         raise Invalid(
-            "An amount is above zero and written like 25000.00: digits, a point and at most two "
-            "decimal places, at most 15 digits before the point.",
+            f"An amount is above zero and written {written}, at most 15 digits before the point.",
             code="amount_invalid",
         )
     return exact
@@ -72,14 +81,14 @@ def clean_text(text: str, *, field: str, limit: int, multiline: bool = False) ->
     return cleaned
 
 
-def read_amount(text: str) -> Decimal:
-    """The amount that a text such as 25000.00 names; Invalid `amount_invalid`."""
+def read_amount(text: str, currency: str = "") -> Decimal:
+    """The amount that a text such as 25000.00 names; Invalid `amount_invalid` as `clean_amount`."""
     try:
         # Decimal alone reads digits of every script, 1_0 and 1e3.
         amount = Decimal(text.strip() if AMOUNT.fullmatch(text.strip()) else "NaN")
     except (AttributeError, TypeError):
         amount = Decimal("NaN")
-    return clean_amount(amount)
+    return clean_amount(amount, currency)
 
 
 def clean_code(code: str) -> str:

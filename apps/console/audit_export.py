@@ -1,9 +1,5 @@
 """Exports of the trail: streamed in parts, recorded, and enough to verify the chain elsewhere."""
 
-import csv
-import io
-import json
-from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.db import transaction
@@ -16,15 +12,10 @@ from apps.audit.chain import instant
 from apps.audit.models import AuditEntry, AuditSeal
 from apps.audit.selectors import EntryFilter, entries_search
 from apps.audit.services import entry_record
+from apps.common import csvio
+from apps.common.csvio import FORMATS, in_parts
 from apps.common.errors import Invalid
 from apps.web.downloads import attachment
-
-#: Format → media type.
-FORMATS = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
-#: Entries that are read, and in memory, at a time.
-PART = 1000
-#: A spreadsheet takes a text that begins with one of these for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 COLUMNS = (
     "sequence",
@@ -70,8 +61,9 @@ def export(
             via=via,
             body={"format": format, "filter": wanted.chosen, "up_to_entry": newest},
         )
-    writer = _csv if format == "csv" else _jsonl
-    parts = _parts(lambda place: _part(rows.filter(pk__lte=newest), place), writer)
+    existing = rows.filter(pk__lte=newest)
+    records = map(record_of, in_parts(lambda last, most: _part(existing, last, most)))
+    parts = csvio.export(records, COLUMNS, format=format)
     name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.{format}"
     return attachment(request, parts, name=name, content_type=FORMATS[format])
 
@@ -90,42 +82,7 @@ def record_of(entry: AuditEntry) -> dict[str, Any]:
     }
 
 
-def _part(rows: Any, place: AuditEntry | None) -> list[AuditEntry]:
-    """Short statements, not one long one: an export of millions must not hold a snapshot."""
-    if place is not None:
-        rows = rows.filter(at__lte=place.at).filter(Q(at__lt=place.at) | Q(pk__lt=place.pk))
-    return list(rows.order_by("-at", "-id")[:PART])
-
-
-def _parts(
-    read: Callable[[AuditEntry | None], list[AuditEntry]],
-    write: Callable[[Iterable[dict[str, Any]], bool], str],
-) -> Iterator[bytes]:
-    place: AuditEntry | None = None
-    while True:
-        entries = read(place)
-        yield write(map(record_of, entries), place is None).encode("utf-8", "replace")
-        if len(entries) < PART:
-            return
-        place = entries[-1]
-
-
-def _jsonl(records: Iterable[dict[str, Any]], first: bool) -> str:
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-
-
-def _csv(records: Iterable[dict[str, Any]], first: bool) -> str:
-    target = io.StringIO()
-    writer = csv.writer(target)
-    if first:
-        writer.writerow(COLUMNS)
-    for record in records:
-        if record["body"] is not None:
-            record["body"] = json.dumps(record["body"], ensure_ascii=False, sort_keys=True)
-        writer.writerow([_cell(record[name]) for name in COLUMNS])
-    return target.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """A text that a spreadsheet would run is kept as text by an apostrophe before it."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+def _part(rows: Any, last: AuditEntry | None, most: int) -> list[AuditEntry]:
+    if last is not None:
+        rows = rows.filter(at__lte=last.at).filter(Q(at__lt=last.at) | Q(pk__lt=last.pk))
+    return list(rows.order_by("-at", "-id")[:most])

@@ -7,22 +7,40 @@ from typing import TYPE_CHECKING, Any, cast
 from django.http import HttpRequest
 from django.urls import reverse
 
-from apps.approvals.models import ApprovalRequest
 from apps.notifications.models import Notification
-from apps.web.lists import counted
+from apps.web import navigation
+from apps.web.lists import shown_count
+from apps.web.navigation import Item
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
 
-@dataclass(frozen=True)
 class NavItem:
-    """A place in the header."""
+    """A place as the navigation of one page shows it. `key` is its `url_name`."""
 
-    key: str
+    def __init__(self, item: Item, *, user: "User", current: bool) -> None:
+        self.key = item.url_name
+        self.title = item.title
+        self.href = reverse(item.url_name)
+        self.icon = item.icon
+        self.current = current
+        self.counted = item.count is not None
+        self._item = item
+        self._user = user
+
+    @cached_property
+    def count(self) -> str:
+        """The figure beside it; empty for none. Asks the database."""
+        return self._item.count(self._user) if self._item.count else ""
+
+
+@dataclass(frozen=True)
+class NavSection:
+    """A group of places, at least one."""
+
     title: str
-    href: str
-    current: bool
+    items: list[NavItem]
 
 
 class Shell:
@@ -39,46 +57,42 @@ class Shell:
         return [*names, "administrator"] if self._user.is_superuser else names
 
     @cached_property
-    def inbox_count(self) -> str:
-        """How many requests this person could sign now; empty for none."""
-        return _shown(counted(ApprovalRequest.objects.mine(self._user)))
-
-    @cached_property
     def unread_count(self) -> str:
         """Unread notifications; empty for none."""
-        return _shown(counted(Notification.objects.filter(recipient=self._user, read_at=None)))
+        unread = Notification.objects.filter(recipient=self._user, read_at=None)
+        return shown_count(unread)
 
     @cached_property
     def nav(self) -> list[NavItem]:
-        """Where this person may go."""
-        user = self._user
-        places = [
-            ("home", "Home", reverse("home"), True),
-            ("inbox", "Inbox", reverse("inbox"), True),
-            ("interventions", "Interventions", reverse("interventions"), True),
-            ("budgets", "Budgets", reverse("budgets"), user.has_perm("interventions.view_budget")),
-            (
-                "policies",
-                "Policies",
-                reverse("policies"),
-                user.has_perm("interventions.view_policy"),
-            ),
-            ("audit", "Audit", reverse("audit"), user.has_perm("audit.view_auditentry")),
-            ("admin", "Admin", reverse("admin:index"), user.is_staff),
-        ]
+        """Where this person may go, in one row: the places that stand for themselves."""
+        here = self._current and (self._current.parent or self._current.url_name)
         return [
-            NavItem(key=key, title=title, href=href, current=self._at(href))
-            for key, title, href, allowed in places
-            if allowed
+            NavItem(item, user=self._user, current=item.url_name == here)
+            for item in self._allowed
+            if not item.parent
         ]
 
-    def _at(self, href: str) -> bool:
-        path = self._request.path
-        return path == href if href == "/" else path.startswith(href)
+    @cached_property
+    def sections(self) -> list[NavSection]:
+        """Every place where this person may go, by section."""
+        here = self._current and self._current.url_name
+        places = [
+            (item.section, NavItem(item, user=self._user, current=item.url_name == here))
+            for item in self._allowed
+        ]
+        found = [
+            NavSection(section.title, [place for key, place in places if key == section.key])
+            for section in navigation.sections()
+        ]
+        return [section for section in found if section.items]
 
+    @cached_property
+    def _allowed(self) -> list[Item]:
+        return [item for item in navigation.items() if item.allows(self._user)]
 
-def _shown(count: str) -> str:
-    return "" if count == "0" else count
+    @cached_property
+    def _current(self) -> Item | None:
+        return navigation.current(self._request.path, self._allowed)
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:

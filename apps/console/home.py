@@ -1,4 +1,4 @@
-"""What the home page tells: what waits, what is late, what failed, how the engine is, today."""
+"""What the home page tells besides other apps' cards: the machinery, and the last 24 hours."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,23 +8,16 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import TruncHour
 
-from apps.approvals import kinds
-from apps.approvals.contracts import RequestStatus
-from apps.approvals.models import ApprovalRequest, Delegation
 from apps.engine import reads
 from apps.engine.contracts import CommandState
 from apps.engine.models import EngineCommand, ProcessHeartbeat
 from apps.engine.probes import ALIVE_SECONDS
 from apps.engine.timeline import ask_engine
-from apps.interventions.contracts import TASK_QUEUE, InterventionStatus
-from apps.interventions.models import Budget, Intervention
-from apps.interventions.services.policy_limits import site_day
+from apps.web import dashboard
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
-SHOWN = 8
-FAILED_WINDOW = timedelta(days=7)
 #: A command that has waited for longer than this is worth a word.
 LAG_WORTH_TELLING = timedelta(seconds=5)
 HOURS = 24
@@ -72,71 +65,6 @@ class Chart:
     height: int = CHART_HEIGHT
 
 
-@dataclass(frozen=True)
-class Acting:
-    """A delegation that is in force, as the delegate or the delegator reads it."""
-
-    who: str
-    scope: str
-    ends_at: datetime
-
-
-def waiting(user: "User", *, as_of: datetime) -> "QuerySet[ApprovalRequest]":
-    """What this person could sign now, what is due soonest first, then what has waited longest."""
-    mine = ApprovalRequest.objects.mine(user, as_of=as_of)
-    return mine.for_list().order_by("due_at", "id")
-
-
-def overdue(user: "User", *, as_of: datetime) -> "QuerySet[ApprovalRequest]":
-    """Open after they were due, the latest first."""
-    visible = ApprovalRequest.objects.visible_to(user).open()
-    return visible.filter(due_at__lte=as_of).for_list().order_by("due_at", "id")
-
-
-def held(user: "User", *, as_of: datetime) -> "QuerySet[ApprovalRequest]":
-    """What this person has claimed and has neither decided nor released; the lease that ends first
-    is the first."""
-    visible = ApprovalRequest.objects.visible_to(user).open()
-    mine = visible.filter(claimed_by=user.pk, claimed_until__gt=as_of)
-    return mine.for_list().order_by("claimed_until", "id")
-
-
-def acting_for(user: "User", *, as_of: datetime) -> list[Acting]:
-    """On whose behalf this person may sign now."""
-    rows = Delegation.objects.valid(as_of=as_of).filter(delegate=user.pk)
-    found = rows.select_related("delegator").order_by("ends_at")[:SHOWN]
-    return [Acting(str(row.delegator), _scope(row), row.ends_at) for row in found]
-
-
-def represented_by(user: "User", *, as_of: datetime) -> list[Acting]:
-    """Who may sign on behalf of this person now."""
-    rows = Delegation.objects.valid(as_of=as_of).filter(delegator=user.pk)
-    found = rows.select_related("delegate").order_by("ends_at")[:SHOWN]
-    return [Acting(str(row.delegate), _scope(row), row.ends_at) for row in found]
-
-
-def _scope(row: Delegation) -> str:
-    what = ", ".join(kinds.title_of(name) for name in row.kinds) or "every kind"
-    return what if row.most is None else f"{what}, up to {row.currency} {row.most:,.2f}"
-
-
-def failed(user: "User", *, as_of: datetime) -> "QuerySet[Intervention]":
-    """Interventions of the last week that failed."""
-    return (
-        Intervention.objects.visible_to(user)
-        .filter(status=InterventionStatus.FAILED, created_at__gte=as_of - FAILED_WINDOW)
-        .for_list()
-        .order_by("-created_at", "-id")
-    )
-
-
-def low_budgets(user: "User", *, as_of: datetime) -> "QuerySet[Budget]":
-    """Budgets of today of which little is left, for who may see budgets."""
-    if not user.has_perm("interventions.view_budget"):
-        return Budget.objects.none()
-    return Budget.objects.low().open_on(site_day(as_of)).order_by("name", "id")
-
-
 def machinery(*, as_of: datetime) -> list[Part]:
     """Relay, workers and outbox as the database knows them, and the engine as it answers now."""
     beats = list(
@@ -163,19 +91,24 @@ def machinery(*, as_of: datetime) -> list[Part]:
 
 
 def _engine() -> Part:
-    queue = ask_engine(partial(reads.queue_state, TASK_QUEUE))
-    if queue is None:
-        return Part(
-            "Engine",
-            "no answer",
-            "bad",
-            "Decisions are taken and kept; they are carried out when it is back.",
-        )
-    backlog = queue.workflow_backlog + queue.activity_backlog
-    if backlog and queue.oldest_seconds > LAG_WORTH_TELLING.total_seconds():
-        oldest = int(queue.oldest_seconds)
+    names = dashboard.queues()
+    states = []
+    for name in names:
+        state = ask_engine(partial(reads.queue_state, name))
+        if state is None:
+            return Part(
+                "Engine",
+                "no answer",
+                "bad",
+                "Decisions are taken and kept; they are carried out when it is back.",
+            )
+        states.append(state)
+    lag = LAG_WORTH_TELLING.total_seconds()
+    late = [state for state in states if state.oldest_seconds > lag]
+    if backlog := sum(state.workflow_backlog + state.activity_backlog for state in late):
+        oldest = int(max(state.oldest_seconds for state in late))
         return Part("Engine", f"{backlog} waiting", "warn", f"The oldest for {oldest} s.")
-    return Part("Engine", "answers", "good", f"Nothing waits in {TASK_QUEUE}.")
+    return Part("Engine", "answers", "good", f"Nothing waits in {', '.join(names)}.")
 
 
 def _relay(relays: list[ProcessHeartbeat]) -> Part:
@@ -209,19 +142,13 @@ def _outbox(as_of: datetime) -> Part:
 
 def charts(user: "User", *, as_of: datetime) -> list[Chart]:
     """The last 24 hours, hour by hour."""
-    asked = ApprovalRequest.objects.visible_to(user)
-    programs = Intervention.objects.visible_to(user)
     return [
         _chart(
-            *("requests", "Requests for a signature", "requests", "still waiting", "wait"),
-            rows=_by_hour(asked, marked=Q(status=RequestStatus.OPEN), as_of=as_of),
+            series,
+            rows=_by_hour(series.rows(user), marked=series.marked, as_of=as_of),
             as_of=as_of,
-        ),
-        _chart(
-            *("volume", "Interventions", "interventions", "failed", "bad"),
-            rows=_by_hour(programs, marked=Q(status=InterventionStatus.FAILED), as_of=as_of),
-            as_of=as_of,
-        ),
+        )
+        for series in dashboard.series()
     ]
 
 
@@ -243,11 +170,7 @@ def _chart_start(as_of: datetime) -> datetime:
 
 
 def _chart(
-    key: str,
-    title: str,
-    noun: str,
-    marked: str,
-    tone: str,
+    series: dashboard.Series,
     *,
     rows: dict[datetime, dict[str, Any]],
     as_of: datetime,
@@ -269,15 +192,15 @@ def _chart(
                 height=height,
                 bad_y=CHART_HEIGHT - bad,
                 bad_height=bad,
-                title=f"{hour:%H}:00 UTC: {row['all']} asked, {row['bad']} {marked}",
+                title=f"{hour:%H}:00 UTC: {row['all']} asked, {row['bad']} {series.marked_title}",
             )
         )
     return Chart(
-        key=key,
-        title=title,
-        noun=noun,
-        marked=marked,
-        tone=tone,
+        key=series.key,
+        title=series.title,
+        noun=series.noun,
+        marked=series.marked_title,
+        tone=series.tone,
         bars=bars,
         total=sum(row["all"] for row in rows.values()),
         bad=sum(row["bad"] for row in rows.values()),
@@ -288,3 +211,13 @@ def _chart(
 def _scaled(count: int, most: int) -> int:
     # Two units at least: an hour with one must not look like an hour with none.
     return max(2, round(count * (CHART_HEIGHT - 4) / most)) if count and most else 0
+
+
+def machinery_card(user: "User", as_of: datetime) -> dict[str, Any]:
+    """The card of relay, workers, outbox and engine."""
+    return {"parts": machinery(as_of=as_of)}
+
+
+def charts_card(user: "User", as_of: datetime) -> dict[str, Any]:
+    """The card of the last 24 hours."""
+    return {"charts": charts(user, as_of=as_of)}

@@ -1,9 +1,43 @@
 """What the console adds to the shared parts of the site."""
 
 from apps.accounts import scopes
+from apps.console import home
 from apps.console.scopes import Scope
+from apps.web import dashboard, navigation
+from apps.web.dashboard import Card, Place
+from apps.web.navigation import Item, Section
+
+SECTIONS = (Section("work", "Work", 10), Section("system", "System", 90))
+
+PLACES = (
+    Item("work", "Home", "home", order=10),
+    Item("system", "Audit", "audit", permission="audit.view_auditentry", order=10),
+    Item("system", "Admin", "admin:index", permission=lambda user: bool(user.is_staff), order=90),
+)
+
+CARDS = (
+    Card(
+        key="hours",
+        template="console/_home_hours.html",
+        context=home.charts_card,
+        place=Place.SIDE,
+        order=10,
+        topics=("home",),
+    ),
+    Card(
+        key="machinery",
+        template="console/_home_machinery.html",
+        context=home.machinery_card,
+        place=Place.SIDE,
+        order=90,
+        topics=("engine",),
+    ),
+)
 
 
 def register() -> None:
     """Called once, when Django is ready."""
     scopes.register(Scope)
+    navigation.register_sections(*SECTIONS)
+    navigation.register(*PLACES)
+    dashboard.register(*CARDS)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 #: Search attributes (Keyword) of every workflow of ours: "type:id" of its row, and the type alone.
 SUBJECT_ATTRIBUTE = "CountersignSubject"
@@ -57,3 +58,53 @@ class SignalEnvelope:
     command: str
     subject_id: str = ""
     note: str = ""
+
+
+# --- inputs from outside --------------------------------------------------------------------------
+#: Codes of what a worker refuses at a workflow's door: it does not fit the declared types; nobody
+#: declared a handler of that name.
+INPUT_INVALID = "input_invalid"
+HANDLER_UNKNOWN = "handler_unknown"
+
+
+@dataclass(frozen=True)
+class Between:
+    """Least and greatest value of a number, or length of a text, in an input from outside.
+
+    Stands in the type hint: `Annotated[int, Between(1, 1_000)]`. Workers check it before a
+    workflow sees the input; an activity's input and a constructor's arguments are not checked.
+    """
+
+    least: float
+    most: float
+
+
+#: A timeout of zero is none to the server, which then refuses the workflow's command for ever.
+Seconds = Annotated[float, Between(0.001, 400 * 24 * 3600)]
+Count = Annotated[int, Between(1, 1_000_000)]
+
+
+@dataclass(frozen=True)
+class RefusedInput:
+    """An input that a worker refused. `what`: start, signal, query or update; `name`: of its
+    handler; `event`: the signal's number in the history, 0 where the history has none."""
+
+    workflow_id: str
+    run_id: str
+    workflow_type: str
+    what: str
+    name: str
+    event: int
+    code: str
+    detail: str
+    identity: str = ""
+
+    @property
+    def key(self) -> str:
+        """The same whenever the same input is seen again, in a replay or by another worker.
+
+        Of a query, which no history has: the same mistake in the same run.
+        """
+        if self.event:
+            return f"{self.what}:{self.event}"
+        return f"{self.what}:{self.name}:{self.detail}"

@@ -33,7 +33,7 @@ class Leader:
         self.client = client
         #: Whether the server knows our namespace and search attributes.
         self.prepared = prepared
-        #: Set when the mirror's open runs were compared with the server once.
+        #: Set when the mirror was compared with the server once, and what ran since was listed.
         self.compared = asyncio.Event()
         self.threads = Threads("duty", most=6)
 
@@ -113,8 +113,10 @@ async def _sweep(leader: Leader) -> bool:
     client = await leader.client()
     if not leader.compared.is_set():
         await sweeper.compare(client, threads=leader.threads)
-        leader.compared.set()
     await sweeper.sweep(client, threads=leader.threads)
+    # Only now: after a restored backup the sweep lists what the engine ran since, and the number of
+    # a second run must not be one of those.
+    leader.compared.set()
     return False
 
 

@@ -3,7 +3,7 @@
 from django.db.models.signals import post_migrate
 
 from apps.accounts import roles
-from apps.engine import default_schedules
+from apps.engine import default_schedules, timeline
 from apps.web import tones
 
 TONES = {
@@ -33,3 +33,6 @@ def register() -> None:
         "engine.change_workflowschedule",
     )
     tones.register(TONES, WORDS)
+    timeline.register_words(
+        {}, tried={"engine.input_refused": "An input from outside that does not fit"}
+    )

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from django import forms
 
+from apps.common.money import shown
 from apps.interventions.contracts import TransferStatus
 from apps.interventions.models import Budget, BudgetEntry
 from apps.interventions.models.budgets import BudgetQuerySet, TransferQuerySet
@@ -82,7 +83,7 @@ class TransferFilter(FilterForm):
 
 def _choices() -> list[tuple[str, str]]:
     return [
-        (one.code, f"{one.name}: {one.currency} {one.available:,.2f} free")
+        (one.code, f"{one.name}: {shown(one.available, one.currency)} free")
         for one in Budget.objects.order_by("name", "pk")[:MOST_CHOICES]
     ]
 

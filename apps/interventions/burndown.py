@@ -15,6 +15,7 @@ from django.db.models import Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
+from apps.common.money import shown
 from apps.interventions.models import Budget, BudgetEntry
 from apps.interventions.services.policy_limits import site_day
 
@@ -263,16 +264,16 @@ def _words(
     (first, begun), (last, left) = values[0], values[-1]
     money = budget.currency
     told = (
-        f"Free at the end of {first:%-d %b %Y}: {money} {begun:,.2f}; "
-        f"of {last:%-d %b %Y}: {money} {left:,.2f}."
+        f"Free at the end of {first:%-d %b %Y}: {shown(begun, money)}; "
+        f"of {last:%-d %b %Y}: {shown(left, money)}."
     )
     if first == last:
-        told = f"Free at the end of {last:%-d %b %Y}: {money} {left:,.2f}."
+        told = f"Free at the end of {last:%-d %b %Y}: {shown(left, money)}."
     if not running:
         return f"{told} The period is over."
     if first == last:
         return (
-            f"This is its first day; {money} {left:,.2f} are free now. "
+            f"This is its first day; {shown(left, money)} are free now. "
             "The line begins with the second day."
         )
     if pace_days < LEAST_DAYS:
@@ -280,7 +281,7 @@ def _words(
     over = f"the last {pace_days} days"
     if pace <= 0:
         return f"{told} Nothing was taken in {over}."
-    told += f" {money} {pace:,.2f} a day were taken over {over}."
+    told += f" {shown(pace, money)} a day were taken over {over}."
     if used_up is None:
         return f"{told} At this pace it lasts for more than ten years."
     if budget.ends_on is not None and used_up > budget.ends_on:

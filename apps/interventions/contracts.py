@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from apps.engine.contracts import Count, Seconds
+
 TASK_QUEUE = "intervention-critical"
 APPROVAL_WORKFLOW = "InterventionApprovalWorkflow"
 EXECUTE_WORKFLOW = "ExecuteInterventionWorkflow"
@@ -115,10 +117,10 @@ SAGA_STEPS: tuple[Step, ...] = tuple(Step)[:7]
 class Timings:
     """Seconds. Passed in at the start, because a workflow must not read settings."""
 
-    activity: float = 300.0
-    heartbeat: float = 30.0
-    deadline: float = 1800.0
-    task: float = 10.0
+    activity: Seconds = 300.0
+    heartbeat: Seconds = 30.0
+    deadline: Seconds = 1800.0
+    task: Seconds = 10.0
 
 
 @dataclass(frozen=True)
@@ -291,7 +293,7 @@ class AttentionInput:
 class ReconcileInput:
     """At most `limit` interventions are looked at in one go."""
 
-    limit: int = 200
+    limit: Count = 200
 
 
 @dataclass(frozen=True)
@@ -321,8 +323,8 @@ class BatchRef:
 
     batch_id: str
     timings: Timings = field(default_factory=Timings)
-    concurrency: int = 10
-    per_run: int = 500
+    concurrency: Count = 10
+    per_run: Count = 500
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from django import forms
 from django.utils import timezone
 
 from apps.common.errors import Invalid
+from apps.common.money import shown
 from apps.common.validation import clean_region
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, InterventionQuerySet, Policy
@@ -73,7 +74,7 @@ class InterventionForm(forms.Form):
     )
     budget = forms.ChoiceField(
         choices=lambda: [
-            (b.code, f"{b.name}: {b.currency} {b.available:,.2f} free")
+            (b.code, f"{b.name}: {shown(b.available, b.currency)} free")
             for b in Budget.objects.open_on(site_day(timezone.now())).order_by("name")[
                 :MOST_CHOICES
             ]

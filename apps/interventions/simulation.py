@@ -8,6 +8,7 @@ from django.utils import timezone
 from apps.approvals.kinds import Fact, Simulation
 from apps.approvals.models import ApprovalRequest
 from apps.common.errors import DomainError
+from apps.common.money import shown
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, BudgetEntry, Intervention, Policy
 from apps.interventions.services.budgets import has_open_reservation
@@ -36,7 +37,7 @@ def simulate(request: ApprovalRequest) -> Simulation:
     if intervention is None:
         return Simulation(outcome="Nothing: the intervention no longer exists.", tone="bad")
     budget = intervention.budget
-    amount = f"{intervention.currency} {intervention.amount:,.2f}"
+    amount = shown(intervention.amount, intervention.currency)
     facts = _facts(intervention, budget)
     if refused := _refused(intervention, budget):
         return Simulation(
@@ -136,4 +137,4 @@ def _counted(budget: Budget, number: int, total: Decimal, noun: str) -> str:
 
 
 def _money(budget: Budget, amount: Decimal) -> str:
-    return f"{budget.currency} {amount:,.2f}"
+    return shown(amount, budget.currency)

@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.common.money import NO_BREAK, shown
 from apps.web.denied import Denied
 from apps.web.links import temporal_url
 
@@ -67,6 +68,8 @@ class BaseAdmin(admin.ModelAdmin):
     subject_types: Sequence[str] = ()
     #: Columns that an address may compare besides the list's own filters.
     lookups: Sequence[str] = ()
+    #: Verbs that no role has here: asking for one is a slip.
+    nobodys: Sequence[str] = ()
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Only what the list itself offers: its filters, its dates, its rows' id, and `lookups`.
@@ -137,8 +140,10 @@ class BaseAdmin(admin.ModelAdmin):
     def _refuse_hidden_verb(self, request: HttpRequest) -> None:
         """Django takes a verb that the list does not offer this person for a slip of the hand."""
         name = request.POST.get("action", "")
+        if request.method != "POST" or name in self.nobodys:
+            return
         verbs = {one: function for function, one, _ in self._get_base_actions()}  # type: ignore[attr-defined]
-        if request.method == "POST" and name in verbs and name not in self.get_actions(request):
+        if name in verbs and name not in self.get_actions(request):
             asked = getattr(verbs[name], "allowed_permissions", ())
             raise Denied(f"{self.opts.label_lower}: {', '.join(asked) or name}")
 
@@ -151,6 +156,8 @@ class BaseAdmin(admin.ModelAdmin):
 
 class ReadOnlyAdmin(BaseAdmin):
     """Rows that services own: to be seen by who may, changed by nobody here."""
+
+    nobodys = ("delete_selected",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -219,7 +226,7 @@ def workflow_link(workflow_id: str) -> SafeString | str:
 
 def amount_text(amount: Decimal | None, currency: str) -> str:
     """`NGN 25,000.00`, or a dash; the no-break space keeps it on one line."""
-    return "–" if amount is None else f"{currency}\u00a0{amount:,.2f}"
+    return shown(amount, currency, blank=NO_BREAK)
 
 
 def acting(request: HttpRequest) -> "User":

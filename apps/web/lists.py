@@ -57,3 +57,9 @@ def counted(queryset: "QuerySet[Any]") -> str:
     """How many, exactly up to COUNT_LIMIT, then `1,000+`."""
     number = queryset.order_by()[: COUNT_LIMIT + 1].count()
     return f"{COUNT_LIMIT:,}+" if number > COUNT_LIMIT else str(number)
+
+
+def shown_count(queryset: "QuerySet[Any]") -> str:
+    """The same for a figure beside a link: empty for none."""
+    count = counted(queryset)
+    return "" if count == "0" else count

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given
+from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from apps.approvals.business_hours import WorkingTime, configured, working_after
@@ -143,6 +144,8 @@ def test_a_night_in_which_clocks_change_has_the_hours_that_it_had(settings: Any)
 
 times = st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31), timezones=st.sampled_from([UTC]))
 hours = st.integers(0, 24 * 60).map(lambda minutes: minutes / 10)
+# The first example loads the calendars of public holidays, which takes as long as it takes.
+unhurried = hypothesis(deadline=None)
 half_hours = st.sets(st.integers(0, 47), min_size=2, max_size=8)
 
 
@@ -166,6 +169,7 @@ calendar = st.builds(
 )
 
 
+@unhurried
 @given(calendar, times, hours, hours)
 def test_two_waits_one_after_the_other_are_as_long_as_both(
     work: WorkingTime, start: datetime, first: float, then: float
@@ -175,6 +179,7 @@ def test_two_waits_one_after_the_other_are_as_long_as_both(
     assert start <= work.after(start, first) <= both
 
 
+@unhurried
 @given(calendar, times, hours)
 def test_it_always_ends_while_people_work(work: WorkingTime, start: datetime, wait: float) -> None:
     end = work.after(start, wait)
@@ -186,6 +191,7 @@ def test_it_always_ends_while_people_work(work: WorkingTime, start: datetime, wa
     )
 
 
+@unhurried
 @given(calendar, times, hours, hours, st.timedeltas(timedelta(0), timedelta(days=9)))
 def test_a_longer_wait_and_a_later_start_never_end_earlier(
     work: WorkingTime, start: datetime, wait: float, more: float, later: timedelta

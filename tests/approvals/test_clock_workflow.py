@@ -26,8 +26,7 @@ from tests.approvals import world
 from tests.histories import replay
 from tests.interventions.stage import Stage, orm
 from tests.support import eventually_async
-from workers.interceptors import WorkerInterceptor
-from workers.run_observer import ObservedRunner
+from workers.options import worker_options
 from workers.workflows.approvals import ApprovalClockWorkflow
 
 DAY = 24
@@ -89,7 +88,7 @@ async def opened(stage: Stage, **changes: Any) -> ApprovalRequest:
 
 
 def clock_of(stage: Stage, request: ApprovalRequest) -> WorkflowHandle[Any, Any]:
-    return stage.client.get_workflow_handle(clock_workflow_id(request.pk))
+    return stage.client.get_workflow_handle(request.clock_id or clock_workflow_id(request.pk))
 
 
 async def end_of(stage: Stage, request: ApprovalRequest) -> Any:
@@ -182,8 +181,7 @@ async def working_with(stage: Stage, tick: Any, **options: Any) -> AsyncIterator
         workflows=[ApprovalClockWorkflow],
         activities=[tick],
         activity_executor=ThreadPoolExecutor(4),
-        workflow_runner=ObservedRunner(),
-        interceptors=[WorkerInterceptor()],
+        **worker_options(),
         **options,
     ):
         yield
@@ -241,6 +239,9 @@ async def test_a_row_that_was_restored_gets_its_workflow_again(now: Stage) -> No
 
     assert await orm(restart) == [f"approval:{request.pk}"]
     assert await orm(restart) == []
+    # The row says which ids were given: the new run has one of its own.
+    await orm(request.refresh_from_db)
+    assert request.clock_id == clock_workflow_id(request.pk, 2)
     await now.deliver()
     described = await clock_of(now, request).describe()
     attributes = {pair.key.name: pair.value for pair in described.typed_search_attributes}

@@ -18,7 +18,8 @@ from apps.audit.chain import body_digest, seal_hash
 from apps.audit.models import AuditEntry
 from apps.audit.selectors import EntryFilter
 from apps.audit.services import chain_check, entry_record, pending_seal
-from apps.console.audit_export import PART, export
+from apps.common.csvio import PART
+from apps.console.audit_export import export
 from tests.audit.conftest import record, tampering
 from tests.console.conftest import AsPerson, ask_to_sign
 from tests.interventions.conftest import World
@@ -192,7 +193,7 @@ def test_an_export_of_an_unknown_kind_is_refused(auditor: Client) -> None:
 
 
 def test_a_long_export_is_read_in_parts(auditor: Client, monkeypatch: Any) -> None:
-    monkeypatch.setattr("apps.console.audit_export.PART", 7)
+    monkeypatch.setattr("apps.common.csvio.PART", 7)
     for number in range(30):
         record(number, action="long")
     answer = auditor.post("/audit/export/?action=long", {"format": "jsonl"})
@@ -205,7 +206,7 @@ def test_a_long_export_is_read_in_parts(auditor: Client, monkeypatch: Any) -> No
 
 @pytest.mark.django_db(transaction=True)
 def test_under_asgi_the_export_is_not_gathered_first(monkeypatch: Any) -> None:
-    monkeypatch.setattr("apps.console.audit_export.PART", 2)
+    monkeypatch.setattr("apps.common.csvio.PART", 2)
     for number in range(5):
         record(number)
     me = User.objects.create(username="asker")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 from django.db import connection, connections, transaction
 from temporalio.client import Client
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import Worker
 
 from apps.common.identifiers import new_id
 from apps.engine import client as engine_client
@@ -20,6 +20,7 @@ from apps.engine.relay import Limits, Relay
 from apps.engine.relay.session import LEADER_LOCK
 from tests.engine.workflows import CollectingWorkflow, Work
 from tests.support import eventually
+from workers.options import worker_options
 
 T = TypeVar("T")
 
@@ -145,7 +146,7 @@ def worker(background: Background, engine: Client, task_queue: str) -> Iterator[
         engine,
         task_queue=task_queue,
         workflows=[CollectingWorkflow],
-        workflow_runner=UnsandboxedWorkflowRunner(),
+        **worker_options(sandboxed=False),
     )
     task = background.begin(one.run())
     yield task_queue

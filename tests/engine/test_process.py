@@ -1,5 +1,6 @@
 """Rows that a workflow carries, whatever row it is: ids of second runs, and starts under way."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.approvals.services import bulk_resume, bulk_stop, request_cancel
-from apps.engine import subjects
+from apps.engine import leader_tasks, subjects, sweeper
 from apps.engine.forgetting import commands_forget
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.subjects import EngineSubject
@@ -233,6 +234,37 @@ def test_restarted_twice_or_at_once_it_is_started_once(
         assert side_by_side(lambda _, go=restart, pk=row.pk: go(str(pk)), 4) == [None] * 4
         restart(str(row.pk))
         assert len(starts(row)) == 2
+
+
+async def test_stranded_rows_wait_until_what_ran_after_the_backup_is_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[str] = []
+
+    async def compare(*_: object, **__: object) -> int:
+        calls.append("compare")
+        return 0
+
+    async def sweep(*_: object, **__: object) -> int:
+        calls.append("sweep")
+        if calls.count("sweep") == 1:
+            raise RuntimeError("visibility is away")
+        return 0
+
+    async def client() -> Any:
+        return None
+
+    monkeypatch.setattr(sweeper, "compare", compare)
+    monkeypatch.setattr(sweeper, "sweep", sweep)
+    leader = leader_tasks.Leader(client=client, prepared=asyncio.Event())
+    try:
+        with pytest.raises(RuntimeError):
+            await leader_tasks._sweep(leader)
+        assert not leader.compared.is_set()
+        await leader_tasks._sweep(leader)
+        assert leader.compared.is_set()
+    finally:
+        leader.close()
 
 
 # --- what is deleted with age --------------------------------------------------------------------

@@ -15,9 +15,8 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
-from workers.interceptors import WorkerInterceptor
+from workers.options import worker_options
 from workers.registry import QUEUES
-from workers.run_observer import ObservedRunner
 
 FOLDER = Path(__file__).parent
 
@@ -41,9 +40,8 @@ async def replay(history: WorkflowHistory, workflows: Sequence[type]) -> Excepti
     """None when the code makes the same commands; otherwise why it does not."""
     replayer = Replayer(
         workflows=workflows,
-        workflow_runner=ObservedRunner(),
-        interceptors=[WorkerInterceptor()],
         data_converter=pydantic_data_converter,
+        **worker_options(),
     )
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
     return result.replay_failure

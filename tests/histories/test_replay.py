@@ -9,8 +9,7 @@ from temporalio.workflow import NondeterminismError
 
 from tests.histories import record, replay
 from tests.workers import sample, sample_workflows
-from workers.interceptors import WorkerInterceptor
-from workers.run_observer import ObservedRunner
+from workers.options import worker_options
 
 
 @pytest.mark.parametrize("path", replay.recorded(), ids=lambda p: f"{p.parent.name}/{p.stem}")
@@ -36,8 +35,7 @@ async def test_two_steps_that_change_places_are_noticed(
         workflows=[sample_workflows.InOrder],
         activities=sample.ACTIVITIES,
         activity_executor=sample.threads(),
-        workflow_runner=ObservedRunner(),
-        interceptors=[WorkerInterceptor()],
+        **worker_options(),
     ):
         handle = await temporal_client.start_workflow(
             sample_workflows.InOrder.run, "x", id=task_queue, task_queue=task_queue

@@ -32,9 +32,9 @@ from apps.simulators.http import Application
 from deploy.local.processes import free_port
 from tests.interventions.conftest import World
 from tests.support import eventually, eventually_async
-from workers.interceptors import WorkerInterceptor
+from workers.inbound import Refused
+from workers.options import worker_options
 from workers.registry import QUEUES
-from workers.run_observer import ObservedRunner
 
 T = TypeVar("T")
 
@@ -108,7 +108,12 @@ class Stage:
 
     @asynccontextmanager
     async def working(
-        self, *, slots: int = 8, sandboxed: bool = True, **options: Any
+        self,
+        *,
+        slots: int = 8,
+        sandboxed: bool = True,
+        refused: Refused | None = None,
+        **options: Any,
     ) -> AsyncIterator[None]:
         spec = QUEUES[self.serves]
         async with Worker(
@@ -119,8 +124,7 @@ class Stage:
             activity_executor=ThreadPoolExecutor(2 * slots),
             max_concurrent_activities=slots,
             max_concurrent_local_activities=slots,
-            workflow_runner=ObservedRunner(sandboxed=sandboxed),
-            interceptors=[WorkerInterceptor()],
+            **worker_options(sandboxed=sandboxed, refused=refused),
             **options,
         ):
             yield

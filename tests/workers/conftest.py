@@ -19,8 +19,8 @@ from temporalio.worker import Worker
 
 from tests.support import eventually
 from tests.workers import sample, sample_workflows
-from workers.interceptors import WorkerInterceptor
-from workers.run_observer import Listener, ObservedRunner
+from workers.options import worker_options
+from workers.run_observer import Listener
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,8 +44,7 @@ def serving(temporal_client: Client, task_queue: str, sandboxed: bool) -> Callab
             activities=sample.ACTIVITIES,
             activity_executor=sample.threads(threads),
             max_concurrent_activities=threads,
-            workflow_runner=ObservedRunner(listeners=listeners, sandboxed=sandboxed),
-            interceptors=[WorkerInterceptor()],
+            **worker_options(listeners=listeners, sandboxed=sandboxed),
         ):
             yield
 

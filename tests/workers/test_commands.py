@@ -7,8 +7,7 @@ from django.core.management import CommandError, call_command
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from workers.interceptors import WorkerInterceptor
-from workers.run_observer import ObservedRunner
+from workers.options import worker_options
 from workers.workflows.diagnostics import PingWorkflow
 
 
@@ -19,8 +18,7 @@ async def test_pingengine_says_how_long_the_answer_took(
         temporal_client,
         task_queue="diagnostics",
         workflows=[PingWorkflow],
-        workflow_runner=ObservedRunner(),
-        interceptors=[WorkerInterceptor()],
+        **worker_options(),
     ):
         await asyncio.to_thread(call_command, "pingengine")
     assert capsys.readouterr().out.startswith("pong after ")

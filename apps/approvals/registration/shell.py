@@ -3,12 +3,18 @@
 import re
 
 from django.conf import settings
+from django.db.models import Q
 
 from apps.accounts import roles, scopes
+from apps.approvals import home
+from apps.approvals.contracts import RequestStatus
+from apps.approvals.models import ApprovalRequest
 from apps.approvals.scopes import Scope
 from apps.common.uploads import ENVELOPE_BYTES
 from apps.live.topics import UUID_PATTERN
-from apps.web import body_sizes
+from apps.web import body_sizes, dashboard, navigation
+from apps.web.dashboard import Card, Place, Series
+from apps.web.navigation import Item
 
 #: Where evidence comes in: by the page, and by the API.
 EVIDENCE_UPLOADS = body_sizes.Roomier(
@@ -18,10 +24,65 @@ EVIDENCE_UPLOADS = body_sizes.Roomier(
     most=settings.EVIDENCE_MAX_BYTES + ENVELOPE_BYTES,
 )
 
+PLACES = (
+    Item("work", "Inbox", "inbox", count=home.inbox_count, also=("/requests/",), order=20),
+    Item("work", "Bulk decisions", "bulk_list", parent="inbox", order=30),
+    Item("work", "Delegations", "delegations", parent="inbox", order=40),
+)
+
+CARDS = (
+    Card(
+        key="waiting",
+        template="approvals/_home_waiting.html",
+        context=home.waiting_card,
+        place=Place.MAIN,
+        order=10,
+        topics=("home", "inbox"),
+    ),
+    Card(
+        key="held",
+        template="approvals/_home_held.html",
+        context=home.held_card,
+        place=Place.MAIN,
+        order=20,
+        topics=("home", "inbox"),
+    ),
+    Card(
+        key="overdue",
+        template="approvals/_home_overdue.html",
+        context=home.overdue_card,
+        place=Place.MAIN,
+        order=30,
+        topics=("home", "inbox"),
+    ),
+    Card(
+        key="acting",
+        template="approvals/_home_acting.html",
+        context=home.acting_card,
+        place=Place.SIDE,
+        order=80,
+        topics=("home", "inbox"),
+    ),
+)
+
+HOURS = Series(
+    key="requests",
+    title="Requests for a signature",
+    noun="requests",
+    rows=ApprovalRequest.objects.visible_to,
+    marked=Q(status=RequestStatus.OPEN),
+    marked_title="still waiting",
+    tone="wait",
+    order=10,
+)
+
 
 def register() -> None:
     """Called once, when Django is ready."""
     scopes.register(Scope)
+    navigation.register(*PLACES)
+    dashboard.register(*CARDS)
+    dashboard.register_series(HOURS)
     body_sizes.register(EVIDENCE_UPLOADS)
     for role in ("reviewer", "senior reviewer"):
         roles.grant(

@@ -8,11 +8,11 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.common.money import NO_BREAK
+from apps.common.money import shown as money_shown
 from apps.web.tones import tone_of, words_of
 
 register = template.Library()
-
-NO_BREAK = "\u00a0"
 
 
 @register.simple_tag
@@ -28,10 +28,7 @@ def icon(name: str) -> SafeString:
 @register.filter
 def money(amount: Decimal | None, currency: str = "") -> str:
     """`NGN 25,000.00`, unbreakable; a dash when there is no amount."""
-    if amount is None:
-        return "–"
-    figure = f"{amount:,.2f}"
-    return f"{currency}{NO_BREAK}{figure}" if currency else figure
+    return money_shown(amount, currency, blank=NO_BREAK)
 
 
 @register.filter

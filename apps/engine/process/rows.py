@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ObjectDoesNotExist
+
 from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import entry_record
 from apps.common.errors import NotFound
@@ -16,13 +18,15 @@ def locked(process: Process[R], identifier: UUID | str, *related: str) -> R:
 
     NO KEY: rows that only point at this one need not wait for the lock.
     """
-    rows = process.model._default_manager.select_for_update(of=("self",), no_key=True)
+    rows = process.model._default_manager.select_for_update(
+        of=("self",) if related else (), no_key=True
+    )
     if related:
         rows = rows.select_related(*related)
-    row = rows.filter(pk=id_of(process, identifier)).first()
-    if row is None:
-        raise unknown(process)
-    return row
+    try:
+        return rows.get(pk=id_of(process, identifier))
+    except ObjectDoesNotExist:
+        raise unknown(process) from None
 
 
 def id_of(process: Process[R], identifier: UUID | str) -> UUID:

@@ -1,43 +1,29 @@
 """Batches: many interventions that are signed once, on their total."""
 
-from typing import TYPE_CHECKING
-
 import pgtrigger
-from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
-from apps.common.identifiers import new_id
+from apps.common.money import shown
+from apps.engine.models_abstract import AskedQuerySet, ProcessRow, as_signed, end_stays
 from apps.interventions.contracts import BatchItemStatus, BatchStatus
 from apps.interventions.models.budgets import Budget
 from apps.interventions.models.interventions import Intervention
 from apps.interventions.models.policies import Policy
 
-if TYPE_CHECKING:
-    from apps.accounts.models import User
-
 BATCH_ENDS = [s for s in BatchStatus if s.terminal]
 
 
-class InterventionBatchQuerySet(models.QuerySet["InterventionBatch"]):
+class InterventionBatchQuerySet(AskedQuerySet["InterventionBatch"]):
     """Reads that several doors share."""
 
-    def visible_to(self, user: "User") -> "InterventionBatchQuerySet":
-        """All of them with the view permission of interventions, else the person's own."""
-        if user.has_perm("interventions.view_intervention"):
-            return self.all()
-        return self.filter(requested_by=user)
-
-    def unsettled(self) -> "InterventionBatchQuerySet":
-        """Those that a workflow ought to carry."""
-        return self.exclude(status__in=BATCH_ENDS)
+    view_permission = "interventions.view_intervention"
+    open_statuses = [s for s in BatchStatus if not s.terminal]
 
 
-class InterventionBatch(models.Model):
+class InterventionBatch(ProcessRow):
     """One request for many payments from one budget under one version of a policy."""
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     title = models.CharField(max_length=160, blank=True)
     policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="batches")
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="batches")
@@ -47,21 +33,10 @@ class InterventionBatch(models.Model):
     )
     total = models.PositiveIntegerField(help_text="Items.")
     items_digest = models.CharField(max_length=64, help_text="SHA-256 of what is signed.")
-    requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
-    )
-    idempotency_key = models.CharField(max_length=120, blank=True)
-    request_digest = models.CharField(max_length=64, help_text="Of the body, to tell a repeat.")
     status = models.CharField(
         max_length=10, choices=[(s, s) for s in BatchStatus], default=BatchStatus.PENDING
     )
-    workflow_id = models.CharField(max_length=200, unique=True)
-    error_code = models.CharField(max_length=60, blank=True)
-    error_detail = models.TextField(blank=True)
-    version = models.PositiveIntegerField(default=1, help_text="Goes up with every change.")
-    created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True, help_text="When it was signed.")
-    settled_at = models.DateTimeField(null=True, blank=True)
 
     objects = InterventionBatchQuerySet.as_manager()
 
@@ -77,23 +52,15 @@ class InterventionBatch(models.Model):
         ]
         indexes = [models.Index(fields=["-created_at", "-id"])]
         triggers = [
-            pgtrigger.Protect(
-                name="batch_end_stays",
-                operation=pgtrigger.Update,
-                condition=pgtrigger.Q(old__status__in=BATCH_ENDS)
-                & pgtrigger.Q(new__status__df=pgtrigger.F("old__status")),
-            ),
-            # What is signed never changes, also not by raw SQL.
-            pgtrigger.Protect(
+            end_stays(BATCH_ENDS, name="batch_end_stays"),
+            as_signed(
+                *("policy_id", "budget_id", "currency", "amount", "total", "items_digest"),
                 name="batch_as_signed",
-                operation=pgtrigger.UpdateOf(
-                    "policy_id", "budget_id", "currency", "amount", "total", "items_digest"
-                ),
             ),
         ]
 
     def __str__(self) -> str:
-        return self.title or f"{self.total} payments, {self.currency} {self.amount:,.2f}"
+        return self.title or f"{self.total} payments, {shown(self.amount, self.currency)}"
 
 
 class BatchItem(models.Model):
@@ -126,11 +93,9 @@ class BatchItem(models.Model):
         ]
         indexes = [models.Index(fields=["batch", "status", "number"])]
         triggers = [
-            pgtrigger.Protect(
+            as_signed(
+                *("batch_id", "number", "amount", "target", "justification", "region"),
                 name="item_as_signed",
-                operation=pgtrigger.UpdateOf(
-                    "batch_id", "number", "amount", "target", "justification", "region"
-                ),
             ),
             pgtrigger.Protect(name="items_stay", operation=pgtrigger.Delete),
         ]

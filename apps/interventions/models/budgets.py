@@ -5,21 +5,18 @@ Money is decimal in major units with a currency beside it.
 
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import pgtrigger
-from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateRangeField, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.utils import timezone
 
-from apps.common.identifiers import new_id
+from apps.common.money import shown
+from apps.engine.models_abstract import AskedQuerySet, AskedRow, as_signed, end_stays
 from apps.interventions.contracts import TransferStatus
-
-if TYPE_CHECKING:
-    from apps.accounts.models import User
 
 TRANSFER_ENDS = [s for s in TransferStatus if s.terminal]
 
@@ -206,14 +203,11 @@ class BudgetEntry(models.Model):
         return f"{self.kind} {self.amount}"
 
 
-class TransferQuerySet(models.QuerySet["BudgetTransfer"]):
+class TransferQuerySet(AskedQuerySet["BudgetTransfer"]):
     """Reads that several doors share."""
 
-    def visible_to(self, user: "User") -> Self:
-        """All of them with the view permission, else the person's own."""
-        if user.has_perm("interventions.view_budgettransfer"):
-            return self.all()
-        return self.filter(requested_by=user)
+    view_permission = "interventions.view_budgettransfer"
+    open_statuses = [s for s in TransferStatus if not s.terminal]
 
     def touching(self, code: str) -> Self:
         """Those that give to or take from the budget of that code."""
@@ -226,30 +220,20 @@ class TransferQuerySet(models.QuerySet["BudgetTransfer"]):
         )
 
 
-class BudgetTransfer(models.Model):
+class BudgetTransfer(AskedRow):
     """Money that somebody wants moved from one budget to another; a signature moves it."""
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     source = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="transfers_out")
     destination = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="transfers_in")
     amount = models.DecimalField(max_digits=18, decimal_places=2)
     currency = models.CharField(max_length=3)
     reason = models.TextField(max_length=2000)
-    requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
-    )
-    idempotency_key = models.CharField(max_length=120, blank=True)
-    request_digest = models.CharField(max_length=64, help_text="Of the body, to tell a repeat.")
     status = models.CharField(
         max_length=20,
         choices=[(s, s) for s in TransferStatus],
         default=TransferStatus.AWAITING_APPROVAL,
     )
-    error_code = models.CharField(max_length=60, blank=True)
-    error_detail = models.TextField(blank=True)
     version = models.PositiveIntegerField(default=1)
-    created_at = models.DateTimeField(default=timezone.now)
-    settled_at = models.DateTimeField(null=True, blank=True)
 
     objects = TransferQuerySet.as_manager()
 
@@ -269,20 +253,12 @@ class BudgetTransfer(models.Model):
         ]
         indexes = [models.Index(fields=["-created_at", "-id"])]
         triggers = [
-            # What is signed never changes, also not by raw SQL.
-            pgtrigger.Protect(
+            as_signed(
+                *("source_id", "destination_id", "amount", "currency", "reason"),
                 name="transfer_as_signed",
-                operation=pgtrigger.UpdateOf(
-                    "source_id", "destination_id", "amount", "currency", "reason"
-                ),
             ),
-            pgtrigger.Protect(
-                name="transfer_end_stays",
-                operation=pgtrigger.Update,
-                condition=pgtrigger.Q(old__status__in=TRANSFER_ENDS)
-                & pgtrigger.Q(new__status__df=pgtrigger.F("old__status")),
-            ),
+            end_stays(TRANSFER_ENDS, name="transfer_end_stays"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.currency} {self.amount:,.2f} from {self.source_id} to {self.destination_id}"
+        return f"{shown(self.amount, self.currency)} from {self.source_id} to {self.destination_id}"

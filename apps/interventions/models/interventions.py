@@ -1,34 +1,25 @@
 """Interventions and the steps of their sagas."""
 
-from typing import TYPE_CHECKING
-
-import pgtrigger
-from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Left
 from django.utils import timezone
 
-from apps.common.identifiers import new_id
+from apps.common.money import shown
+from apps.engine.models_abstract import AskedQuerySet, ProcessRow, end_stays
 from apps.interventions.contracts import InterventionStatus, Step
 from apps.interventions.models.budgets import Budget
 from apps.interventions.models.policies import Policy
-
-if TYPE_CHECKING:
-    from apps.accounts.models import User
 
 TERMINAL = [s for s in InterventionStatus if s.terminal]
 OPEN = [s for s in InterventionStatus if not s.terminal]
 
 
-class InterventionQuerySet(models.QuerySet["Intervention"]):
+class InterventionQuerySet(AskedQuerySet["Intervention"]):
     """Reads that several doors share."""
 
-    def visible_to(self, user: "User") -> "InterventionQuerySet":
-        """All of them with the view permission, else the person's own."""
-        if user.has_perm("interventions.view_intervention"):
-            return self.all()
-        return self.filter(requested_by=user)
+    view_permission = "interventions.view_intervention"
+    open_statuses = OPEN
 
     def for_list(self) -> "InterventionQuerySet":
         """Newest first, with what a row of a list shows: one query."""
@@ -43,15 +34,10 @@ class InterventionQuerySet(models.QuerySet["Intervention"]):
         # The second condition is the index's own: without it the index is not taken.
         return self.alias(country=Left("region", 2)).filter(country=region).exclude(region="")
 
-    def unsettled(self) -> "InterventionQuerySet":
-        """Those whose process has not ended."""
-        return self.filter(status__in=OPEN)
 
-
-class Intervention(models.Model):
+class Intervention(ProcessRow):
     """A payment of public money to somebody, from the request to its outcome."""
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="interventions")
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="interventions")
     amount = models.DecimalField(max_digits=18, decimal_places=2)
@@ -70,27 +56,16 @@ class Intervention(models.Model):
         related_name="interventions",
         help_text="Signed with that batch, on its total.",
     )
-    requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
-    )
-    idempotency_key = models.CharField(max_length=120, blank=True)
-    request_digest = models.CharField(max_length=64, help_text="Of the body, to tell a repeat.")
     status = models.CharField(
         max_length=20,
         choices=[(s, s) for s in InterventionStatus],
         default=InterventionStatus.PENDING,
     )
-    workflow_id = models.CharField(max_length=200, unique=True)
     executor_id = models.CharField(
         max_length=200, blank=True, help_text="The workflow that executes it; no other may."
     )
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
-    error_code = models.CharField(max_length=60, blank=True)
-    error_detail = models.TextField(blank=True)
     receipt = models.CharField(max_length=120, blank=True, help_text="The executor's reference.")
-    version = models.PositiveIntegerField(default=1, help_text="Goes up with every change.")
-    created_at = models.DateTimeField(default=timezone.now)
-    settled_at = models.DateTimeField(null=True, blank=True)
 
     objects = InterventionQuerySet.as_manager()
 
@@ -137,18 +112,10 @@ class Intervention(models.Model):
                 name="intervention_unsettled", fields=["created_at"], condition=Q(status__in=OPEN)
             ),
         ]
-        triggers = [
-            # The last guard of "terminal states never change", also against raw SQL.
-            pgtrigger.Protect(
-                name="terminal_stays",
-                operation=pgtrigger.Update,
-                condition=pgtrigger.Q(old__status__in=TERMINAL)
-                & pgtrigger.Q(new__status__df=pgtrigger.F("old__status")),
-            ),
-        ]
+        triggers = [end_stays(TERMINAL, name="terminal_stays")]
 
     def __str__(self) -> str:
-        return f"{self.currency} {self.amount:,.2f} to {self.target}"
+        return f"{shown(self.amount, self.currency)} to {self.target}"
 
     @property
     def execution_workflow_id(self) -> str:

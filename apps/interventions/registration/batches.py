@@ -7,6 +7,7 @@ from django.utils import timezone
 from apps.approvals import kinds
 from apps.approvals.kinds import ApprovalKind, Fact, Simulation, TierRule
 from apps.approvals.models import ApprovalRequest
+from apps.common.money import shown
 from apps.engine import process
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.interventions import services
@@ -19,7 +20,14 @@ from apps.interventions.contracts import (
     BatchStatus,
 )
 from apps.interventions.models import InterventionBatch, Policy
-from apps.interventions.services.batches_rows import BATCH, batch_lock, progress_of
+from apps.interventions.services import settlement
+from apps.interventions.services.batches_rows import (
+    BATCH,
+    batch_lock,
+    item_asked,
+    item_settled,
+    progress_of,
+)
 from apps.interventions.services.batches_warnings import Warned
 
 #: So many are told to who signs; the batch's own page has more.
@@ -50,6 +58,7 @@ def register() -> None:
             payload_bytes=2 * settings.BATCH_MAX_BYTES + 1024 * 1024,
         )
     )
+    settlement.follow(settled=item_settled, asked=item_asked)
     process.register(
         BATCH,
         restart=_restart,
@@ -68,7 +77,7 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
     progress = progress_of(batch)
     left_out = progress.failed if batch.status == BatchStatus.PENDING else 0
     facts = [
-        Fact("Amount in all", f"{batch.currency} {batch.amount:,.2f}"),
+        Fact("Amount in all", shown(batch.amount, batch.currency)),
         Fact("Payments", f"{batch.total - left_out:,}", href=_url(str(batch.pk))),
         Fact("Status", str(batch.status)),
         Fact(
@@ -83,7 +92,7 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
         ),
         Fact(
             f"Free in {budget.code}",
-            f"{budget.currency} {budget.available:,.2f}",
+            shown(budget.available, budget.currency),
             tone="bad"
             if batch.status == BatchStatus.PENDING and budget.available < batch.amount
             else "",
@@ -108,12 +117,12 @@ def _simulate(request: ApprovalRequest) -> Simulation:
         off = f"Every payment would fail: the policy {policy.code} is switched off."
         return Simulation(outcome=off, tone="bad")
     left = budget.available - batch.amount
-    free = Fact("Free now", f"{budget.currency} {budget.available:,.2f}")
+    free = Fact("Free now", shown(budget.available, budget.currency))
     after = Fact(
         "Free after it",
-        f"{budget.currency} {left:,.2f}"
+        shown(left, budget.currency)
         if left >= 0
-        else f"{budget.currency} {-left:,.2f} too little",
+        else f"{shown(-left, budget.currency)} too little",
         tone="bad" if left < 0 else "",
     )
     warned = services.batch_warn(batch, as_of=timezone.now())

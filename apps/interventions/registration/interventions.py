@@ -5,6 +5,7 @@ from django.utils import timezone
 from apps.approvals import kinds
 from apps.approvals.kinds import ApprovalKind, EditableField, Fact, TierRule
 from apps.approvals.models import ApprovalRequest
+from apps.common.money import shown
 from apps.engine import process
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.interventions import services
@@ -85,7 +86,7 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
     budget = intervention.budget
     covered = budget.available >= intervention.amount
     facts = [
-        Fact("Amount", f"{intervention.currency} {intervention.amount:,.2f}"),
+        Fact("Amount", shown(intervention.amount, intervention.currency)),
         Fact("Paid to", intervention.target),
         *([Fact("Region", intervention.region)] if intervention.region else []),
         Fact("Status", intervention.status.replace("_", " "), href=_url(str(intervention.pk))),
@@ -101,7 +102,7 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
         ),
         Fact(
             f"Free in {budget.code}",
-            f"{budget.currency} {budget.available:,.2f}",
+            shown(budget.available, budget.currency),
             tone="" if covered or intervention.receipt else "bad",
             href=f"/budgets/{budget.code}/",
         ),

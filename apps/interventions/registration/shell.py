@@ -3,13 +3,18 @@
 import re
 
 from django.conf import settings
+from django.db.models import Q
 
 from apps.accounts import roles, scopes
 from apps.common.uploads import ENVELOPE_BYTES
 from apps.engine.default_schedules import DefaultSchedule, declare
-from apps.interventions.contracts import TASK_QUEUE
+from apps.interventions import home
+from apps.interventions.contracts import TASK_QUEUE, InterventionStatus
+from apps.interventions.models import Intervention
 from apps.interventions.scopes import Scope
-from apps.web import body_sizes, demo
+from apps.web import body_sizes, dashboard, demo, navigation
+from apps.web.dashboard import Card, Place, Series
+from apps.web.navigation import Item, Section
 
 #: Where batches come in: a page's form with a CSV file, and the API, as JSON too.
 BATCHES = body_sizes.Roomier(
@@ -34,10 +39,77 @@ DEMO = (
     ),
 )
 
+SECTION = Section("interventions", "Interventions", 20)
+
+PLACES = (
+    Item("interventions", "Interventions", "interventions", order=10),
+    Item("interventions", "Batches", "batches", parent="interventions", order=20),
+    Item("interventions", "Outcomes", "outcomes", parent="interventions", order=30),
+    Item(
+        "interventions",
+        "Budgets",
+        "budgets",
+        permission="interventions.view_budget",
+        order=40,
+    ),
+    Item("interventions", "Transfers", "transfers", parent="budgets", order=50),
+    Item(
+        "interventions",
+        "Policies",
+        "policies",
+        permission="interventions.view_policy",
+        order=60,
+    ),
+)
+
+CARDS = (
+    Card(
+        key="intervention-ask",
+        template="interventions/_home_ask.html",
+        context=home.ask_button,
+        place=Place.HEAD,
+        order=20,
+        permission="interventions.request_intervention",
+    ),
+    Card(
+        key="failed",
+        template="interventions/_home_failed.html",
+        context=home.failed_card,
+        place=Place.SIDE,
+        order=20,
+        topics=("home", "interventions"),
+    ),
+    Card(
+        key="budgets",
+        template="interventions/_home_budgets.html",
+        context=home.budgets_card,
+        place=Place.SIDE,
+        order=30,
+        topics=("home",),
+        permission="interventions.view_budget",
+    ),
+)
+
+HOURS = Series(
+    key="volume",
+    title="Interventions",
+    noun="interventions",
+    rows=Intervention.objects.visible_to,
+    marked=Q(status=InterventionStatus.FAILED),
+    marked_title="failed",
+    tone="bad",
+    order=20,
+)
+
 
 def register() -> None:
     """Called once, when Django is ready."""
     scopes.register(Scope)
+    navigation.register_sections(SECTION)
+    navigation.register(*PLACES)
+    dashboard.register(*CARDS)
+    dashboard.register_series(HOURS)
+    dashboard.watch_queue(TASK_QUEUE)
     body_sizes.register(BATCHES)
     declare(RECONCILE)
     for part in DEMO:

@@ -7,6 +7,7 @@ from django.urls import reverse
 from apps.approvals import kinds
 from apps.approvals.kinds import ApprovalKind, Fact, Simulation, TierRule
 from apps.approvals.models import ApprovalRequest
+from apps.common.money import shown
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
 from apps.interventions.models import Budget, BudgetTransfer
 from apps.interventions.services import budget_alerts
@@ -62,7 +63,7 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
     waits = not TransferStatus(transfer.status).terminal
     short = waits and transfer.source.available < transfer.amount
     facts = [
-        Fact("Amount", f"{transfer.currency} {transfer.amount:,.2f}"),
+        Fact("Amount", shown(transfer.amount, transfer.currency)),
         Fact("Status", transfer.status.replace("_", " "), href=_url(str(transfer.pk))),
         _free("Free in the source", transfer.source, tone="bad" if short else ""),
         _free("Free in the destination", transfer.destination),
@@ -78,16 +79,16 @@ def _simulate(request: ApprovalRequest) -> Simulation:
     transfer = _find(request.subject_id)
     if transfer is None:
         return Simulation(outcome="Nothing: the transfer no longer exists.", tone="bad")
-    moved = f"{transfer.currency} {transfer.amount:,.2f}"
+    moved = shown(transfer.amount, transfer.currency)
     source, destination = transfer.source, transfer.destination
     left = source.available - transfer.amount
     facts = (
-        Fact(f"Free in {source.code} after it", f"{source.currency} {left:,.2f}")
+        Fact(f"Free in {source.code} after it", shown(left, source.currency))
         if left >= 0
-        else Fact(f"Free in {source.code}", f"{source.currency} {source.available:,.2f}", "bad"),
+        else Fact(f"Free in {source.code}", shown(source.available, source.currency), "bad"),
         Fact(
             f"Free in {destination.code} after it",
-            f"{destination.currency} {destination.available + transfer.amount:,.2f}",
+            shown(destination.available + transfer.amount, destination.currency),
         ),
     )
     if left < 0:
@@ -107,7 +108,7 @@ def _simulate(request: ApprovalRequest) -> Simulation:
 
 def _free(label: str, budget: Budget, tone: str = "") -> Fact:
     href = reverse("budget", args=[budget.code])
-    figure = f"{budget.currency} {budget.available:,.2f} in {budget.code}"
+    figure = f"{shown(budget.available, budget.currency)} in {budget.code}"
     return Fact(label, figure, tone=tone, href=href)
 
 

@@ -119,7 +119,7 @@ def approval_edit(
     if intervention.status != InterventionStatus.AWAITING_APPROVAL:
         raise Conflict("It does not wait for a signature.", code="not_waiting")
     if "amount" in changes:
-        intervention.amount = read_amount(changes["amount"])
+        intervention.amount = read_amount(changes["amount"], intervention.currency)
         check_limit(intervention.policy, intervention.amount)
     if "target" in changes:
         intervention.target = clean_target(changes["target"])

@@ -20,7 +20,6 @@ from apps.approvals.services import request_open
 from apps.audit.contracts import ENGINE
 from apps.interventions.contracts import ATTENTION_KIND, SUBJECT, Execution, InterventionStatus
 from apps.interventions.models import Intervention
-from apps.interventions.services.batches_rows import item_asked
 from apps.interventions.services.commands import execution_start, intervention_start_again
 from apps.interventions.services.rows import (
     execution_of,
@@ -30,7 +29,7 @@ from apps.interventions.services.rows import (
     row_announce,
     step_statuses,
 )
-from apps.interventions.services.settlement import settle_row
+from apps.interventions.services.settlement import followers_tell, settle_row
 
 
 def attention_raise(
@@ -69,7 +68,7 @@ def attention_raise(
         },
         as_of=as_of,
     )
-    item_asked(intervention)
+    followers_tell(intervention, asked=True)
     record(intervention, f"{SUBJECT}.attention", code=code, detail=detail)
     row_announce(intervention)
     return item

@@ -107,7 +107,7 @@ def batch_request(
     `policy_expired`, `budget_not_open`, `idempotency_key_reused`.
     """
     with _audited("request", "", by, via):
-        cleaned = _cleaned(items, by)
+        cleaned = _cleaned(items, currency, by)
         title = clean_text(title, field="title", limit=160) if title.strip() else ""
         key = clean_key(idempotency_key)
         body = {
@@ -187,7 +187,7 @@ def batch_try(
             policy=clean_code(policy),
             budget=clean_code(budget),
             currency=clean_currency(currency),
-            cleaned=_cleaned(items, by),
+            cleaned=_cleaned(items, currency, by),
             raw_items=items,
             as_of=as_of,
             empty=True,
@@ -313,10 +313,10 @@ def _check_open(batch: InterventionBatch) -> None:
         )
 
 
-def _cleaned(items: Sequence[Any], by: User) -> list[Item]:
+def _cleaned(items: Sequence[Any], currency: str, by: User) -> list[Item]:
     if not by.has_perm(REQUEST_PERMISSION):
         raise NotAllowed("You may not ask for interventions.", code="permission_denied")
-    return items_clean(items)
+    return items_clean(items, currency=currency)
 
 
 def _wanted(

@@ -61,13 +61,13 @@ class Item:
         return [self.number, amount, self.target, self.justification, self.region]
 
 
-def items_clean(raw_items: Sequence[Any]) -> list[Item]:
+def items_clean(raw_items: Sequence[Any], *, currency: str) -> list[Item]:
     """Every item by itself, before any policy is asked. Invalid `no_items`, `too_many_items`."""
     if not raw_items:
         raise Invalid("A batch has at least one item.", code="no_items")
     if len(raw_items) > MOST_ITEMS:
         raise Invalid(_TOO_MANY, code="too_many_items")
-    return [_clean(number, raw) for number, raw in enumerate(raw_items, start=1)]
+    return [_clean(number, raw, currency) for number, raw in enumerate(raw_items, start=1)]
 
 
 def items_judge(items: Iterable[Item], policy: Policy, *, raw_items: Sequence[Any]) -> list[Item]:
@@ -99,7 +99,7 @@ def csv_items(body: bytes) -> list[CsvRow]:
     return csvio.read(body, FIELDS, needed=FIELDS[:3], most=MOST_ITEMS, rows_in_words=_TOO_MANY)
 
 
-def _clean(number: int, came: Any) -> Item:
+def _clean(number: int, came: Any, currency: str) -> Item:
     line, raw = (came.line, came.values) if isinstance(came, CsvRow) else (0, came)
     try:
         if not isinstance(raw, dict) or not _NEEDED <= raw.keys() <= set(FIELDS):
@@ -114,7 +114,8 @@ def _clean(number: int, came: Any) -> Item:
             amount=clean_amount(
                 amount_written(raw["amount"])
                 if isinstance(came, CsvRow)
-                else _amount(raw["amount"])
+                else _amount(raw["amount"]),
+                currency,
             ),
             target=clean_target(raw["target"]),
             justification=clean_text(

@@ -14,6 +14,7 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.audit.contracts import ENGINE
 from apps.audit.services import entry_record
+from apps.common.money import figure, shown
 from apps.interventions.models import Budget
 from apps.interventions.models.budgets import falls_short
 from apps.live.broadcast import broadcast
@@ -57,8 +58,9 @@ def crossing_tell(budget: Budget, *, before: Figures, after: Figures, version: i
         group=TOLD_GROUP,
         kind=ALERT_KIND,
         title=f"Little is left in {budget.name}",
-        text=f"{budget.currency} {after.free:,.2f} of {after.total:,.2f} are free, less than "
-        f"{after.percent} %. What it does not cover any more is refused.",
+        text=f"{shown(after.free, budget.currency)} of "
+        f"{figure(after.total, budget.currency)} are free, less than {after.percent} %. "
+        "What it does not cover any more is refused.",
         url=reverse("budget", args=[budget.code]),
     )
     broadcast("home", id=budget.code, version=version)

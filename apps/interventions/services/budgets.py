@@ -19,6 +19,7 @@ from django.utils import timezone
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotFound
+from apps.common.money import shown
 from apps.common.validation import clean_amount, clean_code, clean_currency, clean_text
 from apps.interventions.contracts import Execution, Step
 from apps.interventions.models import Budget, BudgetEntry, Intervention
@@ -216,6 +217,7 @@ def budget_allocate(
         budget = Budget.objects.filter(code=clean_code(code)).first()
         if budget is None:
             raise NotFound("There is no such budget.")
+        clean_amount(amount, budget.currency)
         moved = balance_move(budget, Move(Kind.ALLOCATE, amount, key, total=amount))
         if moved.written and not moved.covered:
             raise Conflict("No balance can hold so much.", code="budget_full")
@@ -355,7 +357,7 @@ def _reservation(intervention: Intervention) -> str:
 def _refuse_exceeded(intervention: Intervention) -> None:
     left = Budget.objects.get(pk=intervention.budget_id).available
     raise Conflict(
-        f"The budget {intervention.budget.code} has {intervention.currency} {left:,.2f} left.",
+        f"The budget {intervention.budget.code} has {shown(left, intervention.currency)} left.",
         code="budget_exceeded",
         available=f"{left:.2f}",
     )

@@ -20,7 +20,6 @@ from apps.interventions.contracts import (
 )
 from apps.interventions.models import Intervention
 from apps.interventions.services.approval import approval_key
-from apps.interventions.services.batches_rows import item_settled
 from apps.interventions.services.budgets import commit_open, has_open_reservation
 from apps.interventions.services.commands import cancel_signal
 from apps.interventions.services.features import features_add
@@ -37,7 +36,7 @@ from apps.interventions.services.rows import (
     step_save,
     step_statuses,
 )
-from apps.interventions.services.settlement import settle_row
+from apps.interventions.services.settlement import followers_tell, settle_row
 from apps.notifications.services import notify
 
 
@@ -179,7 +178,7 @@ def _complete(intervention: Intervention, missing: str) -> None:
     if intervention.error_code and not missing:
         intervention.error_code = intervention.error_detail = ""
         row_save(intervention, "error_code", "error_detail")
-        item_settled(intervention)
+        followers_tell(intervention)
         record(intervention, f"{SUBJECT}.completed")
 
 

@@ -77,8 +77,8 @@ def policy_put(
             "name": clean_text(name, field="name", limit=160),
             "currency": clean_currency(currency),
             "reversible": reversible,
-            "min_amount": None if min_amount is None else clean_amount(min_amount),
-            "max_amount": None if max_amount is None else clean_amount(max_amount),
+            "min_amount": None if min_amount is None else clean_amount(min_amount, currency),
+            "max_amount": None if max_amount is None else clean_amount(max_amount, currency),
             "target_limit": target_limit,
             "target_days": target_days,
             "valid_from": valid_from,
@@ -153,7 +153,7 @@ def _check_order(wanted: dict[str, Any]) -> None:
             code="target_limit_invalid",
         )
     try:
-        wanted["target_limit"] = clean_amount(limit)
+        wanted["target_limit"] = clean_amount(limit, wanted["currency"])
     except Invalid as refusal:
         raise Invalid(refusal.detail, code="target_limit_invalid") from refusal
     if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= MOST_TARGET_DAYS:

@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Sum
 from django.utils import timezone
 
 from apps.common.errors import Conflict, Invalid
+from apps.common.money import shown
 from apps.interventions.models import BudgetEntry, Intervention, Policy
 
 
@@ -31,13 +32,13 @@ def check_limit(policy: Policy, amount: Decimal) -> None:
     """Invalid `amount_above_limit`, `amount_below_limit` with the limit as extra."""
     if policy.max_amount is not None and amount > policy.max_amount:
         raise Invalid(
-            f"The policy allows at most {policy.currency} {policy.max_amount:,.2f}.",
+            f"The policy allows at most {shown(policy.max_amount, policy.currency)}.",
             code="amount_above_limit",
             limit=f"{policy.max_amount:.2f}",
         )
     if policy.min_amount is not None and amount < policy.min_amount:
         raise Invalid(
-            f"The policy allows no less than {policy.currency} {policy.min_amount:,.2f}.",
+            f"The policy allows no less than {shown(policy.min_amount, policy.currency)}.",
             code="amount_below_limit",
             limit=f"{policy.min_amount:.2f}",
         )
@@ -95,8 +96,8 @@ def check_target(policy: Policy, *, target: str, amount: Decimal, as_of: datetim
     if amount > left:
         days = "day" if policy.target_days == 1 else f"{policy.target_days} days"
         raise Conflict(
-            f"The policy allows one target {policy.currency} {policy.target_limit:,.2f} within "
-            f"{days}; {policy.currency} {max(left, Decimal(0)):,.2f} of it is left.",
+            f"The policy allows one target {shown(policy.target_limit, policy.currency)} within "
+            f"{days}; {shown(max(left, Decimal(0)), policy.currency)} of it is left.",
             code="target_limit_exceeded",
             limit=f"{policy.target_limit:.2f}",
             days=policy.target_days,

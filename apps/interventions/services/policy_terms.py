@@ -8,6 +8,7 @@ from typing import Any
 from apps.approvals import kinds
 from apps.approvals.models import ApprovalRule
 from apps.approvals.rule_text import bands_in_words
+from apps.common.money import NO_BREAK, shown
 from apps.interventions.contracts import KIND
 from apps.interventions.models import Policy
 
@@ -131,4 +132,4 @@ def _shown(policy: Policy, field: str) -> Any:
 
 
 def _money(policy: Policy, amount: Decimal | None) -> str:
-    return "" if amount is None else f"{policy.currency}\u00a0{amount:,.2f}"
+    return "" if amount is None else shown(amount, policy.currency, blank=NO_BREAK)

@@ -82,7 +82,7 @@ def intervention_request(
         body: dict[str, Any] = {
             "policy": clean_code(policy),
             "budget": clean_code(budget),
-            "amount": clean_amount(amount),
+            "amount": clean_amount(amount, currency),
             "currency": clean_currency(currency),
             "target": clean_target(target),
             "justification": clean_text(

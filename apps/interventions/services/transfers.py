@@ -24,6 +24,7 @@ from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.common.idempotency import asked_before, clean_key, save_or_known
 from apps.common.identifiers import uuid_of
+from apps.common.money import shown
 from apps.common.validation import clean_amount, clean_code, clean_text
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
@@ -85,6 +86,7 @@ def transfer_request(
             if known := before():
                 return known, False
             giving, taking = _budgets(source, destination)
+            clean_amount(amount, giving.currency)
             _check_covered(giving, body["amount"])
             transfer = BudgetTransfer(
                 source=giving,
@@ -257,7 +259,7 @@ def _move(transfer: BudgetTransfer) -> None:
         source = Budget.objects.get(pk=transfer.source_id)
         raise _NotMoved(
             "budget_exceeded",
-            f"The budget {source.code} has only {source.currency} {source.available:,.2f} left.",
+            f"The budget {source.code} has only {shown(source.available, source.currency)} left.",
         )
     if not balance_move(transfer.destination, into).covered:
         raise _NotMoved("budget_full", f"{transfer.destination.code} cannot hold so much.")
@@ -315,7 +317,7 @@ def _budgets(source: str, destination: str) -> tuple[Budget, Budget]:
 def _check_covered(budget: Budget, amount: Decimal) -> None:
     if amount > budget.available:
         raise Conflict(
-            f"The budget {budget.code} has {budget.currency} {budget.available:,.2f} left.",
+            f"The budget {budget.code} has {shown(budget.available, budget.currency)} left.",
             code="budget_exceeded",
             available=f"{budget.available:.2f}",
         )
@@ -335,7 +337,7 @@ def _approval_key(transfer: BudgetTransfer) -> str:
 
 
 def _title(transfer: BudgetTransfer) -> str:
-    moved = f"{transfer.currency} {transfer.amount:,.2f}"
+    moved = shown(transfer.amount, transfer.currency)
     return f"Move {moved} from {transfer.source.code} to {transfer.destination.code}"[:200]
 
 

@@ -1,8 +1,5 @@
 """Pages of batches: the list, asking for one, and how far one is."""
 
-import csv
-import io
-import json
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +13,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.approvals.models import ApprovalRequest
 from apps.audit.doors import may_ask
+from apps.common.csvio import FORMATS, export
 from apps.common.errors import DomainError
 from apps.common.identifiers import number_of
+from apps.common.money import exact
 from apps.common.uploads import as_attachment
 from apps.engine.timeline import timeline
 from apps.interventions import services
@@ -41,8 +40,6 @@ from apps.web.links import temporal_url
 from apps.web.lists import PAGE_SIZE, counted, filtered_list
 from apps.web.refusals import refusal_of
 
-#: A spreadsheet takes a text that begins with one of these for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _COLUMNS = ("number", "amount", "target", "justification", "region", "code", "detail")
 _VERBS = {
     "pause": (services.batch_pause, "Paused. What is under way ends; nothing further is begun."),
@@ -192,34 +189,25 @@ def batch_act(request: HttpRequest, batch_id: UUID, verb: str) -> HttpResponse:
 def batch_failed_csv(request: HttpRequest, batch_id: UUID) -> HttpResponse:
     """The payments that have failed, with why, as an attachment. As bounded as a batch is."""
     batch = _get(request, batch_id)
-    target = io.StringIO()
-    writer = csv.writer(target)
-    writer.writerow(_COLUMNS)
     failed = batch.items.filter(status=BatchItemStatus.FAILED).order_by("number")
-    for item in failed.iterator(chunk_size=1000):
-        writer.writerow([_cell(value) for value in _line(item)])
-    body = target.getvalue().encode("utf-8-sig", "replace")
+    rows = (_line(item, batch.currency) for item in failed.iterator(chunk_size=1000))
+    body = b"".join(export(rows, _COLUMNS, for_spreadsheets=True))
     name = f"failed-{str(batch.pk)[-8:]}.csv"
-    return as_attachment(name=name, content_type="text/csv; charset=utf-8", body=body)
+    return as_attachment(name=name, content_type=FORMATS["csv"], body=body)
 
 
-def _line(item: BatchItem) -> list[Any]:
+def _line(item: BatchItem, currency: str) -> dict[str, Any]:
     """What it came as, where it was not sound."""
     came = item.raw if isinstance(item.raw, dict) else {}
-    if item.amount is None:
+    if item.amount is not None:
+        amount = exact(item.amount, currency)
+        texts: list[Any] = [amount, item.target, item.justification, item.region]
+    else:
         texts = [came.get(name, "") for name in _COLUMNS[1:5]]
         if not came:
             texts[1] = item.raw
-    else:
-        texts = [f"{item.amount:.2f}", item.target, item.justification, item.region]
-    return [item.number, *texts, item.error_code, item.error_detail]
-
-
-def _cell(value: Any) -> Any:
-    """A text that a spreadsheet would run is kept as text by an apostrophe before it."""
-    if not isinstance(value, str | int | float):
-        value = json.dumps(value, ensure_ascii=False)
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    values = (item.number, *texts, item.error_code, item.error_detail)
+    return dict(zip(_COLUMNS, values, strict=True))
 
 
 def _get(request: HttpRequest, batch_id: UUID) -> InterventionBatch:

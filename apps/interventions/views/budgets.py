@@ -1,6 +1,5 @@
 """Pages of budgets and their ledger."""
 
-import csv
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from apps.audit.doors import needs
 from apps.audit.services import entry_record
+from apps.common.csvio import FORMATS, export, in_parts
 from apps.common.identifiers import number_of
 from apps.interventions.budget_forms import BudgetFilter, LedgerFilter
 from apps.interventions.burndown import burn_down
@@ -25,8 +25,6 @@ from apps.web.fragments import fragment, person, seen_with
 from apps.web.lists import filtered_list
 
 LEDGER_PAGE = 50
-#: Lines of an export that are read, and in memory, at a time.
-PART = 1000
 COLUMNS = ("line", "at", "kind", "amount", "currency", "intervention", "transfer")
 VIEW = "interventions.view_budget"
 
@@ -87,8 +85,7 @@ def budget_live(request: HttpRequest, code: str) -> HttpResponse:
 def ledger_csv(request: HttpRequest, code: str) -> StreamingHttpResponse:
     """The lines that exist now and match the filter, newest first, as an attachment.
 
-    Recorded before the first byte. Read in parts by short statements: an export of millions must
-    neither fill the memory nor hold a snapshot.
+    Recorded before the first byte.
     """
     budget = get_object_or_404(Budget, code=code)
     form = LedgerFilter(request.GET)
@@ -105,38 +102,23 @@ def ledger_csv(request: HttpRequest, code: str) -> StreamingHttpResponse:
         )
     return attachment(
         request,
-        _csv_parts(budget, rows.filter(pk__lte=newest)),
+        export(_ledger(budget, rows.filter(pk__lte=newest)), COLUMNS),
         name=f"ledger-{budget.code}.csv",
-        content_type="text/csv; charset=utf-8",
+        content_type=FORMATS["csv"],
     )
 
 
-def _csv_parts(budget: Budget, rows: Any) -> Iterator[bytes]:
-    writer = csv.writer(_Echo())
-    yield writer.writerow(COLUMNS)
-    place: int | None = None
-    while True:
-        part = rows if place is None else rows.filter(pk__lt=place)
-        # No text of anybody's in it: nothing that a spreadsheet could take for a formula.
-        found = list(
-            part.order_by("-pk").values_list(
-                "pk", "at", "kind", "amount", "intervention_id", "transfer_id"
-            )[:PART]
-        )
-        yield b"".join(
-            writer.writerow([pk, at.isoformat(), kind, amount, budget.currency, *causes])
-            for pk, at, kind, amount, *causes in found
-        )
-        if len(found) < PART:
-            return
-        place = found[-1][0]
+def _ledger(budget: Budget, rows: Any) -> Iterator[dict[str, Any]]:
+    fields = ("pk", "at", "kind", "amount", "intervention_id", "transfer_id")
+    newest_first = rows.order_by("-pk").values_list(*fields)
 
+    def part(last: Any, most: int) -> list[Any]:
+        following = newest_first if last is None else newest_first.filter(pk__lt=last[0])
+        return list(following[:most])
 
-class _Echo:
-    """Hands back what is written, so that a line is never kept."""
-
-    def write(self, text: str) -> bytes:
-        return text.encode()
+    for pk, at, kind, amount, intervention, transfer in in_parts(part):
+        values = (pk, at.isoformat(), kind, amount, budget.currency, intervention, transfer)
+        yield dict(zip(COLUMNS, values, strict=True))
 
 
 def _budget(request: HttpRequest, code: str) -> dict[str, Any]:

@@ -1,0 +1,102 @@
+"""What the home page tells of approvals: what waits, what is late, what one holds, and for whom one
+signs."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import QuerySet
+from django.urls import reverse
+
+from apps.approvals import kinds
+from apps.approvals.models import ApprovalRequest, Delegation
+from apps.common.money import shown
+from apps.web.dashboard import SHOWN, Figure
+from apps.web.lists import counted, shown_count
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+
+@dataclass(frozen=True)
+class Acting:
+    """A delegation that is in force, as the delegate or the delegator reads it."""
+
+    who: str
+    scope: str
+    ends_at: datetime
+
+
+def waiting_card(user: "User", as_of: datetime) -> dict[str, Any]:
+    """What this person could sign now: the first, and how many."""
+    rows = waiting(user, as_of=as_of)
+    href = reverse("inbox") + "?mine=on"
+    figure = Figure(counted(rows), "wait for your signature", href, order=10)
+    return {"rows": list(rows[:SHOWN]), "figure": figure}
+
+
+def overdue_card(user: "User", as_of: datetime) -> dict[str, Any]:
+    """What is overdue: the first, and how many."""
+    rows = overdue(user, as_of=as_of)
+    shown = list(rows[:SHOWN])
+    href, tone = reverse("inbox") + "?due=over", "warn" if shown else ""
+    return {"rows": shown, "figure": Figure(counted(rows), "overdue", href, order=20, tone=tone)}
+
+
+def held_card(user: "User", as_of: datetime) -> dict[str, Any]:
+    """What this person holds: the first, and how many."""
+    rows = held(user, as_of=as_of)
+    figure = Figure(counted(rows), "held by you", reverse("inbox") + "?claim=me", order=30)
+    return {"rows": list(rows[:SHOWN]), "figure": figure}
+
+
+def acting_card(user: "User", as_of: datetime) -> dict[str, Any]:
+    """The delegations in force, both ways."""
+    return {
+        "acting_for": acting_for(user, as_of=as_of),
+        "represented_by": represented_by(user, as_of=as_of),
+    }
+
+
+def inbox_count(user: "User") -> str:
+    """How many requests this person could sign now, for the navigation; empty for none."""
+    return shown_count(ApprovalRequest.objects.mine(user))
+
+
+def waiting(user: "User", *, as_of: datetime) -> "QuerySet[ApprovalRequest]":
+    """What this person could sign now, what is due soonest first, then what has waited longest."""
+    mine = ApprovalRequest.objects.mine(user, as_of=as_of)
+    return mine.for_list().order_by("due_at", "id")
+
+
+def overdue(user: "User", *, as_of: datetime) -> "QuerySet[ApprovalRequest]":
+    """Open after they were due, the latest first."""
+    visible = ApprovalRequest.objects.visible_to(user).open()
+    return visible.filter(due_at__lte=as_of).for_list().order_by("due_at", "id")
+
+
+def held(user: "User", *, as_of: datetime) -> "QuerySet[ApprovalRequest]":
+    """What this person has claimed and has neither decided nor released; the lease that ends first
+    is the first."""
+    visible = ApprovalRequest.objects.visible_to(user).open()
+    mine = visible.filter(claimed_by=user.pk, claimed_until__gt=as_of)
+    return mine.for_list().order_by("claimed_until", "id")
+
+
+def acting_for(user: "User", *, as_of: datetime) -> list[Acting]:
+    """On whose behalf this person may sign now."""
+    rows = Delegation.objects.valid(as_of=as_of).filter(delegate=user.pk)
+    found = rows.select_related("delegator").order_by("ends_at")[:SHOWN]
+    return [Acting(str(row.delegator), _scope(row), row.ends_at) for row in found]
+
+
+def represented_by(user: "User", *, as_of: datetime) -> list[Acting]:
+    """Who may sign on behalf of this person now."""
+    rows = Delegation.objects.valid(as_of=as_of).filter(delegator=user.pk)
+    found = rows.select_related("delegate").order_by("ends_at")[:SHOWN]
+    return [Acting(str(row.delegate), _scope(row), row.ends_at) for row in found]
+
+
+def _scope(row: Delegation) -> str:
+    what = ", ".join(kinds.title_of(name) for name in row.kinds) or "every kind"
+    return what if row.most is None else f"{what}, up to {shown(row.most, row.currency)}"

@@ -1,0 +1,78 @@
+"""Columns and triggers that rows carried by a workflow have in common. No table of its own."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
+
+import pgtrigger
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from apps.common.identifiers import new_id
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+R = TypeVar("R", bound=models.Model)
+
+
+class AskedQuerySet(models.QuerySet[R]):
+    """Reads that several doors share. `view_permission` lets people see what others asked for;
+    `open_statuses` are those in which a row has not ended: named, not excluded, because a partial
+    index is found by them."""
+
+    view_permission: ClassVar[str]
+    open_statuses: ClassVar[Iterable[str]]
+
+    def visible_to(self, user: "User") -> Self:
+        """All of them with the view permission, else the person's own."""
+        if user.has_perm(self.view_permission):
+            return self.all()
+        return self.filter(requested_by=user)
+
+    def unsettled(self) -> Self:
+        """Those that have not ended."""
+        return self.filter(status__in=self.open_statuses)
+
+
+class AskedRow(models.Model):
+    """Something that a person asked for. A model adds its `status`, with choices of its own."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    idempotency_key = models.CharField(max_length=120, blank=True)
+    request_digest = models.CharField(max_length=64, help_text="Of the body, to tell a repeat.")
+    error_code = models.CharField(max_length=60, blank=True)
+    error_detail = models.TextField(blank=True)
+    version = models.PositiveIntegerField(default=1, help_text="Goes up with every change.")
+    created_at = models.DateTimeField(default=timezone.now)
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class ProcessRow(AskedRow):
+    """One that a workflow carries (`apps.engine.process`)."""
+
+    workflow_id = models.CharField(max_length=200, unique=True)
+
+    class Meta:
+        abstract = True
+
+
+def end_stays(ends: Iterable[str], *, name: str) -> pgtrigger.Protect:
+    """The last guard of "a status in which a row has ended never changes", also against raw SQL."""
+    return pgtrigger.Protect(
+        name=name,
+        operation=pgtrigger.Update,
+        condition=pgtrigger.Q(old__status__in=list(ends))
+        & pgtrigger.Q(new__status__df=pgtrigger.F("old__status")),
+    )
+
+
+def as_signed(*columns: str, name: str) -> pgtrigger.Protect:
+    """What is signed never changes, also not by raw SQL."""
+    return pgtrigger.Protect(name=name, operation=pgtrigger.UpdateOf(*columns))

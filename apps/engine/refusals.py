@@ -1,0 +1,87 @@
+"""Inputs that workers refused, in the audit trail: once each, and bounded for each run."""
+
+from django.db import connection, transaction
+
+from apps.audit import services as audit
+from apps.audit.chain import clean_text
+from apps.audit.models import AuditEntry
+from apps.common import correlation
+from apps.engine import subjects
+from apps.engine.contracts import CommandKind, RefusedInput
+from apps.engine.models import EngineCommand
+
+ACTION = "engine.input_refused"
+#: Entries of one run. The last of them says that no further ones are written.
+MOST_OF_A_RUN = 20
+
+
+def input_refused(refused: RefusedInput) -> bool:
+    """Audit the refusal about the workflow's row; whether an entry was written. Outermost verb.
+
+    Written once, however often a replay or another worker tells of it; not at all when the run has
+    `MOST_OF_A_RUN` entries. The entry has the handler's name and the reason, never the input.
+    """
+    with (
+        correlation.correlated(refused.workflow_id[:80]),
+        transaction.atomic(durable=True),
+    ):
+        _lock(refused.run_id)
+        subject_type, subject_id = _subject(refused.workflow_id)
+        earlier = list(
+            AuditEntry.objects.filter(
+                action=ACTION,
+                subject_type=subject_type,
+                subject_id=subject_id,
+                body__run_id=refused.run_id,
+            ).values_list("body__key", flat=True)[:MOST_OF_A_RUN]
+        )
+        body = _body(refused)
+        if body["key"] in earlier or len(earlier) == MOST_OF_A_RUN:
+            return False
+        if len(earlier) == MOST_OF_A_RUN - 1:
+            body["further"] = "Further refusals of this run are not recorded."
+        audit.entry_record(
+            action=ACTION,
+            subject_type=subject_type,
+            subject_id=subject_id,
+            # Whoever has a client of the engine can send anything; its identity is what it says.
+            by=None,
+            via="engine",
+            outcome=AuditEntry.Outcome.REFUSED,
+            code=refused.code,
+            body=body,
+        )
+    return True
+
+
+def _body(refused: RefusedInput) -> dict[str, object]:
+    return {
+        "key": clean_text(refused.key)[:300],
+        "workflow_id": refused.workflow_id[:300],
+        "run_id": refused.run_id,
+        "workflow_type": refused.workflow_type[:100],
+        "what": refused.what,
+        "name": refused.name[:100],
+        "event": refused.event,
+        "identity": refused.identity[:100],
+        "detail": refused.detail[:300],
+    }
+
+
+def _subject(workflow_id: str) -> tuple[str, str]:
+    """Whose workflow it is: by the command that started it, else by the subjects' own rules."""
+    workflow_id = clean_text(workflow_id)
+    started = EngineCommand.objects.filter(workflow_id=workflow_id, kind=CommandKind.START)
+    row = started.order_by("-id").values_list("subject_type", "subject_id").first()
+    if row is None:
+        row = subjects.identify(workflow_id)
+    # As the audit trail keeps it: a longer one would never be found again.
+    return row if row[0] else ("workflow", workflow_id[:80])
+
+
+def _lock(run_id: str) -> None:
+    """Two workers can tell of one refusal at a time."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"input_refused:{run_id}"]
+        )

@@ -1,0 +1,52 @@
+"""What the home page tells of interventions and budgets."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import QuerySet
+from django.urls import reverse
+
+from apps.interventions.contracts import InterventionStatus
+from apps.interventions.models import Budget, Intervention
+from apps.interventions.services.policy_limits import site_day
+from apps.web.dashboard import SHOWN, Figure
+from apps.web.lists import counted
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+FAILED_WINDOW = timedelta(days=7)
+
+
+def failed_card(user: "User", as_of: datetime) -> dict[str, Any]:
+    """What failed in the last week: the newest, and how many."""
+    rows = failed(user, as_of=as_of)
+    shown = list(rows[:SHOWN])
+    href, tone = reverse("interventions") + "?status=failed", "bad" if shown else ""
+    figure = Figure(counted(rows), "failed in seven days", href, order=40, tone=tone)
+    return {"rows": shown, "figure": figure}
+
+
+def budgets_card(user: "User", as_of: datetime) -> dict[str, Any]:
+    """Budgets of which little is left."""
+    return {"budgets": list(low_budgets(as_of=as_of)[:SHOWN])}
+
+
+def ask_button(user: "User", as_of: datetime) -> dict[str, Any]:
+    """Nothing: the button is the same for everybody who sees it."""
+    return {}
+
+
+def failed(user: "User", *, as_of: datetime) -> "QuerySet[Intervention]":
+    """Interventions of the last week that failed."""
+    return (
+        Intervention.objects.visible_to(user)
+        .filter(status=InterventionStatus.FAILED, created_at__gte=as_of - FAILED_WINDOW)
+        .for_list()
+        .order_by("-created_at", "-id")
+    )
+
+
+def low_budgets(*, as_of: datetime) -> "QuerySet[Budget]":
+    """Budgets of today of which little is left."""
+    return Budget.objects.low().open_on(site_day(as_of)).order_by("name", "id")

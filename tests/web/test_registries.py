@@ -1,0 +1,448 @@
+"""What apps register: every name resolves, nothing is registered twice, no shared app names a
+domain."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.template.loader import get_template
+from django.test import RequestFactory
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from apps.accounts import roles, scopes
+from apps.accounts.models import User
+from apps.common.registry import Registry
+from apps.console.context import Shell
+from apps.engine import default_schedules, timeline
+from apps.engine.models import WorkflowSchedule
+from apps.live import topics
+from apps.web import body_sizes, dashboard, demo, navigation, refusals, tones
+from tests.test_architecture import ROOT, imports
+from workers.registry import QUEUES
+
+DOMAINS = ("interventions", "payments", "pix", "automations", "bookings", "wallets")
+SHARED = ("accounts", "approvals", "audit", "common", "console", "engine", "live", "notifications")
+
+
+# --- the registry itself ------------------------------------------------------------------------
+def test_a_key_is_taken_once_and_the_same_value_again_changes_nothing() -> None:
+    registry = Registry[str]("colour")
+    registry.add("sky", "blue")
+    registry.add("sky", "blue")
+    with pytest.raises(ImproperlyConfigured, match="the colour 'sky' is registered twice"):
+        registry.add("sky", "grey")
+    assert registry.items() == {"sky": "blue"}
+    assert registry.get("sea") is None
+
+
+def test_another_value_under_a_name_that_is_taken_is_refused() -> None:
+    with pytest.raises(ImproperlyConfigured):
+        refusals.explain({"expired": "Something else."})
+    with pytest.raises(ImproperlyConfigured):
+        tones.register({"executed": "bad"})
+    with pytest.raises(ImproperlyConfigured):
+        timeline.register_words({"approval.opened": "Something else"})
+    with pytest.raises(ImproperlyConfigured):
+        navigation.register(navigation.Item("work", "Something else", "inbox"))
+    with pytest.raises(ImproperlyConfigured, match="no role 'king'"):
+        roles.grant("king", "approvals.view_approvalrequest")
+
+
+# --- no shared part names a domain ---------------------------------------------------------------
+@pytest.mark.parametrize("app", [*SHARED, "web"])
+def test_a_shared_app_imports_no_domain(app: str) -> None:
+    guilty = {
+        (str(path.relative_to(ROOT)), module)
+        for path in (ROOT / "apps" / app).rglob("*.py")
+        for module in imports(path)
+        if module.startswith(tuple(f"apps.{domain}" for domain in DOMAINS))
+    }
+    assert guilty == set()
+
+
+@pytest.mark.parametrize("app", ["console", "approvals", "audit", "notifications", "accounts"])
+def test_a_shared_template_links_to_no_page_of_a_domain(app: str) -> None:
+    theirs = {
+        pattern.name
+        for domain in DOMAINS
+        if (ROOT / "apps" / domain / "urls.py").exists()
+        for pattern in _patterns_of(f"apps.{domain}.urls")
+    }
+    guilty = {
+        (str(path.relative_to(ROOT)), name)
+        for path in (ROOT / "templates" / app).rglob("*.html")
+        for name in re.findall(r"{% url ['\"]([^'\"]+)['\"]", path.read_text())
+        if name in theirs
+    }
+    assert guilty == set()
+
+
+# --- navigation ----------------------------------------------------------------------------------
+#: Pages without arguments that nobody looks for in the navigation.
+ELSEWHERE = {
+    # The bell and the person's own menu, on every page.
+    *("notifications", "notification_settings", "account_security", "logout"),
+    # Forms, that the list's own button opens.
+    *("intervention_new", "batch_new", "transfer_new", "bulk_preview"),
+    # Files.
+    *("audit_export", "mfa_download_recovery_codes"),
+    # Before one is signed in, and the steps of the person's security page.
+    *("login", "account_login", "mfa_authenticate", "login_cancel", "account_reauthenticate"),
+    *("mfa_reauthenticate", "account_change_password", "mfa_activate_totp"),
+    *("mfa_view_recovery_codes",),
+    # Addresses that are posted to.
+    *("bulk_run", "filter_save", "notifications_read", "mfa_deactivate_totp"),
+    "account_sessions_end",
+    # Fragments without a page of that name.
+    *("counts", "notifications_count"),
+}
+
+
+def _patterns_of(module: str) -> list[URLPattern]:
+    return [one for one in get_resolver(module).url_patterns if isinstance(one, URLPattern)]
+
+
+def _patterns(resolver: URLResolver, before: str = "") -> Iterator[tuple[str, URLPattern]]:
+    for one in resolver.url_patterns:
+        if isinstance(one, URLPattern):
+            yield before + str(one.pattern), one
+        elif not one.namespace:
+            yield from _patterns(one, before + str(one.pattern))
+
+
+def test_every_page_of_a_list_is_in_the_navigation() -> None:
+    names = {
+        pattern.name
+        for path, pattern in _patterns(get_resolver())
+        if pattern.name and "<" not in path and not pattern.name.endswith("_live")
+    }
+    ours = {
+        name for name in names if not name.startswith("api-") and name not in {"health", "ready"}
+    }
+    places = {item.url_name for item in navigation.items()} - {"admin:index"}
+    assert ours - ELSEWHERE == places
+    # What is listed here exists.
+    assert names >= ELSEWHERE
+
+
+def test_every_place_reverses_and_stands_in_a_section_that_exists() -> None:
+    keys = {section.key for section in navigation.sections()}
+    names = {item.url_name for item in navigation.items()}
+    paths = [f"/{path}" for path, _ in _patterns(get_resolver())]
+    for item in navigation.items():
+        assert reverse(item.url_name).startswith("/")
+        assert item.section in keys
+        assert item.parent == "" or item.parent in names
+        for prefix in item.also:
+            assert any(path.startswith(prefix) for path in paths), prefix
+    orders = [section.order for section in navigation.sections()]
+    assert len(set(orders)) == len(orders)
+
+
+def _shell(path: str, user: User) -> Shell:
+    request = RequestFactory().get(path)
+    request.user = user
+    return Shell(request)
+
+
+@pytest.mark.django_db
+def test_the_header_shows_what_the_person_may_see_in_this_order() -> None:
+    nobody = User.objects.create(username="nobody")
+    everybody = User.objects.create(username="admin", is_superuser=True, is_staff=True)
+    assert [place.title for place in _shell("/", nobody).nav] == ["Home", "Inbox", "Interventions"]
+    assert [(place.title, place.href) for place in _shell("/", everybody).nav] == [
+        ("Home", "/"),
+        ("Inbox", "/inbox/"),
+        ("Interventions", "/interventions/"),
+        ("Budgets", "/budgets/"),
+        ("Policies", "/policies/"),
+        ("Audit", "/audit/"),
+        ("Admin", "/admin/"),
+    ]
+
+
+@pytest.mark.django_db
+def test_sections_hold_the_places_below_as_well() -> None:
+    everybody = User.objects.create(username="admin", is_superuser=True, is_staff=True)
+    found = {
+        section.title: [place.title for place in section.items]
+        for section in _shell("/", everybody).sections
+    }
+    assert found == {
+        "Work": ["Home", "Inbox", "Bulk decisions", "Delegations"],
+        "Interventions": [
+            *("Interventions", "Batches", "Outcomes", "Budgets", "Transfers", "Policies"),
+        ],
+        "System": ["Audit", "Admin"],
+    }
+    nobody = User.objects.create(username="nobody")
+    assert "System" not in [section.title for section in _shell("/", nobody).sections]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("path", "exact", "in_the_header"),
+    [
+        ("/", "home", "home"),
+        ("/inbox/", "inbox", "inbox"),
+        ("/inbox/bulk/", "inbox", "inbox"),
+        ("/requests/0198a0b0-0000-7000-8000-000000000000/", "inbox", "inbox"),
+        ("/bulk/", "bulk_list", "inbox"),
+        ("/delegations/", "delegations", "inbox"),
+        ("/interventions/", "interventions", "interventions"),
+        ("/interventions/new/", "interventions", "interventions"),
+        ("/interventions/batches/new/", "batches", "interventions"),
+        ("/interventions/outcomes/", "outcomes", "interventions"),
+        ("/budgets/main/", "budgets", "budgets"),
+        ("/budgets/transfers/", "transfers", "budgets"),
+        ("/policies/", "policies", "policies"),
+        ("/audit/", "audit", "audit"),
+        ("/admin/accounts/user/", "admin:index", "admin:index"),
+        ("/account/security/", None, None),
+        ("/notifications/", None, None),
+    ],
+)
+def test_the_place_with_the_longest_path_is_the_current_one(
+    path: str, exact: str | None, in_the_header: str | None
+) -> None:
+    shell = _shell(path, User.objects.create(username="a", is_superuser=True, is_staff=True))
+    places = [place for section in shell.sections for place in section.items]
+    assert [place.key for place in places if place.current] == ([exact] if exact else [])
+    marked = [place.key for place in shell.nav if place.current]
+    assert marked == ([in_the_header] if in_the_header else [])
+
+
+# --- home ----------------------------------------------------------------------------------------
+@pytest.mark.django_db
+def test_every_card_draws_for_a_newcomer_and_its_names_resolve() -> None:
+    user = User.objects.create(username="newcomer", is_superuser=True)
+    known = {f"{p.content_type.app_label}.{p.codename}" for p in Permission.objects.all()}
+    for card in dashboard.cards():
+        assert not card.permission or card.permission in known
+        html = get_template(card.template).render({"card": card.context(user, timezone.now())})
+        if card.place in (dashboard.Place.MAIN, dashboard.Place.SIDE):
+            assert re.search(r'id="[a-z-]+" data-merge="', html), card.key
+            assert card.topics, card.key
+        assert all(topics.well_formed(topic) for topic in card.topics)
+    assert set(dashboard.queues()) <= set(QUEUES)
+    places = [(card.place, card.order) for card in dashboard.cards()]
+    assert len(set(places)) == len(places)
+
+
+@pytest.mark.django_db
+def test_a_card_that_needs_a_permission_is_not_asked_for_without_it() -> None:
+    nobody = dashboard.page(User.objects.create(username="nobody"), as_of=timezone.now())
+    templates = {one.template for cards in nobody.places.values() for one in cards}
+    assert "interventions/_home_budgets.html" not in templates
+    assert nobody.places["head"] == []
+
+
+# --- refusals ------------------------------------------------------------------------------------
+_RAISED = {"Invalid", "NotAllowed", "NotFound", "Conflict", "TooMany", "Unavailable"}
+
+
+def _raised() -> dict[str, set[str]]:
+    """Codes that apps give to refusals, with the files."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "apps").rglob("*.py"):
+        if "simulators" in path.parts or "migrations" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            if node.func.id not in _RAISED:
+                continue
+            for keyword in node.keywords:
+                if keyword.arg == "code" and isinstance(keyword.value, ast.Constant):
+                    found.setdefault(keyword.value.value, set()).add(path.name)
+    return found
+
+
+def test_every_refusal_has_a_next_step_or_is_without_one_on_purpose() -> None:
+    raised = _raised()
+    without = set((Path(__file__).parent / "without_next_step.txt").read_text().split())
+    assert {code: files for code, files in raised.items() if code not in without} == {
+        code: raised[code] for code in raised if code in refusals.explained()
+    }
+    assert without <= set(raised)
+    assert without & refusals.explained() == set()
+
+
+# --- words and tones -----------------------------------------------------------------------------
+def test_states_keep_their_tones_and_words() -> None:
+    told = {
+        state: (tones.tone_of(state), tones.words_of(state))
+        for state in [
+            *("open", "pending", "awaiting_approval", "approved", "executing", "executed"),
+            *("failed", "rejected", "expired", "cancelled", "running", "done", "compensated"),
+            *("completed", "terminated", "timed_out", "parked", "undeliverable", "approve"),
+            *("reject", "refused", "reserve", "commit", "release", "allocate"),
+            *("transfer_out", "transfer_in", "something_else"),
+        ]
+    }
+    assert told == {
+        "open": ("info", "waiting"),
+        "pending": ("info", "pending"),
+        "awaiting_approval": ("warn", "waiting for approval"),
+        "approved": ("good", "approved"),
+        "executing": ("info", "executing"),
+        "executed": ("good", "executed"),
+        "failed": ("bad", "failed"),
+        "rejected": ("bad", "rejected"),
+        "expired": ("warn", "expired"),
+        "cancelled": ("", "cancelled"),
+        "running": ("info", "running"),
+        "done": ("good", "done"),
+        "compensated": ("warn", "compensated"),
+        "completed": ("good", "completed"),
+        "terminated": ("bad", "terminated"),
+        "timed_out": ("bad", "timed out"),
+        "parked": ("bad", "parked"),
+        "undeliverable": ("bad", "undeliverable"),
+        "approve": ("good", "approved"),
+        "reject": ("bad", "rejected"),
+        "refused": ("bad", "refused"),
+        "reserve": ("warn", "reserve"),
+        "commit": ("info", "commit"),
+        "release": ("good", "release"),
+        "allocate": ("", "allocate"),
+        "transfer_out": ("warn", "transfer out"),
+        "transfer_in": ("good", "transfer in"),
+        "something_else": ("", "something else"),
+    }
+
+
+# --- roles and scopes ----------------------------------------------------------------------------
+_SIGNS = {
+    "approvals.decide_approvalrequest",
+    "approvals.edit_approvalrequest",
+    "approvals.view_*",
+    "interventions.view_*",
+}
+ROLES: dict[str, set[str]] = {
+    "requester": {
+        "interventions.request_intervention",
+        "interventions.request_budgettransfer",
+        "interventions.view_policy",
+        "interventions.view_budget",
+    },
+    "reviewer": _SIGNS,
+    "senior reviewer": {*_SIGNS, "approvals.reassign_approvalrequest"},
+    "quarantine operator": set(),
+    "quarantine releaser": set(),
+    "key officer": set(),
+    "booking agent": set(),
+    "auditor": {"*.view_*"},
+    "operator": {
+        "engine.view_*",
+        "engine.change_enginecommand",
+        "engine.change_workflowrun",
+        "engine.change_workflowschedule",
+        "approvals.view_*",
+        "approvals.reassign_approvalrequest",
+        "approvals.add_approvalrule",
+        "approvals.change_approvalrule",
+        "interventions.view_*",
+        "interventions.cancel_intervention",
+        "interventions.request_budgettransfer",
+        "notifications.view_*",
+        "notifications.resend_mail",
+        "notifications.manage_webhookendpoint",
+    },
+}
+
+
+@pytest.mark.django_db
+def test_groups_have_exactly_the_permissions_of_this_table() -> None:
+    ours = {config.label for config in apps.get_app_configs() if config.name[:5] == "apps."}
+    known = [(p.content_type.app_label, p.codename) for p in Permission.objects.all()]
+
+    def meant(permission: str) -> set[str]:
+        app, _, codename = permission.partition(".")
+        return {
+            f"{label}.{name}"
+            for label, name in known
+            if label in (ours if app == "*" else {app})
+            and (name.startswith("view_") if codename == "view_*" else name == codename)
+        }
+
+    held = {
+        group.name: {
+            f"{permission.content_type.app_label}.{permission.codename}"
+            for permission in group.permissions.select_related("content_type")
+        }
+        for group in Group.objects.all()
+    }
+    assert held == {
+        name: set().union(*(meant(permission) for permission in permissions))
+        for name, permissions in ROLES.items()
+    }
+
+
+def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
+    assert scopes.registered() == sorted(
+        [
+            *("all", "interventions:read", "interventions:write", "approvals:read"),
+            *("approvals:decide", "approvals:write", "audit:read", "webhooks:write"),
+            *("budgets:read", "budgets:write", "rules:write", "notifications:read"),
+            "notifications:write",
+        ]
+    )
+    for path in (ROOT / "apps").glob("*/scopes.py"):
+        if path.parent.name == "accounts":
+            continue
+        text = path.read_text()
+        assert set(re.findall(r' = "([a-z:]+)"', text)) <= set(scopes.registered()), path
+
+
+# --- schedules, demo, body sizes -----------------------------------------------------------------
+@pytest.mark.django_db
+def test_declared_schedules_are_made_by_migrate_and_belong_to_the_operators_then() -> None:
+    types = {workflow.__name__ for spec in QUEUES.values() for workflow in spec.workflows}
+    for one in default_schedules.declared():
+        assert (one.workflow_type in types, one.task_queue in QUEUES) == (True, True)
+        row = WorkflowSchedule.objects.get(name=one.name)
+        assert (row.cron, row.args, row.paused) == (one.cron, list(one.args), False)
+    WorkflowSchedule.objects.all().delete()
+    call_command("migrate", verbosity=0)
+    row = WorkflowSchedule.objects.get(name="reconcile-interventions")
+    assert (row.workflow_type, row.task_queue, row.cron, row.time_zone, row.args, row.note) == (
+        "ReconcileInterventionsWorkflow",
+        "intervention-critical",
+        "*/5 * * * *",
+        "UTC",
+        [{"limit": 200}],
+        "Settles reservations whose workflow is closed.",
+    )
+    WorkflowSchedule.objects.filter(pk=row.pk).update(cron="0 * * * *", paused=True)
+    call_command("migrate", verbosity=0)
+    row.refresh_from_db()
+    assert (row.cron, row.paused) == ("0 * * * *", True)
+
+
+def test_every_part_of_the_demo_can_be_loaded() -> None:
+    parts = demo.registered()
+    assert [part.title for part in parts if part.bare] == ["interventions"]
+    assert [part.title for part in parts] == ["interventions", "past and today"]
+    assert all(callable(part.load()) for part in parts)
+
+
+def test_addresses_with_larger_bodies_are_addresses_of_the_site() -> None:
+    request = "0198a0b0-0000-7000-8000-000000000000"
+    places = [
+        reverse("request_evidence", args=[request]),
+        f"/api/v1/approvals/{request}/evidence",
+        reverse("batch_new"),
+        "/api/v1/intervention-batches",
+    ]
+    found = body_sizes.registered()
+    assert len(found) == 2
+    assert [sum(1 for one in found if one.path.fullmatch(path)) for path in places] == [1, 1, 1, 1]
+    assert not any(one.path.fullmatch("/inbox/") for one in found)
