@@ -72,7 +72,8 @@ class Beats:
 
 def _measure(now: datetime) -> None:
     unsettled = Q(state__in=(CommandState.PENDING, CommandState.LEASED))
-    due = unsettled & Q(next_try_at__lte=now)
+    # A second run that waits for the end of the first is not behind.
+    due = unsettled & Q(next_try_at__lte=now, behind_run="")
     figures = EngineCommand.objects.filter(state__in=EngineCommand.UNSETTLED).aggregate(
         pending=Count("pk", filter=unsettled),
         parked=Count("pk", filter=Q(state=CommandState.PARKED)),

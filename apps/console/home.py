@@ -124,7 +124,10 @@ def _relay(relays: list[ProcessHeartbeat]) -> Part:
 
 
 def _outbox(as_of: datetime) -> Part:
-    due = EngineCommand.objects.filter(state__in=(CommandState.PENDING, CommandState.LEASED))
+    # A second run that waits for the end of the first is not behind.
+    due = EngineCommand.objects.filter(
+        state__in=(CommandState.PENDING, CommandState.LEASED), behind_run=""
+    )
     oldest = due.order_by("next_try_at", "id").values_list("created_at", flat=True).first()
     parked = EngineCommand.objects.filter(state=CommandState.PARKED).order_by()[:1001].count()
     if parked:

@@ -32,9 +32,8 @@ def commands_forget(after: Position | None = None) -> tuple[int, Position | None
     - what is unsettled, also parked;
     - every command of a workflow that runs, as far as the mirror knows: its keys tell a workflow's
       signals from strangers', and a start names the row of a run without attributes;
-    - the starts of a row that is not `ended` by its subject's word: they are counted for the number
-      of the next run, and the newest says which workflow carries the row. Never one without the
-      others. Starts that are `unmirrored` or have no subject are not counted by anybody.
+    - the starts of a row that has not `ended` by its subject's word: the number of the row's next
+      run is read from them too. Starts that are `unmirrored` or have no subject have no such row.
     """
     before = timezone.now() - timedelta(days=settings.ENGINE_COMMAND_DAYS)
     rows = EngineCommand.objects.filter(settled_at__lt=before)

@@ -28,8 +28,9 @@ class EngineSubject:
     the mirror does not know as running.
     `workflow_types` are watched by the sweeper even when somebody else started them without our
     search attribute; `subject_of(workflow_id)` then finds the row's id, or "".
-    `ended(ids)` gives those of the rows that no workflow will ever be started for again: only their
-    start commands are deleted with age. Without it every start command of the type is kept.
+    `ended(ids)` gives those of the rows whose start commands nobody needs: the row has ended, and
+    should it ever run again, the number of that run does not come from its commands. Only these are
+    deleted with age; without it every start command of the type is kept.
     """
 
     type: str

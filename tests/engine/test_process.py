@@ -9,8 +9,9 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from apps.approvals.services import request_cancel
+from apps.approvals.services import bulk_resume, bulk_stop, request_cancel
 from apps.engine import leader_tasks, subjects, sweeper
+from apps.engine.forgetting import commands_forget
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.subjects import EngineSubject
 from apps.interventions import services
@@ -168,8 +169,6 @@ def test_a_bulk_decision_resumed_after_its_commands_were_deleted_runs_under_a_ne
 
 
 def services_bulk(bulk: Any, **actor: Any) -> None:
-    from apps.approvals.services import bulk_resume, bulk_stop
-
     bulk_stop(bulk_id=bulk.pk, **actor)
     bulk_resume(bulk_id=bulk.pk, **actor)
 
@@ -266,3 +265,43 @@ async def test_stranded_rows_wait_until_what_ran_after_the_backup_is_listed(
         assert leader.compared.is_set()
     finally:
         leader.close()
+
+
+# --- what is deleted with age --------------------------------------------------------------------
+def test_the_starts_of_rows_that_have_ended_are_deleted_and_those_of_others_stay(
+    world: World,  # noqa: F811
+    batch: InterventionBatch,
+) -> None:
+    resumed(world, batch)
+    resumed(world, batch)
+    sent(timedelta(days=8))
+    WorkflowRun.objects.update(status="terminated")
+    commands_forget()
+    assert ids(batch) == ["", "-2", "-3"]
+    InterventionBatch.objects.filter(pk=batch.pk).update(status="cancelled")
+    commands_forget()
+    assert ids(batch) == []
+
+
+def test_a_row_that_runs_again_after_its_commands_were_forgotten_gets_a_new_number(
+    db: None,
+) -> None:
+    approvals.rule()
+    requester, reviewer = approvals.person("requester"), approvals.person("reviewer", "first")
+    bulk = begin(reviewer, [approvals.opened(requester)])
+    actor = {"by": reviewer, "via": "api", "as_of": timezone.now()}
+    services_bulk(bulk, **actor)
+    bulk_stop(bulk_id=bulk.pk, **actor)
+    sent(timedelta(days=8))
+    commands_forget()
+    assert ids(bulk) == []
+    bulk_resume(bulk_id=bulk.pk, **actor)
+    assert ids(bulk) == ["-3"]
+
+
+@pytest.mark.parametrize("kind", ["intervention", "intervention-batch", "bulk", "approval"])
+def test_a_row_that_is_gone_or_was_none_needs_no_starts(kind: str, db: None) -> None:
+    gone = ["00000000-0000-7000-8000-000000000000", "no id at all"]
+    ended = subject(kind).ended
+    assert ended is not None
+    assert list(ended(gone)) == gone

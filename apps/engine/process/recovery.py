@@ -1,7 +1,7 @@
 """When a row's workflow ends behind our back, or the engine forgot it; what the engine is told."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -60,6 +60,7 @@ def register(
             stranded=stranded or partial(_stranded, process),
             workflow_types=tuple(carrier.workflow for carrier in process.carriers),
             subject_of=partial(subject_of, process),
+            ended=partial(_ended, process),
         )
     )
     if view is None:
@@ -157,6 +158,18 @@ def _in_transaction(call: Callable[[str], object], identifier: str) -> None:
 
 def _stranded(process: Process[R]) -> list[str]:
     return stranded(process)
+
+
+def _ended(process: Process[R], identifiers: Sequence[str]) -> list[str]:
+    """Those that need no workflow, or are gone. One that runs again after all has the number of its
+    last run in its own column, and in the mirror (`last_number`)."""
+    wanted = {identifier: uuid_of(identifier) for identifier in identifiers}
+    rows = process.model._default_manager.in_bulk([pk for pk in wanted.values() if pk])
+    return [
+        identifier
+        for identifier, pk in wanted.items()
+        if pk not in rows or process.needs(rows[pk]) is None
+    ]
 
 
 def _owns(process: Process[R], owner: str, user: "User", identifier: str) -> bool:

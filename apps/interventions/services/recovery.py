@@ -155,8 +155,8 @@ def reservations_reconcile(*, limit: int, as_of: datetime) -> ReconcileResult:
 def _ask_again(intervention: Intervention, *, as_of: datetime) -> str:
     """Somebody decided to carry on with the steps that are missing, and nothing does.
 
-    Their start may have met the old run in the moment between its question and its end: the relay
-    rightly took it for one that was sent already.
+    Their start waits for the old run when it meets that one still closing. It has begun nothing
+    when it was discarded, or when the engine has that run as completed.
     """
     if intervention.error_code != STEPS_MISSING or _last_answer(intervention) != "approved":
         return "left"
