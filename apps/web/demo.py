@@ -30,7 +30,7 @@ class DemoPart:
     def load(self) -> Seed:
         """The function. ImportError when there is none."""
         found: Any = import_string(self.seed)
-        return found  # type: ignore[no-any-return]
+        return found
 
 
 _parts = Registry[DemoPart]("part of the demo")
