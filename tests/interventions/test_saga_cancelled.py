@@ -28,7 +28,7 @@ from apps.interventions.contracts import (
     StepInput,
 )
 from tests.support import eventually_async
-from workers.run_observer import ObservedRunner
+from workers.options import worker_options
 from workers.workflows.interventions import ExecuteInterventionWorkflow
 
 DEADLINE = 2.0
@@ -213,7 +213,7 @@ def serving(client: Client, queue: str, script: Script) -> Worker:
         max_concurrent_activities=200,
         # A heartbeat brings the word of the cancellation back.
         max_heartbeat_throttle_interval=timedelta(seconds=0.1),
-        workflow_runner=ObservedRunner(sandboxed=False),
+        **worker_options(sandboxed=False),
     )
 
 

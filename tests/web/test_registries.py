@@ -311,12 +311,12 @@ def test_states_keep_their_tones_and_words() -> None:
         "approve": ("good", "approved"),
         "reject": ("bad", "rejected"),
         "refused": ("bad", "refused"),
-        "reserve": ("warn", "reserve"),
-        "commit": ("info", "commit"),
-        "release": ("good", "release"),
-        "allocate": ("", "allocate"),
-        "transfer_out": ("warn", "transfer out"),
-        "transfer_in": ("good", "transfer in"),
+        "reserve": ("warn", "reserved"),
+        "commit": ("info", "spent"),
+        "release": ("good", "released"),
+        "allocate": ("", "allocated"),
+        "transfer_out": ("warn", "moved out"),
+        "transfer_in": ("good", "moved in"),
         "something_else": ("", "something else"),
     }
 

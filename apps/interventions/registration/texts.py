@@ -12,6 +12,7 @@ NEXT_STEPS = {
     "csv_invalid": "Nothing was stored. Correct that line, then check again.",
     "csv_encoding": "Nothing was stored. Save it as CSV UTF-8, then choose it again.",
     "amount_below_limit": "Ask for more, or under a policy that allows so little.",
+    "amount_ambiguous": "Write it with both separators, or with neither: 1,234.00 or 1234.00.",
     "amount_above_limit": "Ask for less, or under a policy that allows as much.",
     "policy_not_yet_valid": "Ask again from that day on, or under another policy.",
     "policy_expired": "Ask under another policy, or have this one prolonged.",
