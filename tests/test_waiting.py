@@ -162,7 +162,7 @@ def test_what_does_not_pass_every_time_is_named(
         monkeypatch.delenv(name)
     monkeypatch.setenv("FLAKES_TIMES", "3")
     # No servers: these tests need none.
-    plain = ["-c", os.devnull, f"--rootdir={tmp_path}", "-p", "no:django", "-p", "no:xdist"]
+    plain = ["-c", os.devnull, f"--rootdir={tmp_path}", "-p", "no:django"]
     plain += ["-p", "no:asyncio", "-o", "addopts=", str(tmp_path)]
     results = tmp_path / "flakes.json"
     flakes = Flakes(times=3, only="", seconds=120, results=results, arguments=plain)
