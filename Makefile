@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test lint fmt bench faults large soak manage lock install chromium
+.PHONY: run test lint fmt bench faults large flakes soak manage lock install chromium
 .DEFAULT_GOAL := run
 
 run: install
@@ -42,6 +42,11 @@ faults: install chromium
 large: install chromium
 	@TESTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest \
 		tests/interventions/test_batch_workflow.py tests/e2e tests/api/test_fuzz.py $(PYTEST_ARGS)
+
+# FLAKES_TIMES, FLAKES_ONLY (as pytest -k), FLAKES_SECONDS, FLAKES_FRESH=1: every test that waits, 20
+# times with both processors busy. Ctrl-C ends it; the next call goes on from there.
+flakes: install chromium
+	@CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m tests.flakes $(PYTEST_ARGS)
 
 # SOAK_SECONDS, SOAK_SAGAS, SOAK_SEED; Ctrl-C ends it early and proves what was done.
 soak: install

@@ -210,7 +210,7 @@ class Stack:
         """Status and body of a GET on the web process, or on a full address."""
         return fetch(path if "://" in path else self.web_url + path, timeout)
 
-    def wait_ready(self, timeout: float = 40) -> None:
+    def wait_ready(self, timeout: float = 120) -> None:
         """Return when GET /ready is 200; StartError with its last answer and the logs otherwise."""
         deadline = time.monotonic() + timeout
         while True:

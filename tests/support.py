@@ -3,7 +3,9 @@
 import inspect
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -12,10 +14,46 @@ T = TypeVar("T")
 #: `make faults` and `make large` run the large tests at full size; what they prove shows with
 #: fewer as well.
 FULL_SIZE = os.environ.get("TESTS_AT_FULL_SIZE") == "1"
+#: For what a test waits for and does not measure: nothing when green, enough on a busy machine.
+LONG_ENOUGH = 60.0
 
 
-def eventually(fn: Callable[[], T], timeout: float = 10, every: float = 0.05) -> T:
-    """The first truthy value of `fn`; fails with its last value or exception after `timeout` s."""
+def patience() -> float:
+    """How many times slower than a calm machine this one is now, 1 or more.
+
+    By the processes that want a processor, now or over the last minute, for each one that is there;
+    TESTS_PATIENCE is the least that it says.
+    """
+    minute, _, _, running, _ = Path("/proc/loadavg").read_text().replace("/", " ").split()[:5]
+    busy = max(float(minute), float(running)) / (os.cpu_count() or 1)
+    return max(1.0, busy, float(os.environ.get("TESTS_PATIENCE", "1")))
+
+
+def patient(seconds: float) -> float:
+    """A limit in seconds as this machine can keep it now; on a calm machine the limit itself."""
+    return seconds * patience()
+
+
+def pause(seconds: float) -> None:
+    """Let time pass where the time itself is what is tested: a lease or a quiet time that ends, a
+    server that hangs for longer than anybody waits. Nobody may wait for another like this: that is
+    `eventually`."""
+    time.sleep(seconds)
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """What is inside takes less time than that: a promise in wall time, measured on a calm machine,
+    and as much longer as the machine is slower."""
+    before, began = patience(), time.monotonic()
+    yield
+    taken, limit = time.monotonic() - began, seconds * max(before, patience())
+    assert taken < limit, f"took {taken:.2f} s, the limit is {limit:.2f} s"
+
+
+def eventually(fn: Callable[[], T], timeout: float = LONG_ENOUGH, every: float = 0.05) -> T:
+    """The first truthy value of `fn`; fails with its last value or exception after `timeout` s,
+    or as much later as the machine is slower (`patience`)."""
     __tracebackhide__ = True
     deadline = time.monotonic() + timeout
     while True:
@@ -27,13 +65,14 @@ def eventually(fn: Callable[[], T], timeout: float = 10, every: float = 0.05) ->
             failure = error
         if value:
             return value
-        if time.monotonic() >= deadline:
+        now = time.monotonic()
+        if now >= deadline and now >= deadline + timeout * (patience() - 1):
             _give_up(timeout, value, failure)
         time.sleep(every)
 
 
 async def eventually_async(
-    fn: Callable[[], T | Awaitable[T]], timeout: float = 10, every: float = 0.05
+    fn: Callable[[], T | Awaitable[T]], timeout: float = LONG_ENOUGH, every: float = 0.05
 ) -> T:
     """As `eventually`, for tests that run in an event loop; `fn` may be a coroutine function."""
     import asyncio
@@ -50,7 +89,8 @@ async def eventually_async(
             failure = error
         if value:
             return value
-        if time.monotonic() >= deadline:
+        now = time.monotonic()
+        if now >= deadline and now >= deadline + timeout * (patience() - 1):
             _give_up(timeout, value, failure)
         await asyncio.sleep(every)
 

@@ -19,7 +19,7 @@ from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.relay import Limits, Relay
 from apps.engine.relay.session import LEADER_LOCK
 from tests.engine.workflows import CollectingWorkflow, Work
-from tests.support import eventually
+from tests.support import LONG_ENOUGH, eventually
 from workers.options import worker_options
 
 T = TypeVar("T")
@@ -244,7 +244,9 @@ def outbox(transactional_db: None, task_queue: str, subject: Sub) -> Outbox:
     return Outbox(task_queue, subject.type)
 
 
-def settled(command: EngineCommand, state: str = "sent", timeout: float = 10) -> EngineCommand:
+def settled(
+    command: EngineCommand, state: str = "sent", timeout: float = LONG_ENOUGH
+) -> EngineCommand:
     """Wait until the command is in the state."""
 
     def look() -> EngineCommand | None:

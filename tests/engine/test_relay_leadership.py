@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -23,7 +22,7 @@ from tests.engine.conftest import (
     settled,
     terminate,
 )
-from tests.support import eventually
+from tests.support import eventually, patient, within
 
 StartRelay = Callable[..., RunningRelay]
 Spawn = Callable[[], "subprocess.Popen[bytes]"]
@@ -62,10 +61,11 @@ def test_a_leader_whose_session_is_terminated_stops_and_another_one_sends(
     for number in range(3):
         (before,) = eventually(leader_sessions)
         terminate(before)
-        began = time.monotonic()
-        eventually(lambda before=before: (now := leader_sessions()) and now != [before], timeout=2)
-        settled(outbox.start(str(number)), timeout=5)
-        assert time.monotonic() - began < 5
+        with within(5):
+            eventually(
+                lambda before=before: (now := leader_sessions()) and now != [before], timeout=2
+            )
+            settled(outbox.start(str(number)), timeout=5)
     one_leads(*relays)
     assert EngineCommand.objects.exclude(attempts=1).count() == 0
 
@@ -210,9 +210,8 @@ def test_when_the_leading_process_is_killed_a_standby_process_goes_on(
         outbox.signal(str(number))
         if number == 20:
             os.kill(leader, signal.SIGKILL)
-            began = time.monotonic()
-            eventually(lambda: leading_pid(besides=leader), timeout=4)
-            assert time.monotonic() - began < 4
+            with within(4):
+                eventually(lambda: leading_pid(besides=leader), timeout=4)
     processes[leader].wait()
     eventually(lambda: EngineCommand.objects.exclude(state="sent").count() == 0, timeout=15)
 
@@ -221,6 +220,7 @@ def test_sigterm_ends_a_relay_process_with_exit_status_0(spawn: Spawn) -> None:
     process = spawn()
     eventually(leading_pid, timeout=30)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
-    assert leader_sessions() == []
+    assert process.wait(patient(10)) == 0
+    # The server lists a closed session for a moment longer.
+    eventually(lambda: leader_sessions() == [])
     assert liveness.alive("relay") == []

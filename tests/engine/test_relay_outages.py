@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.stack import PrivateServers
-from tests.support import eventually
+from tests.support import eventually, patient, pause
 
 pytestmark = pytest.mark.faults
 
@@ -80,7 +79,7 @@ def test_the_relay_outlives_the_outages_of_its_servers(relaying: Relaying) -> No
     servers.freeze(relaying.temporal)
     relaying.enqueue("temporal-hangs")
     # Longer than a call may take: it was given up and tried again.
-    time.sleep(3)
+    pause(3)
     servers.thaw(relaying.temporal)
     relaying.arrives("temporal-hangs", 20)
 
@@ -91,10 +90,10 @@ def test_the_relay_outlives_the_outages_of_its_servers(relaying: Relaying) -> No
 
     servers.freeze(relaying.postgres)
     # Longer than a statement may take: the session was given up.
-    time.sleep(8)
+    pause(8)
     servers.thaw(relaying.postgres)
     relaying.enqueue("postgres-hung")
     relaying.arrives("postgres-hung", 20)
 
     relaying.process.terminate()
-    assert relaying.process.wait(15) == 0
+    assert relaying.process.wait(patient(15)) == 0

@@ -10,7 +10,7 @@ from temporalio.client import Client
 
 from tests.faults.story import Story
 from tests.stack import MakeStack
-from tests.support import FULL_SIZE, eventually
+from tests.support import FULL_SIZE, eventually, pause
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(420)]
 
@@ -63,7 +63,7 @@ def test_an_outage_of_postgresql_stops_no_other_queue_and_loses_no_saga(
     waits = []
     while time.monotonic() - stopped < OUTAGE_SECONDS:
         waits.append(asyncio.run(_ping(story)))
-        time.sleep(1)
+        pause(1)
     postgres.start()
 
     assert max(waits) < 5, waits

@@ -18,6 +18,7 @@ from django.db import transaction
 from apps.common.errors import Conflict, Unavailable
 from apps.interventions import executor, services
 from apps.interventions.contracts import Step
+from tests.support import patient
 
 Call = Callable[[], Any]
 
@@ -39,7 +40,7 @@ VERBS: dict[str, tuple[Any, str]] = {
 BEFORE = (Step.VALIDATE_POLICY, Step.GET_POLICY_DETAILS, Step.RESERVE_BUDGET)
 AFTER = (Step.UPDATE_FEATURE_STORE, Step.NOTIFY_STAKEHOLDERS, Step.RECORD_OUTCOME)
 #: A step that hangs for longer than any attempt's time.
-HANG_SECONDS = 3.0
+HANG_SECONDS = patient(4.0)
 
 
 class Failure(StrEnum):

@@ -9,19 +9,23 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import httpx2
 import uvicorn
 from django.db import connections
+from django.utils import timezone
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from apps.approvals.models import ApprovalRequest
 from apps.engine.models import EngineCommand
+from apps.engine.relay.settling import undeliverable_settle
 from apps.engine.relay.starting import attributes_of
 from apps.engine.services import timings
 from apps.interventions import services
@@ -138,8 +142,15 @@ class Stage:
         """Send what the outbox holds, in order: what the relay does."""
         pending = EngineCommand.objects.filter(state="pending").order_by("id")
         for command in await orm(lambda: list(pending)):
-            await self._send(command)
-            await orm(EngineCommand.objects.filter(pk=command.pk).update, state="sent")
+            try:
+                await self._send(command)
+            except RPCError as error:
+                if command.kind != "signal" or error.status != RPCStatusCode.NOT_FOUND:
+                    raise
+                # A workflow may see in the database what the signal would tell it, and end first.
+                await orm(_undeliverable, command, str(error))
+            else:
+                await orm(EngineCommand.objects.filter(pk=command.pk).update, state="sent")
 
     async def _send(self, command: EngineCommand) -> None:
         if command.kind == "signal":
@@ -206,6 +217,15 @@ class Stage:
         proof = await orm(services.budget_proof, intervention.budget)
         assert proof.holds, proof
         return await orm(lambda: list(intervention.entries.values_list("kind", flat=True)))
+
+
+def _undeliverable(command: EngineCommand, error: str) -> None:
+    token = uuid4()
+    later = timezone.now() + timedelta(minutes=1)
+    EngineCommand.objects.filter(pk=command.pk).update(
+        state="leased", lease_token=token, leased_until=later
+    )
+    undeliverable_settle(command.pk, token, error)
 
 
 async def failure(handle: WorkflowHandle[Any, Any]) -> str:

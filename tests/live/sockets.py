@@ -36,9 +36,9 @@ class Page(ApplicationCommunicator):
     async def open(self) -> bool:
         """Whether the handshake was accepted."""
         await self.send_input({"type": "websocket.connect"})
-        return (await self.receive_output(timeout=10))["type"] == "websocket.accept"
+        return (await self.receive_output(timeout=60))["type"] == "websocket.accept"
 
-    async def frame(self, timeout: float = 5) -> dict[str, Any]:
+    async def frame(self, timeout: float = 60) -> dict[str, Any]:
         """The next frame."""
         message = await self.receive_output(timeout)
         assert message["type"] == "websocket.send", message

@@ -17,7 +17,7 @@ from apps.live.topics import group_name
 from deploy.local.processes import free_port
 from deploy.local.servers import Valkey
 from tests.live.sockets import say
-from tests.support import eventually, eventually_async
+from tests.support import eventually, eventually_async, patient
 
 
 def layer_settings(url: str):
@@ -138,8 +138,8 @@ def test_a_redis_that_does_not_answer_costs_the_verb_nothing(state, folder: Path
                     broadcast("home", id="x", version=version)
                 taken.append(time.perf_counter() - began)
             # Waiting for Redis would cost every one of them; a busy machine, one now and then.
-            assert sorted(taken)[190] < 0.05
-            assert max(taken) < module.PUBLISH_SECONDS / 2
+            assert sorted(taken)[190] < patient(0.05)
+            assert max(taken) < patient(module.PUBLISH_SECONDS / 2)
             eventually(lambda: not module._publisher._pending, timeout=10)
             assert "live messages dropped" in caplog.text
     finally:

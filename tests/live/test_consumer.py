@@ -135,7 +135,7 @@ async def test_no_frame_goes_to_a_session_that_has_ended(monkeypatch):
         assert await it.frame() == HELLO
         await Session.objects.all().adelete()
         say("inbox")
-        assert (await it.receive_output(timeout=5))["type"] == "websocket.close"
+        assert (await it.receive_output(timeout=60))["type"] == "websocket.close"
 
 
 async def test_a_permission_that_is_taken_away_ends_the_topic(monkeypatch):

@@ -18,7 +18,7 @@ from deploy.local.processes import free_port
 from tests.approvals.world import opened, person, rule
 from tests.live.sockets import made, page
 from tests.live.test_broadcast import layer_settings
-from tests.support import eventually_async
+from tests.support import eventually_async, pause, within
 
 HELLO = {"topic": "hello"}
 database = pytest.mark.django_db(transaction=True)
@@ -69,7 +69,7 @@ def test_who_was_killed_is_gone_after_their_time_and_the_next_sign_of_life_tells
         short.setattr(presence, "PRESENT_SECONDS", 0.05)
         arrive(topic, 7, "killed")
     arrive(topic, 3, "alive")
-    time.sleep(0.06)
+    pause(0.06)
     assert present(topic) == [3]
     assert arrive(topic, 3, "alive") is True
     assert arrive(topic, 3, "alive") is False
@@ -88,23 +88,21 @@ def test_members_that_are_none_of_ours_are_passed_over(topic):
 
 @pytest.mark.parametrize("address", ["redis://127.0.0.1:{port}/0", "redis://192.0.2.1:6379/0"])
 def test_with_redis_down_nobody_is_shown_and_nobody_waits(topic, address):
-    with override_settings(REDIS_URL=address.format(port=free_port())):
-        began = time.monotonic()
+    # One question finds out; for the next seconds nobody asks.
+    with override_settings(REDIS_URL=address.format(port=free_port())), within(2):
         for _ in range(50):
             assert present(topic) == []
             assert arrive(topic, 7, "a") is False
             assert leave(topic, 7, "a") is False
-        # One question finds out; for the next seconds nobody asks.
-        assert time.monotonic() - began < 2
 
 
 def test_it_is_asked_again_once_the_quiet_time_is_over(topic, monkeypatch):
     monkeypatch.setattr(presence, "QUIET_SECONDS", 0.05)
     working = settings.REDIS_URL
     arrive(topic, 7, "a")
-    presence._quiet_until[working] = time.monotonic() + 0.05
+    presence._quiet_until[working] = time.monotonic() + 60
     assert present(topic) == []
-    time.sleep(0.06)
+    presence._quiet_until[working] = time.monotonic()
     assert present(topic) == [7]
 
 

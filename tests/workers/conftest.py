@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from tests.support import eventually
+from tests.support import eventually, patient
 from tests.workers import sample, sample_workflows
 from workers.options import worker_options
 from workers.run_observer import Listener
@@ -99,11 +99,13 @@ class WorkerProcess:
     def get(self, path: str, timeout: float = 6) -> tuple[int, dict[str, Any]]:
         """Of the health server; the timeout is the promise of `/ready` and a little more."""
         port = self.hear("worker.listens")["health_port"]
-        return get(f"http://127.0.0.1:{port}{path}", timeout)
+        return get(f"http://127.0.0.1:{port}{path}", patient(timeout))
 
     def scrape(self) -> str:
         port = self.hear("worker.listens")["metrics_port"]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=6) as answer:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{port}/metrics", timeout=patient(6)
+        ) as answer:
             return str(answer.read().decode())
 
     def figures(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

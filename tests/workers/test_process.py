@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 from temporalio.api.enums.v1 import VersioningBehavior
@@ -16,7 +15,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from apps.engine import liveness
 from tests.stack import MakeServers
-from tests.support import eventually, eventually_async
+from tests.support import eventually, eventually_async, patient, within
 from tests.workers.conftest import ROOT, MakeWorker, WorkerProcess
 from tests.workers.sample_workflows import Holds, OneStep
 
@@ -87,10 +86,9 @@ async def test_a_second_signal_ends_at_once(
     worker.popen.send_signal(signal.SIGTERM)
     worker.hear("worker.drains")
     await asyncio.sleep(0.3)
-    began = time.monotonic()
-    worker.popen.send_signal(signal.SIGTERM)
-    assert worker.popen.wait(5) == 1
-    assert time.monotonic() - began < 2
+    with within(2):
+        worker.popen.send_signal(signal.SIGTERM)
+        assert worker.popen.wait(patient(5)) == 1
 
 
 async def test_what_outlasts_the_drain_is_cut_off(
@@ -249,7 +247,7 @@ def test_it_survives_a_restart_of_temporal(
             OneStep.run, args=["step", "first"], id=task_queue, task_queue=task_queue
         )
 
-    assert asyncio.run(asyncio.wait_for(served(), 40)) == "first x"
+    assert asyncio.run(asyncio.wait_for(served(), patient(40))) == "first x"
     assert worker.popen.poll() is None
 
 
@@ -282,11 +280,10 @@ async def test_a_step_goes_remote_while_postgresql_is_away_and_ends_when_it_is_b
 
     await eventually_async(tries, timeout=30)
     # Another queue is not held up by those that wait.
-    began = time.monotonic()
-    await temporal_client.execute_workflow(
-        "PingWorkflow", id=f"ping-{task_queue}", task_queue="diagnostics"
-    )
-    assert time.monotonic() - began < 2
+    with within(2):
+        await temporal_client.execute_workflow(
+            "PingWorkflow", id=f"ping-{task_queue}", task_queue="diagnostics"
+        )
     servers.postgres.start()
     assert {await handle.result() for handle in handles} == {"countersign"}
     await asyncio.to_thread(worker.wait_ready)
@@ -316,7 +313,7 @@ async def test_a_versioned_worker_serves_once_the_deployment_makes_it_current(
     handle = await temporal_client.start_workflow(
         OneStep.run, args=["step", "first"], id=task_queue, task_queue=task_queue
     )
-    assert await asyncio.wait_for(handle.result(), 20) == "first x"
+    assert await asyncio.wait_for(handle.result(), patient(20)) == "first x"
     info = (await handle.describe()).raw_description.workflow_execution_info.versioning_info
     assert info.behavior == VersioningBehavior.VERSIONING_BEHAVIOR_PINNED
     assert info.deployment_version.build_id == "build-7"
@@ -333,7 +330,7 @@ def test_a_worker_stands_by_as_relay_and_leads_when_nobody_else_does(
     assert [beat.queues for beat in serving] == [[task_queue]]
     assert leading
     worker.popen.send_signal(signal.SIGTERM)
-    assert worker.popen.wait(20) == 0
+    assert worker.popen.wait(patient(20)) == 0
     # Those who end in order take their signs of life back.
     assert not liveness.alive("worker")
     assert not [beat for beat in liveness.alive("relay") if beat.leading]

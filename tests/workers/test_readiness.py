@@ -9,7 +9,7 @@ import pytest
 from django.test import AsyncClient, Client
 
 from apps.engine import probes
-from tests.support import eventually
+from tests.support import eventually, patient, within
 from tests.workers.conftest import MakeWorker, WorkerProcess
 
 #: The promise of product.md, for a server that hangs.
@@ -19,7 +19,7 @@ WITHIN = 5.0
 def asked(worker: WorkerProcess) -> tuple[int, str, float]:
     """Status, reason and how long it took."""
     began = time.monotonic()
-    status, body = worker.get("/ready", timeout=10)
+    status, body = worker.get("/ready", timeout=60)
     return status, body.get("reason", ""), time.monotonic() - began
 
 
@@ -39,10 +39,9 @@ def test_ready_names_a_frozen_server_within_five_seconds_and_recovers(
         servers.freeze(server)
         status, reason, seconds = asked(worker)
         assert (status, reason) == (503, name)
-        assert seconds < WITHIN
-        began = time.monotonic()
-        assert worker.get("/health") == (200, {"status": "healthy", "service": "countersign"})
-        assert time.monotonic() - began < 1
+        assert seconds < patient(WITHIN)
+        with within(1):
+            assert worker.get("/health") == (200, {"status": "healthy", "service": "countersign"})
         assert worker.figures()[("conn_dict_worker_health_status", ())] == 0
         servers.thaw(server)
         worker.wait_ready(timeout=15)
@@ -62,10 +61,8 @@ def test_each_probe_ends_in_time_and_names_its_server(
     for name, server in frozen.items():
         probes.PROBES[name]()
         servers.freeze(server)
-        began = time.monotonic()
-        with pytest.raises(probes.ProbeFailed) as failure:
+        with within(probes.DEADLINE_SECONDS + 0.5), pytest.raises(probes.ProbeFailed) as failure:
             probes.PROBES[name]()
-        assert time.monotonic() - began < probes.DEADLINE_SECONDS + 0.5
         assert failure.value.name == name
         servers.thaw(server)
         eventually(lambda name=name: probes.PROBES[name]() is None)
@@ -177,9 +174,8 @@ def test_the_web_names_whoever_is_missing_in_a_whole_stack(make_stack: Callable[
     stack = make_stack()
 
     def reason() -> str:
-        began = time.monotonic()
-        status, body = stack.get("/ready")
-        assert time.monotonic() - began < WITHIN
+        with within(WITHIN):
+            status, body = stack.get("/ready", timeout=60)
         assert stack.get("/health")[0] == 200
         return "" if status == 200 else str(json.loads(body)["reason"])
 

@@ -1,0 +1,52 @@
+"""What an index can serve, asked in a way that does not depend on the planner's mood.
+
+Which plan PostgreSQL chooses for a small table depends on its statistics, which the test did not
+make alone. So every other way is closed: no scan of the whole table, no sort where an order is
+asked for, no other index that could do. What is left either is the index, or the index is of no
+use for this query.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+
+def plan_by_index(
+    query: "QuerySet[Any] | str", index: str, params: Sequence[Any] = (), *, ordered: bool = False
+) -> str:
+    """The plan of the query by this index. AssertionError unless the index serves it, and, with
+    `ordered`, gives the order as well. Leaves the database as it was.
+
+    `query`: a queryset, or its SQL (with `params`, or with the values in it already).
+    """
+    sql, values = query.query.sql_with_params() if isinstance(query, QuerySet) else (query, params)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        for way in ("seqscan", "sort", "incremental_sort"):
+            cursor.execute(f"SET LOCAL enable_{way} = off")
+        if ordered:
+            # A bitmap forgets the order.
+            cursor.execute("SET LOCAL enable_bitmapscan = off")
+        for other in _others(cursor, index):
+            cursor.execute(f"DROP INDEX {other}")
+        cursor.execute(f"EXPLAIN {sql}", values or None)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+        transaction.set_rollback(True)
+    assert index in plan.split(), f"{index} does not serve it:\n{plan}"
+    assert not ordered or "Sort" not in plan, f"{index} does not give the order:\n{plan}"
+    return plan
+
+
+def _others(cursor: Any, index: str) -> list[str]:
+    """The other indexes of its table that no constraint and no uniqueness needs."""
+    cursor.execute(
+        "SELECT other.indexrelid::regclass::text FROM pg_index mine"
+        " JOIN pg_index other ON other.indrelid = mine.indrelid"
+        " WHERE mine.indexrelid = %s::regclass AND other.indexrelid <> mine.indexrelid"
+        " AND NOT other.indisunique AND NOT EXISTS"
+        " (SELECT FROM pg_constraint WHERE conindid = other.indexrelid)",
+        [index],
+    )
+    return [name for (name,) in cursor.fetchall()]
