@@ -77,14 +77,21 @@ RETURNING run.id
 def runs_observe(observations: Sequence[Observation]) -> list[int]:
     """Merge the observations into the mirror; ids of the rows that changed. Joins.
 
-    Rows are locked in one order whoever writes, so batches do not deadlock.
+    Rows are locked in one order whoever writes, so batches do not deadlock. A run whose id or type
+    is longer than our columns was started by somebody else and is left out, alone: it must not
+    take the others of its batch with it.
     """
     changed: list[int] = []
-    for batch in _without_twins(observations):
+    for batch in _without_twins(filter(_fits, observations)):
         with connection.cursor() as cursor:
             cursor.execute(_UPSERT, _columns(batch))
             changed += [row[0] for row in cursor.fetchall()]
     return changed
+
+
+def _fits(seen: Observation) -> bool:
+    longest = max(len(seen.workflow_type), len(seen.task_queue), len(seen.run_id))
+    return len(seen.workflow_id) <= 200 and longest <= 80
 
 
 def _columns(batch: Sequence[Observation]) -> list[list[object]]:

@@ -193,14 +193,8 @@ def _observed(run: WorkflowExecution, seen_at: datetime, *, confirmed: bool) -> 
 
 
 def _write(seen: Sequence[Observation]) -> int:
-    # Ids and types that somebody else chose may be longer than our columns.
-    fitting = [
-        one
-        for one in seen
-        if len(one.workflow_id) <= 200 and max(len(one.workflow_type), len(one.task_queue)) <= 80
-    ]
     with transaction.atomic():
-        return len(runs_observe(fitting))
+        return len(runs_observe(seen))
 
 
 # --- telling ------------------------------------------------------------------------------------

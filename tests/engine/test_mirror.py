@@ -4,6 +4,8 @@ import pytest
 from django.utils import timezone
 
 from apps.engine import services
+from apps.engine.contracts import RunStatus
+from apps.engine.mirror import Observation, runs_observe
 from apps.engine.models import WorkflowRun
 from tests.engine.conftest import Sub
 
@@ -39,6 +41,14 @@ def test_a_run_is_noted_once_and_ends() -> None:
     run = WorkflowRun.objects.get()
     assert (run.status, run.confirmed) == ("completed", False)
     assert (run.started_at, run.closed_at) == (T0, T0 + timedelta(seconds=5))
+
+
+def test_an_id_longer_than_the_column_is_left_out_alone() -> None:
+    def seen(workflow_id: str) -> Observation:
+        return Observation(workflow_id, "r", "Some", "q", RunStatus.RUNNING, T0, confirmed=False)
+
+    assert len(runs_observe([seen("w1"), seen("x" * 201), seen("w2")])) == 2
+    assert set(WorkflowRun.objects.values_list("workflow_id", flat=True)) == {"w1", "w2"}
 
 
 def test_a_late_notice_of_the_start_does_not_reopen_a_run() -> None:

@@ -39,6 +39,12 @@ def unavailable_once(word: str) -> str:
 
 
 @activity.defn
+def never_available(word: str) -> list[str]:
+    attempt = activity.info().attempt
+    raise Unavailable(f"attempt {attempt} found nobody", code="executor_unavailable")
+
+
+@activity.defn
 def where(word: str) -> list[str]:
     """How and under which correlation id it ran."""
     return ["local" if activity.info().is_local else "remote", correlation.current()]
@@ -96,6 +102,7 @@ ACTIVITIES = [
     first,
     second,
     refuse,
+    never_available,
     unavailable_once,
     where,
     fails_locally,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
+from temporalio.common import RetryPolicy, VersioningBehavior
 from temporalio.exceptions import ApplicationError
 
 from workers.steps import local_step, remote_step
@@ -42,6 +42,20 @@ class OneStep:
             return await (local_step if way == "step" else remote_step)(fn, "x", timings=Short())
         except ApplicationError as refusal:
             return ["refused", refusal.type, refusal.message]
+
+
+@workflow.defn(versioning_behavior=VersioningBehavior.PINNED)
+class TwoAttempts:
+    """Runs an activity that never succeeds, under a retry policy of the caller's."""
+
+    @workflow.run
+    async def run(self, way: str) -> list[str]:
+        retry = RetryPolicy(initial_interval=timedelta(milliseconds=10), maximum_attempts=2)
+        call = local_step if way == "step" else remote_step
+        try:
+            return await call(sample.never_available, "x", timings=Short(), retry=retry)
+        except ApplicationError as last:
+            return [last.type or "", last.message]
 
 
 @workflow.defn(versioning_behavior=VersioningBehavior.PINNED)
@@ -118,4 +132,4 @@ class Waits:
         return self.seen
 
 
-WORKFLOWS = [InOrder, OneStep, Succeeds, Fails, Holds, LongCall, Many, Waits]
+WORKFLOWS = [InOrder, OneStep, TwoAttempts, Succeeds, Fails, Holds, LongCall, Many, Waits]

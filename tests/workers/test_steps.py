@@ -8,7 +8,7 @@ from temporalio.converter import WorkflowSerializationContext
 
 from apps.common import correlation
 from tests.workers.conftest import Serving
-from tests.workers.sample_workflows import OneStep
+from tests.workers.sample_workflows import OneStep, TwoAttempts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,6 +69,18 @@ async def test_what_is_only_unavailable_is_tried_again(
     async with serving():
         result, _ = await run(temporal_client, task_queue, "remote", "unavailable_once")
     assert result == "x after 2"
+
+
+@pytest.mark.parametrize("way", ["step", "remote"])
+async def test_a_step_ends_after_the_attempts_of_the_callers_policy(
+    way: str, serving: Serving, temporal_client: Client, task_queue: str
+) -> None:
+    async with serving():
+        result = await temporal_client.execute_workflow(
+            TwoAttempts.run, way, id=task_queue, task_queue=task_queue
+        )
+    # The local try of a short step comes before those of the policy.
+    assert result == ["executor_unavailable", "attempt 2 found nobody"]
 
 
 @pytest.mark.parametrize(("way", "place"), [("step", "local"), ("remote", "remote")])

@@ -16,7 +16,7 @@ from temporalio.exceptions import (
 )
 
 with workflow.unsafe.imports_passed_through():
-    from apps.engine.contracts import SignalEnvelope
+    from apps.engine.contracts import SAGA_BACKSTOP, SignalEnvelope
     from apps.interventions import activities
     from apps.interventions.contracts import (
         BATCH_SUBJECT,
@@ -46,8 +46,7 @@ with workflow.unsafe.imports_passed_through():
     from workers.steps import local_step, remote_step
     from workers.wakeups import Wakeups
 
-#: Server-side, for what nobody will ever end: it closes a saga without compensating.
-EXECUTION_BACKSTOP = timedelta(days=7)
+EXECUTION_BACKSTOP = timedelta(seconds=SAGA_BACKSTOP)
 #: Before it continues as new a run waits so long for its sagas; the next one finds those left.
 DRAIN = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(minutes=1)

@@ -19,7 +19,7 @@ from temporalio.exceptions import (
 )
 
 with workflow.unsafe.imports_passed_through():
-    from apps.engine.contracts import SignalEnvelope, Stop
+    from apps.engine.contracts import SAGA_BACKSTOP, SignalEnvelope, Stop
     from apps.interventions import activities
     from apps.interventions.contracts import (
         APPROVAL_WORKFLOW,
@@ -55,8 +55,7 @@ with workflow.unsafe.imports_passed_through():
 
 R = TypeVar("R")
 
-#: Server-side, for what nobody will ever end: it closes a saga without compensating.
-EXECUTION_BACKSTOP = timedelta(days=7)
+EXECUTION_BACKSTOP = timedelta(seconds=SAGA_BACKSTOP)
 LONGEST_PAUSE = timedelta(minutes=10)
 #: A step after the execution that is refused is tried again after these pauses.
 INSIST_SECONDS = (1, 5)

@@ -6,6 +6,7 @@ means for it (`register`), and calls these functions from its services.
 Order in every verb: `locked`, check again, `save`, `record`, then `start`, `start_again` or `wake`.
 """
 
+from apps.engine.contracts import PASS_BACKSTOP, SAGA_BACKSTOP, WAITING_BACKSTOP
 from apps.engine.process.recovery import (
     STRANDED_LIMIT,
     carried,
@@ -17,9 +18,6 @@ from apps.engine.process.recovery import (
 )
 from apps.engine.process.rows import announce, id_of, locked, record, save, tell, unknown
 from apps.engine.process.spec import (
-    PASS_BACKSTOP,
-    SAGA_BACKSTOP,
-    WAITING_BACKSTOP,
     Carrier,
     Process,
     subject_of,

@@ -12,13 +12,6 @@ from django.db.models import QuerySet
 from apps.common.identifiers import uuid_of
 from apps.engine.contracts import RunStatus
 
-#: Server-side timeouts, in seconds. They close a workflow without compensation, so they are far
-#: above any real duration: a request may wait for a year, a saga for a database that is away for
-#: days, a pass over some hundred rows takes minutes.
-WAITING_BACKSTOP = 400 * 24 * 3600.0
-SAGA_BACKSTOP = 7 * 24 * 3600.0
-PASS_BACKSTOP = 24 * 3600.0
-
 R = TypeVar("R", bound=models.Model)
 
 
