@@ -20,11 +20,12 @@ _PLACES = {
 #: Nobody means one of these for anything but a separator of thousands.
 _BLANKS = str.maketrans("", "", " \u00a0\u2009\u202f'\u2019")
 _PLAIN = re.compile(r"[+-]?\d{1,20}", re.ASCII)
-_GROUPED = re.compile(r"[+-]?\d{1,3}(?:([.,])\d{3})(?:\1\d{3}){0,5}", re.ASCII)
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:([.,])\d{3})(?:\1\d{3}){0,5}", re.ASCII)
 _BLANK_GROUPS = re.compile(
-    r"[+-]?\d{1,3}(?:([ \u00a0\u2009\u202f'\u2019])\d{3})(?:\1\d{3}){0,5}", re.ASCII
+    r"[+-]?[1-9]\d{0,2}(?:([ \u00a0\u2009\u202f'\u2019])\d{3})(?:\1\d{3}){0,5}", re.ASCII
 )
-_MAYBE_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}", re.ASCII)
+#: 1000,000 as well: one separator of a million may be missing.
+_MAYBE_GROUPED = re.compile(r"[+-]?[1-9]\d{0,19}", re.ASCII)
 _DECIMALS = re.compile(r"\d{1,20}", re.ASCII)
 
 

@@ -7,8 +7,8 @@ A key that is not known is voided: it will never take effect any more, so a call
 its way cannot pass the reversal. `void_only` leaves alone what took effect: 409 {code: "executed",
 receipt}.
 
-A 4xx is the executor's no. Anything else that is not a good answer is an outage: the caller tries
-again with the same key.
+A 4xx with a `code` of its own is the executor's no, but for 408, 425 and 429. Anything else that is
+not a good answer is an outage: the caller tries again with the same key.
 """
 
 from functools import cache

@@ -28,8 +28,14 @@ class Forbidden(Exception):
 
 def allowed(host: str, port: int, more: Collection[str] = ()) -> bool:
     """Whether the settings, or `more`, name this host or host:port as an exception."""
-    names = {host.lower(), f"{host.lower()}:{port}"}
+    name = host_name(host)
+    names = {name, f"{name}:{port}"}
     return not names.isdisjoint((*settings.OUTBOUND_ALLOWED_HOSTS, *more))
+
+
+def host_name(host: str) -> str:
+    """The host as `OUTBOUND_ALLOWED_HOSTS` spells it: lower case, IPv6 in brackets."""
+    return f"[{host.lower()}]" if ":" in host else host.lower()
 
 
 def url_checked(url: str) -> str:
@@ -74,14 +80,16 @@ def port_of(parts: SplitResult) -> int:
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def resolve(host: str, port: int, more: Collection[str] = ()) -> str:
-    """The address to connect to; Forbidden when there is none, or none that may be used."""
+def resolve(host: str, port: int, more: Collection[str] = ()) -> list[str]:
+    """The addresses to connect to, in the order in which they are tried: all of a host that is
+    allowed by name, the one that was checked of any other. Forbidden when there is none, or none
+    that may be used."""
     if allowed(host, port, more):
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise Forbidden(f"The name {host} is not known.") from error
-        return str(found[0][4][0])
+        return list(dict.fromkeys(str(one[4][0]) for one in found))
     # Imported here: with it comes `requests`, which nothing else of ours needs.
     import requests.exceptions
     from requests_hardened.ip_filter import InvalidIPAddress, get_ip_address
@@ -94,7 +102,7 @@ def resolve(host: str, port: int, more: Collection[str] = ()) -> str:
         raise Forbidden(f"The name {host} is not known.") from error
     if not _public(ip):
         raise Forbidden(f"{host} leads to an address that is not public.")
-    return str(ip)
+    return [str(ip)]
 
 
 def _literal(host: str) -> Address | None:

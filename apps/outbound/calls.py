@@ -13,7 +13,7 @@ import httpx2
 
 from apps.common.correlation import get_logger
 from apps.common.errors import Unavailable
-from apps.outbound.addresses import port_of
+from apps.outbound.addresses import host_name, port_of
 from apps.outbound.transport import guarded_client
 
 logger = get_logger(__name__)
@@ -50,7 +50,9 @@ class Caller:
         """
         try:
             response = self._client.post(
-                f"{self.base}{path}", json=body, headers={"Idempotency-Key": key}
+                f"{self.base}{path}",
+                json=body,
+                headers={"Idempotency-Key": key, "Accept-Encoding": "identity"},
             )
         except httpx2.HTTPError as error:
             raise Unavailable(
@@ -75,12 +77,14 @@ class Caller:
     @cached_property
     def _client(self) -> httpx2.Client:
         parts = urlsplit(self.base)
-        return guarded_client(self.seconds, allowed=(f"{parts.hostname}:{port_of(parts)}",))
+        return guarded_client(
+            self.seconds, allowed=(f"{host_name(parts.hostname or '')}:{port_of(parts)}",)
+        )
 
 
 def _object(response: httpx2.Response) -> dict[str, Any]:
     try:
         answer = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     return answer if isinstance(answer, dict) else {}

@@ -1,6 +1,6 @@
 """The one way out over HTTP: a transport for httpx2 that connects only where it may, follows no
-redirect, uses no proxy of the environment, and limits the time of a call as a whole and the size
-of its answer.
+redirect, uses no proxy of the environment, and limits the time of a call as a whole (but for the
+look-up of a name) and the size of its answer.
 """
 
 import ssl
@@ -157,12 +157,16 @@ class _GuardedBackend(httpcore2.NetworkBackend):
     ) -> httpcore2.NetworkStream:
         """Look the name up, check the address, connect to that address. TLS still checks the
         certificate against the name."""
-        address = resolve(host, port, self._allowed)
-        return _GuardedStream(
-            self._sockets.connect_tcp(
-                address, port, _left(timeout), local_address, socket_options or ()
-            )
-        )
+        failure: Exception | None = None
+        for address in resolve(host, port, self._allowed):
+            try:
+                stream = self._sockets.connect_tcp(
+                    address, port, _left(timeout), local_address, socket_options or ()
+                )
+                return _GuardedStream(stream)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failure = error
+        raise failure or Forbidden(f"The name {host} is not known.")
 
 
 class _GuardedStream(httpcore2.NetworkStream):

@@ -95,7 +95,9 @@ def confirmed_action(
         context["outcomes"] = [
             _outcome(row, reason, request.POST.get(f"stamp-{row.pk}", ""), run) for row in rows
         ]
-        draft_accept(request)
+        if any(outcome.refusal is None for outcome in context["outcomes"]):
+            # A reason that was refused for every row is still to be sent.
+            draft_accept(request)
         return TemplateResponse(request, "admin/action_outcome.html", context)
     context |= {
         "explanation": explanation,

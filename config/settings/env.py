@@ -1,5 +1,6 @@
 """Reads the environment once, with accepted aliases, and names the variable when a value is bad."""
 
+import ipaddress
 import os
 import re
 from typing import Any
@@ -94,6 +95,18 @@ def hosts(variable: str, default: str = "") -> frozenset[str]:
         if not re.fullmatch(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", host):
             raise ImproperlyConfigured(f"{name_of(variable)} lists host or host:port, not {host!r}")
     return listed
+
+
+def this_machine(host: str) -> bool:
+    """Whether a host or host:port of such a list is this machine itself."""
+    name = host[1 : host.index("]")] if host.startswith("[") else host.partition(":")[0]
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
 
 
 def required(variable: str) -> str:

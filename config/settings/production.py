@@ -22,7 +22,7 @@ if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts that the site is served under")
 for _variable in ("REDIS_URL", "TEMPORAL_ADDRESS", "EXECUTOR_URL"):
     env.required(_variable)
-if any(host.startswith(("localhost", "127.", "[::1]")) for host in OUTBOUND_ALLOWED_HOSTS):  # noqa: F405
+if any(env.this_machine(host) for host in OUTBOUND_ALLOWED_HOSTS):  # noqa: F405
     raise ImproperlyConfigured("OUTBOUND_ALLOWED_HOSTS must not name this machine in production")
 if env.text("FAILPOINTS_DIR"):
     raise ImproperlyConfigured("FAILPOINTS_DIR must not be set in production")

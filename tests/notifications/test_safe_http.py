@@ -82,7 +82,7 @@ def test_a_name_that_leads_to_a_private_address_is_not_connected_to(
 
 def test_a_public_address_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, "93.184.216.34")
-    assert resolve("example.org", 443) == "93.184.216.34"
+    assert resolve("example.org", 443) == ["93.184.216.34"]
 
 
 def test_what_is_no_http_is_said_in_words_that_can_be_stored(settings: Any) -> None:

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from apps.common.errors import Unavailable
-from apps.outbound.addresses import Forbidden, resolve
+from apps.outbound.addresses import Forbidden, allowed, resolve
 from apps.outbound.calls import Caller, Refused
 from apps.outbound.transport import guarded_client
 
@@ -67,7 +67,7 @@ def test_a_host_that_is_not_allowed_is_not_called() -> None:
 
 def test_an_exception_for_one_port_is_none_for_another(settings: Any) -> None:
     settings.OUTBOUND_ALLOWED_HOSTS = {"127.0.0.1:8000"}
-    assert resolve("127.0.0.1", 8000) == "127.0.0.1"
+    assert resolve("127.0.0.1", 8000) == ["127.0.0.1"]
     with pytest.raises(Forbidden):
         resolve("127.0.0.1", 8001)
 
@@ -116,3 +116,42 @@ def test_nobody_there_is_an_outage() -> None:
         pass
     with pytest.raises(Unavailable, match="cannot be reached"):
         caller(port).post("/x", key="k", body={})
+
+
+def test_all_addresses_of_an_allowed_name_are_tried(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name may lead to IPv6 first, where nobody listens."""
+    with server(json_answer(b'{"ok": true}')) as port:
+        found = [(0, 0, 0, "", (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        monkeypatch.setattr(socket, "create_connection", _only("127.0.0.1"))
+        assert Caller("ledger", f"http://ledger:{port}", seconds=5, code="x").post(
+            "/", key="k", body={}
+        ) == {"ok": True}
+
+
+def _only(listening: str) -> Any:
+    connect = socket.create_connection
+
+    def only(address: tuple[str, int], *args: Any, **options: Any) -> socket.socket:
+        if address[0] != listening:
+            raise ConnectionRefusedError
+        # Not through the look-up that the test has replaced.
+        link = socket.socket(socket.AF_INET)
+        link.connect(address)
+        return link
+
+    assert connect is not only
+    return only
+
+
+def test_ipv6_is_allowed_in_brackets(settings: Any) -> None:
+    settings.OUTBOUND_ALLOWED_HOSTS = {"[::1]:8000"}
+    assert allowed("::1", 8000)
+    assert not allowed("::1", 8001)
+
+
+def test_nested_without_end_is_nonsense() -> None:
+    with server(json_answer(b"[" * 60_000)) as port:
+        assert caller(port).post("/x", key="k", body={}) == {}

@@ -147,6 +147,8 @@ function fill(form, draft) {
         field.checked = seen && value.on.includes(field.value);
       } else if (field.options) {
         for (const one of field.options) one.selected = (value[index] ?? []).includes(one.value);
+        // What is offered no more must not be replaced by what stands first.
+        if (value[index]?.length && !value[index].includes(field.value)) field.selectedIndex = -1;
       } else field.value = value[index] ?? "";
     });
   }
@@ -187,7 +189,7 @@ function save(form, sent = false) {
   let differs = state.returned;
   for (const [name, group] of groups(form)) {
     const touched = group.some(changed);
-    if (!touched && !state.names.has(name)) continue;
+    if (!touched && !state.names.has(name) && !group[0].options) continue;
     if (group.some((field) => !isBox(field) && field.value.length > LONGEST_TEXT)) {
       tooLong = true;
       continue;
