@@ -95,7 +95,9 @@ class PrivateServers:
         # The server first, so that it has no new children by the time they are listed.
         assert server is not None
         server.signal(signal.SIGSTOP)
+        until_stopped([server.pid])
         signal_all(family(server), signal.SIGSTOP)
+        until_stopped(family(server))
 
     def thaw(self, server: Process | None) -> None:
         """SIGCONT to what `freeze` stopped."""
@@ -286,6 +288,26 @@ def signal_all(pids: Iterable[int], number: int) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+def until_stopped(pids: Iterable[int], seconds: float = 30.0) -> None:
+    """Wait until every thread of these stands still. A signal is only sent when `kill` returns: on
+    a busy machine the process still answers once, or has one more child."""
+    deadline = time.monotonic() + seconds
+    while not all(map(_stands_still, pids)):
+        if time.monotonic() > deadline:
+            raise StartError("a process that was sent SIGSTOP did not stop")
+        time.sleep(0.001)
+
+
+def _stands_still(pid: int) -> bool:
+    for task in Path(f"/proc/{pid}/task").glob("*/stat"):
+        # A thread may end while it is looked at.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            # After the name, which may hold anything: T is stopped, Z and X are no more.
+            if task.read_text().rpartition(")")[2].split()[0] not in "TtZX":
+                return False
+    return True
 
 
 def copy_cluster(source: Path, target: Path) -> None:
