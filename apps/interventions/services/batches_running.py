@@ -132,7 +132,7 @@ def batch_cancelled(*, batch_id: UUID | str, workflow_id: str, as_of: datetime) 
         return batch_facts(batch)
 
 
-def batch_closed(*, batch_id: UUID | str, workflow_id: str, why: str, as_of: datetime) -> None:
+def batch_closed(batch_id: UUID | str, *, workflow_id: str, why: str, as_of: datetime) -> None:
     """Its workflow has ended or cannot begin: nothing further is begun.
 
     Before it was signed it ends as cancelled, and the request with it. Later it is paused, and a
