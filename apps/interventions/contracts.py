@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from apps.approvals.contracts import Waiting
 from apps.engine.contracts import Count, Stop, Timings
 
 TASK_QUEUE = "intervention-critical"
@@ -147,36 +148,6 @@ class PolicyDetails:
     reversible: bool
     currency: str
     amount: str
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The intervention as the approval workflow re-reads it after every wake-up.
-
-    `next_at`: when its request's clock next has something to do.
-    """
-
-    status: str
-    request_id: str = ""
-    request_status: str = ""
-    expires_at: datetime | None = None
-    attention: bool = False
-    code: str = ""
-    detail: str = ""
-    next_at: datetime | None = None
-
-    @property
-    def waiting(self) -> bool:
-        return self.status == InterventionStatus.AWAITING_APPROVAL
-
-    @property
-    def settled(self) -> bool:
-        return InterventionStatus(self.status).terminal
-
-    @classmethod
-    def of(cls, facts: "SagaFacts") -> "Decision":
-        """How it stands after it was settled."""
-        return cls(status=facts.status, code=facts.code, detail=facts.detail)
 
 
 @dataclass(frozen=True)
@@ -321,24 +292,10 @@ class BatchProgress:
 
 
 @dataclass(frozen=True)
-class BatchFacts:
-    """The batch as its workflow re-reads it. `next_at`: when its request's clock has to do."""
+class BatchFacts(Waiting):
+    """The batch as its workflow re-reads it."""
 
-    status: str
     progress: BatchProgress = field(default_factory=BatchProgress)
-    request_id: str = ""
-    expires_at: datetime | None = None
-    next_at: datetime | None = None
-    code: str = ""
-    detail: str = ""
-
-    @property
-    def waiting(self) -> bool:
-        return self.status == BatchStatus.PENDING
-
-    @property
-    def settled(self) -> bool:
-        return BatchStatus(self.status).terminal
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def lock(bulk_id: UUID | str) -> BulkDecision:
     pk = id_of(bulk_id)
     items = BulkItem.objects.filter(bulk=pk).order_by("number")
     list(items.select_for_update(no_key=True).values_list("pk"))
-    return process.locked(BULK, pk)
+    return process.row_locked(BULK, pk)
 
 
 def get(bulk_id: UUID | str) -> BulkDecision:

@@ -7,16 +7,12 @@ executed, and a settled intervention takes part in nothing any more.
 """
 
 from apps.interventions.services.approval import (
-    approval_edit,
     approval_open,
-    approval_settled,
     decision_read,
     intervention_expire,
 )
 from apps.interventions.services.attention import (
     attention_open,
-    attention_raise,
-    attention_settled,
 )
 from apps.interventions.services.batches import (
     batch_cancel,
@@ -29,8 +25,6 @@ from apps.interventions.services.batches_running import (
     batch_cancelled,
     batch_closed,
     batch_finish,
-    batch_restart,
-    batches_stranded,
     item_note,
     items_prepare,
 )
@@ -39,7 +33,6 @@ from apps.interventions.services.batches_signing import (
     batch_open,
     batch_read,
     batch_refuse,
-    batch_settled,
 )
 from apps.interventions.services.batches_warnings import batch_warn
 from apps.interventions.services.budgets import (
@@ -74,10 +67,8 @@ from apps.interventions.services.policies import (
 )
 from apps.interventions.services.recovery import (
     command_undeliverable,
-    intervention_restart,
     process_closed,
     reservations_reconcile,
-    stranded,
 )
 from apps.interventions.services.requests import intervention_cancel, intervention_request
 from apps.interventions.services.step_group import step_group_run
@@ -85,17 +76,12 @@ from apps.interventions.services.transfers import (
     transfer_approval,
     transfer_cancel,
     transfer_request,
-    transfer_settled,
 )
 
 __all__ = [
     "BudgetProof",
-    "approval_edit",
     "approval_open",
-    "approval_settled",
     "attention_open",
-    "attention_raise",
-    "attention_settled",
     "batch_cancel",
     "batch_cancelled",
     "batch_closed",
@@ -106,12 +92,9 @@ __all__ = [
     "batch_read",
     "batch_refuse",
     "batch_request",
-    "batch_restart",
     "batch_resume",
-    "batch_settled",
     "batch_try",
     "batch_warn",
-    "batches_stranded",
     "budget_allocate",
     "budget_commit",
     "budget_open",
@@ -127,7 +110,6 @@ __all__ = [
     "intervention_cancel",
     "intervention_expire",
     "intervention_request",
-    "intervention_restart",
     "intervention_settle",
     "item_note",
     "items_prepare",
@@ -144,9 +126,7 @@ __all__ = [
     "saga_facts",
     "stakeholders_notify",
     "step_group_run",
-    "stranded",
     "transfer_approval",
     "transfer_cancel",
     "transfer_request",
-    "transfer_settled",
 ]

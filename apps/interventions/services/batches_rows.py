@@ -9,10 +9,11 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Count
 
+from apps.approvals.contracts import Waiting
 from apps.approvals.selectors import request_of
-from apps.approvals.services import clock_next
+from apps.approvals.subject import waiting_of
 from apps.audit.contracts import ENGINE, Actor
-from apps.common.errors import Conflict, NotFound
+from apps.common.errors import NotFound
 from apps.engine import process
 from apps.engine import services as engine
 from apps.engine.process import Carrier, Process
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
 
 #: After so many items a run continues as new: a long history is slow to replay.
 ITEMS_PER_RUN = 500
+#: In which nobody has decided about it.
+WAITS = frozenset({BatchStatus.PENDING})
+#: Read with its row.
+RELATED = ("policy", "budget", "requested_by")
 
 #: Of items whose intervention has not ended when its batch goes on without it.
 UNSETTLED = "unsettled"
@@ -56,7 +61,7 @@ _ITEM_ENDS = {
 # --- the row -------------------------------------------------------------------------------------
 def batch_lock(batch_id: UUID | str) -> InterventionBatch:
     """The row, locked until the end of the transaction. NotFound for what is no batch."""
-    return process.locked(BATCH, batch_id, "policy", "budget", "requested_by")
+    return process.row_locked(BATCH, batch_id, *RELATED)
 
 
 def batch_pk(batch_id: UUID | str) -> UUID:
@@ -69,10 +74,7 @@ def unknown() -> NotFound:
 
 def check_carrier(batch: InterventionBatch, workflow_id: str) -> None:
     """Conflict `not_its_workflow` unless this workflow carries the batch now."""
-    if batch.workflow_id != workflow_id:
-        raise Conflict(
-            f"This batch belongs to the workflow {batch.workflow_id}.", code="not_its_workflow"
-        )
+    process.check_carrier(BATCH, batch, workflow_id)
 
 
 def batch_save(batch: InterventionBatch, *fields: str) -> None:
@@ -192,28 +194,15 @@ def progress_by_batch(batch_ids: Iterable[UUID]) -> dict[UUID, BatchProgress]:
 
 
 # --- the request for its signature ----------------------------------------------------------------
-def batch_request_key(batch_id: UUID | str) -> str:
-    """Key of its one request for a signature."""
-    return f"{BATCH_SUBJECT}:{batch_id}"
-
-
 def batch_request_of(batch_id: UUID | str) -> "ApprovalRequest | None":
     """Its request for a signature, if one was opened."""
-    return request_of(batch_request_key(batch_id))
+    return request_of(f"{BATCH_SUBJECT}:{batch_id}")
 
 
-def batch_facts(batch: InterventionBatch) -> BatchFacts:
-    """The contract that its workflow re-reads."""
-    request = batch_request_of(batch.pk) if batch.status == BatchStatus.PENDING else None
-    return BatchFacts(
-        status=batch.status,
-        progress=progress_of(batch),
-        request_id=str(request.pk) if request else "",
-        expires_at=request.expires_at if request else None,
-        next_at=clock_next(request) if request else None,
-        code=batch.error_code,
-        detail=batch.error_detail,
-    )
+def batch_facts(batch: InterventionBatch, waiting: Waiting | None = None) -> BatchFacts:
+    """The contract that its workflow re-reads; `waiting` where it waits for its signature."""
+    waiting = waiting or waiting_of(batch, waits=WAITS)
+    return BatchFacts(progress=progress_of(batch), **vars(waiting))
 
 
 # --- its workflow --------------------------------------------------------------------------------

@@ -154,21 +154,6 @@ def batch_closed(batch_id: UUID | str, *, workflow_id: str, why: str, as_of: dat
     batch_record(batch, "paused", reason=why)
 
 
-def batch_restart(*, batch_id: UUID | str) -> None:
-    """Start its workflow again from the row, unless it has ended or a start is under way.
-
-    Joins the caller's transaction.
-    """
-    batch = process.restart(BATCH, batch_id)
-    if batch is not None:
-        batch_record(batch, "restarted")
-
-
-def batches_stranded() -> list[str]:
-    """Ids of those that no workflow is known to carry (`process.stranded`)."""
-    return process.stranded(BATCH)
-
-
 # --- helpers -------------------------------------------------------------------------------------
 def _begin(batch: InterventionBatch, item: BatchItem, *, as_of: datetime) -> ReadyItem:
     """An intervention for the item: asked for and signed with the batch."""

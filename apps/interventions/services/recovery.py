@@ -22,7 +22,7 @@ from apps.interventions.contracts import (
     ReconcileResult,
 )
 from apps.interventions.models import TERMINAL, BudgetEntry, Intervention
-from apps.interventions.services.attention import attention_is_open, attention_raise
+from apps.interventions.services.attention import ATTENTION
 from apps.interventions.services.budgets import has_open_reservation
 from apps.interventions.services.commands import INTERVENTION
 from apps.interventions.services.rows import (
@@ -30,7 +30,6 @@ from apps.interventions.services.rows import (
     intervention_lock,
     is_settled,
     parse_id,
-    record,
     step_statuses,
 )
 from apps.interventions.services.settlement import settle_row
@@ -41,16 +40,6 @@ if TYPE_CHECKING:
 #: Executed, and what follows an execution could not be done.
 STEPS_MISSING = "steps_missing"
 NOT_CLOSED = (RunStatus.RUNNING, RunStatus.LOST)
-
-
-def intervention_restart(*, intervention_id: UUID | str) -> None:
-    """Start its workflow again from the row, unless it has ended or a start is under way.
-
-    Joins the caller's transaction. Two at once: one start.
-    """
-    intervention = process.restart(INTERVENTION, intervention_id)
-    if intervention is not None:
-        record(intervention, f"{SUBJECT}.restarted")
 
 
 def process_closed(
@@ -67,7 +56,7 @@ def process_closed(
     if not Intervention.objects.filter(unfinished, pk=parse_id(intervention_id)).exists():
         return "left"
     intervention = intervention_lock(intervention_id)
-    if _is_carried(intervention) or attention_is_open(intervention):
+    if _is_carried(intervention) or ATTENTION.is_open(intervention):
         return "left"
     if is_settled(intervention):
         return _ask_again(intervention, as_of=as_of)
@@ -79,16 +68,16 @@ def process_closed(
     if execution in {Execution.UNKNOWN, Execution.DONE}:
         was = "was executed" if execution is Execution.DONE else "may have been executed"
         money = "still set aside" if has_open_reservation(intervention) else "spent"
-        attention_raise(
-            intervention=intervention,
+        ATTENTION.ask(
+            intervention,
             code="execution_unfinished",
             detail=f"{why} The payment {was}; the money is {money}.",
             as_of=as_of,
         )
         return "attention"
     if intervention.status == InterventionStatus.APPROVED:
-        attention_raise(
-            intervention=intervention,
+        ATTENTION.ask(
+            intervention,
             code="approved_not_executed",
             detail=f"{why} It is approved, and nothing was executed.",
             as_of=as_of,
@@ -116,17 +105,12 @@ def command_undeliverable(*, command: "EngineCommand", as_of: datetime) -> None:
         "start": f"{command.workflow_type} could not be started",
         "signal": f"the message {command.name!r} could not be delivered",
     }.get(command.kind, f"the command {command.kind!r} could not be carried out")
-    attention_raise(
-        intervention=intervention,
+    ATTENTION.ask(
+        intervention,
         code=f"{command.kind}_undeliverable",
         detail=f"For {command.workflow_id} {what}: {command.error[:1000] or 'unknown reason'}",
         as_of=as_of,
     )
-
-
-def stranded() -> list[str]:
-    """Ids of open interventions that no process is known to carry and nobody is asked about."""
-    return process.stranded(INTERVENTION)
 
 
 def reservations_reconcile(*, limit: int, as_of: datetime) -> ReconcileResult:
@@ -167,8 +151,8 @@ def _ask_again(intervention: Intervention, *, as_of: datetime) -> str:
     if start and not _runs(intervention).filter(run_id=start.run_id).exists():
         # A new run, and the mirror has not seen it yet; its end comes here too.
         return "left"
-    attention_raise(
-        intervention=intervention,
+    ATTENTION.ask(
+        intervention,
         code=STEPS_MISSING,
         detail=f"Somebody decided to carry on, and no workflow did. {intervention.error_detail}",
         as_of=as_of,
