@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from apps.engine.contracts import Count, Stop, Timings
+from apps.engine.contracts import Count, RunProgress, Stop, Timings
 
 TASK_QUEUE = "intervention-critical"
 APPROVAL_WORKFLOW = "InterventionApprovalWorkflow"
@@ -309,23 +309,11 @@ class BatchRef:
 
 
 @dataclass(frozen=True)
-class BatchProgress:
-    """How many items stand where."""
-
-    total: int = 0
-    waiting: int = 0
-    running: int = 0
-    done: int = 0
-    failed: int = 0
-    cancelled: int = 0
-
-
-@dataclass(frozen=True)
 class BatchFacts:
     """The batch as its workflow re-reads it. `next_at`: when its request's clock has to do."""
 
     status: str
-    progress: BatchProgress = field(default_factory=BatchProgress)
+    progress: RunProgress = field(default_factory=RunProgress)
     request_id: str = ""
     expires_at: datetime | None = None
     next_at: datetime | None = None
@@ -335,6 +323,10 @@ class BatchFacts:
     @property
     def waiting(self) -> bool:
         return self.status == BatchStatus.PENDING
+
+    @property
+    def runs(self) -> bool:
+        return self.status == BatchStatus.RUNNING
 
     @property
     def settled(self) -> bool:
@@ -392,6 +384,6 @@ class BatchResult:
 
     batch_id: str
     status: str
-    progress: BatchProgress
+    progress: RunProgress
     code: str = ""
     detail: str = ""

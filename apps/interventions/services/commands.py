@@ -26,6 +26,9 @@ from apps.interventions.models import Intervention
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
+#: To take back what others asked for.
+CANCEL_PERMISSION = "interventions.cancel_intervention"
+
 
 def _ref(intervention: Intervention, again: bool) -> InterventionRef:
     return InterventionRef(str(intervention.pk), timings(), restarted=again)

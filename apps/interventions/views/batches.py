@@ -17,13 +17,13 @@ from apps.common.csvio import FORMATS, export
 from apps.common.errors import DomainError
 from apps.common.identifiers import number_of
 from apps.common.uploads import as_attachment
+from apps.engine.contracts import RunProgress
 from apps.engine.timeline import timeline
 from apps.interventions import services
 from apps.interventions.batch_forms import MOST_TEXT, BatchFilter, BatchForm
 from apps.interventions.contracts import (
     BATCH_SUBJECT,
     BatchItemStatus,
-    BatchProgress,
     BatchStatus,
 )
 from apps.interventions.forms import ReasonForm
@@ -249,7 +249,7 @@ def _context(request: HttpRequest, batch_id: UUID) -> dict[str, Any]:
     }
 
 
-def _bar(progress: BatchProgress) -> dict[str, Any]:
+def _bar(progress: RunProgress) -> dict[str, Any]:
     """Its two stretches, in percent of the whole."""
     total = max(progress.total, 1)
     done, failed = (100 * part / total for part in (progress.done, progress.failed))
