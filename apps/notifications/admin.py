@@ -1,4 +1,4 @@
-"""What was told to whom, in the admin; programs that want to hear what happens."""
+"""Admin of notifications, settings, e-mails and webhooks."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ class NotificationAdmin(ReadOnlyAdmin):
 
 @admin.register(GroupNotice)
 class GroupNoticeAdmin(ReadOnlyAdmin):
-    """Messages to groups, before and after they became one per person."""
+    """Messages to groups, before and after their fan-out to people."""
 
     list_display = ("title", "group", "kind", "state", "told", "created_at", "done_at")
     list_filter = ("state",)
@@ -47,7 +47,7 @@ class GroupNoticeAdmin(ReadOnlyAdmin):
 
 @admin.register(NotificationSetting)
 class NotificationSettingAdmin(ReadOnlyAdmin):
-    """What people chose; who has no row here has the defaults."""
+    """Settings of people; without a row the defaults apply."""
 
     list_display = ("user", "kind", "in_app", "email")
     list_select_related = ("user",)
@@ -58,7 +58,7 @@ class NotificationSettingAdmin(ReadOnlyAdmin):
 
 @admin.register(Mail)
 class MailAdmin(ReadOnlyAdmin):
-    """E-mails and what became of them. Perhaps-sent ones are sent again by people only."""
+    """E-mails and their delivery state. One that may have been sent is only resent by a person."""
 
     list_display = ("title", "recipient", "kind", "state", "attempts", "created_at", "sent_at")
     list_filter = ("state", ("created_at", admin.DateFieldListFilter))
@@ -73,7 +73,7 @@ class MailAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Send again…", permissions=["resend"])
     def send_again(self, request: HttpRequest, queryset: "QuerySet[Mail]") -> HttpResponse:
-        """Failed, dropped and perhaps-sent e-mails go back into the queue."""
+        """Put failed, dropped and perhaps-sent e-mails back into the queue."""
 
         def run(mail: Mail, reason: str, stamp: str) -> str:
             services.mail_send_again(mail_id=mail.pk, by=acting(request), reason=reason)
@@ -117,7 +117,7 @@ class EndpointForm(forms.Form):
 
 
 class _Managed(ReadOnlyAdmin):
-    """Verbs for who manages webhooks."""
+    """Verbs that need the permission to manage webhooks."""
 
     def has_manage_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm(MANAGE_PERMISSION))
@@ -125,7 +125,7 @@ class _Managed(ReadOnlyAdmin):
 
 @admin.register(WebhookEndpoint)
 class WebhookEndpointAdmin(_Managed, ServiceFormAdmin):
-    """Addresses of programs. The secret is shown when it is made, and never again."""
+    """Webhook endpoints. The secret is shown once, when it is made."""
 
     service_form = EndpointForm
     new_label = "New webhook"
@@ -269,7 +269,7 @@ class WebhookEndpointAdmin(_Managed, ServiceFormAdmin):
 
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(_Managed):
-    """What programs were sent, and what they answered."""
+    """Webhook deliveries and the endpoints' answers."""
 
     list_display = (
         "event",
