@@ -1,7 +1,15 @@
-"""Who an audit entry can name besides a person."""
+"""What an audit entry says besides its body: who did it, and whether it was allowed."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
+
+
+class Outcome(StrEnum):
+    """Whether it was done, or refused with a code."""
+
+    DONE = "done"
+    REFUSED = "refused"
 
 
 class Actor(Protocol):

@@ -3,12 +3,13 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Count
 
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import request_of
 from apps.approvals.services import clock_next
 from apps.audit.contracts import ENGINE, Actor
 from apps.common.errors import Conflict, NotFound
@@ -31,6 +32,9 @@ from apps.interventions.contracts import (
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
 from apps.live.broadcast import broadcast
 from apps.notifications.services import notify
+
+if TYPE_CHECKING:
+    from apps.approvals.models import ApprovalRequest
 
 #: After so many items a run continues as new: a long history is slow to replay.
 ITEMS_PER_RUN = 500
@@ -193,9 +197,9 @@ def batch_request_key(batch_id: UUID | str) -> str:
     return f"{BATCH_SUBJECT}:{batch_id}"
 
 
-def batch_request_of(batch_id: UUID | str) -> ApprovalRequest | None:
+def batch_request_of(batch_id: UUID | str) -> "ApprovalRequest | None":
     """Its request for a signature, if one was opened."""
-    return ApprovalRequest.objects.filter(key=batch_request_key(batch_id)).first()
+    return request_of(batch_request_key(batch_id))
 
 
 def batch_facts(batch: InterventionBatch) -> BatchFacts:
