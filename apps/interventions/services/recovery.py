@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.utils import timezone
 
 from apps.approvals.selectors import requests_about, requests_by_row
 from apps.engine import process
@@ -17,6 +18,7 @@ from apps.engine.selectors import runs_by_row, runs_of, starts_of
 from apps.interventions.contracts import (
     ATTENTION_KIND,
     SUBJECT,
+    BatchStatus,
     Execution,
     InterventionStatus,
     ReconcileResult,
@@ -24,7 +26,7 @@ from apps.interventions.contracts import (
 from apps.interventions.models import TERMINAL, BudgetEntry, Intervention
 from apps.interventions.services.attention import attention_is_open, attention_raise
 from apps.interventions.services.budgets import has_open_reservation
-from apps.interventions.services.commands import INTERVENTION
+from apps.interventions.services.commands import INTERVENTION, held_by_batch
 from apps.interventions.services.rows import (
     execution_of,
     intervention_lock,
@@ -46,8 +48,16 @@ NOT_CLOSED = (RunStatus.RUNNING, RunStatus.LOST)
 def intervention_restart(*, intervention_id: UUID | str) -> None:
     """Start its workflow again from the row, unless it has ended or a start is under way.
 
-    Joins the caller's transaction. Two at once: one start.
+    An item that has not begun waits while its batch is paused, and ends with one that was
+    cancelled. Joins the caller's transaction. Two at once: one start.
     """
+    held = held_by_batch(row := intervention_lock(intervention_id, "batch"))
+    if held is BatchStatus.CANCELLED:
+        why = "Its batch was cancelled before it began."
+        code = "batch_cancelled"
+        settle_row(row, InterventionStatus.CANCELLED, code=code, detail=why, as_of=timezone.now())
+    if held is not None:
+        return
     intervention = process.restart(INTERVENTION, intervention_id)
     if intervention is not None:
         record(intervention, f"{SUBJECT}.restarted")
