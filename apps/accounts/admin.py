@@ -1,4 +1,4 @@
-"""People, roles and keys in the admin."""
+"""Admin of users, roles, API keys, second factors and sessions."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def _second_factor_line(user: User, request: HttpRequest) -> Line:
 
 @admin.register(User)
 class UserAdmin(BaseAdmin, DjangoUserAdmin):
-    """People. Nobody is deleted who may have signed something: accounts are switched off.
+    """Users. They are deactivated, never deleted, because their signatures name them.
 
     Every change of an account is in the audit trail, with what was before.
     """
@@ -69,7 +69,7 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
         return super().get_queryset(request).prefetch_related("groups")
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Who is no superuser makes none, and gives themselves no role."""
+        """Only a superuser makes superusers; nobody changes their own roles."""
         fields, me = super().get_readonly_fields(request, obj), acting(request)
         if me.is_superuser:
             return fields
@@ -79,7 +79,7 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
     def get_form(
         self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        """The form is made for this request: it knows who fills it in."""
+        """Bind the form to the user who fills it in."""
         form: Any = super().get_form(request, obj, change=change, **kwargs)
         form.by = acting(request)
         return form
@@ -87,7 +87,7 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
     def formfield_for_manytomany(
         self, db_field: Any, request: HttpRequest, **kwargs: Any
     ) -> "forms.ModelMultipleChoiceField[Any] | None":
-        """Roles as boxes to tick: there are few, and all of them are seen."""
+        """Show roles as check boxes: there are few of them."""
         if db_field.name == "groups":
             kwargs["widget"] = forms.CheckboxSelectMultiple
         return super().formfield_for_manytomany(db_field, request, **kwargs)
@@ -101,7 +101,7 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
         return ", ".join(sorted(group.name for group in user.groups.all()))
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """A superuser's account, and so their password, is changed by superusers only."""
+        """Only superusers change a superuser's account, because that includes the password."""
         allowed = super().has_change_permission(request, obj)
         return allowed and (obj is None or not obj.is_superuser or acting(request).is_superuser)
 
@@ -124,8 +124,8 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
     def user_change_password(
         self, request: HttpRequest, id: str, form_url: str = ""
     ) -> HttpResponse:
-        """As Django's, in one transaction with its record. Refused to who has removed the person's
-        second factor within the last day."""
+        """As Django's, in one transaction with its audit entry. Refused to the administrator who
+        removed the user's second factor within the last day."""
         person = self.get_object(request, unquote(id))
         if request.method != "POST" or person is None:
             return super().user_change_password(request, id, form_url)
@@ -167,7 +167,7 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
         line=_second_factor_line,
     )
     def second_factor_reset(self, user: User, given: Given) -> str:
-        """For people who lost their phone and their codes."""
+        """Reset the second factor of users who lost their phone and their recovery codes."""
         if not self.has_change_permission(given.request, user):
             raise NotAllowed(
                 "A superuser's second factor is removed by superusers only.",
@@ -232,7 +232,7 @@ class GroupAdmin(BaseAdmin, DjangoGroupAdmin):
 
 
 class RoleRuleForm(forms.Form):
-    """What a role asks of its people."""
+    """Rules of a role, such as a required second factor."""
 
     group = forms.ModelChoiceField(Group.objects.order_by("name"), label="Role")
     mfa_required = forms.BooleanField(
@@ -244,7 +244,7 @@ class RoleRuleForm(forms.Form):
 
 @admin.register(RoleRule)
 class RoleRuleAdmin(ServiceFormAdmin):
-    """What roles ask of their people. Superusers change it."""
+    """Rules of the roles. Only superusers change them."""
 
     list_display = ("group", "mfa_required")
     list_select_related = ("group",)
@@ -269,7 +269,7 @@ class RoleRuleAdmin(ServiceFormAdmin):
 
 @admin.register(APIKey)
 class APIKeyAdmin(ReadOnlyAdmin):
-    """Keys. The secret is not kept, so it cannot be shown; a key can only be ended."""
+    """API keys. They can only be revoked; their secret is not stored and cannot be shown."""
 
     list_display = (
         "name",
@@ -314,7 +314,7 @@ class APIKeyAdmin(ReadOnlyAdmin):
 
 @admin.register(Authenticator)
 class AuthenticatorAdmin(ReadOnlyAdmin):
-    """Who has a second factor. What it is made of is not shown; the people's list removes it."""
+    """Second factors. Secrets are not shown; the list of users has the verb that removes one."""
 
     list_display = ("user", "type", "created_at", "last_used_at")
     list_filter = ("type",)
@@ -326,7 +326,7 @@ class AuthenticatorAdmin(ReadOnlyAdmin):
 
 @admin.register(UserSession)
 class UserSessionAdmin(ReadOnlyAdmin):
-    """Who is signed in where. The session's key is not shown: whoever has it is that person."""
+    """Sessions. The session key is not shown, because it would let its reader sign in."""
 
     list_display = ("user", "device", "address", "created_at", "last_seen_at")
     list_select_related = ("user",)

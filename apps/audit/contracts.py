@@ -1,11 +1,11 @@
-"""Who an audit entry can name besides a person."""
+"""Actors of audit entries: what can be named besides a user."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
 
 class Actor(Protocol):
-    """Anybody who can be named in the audit trail; `accounts.User` is one."""
+    """Protocol of what an audit entry can name; `accounts.User` follows it."""
 
     @property
     def audit_id(self) -> str: ...

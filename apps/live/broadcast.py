@@ -1,6 +1,6 @@
-"""The one way to tell open pages that something changed: id and version, after the commit.
+"""Tells open pages that a row changed: its id and version, sent after the commit.
 
-A lost message costs a moment of staleness, never truth, so nothing here waits or raises.
+A lost message leaves a page stale for a moment, nothing more, so nothing here waits or raises.
 """
 
 import asyncio
@@ -49,10 +49,9 @@ def broadcast(topic: str, *, id: str, version: int) -> None:
 
 
 class _Publisher:
-    """A daemon thread with an event loop of its own; publishing hands over and returns.
+    """A daemon thread with its own event loop; `publish` hands a message over and returns.
 
-    What waits leaves together, in one round trip: a commit tells several topics, and one after the
-    other each would wait for the thread's turn again.
+    Waiting messages are sent in one round trip, because one commit usually tells several topics.
     """
 
     def __init__(self) -> None:
@@ -105,7 +104,7 @@ class _Publisher:
         loop.run_forever()
 
     def _take(self) -> None:
-        """On the thread's loop: send all that waits by now."""
+        """Runs on the thread's loop: send all waiting messages."""
         taken = []
         while self._waiting:
             taken.append(self._waiting.popleft())

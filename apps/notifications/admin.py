@@ -1,4 +1,4 @@
-"""What was told to whom, in the admin; programs that want to hear what happens."""
+"""Admin of notifications, settings, e-mails and webhooks."""
 
 from functools import partial
 from typing import Any
@@ -37,7 +37,7 @@ class NotificationAdmin(ReadOnlyAdmin):
 
 @admin.register(GroupNotice)
 class GroupNoticeAdmin(ReadOnlyAdmin):
-    """Messages to groups, before and after they became one per person."""
+    """Messages to groups, before and after their fan-out to people."""
 
     list_display = ("title", "group", "kind", "state", "told", "created_at", "done_at")
     list_filter = ("state",)
@@ -47,7 +47,7 @@ class GroupNoticeAdmin(ReadOnlyAdmin):
 
 @admin.register(NotificationSetting)
 class NotificationSettingAdmin(ReadOnlyAdmin):
-    """What people chose; who has no row here has the defaults."""
+    """Settings of people; without a row the defaults apply."""
 
     list_display = ("user", "kind", "in_app", "email")
     list_select_related = ("user",)
@@ -65,7 +65,7 @@ def _mail_line(mail: Mail, request: HttpRequest) -> Line:
 
 @admin.register(Mail)
 class MailAdmin(ReadOnlyAdmin):
-    """E-mails and what became of them. Perhaps-sent ones are sent again by people only."""
+    """E-mails and their delivery state. One that may have been sent is only resent by a person."""
 
     list_display = ("title", "recipient", "kind", "state", "attempts", "created_at", "sent_at")
     list_filter = ("state", ("created_at", admin.DateFieldListFilter))
@@ -86,7 +86,7 @@ class MailAdmin(ReadOnlyAdmin):
         line=_mail_line,
     )
     def send_again(self, mail: Mail, given: Given) -> str:
-        """Failed, dropped and perhaps-sent e-mails go back into the queue."""
+        """Put failed, dropped and perhaps-sent e-mails back into the queue."""
         services.mail_send_again(mail_id=mail.pk, by=given.by, reason=given.reason)
         return "Will be sent within seconds."
 
@@ -121,7 +121,7 @@ _managed = partial(verb, permission=MANAGE_PERMISSION, line=_endpoint_line)
 
 @admin.register(WebhookEndpoint)
 class WebhookEndpointAdmin(ServiceFormAdmin):
-    """Addresses of programs. The secret is shown when it is made, and never again."""
+    """Webhook endpoints. The secret is shown once, when it is made."""
 
     service_form = EndpointForm
     new_label = "New webhook"
@@ -221,7 +221,7 @@ def _delivery_line(delivery: WebhookDelivery, request: HttpRequest) -> Line:
 
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(ReadOnlyAdmin):
-    """What programs were sent, and what they answered."""
+    """Webhook deliveries and the endpoints' answers."""
 
     list_display = (
         "event",
