@@ -26,12 +26,19 @@ from apps.accounts.roles import ROLES
 from apps.audit.services import refusals
 from apps.common.errors import NotAllowed
 from apps.web.admin import BaseAdmin, ReadOnlyAdmin, acting
-from apps.web.admin_verbs import Line, ServiceFormAdmin, confirmed_action
+from apps.web.admin_forms import ServiceFormAdmin
+from apps.web.admin_verbs import Given, Line, verb
 from apps.web.refusals import refusal_of
 
 admin.site.unregister(Group)
 # E-mail addresses play no part here, and allauth's list of second factors shows their secrets.
 admin.site.unregister([EmailAddress, Authenticator])
+
+
+def _second_factor_line(user: User, request: HttpRequest) -> Line:
+    own = user.pk == request.user.pk
+    note = "your own: somebody else has to do it" if own else "signed out everywhere"
+    return Line(note, blocked=own)
 
 
 @admin.register(User)
@@ -150,40 +157,24 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
                 )
         return response
 
-    def has_reset_permission(self, request: HttpRequest) -> bool:
-        return self.has_change_permission(request)
-
-    @admin.action(description="Remove second factor…", permissions=["reset"])
-    def second_factor_reset(self, request: HttpRequest, queryset: "QuerySet[User]") -> HttpResponse:
+    @verb(
+        "Remove second factor",
+        title="Remove second factor",
+        explanation="Make sure on another way that it is really them. Their next sign-in "
+        "needs the password alone; a role that asks for a second factor has them set up a "
+        "new one before anything else.",
+        button="Remove",
+        line=_second_factor_line,
+    )
+    def second_factor_reset(self, user: User, given: Given) -> str:
         """Reset the second factor of users who lost their phone and their recovery codes."""
-
-        def run(user: User, reason: str, stamp: str) -> str:
-            if not self.has_change_permission(request, user):
-                raise NotAllowed(
-                    "A superuser's second factor is removed by superusers only.",
-                    code="permission_denied",
-                )
-            services.second_factor_reset(user=user, by=acting(request), reason=reason, via="admin")
-            return "Removed, and signed out everywhere."
-
-        def line(user: User) -> Line:
-            own = user.pk == request.user.pk
-            note = "your own: somebody else has to do it" if own else "signed out everywhere"
-            return Line(pk=str(user.pk), label=str(user), note=note, blocked=own)
-
-        return confirmed_action(
-            self,
-            request,
-            queryset,
-            action="second_factor_reset",
-            title="Remove second factor",
-            explanation="Make sure on another way that it is really them. Their next sign-in "
-            "needs the password alone; a role that asks for a second factor has them set up a "
-            "new one before anything else.",
-            button="Remove",
-            line=line,
-            run=run,
-        )
+        if not self.has_change_permission(given.request, user):
+            raise NotAllowed(
+                "A superuser's second factor is removed by superusers only.",
+                code="permission_denied",
+            )
+        services.second_factor_reset(user=user, **given.asked)
+        return "Removed, and signed out everywhere."
 
 
 # The site has no hooks for these, and its addresses are made from the attributes later. One door,
@@ -267,9 +258,6 @@ class RoleRuleAdmin(ServiceFormAdmin):
     def granted(self, request: HttpRequest, action: str = "change") -> bool:
         return acting(request).is_superuser
 
-    def initial_of(self, row: RoleRule) -> dict[str, Any]:
-        return {"group": row.group, "mfa_required": row.mfa_required}
-
     def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
         return change_log.role_rule_put(
             group_id=data["group"].pk,
@@ -306,30 +294,22 @@ class APIKeyAdmin(ReadOnlyAdmin):
     def scope_list(self, key: APIKey) -> str:
         return ", ".join(key.scopes)
 
-    def has_revoke_permission(self, request: HttpRequest) -> bool:
-        return self.granted(request)
+    def verb_rows(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
+        return rows.select_related("user")
 
-    @admin.action(description="Revoke…", permissions=["revoke"])
-    def revoke(self, request: HttpRequest, queryset: "QuerySet[APIKey]") -> HttpResponse:
+    @verb(
+        "Revoke",
+        title="Revoke keys",
+        explanation="Programs that use these keys are refused from now on. "
+        "There is no way back: make a new key instead.",
+        button="Revoke",
+        line=lambda key, request: Line(f"acts for {key.user}"),
+        with_reason=False,
+    )
+    def revoke(self, key: APIKey, given: Given) -> str:
         """End the chosen keys at once."""
-
-        def run(key: APIKey, reason: str, stamp: str) -> str:
-            services.api_key_revoke(key=key, by=acting(request), via="admin")
-            return "Revoked: it opens nothing any more."
-
-        return confirmed_action(
-            self,
-            request,
-            queryset.select_related("user"),
-            action="revoke",
-            title="Revoke keys",
-            explanation="Programs that use these keys are refused from now on. "
-            "There is no way back: make a new key instead.",
-            button="Revoke",
-            line=lambda key: Line(pk=str(key.pk), label=str(key), note=f"acts for {key.user}"),
-            run=run,
-            with_reason=False,
-        )
+        services.api_key_revoke(key=key, by=given.by, via="admin")
+        return "Revoked: it opens nothing any more."
 
 
 @admin.register(Authenticator)
@@ -339,7 +319,6 @@ class AuthenticatorAdmin(ReadOnlyAdmin):
     list_display = ("user", "type", "created_at", "last_used_at")
     list_filter = ("type",)
     list_select_related = ("user",)
-    ordering = ("-pk",)
     search_exact = ("user",)
     search_help_text = "The exact id of a person."
     exclude = ("data",)
@@ -358,27 +337,19 @@ class UserSessionAdmin(ReadOnlyAdmin):
     exclude = ("session",)
     actions = ("end",)
 
-    def has_end_permission(self, request: HttpRequest) -> bool:
-        return self.granted(request)
+    def verb_rows(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
+        return rows.select_related("user")
 
-    @admin.action(description="End…", permissions=["end"])
-    def end(self, request: HttpRequest, queryset: "QuerySet[UserSession]") -> HttpResponse:
+    @verb(
+        "End",
+        title="End sessions",
+        explanation="These browsers are signed out at their next request; live pages close "
+        "within a minute.",
+        button="End",
+        line=lambda row, request: Line(f"of {row.user}"),
+        with_reason=False,
+    )
+    def end(self, row: UserSession, given: Given) -> str:
         """Sign the chosen browsers out."""
-
-        def run(row: UserSession, reason: str, stamp: str) -> str:
-            services.session_end(session_id=row.pk, user=row.user, by=acting(request), via="admin")
-            return "Ended."
-
-        return confirmed_action(
-            self,
-            request,
-            queryset.select_related("user"),
-            action="end",
-            title="End sessions",
-            explanation="These browsers are signed out at their next request; live pages close "
-            "within a minute.",
-            button="End",
-            line=lambda row: Line(pk=str(row.pk), label=str(row), note=f"of {row.user}"),
-            run=run,
-            with_reason=False,
-        )
+        services.session_end(session_id=row.pk, user=row.user, by=given.by, via="admin")
+        return "Ended."

@@ -27,7 +27,6 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_display_links = ("at", "action")
     list_filter = ("outcome", ("at", admin.DateFieldListFilter))
     list_select_related = ("seal",)
-    ordering = ("-id",)
     search_exact = ("actor_id", "action")
     search_help_text = "An exact subject id, actor id (user:7) or action (approval.decide)."
     fields = (
@@ -69,7 +68,6 @@ class AuditSealAdmin(ReadOnlyAdmin):
     ordering = ("-sequence",)
     search_exact = ("hash",)
     search_help_text = "A sequence number or a whole hash."
-    raw_id_fields = ("entry",)
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[AuditSeal]", search_term: str
