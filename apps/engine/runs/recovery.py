@@ -1,13 +1,11 @@
 """What the engine tells of the workflow that carries a run."""
 
 from datetime import datetime
+from functools import partial
 from uuid import UUID
-
-from django.utils import timezone
 
 from apps.audit.contracts import ENGINE
 from apps.engine import process
-from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.runs.changes import end, hold
 from apps.engine.runs.spec import CANCELLED, PENDING, R, RunSpec
 
@@ -16,20 +14,8 @@ CODE = "workflow_closed"
 
 def register(spec: RunSpec[R], *, view: str) -> None:
     """Make the run known to the engine, and its row and lists live topics (`process.register`)."""
-
-    def on_closed(identifier: str, ended: WorkflowRun) -> None:
-        _closed(spec, identifier, ended.workflow_id, process.why_closed(ended))
-
-    def on_undeliverable(command: EngineCommand) -> None:
-        why = process.why_undeliverable(command)
-        _closed(spec, command.subject_id, command.workflow_id, why)
-
     process.register(
-        spec.process,
-        restart=lambda identifier: restart(spec, identifier),
-        on_closed=on_closed,
-        on_undeliverable=on_undeliverable,
-        view=view,
+        spec.process, closed=partial(closed, spec), restart=partial(restart, spec), view=view
     )
 
 
@@ -62,8 +48,3 @@ def closed(
     else:
         detail = f"{why} Nothing further is begun until somebody resumes it."
         hold(spec, run, reason=why, code=CODE, detail=detail)
-
-
-# --- helpers -------------------------------------------------------------------------------------
-def _closed(spec: RunSpec[R], identifier: str, workflow_id: str, why: str) -> None:
-    closed(spec, identifier, workflow_id=workflow_id, why=why, as_of=timezone.now())

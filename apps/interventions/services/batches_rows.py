@@ -1,12 +1,12 @@
 """The row of a batch: what it is to the engine, what people are told of it, and its items."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
 
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import request_of
 from apps.approvals.services import clock_next, request_cancel
 from apps.audit.contracts import Actor
 from apps.common.money import exact
@@ -30,6 +30,9 @@ from apps.interventions.models import BatchItem, Intervention, InterventionBatch
 from apps.interventions.services.commands import CANCEL_PERMISSION
 from apps.live.broadcast import broadcast
 from apps.notifications.services import notify
+
+if TYPE_CHECKING:
+    from apps.approvals.models import ApprovalRequest
 
 #: After so many items a run continues as new: a long history is slow to replay.
 ITEMS_PER_RUN = 500
@@ -178,9 +181,9 @@ def batch_request_key(batch_id: UUID | str) -> str:
     return f"{BATCH_SUBJECT}:{batch_id}"
 
 
-def batch_request_of(batch_id: UUID | str) -> ApprovalRequest | None:
+def batch_request_of(batch_id: UUID | str) -> "ApprovalRequest | None":
     """Its request for a signature, if one was opened."""
-    return ApprovalRequest.objects.filter(key=batch_request_key(batch_id)).first()
+    return request_of(batch_request_key(batch_id))
 
 
 def batch_facts(batch: InterventionBatch) -> BatchFacts:

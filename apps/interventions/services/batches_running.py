@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import requests_about
 from apps.common.canonical_json import digest
 from apps.common.identifiers import new_id
 from apps.engine import process, runs
@@ -72,12 +72,8 @@ def item_note(*, intervention_id: UUID | str, as_of: datetime) -> None:
         intervention = intervention_lock(intervention_id)
         if is_settled(intervention):
             return
-        question = (
-            ApprovalRequest.objects.open()
-            .filter(kind=ATTENTION_KIND, subject_type=SUBJECT, subject_id=str(intervention.pk))
-            .exists()
-        )
-        code = NEEDS_ATTENTION if question else UNSETTLED
+        questions = requests_about(SUBJECT, intervention.pk, kind=ATTENTION_KIND)
+        code = NEEDS_ATTENTION if questions.open().exists() else UNSETTLED
         noted = BatchItem.objects.filter(
             intervention=intervention, status=BatchItemStatus.RUNNING
         ).update(

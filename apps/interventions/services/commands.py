@@ -3,10 +3,9 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from django.db.models import Exists, OuterRef, TextField
-from django.db.models.functions import Cast
+from django.db.models import Exists
 
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import requests_by_row
 from apps.engine import process
 from apps.engine.process import Carrier, Process
 from apps.engine.services import timings
@@ -53,12 +52,7 @@ def _needs(intervention: Intervention) -> Carrier[Intervention] | None:
 def _open_rows() -> "QuerySet[Intervention]":
     """Those that nobody is asked about. A batch that runs looks after its own; one that is paused
     begins none: an item that has not begun waits until it goes on."""
-    questions = ApprovalRequest.objects.filter(
-        subject_type=SUBJECT,
-        subject_id=Cast(OuterRef("pk"), TextField()),
-        kind=ATTENTION_KIND,
-        settled_at=None,
-    )
+    questions = requests_by_row(SUBJECT, kind=ATTENTION_KIND).filter(settled_at=None)
     rows = (
         Intervention.objects.unsettled()
         .exclude(batch__status=BatchStatus.RUNNING)

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import requests_about
 from apps.audit.doors import may_ask
 from apps.common.csvio import FORMATS, export
 from apps.common.errors import DomainError
@@ -236,9 +236,7 @@ def _context(request: HttpRequest, batch_id: UUID) -> dict[str, Any]:
             if number or not key or key == tab
         ],
         "tab": tab,
-        "requests": ApprovalRequest.objects.visible_to(user).for_subject(
-            subject_type=BATCH_SUBJECT, subject_id=str(batch.pk)
-        )[:5],
+        "requests": requests_about(BATCH_SUBJECT, batch.pk).visible_to(user)[:5],
         "workflow_url": temporal_url(batch.workflow_id),
         "query": request.GET.urlencode(),
         # The engine's own events would be asked for with every step of the bar.
