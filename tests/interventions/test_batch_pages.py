@@ -441,7 +441,7 @@ def test_what_failed_can_be_downloaded_and_no_spreadsheet_runs_it(world: World) 
     batch = asked(world, [payment(), payment(amount="x", target="=cmd()"), ["odd"]])
     answer = client_of(world, "requester").get(reverse("batch_failed_csv", args=[batch.pk]))
     assert "attachment" in answer["Content-Disposition"]
-    rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
     assert rows[1][:3] == ["2", "x", "'=cmd()"]
     assert rows[1][5] == "amount_invalid"
     assert (rows[2][0], rows[2][2], rows[2][5]) == ("3", '["odd"]', "item_invalid")
