@@ -260,6 +260,14 @@ def test_it_says_how_far_it_is(world: World, caller: Caller) -> None:
     assert caller.get(URL, status="completed").json()["items"] == []
 
 
+def test_the_list_of_the_api_takes_the_filters_of_the_page(world: World, caller: Caller) -> None:
+    batch = asked(world)
+    colleague = Caller(world.people["auditor"])
+    assert [one["id"] for one in caller.get(URL, mine=True).json()["items"]] == [str(batch.pk)]
+    assert len(colleague.get(URL).json()["items"]) == 1
+    assert colleague.get(URL, mine=True).json()["items"] == []
+
+
 def test_items_are_paged_and_say_why_they_failed(world: World, caller: Caller) -> None:
     batch = asked(world, [payment(1), payment(amount="x"), payment(3)])
     url = f"{URL}/{batch.pk}/items"
