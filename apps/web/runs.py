@@ -19,7 +19,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.common.csvio import FORMATS, export, in_parts
+from apps.common.csvio import FORMATS, export
 from apps.common.errors import Invalid
 from apps.common.identifiers import short
 from apps.common.pagination import numbered_page
@@ -146,9 +146,9 @@ class RunPages(Generic[R]):
     tabs: Sequence[Tab]
     #: Status of an item → what it is called in the legend, in that order.
     words: Mapping[str, str]
-    #: Columns of the file of what failed, and an item's values for them.
+    #: Columns of the file of what failed, and its lines.
     columns: Sequence[str]
-    line: Callable[[R, Any], Mapping[str, Any]]
+    failures: Callable[[R], Iterator[Mapping[str, Any]]]
     word: str = "ended"
     related: Sequence[str] = ()
     #: What is shown on the page and not read again for its fragment.
@@ -205,10 +205,9 @@ class RunPages(Generic[R]):
     def failed_csv(self, request: HttpRequest, run_id: UUID) -> HttpResponseBase:
         """The items that have failed, with why, as a file; made while it is sent."""
         run = self.get(request, run_id)
-        lines = (self.line(run, item) for item in self._failed(run))
         return attachment(
             request,
-            export(lines, self.columns, for_spreadsheets=True),
+            export(self.failures(run), self.columns, for_spreadsheets=True),
             name=f"failed-{short(run.pk)}.csv",
             content_type=FORMATS["csv"],
         )
@@ -227,24 +226,12 @@ class RunPages(Generic[R]):
         return bar_of(counts, self.words, word=self.word)
 
     # --- helpers ----------------------------------------------------------------------------------
-    def _items(self, run: R) -> "QuerySet[Any]":
-        items: QuerySet[Any] = run.items.select_related(*self.related)  # type: ignore[attr-defined]
-        return items
-
-    def _failed(self, run: R) -> Iterator[Any]:
-        failed = self._items(run).filter(status=FAILED).order_by("number")
-
-        def part(last: Any, most: int) -> list[Any]:
-            return list((failed.filter(number__gt=last.number) if last else failed)[:most])
-
-        return in_parts(part)
-
     def _context(self, request: HttpRequest, run: R) -> dict[str, Any]:
         counts = self.counts([run])[run.pk]
         now = self.now(run, counts, person(request))
         show = request.GET.get("show", "")
         tab = next((one for one in self.tabs if one.key == show), self.tabs[0])
-        items = self._items(run)
+        items = run.items.select_related(*self.related)  # type: ignore[attr-defined]
         if tab.statuses:
             items = items.filter(status__in=tab.statuses)
         after = request.GET.get("after", "")

@@ -1,6 +1,6 @@
 """Deciding many requests in one go: the preview, the run, and the list of one's own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,9 +18,10 @@ from apps.accounts.models import User
 from apps.approvals import services
 from apps.approvals.contracts import BULK_SUBJECT, BulkStatus, ItemStatus, Verdict
 from apps.approvals.forms import BulkForm, inbox_matching
-from apps.approvals.models import BulkDecision, BulkItem
+from apps.approvals.models import BulkDecision
 from apps.approvals.selectors.bulk import BulkPreview, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
+from apps.common.csvio import by_number
 from apps.common.errors import DomainError, Invalid
 from apps.common.identifiers import new_id, number_of
 from apps.engine.timeline import timeline
@@ -241,10 +242,11 @@ def _seconds(begun: datetime, ended: datetime | None) -> int | None:
     return max(round((ended - begun).total_seconds()), 1) if ended else None
 
 
-def _line(bulk: BulkDecision, item: BulkItem) -> dict[str, Any]:
-    request = item.request
-    texts = (request.pk, request.title, item.authority.username, item.code, item.detail)
-    return dict(zip(COLUMNS, (item.number, *texts), strict=True))
+def _failures(bulk: BulkDecision) -> Iterator[dict[str, Any]]:
+    refused = bulk.items.filter(status=ItemStatus.FAILED).select_related("request", "authority")
+    for item in by_number(refused):
+        about = (item.number, item.request_id, item.request.title, item.authority.username)
+        yield dict(zip(COLUMNS, (*about, item.code, item.detail), strict=True))
 
 
 def _without_reason(verb: Callable[..., object]) -> Callable[..., object]:
@@ -294,5 +296,5 @@ RUNS: RunPages[BulkDecision] = RunPages(
     word="decided",
     related=("request", "authority"),
     columns=COLUMNS,
-    line=_line,
+    failures=_failures,
 )

@@ -13,25 +13,27 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts.models import User
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import requests_about
 from apps.audit.doors import may_ask
 from apps.common.errors import DomainError
-from apps.common.money import exact
 from apps.engine.timeline import timeline
 from apps.interventions import services
 from apps.interventions.batch_forms import MOST_TEXT, BatchFilter, BatchForm
 from apps.interventions.contracts import BATCH_SUBJECT, BatchItemStatus, BatchStatus
-from apps.interventions.models import BatchItem, InterventionBatch, Policy
+from apps.interventions.models import InterventionBatch, Policy
 from apps.interventions.services.batches import BatchTrial
 from apps.interventions.services.batches_input import csv_items
-from apps.interventions.services.batches_rows import progress_by_batch
+from apps.interventions.services.batches_rows import (
+    FAILURE_COLUMNS,
+    batch_failures,
+    progress_by_batch,
+)
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
 from apps.web.fragments import fragment, person
 from apps.web.lists import counted, filtered_list
 from apps.web.refusals import refusal_of
 from apps.web.runs import Counts, RunNow, RunPages, RunVerb, Tab
 
-_COLUMNS = ("number", "amount", "target", "justification", "region", "code", "detail")
 _VERBS = {
     "pause": RunVerb(
         services.batch_pause,
@@ -167,16 +169,13 @@ def _now(batch: InterventionBatch, counts: Counts, user: User) -> RunNow:
     moves = not over or counts[BatchItemStatus.RUNNING] > 0
     may = batch.requested_by_id == user.pk or user.has_perm(CANCEL_PERMISSION)
     now = {BatchStatus.RUNNING: ["pause"], BatchStatus.PAUSED: ["resume"]}
-    signed = ApprovalRequest.objects.visible_to(user).for_subject(
-        subject_type=BATCH_SUBJECT, subject_id=str(batch.pk)
-    )
     return RunNow(
         title=str(batch),
         over=over,
         moves=moves,
         verbs=[*now.get(BatchStatus(batch.status), []), "cancel"] if may and not over else [],
         more={
-            "requests": signed[:5],
+            "requests": requests_about(BATCH_SUBJECT, batch.pk).visible_to(user)[:5],
             "running": counts[BatchItemStatus.RUNNING],
             # The engine's own events would be asked for with every step of the bar.
             "timeline": timeline(
@@ -185,20 +184,6 @@ def _now(batch: InterventionBatch, counts: Counts, user: User) -> RunNow:
             ),
         },
     )
-
-
-def _line(batch: InterventionBatch, item: BatchItem) -> dict[str, Any]:
-    """What it came as, where it was not sound."""
-    came = item.raw if isinstance(item.raw, dict) else {}
-    texts: list[Any]
-    if item.amount is not None:
-        texts = [exact(item.amount, batch.currency), item.target, item.justification, item.region]
-    else:
-        texts = [came.get(name, "") for name in _COLUMNS[1:5]]
-        if not came:
-            texts[1] = item.raw
-    values = (item.number, *texts, item.error_code, item.error_detail)
-    return dict(zip(_COLUMNS, values, strict=True))
 
 
 RUNS: RunPages[InterventionBatch] = RunPages(
@@ -220,8 +205,8 @@ RUNS: RunPages[InterventionBatch] = RunPages(
         BatchItemStatus.WAITING: "waiting",
         BatchItemStatus.CANCELLED: "cancelled",
     },
-    columns=_COLUMNS,
-    line=_line,
+    columns=FAILURE_COLUMNS,
+    failures=batch_failures,
     # It is about what was asked for, and read from all of its payments.
     once=lambda batch: {"warned": services.batch_warn(batch, as_of=timezone.now())},
 )
