@@ -96,8 +96,8 @@ class Tab:
 class RunVerb:
     """What a person can do to a run: `call` is the service, `said` tells that it is done.
 
-    `button` and `help` may name counts, such as `{waiting}`. Without `title` it is a button alone,
-    and asks for no reason.
+    `button` and `help` may name counts, such as `{waiting}`. `plain`: it ends nothing. Without
+    `title` it is a button alone, and asks for no reason.
     """
 
     call: Callable[..., object]
@@ -105,8 +105,20 @@ class RunVerb:
     button: str
     title: str = ""
     help: str = ""
-    bad: bool = False
+    plain: bool = False
     open: bool = False
+
+    def shown(self, key: str, address: str, counts: Counts) -> dict[str, Any]:
+        """What the box or button of the verb takes, on the page at `address`."""
+        return {
+            "key": key,
+            "title": self.title,
+            "button": self.button.format_map(counts),
+            "help": self.help.format_map(counts),
+            "tone": "plain" if self.plain else "",
+            "open": self.open,
+            "action": f"{address}{key}/",
+        }
 
 
 @dataclass(frozen=True)
@@ -241,17 +253,7 @@ class RunPages(Generic[R]):
             after = ""
             found = numbered_page(items, cursor=None)
         bar = self.bar(counts)
-        verbs = [
-            {
-                "key": key,
-                "title": self.verbs[key].title,
-                "button": self.verbs[key].button.format_map(counts),
-                "help": self.verbs[key].help.format_map(counts),
-                "bad": self.verbs[key].bad,
-                "open": self.verbs[key].open,
-            }
-            for key in now.verbs
-        ]
+        address = reverse(self.name, args=[run.pk])
         return {
             self.name: run,
             "name": self.name,
@@ -271,9 +273,9 @@ class RunPages(Generic[R]):
             "items": found["items"],
             "next_after": found["next"],
             "later_page": bool(after),
-            "verbs": verbs,
+            "verbs": [self.verbs[key].shown(key, address, counts) for key in now.verbs],
             "workflow_url": temporal_url(run.workflow_id),  # type: ignore[attr-defined]
-            "address": reverse(self.name, args=[run.pk]),
+            "address": address,
             "query": request.GET.urlencode(),
             **now.more,
         }

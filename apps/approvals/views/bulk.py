@@ -268,12 +268,12 @@ RUNS: RunPages[BulkDecision] = RunPages(
             _without_reason(services.bulk_stop),
             said="Stopped. What was signed stays signed; the rest was not touched.",
             button="Stop",
-            bad=True,
         ),
         "resume": RunVerb(
             _without_reason(services.bulk_resume),
             said="It goes on with what was left.",
             button="Go on with the {stopped} left",
+            plain=True,
         ),
     },
     tabs=[

@@ -40,14 +40,17 @@ _VERBS = {
         said="Paused. What is under way ends; nothing further is begun.",
         title="Pause it",
         button="Pause",
-        help="What is under way ends; nothing further is begun until somebody resumes it.",
+        help="May be empty. What is under way ends; nothing further is begun until somebody "
+        "resumes it.",
+        plain=True,
     ),
     "resume": RunVerb(
         services.batch_resume,
         said="It goes on with what was left.",
         title="Resume it",
         button="Resume",
-        help="It goes on with the {waiting} that wait.",
+        help="May be empty. It goes on with the {waiting} that wait.",
+        plain=True,
         open=True,
     ),
     "cancel": RunVerb(
@@ -55,8 +58,8 @@ _VERBS = {
         said="Cancelled. What was paid stays paid; the rest is not begun.",
         title="Cancel it",
         button="Cancel the batch",
-        help="For good. What was paid stays paid, what is under way ends, the rest is never begun.",
-        bad=True,
+        help="May be empty. For good. What was paid stays paid, what is under way ends, the rest "
+        "is never begun.",
     ),
 }
 
