@@ -8,6 +8,7 @@ from django.core.signing import BadSignature, Signer
 from django.db.models import Model, Q, QuerySet
 
 from apps.common.errors import Invalid
+from apps.common.identifiers import number_of
 
 DEFAULT_LIMIT = 50
 MOST = 200
@@ -56,6 +57,25 @@ def page(
     return {
         "items": rows[:limit],
         "next": _write(rows[limit - 1], order) if len(rows) > limit else None,
+    }
+
+
+def numbered_page(queryset: QuerySet[M], *, cursor: str | None, limit: int = DEFAULT_LIMIT) -> Page:
+    """Up to `limit` rows in the order of their `number`, after the one that the cursor names.
+
+    For items of a run: their numbers are no secret and never change, so the cursor is the number.
+    Raises Invalid `bad_cursor` for what is no number.
+    """
+    rows = queryset.order_by("number")
+    if cursor:
+        last = number_of(cursor, digits=9)
+        if last is None:
+            raise Invalid("The cursor is not one of ours.", code="bad_cursor")
+        rows = rows.filter(number__gt=last)
+    found: list[Any] = list(rows[: limit + 1])
+    return {
+        "items": found[:limit],
+        "next": str(found[limit - 1].number) if len(found) > limit else None,
     }
 
 

@@ -11,14 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("interventions/batches/", batches.batches, name="batches"),
     path("interventions/batches/live/", batches.batches_live, name="batches_live"),
     path("interventions/batches/new/", batches.batch_new, name="batch_new"),
-    path("interventions/batches/<uuid:batch_id>/", batches.batch_page, name="batch"),
-    path("interventions/batches/<uuid:batch_id>/live/", batches.batch_live, name="batch_live"),
-    path(
-        "interventions/batches/<uuid:batch_id>/failed.csv",
-        batches.batch_failed_csv,
-        name="batch_failed_csv",
-    ),
-    path("interventions/batches/<uuid:batch_id>/<slug:verb>/", batches.batch_act, name="batch_act"),
+    *batches.RUNS.paths("interventions/batches/"),
     path("interventions/new/", interventions.intervention_new, name="intervention_new"),
     path(
         "interventions/<uuid:intervention_id>/",

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from apps.common.errors import Invalid
 from apps.common.pagination import page
+from apps.web.fragments import in_fragment
 
 if TYPE_CHECKING:
     from apps.web.filters import FilterForm
@@ -29,7 +30,10 @@ def listed(
     try:
         return dict(page(queryset, cursor=cursor, limit=limit, order=order))
     except Invalid:
-        messages.warning(request, "That place in the list no longer exists; this is its beginning.")
+        if not in_fragment(request):
+            messages.warning(
+                request, "That place in the list no longer exists; this is its beginning."
+            )
         return dict(page(queryset, cursor=None, limit=limit, order=order))
 
 

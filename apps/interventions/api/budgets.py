@@ -12,11 +12,10 @@ from pydantic import ConfigDict, Field
 from apps.accounts.auth import require
 from apps.accounts.models import User
 from apps.approvals.selectors import request_ids
-from apps.common.api import Amount, Code, Cursor, Key, Limit, Reason, Why
+from apps.common.api import Amount, Code, Cursor, ErrorOut, Key, Limit, Reason, Why
 from apps.common.errors import NotAllowed, NotFound
 from apps.common.pagination import page
 from apps.interventions import services
-from apps.interventions.api.base import ErrorOut
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
 from apps.interventions.models import Budget, BudgetTransfer
 from apps.interventions.scopes import Scope

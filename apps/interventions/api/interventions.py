@@ -12,11 +12,22 @@ from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
 from apps.accounts.models import User
-from apps.common.api import Amount, Code, Currency, Cursor, Key, Limit, Line, Reason, Region, Text
+from apps.common.api import (
+    Amount,
+    Code,
+    Currency,
+    Cursor,
+    ErrorOut,
+    Key,
+    Limit,
+    Line,
+    Reason,
+    Region,
+    Text,
+)
 from apps.common.errors import NotFound
 from apps.common.pagination import page
 from apps.interventions import services
-from apps.interventions.api.base import ErrorOut
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import BudgetEntry, Intervention, InterventionStep
 from apps.interventions.scopes import Scope
