@@ -35,11 +35,13 @@ from apps.interventions.api.batch_shapes import (
     ref,
     trial_out,
 )
-from apps.interventions.contracts import BatchItemStatus, BatchStatus
+from apps.interventions.batch_forms import BatchFilter
+from apps.interventions.contracts import BatchItemStatus
 from apps.interventions.models import InterventionBatch
 from apps.interventions.scopes import Scope
 from apps.interventions.services.batches_input import csv_items
 from apps.interventions.services.batches_rows import batch_request_of, progress_by_batch
+from apps.web.filters import Narrow, filtered
 from apps.web.links import temporal_url
 
 router = Router(tags=["batches"])
@@ -99,17 +101,13 @@ def batch_create(request: HttpRequest) -> Status[Any]:
 
 
 @router.get("", response=BatchPage)
+@filtered(BatchFilter)
 def batch_list(
-    request: HttpRequest,
-    status: BatchStatus | None = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
     """Those that the caller may see, newest first."""
     user = require(request, scope=Scope.INTERVENTIONS_READ)
-    rows = _rows(user)
-    if status is not None:
-        rows = rows.filter(status=status)
+    rows = narrow(_rows(user), user=user)
     found = page(rows, cursor=cursor, limit=limit)
     counts = progress_by_batch(batch.pk for batch in found["items"])
     return {

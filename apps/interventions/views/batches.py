@@ -27,18 +27,17 @@ from apps.interventions.contracts import (
     BatchProgress,
     BatchStatus,
 )
-from apps.interventions.forms import ReasonForm
-from apps.interventions.models import BatchItem, InterventionBatch, Policy
+from apps.interventions.models import BatchItem, InterventionBatch
 from apps.interventions.services.batches import BatchTrial
 from apps.interventions.services.batches_input import csv_items
 from apps.interventions.services.batches_rows import progress_by_batch, progress_of
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
-from apps.web.cancel_verb import tried
 from apps.web.drafts import draft_keep
 from apps.web.fragments import fragment, person
 from apps.web.links import temporal_url
 from apps.web.lists import PAGE_SIZE, counted, filtered_list
 from apps.web.refusals import refusal_of
+from apps.web.verbs import ReasonForm, call_verb
 
 _COLUMNS = ("number", "amount", "target", "justification", "region", "code", "detail")
 _VERBS = {
@@ -69,7 +68,7 @@ def batches_live(request: HttpRequest) -> HttpResponse:
 def _list(request: HttpRequest) -> dict[str, Any]:
     user = person(request)
     form = BatchFilter(request.GET)
-    chosen = form.apply(InterventionBatch.objects.visible_to(user), user_id=user.pk)
+    chosen = form.matching(InterventionBatch.objects.visible_to(user), user=user)
     rows = chosen.select_related("policy", "budget", "requested_by")
     context = filtered_list(request, form, rows)
     progress = progress_by_batch(batch.pk for batch in context["rows"])
@@ -92,11 +91,9 @@ def batch_new(request: HttpRequest) -> HttpResponse:
     body = _body(wanted)
     forgotten = bool(wanted["file"]) and len(body) > MOST_TEXT
     context: dict[str, Any] = {"form": _again(form, body), "too_long": forgotten}
-    policy = Policy.objects.filter(code=wanted["policy"], active=True).first()
     asked: dict[str, Any] = {
         "policy": wanted["policy"],
         "budget": wanted["budget"],
-        "currency": policy.currency if policy else "",
         "by": person(request),
         "via": "page",
         "as_of": timezone.now(),
@@ -171,7 +168,7 @@ def batch_act(request: HttpRequest, batch_id: UUID, verb: str) -> HttpResponse:
     if verb not in _VERBS:
         raise Http404
     act, said = _VERBS[verb]
-    outcome = tried(request, ReasonForm(request.POST), act, batch_id=batch_id)
+    outcome = call_verb(request, ReasonForm(request.POST), act, batch_id=batch_id)
     if not outcome.done:
         draft_keep(request)
     if outcome.done:
