@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import requests_about
 from apps.common.money import NO_BREAK, shown
 from apps.engine.timeline import timeline
 from apps.interventions import services
@@ -104,8 +104,8 @@ def _context(request: HttpRequest, intervention: Intervention) -> dict[str, Any]
             )
             for entry in intervention.entries.order_by("id")
         ],
-        "requests": ApprovalRequest.objects.visible_to(user)
-        .for_subject(subject_type=SUBJECT, subject_id=str(intervention.pk))
+        "requests": requests_about(SUBJECT, intervention.pk)
+        .visible_to(user)
         .order_by("created_at")[:20],
         "timeline": timeline(
             subjects=[(SUBJECT, str(intervention.pk))],
