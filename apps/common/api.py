@@ -78,6 +78,11 @@ class ErrorOut(Schema):
     detail: str
 
 
+def error_of(row: Any) -> dict[str, str] | None:
+    """`ErrorOut` of a row with `error_code` and `error_detail`; None without an error."""
+    return {"code": row.error_code, "detail": row.error_detail} if row.error_code else None
+
+
 class Failing(Schema):
     """What ends with `error_code` and `error_detail`, or without: then `error` is null."""
 
@@ -86,7 +91,7 @@ class Failing(Schema):
     @staticmethod
     def resolve_error(row: Any) -> dict[str, str] | None:
         """The columns as one object."""
-        return {"code": row.error_code, "detail": row.error_detail} if row.error_code else None
+        return error_of(row)
 
 
 class ReasonIn(Schema):

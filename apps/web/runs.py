@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Model, QuerySet
@@ -23,11 +22,11 @@ from apps.common.csvio import FORMATS, export
 from apps.common.errors import Invalid
 from apps.common.identifiers import short
 from apps.common.pagination import numbered_page
-from apps.web.cancel_verb import tried
 from apps.web.downloads import attachment
 from apps.web.drafts import draft_keep
 from apps.web.fragments import fragment, person
 from apps.web.links import temporal_url
+from apps.web.verbs import ReasonForm, call_verb
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -134,12 +133,6 @@ class RunNow:
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
-class ReasonForm(forms.Form):
-    """Why it is paused, resumed or ended; it may be left empty."""
-
-    reason = forms.CharField(required=False, max_length=2000)
-
-
 @dataclass(frozen=True)
 class RunPages(Generic[R]):
     """The pages of one kind of run.
@@ -200,7 +193,7 @@ class RunPages(Generic[R]):
         if verb not in self.verbs:
             raise Http404
         chosen = self.verbs[verb]
-        outcome = tried(
+        outcome = call_verb(
             request, ReasonForm(request.POST), chosen.call, **{f"{self.name}_id": run_id}
         )
         if outcome.done:

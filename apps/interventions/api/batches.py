@@ -26,11 +26,13 @@ from apps.interventions.api.batch_shapes import (
     ItemPage,
     trial_out,
 )
-from apps.interventions.contracts import BatchItemStatus, BatchStatus
+from apps.interventions.batch_forms import BatchFilter
+from apps.interventions.contracts import BatchItemStatus
 from apps.interventions.models import InterventionBatch
 from apps.interventions.scopes import Scope
 from apps.interventions.services.batches_input import csv_items
 from apps.interventions.services.batches_rows import progress_by_batch
+from apps.web.filters import Narrow, filtered
 
 router = Router(tags=["batches"])
 
@@ -75,20 +77,13 @@ def batch_create(request: HttpRequest) -> Status[Any]:
 
 
 @router.get("", response=BatchPage)
+@filtered(BatchFilter)
 def batch_list(
-    request: HttpRequest,
-    status: BatchStatus | None = None,
-    mine: bool = False,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
     """Those that the caller may see, newest first."""
     user = require(request, scope=Scope.INTERVENTIONS_READ)
-    rows = _rows(user)
-    if status is not None:
-        rows = rows.filter(status=status)
-    if mine:
-        rows = rows.filter(requested_by=user)
+    rows = narrow(_rows(user), user=user)
     found = page(rows, cursor=cursor, limit=limit)
     _count(*found["items"])
     return dict(found)

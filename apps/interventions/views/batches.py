@@ -20,7 +20,7 @@ from apps.engine.timeline import timeline
 from apps.interventions import services
 from apps.interventions.batch_forms import MOST_TEXT, BatchFilter, BatchForm
 from apps.interventions.contracts import BATCH_SUBJECT, BatchItemStatus, BatchStatus
-from apps.interventions.models import InterventionBatch, Policy
+from apps.interventions.models import InterventionBatch
 from apps.interventions.services.batches import BatchTrial
 from apps.interventions.services.batches_input import csv_items
 from apps.interventions.services.batches_rows import (
@@ -82,7 +82,7 @@ def batches_live(request: HttpRequest) -> HttpResponse:
 def _list(request: HttpRequest) -> dict[str, Any]:
     user = person(request)
     form = BatchFilter(request.GET)
-    chosen = form.apply(_rows(user), user_id=user.pk)
+    chosen = form.matching(_rows(user), user=user)
     context = filtered_list(request, form, chosen)
     return {**context, "rows": RUNS.listed(context["rows"]), "count": counted(chosen)}
 
@@ -102,11 +102,9 @@ def batch_new(request: HttpRequest) -> HttpResponse:
     body = _body(wanted)
     forgotten = bool(wanted["file"]) and len(body) > MOST_TEXT
     context: dict[str, Any] = {"form": _again(form, body), "too_long": forgotten}
-    policy = Policy.objects.filter(code=wanted["policy"], active=True).first()
     asked: dict[str, Any] = {
         "policy": wanted["policy"],
         "budget": wanted["budget"],
-        "currency": policy.currency if policy else "",
         "by": person(request),
         "via": "page",
         "as_of": timezone.now(),
