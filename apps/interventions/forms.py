@@ -9,9 +9,9 @@ from django.utils import timezone
 from apps.common.errors import Invalid
 from apps.common.money import shown
 from apps.common.validation import clean_region
+from apps.common.windows import site_day
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, InterventionQuerySet, Policy
-from apps.interventions.services.policy_limits import site_day
 from apps.web.filters import FilterForm
 
 #: A choice of more than this is a search, not a select.

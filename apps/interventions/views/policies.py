@@ -11,8 +11,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.audit.doors import needs
+from apps.common.windows import site_day
 from apps.interventions.models import Policy
-from apps.interventions.services.policy_limits import site_day
 from apps.interventions.services.policy_terms import signatures_of, terms_of, with_changes
 from apps.web.fragments import fragment, seen_with
 from apps.web.lists import listed
