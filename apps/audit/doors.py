@@ -15,6 +15,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
 
+from apps.audit.contracts import Outcome
 from apps.audit.models import AuditEntry
 from apps.audit.services import entry_record
 from apps.common import correlation
@@ -99,7 +100,7 @@ def _record(request: HttpRequest, denied: PermissionDenied) -> None:
             recent = AuditEntry.objects.filter(
                 actor_id=by.audit_id,
                 at__gt=timezone.now() - timedelta(seconds=QUIET_SECONDS),
-                outcome=AuditEntry.Outcome.REFUSED,
+                outcome=Outcome.REFUSED,
                 code="permission_denied",
                 **record,
             )
@@ -109,7 +110,7 @@ def _record(request: HttpRequest, denied: PermissionDenied) -> None:
                 **record,
                 by=by,
                 via="admin" if _in_admin(request) else "page",
-                outcome=AuditEntry.Outcome.REFUSED,
+                outcome=Outcome.REFUSED,
                 code="permission_denied",
                 body={"page": page, "method": request.method, "permission": told.permission},
             )

@@ -4,7 +4,8 @@ from django.db import transaction
 
 from apps.audit import services as audit
 from apps.audit.chain import clean_text
-from apps.audit.models import AuditEntry
+from apps.audit.contracts import Outcome
+from apps.audit.selectors import entries_about
 from apps.common import correlation
 from apps.common.locks import transaction_lock
 from apps.engine import subjects
@@ -30,12 +31,9 @@ def input_refused(refused: RefusedInput) -> bool:
         transaction_lock(f"input_refused:{refused.run_id}")
         subject_type, subject_id = _subject(refused.workflow_id)
         earlier = list(
-            AuditEntry.objects.filter(
-                action=ACTION,
-                subject_type=subject_type,
-                subject_id=subject_id,
-                body__run_id=refused.run_id,
-            ).values_list("body__key", flat=True)[:MOST_OF_A_RUN]
+            entries_about((subject_type, subject_id))
+            .filter(action=ACTION, body__run_id=refused.run_id)
+            .values_list("body__key", flat=True)[:MOST_OF_A_RUN]
         )
         body = _body(refused)
         if body["key"] in earlier or len(earlier) == MOST_OF_A_RUN:
@@ -49,7 +47,7 @@ def input_refused(refused: RefusedInput) -> bool:
             # Whoever has a client of the engine can send anything; its identity is what it says.
             by=None,
             via="engine",
-            outcome=AuditEntry.Outcome.REFUSED,
+            outcome=Outcome.REFUSED,
             code=refused.code,
             body=body,
         )

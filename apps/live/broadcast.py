@@ -1,6 +1,6 @@
-"""The one way to tell open pages that something changed: id and version, after the commit.
+"""Tells open pages that a row changed: its id and version, sent after the commit.
 
-A lost message costs a moment of staleness, never truth, so nothing here waits or raises.
+A lost message leaves a page stale for a moment, nothing more, so nothing here waits or raises.
 """
 
 import asyncio
@@ -50,10 +50,9 @@ def broadcast(topic: str, *, id: str, version: int) -> None:
 
 
 class _Publisher:
-    """A loop thread of its own; publishing hands over and returns.
+    """A thread with an event loop; `publish` hands a message over and returns.
 
-    What waits leaves together, in one round trip: a commit tells several topics, and one after the
-    other each would wait for the thread's turn again.
+    Waiting messages are sent in one round trip, because one commit usually tells several topics.
     """
 
     def __init__(self) -> None:
@@ -89,7 +88,7 @@ class _Publisher:
             wait(pending, timeout=seconds)
 
     def _take(self) -> None:
-        """On the thread's loop: send all that waits by now."""
+        """Runs on the thread's loop: send all waiting messages."""
         taken = []
         while self._waiting:
             taken.append(self._waiting.popleft())
