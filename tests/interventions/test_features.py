@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from redis import Redis
 
 from apps.common.errors import Unavailable
+from apps.engine import effects
 from apps.engine import leader_tasks as engine_duties
 from apps.interventions import services
 from apps.interventions.contracts import Execution
@@ -115,10 +116,8 @@ def test_an_undone_payment_is_taken_out_of_the_copy_too(shared_world: World) -> 
     shared_world.execute(intervention)
     services.feature_update(intervention_id=intervention.pk)
     known()
-    services.roll_back_begin(intervention_id=intervention.pk)
-    services.roll_back_finish(
-        intervention_id=intervention.pk, execution=Execution.REVERSED, receipt="R-2"
-    )
+    effects.undo_begin(services.EXECUTION, intervention.pk)
+    effects.undo_finish(services.EXECUTION, intervention.pk, Execution.REVERSED, "R-2")
     nothing = {"paid_count": Decimal(0), "paid_total_ngn": Decimal(0)}
     assert known() == (nothing, "redis")
 

@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from apps.engine import effects
 from apps.engine.models import EngineCommand
 from apps.interventions import services
 from apps.interventions.models import Intervention
@@ -21,7 +22,7 @@ async def unanswered(stage: Stage) -> Intervention:
     def make() -> Intervention:
         intervention = stage.world.ask()
         stage.world.reserve(intervention)
-        services.execution_begin(intervention_id=intervention.pk)
+        effects.begin(services.EXECUTION, intervention.pk)
         services.attention_open(
             intervention_id=intervention.pk, code="execution_unfinished", detail="Look at it."
         )
@@ -80,9 +81,7 @@ async def test_a_second_run_leaves_a_row_alone_while_a_person_is_asked_about_it(
 ) -> None:
     intervention = await unanswered(stage)
     # One that waited behind the run that asked, or whose parent continued as new.
-    again = await stage.by_hand(
-        intervention, intervention.execution_workflow_id, restarted=True
-    )
+    again = await stage.by_hand(intervention, intervention.execution_workflow_id, restarted=True)
     assert await failure(again) == "attention_open"
     assert stage.sink.effects(intervention)["executions"] == 0
     assert len(await items(intervention)) == 1
@@ -118,6 +117,4 @@ def test_what_undoes_a_row_is_refused_to_another_workflow_than_its_own(
     with pytest.raises(Exception, match="executes this intervention") as refused:
         call(intervention_id=intervention.pk, workflow_id="stranger", **more)
     assert getattr(refused.value, "code", "") == "already_executing"
-    call(
-        intervention_id=intervention.pk, workflow_id=intervention.execution_workflow_id, **more
-    )
+    call(intervention_id=intervention.pk, workflow_id=intervention.execution_workflow_id, **more)
