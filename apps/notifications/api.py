@@ -51,7 +51,7 @@ class Webhook(Schema):
 
 
 class WebhookSecret(Schema):
-    """The secret is in this answer and in no other."""
+    """An endpoint with its secret, which no other answer contains."""
 
     id: UUID
     secret: str = Field(description="whsec_ and base64; as Standard Webhooks has it.")
@@ -119,7 +119,7 @@ def webhook_deliveries(
     if not WebhookEndpoint.objects.filter(pk=webhook_id, deleted_at=None).exists():
         raise NotFound("There is no such webhook.")
     rows = WebhookDelivery.objects.filter(endpoint_id=webhook_id)
-    return dict(page(rows, cursor=place.cursor, limit=place.limit))
+    return page(rows, cursor=place.cursor, limit=place.limit)
 
 
 @router.post("/{webhook_id}/ping", response={202: Ping}, summary="Send a test message")
@@ -196,7 +196,7 @@ class NotificationSettings(Schema):
 
 
 class Wanted(Schema):
-    """Names of the kinds that you want told in the site, and by e-mail; the others are not."""
+    """Names of the kinds to be told in the site, and by e-mail; all others are switched off."""
 
     in_app: Annotated[list[Annotated[str, Field(max_length=60)]], Field(max_length=100)]
     email: Annotated[list[Annotated[str, Field(max_length=60)]], Field(max_length=100)]
@@ -208,7 +208,7 @@ def notification_list(request: HttpRequest, place: Query[NotificationPlace]) -> 
     rows = Notification.objects.filter(recipient=user)
     if place.unread:
         rows = rows.filter(read_at=None)
-    return dict(page(rows, cursor=place.cursor, limit=place.limit))
+    return page(rows, cursor=place.cursor, limit=place.limit)
 
 
 @notifications_router.post("/read", response=ReadCount, summary="Mark as read")

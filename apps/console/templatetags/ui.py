@@ -5,12 +5,13 @@ from decimal import Decimal
 
 from django import template
 from django.templatetags.static import static
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.common.money import NO_BREAK
 from apps.common.money import shown as money_shown
-from apps.web.tones import tone_of, words_of
+from apps.web.tones import badge, tone_of, words_of
 
 register = template.Library()
 
@@ -71,10 +72,7 @@ def duration(seconds: float | None) -> str:
 @register.simple_tag
 def state(value: object) -> SafeString:
     """The state as a badge: word and tone, never colour alone."""
-    tone = tone_of(value)
-    return format_html(
-        '<span class="badge{}">{}</span>', f" tone-{tone}" if tone else "", words(value)
-    )
+    return badge(value)
 
 
 @register.filter
@@ -103,3 +101,15 @@ def age(at: datetime | None) -> str | SafeString:
     if at is None:
         return "–"
     return format_html('<time datetime="{}" data-when="age">{}</time>', *_utc(at))
+
+
+@register.simple_tag(takes_context=True)
+def live(context: template.Context, topics: str, url_name: str, *args: object) -> SafeString:
+    """Attributes of an element whose parts are fetched anew when something on `topics` changes,
+    for the address that is open (`query` of the context)."""
+    query = context.get("query")
+    return format_html(
+        'data-live="{}" hx-get="{}" hx-trigger="live" hx-swap="merge" hx-sync="this:queue last"',
+        topics,
+        reverse(url_name, args=args) + (f"?{query}" if query else ""),
+    )

@@ -29,6 +29,7 @@ from apps.engine.process.rows import (
     tell,
     unknown,
 )
+from apps.engine.process.runs import is_carried, reconcile_closed
 from apps.engine.process.spec import (
     Carrier,
     Process,
@@ -62,10 +63,12 @@ __all__ = [
     "check_carrier",
     "check_unsettled",
     "id_of",
+    "is_carried",
     "is_under_way",
     "last_number",
     "locked",
     "reconcile",
+    "reconcile_closed",
     "record",
     "register",
     "restart",

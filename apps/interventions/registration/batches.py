@@ -7,13 +7,13 @@ from django.utils import timezone
 from apps.approvals import subject
 from apps.approvals.kinds import Fact, Simulation, TierRule
 from apps.common.money import shown
-from apps.engine import process
+from apps.engine import runs
 from apps.interventions import services
 from apps.interventions.contracts import KIND, SIGNAL_SETTLED, BatchStatus
 from apps.interventions.models import InterventionBatch, Policy
 from apps.interventions.services import settlement
 from apps.interventions.services.batches_rows import (
-    BATCH,
+    RUN,
     item_asked,
     item_settled,
     progress_of,
@@ -43,11 +43,7 @@ def register() -> None:
         payload_bytes=2 * settings.BATCH_MAX_BYTES + 1024 * 1024,
     )
     settlement.follow(settled=item_settled, asked=item_asked)
-    process.register(
-        BATCH,
-        closed=services.batch_closed,
-        view="interventions.view_intervention",
-    )
+    runs.register(RUN, view="interventions.view_intervention")
 
 
 def _facts(batch: InterventionBatch) -> list[Fact]:

@@ -49,6 +49,7 @@ def register() -> None:
     )
     process.register(
         INTERVENTION,
+        restart=services.intervention_restart,
         on_closed=_on_closed,
         on_undeliverable=_on_undeliverable,
         view="interventions.view_intervention",

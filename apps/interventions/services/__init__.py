@@ -23,7 +23,6 @@ from apps.interventions.services.batches import (
 )
 from apps.interventions.services.batches_running import (
     batch_cancelled,
-    batch_closed,
     batch_finish,
     item_note,
     items_prepare,
@@ -44,14 +43,7 @@ from apps.interventions.services.budgets import (
     budget_release,
     budget_reserve,
 )
-from apps.interventions.services.execution import (
-    execution_begin,
-    execution_finish,
-    execution_refuse,
-    roll_back_begin,
-    roll_back_finish,
-    roll_back_refuse,
-)
+from apps.interventions.services.execution import EXECUTION
 from apps.interventions.services.outcomes import (
     feature_update,
     intervention_settle,
@@ -67,11 +59,12 @@ from apps.interventions.services.policies import (
 )
 from apps.interventions.services.recovery import (
     command_undeliverable,
+    intervention_restart,
     process_closed,
     reservations_reconcile,
 )
 from apps.interventions.services.requests import intervention_cancel, intervention_request
-from apps.interventions.services.step_group import step_group_run
+from apps.interventions.services.rows import step_group_run
 from apps.interventions.services.transfers import (
     transfer_approval,
     transfer_cancel,
@@ -79,12 +72,12 @@ from apps.interventions.services.transfers import (
 )
 
 __all__ = [
+    "EXECUTION",
     "BudgetProof",
     "approval_open",
     "attention_open",
     "batch_cancel",
     "batch_cancelled",
-    "batch_closed",
     "batch_expire",
     "batch_finish",
     "batch_open",
@@ -103,13 +96,11 @@ __all__ = [
     "budget_reserve",
     "command_undeliverable",
     "decision_read",
-    "execution_begin",
-    "execution_finish",
-    "execution_refuse",
     "feature_update",
     "intervention_cancel",
     "intervention_expire",
     "intervention_request",
+    "intervention_restart",
     "intervention_settle",
     "item_note",
     "items_prepare",
@@ -120,9 +111,6 @@ __all__ = [
     "policy_validate",
     "process_closed",
     "reservations_reconcile",
-    "roll_back_begin",
-    "roll_back_finish",
-    "roll_back_refuse",
     "saga_facts",
     "stakeholders_notify",
     "step_group_run",

@@ -12,7 +12,6 @@ from apps.interventions.contracts import ATTENTION_KIND, Execution, Intervention
 from apps.interventions.models import Intervention
 from apps.interventions.services.commands import (
     INTERVENTION,
-    execution_start,
     intervention_start_again,
 )
 from apps.interventions.services.rows import execution_of, is_settled, step_statuses
@@ -25,7 +24,8 @@ def _carry_on(intervention: Intervention, decided: Decided) -> None:
 
 def _give_up(intervention: Intervention, decided: Decided) -> None:
     if _may_be_executed(intervention):
-        execution_start(intervention, key=f"attention:{decided.request_id}", undo=True)
+        # Its saga reads that this was rejected.
+        intervention_start_again(intervention, key=f"attention:{decided.request_id}")
         return
     settle_row(
         intervention,

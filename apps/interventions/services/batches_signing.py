@@ -8,16 +8,15 @@ from apps.approvals.services import signature_needed
 from apps.approvals.subject import Decided, SignedSubject
 from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict
+from apps.engine import process, runs
 from apps.interventions.contracts import BATCH_KIND, BatchStatus
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
 from apps.interventions.services.batches_rows import (
     BATCH,
     RELATED,
+    RUN,
     WAITS,
-    batch_end,
     batch_facts,
-    batch_record,
-    batch_save,
 )
 
 #: What of an item stands in the payload, in this order.
@@ -85,13 +84,14 @@ def _approved(batch: InterventionBatch, decided: Decided) -> None:
         raise Conflict("What was signed is not this batch.", code="batch_differs")
     batch.status = BatchStatus.RUNNING
     batch.started_at = max(decided.as_of, batch.created_at)
-    batch_save(batch, "status", "started_at")
+    process.save(BATCH, batch, "status", "started_at")
     signed = decided.request_id is not None
-    batch_record(batch, "running", by=decided.by, via=decided.via, signature_needed=signed)
+    RUN.record(batch, "running", by=decided.by, via=decided.via, signature_needed=signed)
 
 
 def _rejected(batch: InterventionBatch, decided: Decided) -> None:
-    batch_end(
+    runs.end(
+        RUN,
         batch,
         BatchStatus.REJECTED,
         code=decided.code,
