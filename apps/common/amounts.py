@@ -3,12 +3,13 @@
 How many of them an amount may use says its currency: `validation.clean_amount`.
 """
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.db import models
 
-from apps.common.money import MOST_PLACES
+from apps.common.money import MOST_PLACES, trimmed
 
 #: 16 digits before the point.
 DIGITS = 16 + MOST_PLACES
@@ -19,6 +20,10 @@ class AmountField(models.DecimalField):
 
     In migrations it is Django's own field: they need nothing of ours.
     """
+
+    def from_db_value(self, value: Decimal | None, expression: Any, connection: Any) -> Any:
+        """The column's four places are more than most currencies have."""
+        return None if value is None else trimmed(value)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["max_digits"], kwargs["decimal_places"] = DIGITS, MOST_PLACES

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from ninja import Query
 from pydantic import BeforeValidator, Field, StringConstraints
 
+from apps.common.money import MOST_PLACES
 from apps.common.validation import (
     CODE,
     CURRENCY,
-    KEPT_PLACES,
     LONGEST_KEY,
     LONGEST_LINE,
     LONGEST_REASON,
@@ -32,10 +32,10 @@ def _no_boolean(value: Any) -> Any:
 Amount = Annotated[
     Decimal,
     BeforeValidator(_no_boolean),
-    Field(gt=0, lt=MOST, decimal_places=KEPT_PLACES, allow_inf_nan=False),
+    Field(gt=0, lt=MOST, decimal_places=MOST_PLACES, allow_inf_nan=False),
 ]
 #: An amount as a text of digits, from zero.
-AmountText = Annotated[str, Field(pattern=rf"^\d{{1,16}}(\.\d{{1,{KEPT_PLACES}}})?$")]
+AmountText = Annotated[str, Field(pattern=rf"^\d{{1,16}}(\.\d{{1,{MOST_PLACES}}})?$")]
 Code = Annotated[str, StringConstraints(pattern=f"^{CODE.pattern}$")]
 Currency = Annotated[str, StringConstraints(pattern=f"^{CURRENCY.pattern}$")]
 #: Empty: none.

@@ -4,12 +4,15 @@ An amount is a Decimal of major units (naira, not kobo). How many places it has 
 """
 
 import re
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from apps.common.errors import Invalid
 
 NO_BREAK = "\u00a0"
 _USUAL = 2
+_CENT = Decimal("0.01")
+#: The default context rounds to 28 digits; sums of a whole ledger may have more.
+_EVERY_DIGIT = Context(prec=60)
 #: ISO 4217, minor units of the active codes; those not named here have two.
 _PLACES = {
     **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG"), 0),
@@ -57,9 +60,22 @@ def shown(amount: Decimal | None, currency: str, *, blank: str = " ") -> str:
 
 
 def exact(amount: Decimal, currency: str) -> str:
-    """For programs: `25000.00`, `25000` of JPY. Never rounded: what has more places shows them."""
+    """For programs, and for what is signed, hashed or audited: `25000.00`, `25000` of JPY, `1.250`
+    of KWD. One amount has one text. Never rounded: what has more places shows them."""
     text = f"{amount:.{places(currency)}f}"
     return text if Decimal(text) == amount else f"{amount:f}"
+
+
+def exact_or_none(amount: Decimal | None, currency: str) -> str | None:
+    """The same; None when there is no amount."""
+    return None if amount is None else exact(amount, currency)
+
+
+def trimmed(amount: Decimal) -> Decimal:
+    """Without zeros at its end, but with two places at least: 25000.0000 is 25000.00, 1.2500 is
+    1.25. For an amount whose currency is not known yet, or not here."""
+    cents = amount.quantize(_CENT, context=_EVERY_DIGIT)
+    return cents if cents == amount else amount.normalize(_EVERY_DIGIT)
 
 
 def amount_written(text: str) -> Decimal:

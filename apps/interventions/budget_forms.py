@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from django import forms
 
+from apps.common.amounts import AmountFormField
 from apps.common.money import shown
 from apps.interventions.contracts import TransferStatus
 from apps.interventions.models import Budget, BudgetEntry
@@ -94,9 +95,7 @@ class TransferForm(forms.Form):
 
     source = forms.ChoiceField(label="From", choices=_choices)
     destination = forms.ChoiceField(label="To", choices=_choices)
-    amount = forms.DecimalField(
-        max_digits=18,
-        decimal_places=2,
+    amount = AmountFormField(
         min_value=0,
         help_text="In the currency of both budgets.",
     )
@@ -144,7 +143,7 @@ class BudgetOpenForm(forms.Form):
 class AllocateForm(forms.Form):
     """Money for a budget, for the admin. The key makes the same form sent twice allocate once."""
 
-    amount = forms.DecimalField(max_digits=18, decimal_places=2, min_value=0)
+    amount = AmountFormField(min_value=0)
     reason = forms.CharField(
         max_length=2000,
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),

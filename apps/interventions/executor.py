@@ -18,6 +18,7 @@ from urllib.parse import quote
 from django.conf import settings
 
 from apps.common.errors import Conflict
+from apps.common.money import exact
 from apps.interventions.contracts import Execution
 from apps.interventions.services.execution import Order, Reversal
 from apps.outbound.calls import Caller, Refused
@@ -43,7 +44,7 @@ def execute(order: Order) -> str:
             body={
                 "intervention_id": order.intervention_id,
                 "target": order.target,
-                "amount": f"{order.amount:.2f}",
+                "amount": exact(order.amount, order.currency),
                 "currency": order.currency,
             },
         )

@@ -6,6 +6,7 @@ from uuid import uuid4
 from django import forms
 from django.utils import timezone
 
+from apps.common.amounts import AmountFormField
 from apps.common.errors import Invalid
 from apps.common.money import shown
 from apps.common.validation import clean_region
@@ -80,7 +81,7 @@ class InterventionForm(forms.Form):
             ]
         ]
     )
-    amount = forms.DecimalField(max_digits=18, decimal_places=2, min_value=0)
+    amount = AmountFormField(min_value=0)
     target = forms.CharField(
         max_length=200, label="Paid to", help_text="Who or what receives the money."
     )

@@ -8,6 +8,7 @@ from ninja import Schema
 from pydantic import ConfigDict, Field
 
 from apps.common.api import Code, Currency, Key, Reason, Title
+from apps.common.money import exact, exact_or_none
 from apps.interventions.api.base import ErrorOut
 from apps.interventions.contracts import BatchItemStatus, BatchProgress, BatchStatus
 from apps.interventions.models import BatchItem, InterventionBatch
@@ -148,7 +149,7 @@ def progress_out(batch: InterventionBatch, progress: BatchProgress) -> dict[str,
         "policy": batch.policy.code,
         "policy_version": batch.policy.version,
         "budget": batch.budget.code,
-        "amount": f"{batch.amount:.2f}",
+        "amount": exact(batch.amount, batch.currency),
         "currency": batch.currency,
         "requested_by": batch.requested_by.get_username(),
         "total": batch.total,
@@ -164,11 +165,11 @@ def progress_out(batch: InterventionBatch, progress: BatchProgress) -> dict[str,
     }
 
 
-def item_out(item: BatchItem) -> dict[str, Any]:
+def item_out(item: BatchItem, currency: str) -> dict[str, Any]:
     return {
         "number": item.number,
         "status": item.status,
-        "amount": None if item.amount is None else f"{item.amount:.2f}",
+        "amount": exact_or_none(item.amount, currency),
         "target": item.target,
         "justification": item.justification,
         "region": item.region,
@@ -189,13 +190,13 @@ def trial_out(trial: BatchTrial) -> dict[str, Any]:
         "total": trial.total,
         "sound": trial.sound,
         "failed": trial.total - trial.sound,
-        "amount": f"{trial.amount:.2f}",
+        "amount": exact(trial.amount, trial.currency),
         "currency": trial.currency,
         "errors": [_told(item) for item in trial.errors],
         "warnings": [_told(warning) for warning in trial.warned.first],
         "warned": trial.warned.total,
         "signatures": trial.signatures,
-        "available": f"{trial.available:.2f}",
+        "available": exact(trial.available, trial.currency),
         "covered": trial.covered,
     }
 

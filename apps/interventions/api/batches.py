@@ -144,7 +144,7 @@ def batch_items(
         rows = rows.filter(number__gt=last)
     found = list(rows[: limit + 1])
     return {
-        "items": [item_out(item) for item in found[:limit]],
+        "items": [item_out(item, batch.currency) for item in found[:limit]],
         "next": str(found[limit - 1].number) if len(found) > limit else None,
     }
 

@@ -14,6 +14,7 @@ from apps.accounts.models import User
 from apps.approvals.models import ApprovalRequest
 from apps.common.api import Amount, Code, Cursor, Key, Limit, Reason, Why
 from apps.common.errors import NotAllowed, NotFound
+from apps.common.money import exact
 from apps.common.pagination import page
 from apps.interventions import services
 from apps.interventions.api.base import ErrorOut
@@ -80,7 +81,7 @@ class TransferRef(Schema):
 class TransferOut(TransferRef):
     source: str
     destination: str
-    amount: str = Field(description="Decimal in major units, two places.")
+    amount: str = Field(description="Decimal in major units, as its currency has it.")
     currency: str
     reason: str
     requested_by: str
@@ -190,7 +191,8 @@ def _budget_reader(request: HttpRequest) -> None:
 
 def _budget(budget: Budget) -> dict[str, Any]:
     figures = {
-        name: f"{getattr(budget, name):.2f}" for name in ("total", "reserved", "spent", "available")
+        name: exact(getattr(budget, name), budget.currency)
+        for name in ("total", "reserved", "spent", "available")
     }
     return {
         "code": budget.code,
@@ -236,7 +238,7 @@ def _transfer(transfer: BudgetTransfer, approvals: dict[str, UUID]) -> dict[str,
         **_reference(transfer, approvals),
         "source": transfer.source.code,
         "destination": transfer.destination.code,
-        "amount": f"{transfer.amount:.2f}",
+        "amount": exact(transfer.amount, transfer.currency),
         "currency": transfer.currency,
         "reason": transfer.reason,
         "requested_by": transfer.requested_by.get_username(),

@@ -16,6 +16,7 @@ from apps.audit.contracts import ENGINE
 from apps.audit.services import refusals
 from apps.common.canonical_json import plain
 from apps.common.errors import Conflict
+from apps.common.money import exact
 from apps.common.validation import clean_text, read_amount
 from apps.interventions.contracts import KIND, SUBJECT, Decision, InterventionStatus
 from apps.interventions.models import Intervention
@@ -193,7 +194,7 @@ def approval_payload(intervention: Intervention) -> dict[str, Any]:
             "policy_version": intervention.policy.version,
             "reversible": intervention.policy.reversible,
             "budget": intervention.budget.code,
-            "amount": f"{intervention.amount:.2f}",
+            "amount": exact(intervention.amount, intervention.currency),
             "currency": intervention.currency,
             "target": intervention.target,
             "justification": intervention.justification,

@@ -20,6 +20,7 @@ from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import refusals
 from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict
+from apps.common.money import exact
 from apps.interventions.contracts import (
     BATCH_KIND,
     BATCH_SUBJECT,
@@ -164,7 +165,9 @@ def signed_with_batch(intervention: Intervention) -> bool:
 def batch_payload(batch: InterventionBatch) -> dict[str, Any]:
     """What is signed: where all of the money goes, payment by payment, as it was asked for."""
     rows = batch.items.filter(amount__isnull=False).order_by("number").values_list(*ITEM_FIELDS)
-    items = [[number, f"{amount:.2f}", *rest] for number, amount, *rest in rows.iterator()]
+    items = [
+        [number, exact(amount, batch.currency), *rest] for number, amount, *rest in rows.iterator()
+    ]
     payload: dict[str, Any] = plain(
         {
             "batch": batch.pk,
@@ -173,7 +176,7 @@ def batch_payload(batch: InterventionBatch) -> dict[str, Any]:
             "reversible": batch.policy.reversible,
             "budget": batch.budget.code,
             "currency": batch.currency,
-            "total_amount": f"{batch.amount:.2f}",
+            "total_amount": exact(batch.amount, batch.currency),
             "count": len(items),
             "columns": list(ITEM_FIELDS),
             "items": items,

@@ -24,7 +24,7 @@ from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.common.idempotency import asked_before, clean_key, save_or_known
 from apps.common.identifiers import uuid_of
-from apps.common.money import shown
+from apps.common.money import exact, shown
 from apps.common.validation import clean_amount, clean_code, clean_text
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
@@ -86,12 +86,12 @@ def transfer_request(
             if known := before():
                 return known, False
             giving, taking = _budgets(source, destination)
-            clean_amount(amount, giving.currency)
-            _check_covered(giving, body["amount"])
+            amount = clean_amount(amount, giving.currency)
+            _check_covered(giving, amount)
             transfer = BudgetTransfer(
                 source=giving,
                 destination=taking,
-                amount=body["amount"],
+                amount=amount,
                 currency=giving.currency,
                 reason=body["reason"],
                 requested_by=by,
@@ -206,7 +206,7 @@ def transfer_payload(transfer: BudgetTransfer) -> dict[str, Any]:
             "transfer": transfer.pk,
             "source": transfer.source.code,
             "destination": transfer.destination.code,
-            "amount": f"{transfer.amount:.2f}",
+            "amount": exact(transfer.amount, transfer.currency),
             "currency": transfer.currency,
             "reason": transfer.reason,
             "requested_by": transfer.requested_by.audit_id,
@@ -282,7 +282,7 @@ def _end(
     transfer.version += 1
     transfer.save(update_fields=["status", "error_code", "error_detail", "settled_at", "version"])
     told = {"code": code, "detail": detail} if code else {}
-    figures = {"amount": transfer.amount, "currency": transfer.currency}
+    figures = {"amount": exact(transfer.amount, transfer.currency), "currency": transfer.currency}
     names = {"source": transfer.source.code, "destination": transfer.destination.code}
     _record(transfer, status, by=by, via=via, **names, **figures, **told)
     _announce(transfer)
@@ -319,7 +319,7 @@ def _check_covered(budget: Budget, amount: Decimal) -> None:
         raise Conflict(
             f"The budget {budget.code} has {shown(budget.available, budget.currency)} left.",
             code="budget_exceeded",
-            available=f"{budget.available:.2f}",
+            available=exact(budget.available, budget.currency),
         )
 
 

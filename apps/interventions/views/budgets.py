@@ -14,6 +14,7 @@ from apps.audit.doors import needs
 from apps.audit.services import entry_record
 from apps.common.csvio import FORMATS, export, in_parts
 from apps.common.identifiers import number_of
+from apps.common.money import exact
 from apps.interventions.budget_forms import BudgetFilter, LedgerFilter
 from apps.interventions.burndown import burn_down
 from apps.interventions.models import Budget, BudgetEntry
@@ -117,7 +118,8 @@ def _ledger(budget: Budget, rows: Any) -> Iterator[dict[str, Any]]:
         return list(following[:most])
 
     for pk, at, kind, amount, intervention, transfer in in_parts(part):
-        values = (pk, at.isoformat(), kind, amount, budget.currency, intervention, transfer)
+        text = exact(amount, budget.currency)
+        values = (pk, at.isoformat(), kind, text, budget.currency, intervention, transfer)
         yield dict(zip(COLUMNS, values, strict=True))
 
 
