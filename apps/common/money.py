@@ -96,7 +96,8 @@ def amount_written(text: str) -> Decimal:
     if len(decimals) == 3 and _MAYBE_GROUPED.fullmatch(whole):
         raise Invalid(
             f"{cell} can be read as {whole}{decimals} or as {whole} and a fraction. Write it "
-            f"without a separator of thousands: {whole}{decimals} is the first.",
+            f"without a separator of thousands: {whole}{decimals} is the first, "
+            f"{whole}.{decimals}0 is the second.",
             code="amount_ambiguous",
         )
     return Decimal(f"{_whole(whole)}.{decimals}")
