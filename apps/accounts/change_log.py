@@ -5,7 +5,7 @@ entry says that a password was changed, never the password.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import Group
 from django.db import transaction
@@ -13,9 +13,11 @@ from django.db import transaction
 from apps.accounts.models import RoleRule, User
 from apps.accounts.signals import account_touched
 from apps.audit.contracts import Actor
-from apps.audit.models import AuditEntry
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import NotAllowed, NotFound
+
+if TYPE_CHECKING:
+    from apps.audit.models import AuditEntry
 
 _USER_FIELDS = (
     "username",
@@ -144,7 +146,7 @@ def role_rule_put(*, group_id: int, mfa_required: bool, by: User, via: str) -> R
 
 def _changed(
     subject: str, pk: int, was: State | None, now: State | None, *, by: Actor, via: str
-) -> AuditEntry | None:
+) -> "AuditEntry | None":
     if now is None:
         return None
     if was is None:

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from apps.accounts import services
 from apps.accounts.addresses import client_address
 from apps.accounts.models import User
-from apps.audit.models import AuditEntry
+from apps.audit.contracts import Outcome
 from apps.audit.services import entry_record
 
 VIA = "page"
@@ -63,7 +63,7 @@ def confirmation_failed(request: HttpRequest, *, user: User) -> None:
             subject_id=user.pk,
             by=user,
             via=VIA,
-            outcome=AuditEntry.Outcome.REFUSED,
+            outcome=Outcome.REFUSED,
             code="bad_credentials",
             body={"address": client_address(request)},
         )
@@ -78,7 +78,7 @@ def _refused(request: HttpRequest | None, *, username: str, code: str, **more: s
             subject_id=user.pk if user else "",
             by=None,
             via=VIA,
-            outcome=AuditEntry.Outcome.REFUSED,
+            outcome=Outcome.REFUSED,
             code=code,
             body={
                 "username": user.username if user else "(nobody's)",

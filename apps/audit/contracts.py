@@ -1,7 +1,15 @@
-"""Actors of audit entries: what can be named besides a user."""
+"""Actors and outcomes of audit entries."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
+
+
+class Outcome(StrEnum):
+    """Whether it was done, or refused with a code."""
+
+    DONE = "done"
+    REFUSED = "refused"
 
 
 class Actor(Protocol):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.audit import anchors
 from apps.audit.chain import GENESIS, body_digest, clean_text, covered, instant, seal_hash, storable
 from apps.audit.checking import chain_check
-from apps.audit.contracts import Actor
+from apps.audit.contracts import Actor, Outcome
 from apps.audit.models import AuditEntry, AuditPending, AuditSeal
 from apps.audit.verify import ERASE, ChainReport, chain_verify
 from apps.common import correlation
@@ -42,7 +42,7 @@ def entry_record(
     by: Actor | None,
     via: str = "",
     body: dict[str, Any] | None = None,
-    outcome: str = AuditEntry.Outcome.DONE,
+    outcome: str = Outcome.DONE,
     code: str = "",
 ) -> AuditEntry:
     """Write one unsealed entry. Joins the caller's transaction: it is kept if the verb is.
@@ -88,7 +88,7 @@ def refusals(
                     subject_id=subject_id,
                     by=by,
                     via=via,
-                    outcome=AuditEntry.Outcome.REFUSED,
+                    outcome=Outcome.REFUSED,
                     code=error.code,
                     body={**error.extra, "detail": error.detail},
                 )

@@ -1,4 +1,4 @@
-"""Amounts of money as columns and as form fields: as many places as any currency of ISO 4217 has.
+"""Amounts of money as columns: as many places as any currency of ISO 4217 has.
 
 How many of them an amount may use says its currency: `validation.clean_amount`.
 """
@@ -6,7 +6,6 @@ How many of them an amount may use says its currency: `validation.clean_amount`.
 from decimal import Decimal
 from typing import Any
 
-from django import forms
 from django.db import models
 
 from apps.common.money import MOST_PLACES, trimmed
@@ -32,10 +31,3 @@ class AmountField(models.DecimalField):
     def deconstruct(self) -> tuple[str, str, Any, Any]:
         name, _, args, kwargs = super().deconstruct()
         return name, "django.db.models.DecimalField", args, kwargs
-
-
-class AmountFormField(forms.DecimalField):
-    """What people type for one; the service refuses what is finer than the currency."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_digits=DIGITS, decimal_places=MOST_PLACES, **kwargs)

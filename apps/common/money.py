@@ -71,6 +71,13 @@ def exact_or_none(amount: Decimal | None, currency: str) -> str | None:
     return None if amount is None else exact(amount, currency)
 
 
+def unambiguous(amount: Decimal, currency: str) -> str:
+    """The same for a file that comes back: `amount_written` reads it as this amount. Three places
+    could be thousands, so that KWD 1.250 is `1.2500`."""
+    text = exact(amount, currency)
+    return f"{text}0" if len(text.partition(".")[2]) == 3 else text
+
+
 def trimmed(amount: Decimal) -> Decimal:
     """Without zeros at its end, but with two places at least: 25000.0000 is 25000.00, 1.2500 is
     1.25. For an amount whose currency is not known yet, or not here."""

@@ -5,24 +5,23 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Count, Q, QuerySet
-from django.db.models.functions import TruncHour
-
+from apps.common.windows import counted_by_hour
 from apps.engine import reads
-from apps.engine.contracts import CommandState
-from apps.engine.models import EngineCommand, ProcessHeartbeat
 from apps.engine.probes import ALIVE_SECONDS
+from apps.engine.selectors import beating, next_command_at, parked_count
 from apps.engine.timeline import ask_engine
 from apps.web import dashboard
+from apps.web.charts import BarChart, Value, bars
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
+    from apps.engine.models import ProcessHeartbeat
 
 #: A command that has waited for longer than this is worth a word.
 LAG_WORTH_TELLING = timedelta(seconds=5)
 HOURS = 24
 
-CHART_WIDTH, CHART_HEIGHT = 480, 72
+CHART_HEIGHT = 72
 
 
 @dataclass(frozen=True)
@@ -36,42 +35,16 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Bar:
-    """An hour of the chart, in the coordinates of its drawing."""
-
-    x: int
-    width: int
-    y: int
-    height: int
-    bad_y: int
-    bad_height: int
-    title: str
-
-
-@dataclass(frozen=True)
 class Chart:
-    """What began in each hour; a part of it marked, in the tone of its class in the style sheet."""
+    """What began in each of the last hours."""
 
-    key: str
-    title: str
-    noun: str
-    marked: str
-    tone: str
-    bars: list[Bar]
-    total: int
-    bad: int
-    most: int
-    width: int = CHART_WIDTH
-    height: int = CHART_HEIGHT
+    series: dashboard.Series
+    drawn: BarChart
 
 
 def machinery(*, as_of: datetime) -> list[Part]:
     """Relay, workers and outbox as the database knows them, and the engine as it answers now."""
-    beats = list(
-        ProcessHeartbeat.objects.filter(
-            beat_at__gt=as_of - timedelta(seconds=ALIVE_SECONDS)
-        ).order_by("role", "name")[:200]
-    )
+    beats = beating(since=as_of - timedelta(seconds=ALIVE_SECONDS), most=200)
     workers = [beat for beat in beats if beat.role == "worker"]
     relays = [beat for beat in beats if beat.role == "relay"]
     queues = sorted({queue for beat in workers for queue in beat.queues})
@@ -111,7 +84,7 @@ def _engine() -> Part:
     return Part("Engine", "answers", "good", f"Nothing waits in {', '.join(names)}.")
 
 
-def _relay(relays: list[ProcessHeartbeat]) -> Part:
+def _relay(relays: "list[ProcessHeartbeat]") -> Part:
     leader = next((beat for beat in relays if beat.leading), None)
     if leader is not None:
         standbys = len(relays) - 1
@@ -124,13 +97,8 @@ def _relay(relays: list[ProcessHeartbeat]) -> Part:
 
 
 def _outbox(as_of: datetime) -> Part:
-    # A second run that waits for the end of the first is not behind.
-    due = EngineCommand.objects.filter(
-        state__in=(CommandState.PENDING, CommandState.LEASED), behind_run=""
-    )
-    oldest = due.order_by("next_try_at", "id").values_list("created_at", flat=True).first()
-    parked = EngineCommand.objects.filter(state=CommandState.PARKED).order_by()[:1001].count()
-    if parked:
+    oldest = next_command_at()
+    if parked := parked_count(most=1001):
         return Part(
             "Outbox", f"{parked} parked", "bad", "An operator has to retry or discard them."
         )
@@ -142,75 +110,22 @@ def _outbox(as_of: datetime) -> Part:
 
 def charts(user: "User", *, as_of: datetime) -> list[Chart]:
     """The last 24 hours, hour by hour."""
-    return [
-        _chart(
-            series,
-            rows=_by_hour(series.rows(user), marked=series.marked, as_of=as_of),
-            as_of=as_of,
+    return [Chart(series, _drawn(series, user, as_of=as_of)) for series in dashboard.series()]
+
+
+def _drawn(series: dashboard.Series, user: "User", *, as_of: datetime) -> BarChart:
+    counts = counted_by_hour(
+        series.rows(user), hours=HOURS, as_of=as_of, column="created_at", marked=series.marked
+    )
+    values = [
+        Value(
+            one.count,
+            one.marked,
+            f"{one.begins:%H}:00 UTC: {one.count} asked, {one.marked} {series.marked_title}",
         )
-        for series in dashboard.series()
+        for one in counts
     ]
-
-
-def _by_hour(
-    queryset: "QuerySet[Any]", *, marked: Q, as_of: datetime
-) -> dict[datetime, dict[str, Any]]:
-    rows = (
-        queryset.filter(created_at__gte=_chart_start(as_of))
-        .order_by()
-        .annotate(hour=TruncHour("created_at"))
-        .values("hour")
-        .annotate(all=Count("pk"), bad=Count("pk", filter=marked))
-    )
-    return {row["hour"]: row for row in rows}
-
-
-def _chart_start(as_of: datetime) -> datetime:
-    return as_of.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
-
-
-def _chart(
-    series: dashboard.Series,
-    *,
-    rows: dict[datetime, dict[str, Any]],
-    as_of: datetime,
-) -> Chart:
-    start = _chart_start(as_of)
-    most = max((row["all"] for row in rows.values()), default=0)
-    step = CHART_WIDTH // HOURS
-    bars: list[Bar] = []
-    for place in range(HOURS):
-        hour = start + timedelta(hours=place)
-        row = rows.get(hour, {"all": 0, "bad": 0})
-        height = _scaled(row["all"], most)
-        bad = _scaled(row["bad"], most)
-        bars.append(
-            Bar(
-                x=place * step + 2,
-                width=step - 4,
-                y=CHART_HEIGHT - height,
-                height=height,
-                bad_y=CHART_HEIGHT - bad,
-                bad_height=bad,
-                title=f"{hour:%H}:00 UTC: {row['all']} asked, {row['bad']} {series.marked_title}",
-            )
-        )
-    return Chart(
-        key=series.key,
-        title=series.title,
-        noun=series.noun,
-        marked=series.marked_title,
-        tone=series.tone,
-        bars=bars,
-        total=sum(row["all"] for row in rows.values()),
-        bad=sum(row["bad"] for row in rows.values()),
-        most=most,
-    )
-
-
-def _scaled(count: int, most: int) -> int:
-    # Two units at least: an hour with one must not look like an hour with none.
-    return max(2, round(count * (CHART_HEIGHT - 4) / most)) if count and most else 0
+    return bars(values, height=CHART_HEIGHT)
 
 
 def machinery_card(user: "User", as_of: datetime) -> dict[str, Any]:

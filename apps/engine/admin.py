@@ -69,7 +69,8 @@ class EngineCommandAdmin(_OfWorkflow):
         "Send again",
         title="Send commands again",
         explanation="Each chosen command that is parked goes back into the queue. The engine "
-        "takes a command once, however often it is sent.",
+        "takes a command once, however often it is sent. A start that was discarded begins the "
+        "workflow of its row anew.",
         button="Send again",
         line=_line,
     )

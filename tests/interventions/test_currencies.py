@@ -14,10 +14,9 @@ from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import delegation_give, request_edit, rule_put
 from apps.audit.models import AuditEntry
 from apps.common.errors import Invalid
-from apps.common.money import NO_BREAK, amount_written
+from apps.common.money import NO_BREAK, amount_written, unambiguous
 from apps.interventions import executor, services
 from apps.interventions.models import Budget, BudgetEntry, Intervention
-from apps.interventions.services.execution import Order
 from apps.notifications.models import Mail
 from apps.notifications.services import settings_put
 from tests.interventions.batch_world import asked, opened, payment, request_of
@@ -108,8 +107,7 @@ def test_an_amount_is_the_same_from_the_request_to_the_ledger(
     row.refresh_from_db()
     monkeypatch.setattr(executor, "_executor", Executor)
     monkeypatch.setattr(executor, "_receipt", lambda answer: "R-1")
-    order = Order(str(row.pk), row.target, row.amount, row.currency)
-    assert (executor.execute(order), sent[0]["amount"]) == ("R-1", exact)
+    assert (executor.execute(row), sent[0]["amount"]) == ("R-1", exact)
     details = services.policy_details(intervention_id=row.pk)
     assert details.amount == exact
     world.finish(row)
@@ -170,6 +168,8 @@ def test_three_places_in_a_file_are_written_so_that_they_are_no_thousands() -> N
     for cell in ("1.2500", "1,2500", "0.250", "1,234.500", "1.234,500"):
         assert amount_written(cell) is not None
     assert amount_written("1.2500") == Decimal("1.250")
+    for amount, currency in (("1.25", "KWD"), ("1234.5", "KWD"), ("1500", "JPY"), ("10.5", "EUR")):
+        assert amount_written(unambiguous(Decimal(amount), currency)) == Decimal(amount)
 
 
 @pytest.mark.parametrize(("currency", "finer"), FINER)

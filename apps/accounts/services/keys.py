@@ -14,8 +14,7 @@ from apps.accounts import throttle
 from apps.accounts.models import APIKey, User
 from apps.accounts.rate_limits import key_limit
 from apps.accounts.scopes import registered
-from apps.audit.contracts import Actor
-from apps.audit.models import AuditEntry
+from apps.audit.contracts import Actor, Outcome
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, TooMany
 
@@ -129,7 +128,7 @@ def api_key_refused(*, presented: str, address: str) -> None:
             subject_id=known.user_id if known else "",
             by=None,
             via="api",
-            outcome=AuditEntry.Outcome.REFUSED,
+            outcome=Outcome.REFUSED,
             code=TooMany.code if refused else "bad_key",
             body={"key": known.prefix if known else "(nobody's)", "address": address},
         )

@@ -20,8 +20,7 @@ from apps.accounts.rate_limits import code_limit
 from apps.accounts.services.separation_of_duties import second_factor_apart
 from apps.accounts.services.sessions import sessions_end
 from apps.accounts.signals import account_touched
-from apps.audit.contracts import Actor
-from apps.audit.models import AuditEntry
+from apps.audit.contracts import Actor, Outcome
 from apps.audit.services import entry_record, refusals
 from apps.common.correlation import get_logger
 from apps.common.errors import Conflict, Invalid, NotAllowed, TooMany
@@ -176,7 +175,7 @@ def _counted(user: User, record: dict[str, Any]) -> throttle.Limit:
         if refused.first:
             entry_record(
                 **record,
-                outcome=AuditEntry.Outcome.REFUSED,
+                outcome=Outcome.REFUSED,
                 code=TooMany.code,
                 body={"limit": limit.name, "seconds": refused.retry_after},
             )

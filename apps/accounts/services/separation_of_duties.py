@@ -9,8 +9,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.audit.contracts import Actor
-from apps.audit.models import AuditEntry
+from apps.audit.contracts import Actor, Outcome
+from apps.audit.selectors import entries_about
 from apps.common.errors import NotAllowed
 
 #: So long after the one, the other is somebody else's to do.
@@ -35,12 +35,10 @@ def second_factor_apart(*, user: User, by: Actor) -> None:
 
 def _apart(user: User, by: Actor, other: Q, did: str) -> None:
     User.objects.select_for_update().get(pk=user.pk)
-    done = AuditEntry.objects.filter(
+    done = entries_about(("user", user.pk)).filter(
         other,
-        subject_type="user",
-        subject_id=str(user.pk),
         actor_id=by.audit_id,
-        outcome=AuditEntry.Outcome.DONE,
+        outcome=Outcome.DONE,
         at__gt=timezone.now() - APART,
     )
     if done.exists():

@@ -17,6 +17,7 @@ from apps.engine.process.recovery import (
     why_undeliverable,
 )
 from apps.engine.process.rows import announce, id_of, locked, record, save, tell, unknown
+from apps.engine.process.runs import is_carried, reconcile_closed
 from apps.engine.process.spec import (
     Carrier,
     Process,
@@ -30,7 +31,9 @@ from apps.engine.process.workflow import (
     restart,
     start,
     start_again,
+    start_discarded,
     wake,
+    worn_out,
 )
 
 __all__ = [
@@ -44,16 +47,19 @@ __all__ = [
     "announce",
     "carried",
     "id_of",
+    "is_carried",
     "is_under_way",
     "last_number",
     "locked",
     "reconcile",
+    "reconcile_closed",
     "record",
     "register",
     "restart",
     "save",
     "start",
     "start_again",
+    "start_discarded",
     "stranded",
     "subject_of",
     "tell",
@@ -62,4 +68,5 @@ __all__ = [
     "why_closed",
     "why_undeliverable",
     "workflow_id_of",
+    "worn_out",
 ]

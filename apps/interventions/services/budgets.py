@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -19,6 +19,7 @@ from django.utils import timezone
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotFound
+from apps.common.locks import transaction_lock
 from apps.common.money import exact, shown
 from apps.common.validation import clean_amount, clean_code, clean_currency, clean_text
 from apps.interventions.contracts import Execution, Step
@@ -34,6 +35,7 @@ from apps.interventions.services.policy_limits import target_hold
 from apps.interventions.services.rows import (
     StepStatus,
     budget_announce,
+    check_executor,
     check_unsettled,
     execution_of,
     is_undoing,
@@ -60,7 +62,7 @@ def budget_reserve(*, intervention_id: UUID | str, as_of: datetime | None = None
     not begin with the policy.
     """
     with saga_step(
-        intervention_id=intervention_id,
+        intervention_id,
         step=Step.RESERVE_BUDGET,
         action="budget.reserve",
         related=["budget", "policy"],
@@ -83,14 +85,17 @@ def budget_reserve(*, intervention_id: UUID | str, as_of: datetime | None = None
             raise Conflict("The reservation was given back.", code="reservation_released")
 
 
-def budget_release(*, intervention_id: UUID | str) -> None:
+def budget_release(*, intervention_id: UUID | str, workflow_id: str = "") -> None:
     """Give an open reservation back; nothing to do when there is none.
 
-    Raises Conflict `execution_stands` when the executor has, or may have, acted on it.
+    `workflow_id`: of the saga that asks. Raises Conflict `already_executing` when that is not the
+    one that executes it, `execution_stands` when the executor has, or may have, acted on it.
     """
     with saga_step(
-        intervention_id=intervention_id, step=Step.RELEASE_BUDGET, action="budget.release"
+        intervention_id, step=Step.RELEASE_BUDGET, action="budget.release"
     ) as intervention:
+        if workflow_id:
+            check_executor(intervention, workflow_id)
         if release_open(intervention):
             row_save(intervention)
 
@@ -101,7 +106,7 @@ def budget_commit(*, intervention_id: UUID | str) -> None:
     Raises Conflict `not_executed` while no receipt is known, `reservation_released`.
     """
     with saga_step(
-        intervention_id=intervention_id, step=Step.RECORD_OUTCOME, action="budget.commit"
+        intervention_id, step=Step.RECORD_OUTCOME, action="budget.commit"
     ) as intervention:
         if commit_open(intervention):
             row_save(intervention)
@@ -242,11 +247,7 @@ _PERIOD = ("series", "starts_on", "ends_on")
 def _opened(code: str, fields: dict[str, Any]) -> tuple[Budget, bool]:
     if fields["series"]:
         # Two that overlap would wait for each other for ever; the constraint remains the judge.
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-                [f"budget-series:{fields['series']}"],
-            )
+        transaction_lock(f"budget-series:{fields['series']}")
     try:
         return Budget.objects.get_or_create(code=code, defaults=fields)
     except IntegrityError as error:

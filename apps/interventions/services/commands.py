@@ -1,12 +1,10 @@
 """What carries an intervention: its two workflows, and this domain's messages to them."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from django.db.models import Exists, OuterRef, TextField
-from django.db.models.functions import Cast
+from django.db.models import Exists
 
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import requests_by_row
 from apps.engine import process
 from apps.engine.process import Carrier, Process
 from apps.engine.services import timings
@@ -26,13 +24,12 @@ from apps.interventions.models import Intervention
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
+#: To take back what others asked for.
+CANCEL_PERMISSION = "interventions.cancel_intervention"
+
 
 def _ref(intervention: Intervention, again: bool) -> InterventionRef:
     return InterventionRef(str(intervention.pk), timings(), restarted=again)
-
-
-def _undo_ref(intervention: Intervention, again: bool) -> InterventionRef:
-    return replace(_ref(intervention, again), undo=True)
 
 
 def _executed_by(intervention: Intervention) -> str:
@@ -48,14 +45,16 @@ def _needs(intervention: Intervention) -> Carrier[Intervention] | None:
 
 
 def _open_rows() -> "QuerySet[Intervention]":
-    """Those that nobody is asked about. A batch that runs looks after its own."""
-    questions = ApprovalRequest.objects.filter(
-        subject_type=SUBJECT,
-        subject_id=Cast(OuterRef("pk"), TextField()),
-        kind=ATTENTION_KIND,
-        settled_at=None,
+    """Those that nobody is asked about. A batch that runs looks after its own; one that is paused
+    begins none: an item that has not begun waits until it goes on."""
+    questions = requests_by_row(SUBJECT, kind=ATTENTION_KIND).filter(settled_at=None)
+    rows = (
+        Intervention.objects.unsettled()
+        .exclude(batch__status=BatchStatus.RUNNING)
+        .exclude(
+            batch__status=BatchStatus.PAUSED, status=InterventionStatus.APPROVED, executor_id=""
+        )
     )
-    rows = Intervention.objects.unsettled().exclude(batch__status=BatchStatus.RUNNING)
     return rows.filter(~Exists(questions))
 
 
@@ -65,8 +64,6 @@ APPROVAL: Carrier[Intervention] = Carrier(APPROVAL_WORKFLOW, _ref, process.WAITI
 EXECUTION: Carrier[Intervention] = Carrier(
     EXECUTE_WORKFLOW, _ref, process.SAGA_BACKSTOP, workflow_id=_executed_by
 )
-#: The saga that does not carry on, and settles what an earlier run left.
-UNDOING = replace(EXECUTION, ref=_undo_ref)
 
 INTERVENTION = Process(
     subject=SUBJECT,
@@ -91,11 +88,6 @@ def approval_start(intervention: Intervention) -> None:
     process.start(INTERVENTION, intervention)
 
 
-def execution_start(intervention: Intervention, *, key: str, undo: bool = False) -> None:
-    """Run the saga again from the row, under the id of the one that ran before. Joins."""
-    process.start_again(INTERVENTION, intervention, UNDOING if undo else EXECUTION, key=key)
-
-
 def intervention_start_again(intervention: Intervention, *, key: str) -> None:
     """Start the workflow that the row's status needs; `key` makes it once. Joins."""
     carrier = _needs(intervention)
@@ -104,6 +96,18 @@ def intervention_start_again(intervention: Intervention, *, key: str) -> None:
         carrier = EXECUTION
     if carrier is not None:
         process.start_again(INTERVENTION, intervention, carrier, key=key)
+
+
+def held_by_batch(intervention: Intervention) -> BatchStatus | None:
+    """The status of its batch, where that says whether the item begins: no saga ever carried it.
+
+    None for one that has begun, and for one that is no item of a batch that runs no more.
+    """
+    if intervention.batch is None or intervention.executor_id:
+        return None
+    status = BatchStatus(intervention.batch.status)
+    begins = intervention.status == InterventionStatus.APPROVED
+    return status if begins and status in {BatchStatus.PAUSED, BatchStatus.CANCELLED} else None
 
 
 def cancel_signal(intervention: Intervention) -> None:
