@@ -23,6 +23,7 @@ from apps.approvals.services.rows import person_named
 from apps.common.api import Cursor, Limit, NumberCursor
 from apps.common.errors import NotFound
 from apps.common.identifiers import new_id
+from apps.common.money import exact, exact_or_none
 from apps.common.pagination import numbered_page, page
 
 
@@ -158,7 +159,11 @@ def bulk_try(request: HttpRequest, body: Chosen) -> dict[str, Any]:
         "signable": [_preview_line(line) for line in seen.signable],
         "barred": [_preview_line(line) for line in seen.barred],
         "sums": [
-            {"currency": one.currency, "amount": f"{one.amount:.2f}", "count": one.count}
+            {
+                "currency": one.currency,
+                "amount": exact(one.amount, one.currency),
+                "count": one.count,
+            }
             for one in seen.sums
         ],
         "reason_required": seen.reason_required,
@@ -278,7 +283,7 @@ def _preview_line(line: BulkLine) -> dict[str, Any]:
         "kind_title": line.kind_title,
         "payload_hash": line.payload_hash,
         "tier": item.tier_number,
-        "amount": None if item.amount is None else f"{item.amount:.2f}",
+        "amount": exact_or_none(item.amount, item.currency),
         "currency": item.currency,
         "reason_required": item.reason_required,
         "authorities": [{"username": one.username, "name": str(one)} for one in line.authorities],
