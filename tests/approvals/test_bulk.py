@@ -17,8 +17,9 @@ from apps.approvals.services import bulk_running
 from apps.approvals.services.bulk import BulkChoice
 from apps.audit.models import AuditEntry
 from apps.common.errors import DomainError
-from apps.engine import subjects
+from apps.engine import process, subjects
 from apps.engine.models import EngineCommand, WorkflowRun
+from apps.engine.runs import working
 from apps.notifications.models import Notification, WebhookDelivery
 from apps.notifications.services import webhook_create
 from tests.approvals import world
@@ -56,7 +57,7 @@ def work(bulk: BulkDecision, **changes: Any) -> Any:
 
 def outcomes(bulk: BulkDecision) -> list[str]:
     """Of each item in order: its status, or the code it was refused with."""
-    return [item.code or item.status for item in bulk.items.order_by("number")]
+    return [item.error_code or item.status for item in bulk.items.order_by("number")]
 
 
 def refused(code: str, fn: Any, *args: Any, **kwargs: Any) -> DomainError:
@@ -107,8 +108,8 @@ class TestOutcomes:
         assert (progress.ended, progress.done, progress.failed) == (True, 1, 4)
         bulk.refresh_from_db()
         assert (bulk.status, bulk.done, bulk.failed, bulk.left) == ("completed", 1, 4, 0)
-        assert bulk.finished_at is not None
-        assert all(item.detail for item in bulk.items.filter(status="failed"))
+        assert bulk.settled_at is not None
+        assert all(item.error_detail for item in bulk.items.filter(status="failed"))
         signature = Signature.objects.get(request=good)
         assert (signature.via, signature.reason) == ("bulk", "all of one shipment")
         assert world.domain.settled[-1] == (str(good.pk), "approved")
@@ -450,9 +451,9 @@ class TestAtOnce:
             assert decision.status == "completed"
         assert one.done + two.done == Signature.objects.count() == 12
         assert one.failed + two.failed == 12
-        told = BulkItem.objects.filter(code="already_decided").first()
+        told = BulkItem.objects.filter(error_code="already_decided").first()
         assert told is not None
-        assert told.detail.startswith(("Already approved by one", "Already rejected by two"))
+        assert told.error_detail.startswith(("Already approved by one", "Already rejected by two"))
 
     def test_a_stop_in_the_middle_leaves_no_item_between(self):
         rule()
@@ -492,7 +493,7 @@ class TestAtOnce:
             assert Signature.objects.exists()
             raise Killed
 
-        monkeypatch.setattr(bulk_running, "_settle", die)
+        monkeypatch.setattr(bulk_running, "settle", die)
         with pytest.raises(Killed):
             work(bulk)
         monkeypatch.undo()
@@ -507,11 +508,11 @@ class TestAtOnce:
         requester, reviewer = person("requester"), person("reviewer", "first")
         bulk = begin(reviewer, [opened(requester) for _ in range(10)])
         told: list[int] = []
-        monkeypatch.setattr(bulk_running, "announce", lambda bulk: told.append(bulk.version))
+        monkeypatch.setattr(process, "announce", lambda _, bulk: told.append(bulk.version))
         looks = itertools.count()
         # Every look at the clock is 20 ms later; an item has two or three of them.
         clock = SimpleNamespace(monotonic=lambda: next(looks) * 0.02)
-        monkeypatch.setattr(bulk_running, "time", clock)
+        monkeypatch.setattr(working, "time", clock)
         work(bulk)
         passed = next(looks) * 0.02
         assert 3 <= len(told) <= 2 + passed / 0.2

@@ -203,7 +203,7 @@ def bulk_list(
 ) -> dict[str, Any]:
     """Your own; all for who may read the audit trail."""
     user = require(request, scope=READ)
-    rows = BulkDecision.objects.visible_to(user).select_related("by")
+    rows = BulkDecision.objects.visible_to(user).select_related("requested_by")
     found = page(rows, cursor=cursor, limit=limit)
     return {"items": [_out(bulk) for bulk in found["items"]], "next": found["next"]}
 
@@ -265,7 +265,12 @@ def bulk_resume(request: HttpRequest, bulk_id: UUID) -> dict[str, Any]:
 
 
 def _get(user: User, bulk_id: UUID) -> BulkDecision:
-    bulk = BulkDecision.objects.visible_to(user).select_related("by").filter(pk=bulk_id).first()
+    bulk = (
+        BulkDecision.objects.visible_to(user)
+        .select_related("requested_by")
+        .filter(pk=bulk_id)
+        .first()
+    )
     if bulk is None:
         raise NotFound("There is no such bulk decision.")
     return bulk
@@ -310,13 +315,13 @@ def _out(bulk: BulkDecision) -> dict[str, Any]:
         "total": bulk.total,
         "verdict": bulk.verdict,
         "reason": bulk.reason,
-        "by": bulk.by.username,
+        "by": bulk.requested_by.username,
         "via": bulk.via,
         "done": bulk.done,
         "failed": bulk.failed,
         "left": bulk.left,
         "created_at": bulk.created_at,
-        "finished_at": bulk.finished_at,
+        "finished_at": bulk.settled_at,
     }
 
 
@@ -327,7 +332,7 @@ def _item(item: BulkItem) -> dict[str, Any]:
         "title": item.request.title,
         "status": item.status,
         "authority": item.authority.username,
-        "code": item.code,
-        "detail": item.detail,
-        "decided_at": item.decided_at,
+        "code": item.error_code,
+        "detail": item.error_detail,
+        "decided_at": item.settled_at,
     }

@@ -195,7 +195,9 @@ def bulk_list_live(request: HttpRequest) -> HttpResponse:
 
 
 def _list(request: HttpRequest) -> dict[str, Any]:
-    mine = BulkDecision.objects.filter(by=person(request).pk).select_related("by")
+    mine = BulkDecision.objects.filter(requested_by=person(request).pk).select_related(
+        "requested_by"
+    )
     found = listed(request, mine)
     running = [bulk for bulk in found["items"] if bulk.runs][:MOST_LIVE]
     return {
@@ -254,7 +256,7 @@ def _act(request: HttpRequest, bulk_id: UUID, verb: Any, said: str) -> HttpRespo
 
 def _context(request: HttpRequest, bulk_id: UUID) -> dict[str, Any]:
     user = person(request)
-    visible = BulkDecision.objects.visible_to(user).select_related("by")
+    visible = BulkDecision.objects.visible_to(user).select_related("requested_by")
     bulk = get_object_or_404(visible, pk=bulk_id)
     tab = request.GET.get("show", "")
     statuses = next((found for key, _, found in TABS if key == tab), ())
@@ -269,13 +271,13 @@ def _context(request: HttpRequest, bulk_id: UUID) -> dict[str, Any]:
     return {
         "bulk": bulk,
         **_bar(bulk),
-        "own": bulk.by_id == user.pk,
+        "own": bulk.requested_by_id == user.pk,
         "rows": rows[:PAGE_SIZE],
         "next_after": rows[PAGE_SIZE - 1].number if len(rows) > PAGE_SIZE else None,
         "later_page": after is not None,
         "tabs": [(key, title, counts[key], key == tab) for key, title, _ in TABS],
         "tab": tab,
-        "seconds": _seconds(bulk.created_at, bulk.finished_at),
+        "seconds": _seconds(bulk.created_at, bulk.settled_at),
         "query": request.GET.urlencode(),
         # The engine's own events would be asked for with every step of the bar.
         "timeline": timeline(
