@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -15,11 +15,12 @@ from apps.approvals.models import ApprovalRequest, BulkDecision, BulkItem, Signa
 from apps.approvals.selectors.bulk import bulk_preview
 from apps.approvals.services import bulk_running
 from apps.approvals.services.bulk import BulkChoice
+from apps.approvals.services.bulk_rows import RUN
 from apps.audit.models import AuditEntry
 from apps.common.errors import DomainError
 from apps.engine import process, subjects
 from apps.engine.models import EngineCommand, WorkflowRun
-from apps.engine.runs import working
+from apps.engine.runs import HasItsOutcome, progress_of, settle, working
 from apps.notifications.models import Notification, WebhookDelivery
 from apps.notifications.services import webhook_create
 from tests.approvals import world
@@ -191,6 +192,20 @@ class TestOutcomes:
         assert outcomes(bulk) == ["done"]
         assert fresh(large).status == "approved"
         assert bulk.items.get().authority == boss
+
+    def test_an_item_has_one_outcome_and_is_counted_once(self, people):
+        requester, reviewer = people
+        bulk = begin(reviewer, [opened(requester), opened(requester)])
+        first = bulk.items.get(number=1)
+        settle(RUN, first, "failed", as_of=timezone.now(), code="x", detail="y")
+        for status in ("done", "failed"):
+            with pytest.raises(HasItsOutcome), transaction.atomic():
+                settle(RUN, first, status, as_of=timezone.now())
+        work(bulk)
+        bulk.refresh_from_db()
+        assert (outcomes(bulk), bulk.done, bulk.failed) == (["x", "done"], 1, 1)
+        counted = progress_of(RUN, bulk)
+        assert (counted.total, counted.done, counted.failed) == (2, bulk.done, bulk.failed)
 
     def test_who_lost_the_right_meanwhile_signs_nothing_more(self, people):
         requester, reviewer = people
