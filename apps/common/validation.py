@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 from apps.common.errors import Invalid
 from apps.common.money import MOST_PLACES, places, trimmed
@@ -47,6 +48,20 @@ def kept(amount: Decimal, digits: int = MOST_PLACES) -> Decimal | None:
     except (InvalidOperation, AttributeError):
         return None
     return exact if exact.is_finite() and exact == amount else None
+
+
+def amount_sent(raw: Any) -> Decimal:
+    """The amount in a document of a program: a number, or a text such as 25000.00. NaN for what is
+    none, or has too many digits to be read."""
+    if isinstance(raw, Decimal):
+        return raw
+    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
+        return Decimal("NaN")
+    text = raw.strip() if isinstance(raw, str) else ""
+    if not isinstance(raw, str) and abs(raw) < 10**20:
+        # A float is written as it was: 0.1 is a tenth, and 1e16 has no exponent.
+        text = str(raw) if isinstance(raw, int) else format(Decimal(repr(raw)), "f")
+    return Decimal(text) if AMOUNT.fullmatch(text) else Decimal("NaN")
 
 
 def clean_amount(amount: Decimal, currency: str = "") -> Decimal:

@@ -60,13 +60,13 @@ class BulkOut(BulkRef):
 
     verdict: str
     reason: str
-    by: str = Field(validation_alias="by.username")
+    by: str = Field(validation_alias="requested_by.username")
     via: str
     done: int
     failed: int
     left: int
     created_at: datetime
-    finished_at: datetime | None
+    finished_at: datetime | None = Field(validation_alias="settled_at")
 
 
 class BulkPage(Schema):
@@ -82,9 +82,9 @@ class BulkItemOut(Schema):
     title: str = Field(validation_alias="request.title")
     status: ItemStatus
     authority: str = Field(validation_alias="authority.username")
-    code: str
-    detail: str
-    decided_at: datetime | None
+    code: str = Field(validation_alias="error_code")
+    detail: str = Field(validation_alias="error_detail")
+    decided_at: datetime | None = Field(validation_alias="settled_at")
 
 
 class BulkItemPage(Schema):
@@ -208,7 +208,7 @@ def bulk_list(
 ) -> dict[str, Any]:
     """Your own; all for who may read the audit trail."""
     user = require(request, scope=READ)
-    rows = BulkDecision.objects.visible_to(user).select_related("by")
+    rows = BulkDecision.objects.visible_to(user).select_related("requested_by")
     return dict(page(rows, cursor=cursor, limit=limit))
 
 
@@ -256,7 +256,8 @@ def bulk_resume(request: HttpRequest, bulk_id: UUID) -> BulkDecision:
 
 
 def _get(user: User, bulk_id: UUID) -> BulkDecision:
-    bulk = BulkDecision.objects.visible_to(user).select_related("by").filter(pk=bulk_id).first()
+    rows = BulkDecision.objects.visible_to(user).select_related("requested_by")
+    bulk = rows.filter(pk=bulk_id).first()
     if bulk is None:
         raise NotFound("There is no such bulk decision.")
     return bulk

@@ -194,8 +194,8 @@ def bulk_list_live(request: HttpRequest) -> HttpResponse:
 
 
 def _list(request: HttpRequest) -> dict[str, Any]:
-    mine = BulkDecision.objects.filter(by=person(request).pk).select_related("by")
-    found = listed(request, mine)
+    mine = BulkDecision.objects.filter(requested_by=person(request).pk)
+    found = listed(request, mine.select_related("requested_by"))
     running = [bulk for bulk in found["items"] if bulk.runs][:MOST_LIVE]
     return {
         "rows": RUNS.listed(found["items"]),
@@ -226,9 +226,9 @@ def _now(bulk: BulkDecision, counts: Counts, user: User) -> RunNow:
         title=f"{doing} {bulk.total} request{pluralize(bulk.total)}",
         over=not bulk.runs,
         moves=bulk.runs,
-        verbs=[verb] if verb and bulk.by_id == user.pk else [],
+        verbs=[verb] if verb and bulk.requested_by_id == user.pk else [],
         more={
-            "seconds": _seconds(bulk.created_at, bulk.finished_at),
+            "seconds": _seconds(bulk.created_at, bulk.settled_at),
             # The engine's own events would be asked for with every step of the bar.
             "timeline": timeline(
                 subjects=[(BULK_SUBJECT, str(bulk.pk))],
@@ -246,7 +246,7 @@ def _failures(bulk: BulkDecision) -> Iterator[dict[str, Any]]:
     refused = bulk.items.filter(status=ItemStatus.FAILED).select_related("request", "authority")
     for item in by_number(refused):
         about = (item.number, item.request_id, item.request.title, item.authority.username)
-        yield dict(zip(COLUMNS, (*about, item.code, item.detail), strict=True))
+        yield dict(zip(COLUMNS, (*about, item.error_code, item.error_detail), strict=True))
 
 
 def _without_reason(verb: Callable[..., object]) -> Callable[..., object]:
@@ -260,7 +260,7 @@ RUNS: RunPages[BulkDecision] = RunPages(
     name="bulk",
     topic=BULK_SUBJECT,
     template="approvals/bulk.html",
-    rows=lambda user: BulkDecision.objects.visible_to(user).select_related("by"),
+    rows=lambda user: BulkDecision.objects.visible_to(user).select_related("requested_by"),
     counts=_counts,
     now=_now,
     verbs={
