@@ -20,18 +20,6 @@ def items_of(spec: RunSpec[R], run_id: UUID) -> "QuerySet[Any]":
     return rows
 
 
-def items_page(
-    rows: "QuerySet[Item]", *, after: int | None, limit: int
-) -> tuple[list[Item], int | None]:
-    """The first `limit` of these items whose number is above `after`, in order; and the last
-    number among them, where more follow."""
-    rows = rows.order_by("number")
-    if after is not None:
-        rows = rows.filter(number__gt=after)
-    found = list(rows[: limit + 1])
-    return found[:limit], found[limit - 1].number if len(found) > limit else None
-
-
 def progress_of(spec: RunSpec[R], run: R) -> RunProgress:
     """How many items stand where. Counted by an index on the run and the status: a counter would be
     a row that all items want."""
