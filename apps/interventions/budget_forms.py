@@ -5,11 +5,11 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.common.money import shown
+from apps.common.windows import site_day
 from apps.interventions.contracts import TransferStatus
 from apps.interventions.forms import MOST_CHOICES
 from apps.interventions.models import Budget, BudgetEntry
 from apps.interventions.models.budgets import BudgetQuerySet
-from apps.interventions.services.policy_limits import site_day
 from apps.web.fields import (
     AmountField,
     CodeField,

@@ -4,9 +4,9 @@ from django import forms
 from django.utils import timezone
 
 from apps.common.money import shown
+from apps.common.windows import site_day
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, Policy
-from apps.interventions.services.policy_limits import site_day
 from apps.web.fields import (
     AmountField,
     CodeField,

@@ -35,6 +35,7 @@ from apps.interventions.services.batches_signing import signed_with_batch
 from apps.interventions.services.policy_limits import check_terms
 from apps.interventions.services.rows import (
     StepStatus,
+    check_executor,
     check_unsettled,
     execution_of,
     is_undoing,
@@ -182,17 +183,13 @@ def policy_validate(
     on. `as_of`: now, unless given.
     """
     with saga_step(
-        intervention_id=intervention_id,
+        intervention_id,
         step=Step.VALIDATE_POLICY,
         action="policy.validate",
         related=["policy", "requested_by"],
     ) as intervention:
         check_unsettled(intervention)
-        if intervention.executor_id not in {"", workflow_id}:
-            raise Conflict(
-                f"{intervention.executor_id} executes this intervention.",
-                code="already_executing",
-            )
+        check_executor(intervention, workflow_id)
         steps = step_statuses(intervention)
         if is_undoing(steps):
             raise Conflict("The intervention is being undone.", code="being_undone")
@@ -215,7 +212,7 @@ def policy_validate(
 def policy_details(*, intervention_id: UUID | str) -> PolicyDetails:
     """Second step: the version that the intervention was asked under. Raises NotFound."""
     with saga_step(
-        intervention_id=intervention_id,
+        intervention_id,
         step=Step.GET_POLICY_DETAILS,
         action="policy.details",
         related=["policy"],

@@ -16,11 +16,11 @@ from apps.audit.doors import needs
 from apps.audit.services import entry_record
 from apps.common.csvio import FORMATS, export, in_parts
 from apps.common.money import NO_BREAK, shown
+from apps.common.windows import site_day
 from apps.interventions.budget_forms import BudgetFilter, LedgerFilter
 from apps.interventions.burndown import burn_down
 from apps.interventions.models import Budget, BudgetEntry
 from apps.interventions.services.periods import neighbours
-from apps.interventions.services.policy_limits import site_day
 from apps.interventions.services.transfers import REQUEST_TRANSFER
 from apps.web.downloads import attachment
 from apps.web.fragments import person

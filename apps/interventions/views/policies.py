@@ -6,8 +6,8 @@ from django.http import Http404, HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.common.windows import site_day
 from apps.interventions.models import Policy
-from apps.interventions.services.policy_limits import site_day
 from apps.interventions.services.policy_terms import signatures_of, terms_of, with_changes
 from apps.web.fragments import person
 from apps.web.lists import ListPage, listed
