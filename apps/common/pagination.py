@@ -62,23 +62,30 @@ def page(
 
 
 def numbered_page(
-    queryset: QuerySet[M], *, cursor: str | None, limit: int = DEFAULT_LIMIT
+    queryset: QuerySet[M],
+    *,
+    cursor: str | None,
+    limit: int = DEFAULT_LIMIT,
+    column: str = "number",
+    digits: int = 9,
 ) -> dict[str, Any]:
-    """Up to `limit` rows in the order of their `number`, after the one that the cursor names.
+    """Up to `limit` rows in the order of their `column`, after the one that the cursor names; a `-`
+    before it is the opposite order.
 
-    For items of a run: their numbers are no secret and never change, so the cursor is the number.
-    Raises Invalid `bad_cursor` for what is no number.
+    For items of a run and lines of a ledger: their numbers are no secret and never change, so the
+    cursor is the number. Raises Invalid `bad_cursor` for what is no number of so many digits.
     """
-    rows = queryset.order_by("number")
+    name = column.removeprefix("-")
+    rows = queryset.order_by(column)
     if cursor:
-        last = number_of(cursor, digits=9)
+        last = number_of(cursor, digits=digits)
         if last is None:
             raise Invalid("The cursor is not one of ours.", code="bad_cursor")
-        rows = rows.filter(number__gt=last)
+        rows = rows.filter(**{f"{name}__{'gt' if name == column else 'lt'}": last})
     found: list[Any] = list(rows[: limit + 1])
     return {
         "items": found[:limit],
-        "next": str(found[limit - 1].number) if len(found) > limit else None,
+        "next": str(getattr(found[limit - 1], name)) if len(found) > limit else None,
     }
 
 

@@ -10,11 +10,11 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
+from django.utils.text import slugify
 from django.views.decorators.http import require_GET
 
 from apps.common.errors import Invalid
-from apps.common.identifiers import number_of
-from apps.common.pagination import page
+from apps.common.pagination import numbered_page, page
 from apps.web.denied import Denied
 from apps.web.filters import FilterForm
 from apps.web.fragments import fragment, in_fragment, person
@@ -80,30 +80,28 @@ def shown_count(queryset: "QuerySet[Any]") -> str:
 
 
 def numbered(
-    request: HttpRequest, rows: "QuerySet[Any]", *, parameter: str, column: str, limit: int
+    request: HttpRequest, rows: "QuerySet[Any]", *, parameter: str, **order: Any
 ) -> dict[str, Any]:
-    """`items`, `next` and `later_page` of rows that a number of theirs puts in order: the place in
-    the list is simply the last one shown. Ordered by `column`, which may begin with `-`."""
-    name = column.removeprefix("-")
-    last = number_of(request.GET.get(parameter, ""), digits=18)
-    if last is not None:
-        rows = rows.filter(**{f"{name}__{'lt' if name != column else 'gt'}": last})
-    items = list(rows.order_by(column)[: limit + 1])
-    return {
-        "items": items[:limit],
-        "next": getattr(items[limit - 1], name) if len(items) > limit else None,
-        "later_page": last is not None,
-    }
+    """`items`, `next` and `later_page` of rows in the order of a number of theirs, after the one
+    that the parameter names; one that is none: the first. `order` as for `numbered_page`."""
+    cursor = request.GET.get(parameter, "")
+    try:
+        found = numbered_page(rows, cursor=cursor, **order)
+    except Invalid:
+        cursor = ""
+        found = numbered_page(rows, cursor=None, **order)
+    return {**found, "later_page": bool(cursor)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListPage:
     """A list of rows, newest first: its page, and the fragment that the open page fetches when
-    something on `topic` changes. Both show what the filters in the address match.
+    something on `topic` changes, or on `topics` of the rows. Both show what the filters in the
+    address match.
 
     `name`: of its URL; the fragment's is `<name>_live`. `rows`: those that a person may see, with
-    what a row shows. `line`: a row as it is drawn; `below`: a template with more of it, for which
-    `complete` may bring what costs a question for all of them at once. Without `permission` the
+    what a row shows; `complete` adds what is read for all of a page at once. `line`: a row as it is
+    drawn; `below`: a template with more of one whose line names its row. Without `permission` the
     page is a 403, and the fragment a 404. `noun`: of one row. `new`: asks for one; `first` and
     `empty` stand where there is none, for who may ask and for others.
     """
@@ -112,9 +110,10 @@ class ListPage:
     title: str
     lead: str
     noun: str
-    topic: str
     rows: "Callable[[User], QuerySet[Any]]"
     line: Callable[[Any], Line]
+    topic: str = ""
+    topics: Callable[[list[Any]], str] | None = None
     filters: type[FilterForm] = FilterForm
     permission: str = ""
     crumbs: tuple[Link, ...] = ()
@@ -124,6 +123,11 @@ class ListPage:
     empty: str = "They appear here as soon as somebody asks for one."
     below: str = ""
     complete: Callable[[list[Any]], None] | None = None
+
+    @property
+    def key(self) -> str:
+        """What ids of its elements begin with."""
+        return slugify(self.noun)
 
     def page(self, request: HttpRequest) -> HttpResponse:
         """The whole page."""
@@ -160,6 +164,7 @@ class ListPage:
             "list": self,
             "head": Head(self.title, self.lead, crumbs=self.crumbs, links=links),
             "lines": [self.line(row) for row in found["rows"]],
+            "topics": self.topics(found["rows"]) if self.topics else self.topic,
             "list_url": reverse(self.name),
             "new": new,
             "count": counted(chosen),

@@ -19,13 +19,12 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.common.csvio import FORMATS, export
-from apps.common.errors import Invalid
 from apps.common.identifiers import short
-from apps.common.pagination import numbered_page
 from apps.web.downloads import attachment
 from apps.web.drafts import draft_keep
 from apps.web.fragments import fragment, person
 from apps.web.links import temporal_url
+from apps.web.lists import numbered
 from apps.web.verbs import ReasonForm, call_verb
 
 if TYPE_CHECKING:
@@ -221,10 +220,11 @@ class RunPages(Generic[R]):
         """The run; Http404 also when this person may not see it."""
         return get_object_or_404(self.rows(person(request)), pk=run_id)
 
-    def listed(self, runs: Sequence[R]) -> list[dict[str, Any]]:
-        """The rows of a list: each with its bar."""
+    def with_bars(self, runs: Sequence[Any]) -> None:
+        """Give each row of a list its `bar`."""
         counts = self.counts(runs)
-        return [{self.name: run, "bar": self.bar(counts[run.pk])} for run in runs]
+        for run in runs:
+            run.bar = self.bar(counts[run.pk])
 
     def bar(self, counts: Counts) -> Bar:
         """The bar in this domain's words."""
@@ -239,12 +239,7 @@ class RunPages(Generic[R]):
         items = run.items.select_related(*self.related)  # type: ignore[attr-defined]
         if tab.statuses:
             items = items.filter(status__in=tab.statuses)
-        after = request.GET.get("after", "")
-        try:
-            found = numbered_page(items, cursor=after)
-        except Invalid:
-            after = ""
-            found = numbered_page(items, cursor=None)
+        found = numbered(request, items, parameter="after")
         bar = self.bar(counts)
         address = reverse(self.name, args=[run.pk])
         return {
@@ -265,7 +260,7 @@ class RunPages(Generic[R]):
             "tabs": list(self._tabs(counts, bar.total, tab)),
             "items": found["items"],
             "next_after": found["next"],
-            "later_page": bool(after),
+            "later_page": found["later_page"],
             "verbs": [self.verbs[key].shown(key, address, counts) for key in now.verbs],
             "workflow_url": temporal_url(run.workflow_id),  # type: ignore[attr-defined]
             "address": address,

@@ -10,9 +10,10 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.template.defaultfilters import pluralize
+from django.template.defaultfilters import pluralize, truncatechars
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods
 
 from apps.accounts.models import User
 from apps.approvals import services
@@ -25,8 +26,9 @@ from apps.common.csvio import by_number
 from apps.common.errors import DomainError, Invalid
 from apps.common.identifiers import new_id, number_of
 from apps.engine.timeline import timeline
-from apps.web.fragments import fragment, person
-from apps.web.lists import listed
+from apps.web.fragments import person
+from apps.web.lists import ListPage
+from apps.web.pieces import Cell, Line, Link
 from apps.web.refusals import Refusal, refusal_of
 from apps.web.runs import Counts, RunNow, RunPages, RunVerb, Tab
 
@@ -179,33 +181,6 @@ def _show_preview(
 
 
 # --- while and after ------------------------------------------------------------------------------
-@login_required
-@require_GET
-def bulk_list(request: HttpRequest) -> HttpResponse:
-    """The person's own bulk decisions, newest first."""
-    return render(request, "approvals/bulk_list.html", _list(request))
-
-
-@fragment
-@require_GET
-def bulk_list_live(request: HttpRequest) -> HttpResponse:
-    """The rows as they are now."""
-    return render(request, "approvals/_bulk_rows.html", _list(request))
-
-
-def _list(request: HttpRequest) -> dict[str, Any]:
-    mine = BulkDecision.objects.filter(by=person(request).pk).select_related("by")
-    found = listed(request, mine)
-    running = [bulk for bulk in found["items"] if bulk.runs][:MOST_LIVE]
-    return {
-        "rows": RUNS.listed(found["items"]),
-        "next": found["next"],
-        "later_page": bool(request.GET.get("cursor")),
-        "topics": " ".join(f"{BULK_SUBJECT}:{bulk.pk}" for bulk in running),
-        "query": request.GET.urlencode(),
-    }
-
-
 def _counts(bulks: Sequence[BulkDecision]) -> dict[UUID, Counts]:
     """From the row's own columns: what has no outcome waits, or was stopped, all of it."""
     counts: dict[UUID, Counts] = {}
@@ -297,4 +272,46 @@ RUNS: RunPages[BulkDecision] = RunPages(
     related=("request", "authority"),
     columns=COLUMNS,
     failures=_failures,
+)
+
+
+# --- the list -------------------------------------------------------------------------------------
+def _line(bulk: Any) -> Line:
+    verb = "Approve" if bulk.verdict == Verdict.APPROVE else "Reject"
+    left = "stopped" if bulk.status == BulkStatus.STOPPED else "waiting"
+    return Line(
+        title=f"{verb} {bulk.total} request{pluralize(bulk.total)}",
+        href=reverse("bulk", args=[bulk.pk]),
+        cells=(
+            Cell("Age", bulk.created_at, form="age"),
+            Cell("Signed", str(bulk.done), "{} signed"),
+            Cell("Refused", bulk.failed, "{} refused"),
+            Cell("Left", bulk.left, f"{{}} {left}"),
+            Cell("Reason", truncatechars(bulk.reason, 80)),
+        ),
+        state=bulk.status,
+        key=bulk.pk,
+        version=bulk.version,
+        row=bulk if bulk.runs else None,
+    )
+
+
+def _topics(bulks: list[BulkDecision]) -> str:
+    running = [bulk for bulk in bulks if bulk.runs][:MOST_LIVE]
+    return " ".join(f"{BULK_SUBJECT}:{bulk.pk}" for bulk in running)
+
+
+LIST_PAGE = ListPage(
+    name="bulk_list",
+    title="My bulk decisions",
+    lead="What you decided together, newest first.",
+    noun="bulk decision",
+    topics=_topics,
+    rows=lambda user: BulkDecision.objects.filter(by=user.pk).select_related("by"),
+    complete=RUNS.with_bars,
+    line=_line,
+    below="web/_row_progress.html",
+    crumbs=(Link("Inbox", "inbox"),),
+    new=Link("To the inbox", "inbox"),
+    first="Tick several requests in the inbox, or take all that match a filter.",
 )

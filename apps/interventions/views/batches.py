@@ -9,8 +9,9 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods
 
 from apps.accounts.models import User
 from apps.approvals.selectors import requests_about
@@ -29,8 +30,9 @@ from apps.interventions.services.batches_rows import (
     progress_by_batch,
 )
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
-from apps.web.fragments import fragment, person
-from apps.web.lists import counted, filtered_list
+from apps.web.fragments import person
+from apps.web.lists import ListPage
+from apps.web.pieces import Cell, Line, Link
 from apps.web.refusals import refusal_of
 from apps.web.runs import Counts, RunNow, RunPages, RunVerb, Tab
 
@@ -62,29 +64,6 @@ _VERBS = {
         "is never begun.",
     ),
 }
-
-
-# --- the list ------------------------------------------------------------------------------------
-@login_required
-@require_GET
-def batches(request: HttpRequest) -> HttpResponse:
-    """The batches that this person may see, newest first."""
-    return render(request, "interventions/batches.html", _list(request))
-
-
-@fragment
-@require_GET
-def batches_live(request: HttpRequest) -> HttpResponse:
-    """The rows as they are now."""
-    return render(request, "interventions/_batches_live.html", _list(request))
-
-
-def _list(request: HttpRequest) -> dict[str, Any]:
-    user = person(request)
-    form = BatchFilter(request.GET)
-    chosen = form.matching(_rows(user), user=user)
-    context = filtered_list(request, form, chosen)
-    return {**context, "rows": RUNS.listed(context["rows"]), "count": counted(chosen)}
 
 
 # --- asking for one ------------------------------------------------------------------------------
@@ -210,4 +189,44 @@ RUNS: RunPages[InterventionBatch] = RunPages(
     failures=batch_failures,
     # It is about what was asked for, and read from all of its payments.
     once=lambda batch: {"warned": services.batch_warn(batch, as_of=timezone.now())},
+)
+
+
+# --- the list ------------------------------------------------------------------------------------
+def _line(batch: Any) -> Line:
+    moves = batch.status in (BatchStatus.RUNNING, BatchStatus.PAUSED)
+    return Line(
+        title=str(batch),
+        href=reverse("batch", args=[batch.pk]),
+        cells=(
+            Cell("Policy", batch.policy.name),
+            Cell("Budget", batch.budget.code, "budget {}"),
+            Cell("Asked by", batch.requested_by, "asked by {}"),
+            Cell("Age", batch.created_at, form="age"),
+            Cell("Executed", str(batch.bar.done), f"{{}} of {batch.total} executed"),
+            Cell("Failed", batch.bar.failed, "{} failed"),
+        ),
+        amount=batch.amount,
+        currency=batch.currency,
+        state="awaiting_approval" if batch.status == BatchStatus.PENDING else batch.status,
+        key=batch.pk,
+        version=batch.version,
+        row=batch if moves else None,
+    )
+
+
+LIST_PAGE = ListPage(
+    name="batches",
+    title="Batches",
+    lead="Many payments under one signature.",
+    noun="batch",
+    topic="intervention-batches",
+    rows=_rows,
+    complete=RUNS.with_bars,
+    line=_line,
+    below="web/_row_progress.html",
+    filters=BatchFilter,
+    crumbs=(Link("Interventions", "interventions"),),
+    new=Link("Ask for a batch", "batch_new", REQUEST_PERMISSION, main=True),
+    first="Bring a list of payments as a CSV file.",
 )

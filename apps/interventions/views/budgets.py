@@ -24,7 +24,7 @@ from apps.interventions.services.periods import neighbours
 from apps.interventions.services.transfers import REQUEST_TRANSFER
 from apps.web.downloads import attachment
 from apps.web.fragments import person
-from apps.web.lists import PAGE_SIZE, ListPage, numbered
+from apps.web.lists import ListPage, numbered
 from apps.web.pages import DetailPage
 from apps.web.pieces import Cell, Head, Line, Link, seen_by
 
@@ -124,9 +124,8 @@ def _context(request: HttpRequest, budget: Budget) -> dict[str, Any]:
     form = LedgerFilter(request.GET)
     others = ("intervention", "transfer__source", "transfer__destination")
     entries = form.matching(BudgetEntry.objects.filter(budget=budget), user=user)
-    found = numbered(
-        request, entries.select_related(*others), parameter="before", column="-pk", limit=PAGE_SIZE
-    )
+    rows = entries.select_related(*others)
+    found = numbered(request, rows, parameter="before", column="-pk", digits=18)
     return {
         "topics": f"budget:{budget.code}",
         "budget": budget,
