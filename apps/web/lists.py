@@ -103,7 +103,8 @@ class ListPage:
     what a row shows; `complete` adds what is read for all of a page at once. `line`: a row as it is
     drawn; `below`: a template with more of one whose line names its row. Without `permission` the
     page is a 403, and the fragment a 404. `noun`: of one row. `new`: asks for one; `first` and
-    `empty` stand where there is none, for who may ask and for others.
+    `empty` stand where there is none, for who may ask and for others. `arrivals`: rows come often
+    enough to be announced.
     """
 
     name: str
@@ -122,6 +123,7 @@ class ListPage:
     first: str = "Ask for the first one."
     empty: str = "They appear here as soon as somebody asks for one."
     below: str = ""
+    arrivals: bool = True
     complete: Callable[[list[Any]], None] | None = None
 
     @property
