@@ -1,4 +1,4 @@
-"""What an audit entry says besides its body: who did it, and whether it was allowed."""
+"""Actors and outcomes of audit entries."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +13,7 @@ class Outcome(StrEnum):
 
 
 class Actor(Protocol):
-    """Anybody who can be named in the audit trail; `accounts.User` is one."""
+    """Protocol of what an audit entry can name; `accounts.User` follows it."""
 
     @property
     def audit_id(self) -> str: ...

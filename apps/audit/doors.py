@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, cast
 
 from django.core.exceptions import PermissionDenied
 from django.db import Error as DatabaseError
-from django.db import connection, transaction
+from django.db import transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
@@ -19,6 +19,7 @@ from apps.audit.contracts import Outcome
 from apps.audit.models import AuditEntry
 from apps.audit.services import entry_record
 from apps.common import correlation
+from apps.common.locks import transaction_lock
 from apps.web.denied import Denied
 from apps.web.fragments import person
 
@@ -94,7 +95,8 @@ def _record(request: HttpRequest, denied: PermissionDenied) -> None:
     }
     try:
         with transaction.atomic():
-            _one_at_a_time(f"{by.audit_id} {record['action']} {page}")
+            # Until the transaction ends nobody else looks whether this was recorded.
+            transaction_lock(f"denied:{by.audit_id} {record['action']} {page}")
             recent = AuditEntry.objects.filter(
                 actor_id=by.audit_id,
                 at__gt=timezone.now() - timedelta(seconds=QUIET_SECONDS),
@@ -114,13 +116,6 @@ def _record(request: HttpRequest, denied: PermissionDenied) -> None:
             )
     except DatabaseError:
         log.exception("denial_not_recorded", page=page, actor=by.audit_id)
-
-
-def _one_at_a_time(name: str) -> None:
-    """Until the transaction ends nobody else looks whether this was recorded."""
-    number = int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
 
 
 def _short(page: str) -> str:

@@ -13,7 +13,7 @@ from apps.audit.contracts import Outcome
 
 
 class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
-    """Reads that pages and the API share."""
+    """Queries that pages and the API share."""
 
     def about(self, subject_type: str, subject_id: object) -> "AuditEntryQuerySet":
         """The trail of one object, newest first."""

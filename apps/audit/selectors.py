@@ -26,7 +26,7 @@ _OFFERED = {"action", "subject_type", "code"}
 
 @dataclass(frozen=True)
 class EntryFilter:
-    """What to look for; empty fields match everything. `actors`: any of these ids.
+    """Search terms; empty fields match everything. `actors`: any of these ids.
 
     `since` is included, `until` is not.
     """
@@ -42,7 +42,7 @@ class EntryFilter:
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """Only what is used: for the record of an export."""
+        """The fields that are set, for the audit entry of an export."""
         return {name: value for name, value in asdict(self).items() if value}
 
 
@@ -129,7 +129,7 @@ class ChainState:
         return self.problem_count > 0
 
     def covers(self, sequence: int | None) -> bool:
-        """Whether the seal was verified. While the chain is broken nothing counts as verified."""
+        """Whether the seal was verified. While the chain is broken this is False."""
         return sequence is not None and sequence <= self.verified and not self.broken
 
     @property

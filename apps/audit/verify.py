@@ -1,4 +1,4 @@
-"""Walks the chain from its first seal to its head and says everything that does not fit."""
+"""Verifies the chain from its first seal to its head and reports every problem."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator

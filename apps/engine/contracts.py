@@ -151,3 +151,15 @@ class Stop:
     status: str
     code: str
     detail: str
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How many items of a run stand where (`apps.engine.runs`)."""
+
+    total: int = 0
+    waiting: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0

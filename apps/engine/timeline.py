@@ -3,7 +3,6 @@
 One list for both, newest first. When the engine does not answer the people's part is still there.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from apps.accounts.models import User
 from apps.audit.contracts import Outcome
 from apps.audit.selectors import entries_about
+from apps.common.breaker import Breaker
 from apps.common.registry import Registry
 from apps.engine import reads
 from apps.web.links import temporal_url
@@ -110,28 +110,18 @@ class Timeline:
     engine_url: str
 
 
-class _Breaker:
-    """Asks the engine, unless it did not answer a moment ago."""
-
-    def __init__(self) -> None:
-        self._quiet_until = 0.0
-
-    def ask(self, question: Callable[[], A]) -> A | None:
-        if time.monotonic() < self._quiet_until:
-            return None
-        answer = question()
-        if not answer.available:
-            self._quiet_until = time.monotonic() + QUIET_SECONDS
-            return None
-        return answer
-
-
-_breaker = _Breaker()
+_breaker = Breaker(QUIET_SECONDS)
 
 
 def ask_engine(question: Callable[[], A]) -> A | None:
     """The engine's answer, or None when it does not answer now or did not a moment ago."""
-    return _breaker.ask(question)
+    if _breaker.is_open():
+        return None
+    answer = question()
+    if not answer.available:
+        _breaker.trip()
+        return None
+    return answer
 
 
 def timeline(*, subjects: list[tuple[str, str]], workflow_ids: list[str]) -> Timeline:

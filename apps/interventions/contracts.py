@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from apps.engine.contracts import Count, EffectState, Stop, Timings
+from apps.engine.contracts import Count, EffectState, RunProgress, Timings
 
 TASK_QUEUE = "intervention-critical"
 APPROVAL_WORKFLOW = "InterventionApprovalWorkflow"
@@ -233,16 +233,6 @@ NOT_MINE = frozenset({"not_found", "not_its_workflow", "already_executing"})
 #: Code of a second run that finds a person asked about the row: the answer begins another one.
 ATTENTION_OPEN = "attention_open"
 
-CANCELLED = Stop(
-    InterventionStatus.CANCELLED, "cancelled", "Its workflow was cancelled in the engine."
-)
-GIVEN_UP = Stop(InterventionStatus.FAILED, "given_up", "A person decided not to carry on.")
-NO_ANSWER = Stop(
-    InterventionStatus.FAILED,
-    "execution_unknown",
-    "The executor does not answer: nobody knows whether it was executed or undone.",
-)
-
 
 @dataclass(frozen=True)
 class SettleInput:
@@ -310,23 +300,11 @@ class BatchRef:
 
 
 @dataclass(frozen=True)
-class BatchProgress:
-    """How many items stand where."""
-
-    total: int = 0
-    waiting: int = 0
-    running: int = 0
-    done: int = 0
-    failed: int = 0
-    cancelled: int = 0
-
-
-@dataclass(frozen=True)
 class BatchFacts:
     """The batch as its workflow re-reads it. `next_at`: when its request's clock has to do."""
 
     status: str
-    progress: BatchProgress = field(default_factory=BatchProgress)
+    progress: RunProgress = field(default_factory=RunProgress)
     request_id: str = ""
     expires_at: datetime | None = None
     next_at: datetime | None = None
@@ -336,6 +314,10 @@ class BatchFacts:
     @property
     def waiting(self) -> bool:
         return self.status == BatchStatus.PENDING
+
+    @property
+    def runs(self) -> bool:
+        return self.status == BatchStatus.RUNNING
 
     @property
     def settled(self) -> bool:
@@ -393,6 +375,6 @@ class BatchResult:
 
     batch_id: str
     status: str
-    progress: BatchProgress
+    progress: RunProgress
     code: str = ""
     detail: str = ""

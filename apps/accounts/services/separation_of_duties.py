@@ -21,14 +21,15 @@ _SECOND_FACTOR = Q(action="mfa.reset")
 
 
 def password_apart(*, user: User, by: Actor) -> None:
-    """Before the password of somebody else is set. Locks the person's row until the transaction
-    ends, so that the other deed cannot happen meanwhile. Raises NotAllowed `second_person_needed`.
+    """Check before another user's password is set. Locks that user's row until the transaction
+    ends, so that the second factor cannot be removed meanwhile. Raises NotAllowed
+    `second_person_needed`.
     """
     _apart(user, by, _SECOND_FACTOR, "You removed their second factor within the last day")
 
 
 def second_factor_apart(*, user: User, by: Actor) -> None:
-    """As `password_apart`, before the second factor is removed."""
+    """Check before another user's second factor is removed; as `password_apart`."""
     _apart(user, by, _PASSWORD, "You changed their password within the last day")
 
 

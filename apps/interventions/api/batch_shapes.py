@@ -8,8 +8,9 @@ from ninja import Schema
 from pydantic import ConfigDict, Field
 
 from apps.common.api import Code, Currency, Key, Reason, Title
+from apps.engine.contracts import RunProgress
 from apps.interventions.api.base import ErrorOut
-from apps.interventions.contracts import BatchItemStatus, BatchProgress, BatchStatus
+from apps.interventions.contracts import BatchItemStatus, BatchStatus
 from apps.interventions.models import BatchItem, InterventionBatch
 from apps.interventions.services.batches import BatchTrial
 from apps.interventions.services.batches_input import Item
@@ -141,7 +142,7 @@ def ref(batch: InterventionBatch) -> dict[str, Any]:
     return {"id": batch.pk, "workflow_id": batch.workflow_id, "status": batch.status}
 
 
-def progress_out(batch: InterventionBatch, progress: BatchProgress) -> dict[str, Any]:
+def progress_out(batch: InterventionBatch, progress: RunProgress) -> dict[str, Any]:
     return {
         **ref(batch),
         "title": batch.title,

@@ -27,9 +27,7 @@ from apps.interventions.services.batches import (
 )
 from apps.interventions.services.batches_running import (
     batch_cancelled,
-    batch_closed,
     batch_finish,
-    batch_restart,
     batches_stranded,
     item_note,
     items_prepare,
@@ -92,7 +90,6 @@ __all__ = [
     "attention_settled",
     "batch_cancel",
     "batch_cancelled",
-    "batch_closed",
     "batch_expire",
     "batch_finish",
     "batch_open",
@@ -100,7 +97,6 @@ __all__ = [
     "batch_read",
     "batch_refuse",
     "batch_request",
-    "batch_restart",
     "batch_resume",
     "batch_settled",
     "batch_try",

@@ -24,6 +24,9 @@ from apps.interventions.models import Intervention
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
+#: To take back what others asked for.
+CANCEL_PERMISSION = "interventions.cancel_intervention"
+
 
 def _ref(intervention: Intervention, again: bool) -> InterventionRef:
     return InterventionRef(str(intervention.pk), timings(), restarted=again)
@@ -42,9 +45,16 @@ def _needs(intervention: Intervention) -> Carrier[Intervention] | None:
 
 
 def _open_rows() -> "QuerySet[Intervention]":
-    """Those that nobody is asked about. A batch that runs looks after its own."""
+    """Those that nobody is asked about. A batch that runs looks after its own; one that is paused
+    begins none: an item that has not begun waits until it goes on."""
     questions = requests_by_row(SUBJECT, kind=ATTENTION_KIND).filter(settled_at=None)
-    rows = Intervention.objects.unsettled().exclude(batch__status=BatchStatus.RUNNING)
+    rows = (
+        Intervention.objects.unsettled()
+        .exclude(batch__status=BatchStatus.RUNNING)
+        .exclude(
+            batch__status=BatchStatus.PAUSED, status=InterventionStatus.APPROVED, executor_id=""
+        )
+    )
     return rows.filter(~Exists(questions))
 
 
@@ -86,6 +96,18 @@ def intervention_start_again(intervention: Intervention, *, key: str) -> None:
         carrier = EXECUTION
     if carrier is not None:
         process.start_again(INTERVENTION, intervention, carrier, key=key)
+
+
+def held_by_batch(intervention: Intervention) -> BatchStatus | None:
+    """The status of its batch, where that says whether the item begins: no saga ever carried it.
+
+    None for one that has begun, and for one that is no item of a batch that runs no more.
+    """
+    if intervention.batch is None or intervention.executor_id:
+        return None
+    status = BatchStatus(intervention.batch.status)
+    begins = intervention.status == InterventionStatus.APPROVED
+    return status if begins and status in {BatchStatus.PAUSED, BatchStatus.CANCELLED} else None
 
 
 def cancel_signal(intervention: Intervention) -> None:

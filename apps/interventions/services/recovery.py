@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
 
 from apps.engine import process
 from apps.interventions.contracts import (
     SUBJECT,
+    BatchStatus,
     Execution,
     InterventionStatus,
     ReconcileResult,
@@ -20,7 +22,7 @@ from apps.interventions.contracts import (
 from apps.interventions.models import TERMINAL, BudgetEntry, Intervention
 from apps.interventions.services.attention import attention_raise
 from apps.interventions.services.budgets import has_open_reservation
-from apps.interventions.services.commands import INTERVENTION
+from apps.interventions.services.commands import INTERVENTION, held_by_batch
 from apps.interventions.services.rows import (
     attention_status,
     execution_of,
@@ -44,8 +46,16 @@ SAGA = "executor_id"
 def intervention_restart(*, intervention_id: UUID | str) -> None:
     """Start its workflow again from the row, unless it has ended or a start is under way.
 
-    Joins the caller's transaction. Two at once: one start.
+    An item that has not begun waits while its batch is paused, and ends with one that was
+    cancelled. Joins the caller's transaction. Two at once: one start.
     """
+    held = held_by_batch(row := intervention_lock(intervention_id, "batch"))
+    if held is BatchStatus.CANCELLED:
+        why = "Its batch was cancelled before it began."
+        code = "batch_cancelled"
+        settle_row(row, InterventionStatus.CANCELLED, code=code, detail=why, as_of=timezone.now())
+    if held is not None:
+        return
     intervention = process.restart(INTERVENTION, intervention_id)
     if intervention is not None:
         record(intervention, f"{SUBJECT}.restarted")

@@ -25,7 +25,12 @@ from apps.common.validation import (
 from apps.engine import process
 from apps.interventions.contracts import SUBJECT, Execution, InterventionStatus
 from apps.interventions.models import Budget, Intervention, Policy
-from apps.interventions.services.commands import INTERVENTION, approval_start, cancel_signal
+from apps.interventions.services.commands import (
+    CANCEL_PERMISSION,
+    INTERVENTION,
+    approval_start,
+    cancel_signal,
+)
 from apps.interventions.services.periods import check_open
 from apps.interventions.services.policies import policy_active
 from apps.interventions.services.policy_limits import check_target, check_terms
@@ -40,7 +45,6 @@ from apps.interventions.services.settlement import settle_row
 from apps.interventions.services.validation import clean_target
 
 REQUEST_PERMISSION = "interventions.request_intervention"
-CANCEL_PERMISSION = "interventions.cancel_intervention"
 
 
 def intervention_request(
