@@ -139,17 +139,6 @@ class StepInput:
 
 
 @dataclass(frozen=True)
-class PolicyDetails:
-    """What the saga needs to know of the policy version that the intervention was asked under."""
-
-    policy: str
-    version: int
-    reversible: bool
-    currency: str
-    amount: str
-
-
-@dataclass(frozen=True)
 class Decision:
     """The intervention as the approval workflow re-reads it after every wake-up.
 
@@ -202,7 +191,6 @@ class SagaFacts:
     execution: str = Execution.NEVER
     reserved: bool = False
     reversible: bool = True
-    undoing: bool = False
     attention: str = ""
     code: str = ""
     detail: str = ""
@@ -228,8 +216,6 @@ class RollBackResult:
 
 #: Refusals that say: this run has no business with this row. It leaves the row alone.
 NOT_MINE = frozenset({"not_found", "not_its_workflow", "already_executing"})
-
-
 #: Code of a second run that finds a person asked about the row: the answer begins another one.
 ATTENTION_OPEN = "attention_open"
 

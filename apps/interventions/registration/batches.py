@@ -8,7 +8,7 @@ from apps.approvals import kinds
 from apps.approvals.kinds import ApprovalKind, Fact, Simulation, TierRule
 from apps.approvals.models import ApprovalRequest
 from apps.common.money import shown
-from apps.engine import runs
+from apps.engine import process, runs
 from apps.interventions import services
 from apps.interventions.contracts import (
     BATCH_KIND,
@@ -19,7 +19,6 @@ from apps.interventions.contracts import (
     BatchStatus,
 )
 from apps.interventions.models import InterventionBatch, Policy
-from apps.interventions.services import settlement
 from apps.interventions.services.batches_rows import (
     RUN,
     batch_lock,
@@ -28,6 +27,7 @@ from apps.interventions.services.batches_rows import (
     progress_of,
 )
 from apps.interventions.services.batches_warnings import Warned
+from apps.interventions.services.commands import INTERVENTION
 
 #: So many are told to who signs; the batch's own page has more.
 _MOST_WARNINGS = 20
@@ -57,7 +57,8 @@ def register() -> None:
             payload_bytes=2 * settings.BATCH_MAX_BYTES + 1024 * 1024,
         )
     )
-    settlement.follow(settled=item_settled, asked=item_asked)
+    process.follow(INTERVENTION, process.SETTLED, item_settled)
+    process.follow(INTERVENTION, process.ASKED, item_asked)
     runs.register(RUN, view="interventions.view_intervention")
 
 

@@ -18,9 +18,10 @@ from apps.approvals.models import ApprovalRequest
 from apps.approvals.selectors import current_payload
 from apps.approvals.services import request_open
 from apps.audit.contracts import ENGINE
+from apps.engine import process
 from apps.interventions.contracts import ATTENTION_KIND, SUBJECT, Execution, InterventionStatus
 from apps.interventions.models import Intervention
-from apps.interventions.services.commands import intervention_start_again
+from apps.interventions.services.commands import INTERVENTION, intervention_start_again
 from apps.interventions.services.rows import (
     execution_of,
     intervention_lock,
@@ -29,7 +30,7 @@ from apps.interventions.services.rows import (
     row_announce,
     step_statuses,
 )
-from apps.interventions.services.settlement import followers_tell, settle_row
+from apps.interventions.services.settlement import settle_row
 
 
 def attention_raise(
@@ -68,7 +69,7 @@ def attention_raise(
         },
         as_of=as_of,
     )
-    followers_tell(intervention, asked=True)
+    process.tell_followers(INTERVENTION, intervention, process.ASKED)
     record(intervention, f"{SUBJECT}.attention", code=code, detail=detail)
     row_announce(intervention)
     return item
