@@ -63,6 +63,29 @@ class ProcessRow(AskedRow):
         abstract = True
 
 
+class Run(ProcessRow):
+    """One with many items (`apps.engine.runs`). A model adds its `status`, with choices."""
+
+    status: "models.CharField[str, str]"
+    total = models.PositiveIntegerField(help_text="Items.")
+
+    class Meta:
+        abstract = True
+
+
+class RunItem(models.Model):
+    """An item of a run. A model adds its `status`, with choices, and the key of its run."""
+
+    status: "models.CharField[str, str]"
+    number = models.PositiveIntegerField(help_text="Its place, from 1.")
+    error_code = models.CharField(max_length=60, blank=True)
+    error_detail = models.TextField(blank=True)
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
 class StepRow(models.Model):
     """A step of a saga as people see it (`apps.engine.steps`). The workflow's history remains the
     truth. A model adds the foreign key to its row, with the `related_name` "steps", and a unique
@@ -87,29 +110,6 @@ class StepRow(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-
-class Run(ProcessRow):
-    """One with many items (`apps.engine.runs`). A model adds its `status`, with choices."""
-
-    status: "models.CharField[str, str]"
-    total = models.PositiveIntegerField(help_text="Items.")
-
-    class Meta:
-        abstract = True
-
-
-class RunItem(models.Model):
-    """An item of a run. A model adds its `status`, with choices, and the key of its run."""
-
-    status: "models.CharField[str, str]"
-    number = models.PositiveIntegerField(help_text="Its place, from 1.")
-    error_code = models.CharField(max_length=60, blank=True)
-    error_detail = models.TextField(blank=True)
-    settled_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        abstract = True
 
 
 def end_stays(ends: Iterable[str], *, name: str) -> pgtrigger.Protect:

@@ -9,11 +9,12 @@ from apps.approvals.kinds import Fact, Simulation
 from apps.approvals.models import ApprovalRequest
 from apps.common.errors import DomainError
 from apps.common.money import shown
+from apps.common.windows import site_day
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, BudgetEntry, Intervention, Policy
 from apps.interventions.services.budgets import has_open_reservation
 from apps.interventions.services.periods import check_open
-from apps.interventions.services.policy_limits import check_target, check_terms, site_day
+from apps.interventions.services.policy_limits import check_target, check_terms
 
 #: As people say them, in the saga's order.
 STEPS = (

@@ -9,8 +9,9 @@ from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
+from apps.common.windows import window_of
 from apps.interventions.scopes import Scope
-from apps.interventions.services.analytics import By, Figures, outcomes, window_of
+from apps.interventions.services.analytics import By, Figures, outcomes
 
 router = Router(tags=["interventions"])
 

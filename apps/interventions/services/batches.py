@@ -30,7 +30,7 @@ from apps.interventions.services.batches_input import (
 from apps.interventions.services.batches_rows import BATCH, RUN
 from apps.interventions.services.batches_warnings import Warned, items_warn
 from apps.interventions.services.periods import check_open
-from apps.interventions.services.policies import policy_active
+from apps.interventions.services.policies import policy_active, policy_currency
 from apps.interventions.services.policy_limits import check_days
 from apps.interventions.services.requests import REQUEST_PERMISSION, check_currencies
 
@@ -69,7 +69,7 @@ def batch_request(
     *,
     policy: str,
     budget: str,
-    currency: str,
+    currency: str = "",
     items: Sequence[Any],
     by: User,
     via: str,
@@ -79,6 +79,7 @@ def batch_request(
 ) -> tuple[InterventionBatch, bool]:
     """Ask for many payments under one signature; the row, and whether it is new.
 
+    `currency`: empty is the policy's; else it must be that one.
     `items` are objects with amount (major units), target, justification and, if wanted, region, or
     rows of `csv_items`. One that is not sound, or that the policy does not allow, is an item that
     has failed at once; it never fails the batch. Batch, items, audit entry and the command that
@@ -90,6 +91,7 @@ def batch_request(
     `policy_expired`, `budget_not_open`, `idempotency_key_reused`.
     """
     with runs.audited(RUN, "request", "", by=by, via=via):
+        currency = currency or policy_currency(clean_code(policy))
         cleaned = _cleaned(items, currency, by)
         title = clean_text(title, field="title", limit=160) if title.strip() else ""
         key = clean_key(idempotency_key)
@@ -153,7 +155,7 @@ def batch_try(
     *,
     policy: str,
     budget: str,
-    currency: str,
+    currency: str = "",
     items: Sequence[Any],
     by: User,
     via: str,
@@ -165,6 +167,7 @@ def batch_try(
     A batch without a sound item is told, not refused: that is what trying is for.
     """
     with runs.audited(RUN, "try", "", by=by, via=via):
+        currency = currency or policy_currency(clean_code(policy))
         wanted = _wanted(
             policy=clean_code(policy),
             budget=clean_code(budget),

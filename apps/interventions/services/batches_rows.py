@@ -9,6 +9,7 @@ from django.conf import settings
 from apps.approvals.selectors import request_of
 from apps.approvals.services import clock_next, request_cancel
 from apps.audit.contracts import Actor
+from apps.common.csvio import by_number
 from apps.common.money import exact
 from apps.engine import process, runs
 from apps.engine.contracts import RunProgress
@@ -161,8 +162,7 @@ def progress_by_batch(batch_ids: Iterable[UUID]) -> dict[UUID, RunProgress]:
 def batch_failures(batch: InterventionBatch) -> Iterator[dict[str, Any]]:
     """The items that have failed, in order, with FAILURE_COLUMNS: as they came, where one was not
     sound. Of one that was kept in part, or was no object, `target` has what there is."""
-    failed = batch.items.filter(status=BatchItemStatus.FAILED).order_by("number")
-    for item in failed.iterator(chunk_size=1000):
+    for item in by_number(batch.items.filter(status=BatchItemStatus.FAILED)):
         texts: dict[str, Any] = dict.fromkeys(FIELDS, "")
         if item.amount is not None:
             texts = {name: getattr(item, name) for name in FIELDS}

@@ -237,6 +237,14 @@ def policy_active(code: str) -> Policy:
     return policies[0]
 
 
+def policy_currency(code: str) -> str:
+    """What the policy's amounts are in, also while it is off; NotFound `policy_not_found`."""
+    currency = Policy.objects.filter(code=code).values_list("currency", flat=True).first()
+    if currency is None:
+        raise NotFound("There is no such policy.", code="policy_not_found")
+    return currency
+
+
 def _check_policy(intervention: Intervention, *, as_of: datetime) -> None:
     """A newer version does not stop what was asked under an older one; switching it off does."""
     if not intervention.policy.active:

@@ -1,20 +1,15 @@
 """What a policy lets anybody ask for: how much, when, where, and how much for one target."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db.models import Exists, OuterRef, Sum
-from django.utils import timezone
 
 from apps.common.errors import Conflict, Invalid
 from apps.common.locks import transaction_lock
 from apps.common.money import shown
+from apps.common.windows import site_day
 from apps.interventions.models import BudgetEntry, Intervention, Policy
-
-
-def site_day(as_of: datetime) -> date:
-    """The day that it is in the site's time zone: the one by which periods begin and end."""
-    return timezone.localdate(as_of, timezone.get_default_timezone())
 
 
 def check_terms(policy: Policy, *, amount: Decimal, region: str, as_of: datetime) -> None:
