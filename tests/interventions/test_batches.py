@@ -395,6 +395,30 @@ def test_items_made_ready_at_once_have_one_intervention_each(
     assert statuses(batch) == ["running"] * 8 + ["waiting"] * 4
 
 
+def test_a_death_while_items_are_made_ready_leaves_none_begun(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    batch = asked(world, 3)
+    opened(batch)
+    create, made = Intervention.objects.create, []
+
+    def die_at_the_second(**fields: Any) -> Intervention:
+        made.append(fields["target"])
+        if len(made) == 2:
+            raise Killed
+        return create(**fields)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Intervention.objects, "create", die_at_the_second)
+        prepared(batch)
+    assert (statuses(batch), Intervention.objects.count()) == (["waiting"] * 3, 0)
+    assert [item.number for item in prepared(batch).items] == [1, 2, 3]
+    assert Intervention.objects.count() == 3
+
+
 def test_another_workflow_has_no_business_with_it(world: World) -> None:
     batch = asked(world)
     assert refused(opened, batch, workflow_id="other") == "not_its_workflow"

@@ -9,6 +9,7 @@ from uuid import UUID
 from apps.approvals.contracts import Waiting
 from apps.approvals.subject import Decided, SignedSubject
 from apps.common.canonical_json import plain
+from apps.common.money import exact
 from apps.common.validation import clean_text, read_amount
 from apps.interventions.contracts import KIND, InterventionStatus
 from apps.interventions.models import Intervention
@@ -32,7 +33,7 @@ def approval_payload(intervention: Intervention) -> dict[str, Any]:
             "policy_version": intervention.policy.version,
             "reversible": intervention.policy.reversible,
             "budget": intervention.budget.code,
-            "amount": f"{intervention.amount:.2f}",
+            "amount": exact(intervention.amount, intervention.currency),
             "currency": intervention.currency,
             "target": intervention.target,
             "justification": intervention.justification,

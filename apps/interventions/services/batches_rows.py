@@ -12,7 +12,7 @@ from apps.approvals.services import request_cancel
 from apps.approvals.subject import waiting_of
 from apps.audit.contracts import Actor
 from apps.common.csvio import by_number
-from apps.common.money import exact
+from apps.common.money import unambiguous
 from apps.engine import process, runs
 from apps.engine.contracts import RunProgress
 from apps.engine.process import Carrier, Process
@@ -172,7 +172,7 @@ def batch_failures(batch: InterventionBatch) -> Iterator[dict[str, Any]]:
         texts: dict[str, Any] = dict.fromkeys(FIELDS, "")
         if item.amount is not None:
             texts = {name: getattr(item, name) for name in FIELDS}
-            texts["amount"] = exact(item.amount, batch.currency)
+            texts["amount"] = unambiguous(item.amount, batch.currency)
         elif isinstance(item.raw, dict) and "cut" not in item.raw:
             texts |= {name: item.raw[name] for name in FIELDS if name in item.raw}
         else:

@@ -8,6 +8,7 @@ from apps.approvals.services import signature_needed
 from apps.approvals.subject import Decided, SignedSubject
 from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict
+from apps.common.money import exact
 from apps.engine import process, runs
 from apps.interventions.contracts import BATCH_KIND, BatchStatus
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
@@ -52,7 +53,9 @@ def batch_payload(batch: InterventionBatch) -> dict[str, Any]:
     Conflict `batch_differs` when the items are not those that were asked for.
     """
     rows = batch.items.filter(amount__isnull=False).order_by("number").values_list(*ITEM_FIELDS)
-    items = [[number, f"{amount:.2f}", *rest] for number, amount, *rest in rows.iterator()]
+    items = [
+        [number, exact(amount, batch.currency), *rest] for number, amount, *rest in rows.iterator()
+    ]
     payload: dict[str, Any] = plain(
         {
             "batch": batch.pk,
@@ -61,7 +64,7 @@ def batch_payload(batch: InterventionBatch) -> dict[str, Any]:
             "reversible": batch.policy.reversible,
             "budget": batch.budget.code,
             "currency": batch.currency,
-            "total_amount": f"{batch.amount:.2f}",
+            "total_amount": exact(batch.amount, batch.currency),
             "count": len(items),
             "columns": list(ITEM_FIELDS),
             "items": items,

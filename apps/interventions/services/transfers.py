@@ -22,7 +22,7 @@ from apps.audit.services import refusals
 from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.common.idempotency import asked_before, clean_key, save_or_known
-from apps.common.money import shown
+from apps.common.money import exact, shown
 from apps.common.validation import clean_amount, clean_code, clean_text
 from apps.engine import process
 from apps.engine.process import SubjectRow
@@ -82,12 +82,12 @@ def transfer_request(
             if known := before():
                 return known, False
             giving, taking = _budgets(source, destination)
-            clean_amount(amount, giving.currency)
-            _check_covered(giving, body["amount"])
+            amount = clean_amount(amount, giving.currency)
+            _check_covered(giving, amount)
             transfer = BudgetTransfer(
                 source=giving,
                 destination=taking,
-                amount=body["amount"],
+                amount=amount,
                 currency=giving.currency,
                 reason=body["reason"],
                 requested_by=by,
@@ -142,7 +142,7 @@ def transfer_payload(transfer: BudgetTransfer) -> dict[str, Any]:
             "transfer": transfer.pk,
             "source": transfer.source.code,
             "destination": transfer.destination.code,
-            "amount": f"{transfer.amount:.2f}",
+            "amount": exact(transfer.amount, transfer.currency),
             "currency": transfer.currency,
             "reason": transfer.reason,
             "requested_by": transfer.requested_by.audit_id,
@@ -210,7 +210,7 @@ def _end(transfer: BudgetTransfer, decided: Decided, status: TransferStatus | No
         via=decided.via,
         source=transfer.source.code,
         destination=transfer.destination.code,
-        amount=transfer.amount,
+        amount=exact(transfer.amount, transfer.currency),
         currency=transfer.currency,
         **({"code": decided.code, "detail": decided.detail} if decided.code else {}),
     )
@@ -247,7 +247,7 @@ def _check_covered(budget: Budget, amount: Decimal) -> None:
         raise Conflict(
             f"The budget {budget.code} has {shown(budget.available, budget.currency)} left.",
             code="budget_exceeded",
-            available=f"{budget.available:.2f}",
+            available=exact(budget.available, budget.currency),
         )
 
 
