@@ -74,7 +74,7 @@ class Migration(migrations.Migration):
                 ('subject_type', models.CharField(max_length=60)),
                 ('subject_id', models.CharField(max_length=80)),
                 ('workflow_id', models.CharField(blank=True, help_text='Who waits for the answer', max_length=200)),
-                ('amount', models.DecimalField(decimal_places=2, max_digits=18, null=True)),
+                ('amount', models.DecimalField(decimal_places=4, max_digits=20, null=True)),
                 ('currency', models.CharField(blank=True, max_length=3)),
                 ('status', models.CharField(choices=[(apps.approvals.contracts.RequestStatus['OPEN'], apps.approvals.contracts.RequestStatus['OPEN']), (apps.approvals.contracts.RequestStatus['APPROVED'], apps.approvals.contracts.RequestStatus['APPROVED']), (apps.approvals.contracts.RequestStatus['REJECTED'], apps.approvals.contracts.RequestStatus['REJECTED']), (apps.approvals.contracts.RequestStatus['EXPIRED'], apps.approvals.contracts.RequestStatus['EXPIRED']), (apps.approvals.contracts.RequestStatus['CANCELLED'], apps.approvals.contracts.RequestStatus['CANCELLED'])], default=apps.approvals.contracts.RequestStatus['OPEN'], max_length=10)),
                 ('tiers', models.JSONField(default=list, help_text="The matched band's tiers, as they were when this was opened.")),
@@ -194,7 +194,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('kinds', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=60), blank=True, default=list, help_text='Empty: every kind', size=None)),
-                ('most', models.DecimalField(blank=True, decimal_places=2, help_text='Amounts up to this', max_digits=18, null=True)),
+                ('most', models.DecimalField(blank=True, decimal_places=4, help_text='Amounts up to this', max_digits=20, null=True)),
                 ('currency', models.CharField(blank=True, max_length=3)),
                 ('starts_at', models.DateTimeField()),
                 ('ends_at', models.DateTimeField()),

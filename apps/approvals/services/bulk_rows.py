@@ -23,7 +23,7 @@ def _lock(bulk_id: UUID | str) -> BulkDecision:
     """All items by number, then the bulk decision: an item's transaction has the same order."""
     items = BulkItem.objects.filter(bulk=process.id_of(BULK, bulk_id)).order_by("number")
     list(items.select_for_update(no_key=True).values_list("pk"))
-    return process.locked(BULK, bulk_id)
+    return process.row_locked(BULK, bulk_id)
 
 
 def _ref(bulk: BulkDecision, again: bool) -> BulkRef:

@@ -14,7 +14,7 @@ from apps.common import csvio
 from apps.common.canonical_json import as_it_came, digest
 from apps.common.csvio import CsvRow
 from apps.common.errors import DomainError, Invalid
-from apps.common.money import amount_written
+from apps.common.money import amount_written, exact
 from apps.common.uploads import TooLarge, size_in_words
 from apps.common.validation import amount_sent, clean_amount, clean_region, clean_text
 from apps.interventions.models import Policy
@@ -38,6 +38,7 @@ class Item:
 
     number: int
     amount: Decimal | None = None
+    currency: str = ""
     target: str = ""
     justification: str = ""
     region: str = ""
@@ -54,8 +55,13 @@ class Item:
     def signed(self) -> list[Any]:
         """What of it is signed, and hashed."""
         assert self.amount is not None  # only sound items are
-        amount = f"{self.amount:.2f}"
-        return [self.number, amount, self.target, self.justification, self.region]
+        return [
+            self.number,
+            exact(self.amount, self.currency),
+            self.target,
+            self.justification,
+            self.region,
+        ]
 
 
 def items_clean(raw_items: Sequence[Any], *, currency: str) -> list[Item]:
@@ -109,6 +115,7 @@ def _clean(number: int, came: Any, currency: str) -> Item:
             number,
             # Programs write amounts in one way; people, in files, in several.
             amount=clean_amount((amount_written if line else amount_sent)(raw["amount"]), currency),
+            currency=currency,
             target=clean_target(raw["target"]),
             justification=clean_text(
                 raw["justification"], field="justification", limit=5000, multiline=True
