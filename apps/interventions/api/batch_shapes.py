@@ -5,15 +5,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from apps.common.api import AmountOut, Code, Currency, ErrorOut, Failing, Key, Title
 from apps.interventions.contracts import BatchItemStatus, BatchStatus
 from apps.interventions.models import InterventionBatch
 from apps.interventions.services.batches import BatchTrial
-from apps.interventions.services.batches_input import Item
 from apps.interventions.services.batches_rows import batch_request_of
-from apps.interventions.services.batches_warnings import BatchWarning
 from apps.web.links import temporal_url
 
 
@@ -54,7 +52,7 @@ class BatchError(ErrorOut):
     """`line`: where the item begins in a file, null where there is none."""
 
     number: int
-    line: int | None
+    line: Annotated[int | None, BeforeValidator(lambda line: line or None)]
 
 
 class BatchTry(Schema):
@@ -67,14 +65,19 @@ class BatchTry(Schema):
     total: int
     sound: int
     failed: int
-    amount: str
+    amount: AmountOut
     currency: str
     errors: list[BatchError]
-    warnings: list[BatchError]
-    warned: int
+    warnings: list[BatchError] = Field(validation_alias="warned.first")
+    warned: int = Field(validation_alias="warned.total")
     signatures: str
-    available: str
+    available: AmountOut
     covered: bool
+
+    @staticmethod
+    def resolve_failed(trial: BatchTrial) -> int:
+        """Those that are not sound."""
+        return trial.total - trial.sound
 
 
 class BatchOut(Failing, BatchRef):
@@ -139,29 +142,3 @@ class ItemOut(Failing):
 class ItemPage(Schema):
     items: list[ItemOut]
     next: str | None
-
-
-def trial_out(trial: BatchTrial) -> dict[str, Any]:
-    return {
-        "dry_run": True,
-        "total": trial.total,
-        "sound": trial.sound,
-        "failed": trial.total - trial.sound,
-        "amount": f"{trial.amount:.2f}",
-        "currency": trial.currency,
-        "errors": [_told(item) for item in trial.errors],
-        "warnings": [_told(warning) for warning in trial.warned.first],
-        "warned": trial.warned.total,
-        "signatures": trial.signatures,
-        "available": f"{trial.available:.2f}",
-        "covered": trial.covered,
-    }
-
-
-def _told(one: Item | BatchWarning) -> dict[str, Any]:
-    return {
-        "number": one.number,
-        "line": one.line or None,
-        "code": one.code,
-        "detail": one.detail,
-    }
