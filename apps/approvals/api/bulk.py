@@ -20,9 +20,10 @@ from apps.approvals.rules import MOST_TIERS
 from apps.approvals.selectors.bulk import BulkLine, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
 from apps.approvals.services.rows import person_named
-from apps.common.api import AmountOut, Cursor, Limit, NumberCursor
+from apps.common.api import Cursor, InCurrency, Limit, NumberCursor
 from apps.common.errors import NotFound
 from apps.common.identifiers import new_id
+from apps.common.money import exact_or_none
 from apps.common.pagination import numbered_page, page
 from apps.web.filters import Narrow, filtered
 
@@ -60,13 +61,13 @@ class BulkOut(BulkRef):
 
     verdict: str
     reason: str
-    by: str = Field(validation_alias="by.username")
+    by: str = Field(validation_alias="requested_by.username")
     via: str
     done: int
     failed: int
     left: int
     created_at: datetime
-    finished_at: datetime | None
+    finished_at: datetime | None = Field(validation_alias="settled_at")
 
 
 class BulkPage(Schema):
@@ -82,9 +83,9 @@ class BulkItemOut(Schema):
     title: str = Field(validation_alias="request.title")
     status: ItemStatus
     authority: str = Field(validation_alias="authority.username")
-    code: str
-    detail: str
-    decided_at: datetime | None
+    code: str = Field(validation_alias="error_code")
+    detail: str = Field(validation_alias="error_detail")
+    decided_at: datetime | None = Field(validation_alias="settled_at")
 
 
 class BulkItemPage(Schema):
@@ -123,13 +124,18 @@ class BulkPreviewLine(Schema):
     kind_title: str
     payload_hash: str
     tier: int = Field(validation_alias="request.tier_number")
-    amount: AmountOut | None = Field(validation_alias="request.amount")
+    amount: str | None
     currency: str = Field(validation_alias="request.currency")
     reason_required: bool = Field(validation_alias="request.reason_required")
     authorities: list[BulkParty]
     after: str
     code: str
     detail: str
+
+    @staticmethod
+    def resolve_amount(line: BulkLine) -> str | None:
+        """In the places of its currency."""
+        return exact_or_none(line.request.amount, line.request.currency)
 
     @staticmethod
     def resolve_code(line: BulkLine) -> str:
@@ -142,9 +148,7 @@ class BulkPreviewLine(Schema):
         return line.refusal.detail if line.refusal else ""
 
 
-class BulkSum(Schema):
-    currency: str
-    amount: AmountOut
+class BulkSum(InCurrency):
     count: int
 
 
@@ -215,7 +219,7 @@ def bulk_list(
 ) -> dict[str, Any]:
     """Your own; all for who may read the audit trail."""
     user = require(request, scope=READ)
-    rows = BulkDecision.objects.visible_to(user).select_related("by")
+    rows = BulkDecision.objects.visible_to(user).select_related("requested_by")
     return page(narrow(rows, user=user), cursor=cursor, limit=limit)
 
 
@@ -263,7 +267,8 @@ def bulk_resume(request: HttpRequest, bulk_id: UUID) -> BulkDecision:
 
 
 def _get(user: User, bulk_id: UUID) -> BulkDecision:
-    bulk = BulkDecision.objects.visible_to(user).select_related("by").filter(pk=bulk_id).first()
+    rows = BulkDecision.objects.visible_to(user).select_related("requested_by")
+    bulk = rows.filter(pk=bulk_id).first()
     if bulk is None:
         raise NotFound("There is no such bulk decision.")
     return bulk

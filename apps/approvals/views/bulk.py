@@ -1,6 +1,6 @@
 """Deciding many requests in one go: the preview, the run, and the list of one's own."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -214,7 +214,7 @@ LIST_PAGE = ListPage(
     lead="What you decided together, newest first.",
     noun="bulk decision",
     topic=_topics,
-    rows=lambda user: BulkDecision.objects.filter(by=user.pk).select_related("by"),
+    rows=lambda user: BulkDecision.objects.filter(requested_by=user.pk),
     line=_line,
     filters=BulkFilter,
     crumbs=CRUMBS[:1],
@@ -250,9 +250,9 @@ def _now(bulk: BulkDecision, counts: Counts, user: User) -> RunNow:
         ),
         over=not bulk.runs,
         moves=bulk.runs,
-        verbs=[verb] if verb and bulk.by_id == user.pk else [],
+        verbs=[verb] if verb and bulk.requested_by_id == user.pk else [],
         more={
-            "seconds": _seconds(bulk.created_at, bulk.finished_at),
+            "seconds": _seconds(bulk.created_at, bulk.settled_at),
             # The engine's own events would be asked for with every step of the bar.
             "timeline": timeline(
                 subjects=[(BULK_SUBJECT, str(bulk.pk))],
@@ -270,31 +270,24 @@ def _failures(bulk: BulkDecision) -> Iterator[dict[str, Any]]:
     refused = bulk.items.filter(status=ItemStatus.FAILED).select_related("request", "authority")
     for item in by_number(refused):
         about = (item.number, item.request_id, item.request.title, item.authority.username)
-        yield dict(zip(COLUMNS, (*about, item.code, item.detail), strict=True))
-
-
-def _without_reason(verb: Callable[..., object]) -> Callable[..., object]:
-    def call(*, reason: str, **which: Any) -> object:
-        return verb(**which)
-
-    return call
+        yield dict(zip(COLUMNS, (*about, item.error_code, item.error_detail), strict=True))
 
 
 RUNS: RunPages[BulkDecision] = RunPages(
     name="bulk",
     topic=BULK_SUBJECT,
     template="approvals/bulk.html",
-    rows=lambda user: BulkDecision.objects.visible_to(user).select_related("by"),
+    rows=lambda user: BulkDecision.objects.visible_to(user).select_related("requested_by"),
     counts=_counts,
     now=_now,
     verbs={
         "stop": RunVerb(
-            _without_reason(services.bulk_stop),
+            services.bulk_stop,
             said="Stopped. What was signed stays signed; the rest was not touched.",
             button="Stop",
         ),
         "resume": RunVerb(
-            _without_reason(services.bulk_resume),
+            services.bulk_resume,
             said="It goes on with what was left.",
             button="Go on with the {stopped} left",
             plain=True,

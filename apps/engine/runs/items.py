@@ -1,17 +1,14 @@
-"""The items of a run: found, counted, listed."""
+"""The items of a run: found, and counted."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, QuerySet
 
 from apps.engine.contracts import RunProgress
-from apps.engine.models_abstract import RunItem
 from apps.engine.runs.spec import R, RunSpec
-
-Item = TypeVar("Item", bound=RunItem)
 
 
 def items_of(spec: RunSpec[R], run_id: UUID) -> "QuerySet[Any]":

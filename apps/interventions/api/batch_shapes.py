@@ -7,9 +7,10 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from apps.common.api import AmountOut, Code, Currency, ErrorOut, Failing, Key, Title
+from apps.common.api import Code, Currency, ErrorOut, Failing, InCurrency, Key, Title
+from apps.common.money import exact, exact_or_none
 from apps.interventions.contracts import BatchItemStatus, BatchStatus
-from apps.interventions.models import InterventionBatch
+from apps.interventions.models import BatchItem, InterventionBatch
 from apps.interventions.services.batches import BatchTrial
 from apps.interventions.services.batches_rows import batch_request_of
 from apps.web.links import temporal_url
@@ -55,7 +56,7 @@ class BatchError(ErrorOut):
     line: Annotated[int | None, BeforeValidator(lambda line: line or None)]
 
 
-class BatchTry(Schema):
+class BatchTry(InCurrency):
     """What it would come to. `errors` are the first 100 items that would fail; `warnings` the first
     100 that look like another payment (`same_in_batch`, `paid_recently`: within 30 days), of
     `warned` in all; `signatures` says who would have to sign, empty: nobody; `covered`: the budget
@@ -65,13 +66,11 @@ class BatchTry(Schema):
     total: int
     sound: int
     failed: int
-    amount: AmountOut
-    currency: str
     errors: list[BatchError]
     warnings: list[BatchError] = Field(validation_alias="warned.first")
     warned: int = Field(validation_alias="warned.total")
     signatures: str
-    available: AmountOut
+    available: str
     covered: bool
 
     @staticmethod
@@ -79,16 +78,19 @@ class BatchTry(Schema):
         """Those that are not sound."""
         return trial.total - trial.sound
 
+    @staticmethod
+    def resolve_available(trial: BatchTrial) -> str:
+        """In the places of the currency."""
+        return exact(trial.available, trial.currency)
 
-class BatchOut(Failing, BatchRef):
+
+class BatchOut(Failing, InCurrency, BatchRef):
     """total = waiting + running + done + failed + cancelled. `amount` is of the sound items."""
 
     title: str
     policy: str = Field(validation_alias="policy.code")
     policy_version: int = Field(validation_alias="policy.version")
     budget: str = Field(validation_alias="budget.code")
-    amount: AmountOut
-    currency: str
     requested_by: str = Field(validation_alias="requested_by.username")
     total: int
     waiting: int = Field(validation_alias="progress.waiting")
@@ -130,13 +132,18 @@ class ItemOut(Failing):
 
     number: int
     status: BatchItemStatus
-    amount: AmountOut | None
+    amount: str | None
     target: str
     justification: str
     region: str
     intervention: UUID | None = Field(validation_alias="intervention_id")
     raw: Any
     settled_at: datetime | None
+
+    @staticmethod
+    def resolve_amount(item: BatchItem) -> str | None:
+        """In the places of the batch's currency."""
+        return exact_or_none(item.amount, item.batch.currency)
 
 
 class ItemPage(Schema):
