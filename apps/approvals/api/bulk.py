@@ -23,6 +23,7 @@ from apps.approvals.services.rows import person_named
 from apps.common.api import Cursor, Limit, NumberCursor
 from apps.common.errors import NotFound
 from apps.common.identifiers import new_id
+from apps.common.money import exact, exact_or_none
 from apps.common.pagination import numbered_page, page
 
 
@@ -59,13 +60,13 @@ class BulkOut(BulkRef):
 
     verdict: str
     reason: str
-    by: str = Field(validation_alias="by.username")
+    by: str = Field(validation_alias="requested_by.username")
     via: str
     done: int
     failed: int
     left: int
     created_at: datetime
-    finished_at: datetime | None
+    finished_at: datetime | None = Field(validation_alias="settled_at")
 
 
 class BulkPage(Schema):
@@ -81,9 +82,9 @@ class BulkItemOut(Schema):
     title: str = Field(validation_alias="request.title")
     status: ItemStatus
     authority: str = Field(validation_alias="authority.username")
-    code: str
-    detail: str
-    decided_at: datetime | None
+    code: str = Field(validation_alias="error_code")
+    detail: str = Field(validation_alias="error_detail")
+    decided_at: datetime | None = Field(validation_alias="settled_at")
 
 
 class BulkItemPage(Schema):
@@ -158,7 +159,11 @@ def bulk_try(request: HttpRequest, body: Chosen) -> dict[str, Any]:
         "signable": [_preview_line(line) for line in seen.signable],
         "barred": [_preview_line(line) for line in seen.barred],
         "sums": [
-            {"currency": one.currency, "amount": f"{one.amount:.2f}", "count": one.count}
+            {
+                "currency": one.currency,
+                "amount": exact(one.amount, one.currency),
+                "count": one.count,
+            }
             for one in seen.sums
         ],
         "reason_required": seen.reason_required,
@@ -203,7 +208,7 @@ def bulk_list(
 ) -> dict[str, Any]:
     """Your own; all for who may read the audit trail."""
     user = require(request, scope=READ)
-    rows = BulkDecision.objects.visible_to(user).select_related("by")
+    rows = BulkDecision.objects.visible_to(user).select_related("requested_by")
     return dict(page(rows, cursor=cursor, limit=limit))
 
 
@@ -251,7 +256,8 @@ def bulk_resume(request: HttpRequest, bulk_id: UUID) -> BulkDecision:
 
 
 def _get(user: User, bulk_id: UUID) -> BulkDecision:
-    bulk = BulkDecision.objects.visible_to(user).select_related("by").filter(pk=bulk_id).first()
+    rows = BulkDecision.objects.visible_to(user).select_related("requested_by")
+    bulk = rows.filter(pk=bulk_id).first()
     if bulk is None:
         raise NotFound("There is no such bulk decision.")
     return bulk
@@ -278,7 +284,7 @@ def _preview_line(line: BulkLine) -> dict[str, Any]:
         "kind_title": line.kind_title,
         "payload_hash": line.payload_hash,
         "tier": item.tier_number,
-        "amount": None if item.amount is None else f"{item.amount:.2f}",
+        "amount": exact_or_none(item.amount, item.currency),
         "currency": item.currency,
         "reason_required": item.reason_required,
         "authorities": [{"username": one.username, "name": str(one)} for one in line.authorities],

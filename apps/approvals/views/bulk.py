@@ -201,9 +201,9 @@ def _now(bulk: BulkDecision, counts: Counts, user: User) -> RunNow:
         title=f"{doing} {bulk.total} request{pluralize(bulk.total)}",
         over=not bulk.runs,
         moves=bulk.runs,
-        verbs=[verb] if verb and bulk.by_id == user.pk else [],
+        verbs=[verb] if verb and bulk.requested_by_id == user.pk else [],
         more={
-            "seconds": _seconds(bulk.created_at, bulk.finished_at),
+            "seconds": _seconds(bulk.created_at, bulk.settled_at),
             # The engine's own events would be asked for with every step of the bar.
             "timeline": timeline(
                 subjects=[(BULK_SUBJECT, str(bulk.pk))],
@@ -221,7 +221,7 @@ def _failures(bulk: BulkDecision) -> Iterator[dict[str, Any]]:
     refused = bulk.items.filter(status=ItemStatus.FAILED).select_related("request", "authority")
     for item in by_number(refused):
         about = (item.number, item.request_id, item.request.title, item.authority.username)
-        yield dict(zip(COLUMNS, (*about, item.code, item.detail), strict=True))
+        yield dict(zip(COLUMNS, (*about, item.error_code, item.error_detail), strict=True))
 
 
 def _without_reason(verb: Callable[..., object]) -> Callable[..., object]:
@@ -235,7 +235,7 @@ RUNS: RunPages[BulkDecision] = RunPages(
     name="bulk",
     topic=BULK_SUBJECT,
     template="approvals/bulk.html",
-    rows=lambda user: BulkDecision.objects.visible_to(user).select_related("by"),
+    rows=lambda user: BulkDecision.objects.visible_to(user).select_related("requested_by"),
     counts=_counts,
     now=_now,
     verbs={
@@ -307,7 +307,9 @@ LIST_PAGE = ListPage(
     lead="What you decided together, newest first.",
     noun="bulk decision",
     topics=_topics,
-    rows=lambda user: BulkDecision.objects.filter(by=user.pk).select_related("by"),
+    rows=lambda user: BulkDecision.objects.filter(requested_by=user.pk).select_related(
+        "requested_by"
+    ),
     complete=RUNS.with_bars,
     line=_line,
     below="web/_row_progress.html",

@@ -13,14 +13,27 @@ from apps.engine.process.recovery import (
     reconcile,
     register,
     stranded,
+    topics_register,
     why_closed,
     why_undeliverable,
 )
-from apps.engine.process.rows import announce, id_of, locked, record, save, tell, unknown
+from apps.engine.process.rows import (
+    announce,
+    check_carrier,
+    check_unsettled,
+    id_of,
+    locked,
+    record,
+    row_locked,
+    save,
+    tell,
+    unknown,
+)
 from apps.engine.process.runs import is_carried, reconcile_closed
 from apps.engine.process.spec import (
     Carrier,
     Process,
+    SubjectRow,
     subject_of,
     workflow_id_of,
 )
@@ -44,8 +57,11 @@ __all__ = [
     "WAITING_BACKSTOP",
     "Carrier",
     "Process",
+    "SubjectRow",
     "announce",
     "carried",
+    "check_carrier",
+    "check_unsettled",
     "id_of",
     "is_carried",
     "is_under_way",
@@ -56,6 +72,7 @@ __all__ = [
     "record",
     "register",
     "restart",
+    "row_locked",
     "save",
     "start",
     "start_again",
@@ -63,6 +80,7 @@ __all__ = [
     "stranded",
     "subject_of",
     "tell",
+    "topics_register",
     "unknown",
     "wake",
     "why_closed",

@@ -14,6 +14,7 @@ from apps.approvals.services import signature_needed
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.common.money import exact
 from apps.common.validation import (
     clean_amount,
     clean_code,
@@ -230,7 +231,7 @@ def policy_details(*, intervention_id: UUID | str) -> PolicyDetails:
             version=policy.version,
             reversible=policy.reversible,
             currency=intervention.currency,
-            amount=f"{intervention.amount:.2f}",
+            amount=exact(intervention.amount, intervention.currency),
         )
 
 

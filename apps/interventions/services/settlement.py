@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from uuid import UUID
 
-from apps.approvals.selectors import requests_about
-from apps.approvals.services import request_cancel
+from apps.approvals.subject import questions_close
 from apps.audit.contracts import ENGINE, Actor
 from apps.interventions.contracts import SUBJECT, InterventionStatus
 from apps.interventions.models import Intervention, Outcome
 from apps.interventions.services.budgets import release_open
+from apps.interventions.services.commands import INTERVENTION
 from apps.interventions.services.rows import record, row_save
 from apps.notifications.services import notify
 
@@ -64,8 +63,8 @@ def settle_row(
         at=intervention.settled_at,
     )
     followers_tell(intervention)
-    for pk in open_requests(intervention):
-        request_cancel(request_id=pk, by=by, reason=f"The intervention is {status}.", as_of=as_of)
+    over = f"The intervention is {status}."
+    questions_close(INTERVENTION, intervention, by=by, reason=over, as_of=as_of)
     # Of a rejection the request tells, with the reason; of a batch its own end does.
     told = status in (InterventionStatus.EXECUTED, InterventionStatus.REJECTED)
     if not told and intervention.batch_id is None:
@@ -78,9 +77,3 @@ def settle_row(
             url=f"/interventions/{intervention.pk}/",
         )
     record(intervention, f"{SUBJECT}.{status}", by=by, via=via, code=code, detail=detail)
-
-
-def open_requests(intervention: Intervention) -> list[UUID]:
-    """Ids of what still asks somebody about this intervention."""
-    waiting = requests_about(SUBJECT, intervention.pk).filter(settled_at=None)
-    return list(waiting.order_by("pk").values_list("pk", flat=True))

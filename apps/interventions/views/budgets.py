@@ -15,7 +15,7 @@ from apps.accounts.models import User
 from apps.audit.doors import needs
 from apps.audit.services import entry_record
 from apps.common.csvio import FORMATS, export, in_parts
-from apps.common.money import NO_BREAK, shown
+from apps.common.money import NO_BREAK, exact, shown
 from apps.common.windows import site_day
 from apps.interventions.budget_forms import BudgetFilter, LedgerFilter
 from apps.interventions.burndown import burn_down
@@ -112,7 +112,8 @@ def _ledger(budget: Budget, rows: Any) -> Iterator[dict[str, Any]]:
         return list(following[:most])
 
     for pk, at, kind, amount, intervention, transfer in in_parts(part):
-        values = (pk, at.isoformat(), kind, amount, budget.currency, intervention, transfer)
+        text = exact(amount, budget.currency)
+        values = (pk, at.isoformat(), kind, text, budget.currency, intervention, transfer)
         yield dict(zip(COLUMNS, values, strict=True))
 
 
