@@ -315,5 +315,6 @@ LIST_PAGE = ListPage(
     below="web/_row_progress.html",
     crumbs=(Link("Inbox", "inbox"),),
     new=Link("To the inbox", "inbox"),
+    none="You have not decided any together yet",
     first="Tick several requests in the inbox, or take all that match a filter.",
 )
