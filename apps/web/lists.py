@@ -102,9 +102,9 @@ class ListPage:
     `name`: of its URL; the fragment's is `<name>_live`. `rows`: those that a person may see, with
     what a row shows; `complete` adds what is read for all of a page at once. `line`: a row as it is
     drawn; `below`: a template with more of one whose line names its row. Without `permission` the
-    page is a 403, and the fragment a 404. `noun`: of one row. `new`: asks for one. `none` says
-    that there is no row, then `first` what to do about it, or `empty` for who may not ask. `arrivals`: rows come often
-    enough to be announced.
+    page is a 403, and the fragment a 404. `noun`: of one row. `new`: asks for one. `none` says that
+    there is no row, then `first` what to do about it, or `empty` for who may not ask. `arrivals`:
+    rows come often enough to be announced.
     """
 
     name: str
