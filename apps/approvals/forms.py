@@ -12,11 +12,11 @@ from django.http import QueryDict
 
 from apps.accounts.models import User
 from apps.approvals import kinds
-from apps.approvals.contracts import RequestStatus, Verdict
+from apps.approvals.contracts import BulkStatus, RequestStatus, Verdict
 from apps.approvals.models import ApprovalRequest, ApprovalRequestQuerySet, ApprovalRule
 from apps.approvals.rules import MOST_TIERS
 from apps.approvals.services import REASON_LIMIT
-from apps.web.fields import AmountField
+from apps.web.fields import AmountField, StatusField
 from apps.web.filters import FilterForm
 
 AGES = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "7d": timedelta(days=7)}
@@ -254,3 +254,11 @@ class BulkForm(forms.Form):
     )
     key = forms.UUIDField(widget=forms.HiddenInput)
     ids = forms.CharField(required=False, max_length=40_000, widget=forms.HiddenInput)
+
+
+class BulkFilter(FilterForm):
+    """Filters of the list of bulk decisions, as GET parameters."""
+
+    lookups = {"status": "status"}
+
+    status = StatusField(BulkStatus)

@@ -66,26 +66,26 @@ def numbered_page(
     *,
     cursor: str | None,
     limit: int = DEFAULT_LIMIT,
-    column: str = "number",
+    order: str = "number",
     digits: int = 9,
 ) -> dict[str, Any]:
-    """Up to `limit` rows in the order of their `column`, after the one that the cursor names; a `-`
-    before it is the opposite order.
+    """Up to `limit` rows in the order of a number of theirs, after the one that the cursor names.
 
-    For items of a run and lines of a ledger: their numbers are no secret and never change, so the
-    cursor is the number. Raises Invalid `bad_cursor` for what is no number of so many digits.
+    For items of a run, lines of a ledger: their numbers are no secret and never change, so the
+    cursor is the number. `order` is its column, with `-` before it for the highest first. Raises
+    Invalid `bad_cursor` for what is no number of so many digits.
     """
-    name = column.removeprefix("-")
-    rows = queryset.order_by(column)
+    column = order.removeprefix("-")
+    rows = queryset.order_by(order)
     if cursor:
         last = number_of(cursor, digits=digits)
         if last is None:
             raise Invalid("The cursor is not one of ours.", code="bad_cursor")
-        rows = rows.filter(**{f"{name}__{'gt' if name == column else 'lt'}": last})
+        rows = rows.filter(**{f"{column}__{'gt' if column == order else 'lt'}": last})
     found: list[Any] = list(rows[: limit + 1])
     return {
         "items": found[:limit],
-        "next": str(getattr(found[limit - 1], name)) if len(found) > limit else None,
+        "next": str(getattr(found[limit - 1], column)) if len(found) > limit else None,
     }
 
 

@@ -8,7 +8,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *interventions.LIST_PAGE.urls("interventions/"),
     path("interventions/outcomes/", outcomes.outcomes, name="outcomes"),
     *batches.LIST_PAGE.urls("interventions/batches/"),
-    path("interventions/batches/new/", batches.batch_new, name="batch_new"),
+    *batches.FORM_PAGE.urls("interventions/batches/new/"),
     *batches.RUNS.paths("interventions/batches/"),
     *interventions.FORM_PAGE.urls("interventions/new/"),
     *interventions.DETAIL_PAGE.urls("interventions/<uuid:intervention_id>/"),

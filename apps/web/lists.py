@@ -9,8 +9,8 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.defaultfilters import slugify
 from django.urls import URLPattern, path, reverse
-from django.utils.text import slugify
 from django.views.decorators.http import require_GET
 
 from apps.common.errors import Invalid
@@ -80,42 +80,47 @@ def shown_count(queryset: "QuerySet[Any]") -> str:
 
 
 def numbered(
-    request: HttpRequest, rows: "QuerySet[Any]", *, parameter: str, **order: Any
+    request: HttpRequest,
+    rows: "QuerySet[Any]",
+    *,
+    parameter: str,
+    order: str = "number",
+    digits: int = 9,
 ) -> dict[str, Any]:
     """`items`, `next` and `later_page` of rows in the order of a number of theirs, after the one
-    that the parameter names; one that is none: the first. `order` as for `numbered_page`."""
+    that the parameter names (`numbered_page`); from the first where it names none."""
     cursor = request.GET.get(parameter, "")
+    place: dict[str, Any] = {"limit": PAGE_SIZE, "order": order, "digits": digits}
     try:
-        found = numbered_page(rows, cursor=cursor, **order)
+        found = numbered_page(rows, cursor=cursor, **place)
     except Invalid:
         cursor = ""
-        found = numbered_page(rows, cursor=None, **order)
+        found = numbered_page(rows, cursor=None, **place)
     return {**found, "later_page": bool(cursor)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListPage:
     """A list of rows, newest first: its page, and the fragment that the open page fetches when
-    something on `topic` changes, or on `topics` of the rows. Both show what the filters in the
-    address match.
+    something on `topic` changes. Both show what the filters in the address match.
 
-    `name`: of its URL; the fragment's is `<name>_live`. `rows`: those that a person may see, with
-    what a row shows; `complete` adds what is read for all of a page at once. `line`: a row as it is
-    drawn; `below`: a template with more of one whose line names its row. Without `permission` the
-    page is a 403, and the fragment a 404. `noun`: of one row. `new`: asks for one. `none` says that
-    there is no row, then `first` what to do about it, or `empty` for who may not ask. `arrivals`:
-    rows come often enough to be announced.
+    `name`: of its URL; the fragment's is `<name>_live`. `topic` may be told from the rows that are
+    shown. `rows`: those that a person may see, with what a row shows; `complete` adds what is read
+    for all of a page at once. `line`: a row as it is drawn; `below`: a template with more of one
+    whose line names its row. Without `permission` the page is a 403, and the fragment a 404.
+    `noun`: of one row. `new`: asks for one. `none` says that there is no row, then `first` what to
+    do about it, or `empty` for who may not ask. `arrivals`: rows come often enough to be announced.
     """
 
     name: str
     title: str
     lead: str
     noun: str
+    topic: str | Callable[[list[Any]], str]
     rows: "Callable[[User], QuerySet[Any]]"
     line: Callable[[Any], Line]
-    topic: str = ""
-    topics: Callable[[list[Any]], str] | None = None
     filters: type[FilterForm] = FilterForm
+    arrivals: bool = True
     permission: str = ""
     crumbs: tuple[Link, ...] = ()
     links: tuple[Link, ...] = ()
@@ -124,13 +129,7 @@ class ListPage:
     first: str = "Ask for the first one."
     empty: str = "They appear here as soon as somebody asks for one."
     below: str = ""
-    arrivals: bool = True
     complete: Callable[[list[Any]], None] | None = None
-
-    @property
-    def key(self) -> str:
-        """What ids of its elements begin with."""
-        return slugify(self.noun)
 
     def page(self, request: HttpRequest) -> HttpResponse:
         """The whole page."""
@@ -165,9 +164,10 @@ class ListPage:
         return {
             **found,
             "list": self,
+            "topics": self.topic if isinstance(self.topic, str) else self.topic(found["rows"]),
+            "rows_id": f"{slugify(self.noun)}-rows",
             "head": Head(self.title, self.lead, crumbs=self.crumbs, links=links),
             "lines": [self.line(row) for row in found["rows"]],
-            "topics": self.topics(found["rows"]) if self.topics else self.topic,
             "list_url": reverse(self.name),
             "new": new,
             "count": counted(chosen),

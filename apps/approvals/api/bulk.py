@@ -14,7 +14,7 @@ from apps.accounts.models import User
 from apps.approvals import services
 from apps.approvals.api.base import DECIDE, READ, router
 from apps.approvals.contracts import BulkStatus, ItemStatus
-from apps.approvals.forms import inbox_matching
+from apps.approvals.forms import BulkFilter, inbox_matching
 from apps.approvals.models import BulkDecision
 from apps.approvals.rules import MOST_TIERS
 from apps.approvals.selectors.bulk import BulkLine, bulk_preview
@@ -25,6 +25,7 @@ from apps.common.errors import NotFound
 from apps.common.identifiers import new_id
 from apps.common.money import exact, exact_or_none
 from apps.common.pagination import numbered_page, page
+from apps.web.filters import Narrow, filtered
 
 
 class BulkItemIn(Schema):
@@ -201,15 +202,14 @@ def bulk_decide(
 
 
 @router.get("/bulk-decisions", response=BulkPage, summary="Bulk decisions, newest first")
+@filtered(BulkFilter)
 def bulk_list(
-    request: HttpRequest,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
     """Your own; all for who may read the audit trail."""
     user = require(request, scope=READ)
     rows = BulkDecision.objects.visible_to(user).select_related("requested_by")
-    return dict(page(rows, cursor=cursor, limit=limit))
+    return page(narrow(rows, user=user), cursor=cursor, limit=limit)
 
 
 @router.get("/bulk-decisions/{bulk_id}", response=BulkOut, summary="One bulk decision")
@@ -234,7 +234,7 @@ def bulk_items(
     rows = bulk.items.select_related("request", "authority")
     if status:
         rows = rows.filter(status=status)
-    return dict(numbered_page(rows, cursor=cursor, limit=limit))
+    return numbered_page(rows, cursor=cursor, limit=limit)
 
 
 @router.post(

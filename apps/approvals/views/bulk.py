@@ -10,15 +10,16 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.template.defaultfilters import pluralize, truncatechars
+from django.template.defaultfilters import pluralize
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.text import Truncator
 from django.views.decorators.http import require_http_methods
 
 from apps.accounts.models import User
 from apps.approvals import services
 from apps.approvals.contracts import BULK_SUBJECT, BulkStatus, ItemStatus, Verdict
-from apps.approvals.forms import BulkForm, inbox_matching
+from apps.approvals.forms import BulkFilter, BulkForm, inbox_matching
 from apps.approvals.models import BulkDecision
 from apps.approvals.selectors.bulk import BulkPreview, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
@@ -28,13 +29,14 @@ from apps.common.identifiers import new_id, number_of
 from apps.engine.timeline import timeline
 from apps.web.fragments import person
 from apps.web.lists import ListPage
-from apps.web.pieces import Cell, Line, Link
+from apps.web.pieces import Cell, Head, Line, Link
 from apps.web.refusals import Refusal, refusal_of
 from apps.web.runs import Counts, RunNow, RunPages, RunVerb, Tab
 
 #: Of the file of what was refused.
 COLUMNS = ("number", "request", "title", "authority", "code", "detail")
 MOST_LIVE = 10
+CRUMBS = (Link("Inbox", "inbox"), Link("Bulk decisions", "bulk_list"))
 
 
 # --- before ---------------------------------------------------------------------------------------
@@ -181,6 +183,51 @@ def _show_preview(
 
 
 # --- while and after ------------------------------------------------------------------------------
+def _line(bulk: BulkDecision) -> Line:
+    verb = "Approve" if bulk.verdict == Verdict.APPROVE else "Reject"
+    left = "{} stopped" if bulk.status == BulkStatus.STOPPED else "{} waiting"
+    return Line(
+        title=f"{verb} {bulk.total} request{pluralize(bulk.total)}",
+        href=reverse("bulk", args=[bulk.pk]),
+        cells=(
+            Cell("Age", bulk.created_at, form="age"),
+            Cell("Signed", f"{bulk.done} signed"),
+            Cell("Refused", bulk.failed, "{} refused"),
+            Cell("Left", bulk.left, left),
+            Cell("Reason", Truncator(bulk.reason).chars(80)),
+        ),
+        state=bulk.status,
+        key=bulk.pk,
+        version=bulk.version,
+        row=bulk if bulk.runs else None,
+    )
+
+
+def _topics(bulks: list[BulkDecision]) -> str:
+    running = [bulk for bulk in bulks if bulk.runs][:MOST_LIVE]
+    return " ".join(f"{BULK_SUBJECT}:{bulk.pk}" for bulk in running)
+
+
+LIST_PAGE = ListPage(
+    name="bulk_list",
+    title="My bulk decisions",
+    lead="What you decided together, newest first.",
+    noun="bulk decision",
+    topic=_topics,
+    rows=lambda user: BulkDecision.objects.filter(requested_by=user.pk).select_related(
+        "requested_by"
+    ),
+    line=_line,
+    filters=BulkFilter,
+    crumbs=CRUMBS[:1],
+    new=Link("To the inbox", "inbox"),
+    none="You have not decided any together yet",
+    first="Tick several requests in the inbox, or take all that match a filter.",
+    below="web/_run_bar.html",
+    complete=lambda bulks: RUNS.complete(bulks),
+)
+
+
 def _counts(bulks: Sequence[BulkDecision]) -> dict[UUID, Counts]:
     """From the row's own columns: what has no outcome waits, or was stopped, all of it."""
     counts: dict[UUID, Counts] = {}
@@ -198,7 +245,11 @@ def _now(bulk: BulkDecision, counts: Counts, user: User) -> RunNow:
     verb = "stop" if bulk.runs else "resume" if bulk.status == BulkStatus.STOPPED else None
     doing = "Approving" if bulk.verdict == Verdict.APPROVE else "Rejecting"
     return RunNow(
-        title=f"{doing} {bulk.total} request{pluralize(bulk.total)}",
+        head=Head(
+            f"{doing} {bulk.total} request{pluralize(bulk.total)}",
+            crumbs=CRUMBS,
+            state=bulk.status,
+        ),
         over=not bulk.runs,
         moves=bulk.runs,
         verbs=[verb] if verb and bulk.requested_by_id == user.pk else [],
@@ -272,49 +323,4 @@ RUNS: RunPages[BulkDecision] = RunPages(
     related=("request", "authority"),
     columns=COLUMNS,
     failures=_failures,
-)
-
-
-# --- the list -------------------------------------------------------------------------------------
-def _line(bulk: Any) -> Line:
-    verb = "Approve" if bulk.verdict == Verdict.APPROVE else "Reject"
-    left = "stopped" if bulk.status == BulkStatus.STOPPED else "waiting"
-    return Line(
-        title=f"{verb} {bulk.total} request{pluralize(bulk.total)}",
-        href=reverse("bulk", args=[bulk.pk]),
-        cells=(
-            Cell("Age", bulk.created_at, form="age"),
-            Cell("Signed", str(bulk.done), "{} signed"),
-            Cell("Refused", bulk.failed, "{} refused"),
-            Cell("Left", bulk.left, f"{{}} {left}"),
-            Cell("Reason", truncatechars(bulk.reason, 80)),
-        ),
-        state=bulk.status,
-        key=bulk.pk,
-        version=bulk.version,
-        row=bulk if bulk.runs else None,
-    )
-
-
-def _topics(bulks: list[BulkDecision]) -> str:
-    running = [bulk for bulk in bulks if bulk.runs][:MOST_LIVE]
-    return " ".join(f"{BULK_SUBJECT}:{bulk.pk}" for bulk in running)
-
-
-LIST_PAGE = ListPage(
-    name="bulk_list",
-    title="My bulk decisions",
-    lead="What you decided together, newest first.",
-    noun="bulk decision",
-    topics=_topics,
-    rows=lambda user: BulkDecision.objects.filter(requested_by=user.pk).select_related(
-        "requested_by"
-    ),
-    complete=RUNS.with_bars,
-    line=_line,
-    below="web/_row_progress.html",
-    crumbs=(Link("Inbox", "inbox"),),
-    new=Link("To the inbox", "inbox"),
-    none="You have not decided any together yet",
-    first="Tick several requests in the inbox, or take all that match a filter.",
 )

@@ -62,7 +62,6 @@ LIST_PAGE = ListPage(
     topic="budgets",
     rows=lambda user: Budget.objects.all(),
     line=_line,
-    arrivals=False,
     below="interventions/_budget_row.html",
     filters=BudgetFilter,
     permission=VIEW,
@@ -126,8 +125,9 @@ def _context(request: HttpRequest, budget: Budget) -> dict[str, Any]:
     form = LedgerFilter(request.GET)
     others = ("intervention", "transfer__source", "transfer__destination")
     entries = form.matching(BudgetEntry.objects.filter(budget=budget), user=user)
-    rows = entries.select_related(*others)
-    found = numbered(request, rows, parameter="before", column="-pk", digits=18)
+    found = numbered(
+        request, entries.select_related(*others), parameter="before", order="-pk", digits=18
+    )
     return {
         "topics": f"budget:{budget.code}",
         "budget": budget,
