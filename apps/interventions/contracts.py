@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from apps.approvals.contracts import Waiting
-from apps.engine.contracts import Count, EffectState, RunProgress, Stop, Timings
+from apps.engine.contracts import Count, EffectState, RunProgress, Timings
 
 TASK_QUEUE = "intervention-critical"
 APPROVAL_WORKFLOW = "InterventionApprovalWorkflow"
@@ -140,17 +140,6 @@ class StepInput:
 
 
 @dataclass(frozen=True)
-class PolicyDetails:
-    """What the saga needs to know of the policy version that the intervention was asked under."""
-
-    policy: str
-    version: int
-    reversible: bool
-    currency: str
-    amount: str
-
-
-@dataclass(frozen=True)
 class TimedInput:
     """For steps that time decides. `as_of` is the workflow's clock."""
 
@@ -173,7 +162,6 @@ class SagaFacts:
     execution: str = Execution.NEVER
     reserved: bool = False
     reversible: bool = True
-    undoing: bool = False
     attention: str = ""
     code: str = ""
     detail: str = ""
@@ -199,20 +187,8 @@ class RollBackResult:
 
 #: Refusals that say: this run has no business with this row. It leaves the row alone.
 NOT_MINE = frozenset({"not_found", "not_its_workflow", "already_executing"})
-
-
 #: Code of a second run that finds a person asked about the row: the answer begins another one.
 ATTENTION_OPEN = "attention_open"
-
-CANCELLED = Stop(
-    InterventionStatus.CANCELLED, "cancelled", "Its workflow was cancelled in the engine."
-)
-GIVEN_UP = Stop(InterventionStatus.FAILED, "given_up", "A person decided not to carry on.")
-NO_ANSWER = Stop(
-    InterventionStatus.FAILED,
-    "execution_unknown",
-    "The executor does not answer: nobody knows whether it was executed or undone.",
-)
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,8 @@ class ListPage:
     what a row shows. `line`: a row as it is drawn; `below`: a template with more of it, for which
     `complete` may bring what costs a question for all of them at once. Without `permission` the
     page is a 403, and the fragment a 404. `noun`: of one row. `new`: asks for one; `first` and
-    `empty` stand where there is none, for who may ask and for others.
+    `empty` stand where there is none, for who may ask and for others. `arrivals`: rows come often
+    enough to be announced.
     """
 
     name: str
@@ -120,6 +121,7 @@ class ListPage:
     rows: "Callable[[User], QuerySet[Any]]"
     line: Callable[[Any], Line]
     filters: type[FilterForm] = FilterForm
+    arrivals: bool = True
     permission: str = ""
     crumbs: tuple[Link, ...] = ()
     links: tuple[Link, ...] = ()

@@ -7,6 +7,7 @@ Order in every verb: `locked`, check again, `save`, `record`, then `start`, `sta
 """
 
 from apps.engine.contracts import PASS_BACKSTOP, SAGA_BACKSTOP, WAITING_BACKSTOP
+from apps.engine.process.followers import ASKED, SETTLED, follow, tell_followers
 from apps.engine.process.recovery import (
     STRANDED_LIMIT,
     carried,
@@ -50,8 +51,10 @@ from apps.engine.process.workflow import (
 )
 
 __all__ = [
+    "ASKED",
     "PASS_BACKSTOP",
     "SAGA_BACKSTOP",
+    "SETTLED",
     "SETTLING_IN",
     "STRANDED_LIMIT",
     "WAITING_BACKSTOP",
@@ -62,6 +65,7 @@ __all__ = [
     "carried",
     "check_carrier",
     "check_unsettled",
+    "follow",
     "id_of",
     "is_carried",
     "is_under_way",
@@ -80,6 +84,7 @@ __all__ = [
     "stranded",
     "subject_of",
     "tell",
+    "tell_followers",
     "topics_register",
     "unknown",
     "wake",

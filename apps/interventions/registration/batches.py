@@ -7,11 +7,10 @@ from django.utils import timezone
 from apps.approvals import subject
 from apps.approvals.kinds import Fact, Simulation, TierRule
 from apps.common.money import shown
-from apps.engine import runs
+from apps.engine import process, runs
 from apps.interventions import services
 from apps.interventions.contracts import KIND, SIGNAL_SETTLED, BatchStatus
 from apps.interventions.models import InterventionBatch, Policy
-from apps.interventions.services import settlement
 from apps.interventions.services.batches_rows import (
     RUN,
     item_asked,
@@ -20,6 +19,7 @@ from apps.interventions.services.batches_rows import (
 )
 from apps.interventions.services.batches_signing import SIGNED_BATCH
 from apps.interventions.services.batches_warnings import Warned
+from apps.interventions.services.commands import INTERVENTION
 
 #: So many are told to who signs; the batch's own page has more.
 _MOST_WARNINGS = 20
@@ -42,7 +42,8 @@ def register() -> None:
         # Every payment stands in it; written out a character may need two bytes.
         payload_bytes=2 * settings.BATCH_MAX_BYTES + 1024 * 1024,
     )
-    settlement.follow(settled=item_settled, asked=item_asked)
+    process.follow(INTERVENTION, process.SETTLED, item_settled)
+    process.follow(INTERVENTION, process.ASKED, item_asked)
     runs.register(RUN, view="interventions.view_intervention")
 
 

@@ -8,6 +8,7 @@ steps missing after it, stays as it is.
 
 from apps.approvals.attention import Attention
 from apps.approvals.subject import Decided
+from apps.engine import process
 from apps.interventions.contracts import ATTENTION_KIND, Execution, InterventionStatus
 from apps.interventions.models import Intervention
 from apps.interventions.services.commands import (
@@ -15,7 +16,7 @@ from apps.interventions.services.commands import (
     intervention_start_again,
 )
 from apps.interventions.services.rows import execution_of, is_settled, step_statuses
-from apps.interventions.services.settlement import followers_tell, settle_row
+from apps.interventions.services.settlement import settle_row
 
 
 def _carry_on(intervention: Intervention, decided: Decided) -> None:
@@ -57,7 +58,7 @@ ATTENTION = Attention(
     kind=ATTENTION_KIND,
     reject=_what_reject_does,
     about=lambda intervention: {"execution": execution_of(step_statuses(intervention))},
-    on_asked=lambda intervention: followers_tell(intervention, asked=True),
+    on_asked=lambda intervention: process.tell_followers(INTERVENTION, intervention, process.ASKED),
     on_carry_on=_carry_on,
     on_give_up=_give_up,
 )

@@ -9,6 +9,7 @@ from apps.accounts.models import User
 from apps.approvals.selectors import signer_ids
 from apps.common.errors import Conflict, Invalid
 from apps.common.failpoints import failpoint
+from apps.engine import process
 from apps.engine.steps import refused
 from apps.interventions.contracts import (
     SUBJECT,
@@ -37,7 +38,7 @@ from apps.interventions.services.rows import (
     step_save,
     step_statuses,
 )
-from apps.interventions.services.settlement import followers_tell, settle_row
+from apps.interventions.services.settlement import settle_row
 from apps.notifications.services import notify
 
 
@@ -161,7 +162,6 @@ def _facts(intervention: Intervention) -> SagaFacts:
         execution=execution_of(steps),
         reserved=has_open_reservation(intervention),
         reversible=intervention.policy.reversible,
-        undoing=is_undoing(steps),
         attention=attention_status(intervention),
         code=intervention.error_code,
         detail=intervention.error_detail,
@@ -184,7 +184,7 @@ def _complete(intervention: Intervention, missing: str) -> None:
     if intervention.error_code and not missing:
         intervention.error_code = intervention.error_detail = ""
         row_save(intervention, "error_code", "error_detail")
-        followers_tell(intervention)
+        process.tell_followers(INTERVENTION, intervention, process.SETTLED)
         record(intervention, f"{SUBJECT}.completed")
 
 

@@ -14,7 +14,6 @@ from apps.approvals.services import signature_needed
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
-from apps.common.money import exact
 from apps.common.validation import (
     clean_amount,
     clean_code,
@@ -27,7 +26,6 @@ from apps.interventions.contracts import (
     KIND,
     Execution,
     InterventionStatus,
-    PolicyDetails,
     Step,
 )
 from apps.interventions.models import Intervention, Policy
@@ -210,7 +208,7 @@ def policy_validate(
             record(intervention, "intervention.executing", workflow_id=workflow_id)
 
 
-def policy_details(*, intervention_id: UUID | str) -> PolicyDetails:
+def policy_details(*, intervention_id: UUID | str) -> Policy:
     """Second step: the version that the intervention was asked under. Raises NotFound."""
     with saga_step(
         intervention_id,
@@ -226,13 +224,7 @@ def policy_details(*, intervention_id: UUID | str) -> PolicyDetails:
             StepStatus.DONE,
             f"{policy}, {'reversible' if policy.reversible else 'not reversible'}",
         )
-        return PolicyDetails(
-            policy=policy.code,
-            version=policy.version,
-            reversible=policy.reversible,
-            currency=intervention.currency,
-            amount=exact(intervention.amount, intervention.currency),
-        )
+        return policy
 
 
 def policy_active(code: str) -> Policy:
