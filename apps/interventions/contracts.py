@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from apps.approvals.contracts import Waiting
 from apps.engine.contracts import Count, EffectState, RunProgress, Timings
 
 TASK_QUEUE = "intervention-critical"
@@ -139,36 +140,6 @@ class StepInput:
 
 
 @dataclass(frozen=True)
-class Decision:
-    """The intervention as the approval workflow re-reads it after every wake-up.
-
-    `next_at`: when its request's clock next has something to do.
-    """
-
-    status: str
-    request_id: str = ""
-    request_status: str = ""
-    expires_at: datetime | None = None
-    attention: bool = False
-    code: str = ""
-    detail: str = ""
-    next_at: datetime | None = None
-
-    @property
-    def waiting(self) -> bool:
-        return self.status == InterventionStatus.AWAITING_APPROVAL
-
-    @property
-    def settled(self) -> bool:
-        return InterventionStatus(self.status).terminal
-
-    @classmethod
-    def of(cls, facts: "SagaFacts") -> "Decision":
-        """How it stands after it was settled."""
-        return cls(status=facts.status, code=facts.code, detail=facts.detail)
-
-
-@dataclass(frozen=True)
 class TimedInput:
     """For steps that time decides. `as_of` is the workflow's clock."""
 
@@ -286,28 +257,14 @@ class BatchRef:
 
 
 @dataclass(frozen=True)
-class BatchFacts:
-    """The batch as its workflow re-reads it. `next_at`: when its request's clock has to do."""
+class BatchFacts(Waiting):
+    """The batch as its workflow re-reads it."""
 
-    status: str
     progress: RunProgress = field(default_factory=RunProgress)
-    request_id: str = ""
-    expires_at: datetime | None = None
-    next_at: datetime | None = None
-    code: str = ""
-    detail: str = ""
-
-    @property
-    def waiting(self) -> bool:
-        return self.status == BatchStatus.PENDING
 
     @property
     def runs(self) -> bool:
         return self.status == BatchStatus.RUNNING
-
-    @property
-    def settled(self) -> bool:
-        return BatchStatus(self.status).terminal
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from temporalio.exceptions import (
 )
 
 with workflow.unsafe.imports_passed_through():
+    from apps.approvals.contracts import Waiting
     from apps.engine.contracts import SAGA_BACKSTOP, SignalEnvelope, Stop
     from apps.interventions import activities
     from apps.interventions.contracts import (
@@ -32,7 +33,6 @@ with workflow.unsafe.imports_passed_through():
         SIGNAL_SETTLED,
         SUBJECT,
         AttentionInput,
-        Decision,
         InterventionRef,
         InterventionResult,
         InterventionStatus,
@@ -101,21 +101,21 @@ class InterventionApprovalWorkflow:
         """Somebody took the request back."""
         self._wakeups.wake(envelope)
 
-    async def _open(self, ref: InterventionRef) -> Decision:
+    async def _open(self, ref: InterventionRef) -> Waiting:
         timed = TimedInput(ref.intervention_id, workflow.now())
         try:
             return await local_step(activities.open_approval, timed, timings=ref.timings)
         except ApplicationError as refused:
             if refused.type in NOT_MINE:
                 raise
-            return Decision.of(await _settle(ref, refusal(refused)))
+            return _ended_as(await _settle(ref, refusal(refused)))
 
-    async def _wait(self, ref: InterventionRef, decision: Decision) -> Decision:
-        async def read(signals: tuple[str, ...]) -> Decision:
+    async def _wait(self, ref: InterventionRef, decision: Waiting) -> Waiting:
+        async def read(signals: tuple[str, ...]) -> Waiting:
             look = StepInput(ref.intervention_id, signals)
             return await local_step(activities.read_decision, look, timings=ref.timings)
 
-        async def expire() -> Decision:
+        async def expire() -> Waiting:
             timed = TimedInput(ref.intervention_id, workflow.now())
             return await local_step(activities.expire_intervention, timed, timings=ref.timings)
 
@@ -123,7 +123,7 @@ class InterventionApprovalWorkflow:
             self._wakeups, read, expire, decision, timings=ref.timings, renew=lambda: _renew(ref)
         )
 
-    async def _execute(self, ref: InterventionRef) -> Decision:
+    async def _execute(self, ref: InterventionRef) -> Waiting:
         try:
             await run_child(
                 EXECUTE_WORKFLOW,
@@ -142,11 +142,11 @@ class InterventionApprovalWorkflow:
         # The row says how it ended, and why; if it has not, this run must not hide that.
         return await _do(ref, activities.read_decision)
 
-    async def _follow(self, ref: InterventionRef) -> Decision:
+    async def _follow(self, ref: InterventionRef) -> Waiting:
         """Another run has the saga: until it has ended, a person is asked, or nobody can be at it
         any more."""
 
-        async def look() -> Decision:
+        async def look() -> Waiting:
             self._wakeups.take()
             return await _do(ref, activities.read_decision)
 
@@ -159,10 +159,10 @@ class InterventionApprovalWorkflow:
             renew=lambda: _renew(ref),
         )
 
-    async def _cancelled(self, ref: InterventionRef) -> Decision:
+    async def _cancelled(self, ref: InterventionRef) -> Waiting:
         """The engine's own cancellation counts like a person's: it ends what was not executed."""
         try:
-            return Decision.of(await _settle(ref, CANCELLED))
+            return _ended_as(await _settle(ref, CANCELLED))
         except ApplicationError as refused:
             if refused.type != "execution_stands":
                 raise
@@ -270,6 +270,11 @@ def _renew(ref: InterventionRef) -> None:
 async def _do(ref: InterventionRef, fn: Callable[[StepInput], R]) -> R:
     """A short step in the database."""
     return await local_step(fn, StepInput(ref.intervention_id), timings=ref.timings)
+
+
+def _ended_as(facts: SagaFacts) -> Waiting:
+    """How it stands after it was settled."""
+    return Waiting(facts.status, settled=facts.settled, code=facts.code, detail=facts.detail)
 
 
 async def _settle(ref: InterventionRef, stop: Stop) -> SagaFacts:

@@ -14,14 +14,27 @@ from apps.engine.process.recovery import (
     reconcile,
     register,
     stranded,
+    topics_register,
     why_closed,
     why_undeliverable,
 )
-from apps.engine.process.rows import announce, id_of, locked, record, save, tell, unknown
+from apps.engine.process.rows import (
+    announce,
+    check_carrier,
+    check_unsettled,
+    id_of,
+    locked,
+    record,
+    row_locked,
+    save,
+    tell,
+    unknown,
+)
 from apps.engine.process.runs import is_carried, reconcile_closed
 from apps.engine.process.spec import (
     Carrier,
     Process,
+    SubjectRow,
     subject_of,
     workflow_id_of,
 )
@@ -47,8 +60,11 @@ __all__ = [
     "WAITING_BACKSTOP",
     "Carrier",
     "Process",
+    "SubjectRow",
     "announce",
     "carried",
+    "check_carrier",
+    "check_unsettled",
     "follow",
     "id_of",
     "is_carried",
@@ -60,6 +76,7 @@ __all__ = [
     "record",
     "register",
     "restart",
+    "row_locked",
     "save",
     "start",
     "start_again",
@@ -68,6 +85,7 @@ __all__ = [
     "subject_of",
     "tell",
     "tell_followers",
+    "topics_register",
     "unknown",
     "wake",
     "why_closed",

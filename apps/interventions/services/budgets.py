@@ -20,7 +20,7 @@ from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotFound
 from apps.common.locks import transaction_lock
-from apps.common.money import shown
+from apps.common.money import exact, shown
 from apps.common.validation import clean_amount, clean_code, clean_currency, clean_text
 from apps.interventions.contracts import Execution, Step
 from apps.interventions.models import Budget, BudgetEntry, Intervention
@@ -222,7 +222,7 @@ def budget_allocate(
         budget = Budget.objects.filter(code=clean_code(code)).first()
         if budget is None:
             raise NotFound("There is no such budget.")
-        clean_amount(amount, budget.currency)
+        amount = clean_amount(amount, budget.currency)
         moved = balance_move(budget, Move(Kind.ALLOCATE, amount, key, total=amount))
         if moved.written and not moved.covered:
             raise Conflict("No balance can hold so much.", code="budget_full")
@@ -231,7 +231,12 @@ def budget_allocate(
             raise Conflict("The key belongs to another line.", code="key_reused")
         if moved.written:
             why = {"reason": reason} if reason else {}
-            entry_record(**subject, by=by, via=via, body={"amount": amount, "key": key, **why})
+            entry_record(
+                **subject,
+                by=by,
+                via=via,
+                body={"amount": exact(amount, budget.currency), "key": key, **why},
+            )
     return entry
 
 
@@ -360,13 +365,13 @@ def _refuse_exceeded(intervention: Intervention) -> None:
     raise Conflict(
         f"The budget {intervention.budget.code} has {shown(left, intervention.currency)} left.",
         code="budget_exceeded",
-        available=f"{left:.2f}",
+        available=exact(left, intervention.currency),
     )
 
 
 def _figures(intervention: Intervention) -> dict[str, Any]:
     return {
         "budget": intervention.budget.code,
-        "amount": intervention.amount,
+        "amount": exact(intervention.amount, intervention.currency),
         "currency": intervention.currency,
     }

@@ -119,7 +119,7 @@ def batch_waiting_seed(people: dict[str, User], now: datetime) -> None:
         by=people["requester"],
         as_of=now - timedelta(hours=3),
     )
-    batch_open(batch_id=batch.pk, workflow_id=batch.workflow_id, as_of=now - timedelta(hours=3))
+    batch_open(batch.pk, workflow_id=batch.workflow_id, as_of=now - timedelta(hours=3))
 
 
 def _asked(
@@ -147,7 +147,7 @@ def _item(payment: Payment) -> dict[str, Any]:
 
 
 def _signed(batch: InterventionBatch, *, by: User, as_of: datetime) -> None:
-    batch_open(batch_id=batch.pk, workflow_id=batch.workflow_id, as_of=batch.created_at)
+    batch_open(batch.pk, workflow_id=batch.workflow_id, as_of=batch.created_at)
     request = batch_request_of(batch.pk)
     if request is None or request.status != "open":
         return

@@ -19,7 +19,7 @@ from apps.interventions.contracts import (
     Step,
 )
 from apps.interventions.models import Intervention
-from apps.interventions.services.approval import approval_key
+from apps.interventions.services.approval import SIGNED
 from apps.interventions.services.budgets import commit_open, has_open_reservation
 from apps.interventions.services.commands import INTERVENTION, cancel_signal
 from apps.interventions.services.features import features_add
@@ -189,6 +189,6 @@ def _complete(intervention: Intervention, missing: str) -> None:
 
 
 def _stakeholders(intervention: Intervention) -> list[User]:
-    signers = signer_ids(approval_key(intervention))
+    signers = signer_ids(SIGNED.key(intervention))
     people = User.objects.filter(pk__in=signers).exclude(pk=intervention.requested_by_id)
     return [intervention.requested_by, *people.order_by("pk")]

@@ -2,10 +2,8 @@
 
 from datetime import datetime
 from decimal import Decimal
-from uuid import UUID
 
-from apps.approvals.selectors import requests_about
-from apps.approvals.services import request_cancel
+from apps.approvals.subject import questions_close
 from apps.audit.contracts import ENGINE, Actor
 from apps.engine import process
 from apps.interventions.contracts import SUBJECT, InterventionStatus
@@ -47,8 +45,8 @@ def settle_row(
         at=intervention.settled_at,
     )
     process.tell_followers(INTERVENTION, intervention, process.SETTLED)
-    for pk in open_requests(intervention):
-        request_cancel(request_id=pk, by=by, reason=f"The intervention is {status}.", as_of=as_of)
+    over = f"The intervention is {status}."
+    questions_close(INTERVENTION, intervention, by=by, reason=over, as_of=as_of)
     # Of a rejection the request tells, with the reason; of a batch its own end does.
     told = status in (InterventionStatus.EXECUTED, InterventionStatus.REJECTED)
     if not told and intervention.batch_id is None:
@@ -61,9 +59,3 @@ def settle_row(
             url=f"/interventions/{intervention.pk}/",
         )
     record(intervention, f"{SUBJECT}.{status}", by=by, via=via, code=code, detail=detail)
-
-
-def open_requests(intervention: Intervention) -> list[UUID]:
-    """Ids of what still asks somebody about this intervention."""
-    waiting = requests_about(SUBJECT, intervention.pk).filter(settled_at=None)
-    return list(waiting.order_by("pk").values_list("pk", flat=True))
