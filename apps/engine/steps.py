@@ -70,12 +70,6 @@ def save(process: Process[R], row: R, *fields: str) -> None:
     processes.save(process, row, *fields, quietly=_is_grouped(row))
 
 
-def announce(process: Process[R], row: R) -> None:
-    """Tell the pages that show this row; of a group of steps only once."""
-    if not _is_grouped(row):
-        processes.announce(process, row)
-
-
 # --- a step's transaction ------------------------------------------------------------------------
 @contextmanager
 def saga_step(

@@ -15,7 +15,7 @@ from apps.interventions.services.commands import (
     INTERVENTION,
     intervention_start_again,
 )
-from apps.interventions.services.rows import execution_of, is_settled, step_statuses
+from apps.interventions.services.rows import execution_of, step_statuses
 from apps.interventions.services.settlement import settle_row
 
 
@@ -44,7 +44,7 @@ def _may_be_executed(intervention: Intervention) -> bool:
 
 
 def _what_reject_does(intervention: Intervention) -> str:
-    if is_settled(intervention):
+    if intervention.has_ended:
         return "Leave it as it is."
     if not _may_be_executed(intervention):
         return "End it as failed; nothing was executed and its money is free."
@@ -58,9 +58,7 @@ ATTENTION = Attention(
     kind=ATTENTION_KIND,
     reject=_what_reject_does,
     about=lambda intervention: {"execution": execution_of(step_statuses(intervention))},
-    on_asked=lambda intervention: process.tell_followers(
-        INTERVENTION, intervention, process.ASKED
-    ),
+    on_asked=lambda intervention: process.tell_followers(INTERVENTION, intervention, process.ASKED),
     on_carry_on=_carry_on,
     on_give_up=_give_up,
 )
