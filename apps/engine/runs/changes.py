@@ -20,17 +20,12 @@ CLOSED = "workflow_closed"
 
 def lock(spec: RunSpec[R], identifier: UUID | str) -> R:
     """The run, locked until the end of the transaction. NotFound for what is none."""
-    own = spec.process.lock
-    return own(identifier) if own else process.locked(spec.process, identifier)
+    return process.locked(spec.process, identifier)
 
 
 def check_carrier(spec: RunSpec[R], run: R, workflow_id: str) -> None:
     """Conflict `not_its_workflow` unless this workflow carries the run now."""
-    if run.workflow_id != workflow_id:
-        raise Conflict(
-            f"This {spec.process.noun} belongs to the workflow {run.workflow_id}.",
-            code="not_its_workflow",
-        )
+    process.check_carrier(spec.process, run, workflow_id)
 
 
 def check_open(spec: RunSpec[R], run: R) -> None:

@@ -7,7 +7,7 @@ from apps.approvals.selectors import requests_about
 from apps.audit.contracts import ENGINE, Actor
 from apps.common.errors import Conflict
 from apps.engine import effects, process, steps
-from apps.interventions.contracts import ATTENTION_KIND, SUBJECT, InterventionStatus, Step
+from apps.interventions.contracts import ATTENTION_KIND, SUBJECT, Step
 from apps.interventions.models import Budget, Intervention
 from apps.interventions.services.commands import INTERVENTION
 from apps.live.broadcast import broadcast
@@ -35,17 +35,12 @@ def intervention_lock(intervention_id: UUID | str, *related: str) -> Interventio
 
 def is_settled(intervention: Intervention) -> bool:
     """Whether its status is terminal."""
-    return InterventionStatus(intervention.status).terminal
+    return intervention.has_ended
 
 
 def check_unsettled(intervention: Intervention) -> None:
     """Conflict `already_settled` with the status as extra."""
-    if is_settled(intervention):
-        raise Conflict(
-            f"The intervention is {intervention.status} already.",
-            code="already_settled",
-            status=intervention.status,
-        )
+    process.check_unsettled(INTERVENTION, intervention)
 
 
 def check_executor(intervention: Intervention, workflow_id: str) -> None:
