@@ -14,7 +14,7 @@ from apps.interventions.services.commands import (
     INTERVENTION,
     intervention_start_again,
 )
-from apps.interventions.services.rows import execution_of, is_settled, step_statuses
+from apps.interventions.services.rows import execution_of, step_statuses
 from apps.interventions.services.settlement import settle_row
 
 
@@ -43,7 +43,7 @@ def _may_be_executed(intervention: Intervention) -> bool:
 
 
 def _what_reject_does(intervention: Intervention) -> str:
-    if is_settled(intervention):
+    if intervention.has_ended:
         return "Leave it as it is."
     if not _may_be_executed(intervention):
         return "End it as failed; nothing was executed and its money is free."
