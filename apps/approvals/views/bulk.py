@@ -219,8 +219,8 @@ LIST_PAGE = ListPage(
     filters=BulkFilter,
     crumbs=CRUMBS[:1],
     new=Link("To the inbox", "inbox"),
-    first="You have not decided any together yet. Tick several requests in the inbox, or take all "
-    "that match a filter.",
+    none="You have not decided any together yet",
+    first="Tick several requests in the inbox, or take all that match a filter.",
     below="web/_run_bar.html",
     complete=lambda bulks: RUNS.complete(bulks),
 )
