@@ -67,6 +67,7 @@ def _run(project: Path, *command: str) -> str:
 
 
 @pytest.mark.waits
+@pytest.mark.timeout(900)
 def test_the_domain_of_the_guide_works(tmp_path: Path, db: None) -> None:
     project = tmp_path / "project"
     shutil.copytree(ROOT, project, ignore=LEFT_OUT)
