@@ -279,7 +279,6 @@ SIGNED = SignedSubject(
     title=_title,
     on_approved=_approved,
     on_rejected=_end,
-    facts=lambda transfer, waiting: waiting,
     related=RELATED,
 )
 
