@@ -69,11 +69,13 @@ def confirmed_action(
     line: Callable[[Any], Line],
     run: Callable[[Any, str, str], str],
     with_reason: bool = True,
+    form: ReasonForm | None = None,
 ) -> HttpResponse:
     """First a page that says what will happen and asks for the reason, then an outcome per row.
 
     `run(row, reason, stamp)` calls one service and says in a sentence what happened; `stamp` is
-    what `line` said when the page was shown, so that a decision is bound to what was seen.
+    what `line` said when the page was shown, so that a decision is bound to what was seen. `form`:
+    one with more fields than the reason, bound (`confirmed`) once the page was sent.
     """
     rows = list(queryset[: MOST_SELECTED + 1])
     if len(rows) > MOST_SELECTED:
@@ -81,8 +83,8 @@ def confirmed_action(
             request, f"Choose at most {MOST_SELECTED} rows. Nothing was done.", messages.ERROR
         )
         return HttpResponseRedirect(request.get_full_path())
-    sent = request.POST.get("confirmed") == "yes"
-    form = ReasonForm(request.POST if sent else None)
+    sent = confirmed(request)
+    form = form or ReasonForm(request.POST if sent else None)
     context: dict[str, Any] = {
         **model_admin.admin_site.each_context(request),
         "title": title,
@@ -110,6 +112,11 @@ def confirmed_action(
     return TemplateResponse(
         request, "admin/action_confirm.html", context, status=422 if sent else 200
     )
+
+
+def confirmed(request: HttpRequest) -> bool:
+    """Whether the page that asks was shown and sent."""
+    return request.POST.get("confirmed") == "yes"
 
 
 def _outcome(row: Any, reason: str, stamp: str, run: Callable[[Any, str, str], str]) -> Outcome:

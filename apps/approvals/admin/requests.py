@@ -20,6 +20,7 @@ from apps.approvals.models import (
     PayloadVersion,
     Signature,
 )
+from apps.approvals.reason_forms import CodedForm
 from apps.common.canonical_json import canonical_json
 from apps.common.errors import DomainError
 from apps.common.identifiers import number_of
@@ -32,7 +33,7 @@ from apps.web.admin import (
     link,
     workflow_link,
 )
-from apps.web.admin_verbs import Line, confirmed_action
+from apps.web.admin_verbs import Line, ReasonForm, confirmed, confirmed_action
 from apps.web.refusals import refusal_of
 
 
@@ -44,10 +45,22 @@ def _kind_choices() -> list[tuple[str, str]]:
 PAYLOAD_SHOWN = 5000
 
 
+class DecideActionForm(CodedForm, ReasonForm):
+    """Why: a coded reason of each kind that has some, or words."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].required = not self.coded
+
+    def clean(self) -> None:
+        """One of both for each of the kinds."""
+        self.codes_clean(names=[kind.name for kind in self.kinds], text_required=True)
+
+
 class SignatureInline(ReadOnlyInline):
     model = Signature
     fk_name = "request"
-    fields = ("tier", "actor", "authority", "verdict", "reason", "via", "at")
+    fields = ("tier", "actor", "authority", "verdict", "reason_label", "reason", "via", "at")
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
@@ -204,6 +217,12 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: "QuerySet[ApprovalRequest]", verdict: Verdict
     ) -> HttpResponse:
         user = acting(request)
+        chosen = cast("ApprovalRequestQuerySet", queryset).visible_to(user)
+        form = DecideActionForm(
+            request.POST if confirmed(request) else None,
+            names=chosen.order_by().values_list("kind", flat=True).distinct(),
+            verdict=verdict,
+        )
 
         def line(approval: ApprovalRequest) -> Line:
             now = timezone.now()
@@ -239,6 +258,7 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
                 on_behalf_of=behalf or user,
                 # No tier is 0: what the page did not say is refused, not guessed.
                 tier=number_of(tier, digits=9) or 0,
+                reason_code=form.codes.get(approval.kind, ""),
             )
             if decided.status == RequestStatus.OPEN:
                 return f"Signed; it waits for {selectors.who_signs_next(decided)}."
@@ -248,7 +268,7 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
         return confirmed_action(
             self,
             request,
-            cast("ApprovalRequestQuerySet", queryset).visible_to(user).for_signing(),
+            chosen.for_signing(),
             action=word.lower(),
             title=f"{word} requests",
             explanation="You sign what is listed here, each on its own: one that is refused does "
@@ -256,6 +276,7 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
             button=f"{word} and sign",
             line=line,
             run=run,
+            form=form,
         )
 
 
@@ -285,7 +306,16 @@ class PayloadVersionAdmin(ReadOnlyAdmin):
 
 @admin.register(Signature)
 class SignatureAdmin(ReadOnlyAdmin):
-    list_display = ("request", "tier", "actor", "authority", "verdict", "via", "at")
+    list_display = (
+        "request",
+        "tier",
+        "actor",
+        "authority",
+        "verdict",
+        "reason_code",
+        "via",
+        "at",
+    )
     list_filter = ("verdict",)
     list_select_related = ("request", "actor", "authority")
     ordering = ("-id",)

@@ -11,8 +11,9 @@ from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
 from apps.accounts.models import User
-from apps.approvals import services
+from apps.approvals import kinds, services
 from apps.approvals.api.base import DECIDE, READ, router
+from apps.approvals.api.reasons import ReasonLine, reason_lines
 from apps.approvals.contracts import BulkStatus, ItemStatus
 from apps.approvals.forms import inbox_matching
 from apps.approvals.models import BulkDecision, BulkItem
@@ -44,6 +45,9 @@ class BulkIn(Schema):
 
     verdict: Annotated[str, Field(max_length=20, description="approve or reject")]
     reason: Annotated[str, Field(max_length=20_000)] = ""
+    reason_codes: Annotated[
+        dict[str, str], Field(max_length=100, description="The coded reason of each kind.")
+    ] = {}
     items: Annotated[list[BulkItemIn], Field(max_length=2 * MOST_ITEMS)]
 
 
@@ -59,6 +63,7 @@ class BulkOut(BulkRef):
 
     verdict: str
     reason: str
+    reason_codes: dict[str, str]
     by: str
     via: str
     done: int
@@ -133,12 +138,14 @@ class BulkSum(Schema):
 
 
 class BulkPreviewOut(Schema):
-    """`sums` are of what is `signable`; `cut`: more match than can be decided in one go."""
+    """`sums` are of what is `signable`; `cut`: more match than can be decided in one go. `reasons`:
+    the coded reasons of its kinds, by their names, for `reason_codes`."""
 
     signable: list[BulkPreviewLine]
     barred: list[BulkPreviewLine]
     sums: list[BulkSum]
     reason_required: bool
+    reasons: dict[str, list[ReasonLine]]
     cut: bool
 
 
@@ -162,6 +169,11 @@ def bulk_try(request: HttpRequest, body: Chosen) -> dict[str, Any]:
             for one in seen.sums
         ],
         "reason_required": seen.reason_required,
+        "reasons": {
+            name: lines
+            for name in {line.request.kind for line in seen.signable}
+            if (lines := reason_lines(kinds.find(name)))
+        },
         "cut": len(ids) > MOST_ITEMS,
     }
 
@@ -179,14 +191,16 @@ def bulk_decide(
 
     Refusals: 404 `unknown_request` (extra `ids`; nothing is begun); 409 `key_reused`; 422
     `bad_verdict`, `no_items`, `too_many_items`, `duplicate_items`, `bad_hash`,
-    `authority_invalid`, `reason_too_long`, `invalid_text`. What an item can be refused with is
-    what `decide` refuses, and `internal_error`.
+    `authority_invalid`, `reason_too_long`, `invalid_text`, and with the `kind` (nothing is begun)
+    `reason_code_required`, `reason_code_unknown`, `reason_required`. What an item can be refused
+    with is what `decide` refuses, and `internal_error`.
     """
     user = require(request, scope=DECIDE)
     begun = services.bulk_decide(
         by=user,
         verdict=body.verdict,
         reason=body.reason,
+        reason_codes=body.reason_codes,
         items=_choices(body.items),
         key=f"api:{idempotency_key or new_id()}",
         via="api",
@@ -310,6 +324,7 @@ def _out(bulk: BulkDecision) -> dict[str, Any]:
         "total": bulk.total,
         "verdict": bulk.verdict,
         "reason": bulk.reason,
+        "reason_codes": bulk.reason_codes,
         "by": bulk.by.username,
         "via": bulk.via,
         "done": bulk.done,

@@ -41,6 +41,9 @@ class BulkDecision(models.Model):
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     verdict = models.CharField(max_length=10, choices=[(v, v) for v in Verdict])
     reason = models.TextField(blank=True)
+    reason_codes = models.JSONField(
+        default=dict, blank=True, help_text="The coded reason of each kind that has some"
+    )
     via = models.CharField(max_length=20, help_text="The door it was asked through")
     status = models.CharField(
         max_length=10, choices=[(s, s) for s in BulkStatus], default=BulkStatus.PENDING

@@ -1,6 +1,6 @@
 """Deciding many requests in one go: begun, stopped, resumed; `bulk_running` works through them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ from apps.accounts.models import User
 from apps.approvals import validation
 from apps.approvals.contracts import BULK_SUBJECT, BulkStatus, ItemStatus, Verdict
 from apps.approvals.models import ApprovalRequest, BulkDecision, BulkItem
+from apps.approvals.reasons import codes_check
 from apps.approvals.rules import MOST_TIERS
 from apps.approvals.services.bulk_rows import BULK, id_of, lock, record, stop, unknown
 from apps.approvals.services.bulk_running import bulk_run, item_decide
@@ -60,16 +61,19 @@ def bulk_decide(
     key: str,
     via: str,
     as_of: datetime,
+    reason_codes: Mapping[str, str] | None = None,
 ) -> BulkDecision:
     """Begin to sign these requests, each bound to the payload and the tier that were seen; returns
     at once.
 
     Nothing is signed here: a workflow does it item by item, and what an item is refused with is
-    kept on it. The same person's `key` again gives the bulk decision that exists. Raises, audited:
-    Conflict `key_reused` when that one is about something else; NotFound `unknown_request` (extra
-    ids) for requests that do not exist or are invisible to the person: then nothing is begun;
-    Invalid `bad_verdict`, `no_items`, `too_many_items`, `duplicate_items`, `bad_hash`, `bad_tier`,
-    `bad_key`, `reason_too_long`, `invalid_text`, `as_of_in_future`.
+    kept on it. `reason_codes`: by the name of a kind, the coded reason for all of that kind. The
+    same person's `key` again gives the bulk decision that exists. Raises, audited: Conflict
+    `key_reused` when that one is about something else; NotFound `unknown_request` (extra ids) for
+    requests that do not exist or are invisible to the person: then nothing is begun; Invalid
+    `bad_verdict`, `no_items`, `too_many_items`, `duplicate_items`, `bad_hash`, `bad_tier`,
+    `bad_key`, `reason_too_long`, `invalid_text`, `as_of_in_future`, and of the coded reasons
+    `reason_code_required`, `reason_code_unknown`, `reason_required` (with extra kind).
     """
     with _audited("bulk.decide", key, by, via):
         if verdict not in set(Verdict):
@@ -79,20 +83,24 @@ def bulk_decide(
         key = _key_of(by, key)
         wanted = _choices(items)
         with transaction.atomic(durable=True):
-            tiers = _tiers_of(by, wanted)
+            tiers, names = _tiers_of(by, wanted)
+            codes = codes_check(names, Verdict(verdict), codes=reason_codes or {}, reason=reason)
             bulk, created = BulkDecision.objects.get_or_create(
                 key=key,
                 defaults={
                     "by": by,
                     "verdict": verdict,
                     "reason": reason,
+                    "reason_codes": codes,
                     "via": via,
                     "total": len(wanted),
                     "created_at": as_of,
                 },
             )
             if not created:
-                return _same(bulk, verdict=verdict, reason=reason, wanted=wanted)
+                return _same(
+                    bulk, verdict=verdict, reason=reason, reason_codes=codes, wanted=wanted
+                )
             BulkItem.objects.bulk_create(
                 BulkItem(
                     bulk=bulk,
@@ -193,21 +201,27 @@ def _choices(items: Sequence[BulkChoice]) -> dict[UUID, BulkChoice]:
     return wanted
 
 
-def _tiers_of(by: User, wanted: dict[UUID, BulkChoice]) -> dict[UUID, int]:
-    """The tier that each is at; NotFound unless the person may see all of them."""
+def _tiers_of(by: User, wanted: dict[UUID, BulkChoice]) -> tuple[dict[UUID, int], set[str]]:
+    """The tier that each is at, and their kinds; NotFound unless the person may see all of them."""
     visible = ApprovalRequest.objects.visible_to(by).filter(pk__in=wanted)
-    tiers = dict(visible.values_list("pk", "tier_number"))
+    rows = list(visible.values_list("pk", "tier_number", "kind"))
+    tiers = {pk: tier for pk, tier, _ in rows}
     if unknown := set(wanted) - set(tiers):
         raise NotFound(
             f"{len(unknown)} of these requests do not exist.",
             code="unknown_request",
             ids=sorted(map(str, unknown))[:20],
         )
-    return tiers
+    return tiers, {kind for _, _, kind in rows}
 
 
 def _same(
-    bulk: BulkDecision, *, verdict: str, reason: str, wanted: dict[UUID, BulkChoice]
+    bulk: BulkDecision,
+    *,
+    verdict: str,
+    reason: str,
+    reason_codes: dict[str, str],
+    wanted: dict[UUID, BulkChoice],
 ) -> BulkDecision:
     """The bulk decision, if it is about exactly this, under the same authorities."""
     made = {item.request_id: item for item in bulk.items.all()}
@@ -218,7 +232,8 @@ def _same(
         and choice.tier in {None, made[pk].tier}
         for pk, choice in wanted.items()
     )
-    if not same or (bulk.verdict, bulk.reason) != (verdict, reason):
+    said = (bulk.verdict, bulk.reason, bulk.reason_codes)
+    if not same or said != (verdict, reason, reason_codes):
         raise Conflict("This key belongs to another bulk decision.", code="key_reused")
     return bulk
 

@@ -88,7 +88,7 @@ def item_decide(*, item_id: int, as_of: datetime) -> str:
     item with code and detail. An item that has its outcome keeps it. Raises only what the
     database's connection raises.
     """
-    item = BulkItem.objects.select_related("bulk__by", "asked_authority").get(pk=item_id)
+    item = BulkItem.objects.select_related("bulk__by", "asked_authority", "request").get(pk=item_id)
     if item.status != ItemStatus.WAITING:
         return item.status
     bulk = item.bulk
@@ -105,6 +105,7 @@ def item_decide(*, item_id: int, as_of: datetime) -> str:
                 # One's own, where that was asked for, never becomes a delegated one meanwhile.
                 on_behalf_of=item.asked_authority,
                 tier=item.tier,
+                reason_code=bulk.reason_codes.get(item.request.kind, ""),
             )
             authority_id = _authority_of(signed, bulk.by)
             _settle(item, ItemStatus.DONE, as_of=as_of, authority_id=authority_id)

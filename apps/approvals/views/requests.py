@@ -85,6 +85,7 @@ def _decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
             by=person(request),
             verdict=form.cleaned_data["verdict"],
             reason=form.cleaned_data["reason"],
+            reason_code=form.reason_code,
             payload_hash=form.cleaned_data["payload_hash"],
             via="email" if request.POST.get("from") == FROM_EMAIL else "page",
             as_of=timezone.now(),

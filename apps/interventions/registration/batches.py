@@ -20,6 +20,7 @@ from apps.interventions.contracts import (
     BatchStatus,
 )
 from apps.interventions.models import InterventionBatch, Policy
+from apps.interventions.registration.interventions import REASONS
 from apps.interventions.services import settlement
 from apps.interventions.services.batches_rows import (
     BATCH,
@@ -49,6 +50,8 @@ def register() -> None:
             # Signed as one intervention of that total would be.
             rules_of=KIND,
             default_tiers=(TierRule("reviewer"),),
+            reasons=REASONS,
+            reasons_required=False,
             clocked=True,
             simulate=_simulate,
             carried_out_by=_carriers,

@@ -3,7 +3,8 @@
 from django.utils import timezone
 
 from apps.approvals import kinds
-from apps.approvals.kinds import ApprovalKind, EditableField, Fact, TierRule
+from apps.approvals.contracts import Verdict
+from apps.approvals.kinds import ApprovalKind, EditableField, Fact, Reason, TierRule
 from apps.approvals.models import ApprovalRequest
 from apps.common.money import shown
 from apps.engine import process
@@ -23,6 +24,19 @@ from apps.interventions.simulation import simulate
 
 #: A policy without a rule is not a policy without signatures.
 DEFAULT_TIERS = (TierRule("reviewer"),)
+#: Suspicion of fraud is none of them: whoever asked reads the reason.
+REASONS = tuple(
+    Reason(code, label, Verdict.REJECT, text_required=code == "other")
+    for code, label in (
+        ("duplicate", "Duplicate of another payment"),
+        ("wrong_target", "Wrong recipient"),
+        ("wrong_amount", "Wrong amount"),
+        ("insufficient_evidence", "Evidence is missing"),
+        ("not_justified", "Not justified"),
+        ("outside_policy", "Outside the policy"),
+        ("other", "Other"),
+    )
+)
 
 
 def register() -> None:
@@ -38,6 +52,9 @@ def register() -> None:
             task_queue=TASK_QUEUE,
             lock=_lock,
             default_tiers=DEFAULT_TIERS,
+            reasons=REASONS,
+            # What already rejects by the API names none.
+            reasons_required=False,
             clocked=True,
             edit=services.approval_edit,
             editable=(

@@ -164,7 +164,7 @@ def approval_settled(
             intervention,
             InterventionStatus.REJECTED,
             code="rejected",
-            detail=request.settled_reason,
+            detail=request.settled_words,
             by=by or ENGINE,
             via=via,
             as_of=as_of,
@@ -246,7 +246,7 @@ def _ask(intervention: Intervention, *, as_of: datetime) -> None:
             intervention,
             InterventionStatus(request.status),
             code=request.status,
-            detail=request.settled_reason,
+            detail=request.settled_words,
             as_of=as_of,
         )
     elif intervention.status == InterventionStatus.PENDING:

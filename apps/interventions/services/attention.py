@@ -101,7 +101,7 @@ def attention_settled(
                 intervention,
                 InterventionStatus.FAILED,
                 code="given_up",
-                detail=request.settled_reason or "A person decided not to carry on.",
+                detail=request.settled_words or "A person decided not to carry on.",
                 by=by or ENGINE,
                 via=via,
                 as_of=as_of,

@@ -131,7 +131,7 @@ def batch_settled(*, request: ApprovalRequest, by: User | None, via: str, as_of:
             batch,
             BatchStatus.REJECTED,
             code="rejected",
-            detail=request.settled_reason,
+            detail=request.settled_words,
             by=by or ENGINE,
             via=via,
             as_of=as_of,
@@ -206,7 +206,7 @@ def _ask(batch: InterventionBatch, *, as_of: datetime) -> None:
         _run(batch, by=ENGINE, via="engine", as_of=as_of, signature_needed=request is not None)
     elif request.status != RequestStatus.OPEN:
         # A restored backup may know the answer and not what followed from it.
-        _reject(batch, request.status, request.settled_reason, as_of=as_of)
+        _reject(batch, request.status, request.settled_words, as_of=as_of)
 
 
 def _run(batch: InterventionBatch, *, by: Actor, via: str, as_of: datetime, **body: object) -> None:

@@ -137,7 +137,7 @@ def transfer_settled(
         _carry_out(transfer, signed, by=who, via=via, as_of=as_of)
     elif request.status in _ENDS:
         status = _ENDS[RequestStatus(request.status)]
-        detail = request.settled_reason or "Nobody signed in time."
+        detail = request.settled_words or "Nobody signed in time."
         _end(transfer, status, code=status, detail=detail, by=who, via=via, as_of=as_of)
 
 
