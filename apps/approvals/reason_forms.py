@@ -86,6 +86,8 @@ def _field(kind: ApprovalKind, verdict: Verdict, *, many: bool) -> forms.ChoiceF
         required=False,
         choices=[("", nothing), *((one.code, one.label) for one in offered)],
         label=f"Grounds to {verdict}" + (f": {kind.title}" if many else ""),
-        help_text="Enough by itself" + (f", but for: {', '.join(more)}." if more else "."),
+        help_text="Stands for a reason in words"
+        + (f", except {' and '.join(more)}." if more else "."),
         error_messages={"invalid_choice": "Choose one of these."},
+        widget=forms.Select(attrs={"aria-required": "true"} if kind.reasons_required else {}),
     )

@@ -217,7 +217,7 @@ def test_the_page_offers_each_verdict_its_own_and_keeps_what_was_chosen(
     page = text(client.get(place))
     assert "Grounds to approve" in page
     assert "Grounds to reject" in page
-    assert "Enough by itself, but for: Other." in page
+    assert "Stands for a reason in words, except Other." in page
     answer = client.post(place, sent(request))
     assert answer.status_code == 422
     assert "This decision needs one of the coded reasons." in text(answer)

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.approvals import kinds
 from apps.approvals.contracts import BulkStatus, ItemStatus, Verdict
 from apps.approvals.models.requests import ApprovalRequest
 from apps.common.identifiers import new_id
@@ -75,6 +76,14 @@ class BulkDecision(models.Model):
     def runs(self) -> bool:
         """Whether a workflow ought to work on it."""
         return self.status in {BulkStatus.PENDING, BulkStatus.RUNNING}
+
+    @property
+    def reason_labels(self) -> list[tuple[str, str]]:
+        """The coded reasons in words, each behind the title of its kind."""
+        return [
+            (kinds.title_of(name), kinds.reason_label(name, self.verdict, code))
+            for name, code in sorted(self.reason_codes.items())
+        ]
 
     @property
     def left(self) -> int:
