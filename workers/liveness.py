@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import connections
-from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from apps.common import correlation
 from apps.engine import liveness
-from apps.engine.contracts import CommandState, RunStatus
-from apps.engine.models import EngineCommand, WorkflowRun
+from apps.engine.selectors import open_runs_count, outbox_figures
 from workers import metrics
 from workers.health import Health
 
@@ -71,16 +69,8 @@ class Beats:
 
 
 def _measure(now: datetime) -> None:
-    unsettled = Q(state__in=(CommandState.PENDING, CommandState.LEASED))
-    # A second run that waits for the end of the first is not behind.
-    due = unsettled & Q(next_try_at__lte=now, behind_run="")
-    figures = EngineCommand.objects.filter(state__in=EngineCommand.UNSETTLED).aggregate(
-        pending=Count("pk", filter=unsettled),
-        parked=Count("pk", filter=Q(state=CommandState.PARKED)),
-        oldest=Min("created_at", filter=due),
-    )
-    metrics.RELAY_PENDING.set(figures["pending"])
-    metrics.RELAY_PARKED.set(figures["parked"])
-    oldest = figures["oldest"]
-    metrics.RELAY_LAG.set((now - oldest).total_seconds() if oldest else 0.0)
-    metrics.OPEN_WORKFLOWS.set(WorkflowRun.objects.filter(status=RunStatus.RUNNING).count())
+    outbox = outbox_figures(now)
+    metrics.RELAY_PENDING.set(outbox.pending)
+    metrics.RELAY_PARKED.set(outbox.parked)
+    metrics.RELAY_LAG.set((now - outbox.oldest).total_seconds() if outbox.oldest else 0.0)
+    metrics.OPEN_WORKFLOWS.set(open_runs_count())

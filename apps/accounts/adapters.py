@@ -1,4 +1,4 @@
-"""How allauth is bent to this house: throttled, silent, one look, secrets encrypted."""
+"""django-allauth's adapters: rate limits, no messages or e-mails of its own, encrypted secrets."""
 
 from typing import Any
 
@@ -30,12 +30,12 @@ WRONG_PASSWORD = "The password is wrong."  # noqa: S105 - a sentence
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """User name and password; anything wrong gets the same answer."""
+    """Signing in by user name and password. Every failure gets the same answer."""
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
-        """The person, or None. ValidationError when it was tried too often.
+        """Return the user, or None. Raises ValidationError after too many tries.
 
-        Somebody inactive is nobody: that the password was right is not told.
+        An inactive account gives None too: the answer must not tell that the password was right.
         """
         username = str(credentials.get("username") or "")
         limits = login_limits(username=username, address=client_address(request))
@@ -49,18 +49,18 @@ class AccountAdapter(DefaultAccountAdapter):
         return user
 
     def reauthenticate(self, user: User, password: str) -> bool:
-        """Whether it is the person's password. ValidationError when it was tried too often."""
+        """Check the user's password again. Raises ValidationError after too many tries."""
         return password_confirmed(context.request, user, password)
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
-        """Not while signing in, or confirming, is a few minutes ago in this very session."""
+        """False for CONFIRMED_SECONDS after this session signed in or confirmed."""
         request = context.request
         records = get_authentication_records(request, request.user)
         latest = max((record.get("at", 0.0) for record in records), default=0.0)
         return bool(timezone.now().timestamp() - latest > CONFIRMED_SECONDS)
 
     def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
-        """A code from whoever has a second factor, else the password: never the weaker of both."""
+        """The code if the user has a second factor, else the password; never a choice of both."""
         found = super().get_reauthentication_methods(user)
         return [m for m in found if m["id"] == "mfa_reauthenticate"] or found
 
@@ -68,7 +68,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return redirect("login")
 
     def is_safe_url(self, url: str) -> bool:
-        """Our own host only, not whatever else ALLOWED_HOSTS names."""
+        """Accept redirects to the request's own host only, not to others in ALLOWED_HOSTS."""
         request = context.request
         return url_has_allowed_host_and_scheme(
             url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
@@ -87,14 +87,14 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:
-        """Silent: our views say what happened in our words."""
+        """Do nothing: the views write their own messages."""
 
     def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
-        """The audit trail and the security page tell; there is no e-mail in this flow."""
+        """Do nothing: the audit trail and the security page show these events."""
 
 
 class MFAAdapter(DefaultMFAAdapter):
-    """Secrets are encrypted at rest; the app lists the account by its user name."""
+    """Encrypts secrets at rest; authenticator apps list the account by its user name."""
 
     def encrypt(self, text: str) -> str:
         return crypto.encrypted(text)
@@ -107,9 +107,9 @@ class MFAAdapter(DefaultMFAAdapter):
 
 
 def password_confirmed(request: HttpRequest, user: User, password: str) -> bool:
-    """Whether it is the password of somebody who is signed in; a wrong one is in the trail.
+    """Check the password of a signed-in user; a wrong one is audited.
 
-    ValidationError when it was tried too often.
+    Raises ValidationError after too many tries.
     """
     limit: Limit = password_limit(user_id=user.pk)
     if refused := throttle.consume(limit):
@@ -124,12 +124,12 @@ def password_confirmed(request: HttpRequest, user: User, password: str) -> bool:
 
 
 def too_many(request: HttpRequest, refused: Refused) -> ValidationError:
-    """The refusal as a form tells it; the view answers 429 with the seconds it finds here."""
+    """The refusal as a form error. It sets `request.retry_after`; the view then answers 429."""
     return too_many_seconds(request, refused.retry_after)
 
 
 def too_many_seconds(request: HttpRequest, seconds: int) -> ValidationError:
-    """As `too_many`."""
+    """As `too_many`, for a number of seconds."""
     request.retry_after = seconds  # type: ignore[attr-defined]
     minutes = -(-seconds // 60)
     wait = "a minute" if minutes <= 1 else f"{minutes} minutes"

@@ -1,4 +1,4 @@
-"""Where a request comes from."""
+"""The client's IP address."""
 
 import ipaddress
 
@@ -9,8 +9,8 @@ from django.http import HttpRequest
 def client_address(request: HttpRequest) -> str:
     """The client's IP address; empty when there is none (a Unix socket).
 
-    Behind TRUSTED_PROXIES proxies it is what the outermost of them saw. What stands further left in
-    X-Forwarded-For was written by the client, and means nothing.
+    Behind TRUSTED_PROXIES proxies it is the address that the outermost of them saw. Entries further
+    left in X-Forwarded-For are written by the client and are ignored.
     """
     trusted: int = settings.TRUSTED_PROXIES
     seen = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
@@ -20,7 +20,7 @@ def client_address(request: HttpRequest) -> str:
 
 
 def network_of(address: str) -> str:
-    """What is counted as one place: an IPv6 customer has a whole /64 to choose from."""
+    """The network that counts as one client. IPv6: the /64, because a customer owns all of it."""
     if ":" not in address:
         return address
     return str(ipaddress.ip_network(f"{address}/64", strict=False).network_address)

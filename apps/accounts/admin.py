@@ -1,4 +1,4 @@
-"""People, roles and keys in the admin."""
+"""Admin of users, roles, API keys, second factors and sessions."""
 
 from typing import Any
 
@@ -26,7 +26,8 @@ from apps.accounts.roles import ROLES
 from apps.audit.services import refusals
 from apps.common.errors import NotAllowed
 from apps.web.admin import BaseAdmin, ReadOnlyAdmin, acting
-from apps.web.admin_verbs import Line, ServiceFormAdmin, confirmed_action
+from apps.web.admin_forms import ServiceFormAdmin
+from apps.web.admin_verbs import Given, Line, verb
 from apps.web.refusals import refusal_of
 
 admin.site.unregister(Group)
@@ -34,9 +35,15 @@ admin.site.unregister(Group)
 admin.site.unregister([EmailAddress, Authenticator])
 
 
+def _second_factor_line(user: User, request: HttpRequest) -> Line:
+    own = user.pk == request.user.pk
+    note = "your own: somebody else has to do it" if own else "signed out everywhere"
+    return Line(note, blocked=own)
+
+
 @admin.register(User)
 class UserAdmin(BaseAdmin, DjangoUserAdmin):
-    """People. Nobody is deleted who may have signed something: accounts are switched off.
+    """Users. They are deactivated, never deleted, because their signatures name them.
 
     Every change of an account is in the audit trail, with what was before.
     """
@@ -62,7 +69,7 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
         return super().get_queryset(request).prefetch_related("groups")
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Who is no superuser makes none, and gives themselves no role."""
+        """Only a superuser makes superusers; nobody changes their own roles."""
         fields, me = super().get_readonly_fields(request, obj), acting(request)
         if me.is_superuser:
             return fields
@@ -72,7 +79,7 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
     def get_form(
         self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        """The form is made for this request: it knows who fills it in."""
+        """Bind the form to the user who fills it in."""
         form: Any = super().get_form(request, obj, change=change, **kwargs)
         form.by = acting(request)
         return form
@@ -80,7 +87,7 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
     def formfield_for_manytomany(
         self, db_field: Any, request: HttpRequest, **kwargs: Any
     ) -> "forms.ModelMultipleChoiceField[Any] | None":
-        """Roles as boxes to tick: there are few, and all of them are seen."""
+        """Show roles as check boxes: there are few of them."""
         if db_field.name == "groups":
             kwargs["widget"] = forms.CheckboxSelectMultiple
         return super().formfield_for_manytomany(db_field, request, **kwargs)
@@ -94,7 +101,7 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
         return ", ".join(sorted(group.name for group in user.groups.all()))
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """A superuser's account, and so their password, is changed by superusers only."""
+        """Only superusers change a superuser's account, because that includes the password."""
         allowed = super().has_change_permission(request, obj)
         return allowed and (obj is None or not obj.is_superuser or acting(request).is_superuser)
 
@@ -117,8 +124,8 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
     def user_change_password(
         self, request: HttpRequest, id: str, form_url: str = ""
     ) -> HttpResponse:
-        """As Django's, in one transaction with its record. Refused to who has removed the person's
-        second factor within the last day."""
+        """As Django's, in one transaction with its audit entry. Refused to the administrator who
+        removed the user's second factor within the last day."""
         person = self.get_object(request, unquote(id))
         if request.method != "POST" or person is None:
             return super().user_change_password(request, id, form_url)
@@ -150,40 +157,24 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
                 )
         return response
 
-    def has_reset_permission(self, request: HttpRequest) -> bool:
-        return self.has_change_permission(request)
-
-    @admin.action(description="Remove second factor…", permissions=["reset"])
-    def second_factor_reset(self, request: HttpRequest, queryset: "QuerySet[User]") -> HttpResponse:
-        """For people who lost their phone and their codes."""
-
-        def run(user: User, reason: str, stamp: str) -> str:
-            if not self.has_change_permission(request, user):
-                raise NotAllowed(
-                    "A superuser's second factor is removed by superusers only.",
-                    code="permission_denied",
-                )
-            services.second_factor_reset(user=user, by=acting(request), reason=reason, via="admin")
-            return "Removed, and signed out everywhere."
-
-        def line(user: User) -> Line:
-            own = user.pk == request.user.pk
-            note = "your own: somebody else has to do it" if own else "signed out everywhere"
-            return Line(pk=str(user.pk), label=str(user), note=note, blocked=own)
-
-        return confirmed_action(
-            self,
-            request,
-            queryset,
-            action="second_factor_reset",
-            title="Remove second factor",
-            explanation="Make sure on another way that it is really them. Their next sign-in "
-            "needs the password alone; a role that asks for a second factor has them set up a "
-            "new one before anything else.",
-            button="Remove",
-            line=line,
-            run=run,
-        )
+    @verb(
+        "Remove second factor",
+        title="Remove second factor",
+        explanation="Make sure on another way that it is really them. Their next sign-in "
+        "needs the password alone; a role that asks for a second factor has them set up a "
+        "new one before anything else.",
+        button="Remove",
+        line=_second_factor_line,
+    )
+    def second_factor_reset(self, user: User, given: Given) -> str:
+        """Reset the second factor of users who lost their phone and their recovery codes."""
+        if not self.has_change_permission(given.request, user):
+            raise NotAllowed(
+                "A superuser's second factor is removed by superusers only.",
+                code="permission_denied",
+            )
+        services.second_factor_reset(user=user, **given.asked)
+        return "Removed, and signed out everywhere."
 
 
 # The site has no hooks for these, and its addresses are made from the attributes later. One door,
@@ -241,7 +232,7 @@ class GroupAdmin(BaseAdmin, DjangoGroupAdmin):
 
 
 class RoleRuleForm(forms.Form):
-    """What a role asks of its people."""
+    """Rules of a role, such as a required second factor."""
 
     group = forms.ModelChoiceField(Group.objects.order_by("name"), label="Role")
     mfa_required = forms.BooleanField(
@@ -253,7 +244,7 @@ class RoleRuleForm(forms.Form):
 
 @admin.register(RoleRule)
 class RoleRuleAdmin(ServiceFormAdmin):
-    """What roles ask of their people. Superusers change it."""
+    """Rules of the roles. Only superusers change them."""
 
     list_display = ("group", "mfa_required")
     list_select_related = ("group",)
@@ -267,9 +258,6 @@ class RoleRuleAdmin(ServiceFormAdmin):
     def granted(self, request: HttpRequest, action: str = "change") -> bool:
         return acting(request).is_superuser
 
-    def initial_of(self, row: RoleRule) -> dict[str, Any]:
-        return {"group": row.group, "mfa_required": row.mfa_required}
-
     def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
         return change_log.role_rule_put(
             group_id=data["group"].pk,
@@ -281,7 +269,7 @@ class RoleRuleAdmin(ServiceFormAdmin):
 
 @admin.register(APIKey)
 class APIKeyAdmin(ReadOnlyAdmin):
-    """Keys. The secret is not kept, so it cannot be shown; a key can only be ended."""
+    """API keys. They can only be revoked; their secret is not stored and cannot be shown."""
 
     list_display = (
         "name",
@@ -306,40 +294,31 @@ class APIKeyAdmin(ReadOnlyAdmin):
     def scope_list(self, key: APIKey) -> str:
         return ", ".join(key.scopes)
 
-    def has_revoke_permission(self, request: HttpRequest) -> bool:
-        return self.granted(request)
+    def verb_rows(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
+        return rows.select_related("user")
 
-    @admin.action(description="Revoke…", permissions=["revoke"])
-    def revoke(self, request: HttpRequest, queryset: "QuerySet[APIKey]") -> HttpResponse:
+    @verb(
+        "Revoke",
+        title="Revoke keys",
+        explanation="Programs that use these keys are refused from now on. "
+        "There is no way back: make a new key instead.",
+        button="Revoke",
+        line=lambda key, request: Line(f"acts for {key.user}"),
+        with_reason=False,
+    )
+    def revoke(self, key: APIKey, given: Given) -> str:
         """End the chosen keys at once."""
-
-        def run(key: APIKey, reason: str, stamp: str) -> str:
-            services.api_key_revoke(key=key, by=acting(request), via="admin")
-            return "Revoked: it opens nothing any more."
-
-        return confirmed_action(
-            self,
-            request,
-            queryset.select_related("user"),
-            action="revoke",
-            title="Revoke keys",
-            explanation="Programs that use these keys are refused from now on. "
-            "There is no way back: make a new key instead.",
-            button="Revoke",
-            line=lambda key: Line(pk=str(key.pk), label=str(key), note=f"acts for {key.user}"),
-            run=run,
-            with_reason=False,
-        )
+        services.api_key_revoke(key=key, by=given.by, via="admin")
+        return "Revoked: it opens nothing any more."
 
 
 @admin.register(Authenticator)
 class AuthenticatorAdmin(ReadOnlyAdmin):
-    """Who has a second factor. What it is made of is not shown; the people's list removes it."""
+    """Second factors. Secrets are not shown; the list of users has the verb that removes one."""
 
     list_display = ("user", "type", "created_at", "last_used_at")
     list_filter = ("type",)
     list_select_related = ("user",)
-    ordering = ("-pk",)
     search_exact = ("user",)
     search_help_text = "The exact id of a person."
     exclude = ("data",)
@@ -347,7 +326,7 @@ class AuthenticatorAdmin(ReadOnlyAdmin):
 
 @admin.register(UserSession)
 class UserSessionAdmin(ReadOnlyAdmin):
-    """Who is signed in where. The session's key is not shown: whoever has it is that person."""
+    """Sessions. The session key is not shown, because it would let its reader sign in."""
 
     list_display = ("user", "device", "address", "created_at", "last_seen_at")
     list_select_related = ("user",)
@@ -358,27 +337,19 @@ class UserSessionAdmin(ReadOnlyAdmin):
     exclude = ("session",)
     actions = ("end",)
 
-    def has_end_permission(self, request: HttpRequest) -> bool:
-        return self.granted(request)
+    def verb_rows(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
+        return rows.select_related("user")
 
-    @admin.action(description="End…", permissions=["end"])
-    def end(self, request: HttpRequest, queryset: "QuerySet[UserSession]") -> HttpResponse:
+    @verb(
+        "End",
+        title="End sessions",
+        explanation="These browsers are signed out at their next request; live pages close "
+        "within a minute.",
+        button="End",
+        line=lambda row, request: Line(f"of {row.user}"),
+        with_reason=False,
+    )
+    def end(self, row: UserSession, given: Given) -> str:
         """Sign the chosen browsers out."""
-
-        def run(row: UserSession, reason: str, stamp: str) -> str:
-            services.session_end(session_id=row.pk, user=row.user, by=acting(request), via="admin")
-            return "Ended."
-
-        return confirmed_action(
-            self,
-            request,
-            queryset.select_related("user"),
-            action="end",
-            title="End sessions",
-            explanation="These browsers are signed out at their next request; live pages close "
-            "within a minute.",
-            button="End",
-            line=lambda row: Line(pk=str(row.pk), label=str(row), note=f"of {row.user}"),
-            run=run,
-            with_reason=False,
-        )
+        services.session_end(session_id=row.pk, user=row.user, by=given.by, via="admin")
+        return "Ended."

@@ -1,7 +1,7 @@
-"""Who calls the API: a key in `X-API-Key`, or the session of a signed-in person.
+"""Authentication of API calls: a key in `X-API-Key`, or the session of a signed-in user.
 
-A key, when there is one, decides alone: a wrong key is 401 even inside a session. Only a session
-travels by itself with a browser's request, so only a session needs the CSRF token.
+A key takes precedence: a wrong key is 401 even inside a session. Only sessions need the CSRF token,
+because only they are sent by the browser without the program's doing.
 """
 
 from typing import Any, cast
@@ -25,7 +25,7 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 class ApiKey(APIKeyHeader):
-    """The header; its absence leaves the question to the session."""
+    """Authenticates by the header; without it the session decides."""
 
     param_name = HEADER
 
@@ -43,7 +43,7 @@ class ApiKey(APIKeyHeader):
 
 
 class Session(AuthBase):
-    """The signed-in person; unsafe methods need the CSRF token in `X-CSRFToken`."""
+    """Authenticates by the session; unsafe methods need the CSRF token in `X-CSRFToken`."""
 
     openapi_type = "apiKey"
     openapi_in = "cookie"
@@ -72,7 +72,7 @@ api_auth: list[Any] = [ApiKey(), Session()]
 
 
 def authenticate(request: HttpRequest) -> User | None:
-    """As the API does, for views beside it: the acting person, or None.
+    """Authenticate as the API does, for views beside it. Returns the acting user, or None.
 
     Raises AuthenticationError and TooMany for a bad key, NotAllowed `csrf_failed`, `mfa_required`.
     """
@@ -83,7 +83,7 @@ def authenticate(request: HttpRequest) -> User | None:
 
 
 def require(request: HttpRequest, *, scope: str, permission: str | None = None) -> User:
-    """The acting person, if the key has the scope and the person the permission.
+    """Return the acting user, if the key has the scope and the user the permission.
 
     Raises NotAllowed `scope_missing` or `permission_denied`.
     """

@@ -1,4 +1,4 @@
-"""Who a session belongs to, and whether that person still owes a second factor."""
+"""Authentication backend: the user of a session, and whether their second factor is missing."""
 
 from typing import Any
 
@@ -26,20 +26,20 @@ WHERE p.id IN (
 
 
 class Backend(ModelBackend):
-    """Django's own, with `second_factor_due` read in the query that reads the person anyway.
+    """Django's backend, which also reads `second_factor_due` in the query for the user.
 
-    So a role that gets the rule counts at the next request, and the rule costs no query.
+    A rule that a role gets therefore applies at the next request and costs no query.
     """
 
     def get_user(self, user_id: int) -> User | None:
-        """The active person, or None."""
+        """The active user, or None."""
         people = User.objects.annotate(**{"second_factor_due": second_factor_due()})
         user = people.filter(pk=user_id).first()
         return user if user is not None and self.user_can_authenticate(user) else None
 
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
-        """As Django's, with what the person has and what their groups have in one statement: it is
-        asked in nearly every request."""
+        """As Django's, with the user's and the groups' permissions in one statement: nearly every
+        request asks for them."""
         if user_obj.is_anonymous or user_obj.is_superuser or obj is not None:
             return super().get_all_permissions(user_obj, obj)
         if not user_obj.is_active:
@@ -53,7 +53,7 @@ class Backend(ModelBackend):
 
 
 def second_factor_due() -> ExpressionWrapper:
-    """For a query of people: whether a role of theirs needs a second factor that is not there."""
+    """Expression for queries of users: a role needs a second factor and the user has none."""
     required: list[str] = settings.MFA_REQUIRED_ROLES
     asked = Q(group__rule__mfa_required=True)
     if required:

@@ -1,11 +1,11 @@
-"""Changes of people and roles, in the audit chain: what was, what is now, and by whom.
+"""Audit entries for changes of users and roles: old values, new values, and who changed them.
 
-The admin's forms write the rows; these are called before and after, in the same transaction. A
-password is never part of it: only that it was changed.
+The admin's forms write the rows and call these functions before and after, in one transaction. An
+entry says that a password was changed, never the password.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import Group
 from django.db import transaction
@@ -13,9 +13,11 @@ from django.db import transaction
 from apps.accounts.models import RoleRule, User
 from apps.accounts.signals import account_touched
 from apps.audit.contracts import Actor
-from apps.audit.models import AuditEntry
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import NotAllowed, NotFound
+
+if TYPE_CHECKING:
+    from apps.audit.models import AuditEntry
 
 _USER_FIELDS = (
     "username",
@@ -30,14 +32,14 @@ _USER_FIELDS = (
 
 @dataclass(frozen=True)
 class State:
-    """What stands in the rows. `secret` is compared and never recorded."""
+    """The values of a row. `secret` is compared and never recorded."""
 
     values: dict[str, Any] = field(default_factory=dict)
     secret: str = field(default="", repr=False)
 
 
 def user_state(user_id: int | None) -> State | None:
-    """The person as the database has them, locked until the transaction ends; None: nobody yet."""
+    """The user's stored values, locked until the transaction ends; None: a new user."""
     if user_id is None:
         return None
     user = User.objects.select_for_update(of=("self",)).filter(pk=user_id).first()
@@ -55,12 +57,12 @@ def user_state(user_id: int | None) -> State | None:
 
 
 def password_of(user_id: int) -> str:
-    """The hash that stands in the row now, to see whether it changed."""
+    """The stored password hash, to see whether it changed."""
     return str(User.objects.values_list("password", flat=True).get(pk=user_id))
 
 
 def role_state(group_id: int | None) -> State | None:
-    """The role as the database has it, locked until the transaction ends; None: none yet."""
+    """The role's stored values, locked until the transaction ends; None: a new role."""
     if group_id is None:
         return None
     group = Group.objects.select_for_update().filter(pk=group_id).first()
@@ -70,9 +72,9 @@ def role_state(group_id: int | None) -> State | None:
 
 
 def user_changed(*, user_id: int, was: State | None, by: Actor, via: str) -> None:
-    """Record what is different from `was` (None: the person is new). Nothing different: nothing.
+    """Audit the differences from `was` (None: the user is new); no difference, no entry.
 
-    Whose password somebody else has changed is told.
+    A user whose password somebody else changed is notified.
     """
     now = user_state(user_id)
     entry = _changed("user", user_id, was, now, by=by, via=via)
@@ -96,7 +98,7 @@ def role_changed(*, group_id: int, was: State | None, by: Actor, via: str) -> No
 
 
 def role_deleted(*, group: Group, by: Actor, via: str) -> None:
-    """Record a role that is about to be removed, with who was in it."""
+    """Audit a role that is about to be removed, with its members."""
     was = role_state(group.pk)
     entry_record(
         action="role.delete",
@@ -112,7 +114,7 @@ def role_deleted(*, group: Group, by: Actor, via: str) -> None:
 
 
 def role_rule_put(*, group_id: int, mfa_required: bool, by: User, via: str) -> RoleRule:
-    """Say whether a role asks for a second factor; outermost verb, audited. Twice: once.
+    """Set whether a role requires a second factor. Outermost verb, audited, idempotent.
 
     Raises NotFound, NotAllowed `permission_denied` for anybody but a superuser.
     """
@@ -144,7 +146,7 @@ def role_rule_put(*, group_id: int, mfa_required: bool, by: User, via: str) -> R
 
 def _changed(
     subject: str, pk: int, was: State | None, now: State | None, *, by: Actor, via: str
-) -> AuditEntry | None:
+) -> "AuditEntry | None":
     if now is None:
         return None
     if was is None:
@@ -171,7 +173,7 @@ def _changed(
 
 
 def holds_role(user: User, group: Group) -> bool:
-    """Whether the person has every permission of the role: nobody hands on more than they hold."""
+    """Whether the user has every permission of the role. Nobody may grant more than they hold."""
     return user.is_superuser or set(_permissions(group.permissions)) <= user.get_all_permissions()
 
 

@@ -1,4 +1,4 @@
-"""Secrets of second factors at rest: a copy of the database alone opens no account."""
+"""Encryption of second-factor secrets at rest, so that a stolen database is not enough."""
 
 import base64
 import hashlib
@@ -10,12 +10,12 @@ __all__ = ["InvalidToken", "decrypted", "encrypted"]
 
 
 def encrypted(text: str) -> str:
-    """The text, readable with SECRET_KEY."""
+    """Encrypt the text with a key derived from SECRET_KEY."""
     return _box().encrypt(text.encode()).decode("ascii")
 
 
 def decrypted(token: str) -> str:
-    """The text again, also when it was written with one of SECRET_KEY_FALLBACKS.
+    """Decrypt the text, also when it was encrypted with one of SECRET_KEY_FALLBACKS.
 
     InvalidToken when none of them is the key.
     """

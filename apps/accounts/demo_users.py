@@ -1,4 +1,4 @@
-"""The people of the demo, all with the password `demo`. Local and test settings only."""
+"""Demo users, all with the password `demo`. Local and test settings only."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ SEEDER = SystemActor("demo seed")
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody in the demo."""
+    """A demo user."""
 
     username: str
     first_name: str
@@ -41,9 +41,9 @@ PEOPLE: tuple[Person, ...] = (
 
 
 def demo_people_ensure() -> dict[str, User]:
-    """Make the demo's people who are not there yet, and their groups; returns all by name.
+    """Make missing demo users and their groups; returns all of them by name.
 
-    Idempotent: an existing person keeps password and name, and gets back missing groups. Raises
+    Idempotent: an existing user keeps password and name, and gets back missing groups. Raises
     NotAllowed `demo_logins_off` unless settings.DEMO_LOGINS.
     """
     if not settings.DEMO_LOGINS:

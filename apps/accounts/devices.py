@@ -1,4 +1,4 @@
-"""A browser's description of itself, in words."""
+"""Browser and system of a User-Agent header, in words."""
 
 #: First match wins: most browsers name the ones that they want to be taken for.
 _BROWSERS = (
@@ -26,7 +26,7 @@ _SYSTEMS = (
 
 
 def device_name(user_agent: str) -> str:
-    """`Firefox on Windows`; `A browser` when it says nothing that is known."""
+    """`Firefox on Windows`; `A browser` when the header is not recognised."""
     browser = next((name for mark, name in _BROWSERS if mark in user_agent), "A browser")
     system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
     return f"{browser} on {system}" if system else browser

@@ -1,4 +1,4 @@
-"""Forms of signing in: ours in words and rules, allauth's in what they lead to."""
+"""Forms for signing in and for accounts. Texts and checks are ours, the flows are allauth's."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def _password(autocomplete: str, label: str = "Password") -> forms.CharField:
 
 
 class LoginForm(AllauthLoginForm):
-    """User name and password."""
+    """Sign in: user name and password."""
 
     username = UsernameField(
         label="User name",
@@ -57,7 +57,7 @@ class LoginForm(AllauthLoginForm):
         del self.fields["login"]
 
     def user_credentials(self) -> dict[str, str]:
-        """What is authenticated with."""
+        """The arguments for `authenticate`."""
         return {
             "username": self.cleaned_data["username"],
             "password": self.cleaned_data["password"],
@@ -73,7 +73,7 @@ class LoginForm(AllauthLoginForm):
 
 
 class ConfirmForm(forms.Form):
-    """The password once more, of somebody who is signed in without a second factor."""
+    """Confirm by password, for a signed-in user without a second factor."""
 
     password = _password("current-password")
 
@@ -105,12 +105,12 @@ def _code() -> forms.CharField:
 
 
 class CodeForm(AuthenticateForm):
-    """The second step of signing in: a code of the app, or a recovery code."""
+    """Second step of signing in: a code of the authenticator app, or a recovery code."""
 
     code = _code()
 
     def clean_code(self) -> str:
-        """Uses the code up."""
+        """Check the code and mark it as used."""
         code = str(self.cleaned_data["code"])
         with _worded():
             self.authenticator = services.second_factor_use(
@@ -121,14 +121,14 @@ class CodeForm(AuthenticateForm):
 
 
 class ConfirmCodeForm(CodeForm):
-    """The same, of somebody who is signed in and is about to change how they sign in."""
+    """Confirm by code, for a signed-in user who is about to change how they sign in."""
 
     def save(self) -> None:
         post_authentication(context.request, self.authenticator, reauthenticated=True)
 
 
 class SetupForm(forms.Form):
-    """The first code of a new app: it shows that the app and we agree."""
+    """First code of a new authenticator app: it proves that the app has the right secret."""
 
     code = _code()
 
@@ -156,7 +156,7 @@ class SetupForm(forms.Form):
 
 
 class PasswordChangeForm(DjangoPasswordChangeForm):
-    """The old password, counted when it is wrong, and a new one that passes the validators."""
+    """Change the password. A wrong old password counts towards the rate limit."""
 
     old_password = _password("current-password", "Current password")
 
@@ -168,12 +168,12 @@ class PasswordChangeForm(DjangoPasswordChangeForm):
 
 
 class PersonForm(UserChangeForm):
-    """Somebody's account. `by` is who changes it."""
+    """A user's account in the admin. `by` is the administrator who changes it."""
 
     by: User
 
     def clean_groups(self) -> "QuerySet[Group]":
-        """Nobody gives, or takes away, a role of which they do not hold all permissions."""
+        """Refuse roles whose permissions the administrator does not all hold."""
         groups: QuerySet[Group] = self.cleaned_data["groups"]
         moved = set(groups) ^ set(self.instance.groups.all())
         above = sorted(group.name for group in moved if not change_log.holds_role(self.by, group))
@@ -184,7 +184,7 @@ class PersonForm(UserChangeForm):
         return groups
 
     def clean_senior(self) -> User | None:
-        """Nobody is asked for what they themselves left undone."""
+        """Refuse to require a second factor from a role while its own administrator has none."""
         senior: User | None = self.cleaned_data["senior"]
         if senior is not None and senior.pk == self.instance.pk:
             raise ValidationError("Somebody else has to be asked.", code="own_senior")

@@ -1,6 +1,6 @@
-"""What is looked at for everybody who is signed in, before any page: is the session noted, and is
-a second factor owed. The person's row, read once, says both; a request without a session or with an
-API key costs nothing here."""
+"""Before every page of a signed-in user: record the session, require a missing second factor.
+
+Both are read with the user's row. A request without a session or with an API key costs no query."""
 
 from functools import cache
 from urllib.parse import urlencode
@@ -24,7 +24,7 @@ class SignedInMiddleware(MiddlewareMixin):
     """Stands behind Django's AuthenticationMiddleware."""
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:
-        """Answers with the way to the second factor when it is owed."""
+        """Redirect to the set-up of the second factor while it is missing."""
         if settings.SESSION_COOKIE_NAME not in request.COOKIES:
             return None
         api = request.path_info.startswith(API)

@@ -1,4 +1,4 @@
-"""People and the keys with which programs act for them."""
+"""Users, API keys, sessions and rules of roles."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from apps.accounts.devices import device_name
 
 
 class User(AbstractUser):
-    """A person, or the account that a program acts under."""
+    """A person, or an account under which a program acts."""
 
     senior = models.ForeignKey(
         "self",
@@ -38,7 +38,7 @@ class User(AbstractUser):
 
 
 class RoleRule(models.Model):
-    """What a role asks of the people who have it."""
+    """What a role requires of its members."""
 
     group = models.OneToOneField(Group, on_delete=models.CASCADE, related_name="rule")
     mfa_required = models.BooleanField(
@@ -81,7 +81,7 @@ class APIKey(models.Model):
 
 
 class UserSession(models.Model):
-    """Where somebody is signed in. It hangs on Django's session, and goes with it."""
+    """A signed-in browser. The row refers to Django's session and is deleted with it."""
 
     session = models.OneToOneField(Session, on_delete=models.CASCADE, related_name="+")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")

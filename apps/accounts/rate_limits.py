@@ -1,4 +1,4 @@
-"""What may be tried how often. The numbers come from the settings."""
+"""Rate limits of passwords, codes and keys. The numbers come from the settings."""
 
 from django.conf import settings
 

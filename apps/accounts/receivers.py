@@ -1,4 +1,4 @@
-"""Signing in, failing to, and signing out leave audit entries. Passwords never get near them."""
+"""Audit entries for sign-ins, failed sign-ins and sign-outs. They never contain passwords."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from django.http import HttpRequest
 from apps.accounts import services
 from apps.accounts.addresses import client_address
 from apps.accounts.models import User
-from apps.audit.models import AuditEntry
+from apps.audit.contracts import Outcome
 from apps.audit.services import entry_record
 
 VIA = "page"
 
 
 def login_recorded(sender: Any, request: HttpRequest | None, user: User, **_: Any) -> None:
-    """Receiver of user_logged_in: an entry, and the session in the person's list."""
+    """Receiver of user_logged_in: write an entry and record the session."""
     with transaction.atomic():
         if request is not None:
             # A session that changed hands has no key yet.
@@ -44,18 +44,18 @@ def login_failure_recorded(
 ) -> None:
     """Receiver of user_login_failed.
 
-    A name that is nobody's is not kept: people type their password into the wrong field.
+    An unknown user name is not stored, because people type their password into the wrong field.
     """
     _refused(request, username=str(credentials.get("username") or ""), code="bad_credentials")
 
 
 def locked_out(request: HttpRequest, *, username: str, limit: str) -> None:
-    """The first try beyond a limit; those after it leave no entries."""
+    """Audit the first try beyond a limit; later ones leave no entries."""
     _refused(request, username=username, code="too_many_requests", limit=limit)
 
 
 def confirmation_failed(request: HttpRequest, *, user: User) -> None:
-    """A wrong password of somebody who is signed in and was asked for it again."""
+    """Audit a wrong password of a signed-in user who was asked to confirm."""
     with transaction.atomic():
         entry_record(
             action="user.confirm",
@@ -63,7 +63,7 @@ def confirmation_failed(request: HttpRequest, *, user: User) -> None:
             subject_id=user.pk,
             by=user,
             via=VIA,
-            outcome=AuditEntry.Outcome.REFUSED,
+            outcome=Outcome.REFUSED,
             code="bad_credentials",
             body={"address": client_address(request)},
         )
@@ -78,7 +78,7 @@ def _refused(request: HttpRequest | None, *, username: str, code: str, **more: s
             subject_id=user.pk if user else "",
             by=None,
             via=VIA,
-            outcome=AuditEntry.Outcome.REFUSED,
+            outcome=Outcome.REFUSED,
             code=code,
             body={
                 "username": user.username if user else "(nobody's)",

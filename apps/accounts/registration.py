@@ -1,4 +1,4 @@
-"""What accounts adds to shared pages."""
+"""Registers the app's navigation and pages with the shared site."""
 
 from apps.accounts import roles
 from apps.audit import subject_types

@@ -44,14 +44,14 @@ def grant(role: str, *permissions: str) -> None:
 
 
 def granted(role: str) -> set[str]:
-    """The permissions that apps have granted the role, wildcards as they were written."""
+    """The permissions that apps have granted the role, with unexpanded wildcards."""
     return {permission for name, permission in _grants.values() if name == role}
 
 
 def ensure(
     *, app_config: AppConfig, using: str = DEFAULT_DB_ALIAS, apps: Apps = installed, **_: Any
 ) -> None:
-    """Receiver of post_migrate: give the groups what this app has for them. Idempotent.
+    """Receiver of post_migrate: give the groups the permissions granted for this app. Idempotent.
 
     Django makes an app's permissions in an earlier receiver of the same signal.
     """
@@ -77,7 +77,7 @@ def ensure(
 
 
 def _groups(groups: Any) -> dict[str, int]:
-    """Ids by name; a group that was removed (a flushed test database) is made again."""
+    """Group ids by name; a missing group (a flushed test database) is made again."""
     present = dict(groups.filter(name__in=ROLES).values_list("name", "id"))
     if missing := [name for name in ROLES if name not in present]:
         groups.bulk_create([groups.model(name=name) for name in missing], ignore_conflicts=True)

@@ -1,6 +1,6 @@
 """Scopes of API keys. Each app registers its own in `AppConfig.ready()`.
 
-A scope is what a key is for. It narrows the person's permissions, it never adds to them.
+A scope limits what a key may be used for. It narrows the user's permissions, never adds to them.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What other apps listen to: accounts stands below them and calls none."""
+"""Signals that other apps receive. Accounts is a lower layer and calls none of them."""
 
 from django.dispatch import Signal
 

@@ -12,18 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-import redis
 from django.conf import settings
-from django.core.signals import setting_changed
 
-from apps.common.correlation import get_logger
+from apps.common.redis import GuardedRedis, RedisAway
 
-log = get_logger(__name__)
-
-#: Longer than a healthy server ever takes, shorter than anybody notices.
-CALL_SECONDS = 0.5
-#: After a failed call Redis is left alone for so long: a silent one would cost CALL_SECONDS a try.
-PAUSE_SECONDS = 5.0
 #: Counters that a process keeps by itself at most.
 MOST_LOCAL = 10_000
 
@@ -77,24 +69,24 @@ def give_back(*limits: Limit) -> None:
 
 # --- where it is counted ------------------------------------------------------------------------
 class _Redis:
+    """Counts in Redis. Raises RedisAway."""
+
     def __init__(self) -> None:
-        self._client = redis.Redis.from_url(
-            settings.REDIS_URL,
-            socket_timeout=CALL_SECONDS,
-            socket_connect_timeout=CALL_SECONDS,
-            retry=None,
-        )
+        self.server = GuardedRedis("throttle_counts_locally")
 
     def count(self, key: str, seconds: int) -> tuple[int, int]:
-        pipe = self._client.pipeline(transaction=True)
-        pipe.set(key, 0, ex=seconds, nx=True)
-        pipe.incr(key)
-        pipe.ttl(key)
-        _, count, left = pipe.execute()
+        def ask(redis: Any) -> list[Any]:
+            pipe = redis.pipeline(transaction=True)
+            pipe.set(key, 0, ex=seconds, nx=True)
+            pipe.incr(key)
+            pipe.ttl(key)
+            return list(pipe.execute())
+
+        _, count, left = self.server.ask(ask)
         return int(count), int(left)
 
     def give_back(self, key: str) -> None:
-        self._client.eval(_GIVE_BACK, 1, key)
+        self.server.ask(lambda redis: redis.eval(_GIVE_BACK, 1, key))
 
 
 class _Local:
@@ -125,16 +117,13 @@ class _Local:
             self._counts.clear()
 
 
-class _State:
-    """One per process."""
-
-    def __init__(self) -> None:
-        self.local = _Local()
-        self.redis: _Redis | None = None
-        self.away_until = 0.0
+_redis, _local = _Redis(), _Local()
 
 
-_state = _State()
+def reset() -> None:
+    """Forget what this process has counted, and that Redis was away."""
+    _local.__init__()  # type: ignore[misc]
+    _redis.server.breaker.reset()
 
 
 def _counted(limit: Limit) -> tuple[int, int]:
@@ -143,20 +132,7 @@ def _counted(limit: Limit) -> tuple[int, int]:
 
 
 def _through(call: Callable[[Any], Any]) -> Any:
-    if time.monotonic() >= _state.away_until:
-        try:
-            if _state.redis is None:
-                _state.redis = _Redis()
-            return call(_state.redis)
-        except (redis.RedisError, OSError, ValueError) as error:
-            _state.away_until = time.monotonic() + PAUSE_SECONDS
-            log.warning("throttle_counts_locally", error=repr(error))
-    return call(_state.local)
-
-
-def _settings_changed(*, setting: str, **_: Any) -> None:
-    if setting == "REDIS_URL":
-        _state.__init__()  # type: ignore[misc]
-
-
-setting_changed.connect(_settings_changed, dispatch_uid="accounts.throttle")
+    try:
+        return call(_redis)
+    except RedisAway:
+        return call(_local)

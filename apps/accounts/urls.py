@@ -1,6 +1,6 @@
-"""Addresses of the app `accounts`. Out is a POST: a link must not do it.
+"""Addresses of the app `accounts`. Signing out is a POST, so that a link cannot do it.
 
-allauth looks some of them up by its own names. What it can do besides has no address here.
+allauth looks some of them up by its own names. Its other views have no address here.
 """
 
 from django.contrib.auth.views import LogoutView

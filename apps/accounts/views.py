@@ -1,6 +1,6 @@
-"""Signing in, the second factor, and what a person sees of their own account.
+"""Pages for signing in, the second factor, and the user's own account.
 
-Derived from allauth's views, each with a template of ours. No other view of allauth has an address.
+They derive from allauth's views, with our templates. No other view of allauth has an address.
 """
 
 from typing import Any, cast
@@ -47,7 +47,7 @@ FRESH = "allauth.mfa"
 
 
 class Throttled:
-    """A form that was refused because of too many tries answers 429, with the seconds to wait."""
+    """Answers 429 with `Retry-After` when the form was refused because of too many tries."""
 
     request: HttpRequest
 
@@ -61,21 +61,21 @@ class Throttled:
 
 # --- in ------------------------------------------------------------------------------------------
 class LoginView(Throttled, AllauthLoginView):
-    """User name and password; then the code, if there is a second factor."""
+    """Sign in by user name and password, then by code if there is a second factor."""
 
     template_name = "accounts/login.html"
 
 
 @method_decorator(sensitive_post_parameters("code"), name="dispatch")
 class CodeView(Throttled, AuthenticateView):
-    """The code, after the password was right."""
+    """Second step of signing in: the code."""
 
     template_name = "accounts/code.html"
 
 
 @require_POST
 def login_cancel(request: HttpRequest) -> HttpResponse:
-    """Somebody else wants to sign in, or the phone is at home."""
+    """Leave the second step and return to the login form."""
     if not request.user.is_authenticated:
         clear_login(request)
     return redirect("login")
@@ -83,14 +83,14 @@ def login_cancel(request: HttpRequest) -> HttpResponse:
 
 @method_decorator([never_cache, sensitive_post_parameters("password")], name="dispatch")
 class ConfirmView(Throttled, ReauthenticateView):
-    """The password again, before something that matters."""
+    """Confirm by password before a sensitive action."""
 
     template_name = "accounts/confirm.html"
 
 
 @method_decorator([never_cache, sensitive_post_parameters("code")], name="dispatch")
 class ConfirmCodeView(Throttled, ReauthenticateByCodeView):
-    """A code, before something that matters."""
+    """Confirm by code before a sensitive action."""
 
     template_name = "accounts/confirm.html"
 
@@ -100,7 +100,7 @@ class ConfirmCodeView(Throttled, ReauthenticateByCodeView):
 @require_GET
 @never_cache
 def security(request: HttpRequest) -> HttpResponse:
-    """My sessions, my second factor, my API keys."""
+    """The user's own sessions, second factor and API keys."""
     user = person(request)
     now = timezone.now()
     factors = {row.type: row for row in Authenticator.objects.filter(user=user)}
@@ -125,7 +125,7 @@ def security(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def session_end(request: HttpRequest, session_id: int) -> HttpResponse:
-    """Sign one of my browsers out; when it is this one, to the login."""
+    """End one of the user's own sessions; if it is this one, redirect to the login."""
     user = person(request)
     try:
         services.session_end(session_id=session_id, user=user, by=user, via="page")
@@ -143,7 +143,7 @@ def session_end(request: HttpRequest, session_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def sessions_end(request: HttpRequest) -> HttpResponse:
-    """Sign out everywhere but here."""
+    """End all of the user's sessions except this one."""
     user = person(request)
     ended = services.sessions_end(
         user=user, by=user, via="page", keep=request.session.session_key, why="asked for"
@@ -155,7 +155,7 @@ def sessions_end(request: HttpRequest) -> HttpResponse:
 
 @method_decorator([login_required, never_cache, sensitive_post_parameters()], name="dispatch")
 class PasswordView(Throttled, FormView):
-    """A new password; the old one is asked for, and every other session ends."""
+    """Change the password: asks for the old one and ends every other session."""
 
     template_name = "accounts/password.html"
     form_class = PasswordChangeForm
@@ -196,7 +196,7 @@ class PasswordView(Throttled, FormView):
     name="dispatch",
 )
 class SetupView(Throttled, FormView):
-    """Scan, type the code, done. Open to people who may do nothing else before that."""
+    """Set up the authenticator app. Also open to users who must do so before anything else."""
 
     template_name = "accounts/setup.html"
     form_class = SetupForm
@@ -232,7 +232,7 @@ class SetupView(Throttled, FormView):
 @reauthentication_required(app=FRESH)
 @require_http_methods(["GET", "POST"])
 def setup_remove(request: HttpRequest) -> HttpResponse:
-    """GET says what it means, POST removes the second factor."""
+    """GET explains the consequences, POST removes the second factor."""
     if request.method == "POST":
         user = person(request)
         try:
@@ -302,7 +302,7 @@ def _my_codes(request: HttpRequest) -> list[str]:
 
 
 def _unused(row: Authenticator) -> list[str]:
-    """The unused codes; none when they cannot be read: the key of their encryption is gone."""
+    """The unused codes; none when they cannot be decrypted because the key is gone."""
     try:
         return list(row.wrap().get_unused_codes())
     except InvalidToken:
@@ -315,7 +315,7 @@ def _spaced(code: str) -> str:
 
 
 def _next(request: HttpRequest) -> str:
-    """Where the person wanted to go, if that is here."""
+    """The page that the user wanted, if it is on this site."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     return wanted if wanted and AccountAdapter(request).is_safe_url(wanted) else ""
 
@@ -327,7 +327,7 @@ def _with_next(name: str, request: HttpRequest, **query: str) -> str:
 
 
 def admin_login(request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-    """The admin's door is the site's: a form of its own would be a way around the second factor."""
+    """Redirect the admin's login to the site's; its own form would skip the second factor."""
     user = cast("User", request.user)
     wanted = _next(request) or reverse("admin:index")
     if not user.is_authenticated:

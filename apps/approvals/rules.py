@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, NoReturn
 
 from django.contrib.auth.models import Group
-from django.db import connection, transaction
+from django.db import transaction
 
 from apps.accounts.models import User
 from apps.approvals import kinds
@@ -18,6 +18,7 @@ from apps.audit.contracts import Actor
 from apps.audit.services import entry_record
 from apps.common.canonical_json import digest
 from apps.common.errors import Conflict, Invalid
+from apps.common.versions import put_version
 
 MOST_BANDS, MOST_TIERS, MOST_QUORUM = 20, 10, 20
 MOST_REMINDERS = 10
@@ -93,41 +94,21 @@ def rule_put(
         raise Invalid(f"The rules of {judge!r} judge this kind.", code="judged_by_another_kind")
     _text_check(scope, 80)
     rule_validate(bands, currency=currency)
-    with transaction.atomic(), connection.cursor() as cursor:
-        # The first version has no row to lock.
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"rule:{kind}:{scope}"]
+    key, values = {"kind": kind, "scope": scope}, {"currency": currency, "bands": bands}
+    with transaction.atomic():
+        rule, new = put_version(
+            ApprovalRule.objects.all(), key, values, put_by=by if isinstance(by, User) else None
         )
-        newest = ApprovalRule.objects.filter(kind=kind, scope=scope).order_by("-version").first()
-        active = ApprovalRule.objects.filter(kind=kind, scope=scope, active=True).first()
-        if active and active.bands == bands and active.currency == currency:
-            return active
-        if active:
-            active.active = False
-            active.save(update_fields=["active", "updated_at"])
-        rule = ApprovalRule.objects.create(
-            kind=kind,
-            scope=scope,
-            version=newest.version + 1 if newest else 1,
-            currency=currency,
-            bands=bands,
-            put_by=by if isinstance(by, User) else None,
-        )
-        entry_record(
-            action="approval.rule_put",
-            subject_type="approval_rule",
-            subject_id=str(rule.pk),
-            by=by,
-            via=via,
-            body={
-                "kind": kind,
-                "scope": scope,
-                "version": rule.version,
-                "currency": currency,
-                "bands": bands,
-            },
-        )
-        return rule
+        if new:
+            entry_record(
+                action="approval.rule_put",
+                subject_type="approval_rule",
+                subject_id=str(rule.pk),
+                by=by,
+                via=via,
+                body={**key, "version": rule.version, **values},
+            )
+    return rule
 
 
 def rule_validate(bands: Any, *, currency: str = "") -> None:

@@ -1,4 +1,4 @@
-"""The audit trail in the admin: everything is seen, nothing is changed."""
+"""The audit trail in the admin, read-only."""
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
@@ -27,7 +27,6 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_display_links = ("at", "action")
     list_filter = ("outcome", ("at", admin.DateFieldListFilter))
     list_select_related = ("seal",)
-    ordering = ("-id",)
     search_exact = ("actor_id", "action")
     search_help_text = "An exact subject id, actor id (user:7) or action (approval.decide)."
     fields = (
@@ -49,7 +48,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     @admin.display(description="subject")
     def subject(self, entry: AuditEntry) -> SafeString:
-        """Short enough for a list; the whole id is on the entry and in the tooltip."""
+        """The subject's id, shortened; the entry and the tooltip show all of it."""
         name = entry.subject_id if len(entry.subject_id) < 13 else f"…{short(entry.subject_id)}"
         return format_html(
             '<span title="{}">{} {}</span>', entry.subject_id, entry.subject_type, name
@@ -57,7 +56,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     @admin.display(description="sealed as", ordering=None)
     def sealed(self, entry: AuditEntry) -> str:
-        """The entry's place in the chain, or nothing while it waits for the sealer."""
+        """The entry's place in the chain; empty until it is sealed."""
         seal = getattr(entry, "seal", None)
         return f"№ {seal.sequence}" if seal else "not yet"
 
@@ -69,7 +68,6 @@ class AuditSealAdmin(ReadOnlyAdmin):
     ordering = ("-sequence",)
     search_exact = ("hash",)
     search_help_text = "A sequence number or a whole hash."
-    raw_id_fields = ("entry",)
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[AuditSeal]", search_term: str

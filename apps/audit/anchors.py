@@ -1,4 +1,4 @@
-"""The head of the chain, kept outside the database: cutting off the tail shows there."""
+"""Anchors: the head of the chain, kept outside the database, so that a cut-off tail is noticed."""
 
 import json
 import os
@@ -18,7 +18,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class Anchor:
-    """What was the head of the chain at some time; `line` is where it stands in the file."""
+    """The head of the chain at some time. `line` is its line number in the file."""
 
     sequence: int
     hash: str

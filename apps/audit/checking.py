@@ -1,7 +1,7 @@
-"""The verifier that never stops: what is new as it is sealed, and everything over and over.
+"""Continuous verification: new seals as they are made, and the whole chain over and over.
 
-`verifyaudit` answers now and at once, and compares with anchors; this finds by itself what nobody
-asks for, and says how far the chain was verified.
+`verifyaudit` verifies at once and compares with anchors. This runs by itself and records how far
+the chain was verified.
 """
 
 from datetime import datetime, timedelta
@@ -24,10 +24,10 @@ TELL_AGAIN = timedelta(minutes=10)
 
 
 def chain_check(*, new: int = NEW_SEALS, again: int = AGAIN_SEALS) -> bool:
-    """One turn; True when more new seals wait. Outermost verb of the verifier.
+    """Verify one batch; True when more new seals wait. Outermost verb of the verifier.
 
-    Two at once: the second does nothing. Killed in the middle: nothing happened. Finds what
-    `chain_verify` finds, sooner or later, and a tail that was cut off behind what it had seen.
+    A second call at the same time does nothing. A killed call changes nothing. Over time it finds
+    what `chain_verify` finds, and a tail that was cut off after it had been verified.
     """
     AuditCheck.objects.get_or_create(pk=AuditCheck.ONLY)
     with transaction.atomic():
@@ -51,7 +51,7 @@ def chain_check(*, new: int = NEW_SEALS, again: int = AGAIN_SEALS) -> bool:
 
 
 def _place(check: AuditCheck) -> list[str]:
-    """The seal where the last turn ended is still there and the same."""
+    """Check that the seal where the last batch ended is still there and unchanged."""
     if not check.sequence:
         return []
     seal = AuditSeal.objects.filter(pk=check.sequence).first()

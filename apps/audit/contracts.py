@@ -1,11 +1,19 @@
-"""Who an audit entry can name besides a person."""
+"""Actors and outcomes of audit entries."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 
+class Outcome(StrEnum):
+    """Whether it was done, or refused with a code."""
+
+    DONE = "done"
+    REFUSED = "refused"
+
+
 class Actor(Protocol):
-    """Anybody who can be named in the audit trail; `accounts.User` is one."""
+    """Protocol of what an audit entry can name; `accounts.User` follows it."""
 
     @property
     def audit_id(self) -> str: ...

@@ -9,15 +9,17 @@ from typing import Any, Concatenate, ParamSpec, cast
 
 from django.core.exceptions import PermissionDenied
 from django.db import Error as DatabaseError
-from django.db import connection, transaction
+from django.db import transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
 
+from apps.audit.contracts import Outcome
 from apps.audit.models import AuditEntry
 from apps.audit.services import entry_record
 from apps.common import correlation
+from apps.common.locks import transaction_lock
 from apps.web.denied import Denied
 from apps.web.fragments import person
 
@@ -93,11 +95,12 @@ def _record(request: HttpRequest, denied: PermissionDenied) -> None:
     }
     try:
         with transaction.atomic():
-            _one_at_a_time(f"{by.audit_id} {record['action']} {page}")
+            # Until the transaction ends nobody else looks whether this was recorded.
+            transaction_lock(f"denied:{by.audit_id} {record['action']} {page}")
             recent = AuditEntry.objects.filter(
                 actor_id=by.audit_id,
                 at__gt=timezone.now() - timedelta(seconds=QUIET_SECONDS),
-                outcome=AuditEntry.Outcome.REFUSED,
+                outcome=Outcome.REFUSED,
                 code="permission_denied",
                 **record,
             )
@@ -107,19 +110,12 @@ def _record(request: HttpRequest, denied: PermissionDenied) -> None:
                 **record,
                 by=by,
                 via="admin" if _in_admin(request) else "page",
-                outcome=AuditEntry.Outcome.REFUSED,
+                outcome=Outcome.REFUSED,
                 code="permission_denied",
                 body={"page": page, "method": request.method, "permission": told.permission},
             )
     except DatabaseError:
         log.exception("denial_not_recorded", page=page, actor=by.audit_id)
-
-
-def _one_at_a_time(name: str) -> None:
-    """Until the transaction ends nobody else looks whether this was recorded."""
-    number = int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
 
 
 def _short(page: str) -> str:

@@ -9,9 +9,11 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.audit.contracts import Outcome
+
 
 class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
-    """Reads that pages and the API share."""
+    """Queries that pages and the API share."""
 
     def about(self, subject_type: str, subject_id: object) -> "AuditEntryQuerySet":
         """The trail of one object, newest first."""
@@ -25,16 +27,14 @@ class AuditEntry(models.Model):
     verifies. Actors are kept as text: the entry outlives the person's account.
     """
 
-    class Outcome(models.TextChoices):
-        DONE = "done"
-        REFUSED = "refused"
-
     at = models.DateTimeField(default=timezone.now, editable=False)
     actor_id = models.CharField(max_length=80, blank=True)
     actor_label = models.CharField(max_length=200)
     via = models.CharField(max_length=20, blank=True, help_text="page, api, admin, engine, command")
     action = models.CharField(max_length=80)
-    outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.DONE)
+    outcome = models.CharField(
+        max_length=10, choices=[(one, one.capitalize()) for one in Outcome], default=Outcome.DONE
+    )
     code = models.CharField(max_length=60, blank=True, help_text="Error code of a refusal.")
     subject_type = models.CharField(max_length=60)
     subject_id = models.CharField(max_length=80)

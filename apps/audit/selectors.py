@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
 
 from apps.audit.models import AuditCheck, AuditEntry, AuditEntryQuerySet, AuditPending, AuditSeal
@@ -25,7 +26,7 @@ _OFFERED = {"action", "subject_type", "code"}
 
 @dataclass(frozen=True)
 class EntryFilter:
-    """What to look for; empty fields match everything. `actors`: any of these ids.
+    """Search terms; empty fields match everything. `actors`: any of these ids.
 
     `since` is included, `until` is not.
     """
@@ -41,7 +42,7 @@ class EntryFilter:
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """Only what is used: for the record of an export."""
+        """The fields that are set, for the audit entry of an export."""
         return {name: value for name, value in asdict(self).items() if value}
 
 
@@ -65,6 +66,24 @@ def entries_search(wanted: EntryFilter) -> AuditEntryQuerySet:
     if wanted.until:
         rows = rows.filter(at__lt=wanted.until)
     return rows
+
+
+def entries_about(*subjects: tuple[str, object]) -> AuditEntryQuerySet:
+    """The trail of all of these (type, id), the newest first."""
+    about = Q(pk__in=[])
+    for subject_type, subject_id in subjects:
+        about |= Q(subject_type=subject_type, subject_id=str(subject_id))
+    return AuditEntry.objects.filter(about).order_by("-id")
+
+
+def entries_none() -> AuditEntryQuerySet:
+    """No entries, for a page whose filter cannot be read."""
+    return AuditEntry.objects.none()
+
+
+def newest_entry_id() -> int:
+    """The id of the newest entry; 0 while there is none."""
+    return AuditEntry.objects.order_by("-id").values_list("id", flat=True).first() or 0
 
 
 def offered(column: str) -> list[str]:
@@ -110,7 +129,7 @@ class ChainState:
         return self.problem_count > 0
 
     def covers(self, sequence: int | None) -> bool:
-        """Whether the seal was verified. While the chain is broken nothing counts as verified."""
+        """Whether the seal was verified. While the chain is broken this is False."""
         return sequence is not None and sequence <= self.verified and not self.broken
 
     @property

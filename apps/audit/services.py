@@ -1,4 +1,4 @@
-"""Writing the trail: entries, refusals, the seal, and the erasure of a body."""
+"""Services of the audit trail: write entries and refusals, seal, erase a body."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.audit import anchors
 from apps.audit.chain import GENESIS, body_digest, clean_text, covered, instant, seal_hash, storable
 from apps.audit.checking import chain_check
-from apps.audit.contracts import Actor
+from apps.audit.contracts import Actor, Outcome
 from apps.audit.models import AuditEntry, AuditPending, AuditSeal
 from apps.audit.verify import ERASE, ChainReport, chain_verify
 from apps.common import correlation
@@ -42,7 +42,7 @@ def entry_record(
     by: Actor | None,
     via: str = "",
     body: dict[str, Any] | None = None,
-    outcome: str = AuditEntry.Outcome.DONE,
+    outcome: str = Outcome.DONE,
     code: str = "",
 ) -> AuditEntry:
     """Write one unsealed entry. Joins the caller's transaction: it is kept if the verb is.
@@ -71,12 +71,11 @@ def entry_record(
 def refusals(
     *, action: str, subject_type: str, subject_id: object, by: Actor | None, via: str
 ) -> Iterator[None]:
-    """Record a DomainError that passes through as a refusal, then let it pass.
+    """Audit a DomainError that passes through as a refusal, and raise it again.
 
-    Stands OUTSIDE the verb's transaction: inside, the record would be rolled back with it (and
-    the durable transaction here raises RuntimeError). Other errors are failures, not refusals, and
-    pass unrecorded. When the record itself cannot be written the refusal still stands, and the log
-    has it.
+    Use it OUTSIDE the verb's transaction: inside, the entry would be rolled back (and the durable
+    transaction here raises RuntimeError). Other errors are failures, not refusals, and are not
+    recorded. If the entry cannot be written, the refusal is raised all the same and logged.
     """
     try:
         yield
@@ -89,7 +88,7 @@ def refusals(
                     subject_id=subject_id,
                     by=by,
                     via=via,
-                    outcome=AuditEntry.Outcome.REFUSED,
+                    outcome=Outcome.REFUSED,
                     code=error.code,
                     body={**error.extra, "detail": error.detail},
                 )
@@ -107,8 +106,8 @@ def refusals(
 def pending_seal(*, limit: int = 1000) -> int:
     """Seal up to `limit` waiting entries in the order of their ids; return how many.
 
-    Outermost verb of the sealer. Two at once: the second returns 0. Killed in the middle: nothing
-    happened. An entry that becomes visible late is sealed later, whatever its id. Anchors the head
+    Outermost verb of the sealer. A second call at the same time returns 0. A killed call changes
+    nothing. An entry that becomes visible late is sealed later, whatever its id. Anchors the head
     of the chain after the commit, when that is due.
     """
     with transaction.atomic():
@@ -148,7 +147,7 @@ def pending_seal(*, limit: int = 1000) -> int:
 
 
 def body_erase(*, entry_id: int, by: Actor, reason: str, via: str = "command") -> AuditEntry:
-    """Remove an entry's body and salt for good, and record who wanted it; the chain still holds.
+    """Erase an entry's body and salt for good, and audit who did so. The chain still verifies.
 
     Raises Invalid `reason_required`, NotFound, Conflict `already_erased`.
     """

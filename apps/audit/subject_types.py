@@ -8,7 +8,7 @@ _types = Registry[str]("type of audited subjects")
 
 
 def register(*types: str) -> None:
-    """Have the ids of these types found: the index on subjects begins with the type."""
+    """Include these types in searches by id: the index on subjects begins with the type."""
     for one in types:
         _types.add(one, one)
 

@@ -1,4 +1,4 @@
-"""Walks the chain from its first seal to its head and says everything that does not fit."""
+"""Verifies the chain from its first seal to its head and reports every problem."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from apps.audit.anchors import Anchor
 from apps.audit.chain import COVERED, GENESIS, body_digest, seal_hash
+from apps.audit.contracts import Outcome
 from apps.audit.models import AuditEntry
 
 #: Rows that are in memory at a time.
@@ -137,7 +138,7 @@ class _Erasures:
             Q(seal=None) | Q(seal__sequence__gt=head),
             action=ERASE,
             subject_type="audit_entry",
-            outcome=AuditEntry.Outcome.DONE,
+            outcome=Outcome.DONE,
             subject_id__in=[str(entry_id) for entry_id in missing],
         ).values_list("subject_id", flat=True)
         return missing - {int(subject) for subject in later if subject.isdigit()}
@@ -205,7 +206,7 @@ def _check(
     # Django leaves jsonb as text.
     elif body_digest(json.loads(entry["body"]), entry["salt"]) != entry["digest"]:
         report.add(f"{seal}: the body was changed")
-    if entry["action"] == ERASE and entry["outcome"] == AuditEntry.Outcome.DONE:
+    if entry["action"] == ERASE and entry["outcome"] == Outcome.DONE:
         erasures.recorded.add(entry["subject_id"])
 
 

@@ -17,6 +17,8 @@ _PLACES = {
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
     **dict.fromkeys(("CLF", "UYW"), 4),
 }
+#: Of any currency.
+MOST_PLACES = max(_PLACES.values())
 #: Nobody means one of these for anything but a separator of thousands.
 _BLANKS = str.maketrans("", "", " \u00a0\u2009\u202f'\u2019")
 _PLAIN = re.compile(r"[+-]?\d{1,20}", re.ASCII)

@@ -1,14 +1,13 @@
 """The API of the audit trail. Mounted at /api/v1/audit."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Query, Router, Schema
 from pydantic import AwareDatetime, Field
 
 from apps.accounts.auth import require
-from apps.audit.models import AuditEntry
 from apps.audit.selectors import (
     ORDER,
     VIEW_PERMISSION,
@@ -21,6 +20,9 @@ from apps.common.pagination import page
 from apps.console.audit import actors_of
 from apps.console.audit_export import FORMATS, export
 from apps.console.scopes import Scope
+
+if TYPE_CHECKING:
+    from apps.audit.models import AuditEntry
 
 audit_router = Router(tags=["audit"])
 
@@ -156,7 +158,7 @@ def _utc(moment: datetime | None) -> datetime | None:
         return first if moment.year == 1 else last
 
 
-def _line(entry: AuditEntry, chain: ChainState) -> dict[str, Any]:
+def _line(entry: "AuditEntry", chain: ChainState) -> dict[str, Any]:
     seal = getattr(entry, "seal", None)
     names = [name for name in EntryLine.model_fields if hasattr(entry, name)]
     return {

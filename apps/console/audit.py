@@ -17,12 +17,12 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.models import User
 from apps.audit.doors import may_ask, needs
-from apps.audit.models import AuditEntry
 from apps.audit.selectors import (
     ORDER,
     VIEW_PERMISSION,
     EntryFilter,
     chain_state,
+    entries_none,
     entries_search,
     offered,
 )
@@ -128,7 +128,7 @@ def audit(request: HttpRequest) -> HttpResponse:
     """Search the trail, newest first."""
     form = AuditFilter(request.GET)
     wanted = form.wanted
-    rows = AuditEntry.objects.none() if wanted is None else entries_search(wanted)
+    rows = entries_none() if wanted is None else entries_search(wanted)
     context = filtered_list(request, form, rows, order=ORDER)
     state = chain_state()
     for row in context["rows"]:

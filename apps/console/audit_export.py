@@ -1,6 +1,6 @@
 """Exports of the trail: streamed in parts, recorded, and enough to verify the chain elsewhere."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -9,13 +9,15 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.audit.chain import instant
-from apps.audit.models import AuditEntry, AuditSeal
-from apps.audit.selectors import EntryFilter, entries_search
+from apps.audit.selectors import EntryFilter, entries_search, newest_entry_id
 from apps.audit.services import entry_record
 from apps.common import csvio
 from apps.common.csvio import FORMATS, in_parts
 from apps.common.errors import Invalid
 from apps.web.downloads import attachment
+
+if TYPE_CHECKING:
+    from apps.audit.models import AuditEntry, AuditSeal
 
 COLUMNS = (
     "sequence",
@@ -52,7 +54,7 @@ def export(
     rows = entries_search(wanted)
     with transaction.atomic(durable=True):
         # What comes later is not part of it, least of all the record of the export itself.
-        newest = AuditEntry.objects.order_by("-id").values_list("id", flat=True).first() or 0
+        newest = newest_entry_id()
         entry_record(
             action="audit.export",
             subject_type="audit",
@@ -68,7 +70,7 @@ def export(
     return attachment(request, parts, name=name, content_type=FORMATS[format])
 
 
-def record_of(entry: AuditEntry) -> dict[str, Any]:
+def record_of(entry: "AuditEntry") -> dict[str, Any]:
     """An entry with its seal, as docs/contracts/audit.md names and writes the values."""
     seal: AuditSeal | None = getattr(entry, "seal", None)
     return {
@@ -82,7 +84,7 @@ def record_of(entry: AuditEntry) -> dict[str, Any]:
     }
 
 
-def _part(rows: Any, last: AuditEntry | None, most: int) -> list[AuditEntry]:
+def _part(rows: Any, last: "AuditEntry | None", most: int) -> "list[AuditEntry]":
     if last is not None:
         rows = rows.filter(at__lte=last.at).filter(Q(at__lt=last.at) | Q(pk__lt=last.pk))
     return list(rows.order_by("-at", "-id")[:most])

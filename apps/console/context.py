@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.http import HttpRequest
 from django.urls import reverse
 
-from apps.notifications.models import Notification
+from apps.notifications.selectors import unread
 from apps.web import navigation
 from apps.web.lists import shown_count
 from apps.web.navigation import Item
@@ -59,8 +59,7 @@ class Shell:
     @cached_property
     def unread_count(self) -> str:
         """Unread notifications; empty for none."""
-        unread = Notification.objects.filter(recipient=self._user, read_at=None)
-        return shown_count(unread)
+        return shown_count(unread(self._user))
 
     @cached_property
     def nav(self) -> list[NavItem]:

@@ -9,14 +9,14 @@ from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import TruncHour
 
 from apps.engine import reads
-from apps.engine.contracts import CommandState
-from apps.engine.models import EngineCommand, ProcessHeartbeat
 from apps.engine.probes import ALIVE_SECONDS
+from apps.engine.selectors import beating, next_command_at, parked_count
 from apps.engine.timeline import ask_engine
 from apps.web import dashboard
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
+    from apps.engine.models import ProcessHeartbeat
 
 #: A command that has waited for longer than this is worth a word.
 LAG_WORTH_TELLING = timedelta(seconds=5)
@@ -67,11 +67,7 @@ class Chart:
 
 def machinery(*, as_of: datetime) -> list[Part]:
     """Relay, workers and outbox as the database knows them, and the engine as it answers now."""
-    beats = list(
-        ProcessHeartbeat.objects.filter(
-            beat_at__gt=as_of - timedelta(seconds=ALIVE_SECONDS)
-        ).order_by("role", "name")[:200]
-    )
+    beats = beating(since=as_of - timedelta(seconds=ALIVE_SECONDS), most=200)
     workers = [beat for beat in beats if beat.role == "worker"]
     relays = [beat for beat in beats if beat.role == "relay"]
     queues = sorted({queue for beat in workers for queue in beat.queues})
@@ -111,7 +107,7 @@ def _engine() -> Part:
     return Part("Engine", "answers", "good", f"Nothing waits in {', '.join(names)}.")
 
 
-def _relay(relays: list[ProcessHeartbeat]) -> Part:
+def _relay(relays: "list[ProcessHeartbeat]") -> Part:
     leader = next((beat for beat in relays if beat.leading), None)
     if leader is not None:
         standbys = len(relays) - 1
@@ -124,13 +120,8 @@ def _relay(relays: list[ProcessHeartbeat]) -> Part:
 
 
 def _outbox(as_of: datetime) -> Part:
-    # A second run that waits for the end of the first is not behind.
-    due = EngineCommand.objects.filter(
-        state__in=(CommandState.PENDING, CommandState.LEASED), behind_run=""
-    )
-    oldest = due.order_by("next_try_at", "id").values_list("created_at", flat=True).first()
-    parked = EngineCommand.objects.filter(state=CommandState.PARKED).order_by()[:1001].count()
-    if parked:
+    oldest = next_command_at()
+    if parked := parked_count(most=1001):
         return Part(
             "Outbox", f"{parked} parked", "bad", "An operator has to retry or discard them."
         )

@@ -1,30 +1,47 @@
 """The way to the engine in the admin: commands, runs, schedules, processes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Model
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.engine import services, subjects
 from apps.engine.models import EngineCommand, ProcessHeartbeat, WorkflowRun, WorkflowSchedule
 from apps.web.admin import ReadOnlyAdmin, acting, link, workflow_link
-from apps.web.admin_verbs import Line, ReadableJSONField, ServiceFormAdmin, confirmed_action
+from apps.web.admin_forms import ReadableJSONField, ServiceFormAdmin
+from apps.web.admin_verbs import Given, Line, verb
 
 
-def subject_link(row: EngineCommand | WorkflowRun) -> SafeString | str:
-    """The business row that the message or run belongs to, on its staff page."""
-    known = subjects.get(row.subject_type)
-    text = f"{row.subject_type} {row.subject_id[:13]}".strip()
-    return link(known.url(row.subject_id) if known and row.subject_id else "", text or "–")
+class _OfWorkflow(ReadOnlyAdmin):
+    """What belongs to a workflow, and with it to a business row."""
+
+    search_exact: Sequence[str] = ("workflow_id",)
+    readonly_fields = ("workflow", "subject")
+
+    @admin.display(description="workflow", ordering="workflow_id")
+    def workflow(self, row: EngineCommand | WorkflowRun) -> SafeString | str:
+        return workflow_link(row.workflow_id)
+
+    @admin.display(description="subject")
+    def subject(self, row: EngineCommand | WorkflowRun) -> SafeString | str:
+        """The business row, on its staff page."""
+        known = subjects.get(row.subject_type)
+        text = f"{row.subject_type} {row.subject_id[:13]}".strip()
+        return link(known.url(row.subject_id) if known and row.subject_id else "", text or "–")
+
+
+def _line(command: EngineCommand, request: HttpRequest) -> Line:
+    return Line(f"{command.state}; {command.error[:200] or 'no error'}")
 
 
 @admin.register(EngineCommand)
-class EngineCommandAdmin(ReadOnlyAdmin):
+class EngineCommandAdmin(_OfWorkflow):
     """The outbox. The relay owns the rows; an operator may retry a parked one or give it up."""
 
     list_display = (
@@ -40,85 +57,44 @@ class EngineCommandAdmin(ReadOnlyAdmin):
         "settled_at",
     )
     list_filter = ("state", "kind")
-    ordering = ("-id",)
     search_exact = ("key", "workflow_id")
     search_help_text = "An exact workflow id or command key."
-    readonly_fields = ("workflow", "subject")
     actions = ("retry", "discard")
-
-    @admin.display(description="workflow", ordering="workflow_id")
-    def workflow(self, command: EngineCommand) -> SafeString | str:
-        return workflow_link(command.workflow_id)
-
-    @admin.display(description="subject")
-    def subject(self, command: EngineCommand) -> SafeString | str:
-        return subject_link(command)
 
     @admin.display(description="error")
     def problem(self, command: EngineCommand) -> str:
         return command.error[:80]
 
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        return self.granted(request)
-
-    @admin.action(description="Send again…", permissions=["operate"])
-    def retry(self, request: HttpRequest, queryset: "QuerySet[EngineCommand]") -> HttpResponse:
+    @verb(
+        "Send again",
+        title="Send commands again",
+        explanation="Each chosen command that is parked goes back into the queue. The engine "
+        "takes a command once, however often it is sent. A start that was discarded begins the "
+        "workflow of its row anew.",
+        button="Send again",
+        line=_line,
+    )
+    def retry(self, command: EngineCommand, given: Given) -> str:
         """Parked commands are tried again."""
+        services.command_retry(command_id=command.pk, **given.asked)
+        return "Will be sent within a second."
 
-        def run(command: EngineCommand, reason: str, stamp: str) -> str:
-            services.command_retry(
-                command_id=command.pk, by=acting(request), via="admin", reason=reason
-            )
-            return "Will be sent within a second."
-
-        return self._ask(
-            request,
-            queryset,
-            action="retry",
-            title="Send commands again",
-            explanation="Each chosen command that is parked goes back into the queue. The engine "
-            "takes a command once, however often it is sent.",
-            button="Send again",
-            run=run,
-        )
-
-    @admin.action(description="Discard…", permissions=["operate"])
-    def discard(self, request: HttpRequest, queryset: "QuerySet[EngineCommand]") -> HttpResponse:
+    @verb(
+        "Discard",
+        title="Discard commands",
+        explanation="The engine will never hear of these decisions, while the rows here stay "
+        "as they are. Do this only when the workflow cannot use them any more.",
+        button="Discard",
+        line=_line,
+    )
+    def discard(self, command: EngineCommand, given: Given) -> str:
         """Commands are given up, so that later ones of their workflow go on."""
-
-        def run(command: EngineCommand, reason: str, stamp: str) -> str:
-            services.command_discard(
-                command_id=command.pk, by=acting(request), via="admin", reason=reason
-            )
-            return "Discarded: it will never be sent."
-
-        return self._ask(
-            request,
-            queryset,
-            action="discard",
-            title="Discard commands",
-            explanation="The engine will never hear of these decisions, while the rows here stay "
-            "as they are. Do this only when the workflow cannot use them any more.",
-            button="Discard",
-            run=run,
-        )
-
-    def _ask(self, request: HttpRequest, queryset: Any, **words: Any) -> HttpResponse:
-        return confirmed_action(
-            self,
-            request,
-            queryset,
-            line=lambda command: Line(
-                pk=str(command.pk),
-                label=str(command),
-                note=f"{command.state}; {command.error[:200] or 'no error'}",
-            ),
-            **words,
-        )
+        services.command_discard(command_id=command.pk, **given.asked)
+        return "Discarded: it will never be sent."
 
 
 @admin.register(WorkflowRun)
-class WorkflowRunAdmin(ReadOnlyAdmin):
+class WorkflowRunAdmin(_OfWorkflow):
     """Mirror of the engine's runs. Temporal is the truth; the link goes there."""
 
     list_display = (
@@ -134,17 +110,7 @@ class WorkflowRunAdmin(ReadOnlyAdmin):
     list_display_links = ("workflow_type",)
     list_filter = ("status", "confirmed", ("started_at", admin.DateFieldListFilter))
     ordering = ("-started_at",)
-    search_exact = ("workflow_id",)
     search_help_text = "An exact workflow id."
-    readonly_fields = ("workflow", "subject")
-
-    @admin.display(description="workflow", ordering="workflow_id")
-    def workflow(self, run: WorkflowRun) -> SafeString | str:
-        return workflow_link(run.workflow_id)
-
-    @admin.display(description="subject")
-    def subject(self, run: WorkflowRun) -> SafeString | str:
-        return subject_link(run)
 
 
 class ScheduleForm(forms.Form):
@@ -181,9 +147,6 @@ class WorkflowScheduleAdmin(ServiceFormAdmin):
     service_form = ScheduleForm
     new_label = "New schedule"
     edit_label = "Change"
-
-    def initial_of(self, row: WorkflowSchedule) -> dict[str, Any]:
-        return {name: getattr(row, name) for name in ScheduleForm.base_fields}
 
     def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
         with transaction.atomic():

@@ -1,7 +1,10 @@
 """The one way to a Temporal client: address, namespace, TLS and API key from the settings."""
 
-from collections.abc import Sequence
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -10,10 +13,13 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import Runtime
 from temporalio.service import KeepAliveConfig, RetryConfig, TLSConfig
 
+from apps.common.background import LoopThread
 from apps.engine.headers import CorrelationInterceptor
 
 #: For callers with retries of their own: the SDK would go on for ten seconds behind their back.
 ONE_TRY = RetryConfig(max_retries=0)
+
+R = TypeVar("R")
 
 
 async def connect(
@@ -43,6 +49,43 @@ async def connect(
         # A server that vanished without a goodbye is noticed within seconds.
         keep_alive_config=KeepAliveConfig(interval_millis=10_000, timeout_millis=5_000),
     )
+
+
+class SharedClient:
+    """One client, on a loop of its own, for all threads of the process that ask and wait."""
+
+    def __init__(self) -> None:
+        self._thread = LoopThread("engine-client")
+        self.reset()
+        os.register_at_fork(after_in_child=self.reset)
+
+    def reset(self) -> None:
+        """Forget the client; the next question makes a new one."""
+        self._client: Client | None = None
+
+    def ask(self, question: Callable[[Client], Coroutine[Any, Any, R]], *, seconds: float) -> R:
+        """The answer. Blocks: call it from a thread, never from an event loop.
+
+        TimeoutError after `seconds`, RPCError and RuntimeError as the client raises them. Nothing
+        is tried twice: a question of a page or a probe has no time for it.
+        """
+        asked = self._thread.submit(self._ask(question, seconds))
+        try:
+            # A little more than the limit inside: that one ends the question itself.
+            return asked.result(seconds + 0.1)
+        except TimeoutError:
+            asked.cancel()
+            raise
+
+    async def _ask(self, question: Callable[[Client], Coroutine[Any, Any, R]], seconds: float) -> R:
+        async with asyncio.timeout(seconds):
+            if self._client is None:
+                # Lazy: it connects with the first question, and again when that failed.
+                self._client = await connect(lazy=True, identity="web", retry_config=ONE_TRY)
+            return await question(self._client)
+
+
+shared_client = SharedClient()
 
 
 def tls_config() -> TLSConfig | bool:

@@ -1,11 +1,9 @@
 """Whether the servers around us answer: asked for real, each within a deadline of two seconds.
 
 Used by the web's `/ready` and the worker's. A server that hangs (SIGSTOP, a dead network) accepts
-connections and never answers, so nothing here goes through the connection pool, the ORM or a
-shared client whose lock somebody else may hold.
+connections and never answers, so nothing here goes through the connection pool or the ORM.
 """
 
-import asyncio
 import selectors
 import threading
 import time
@@ -24,7 +22,7 @@ from redis.retry import Retry
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
-from apps.engine import client
+from apps.engine.client import shared_client
 from apps.engine.models import ProcessHeartbeat
 
 #: Each probe ends within this time; `/ready` answers within 5 s.
@@ -71,14 +69,19 @@ def redis() -> None:
 
 def temporal() -> None:
     """The namespace is described by the server. Raises ProbeFailed("temporal", …)."""
-    asked = asyncio.run_coroutine_threadsafe(_LOOP.describe(), _LOOP.running())
     try:
-        asked.result(DEADLINE_SECONDS)
-    except FutureTimeout as error:
-        asked.cancel()
+        shared_client.ask(_describe_namespace, seconds=DEADLINE_SECONDS)
+    except TimeoutError as error:
         raise ProbeFailed("temporal", f"no answer within {DEADLINE_SECONDS:g} s") from error
     except Exception as error:
         raise ProbeFailed("temporal", _said(error)) from error
+
+
+async def _describe_namespace(client: Client) -> None:
+    await client.workflow_service.describe_namespace(
+        DescribeNamespaceRequest(namespace=client.namespace),
+        timeout=timedelta(seconds=DEADLINE_SECONDS),
+    )
 
 
 def relay() -> None:
@@ -232,38 +235,6 @@ def _conninfo() -> str:
     wanted = connections["default"].get_connection_params()
     plain = {key: value for key, value in wanted.items() if key in known and value is not None}
     return conninfo.make_conninfo("", **{**plain, "application_name": "countersign-probe"})
-
-
-# --- Temporal, on a loop of its own -------------------------------------------------------------
-class _Loop:
-    """One thread with an event loop and a client that reconnects by itself."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._client: Client | None = None
-
-    def running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(
-                    target=self._loop.run_forever, name="probe-temporal", daemon=True
-                ).start()
-            return self._loop
-
-    async def describe(self) -> None:
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            if self._client is None:
-                self._client = await client.connect(lazy=True)
-            await self._client.workflow_service.describe_namespace(
-                DescribeNamespaceRequest(namespace=settings.TEMPORAL_NAMESPACE),
-                retry=False,
-                timeout=timedelta(seconds=DEADLINE_SECONDS),
-            )
-
-
-_LOOP = _Loop()
 
 
 def _said(error: BaseException) -> str:

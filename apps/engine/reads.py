@@ -1,10 +1,7 @@
 """Reading Temporal for pages: one second at most, and a degraded answer instead of an error."""
 
 import asyncio
-import os
-import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -22,7 +19,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from apps.engine import client as engine_client
+from apps.engine.client import shared_client
 from apps.engine.error_policy import workflow_is_unknown
 
 #: A page waits so long for the engine, whatever happens there.
@@ -250,50 +247,12 @@ def _time(stamp: Timestamp) -> datetime:
     return stamp.ToDatetime(tzinfo=UTC)
 
 
-# --- the loop that asks -------------------------------------------------------------------------
 def _ask(question: Callable[[Client], Coroutine[Any, Any, R]], degraded: Callable[[str], R]) -> R:
     """The answer within the deadline, else the degraded one. Call it from a thread, never from an
     event loop: it blocks."""
     try:
-        asked = asyncio.run_coroutine_threadsafe(_reader.ask(question), _reader.loop())
-        # A little more than the deadline inside: that one names the reason better.
-        return asked.result(DEADLINE_SECONDS + 0.1)
-    except (TimeoutError, FutureTimeout):
+        return shared_client.ask(question, seconds=DEADLINE_SECONDS)
+    except TimeoutError:
         return degraded(f"the engine did not answer within {DEADLINE_SECONDS:g} s")
     except Exception as error:
         return degraded(f"{type(error).__name__}: {error}")
-
-
-class _Reader:
-    """A daemon thread with an event loop and one client for all pages of the process."""
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything: also what a forked child inherits, where the thread does not run."""
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._client: Client | None = None
-
-    def loop(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(
-                    target=self._loop.run_forever, name="engine-reads", daemon=True
-                ).start()
-            return self._loop
-
-    async def ask(self, question: Callable[[Client], Coroutine[Any, Any, R]]) -> R:
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            if self._client is None:
-                # Lazy: it connects with the first question, and again when that failed.
-                self._client = await engine_client.connect(
-                    lazy=True, identity="pages", retry_config=engine_client.ONE_TRY
-                )
-            return await question(self._client)
-
-
-_reader = _Reader()
-os.register_at_fork(after_in_child=_reader.reset)

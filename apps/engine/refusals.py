@@ -1,11 +1,13 @@
 """Inputs that workers refused, in the audit trail: once each, and bounded for each run."""
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from apps.audit import services as audit
 from apps.audit.chain import clean_text
-from apps.audit.models import AuditEntry
+from apps.audit.contracts import Outcome
+from apps.audit.selectors import entries_about
 from apps.common import correlation
+from apps.common.locks import transaction_lock
 from apps.engine import subjects
 from apps.engine.contracts import CommandKind, RefusedInput
 from apps.engine.models import EngineCommand
@@ -25,15 +27,13 @@ def input_refused(refused: RefusedInput) -> bool:
         correlation.correlated(refused.workflow_id[:80]),
         transaction.atomic(durable=True),
     ):
-        _lock(refused.run_id)
+        # Two workers tell of one refusal at a time.
+        transaction_lock(f"input_refused:{refused.run_id}")
         subject_type, subject_id = _subject(refused.workflow_id)
         earlier = list(
-            AuditEntry.objects.filter(
-                action=ACTION,
-                subject_type=subject_type,
-                subject_id=subject_id,
-                body__run_id=refused.run_id,
-            ).values_list("body__key", flat=True)[:MOST_OF_A_RUN]
+            entries_about((subject_type, subject_id))
+            .filter(action=ACTION, body__run_id=refused.run_id)
+            .values_list("body__key", flat=True)[:MOST_OF_A_RUN]
         )
         body = _body(refused)
         if body["key"] in earlier or len(earlier) == MOST_OF_A_RUN:
@@ -47,7 +47,7 @@ def input_refused(refused: RefusedInput) -> bool:
             # Whoever has a client of the engine can send anything; its identity is what it says.
             by=None,
             via="engine",
-            outcome=AuditEntry.Outcome.REFUSED,
+            outcome=Outcome.REFUSED,
             code=refused.code,
             body=body,
         )
@@ -77,11 +77,3 @@ def _subject(workflow_id: str) -> tuple[str, str]:
         row = subjects.identify(workflow_id)
     # As the audit trail keeps it: a longer one would never be found again.
     return row if row[0] else ("workflow", workflow_id[:80])
-
-
-def _lock(run_id: str) -> None:
-    """Two workers can tell of one refusal at a time."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"input_refused:{run_id}"]
-        )

@@ -25,7 +25,7 @@ class EngineSubject:
     were superseded by a newer run, or that the server has lost (`stranded` finds those). It also
     hears of child workflows that carry the row's search attribute: look at `run.workflow_id`.
     `stranded()` gives ids (at most a few hundred) of rows whose workflow ought to run and which
-    the mirror does not know as running.
+    the mirror does not know as running; not those whose newest start an operator has discarded.
     `workflow_types` are watched by the sweeper even when somebody else started them without our
     search attribute; `subject_of(workflow_id)` then finds the row's id, or "".
     `ended(ids)` gives those of the rows whose start commands nobody needs: the row has ended, and

@@ -3,18 +3,22 @@
 One list for both, newest first. When the engine does not answer the people's part is still there.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from apps.accounts.models import User
-from apps.audit.models import AuditEntry
+from apps.audit.contracts import Outcome
+from apps.audit.selectors import entries_about
+from apps.common.breaker import Breaker
 from apps.common.registry import Registry
 from apps.engine import reads
 from apps.web.links import temporal_url
+
+if TYPE_CHECKING:
+    from apps.audit.models import AuditEntry
 
 MOST_ENTRIES = 100
 MOST_EVENTS = 100
@@ -106,28 +110,18 @@ class Timeline:
     engine_url: str
 
 
-class _Breaker:
-    """Asks the engine, unless it did not answer a moment ago."""
-
-    def __init__(self) -> None:
-        self._quiet_until = 0.0
-
-    def ask(self, question: Callable[[], A]) -> A | None:
-        if time.monotonic() < self._quiet_until:
-            return None
-        answer = question()
-        if not answer.available:
-            self._quiet_until = time.monotonic() + QUIET_SECONDS
-            return None
-        return answer
-
-
-_breaker = _Breaker()
+_breaker = Breaker(QUIET_SECONDS)
 
 
 def ask_engine(question: Callable[[], A]) -> A | None:
     """The engine's answer, or None when it does not answer now or did not a moment ago."""
-    return _breaker.ask(question)
+    if _breaker.is_open():
+        return None
+    answer = question()
+    if not answer.available:
+        _breaker.trip()
+        return None
+    return answer
 
 
 def timeline(*, subjects: list[tuple[str, str]], workflow_ids: list[str]) -> Timeline:
@@ -136,8 +130,7 @@ def timeline(*, subjects: list[tuple[str, str]], workflow_ids: list[str]) -> Tim
     cut = False
     # One query per subject: each is a walk along the index on (type, id, -id).
     for subject_type, subject_id in subjects:
-        found = AuditEntry.objects.filter(subject_type=subject_type, subject_id=subject_id)
-        newest = list(found.order_by("-id")[: MOST_ENTRIES + 1])
+        newest = list(entries_about((subject_type, subject_id))[: MOST_ENTRIES + 1])
         cut = cut or len(newest) > MOST_ENTRIES
         entries += newest[:MOST_ENTRIES]
     lines = told(entries)
@@ -155,7 +148,7 @@ def timeline(*, subjects: list[tuple[str, str]], workflow_ids: list[str]) -> Tim
     )
 
 
-def told(entries: list[AuditEntry]) -> list[Line]:
+def told(entries: "list[AuditEntry]") -> list[Line]:
     """The entries in words, in their order; one query for the names in them."""
     names = _names(entries)
     return [_told(entry, names) for entry in entries]
@@ -177,9 +170,9 @@ def engine_lines(workflow_id: str) -> Timeline:
     )
 
 
-def _told(entry: AuditEntry, names: dict[str, str]) -> Line:
+def _told(entry: "AuditEntry", names: dict[str, str]) -> Line:
     body = entry.body if isinstance(entry.body, dict) else {}
-    refused = entry.outcome == AuditEntry.Outcome.REFUSED
+    refused = entry.outcome == Outcome.REFUSED
     return Line(
         at=entry.at,
         text=_tried(entry) if refused else _done(entry, body, names),
@@ -190,7 +183,7 @@ def _told(entry: AuditEntry, names: dict[str, str]) -> Line:
     )
 
 
-def _done(entry: AuditEntry, body: dict[str, Any], names: dict[str, str]) -> str:
+def _done(entry: "AuditEntry", body: dict[str, Any], names: dict[str, str]) -> str:
     wording = _actions.get(entry.action)
     if wording is None:
         return _plain(entry.action)
@@ -207,7 +200,7 @@ def _done(entry: AuditEntry, body: dict[str, Any], names: dict[str, str]) -> str
     return text
 
 
-def _tried(entry: AuditEntry) -> str:
+def _tried(entry: "AuditEntry") -> str:
     return _refused.get(entry.action) or _plain(entry.action)
 
 
@@ -234,7 +227,7 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _names(entries: list[AuditEntry]) -> dict[str, str]:
+def _names(entries: "list[AuditEntry]") -> dict[str, str]:
     """Names of the people that bodies tell of, by how entries name them; one query."""
     ids: set[int] = set()
     for entry in entries:

@@ -7,7 +7,6 @@ class InterventionsConfig(AppConfig):
     verbose_name = "Interventions"
 
     def ready(self) -> None:
-        from apps.interventions import leader_tasks
         from apps.interventions.registration import batches, interventions, shell, texts, transfers
         from apps.live.topics import CODE_PATTERN, Topic, register
         from apps.notifications import kinds
@@ -15,7 +14,6 @@ class InterventionsConfig(AppConfig):
         texts.register()
         shell.register()
         interventions.register()
-        leader_tasks.register_all()
         batches.register()
         transfers.register()
         kinds.register(

@@ -1,6 +1,6 @@
-"""The one way to tell open pages that something changed: id and version, after the commit.
+"""Tells open pages that a row changed: its id and version, sent after the commit.
 
-A lost message costs a moment of staleness, never truth, so nothing here waits or raises.
+A lost message leaves a page stale for a moment, nothing more, so nothing here waits or raises.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from typing import Any
 from channels.layers import get_channel_layer
 from django.db import transaction
 
+from apps.common.background import LoopThread
 from apps.common.correlation import get_logger
 from apps.live.topics import group_name, well_formed
 
@@ -49,20 +50,17 @@ def broadcast(topic: str, *, id: str, version: int) -> None:
 
 
 class _Publisher:
-    """A daemon thread with an event loop of its own; publishing hands over and returns.
+    """A thread with an event loop; `publish` hands a message over and returns.
 
-    What waits leaves together, in one round trip: a commit tells several topics, and one after the
-    other each would wait for the thread's turn again.
+    Waiting messages are sent in one round trip, because one commit usually tells several topics.
     """
 
     def __init__(self) -> None:
+        self.thread = LoopThread("live-broadcast")
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: also what a forked child inherits, where the thread does not run."""
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        """Forget everything: also what a forked child inherits, which is the parent's to send."""
         self._waiting: deque[_Waiting] = deque()
         self._pending: set[Future[None]] = set()
         self._sending: set[asyncio.Task[None]] = set()
@@ -74,7 +72,7 @@ class _Publisher:
             if len(self._pending) >= MOST_PENDING:
                 self._drop(message, "too many messages wait for Redis")
                 return
-            loop = self._running_loop()
+            loop = self.thread.loop()
             future: Future[None] = Future()
             self._pending.add(future)
             future.add_done_callback(self._pending.discard)
@@ -89,23 +87,8 @@ class _Publisher:
         if pending:
             wait(pending, timeout=seconds)
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None or self._thread is None or not self._thread.is_alive():
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=self._run, args=(self._loop,), name="live-broadcast", daemon=True
-                )
-                self._thread.start()
-            return self._loop
-
-    @staticmethod
-    def _run(loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
-        loop.run_forever()
-
     def _take(self) -> None:
-        """On the thread's loop: send all that waits by now."""
+        """Runs on the thread's loop: send all waiting messages."""
         taken = []
         while self._waiting:
             taken.append(self._waiting.popleft())

@@ -1,4 +1,4 @@
-"""The websocket of live pages: says what changed; the page fetches the fragment again itself."""
+"""The websocket of live pages. It says what changed; the page fetches the fragment again."""
 
 import asyncio
 import random
@@ -31,11 +31,10 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
     """`/ws/live?topics=inbox,request:<id>`, at most 20 topics, for people with a session.
 
     Frames: `{"topic", "id", "version"}` per change; `{"topic": "hello"}` when the subscription is
-    in place, and again when a lost connection to Redis is back (then look again: messages may
-    have been missed); `{"topic", "error": "forbidden"}` for a topic that the person may not see.
+    in place, and again when a lost connection to Redis is back (fetch again then, because messages
+    may be lost); `{"topic", "error": "forbidden"}` for a topic that the user may not see.
     Closes with 4401 without a login, when it ends or a second factor is owed, 4400 for an unknown
-    topic, 1013 while Redis or PostgreSQL is down. The client has nothing to say: its frames are
-    ignored.
+    topic, 1013 while Redis or PostgreSQL is down. Frames from the client are ignored.
     """
 
     #: At least this often the session and the permissions are looked at again.
@@ -44,7 +43,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
     check_before_frame_seconds = 5.0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """As the base class; a server that is down ends the socket, not in a traceback."""
+        """As the base class, but a server that is down closes the socket without a traceback."""
         self._accepted = False
         self._checks: asyncio.Task[None] | None = None
         self._presence: asyncio.Task[None] | None = None
@@ -101,7 +100,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
                 task.cancel()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Nothing that a client says means anything here; it must not end in a traceback either."""
+        """Ignore frames from the client, whatever they contain."""
 
     # --- from the channel layer ------------------------------------------------------------------
     async def live_changed(self, event: dict[str, Any]) -> None:

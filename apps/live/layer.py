@@ -56,7 +56,7 @@ class ResilientPubSubLayer(channels_pubsub.RedisPubSubChannelLayer):
 
 
 class _LoopLayer(channels_pubsub.RedisPubSubLoopLayer):
-    """One event loop's layer, which tells its channels when a lost connection is back."""
+    """The layer of one event loop. It tells its channels when a lost connection is back."""
 
     _shards: list[Any]
 

@@ -7,17 +7,14 @@ Times are those of the web processes: their clocks may differ by seconds, not by
 
 import asyncio
 import time
-from functools import lru_cache
 from typing import Any
 
 from channels.layers import get_channel_layer
 from django.conf import settings
-from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from apps.common.correlation import get_logger
+from apps.common.redis import GuardedRedis, RedisAway
 from apps.live.topics import group_name
 
 logger = get_logger(__name__)
@@ -29,20 +26,21 @@ REFRESH_SECONDS = 15.0
 #: Comings and goings are told together at most this often: fifty people who open one request at
 #: once must not make fifty pages fetch fifty times.
 GATHER_SECONDS = 1.0
-#: One question to Redis. It is beside us or it is down.
-REDIS_SECONDS = 0.3
-#: After it did not answer it is not asked for so long: pages must not wait for it one by one.
-QUIET_SECONDS = 5.0
 #: More of them nobody reads, and a fragment must stay small.
 MOST_SOCKETS = 500
+
+_redis = GuardedRedis("it is not known who looks at pages")
 
 
 def present(topic: str) -> list[int]:
     """Ids of the people who have a page of the topic open, in order; [] while Redis does not
     answer. Whether the asker may know is the caller's question."""
+    now = time.time()
     try:
-        found = _ask("zrangebyscore", _key(topic), time.time(), "+inf", start=0, num=MOST_SOCKETS)
-    except RedisError:
+        found = _redis.ask(
+            lambda redis: redis.zrangebyscore(_key(topic), now, "+inf", start=0, num=MOST_SOCKETS)
+        )
+    except RedisAway:
         return []
     return sorted({person for person in map(_user, found) if person is not None})
 
@@ -51,14 +49,18 @@ def arrive(topic: str, user_id: int, socket: str) -> bool:
     """Count the socket from now on, or further on. True when others see something new: the person
     was not there, or somebody's time has run out. Safe to repeat."""
     key, now = _key(topic), time.time()
-    try:
-        with _redis().pipeline(transaction=True) as pipe:
+
+    def count(redis: Any) -> list[Any]:
+        with redis.pipeline(transaction=True) as pipe:
             pipe.zremrangebyscore(key, "-inf", now)
             pipe.zrange(key, 0, MOST_SOCKETS)
             pipe.zadd(key, {f"{user_id}:{socket}": now + PRESENT_SECONDS})
             pipe.expire(key, int(PRESENT_SECONDS) + 1)
-            lapsed, before, _, _ = _guarded(pipe.execute)
-    except RedisError:
+            return list(pipe.execute())
+
+    try:
+        lapsed, before, _, _ = _redis.ask(count)
+    except RedisAway:
         return False
     return bool(lapsed) or user_id not in {_user(member) for member in before}
 
@@ -66,12 +68,16 @@ def arrive(topic: str, user_id: int, socket: str) -> bool:
 def leave(topic: str, user_id: int, socket: str) -> bool:
     """Count the socket no more. True when it was the person's last one."""
     key = _key(topic)
-    try:
-        with _redis().pipeline(transaction=True) as pipe:
+
+    def take_off(redis: Any) -> list[Any]:
+        with redis.pipeline(transaction=True) as pipe:
             pipe.zrem(key, f"{user_id}:{socket}")
             pipe.zrange(key, 0, MOST_SOCKETS)
-            removed, left = _guarded(pipe.execute)
-    except RedisError:
+            return list(pipe.execute())
+
+    try:
+        removed, left = _redis.ask(take_off)
+    except RedisAway:
         return False
     return bool(removed) and user_id not in {_user(member) for member in left}
 
@@ -118,49 +124,11 @@ async def _tell(topic: str) -> None:
 
 
 def _first_to_tell(topic: str) -> bool:
+    key, milliseconds = f"{_key(topic)}:told", int(GATHER_SECONDS * 1000)
     try:
-        return bool(_ask("set", f"{_key(topic)}:told", 1, nx=True, px=int(GATHER_SECONDS * 1000)))
-    except RedisError:
+        return bool(_redis.ask(lambda redis: redis.set(key, 1, nx=True, px=milliseconds)))
+    except RedisAway:
         return False
-
-
-# --- Redis ----------------------------------------------------------------------------------------
-class _Quiet(RedisError):
-    """It did not answer a moment ago."""
-
-
-_quiet_until: dict[str, float] = {}
-
-
-def _ask(command: str, *arguments: Any, **named: Any) -> Any:
-    return _guarded(getattr(_redis(), command), *arguments, **named)
-
-
-def _guarded(call: Any, *arguments: Any, **named: Any) -> Any:
-    url = settings.REDIS_URL
-    if time.monotonic() < _quiet_until.get(url, 0.0):
-        raise _Quiet
-    try:
-        return call(*arguments, **named)
-    except (RedisError, OSError) as error:
-        _quiet_until[url] = time.monotonic() + QUIET_SECONDS
-        logger.warning("it is not known who looks at pages", error=repr(error))
-        raise RedisError from error
-
-
-def _redis() -> "Redis":
-    return _client(settings.REDIS_URL)
-
-
-@lru_cache(maxsize=4)
-def _client(url: str) -> "Redis":
-    return Redis.from_url(
-        url,
-        socket_timeout=REDIS_SECONDS,
-        socket_connect_timeout=REDIS_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
-    )
 
 
 def _key(topic: str) -> str:

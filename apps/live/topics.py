@@ -59,7 +59,7 @@ def parse(text: str) -> tuple[Topic, str] | None:
 
 
 def well_formed(text: str) -> bool:
-    """Whether anybody could watch it."""
+    """Whether the text names a registered topic with a valid id."""
     return parse(text) is not None
 
 

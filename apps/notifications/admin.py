@@ -1,11 +1,12 @@
-"""What was told to whom, in the admin; programs that want to hear what happens."""
+"""Admin of notifications, settings, e-mails and webhooks."""
 
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 from apps.notifications import kinds, services
 from apps.notifications.models import (
@@ -18,7 +19,8 @@ from apps.notifications.models import (
 )
 from apps.notifications.models.webhooks import EVERY_EVENT, MANAGE_PERMISSION
 from apps.web.admin import ReadOnlyAdmin, acting
-from apps.web.admin_verbs import Line, ServiceFormAdmin, confirmed_action
+from apps.web.admin_forms import ServiceFormAdmin
+from apps.web.admin_verbs import Given, Line, verb
 
 #: A secret that is shown once, in a sentence.
 _SECRET = "The secret, shown this once: {secret}"  # noqa: S105 - the words around it
@@ -29,36 +31,41 @@ class NotificationAdmin(ReadOnlyAdmin):
     list_display = ("title", "recipient", "kind", "channel", "state", "created_at", "read_at")
     list_filter = ("state", "channel")
     list_select_related = ("recipient",)
-    ordering = ("-id",)
     search_exact = ("key",)
     search_help_text = "The exact key of a message."
 
 
 @admin.register(GroupNotice)
 class GroupNoticeAdmin(ReadOnlyAdmin):
-    """Messages to groups, before and after they became one per person."""
+    """Messages to groups, before and after their fan-out to people."""
 
     list_display = ("title", "group", "kind", "state", "told", "created_at", "done_at")
     list_filter = ("state",)
-    ordering = ("-id",)
     search_exact = ("key", "group")
     search_help_text = "An exact key or group."
 
 
 @admin.register(NotificationSetting)
 class NotificationSettingAdmin(ReadOnlyAdmin):
-    """What people chose; who has no row here has the defaults."""
+    """Settings of people; without a row the defaults apply."""
 
     list_display = ("user", "kind", "in_app", "email")
     list_select_related = ("user",)
-    ordering = ("-id",)
     search_exact = ("kind",)
     search_help_text = "An exact kind."
 
 
+def _mail_line(mail: Mail, request: HttpRequest) -> Line:
+    return Line(
+        f"{mail.get_state_display()}; {mail.error[:200] or 'no error'}",
+        label=f"{mail} → {mail.recipient}",
+        blocked=mail.state not in ("failed", "unknown", "dropped"),
+    )
+
+
 @admin.register(Mail)
 class MailAdmin(ReadOnlyAdmin):
-    """E-mails and what became of them. Perhaps-sent ones are sent again by people only."""
+    """E-mails and their delivery state. One that may have been sent is only resent by a person."""
 
     list_display = ("title", "recipient", "kind", "state", "attempts", "created_at", "sent_at")
     list_filter = ("state", ("created_at", admin.DateFieldListFilter))
@@ -68,35 +75,20 @@ class MailAdmin(ReadOnlyAdmin):
     search_help_text = "An exact key or address."
     actions = ("send_again",)
 
-    def has_resend_permission(self, request: HttpRequest) -> bool:
-        return self.granted(request, "resend")
-
-    @admin.action(description="Send again…", permissions=["resend"])
-    def send_again(self, request: HttpRequest, queryset: "QuerySet[Mail]") -> HttpResponse:
-        """Failed, dropped and perhaps-sent e-mails go back into the queue."""
-
-        def run(mail: Mail, reason: str, stamp: str) -> str:
-            services.mail_send_again(mail_id=mail.pk, by=acting(request), reason=reason)
-            return "Will be sent within seconds."
-
-        return confirmed_action(
-            self,
-            request,
-            queryset,
-            action="send_again",
-            title="Send e-mails again",
-            explanation="What failed or was perhaps sent goes back into the queue. Of the latter "
-            "the person may have a copy already: whoever sends it again decides that two are "
-            "better than none.",
-            button="Send again",
-            line=lambda mail: Line(
-                pk=str(mail.pk),
-                label=f"{mail} → {mail.recipient}",
-                note=f"{mail.get_state_display()}; {mail.error[:200] or 'no error'}",
-                blocked=mail.state not in ("failed", "unknown", "dropped"),
-            ),
-            run=run,
-        )
+    @verb(
+        "Send again",
+        title="Send e-mails again",
+        explanation="What failed or was perhaps sent goes back into the queue. Of the latter "
+        "the person may have a copy already: whoever sends it again decides that two are "
+        "better than none.",
+        button="Send again",
+        permission="resend",
+        line=_mail_line,
+    )
+    def send_again(self, mail: Mail, given: Given) -> str:
+        """Put failed, dropped and perhaps-sent e-mails back into the queue."""
+        services.mail_send_again(mail_id=mail.pk, by=given.by, reason=given.reason)
+        return "Will be sent within seconds."
 
 
 class EndpointForm(forms.Form):
@@ -116,19 +108,24 @@ class EndpointForm(forms.Form):
         ]
 
 
-class _Managed(ReadOnlyAdmin):
-    """Verbs for who manages webhooks."""
+def _endpoint_line(endpoint: WebhookEndpoint, request: HttpRequest) -> Line:
+    return Line(
+        f"{'on' if endpoint.active else 'off'}; {', '.join(endpoint.events)[:200]}",
+        label=endpoint.url,
+    )
 
-    def has_manage_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm(MANAGE_PERMISSION))
+
+#: Of every verb of a webhook.
+_managed = partial(verb, permission=MANAGE_PERMISSION, line=_endpoint_line)
 
 
 @admin.register(WebhookEndpoint)
-class WebhookEndpointAdmin(_Managed, ServiceFormAdmin):
-    """Addresses of programs. The secret is shown when it is made, and never again."""
+class WebhookEndpointAdmin(ServiceFormAdmin):
+    """Webhook endpoints. The secret is shown once, when it is made."""
 
     service_form = EndpointForm
     new_label = "New webhook"
+    new_permission = MANAGE_PERMISSION
     list_display = ("url", "events", "active", "failures", "last_success_at", "last_failure_at")
     list_filter = ("active",)
     ordering = ("-created_at", "-id")
@@ -138,7 +135,7 @@ class WebhookEndpointAdmin(_Managed, ServiceFormAdmin):
     actions = ("ping", "rotate", "switch_off", "switch_on", "delete_endpoint")
 
     def granted(self, request: HttpRequest, action: str = "change") -> bool:
-        return action == "add" and self.has_manage_permission(request)
+        return action != "change" and super().granted(request, action)
 
     def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
         endpoint, secret = services.webhook_create(
@@ -151,125 +148,80 @@ class WebhookEndpointAdmin(_Managed, ServiceFormAdmin):
         self.message_user(request, _SECRET.format(secret=secret), messages.WARNING)
         return endpoint
 
-    @admin.action(description="Send a test message…", permissions=["manage"])
-    def ping(self, request: HttpRequest, queryset: "QuerySet[WebhookEndpoint]") -> HttpResponse:
+    def verb_rows(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
+        return rows.filter(deleted_at=None)
+
+    @_managed(
+        "Send a test message",
+        title="Send test messages",
+        explanation="Each chosen webhook gets one message of the type webhook.ping.",
+        button="Send",
+        with_reason=False,
+    )
+    def ping(self, endpoint: WebhookEndpoint, given: Given) -> str:
         """A message of the type webhook.ping."""
+        message = services.webhook_ping(endpoint_id=endpoint.pk, by=given.by, via="admin")
+        return f"{message} is on its way; its delivery says how it ends."
 
-        def run(endpoint: WebhookEndpoint, reason: str, stamp: str) -> str:
-            message = services.webhook_ping(
-                endpoint_id=endpoint.pk, by=acting(request), via="admin"
-            )
-            return f"{message} is on its way; its delivery says how it ends."
-
-        return self._ask(
-            request,
-            queryset,
-            action="ping",
-            title="Send test messages",
-            explanation="Each chosen webhook gets one message of the type webhook.ping.",
-            button="Send",
-            run=run,
-            with_reason=False,
-        )
-
-    @admin.action(description="New secret…", permissions=["manage"])
-    def rotate(self, request: HttpRequest, queryset: "QuerySet[WebhookEndpoint]") -> HttpResponse:
+    @_managed(
+        "New secret",
+        title="New secrets",
+        explanation="For 24 hours messages are signed with the old and the new secret, so that "
+        "the receiver can change over without a gap.",
+        button="Make new secrets",
+        with_reason=False,
+    )
+    def rotate(self, endpoint: WebhookEndpoint, given: Given) -> str:
         """The old one signs beside it for a day."""
+        _, secret = services.webhook_rotate(endpoint_id=endpoint.pk, by=given.by, via="admin")
+        return _SECRET.format(secret=secret)
 
-        def run(endpoint: WebhookEndpoint, reason: str, stamp: str) -> str:
-            _, secret = services.webhook_rotate(
-                endpoint_id=endpoint.pk, by=acting(request), via="admin"
-            )
-            return _SECRET.format(secret=secret)
-
-        return self._ask(
-            request,
-            queryset,
-            action="rotate",
-            title="New secrets",
-            explanation="For 24 hours messages are signed with the old and the new secret, so that "
-            "the receiver can change over without a gap.",
-            button="Make new secrets",
-            run=run,
-            with_reason=False,
-        )
-
-    @admin.action(description="Switch off…", permissions=["manage"])
-    def switch_off(
-        self, request: HttpRequest, queryset: "QuerySet[WebhookEndpoint]"
-    ) -> HttpResponse:
+    @_managed(
+        "Switch off",
+        title="Switch webhooks off",
+        explanation="Nothing is sent there. Events that happen meanwhile are not kept for it.",
+        button="Switch off",
+    )
+    def switch_off(self, endpoint: WebhookEndpoint, given: Given) -> str:
         """Nothing is sent there, and events meanwhile are not kept for it."""
-        return self._switch(request, queryset, active=False)
+        services.webhook_switch(endpoint_id=endpoint.pk, active=False, **given.asked)
+        return "Off."
 
-    @admin.action(description="Switch on…", permissions=["manage"])
-    def switch_on(
-        self, request: HttpRequest, queryset: "QuerySet[WebhookEndpoint]"
-    ) -> HttpResponse:
+    @_managed(
+        "Switch on",
+        title="Switch webhooks on",
+        explanation="What waits is sent as long as its time is not over, and new events again.",
+        button="Switch on",
+    )
+    def switch_on(self, endpoint: WebhookEndpoint, given: Given) -> str:
         """What waits is sent, and new events again."""
-        return self._switch(request, queryset, active=True)
+        services.webhook_switch(endpoint_id=endpoint.pk, active=True, **given.asked)
+        return "On."
 
-    @admin.action(description="Delete…", permissions=["manage"])
-    def delete_endpoint(
-        self, request: HttpRequest, queryset: "QuerySet[WebhookEndpoint]"
-    ) -> HttpResponse:
+    @_managed(
+        "Delete",
+        title="Delete webhooks",
+        explanation="Nothing is sent there ever again, and the secrets are wiped. The record "
+        "of what was sent stays.",
+        button="Delete",
+        with_reason=False,
+    )
+    def delete_endpoint(self, endpoint: WebhookEndpoint, given: Given) -> str:
         """For good; the record of what it was sent stays."""
+        services.webhook_delete(endpoint_id=endpoint.pk, by=given.by, via="admin")
+        return "Deleted; its secrets are wiped."
 
-        def run(endpoint: WebhookEndpoint, reason: str, stamp: str) -> str:
-            services.webhook_delete(endpoint_id=endpoint.pk, by=acting(request), via="admin")
-            return "Deleted; its secrets are wiped."
 
-        return self._ask(
-            request,
-            queryset,
-            action="delete_endpoint",
-            title="Delete webhooks",
-            explanation="Nothing is sent there ever again, and the secrets are wiped. The record "
-            "of what was sent stays.",
-            button="Delete",
-            run=run,
-            with_reason=False,
-        )
-
-    def _switch(self, request: HttpRequest, queryset: Any, *, active: bool) -> HttpResponse:
-        def run(endpoint: WebhookEndpoint, reason: str, stamp: str) -> str:
-            services.webhook_switch(
-                endpoint_id=endpoint.pk,
-                active=active,
-                reason=reason,
-                by=acting(request),
-                via="admin",
-            )
-            return "On." if active else "Off."
-
-        return self._ask(
-            request,
-            queryset,
-            action="switch_on" if active else "switch_off",
-            title="Switch webhooks on" if active else "Switch webhooks off",
-            explanation="What waits is sent as long as its time is not over, and new events again."
-            if active
-            else "Nothing is sent there. Events that happen meanwhile are not kept for it.",
-            button="Switch on" if active else "Switch off",
-            run=run,
-        )
-
-    def _ask(self, request: HttpRequest, queryset: Any, **words: Any) -> HttpResponse:
-        return confirmed_action(
-            self,
-            request,
-            queryset.filter(deleted_at=None),
-            line=lambda endpoint: Line(
-                pk=str(endpoint.pk),
-                label=endpoint.url,
-                note=f"{'on' if endpoint.active else 'off'}; {', '.join(endpoint.events)[:200]}",
-            ),
-            **words,
-        )
+def _delivery_line(delivery: WebhookDelivery, request: HttpRequest) -> Line:
+    return Line(
+        f"{delivery.state}; {delivery.error[:200] or 'no error'}",
+        label=f"{delivery} → {delivery.endpoint}",
+    )
 
 
 @admin.register(WebhookDelivery)
-class WebhookDeliveryAdmin(_Managed):
-    """What programs were sent, and what they answered."""
+class WebhookDeliveryAdmin(ReadOnlyAdmin):
+    """Webhook deliveries and the endpoints' answers."""
 
     list_display = (
         "event",
@@ -288,28 +240,14 @@ class WebhookDeliveryAdmin(_Managed):
     search_help_text = "An exact webhook-id."
     actions = ("redeliver",)
 
-    @admin.action(description="Deliver again…", permissions=["manage"])
-    def redeliver(
-        self, request: HttpRequest, queryset: "QuerySet[WebhookDelivery]"
-    ) -> HttpResponse:
+    @_managed(
+        "Deliver again",
+        title="Deliver again",
+        explanation="The same message with the same webhook-id, tried as long as a new one.",
+        button="Deliver again",
+        line=_delivery_line,
+    )
+    def redeliver(self, delivery: WebhookDelivery, given: Given) -> str:
         """With the same webhook-id: the receiver can tell that it knows it."""
-
-        def run(delivery: WebhookDelivery, reason: str, stamp: str) -> str:
-            services.delivery_redeliver(delivery_id=delivery.pk, by=acting(request), reason=reason)
-            return "Will be sent within seconds."
-
-        return confirmed_action(
-            self,
-            request,
-            queryset,
-            action="redeliver",
-            title="Deliver again",
-            explanation="The same message with the same webhook-id, tried as long as a new one.",
-            button="Deliver again",
-            line=lambda delivery: Line(
-                pk=str(delivery.pk),
-                label=f"{delivery} → {delivery.endpoint}",
-                note=f"{delivery.state}; {delivery.error[:200] or 'no error'}",
-            ),
-            run=run,
-        )
+        services.delivery_redeliver(delivery_id=delivery.pk, by=given.by, reason=given.reason)
+        return "Will be sent within seconds."

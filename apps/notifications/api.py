@@ -51,7 +51,7 @@ class Webhook(Schema):
 
 
 class WebhookSecret(Schema):
-    """The secret is in this answer and in no other."""
+    """An endpoint with its secret, which no other answer contains."""
 
     id: UUID
     secret: str = Field(description="whsec_ and base64; as Standard Webhooks has it.")
@@ -196,7 +196,7 @@ class NotificationSettings(Schema):
 
 
 class Wanted(Schema):
-    """Names of the kinds that you want told in the site, and by e-mail; the others are not."""
+    """Names of the kinds to be told in the site, and by e-mail; all others are switched off."""
 
     in_app: Annotated[list[Annotated[str, Field(max_length=60)]], Field(max_length=100)]
     email: Annotated[list[Annotated[str, Field(max_length=60)]], Field(max_length=100)]

@@ -1,5 +1,5 @@
-"""What people can be told and what programs can hear. Apps register theirs in
-`AppConfig.ready()`: notifications knows no domain.
+"""Kinds of notifications to people and of events for programs. Apps register theirs in
+`AppConfig.ready()`; notifications knows no domain.
 """
 
 from collections.abc import Callable

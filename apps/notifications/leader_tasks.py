@@ -1,4 +1,4 @@
-"""What the relay's leader does for notifications: group notices, e-mails, webhooks."""
+"""Tasks of the relay's leader: fan out group notices, send e-mails, deliver webhooks."""
 
 import asyncio
 from typing import Any
@@ -17,7 +17,7 @@ PLACES = 12
 
 
 def notification_duties() -> list[Duty]:
-    """Each in a task of its own: a mail server that hangs holds up no webhook."""
+    """One task for each kind of message, so that a hanging mail server delays no webhook."""
     return [
         Duty("notices", settings.NOTIFY_SECONDS, _Own("notices", 1, services.notices_fan_out)),
         Duty("mails", settings.NOTIFY_SECONDS, _Own("mails", 1, services.mails_deliver)),
@@ -31,7 +31,7 @@ def register_all() -> None:
 
 
 class _Own:
-    """A function in a thread of its own: the leader's threads must not wait for the world."""
+    """Runs a function in its own thread, because the leader's threads must not wait for servers."""
 
     def __init__(self, name: str, most: int, fn: Any) -> None:
         self._threads = Threads(name, most=most)
@@ -42,7 +42,7 @@ class _Own:
 
 
 class Webhooks:
-    """Takes as many deliveries as there are places free; a slow one keeps only its own."""
+    """Claims as many deliveries as it has free slots; a slow endpoint occupies one slot."""
 
     def __init__(self) -> None:
         self._threads = Threads("webhook", most=PLACES + 1)

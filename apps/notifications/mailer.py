@@ -1,4 +1,4 @@
-"""One e-mail as bytes, and its way to the mail server in steps that can be told apart."""
+"""Composes an e-mail and hands it to the mail server in steps whose failures are told apart."""
 
 import re
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _DOT = re.compile(rb"(?m)^\.")
 
 
 class Refused(Exception):
-    """The mail server said no. `permanent`: to this message, for good."""
+    """The mail server refused. `permanent`: it will never take this message."""
 
     def __init__(self, code: int, text: str, *, permanent: bool) -> None:
         super().__init__(f"{code} {text}")
@@ -31,15 +31,15 @@ class Refused(Exception):
 
 
 class Away(Exception):
-    """The mail server cannot be reached, or went away before it had the message."""
+    """The mail server could not be reached, or the connection ended before the message was sent."""
 
 
 class Doubtful(Exception):
-    """The connection ended after the message began to be handed over: nobody knows."""
+    """The connection ended while the message was sent: it may have been accepted or not."""
 
 
 def subject_of(title: str) -> str:
-    """One line: a title with line breaks must not become further headers."""
+    """The subject on one line, because line breaks would inject headers."""
     return _CONTROL.sub(" ", title).strip()[:200] or "A message"
 
 
@@ -62,7 +62,7 @@ def absolute(path: str, **query: str) -> str:
 
 
 def message_id(mail: Mail) -> str:
-    """The same for the same row, however often it is sent."""
+    """A stable Message-ID: the same row always gets the same one."""
     domain = address_of(settings.DEFAULT_FROM_EMAIL.rpartition("<")[2].rstrip(">").strip())
     return f"<{sha256(mail.key.encode()).hexdigest()[:40]}@{domain.rpartition('@')[2]}>"
 
@@ -114,7 +114,7 @@ class Server:
             raise Away(_words(error)) from error
 
     def close(self) -> None:
-        """Say goodbye, if anybody listens."""
+        """Send QUIT, ignoring errors."""
         try:
             self._backend.close()
         except (OSError, SMTPException):
@@ -123,8 +123,9 @@ class Server:
     def hand_over(
         self, message: EmailMultiAlternatives, *, address: str, about_to: Callable[[], bool]
     ) -> bool:
-        """Whether the server has taken it. `about_to` is called when the message itself comes
-        next, and may say no. Raises Away and Refused (then it was not taken) and Doubtful."""
+        """Send the message; True when the server accepted it. `about_to` is called right before
+        the message itself is sent; False from it stops. Raises Away and Refused (not accepted) and
+        Doubtful."""
         if not isinstance(self._backend, EmailBackend):
             if not about_to():
                 return False

@@ -1,4 +1,4 @@
-"""Where notifications appear in the shared parts of the site."""
+"""Registers the app's navigation and words with the shared site."""
 
 from apps.accounts import roles, scopes
 from apps.notifications.scopes import Scope

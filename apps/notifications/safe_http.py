@@ -1,4 +1,4 @@
-"""POST to an address that a person gave: what a webhook's receiver answers, or why nothing came."""
+"""POST to a webhook's address: the receiver's answer, or why there is none."""
 
 from dataclasses import dataclass
 

@@ -16,20 +16,20 @@ SECRET_BYTES = 32
 
 
 def secret_new() -> str:
-    """A secret as its owner gets to see it, once."""
+    """Make a secret, as its owner is shown it once."""
     return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
 def seal(secret: str) -> str:
-    """The secret as the database keeps it: under a key that comes from SECRET_KEY, so that a copy
-    of the database alone signs nothing."""
+    """Encrypt the secret with a key derived from SECRET_KEY, so that a copy of the database alone
+    signs nothing."""
     return (
         _box(settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS).encrypt(secret.encode()).decode()
     )
 
 
 def unseal(sealed: str) -> str:
-    """The secret again; Unavailable `secret_unreadable` when SECRET_KEY is another one now."""
+    """Decrypt the secret. Raises Unavailable `secret_unreadable` when SECRET_KEY has changed."""
     try:
         box = _box(settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
         return box.decrypt(sealed.encode()).decode()

@@ -1,4 +1,4 @@
-"""What a person was told, and what they want to be told."""
+"""Pages of a person's notifications and their settings."""
 
 from typing import Any
 
@@ -21,21 +21,21 @@ from apps.web.lists import counted, listed
 @login_required
 @require_GET
 def notifications(request: HttpRequest) -> HttpResponse:
-    """What this person was told, newest first; `?unread=1`: only what was not read yet."""
+    """The user's notifications, newest first; `?unread=1`: only unread ones."""
     return render(request, "notifications/list.html", _list(request))
 
 
 @fragment
 @require_GET
 def notifications_live(request: HttpRequest) -> HttpResponse:
-    """The list and its counts as they are now."""
+    """Fragment: the list and its counts."""
     return render(request, "notifications/_list_live.html", _list(request))
 
 
 @fragment
 @require_GET
 def notifications_count(request: HttpRequest) -> HttpResponse:
-    """The figure beside the bell."""
+    """Fragment: the number beside the bell."""
     return render(request, "notifications/_bell.html")
 
 
@@ -60,7 +60,7 @@ def _list(request: HttpRequest) -> dict[str, Any]:
 @login_required
 @require_POST
 def notifications_read(request: HttpRequest) -> HttpResponse:
-    """Mark one (`id`) or all of the person's own notifications as read."""
+    """Mark one (`id`) or all of the user's own notifications as read."""
     chosen = request.POST.get("id", "")
     number = number_of(chosen, digits=18)
     if not chosen or number is not None:
@@ -76,7 +76,7 @@ def notifications_read(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def notification_settings(request: HttpRequest) -> HttpResponse:
-    """What this person is told of, in the site and by e-mail."""
+    """The user's settings: what they are told in the site and by e-mail."""
     user = person(request)
     if request.method == "POST":
         services.settings_put(

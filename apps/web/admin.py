@@ -1,12 +1,15 @@
 """What every ModelAdmin here shares: lists that stay fast, rows that services own.
 
-The verbs that change such rows are in `apps.web.admin_verbs`.
+The verbs that change such rows are in `admin_verbs`, forms that end in a service in `admin_forms`,
+rows carried by a workflow in `admin_process`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from functools import cache, cached_property
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
@@ -15,9 +18,11 @@ from django.core.paginator import Paginator
 from django.db import DataError, connection
 from django.db.models import Field, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.common.amounts import AmountField
 from apps.common.money import NO_BREAK, shown
 from apps.web.denied import Denied
 from apps.web.links import temporal_url
@@ -51,6 +56,14 @@ class EstimatedPaginator(Paginator):
             return max(exact, cursor.fetchone()[0])
 
 
+@dataclass(frozen=True)
+class Tool:
+    """A link above a list or a row: a form that ends in a service."""
+
+    label: str
+    url: str
+
+
 class BaseAdmin(admin.ModelAdmin):
     """Lists that stay fast at a million rows, and search by index instead of by scan.
 
@@ -70,6 +83,11 @@ class BaseAdmin(admin.ModelAdmin):
     lookups: Sequence[str] = ()
     #: Django's own verb is offered to nobody, or answers for itself: asking for it is a slip.
     nobodys: Sequence[str] = ("delete_selected",)
+    change_form_template = "admin/service_change_form.html"
+    change_list_template = "admin/service_change_list.html"
+    #: The name of the row's page on the staff site, and the column that its address is made of.
+    page_name = ""
+    page_key = "pk"
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Only what the list itself offers: its filters, its dates, its rows' id, and `lookups`.
@@ -121,11 +139,61 @@ class BaseAdmin(admin.ModelAdmin):
             found |= Q(subject_type__in=subjects, subject_id=term)
         return queryset.filter(found), False
 
+    def granted(self, request: HttpRequest, action: str = "change") -> bool:
+        """Whether the person's roles let them do that to such rows: what verbs and forms ask for.
+        `action` is Django's word (view, change …), one of ours, or a whole permission."""
+        return request.user.has_perm(self._permission(action))
+
+    def must_be_granted(self, request: HttpRequest, action: str = "change") -> None:
+        """403 for whoever is not `granted` it."""
+        if not self.granted(request, action):
+            raise Denied(self._permission(action))
+
+    def _permission(self, action: str) -> str:
+        if "." in action:
+            return action
+        return f"{self.opts.app_label}.{action}_{self.opts.model_name}"
+
+    def tools(self, request: HttpRequest, pk: str | None) -> list[Tool]:
+        """Links above the list (`pk` is None) or above a row, for this person."""
+        return []
+
+    def verb_rows(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
+        """Those of the chosen rows that a verb may be called for."""
+        return rows
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """As Django's; of verbs (`admin_verbs`) those that the person is granted."""
+        return {
+            name: action
+            for name, action in super().get_actions(request).items()
+            if action
+            and (
+                not (asked := getattr(action[0], "permission", "")) or self.granted(request, asked)
+            )
+        }
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        verbs = [
+            (name, words)
+            for verb, name, words in self.get_actions(request).values()
+            if hasattr(verb, "permission")
+        ]
+        extra = {"tools": self.tools(request, object_id), "verbs": verbs}
+        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """As Django's; input that PostgreSQL cannot hold is a message, not a failure."""
         self._refuse_hidden_verb(request)
+        extra_context = {"tools": self.tools(request, None), **(extra_context or {})}
         if any("\x00" in text for texts in request.GET.lists() for text in (texts[0], *texts[1])):
             return self._not_understood(request)
         try:
@@ -144,8 +212,8 @@ class BaseAdmin(admin.ModelAdmin):
             return
         verbs = {one: function for function, one, _ in self._get_base_actions()}  # type: ignore[attr-defined]
         if name in verbs and name not in self.get_actions(request):
-            asked = getattr(verbs[name], "allowed_permissions", ())
-            raise Denied(f"{self.opts.label_lower}: {', '.join(asked) or name}")
+            asked = getattr(verbs[name], "permission", name)
+            raise Denied(f"{self.opts.label_lower}: {asked}")
 
     def _not_understood(self, request: HttpRequest) -> HttpResponse:
         self.message_user(
@@ -154,8 +222,22 @@ class BaseAdmin(admin.ModelAdmin):
         return HttpResponseRedirect(request.path)
 
 
-class ReadOnlyAdmin(BaseAdmin):
+class _InCurrency:
+    """Shows amounts in their currency; `currency` is the way to it from the row."""
+
+    currency = "currency"
+    opts: Any
+
+    def in_currency(self, names: Iterable[Any]) -> list[Any]:
+        """The columns, those that are amounts as `NGN 25,000.00`."""
+        amounts = {f.name for f in self.opts.fields if isinstance(f, AmountField)}
+        return [amount_column(name, self.currency) if name in amounts else name for name in names]
+
+
+class ReadOnlyAdmin(_InCurrency, BaseAdmin):
     """Rows that services own: to be seen by who may, changed by nobody here."""
+
+    ordering: ClassVar[Any] = ("-pk",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -166,27 +248,34 @@ class ReadOnlyAdmin(BaseAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
-    def granted(self, request: HttpRequest, action: str = "change") -> bool:
-        """Whether the person's roles would let them change such rows: what verbs ask for."""
-        return request.user.has_perm(self._permission(action))
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return self.in_currency(super().get_list_display(request))
 
-    def must_be_granted(self, request: HttpRequest, action: str = "change") -> None:
-        """403 for whoever is not `granted` it."""
-        if not self.granted(request, action):
-            raise Denied(self._permission(action))
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return self.in_currency(super().get_fields(request, obj))
 
-    def _permission(self, action: str) -> str:
-        return f"{self.opts.app_label}.{action}_{self.opts.model_name}"
+    @admin.display(description="page")
+    def staff_page(self, row: Any) -> SafeString | str:
+        """The row's page on the staff site, by `page_name`."""
+        return link(reverse(self.page_name, args=[getattr(row, self.page_key)]), "open")
 
 
-class ReadOnlyInline(admin.TabularInline):
-    """Lines of a record, in their order, unchangeable. At most `newest` of them."""
+class ReadOnlyInline(_InCurrency, admin.TabularInline):
+    """Lines of a record, in their order, unchangeable. At most `newest` of them. `related` are the
+    rows that a line names."""
 
     extra = 0
     can_delete = False
     show_change_link = False
     newest = 50
     order = "-pk"
+    related: Sequence[str] = ()
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return self.in_currency(super().get_fields(request, obj))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return self.get_fields(request, obj)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -197,6 +286,8 @@ class ReadOnlyInline(admin.TabularInline):
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         """The newest lines of the record that is open: a ledger may have millions."""
         rows = super().get_queryset(request)
+        if self.related:
+            rows = rows.select_related(*self.related)
         parent = request.resolver_match.kwargs.get("object_id") if request.resolver_match else None
         if parent is None or self.fk_name is None:
             return rows
@@ -225,6 +316,19 @@ def workflow_link(workflow_id: str) -> SafeString | str:
 def amount_text(amount: Decimal | None, currency: str) -> str:
     """`NGN 25,000.00`, or a dash; the no-break space keeps it on one line."""
     return shown(amount, currency, blank=NO_BREAK)
+
+
+@cache
+def amount_column(column: str, currency: str) -> Callable[[Any], str]:
+    """A column that shows an amount with the currency that the dotted way from the row leads to."""
+    of = attrgetter(currency.replace("__", "."))
+
+    @admin.display(description=column.replace("_", " "))
+    def shown_amount(row: Any) -> str:
+        return amount_text(getattr(row, column), of(row))
+
+    shown_amount.__name__ = f"{column}_amount"
+    return shown_amount
 
 
 def acting(request: HttpRequest) -> "User":

@@ -1,27 +1,28 @@
-"""Verbs in the admin: actions with a confirmation page, and forms that end in a service.
+"""Verbs in the admin: a method that calls a service, offered as an action of the list and as a
+button on the row's page, after a page that says what will happen and asks for the reason.
 
 `save_model` calling a service would report success on failure, so no verb goes through it.
 """
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
-from django.forms.fields import InvalidJSONInput
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
+from django.utils import timezone
 
-from apps.common.canonical_json import digest
 from apps.common.errors import DomainError
-from apps.web.admin import BaseAdmin, ReadOnlyAdmin
+from apps.web.admin import BaseAdmin, acting
 from apps.web.drafts import draft_accept
 from apps.web.refusals import Refusal, refusal_of
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
 
 #: Of one action: each row is a transaction of its own, and somebody waits for the answer.
 MOST_SELECTED = 100
@@ -29,13 +30,39 @@ MOST_SELECTED = 100
 
 @dataclass(frozen=True)
 class Line:
-    """One row on a confirmation page: what it is, what will happen, and what must be sent back."""
+    """What a confirmation page says of a row, and what must be sent back: a decision is bound to
+    what was seen, its `stamp`. Without a label it is the row's own."""
 
-    pk: str
-    label: str
-    note: str = ""
+    note: str
+    label: str = ""
     stamp: str = ""
     blocked: bool = False
+    pk: str = ""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a verb is called with beside its row: the request, the reason, what the line's stamp was
+    when the page was shown, and the whole form."""
+
+    request: HttpRequest
+    reason: str
+    stamp: str
+    form: forms.Form
+
+    @property
+    def by(self) -> "User":
+        return acting(self.request)
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What every verb of a service takes: by, via, reason."""
+        return {"by": self.by, "via": "admin", "reason": self.reason}
+
+    @property
+    def asked_now(self) -> dict[str, Any]:
+        """The same, and as_of, for those that depend on time."""
+        return {**self.asked, "as_of": timezone.now()}
 
 
 @dataclass(frozen=True)
@@ -57,245 +84,130 @@ class ReasonForm(forms.Form):
     )
 
 
-def confirmed_action(
-    model_admin: BaseAdmin,
-    request: HttpRequest,
-    queryset: "QuerySet[Any]",
+def reason_form(data: Any, rows: Sequence[Any]) -> forms.Form:
+    """The form that asks for the reason and nothing else."""
+    return ReasonForm(data)
+
+
+def default_line(row: Any, request: HttpRequest) -> Line:
+    """What the row is and where it stands."""
+    return Line(note=str(getattr(row, "status", "")))
+
+
+@dataclass(frozen=True)
+class Verb:
+    """An action of Django's admin; made by `verb`."""
+
+    run: Callable[[Any, Any, Given], str]
+    name: str
+    short_description: str
+    permission: str
+    title: str
+    explanation: str
+    button: str
+    line: Callable[[Any, HttpRequest], Line]
+    with_reason: bool
+    form: Callable[[Any, Sequence[Any]], forms.Form]
+
+    @property
+    def __name__(self) -> str:  # Django's, of every action
+        return self.name
+
+    def __call__(
+        self, model_admin: BaseAdmin, request: HttpRequest, rows: "QuerySet[Any]"
+    ) -> HttpResponse:
+        """First a page that says what will happen and asks for the reason, then an outcome per
+        row: one that is refused does not stop the others."""
+        chosen = list(model_admin.verb_rows(request, rows)[: MOST_SELECTED + 1])
+        if len(chosen) > MOST_SELECTED:
+            model_admin.message_user(
+                request, f"Choose at most {MOST_SELECTED} rows. Nothing was done.", messages.ERROR
+            )
+            return HttpResponseRedirect(request.get_full_path())
+        sent = request.POST.get("confirmed") == "yes"
+        form = self.form(request.POST if sent else None, chosen)
+        place = request.get_full_path()
+        from_row = "_row" in request.POST and len(chosen) == 1
+        context: dict[str, Any] = {
+            **model_admin.admin_site.each_context(request),
+            "title": self.title,
+            "opts": model_admin.opts,
+            "action": self.name,
+            "place": place,
+            "from_row": from_row,
+            "back": row_url(model_admin, chosen[0]) if from_row else place,
+        }
+        if sent and (form.is_valid() or not self.with_reason):
+            outcomes = [self._outcome(model_admin, row, request, form) for row in chosen]
+            if any(outcome.refusal is None for outcome in outcomes):
+                # A reason that was refused for every row is still to be sent.
+                draft_accept(request)
+            context["outcomes"] = outcomes
+            return TemplateResponse(request, "admin/action_outcome.html", context)
+        context |= {
+            "explanation": self.explanation,
+            "button": self.button,
+            "lines": [self._line(row, request) for row in chosen],
+            "form": form if self.with_reason else None,
+            "draft_of": " ".join(sorted(str(row.pk) for row in chosen)),
+            "media": model_admin.media,
+        }
+        status = 422 if sent else 200
+        return TemplateResponse(request, "admin/action_confirm.html", context, status=status)
+
+    def _line(self, row: Any, request: HttpRequest) -> Line:
+        line = self.line(row, request)
+        return replace(line, pk=str(row.pk), label=line.label or str(row))
+
+    def _outcome(
+        self, model_admin: BaseAdmin, row: Any, request: HttpRequest, form: forms.Form
+    ) -> Outcome:
+        reason = form.cleaned_data["reason"] if self.with_reason else ""
+        given = Given(request, reason, request.POST.get(f"stamp-{row.pk}", ""), form)
+        try:
+            return Outcome(label=str(row), done=self.run(model_admin, row, given))
+        except DomainError as error:
+            return Outcome(label=str(row), refusal=refusal_of(error))
+
+
+def verb(
+    label: str,
     *,
-    action: str,
     title: str,
     explanation: str,
     button: str,
-    line: Callable[[Any], Line],
-    run: Callable[[Any, str, str], str],
+    permission: str = "change",
+    line: Callable[[Any, HttpRequest], Line] = default_line,
     with_reason: bool = True,
-    form: ReasonForm | None = None,
-) -> HttpResponse:
-    """First a page that says what will happen and asks for the reason, then an outcome per row.
+    form: Callable[[Any, Sequence[Any]], forms.Form] = reason_form,
+) -> Callable[[Callable[[Any, Any, Given], str]], Verb]:
+    """Makes a method of a ModelAdmin a verb, to be named in its `actions`.
 
-    `run(row, reason, stamp)` calls one service and says in a sentence what happened; `stamp` is
-    what `line` said when the page was shown, so that a decision is bound to what was seen. `form`:
-    one with more fields than the reason, bound (`confirmed`) once the page was sent.
+    The method takes the row and what was `Given`, calls one service and says in a sentence what
+    happened; a DomainError is shown as the row's outcome. `permission` is asked as `granted` asks
+    it. `line` says beforehand what will happen to a row. `form` makes a form that asks for more
+    than the reason, of what was sent (None: nothing yet) and of the rows. Which rows may be chosen
+    says `verb_rows` of the class.
     """
-    rows = list(queryset[: MOST_SELECTED + 1])
-    if len(rows) > MOST_SELECTED:
-        model_admin.message_user(
-            request, f"Choose at most {MOST_SELECTED} rows. Nothing was done.", messages.ERROR
+
+    def made(run: Callable[[Any, Any, Given], str]) -> Verb:
+        return Verb(
+            run=run,
+            name=run.__name__,
+            short_description=f"{label}…",
+            permission=permission,
+            title=title,
+            explanation=explanation,
+            button=button,
+            line=line,
+            with_reason=with_reason,
+            form=form,
         )
-        return HttpResponseRedirect(request.get_full_path())
-    sent = confirmed(request)
-    form = form or ReasonForm(request.POST if sent else None)
-    context: dict[str, Any] = {
-        **model_admin.admin_site.each_context(request),
-        "title": title,
-        "opts": model_admin.opts,
-        "action": action,
-        "back": request.get_full_path(),
-    }
-    if sent and (form.is_valid() or not with_reason):
-        reason = form.cleaned_data["reason"] if with_reason else ""
-        context["outcomes"] = [
-            _outcome(row, reason, request.POST.get(f"stamp-{row.pk}", ""), run) for row in rows
-        ]
-        if any(outcome.refusal is None for outcome in context["outcomes"]):
-            # A reason that was refused for every row is still to be sent.
-            draft_accept(request)
-        return TemplateResponse(request, "admin/action_outcome.html", context)
-    context |= {
-        "explanation": explanation,
-        "button": button,
-        "lines": [line(row) for row in rows],
-        "form": form if with_reason else None,
-        "draft_of": " ".join(sorted(str(row.pk) for row in rows)),
-        "media": model_admin.media,
-    }
-    return TemplateResponse(
-        request, "admin/action_confirm.html", context, status=422 if sent else 200
-    )
+
+    return made
 
 
-def confirmed(request: HttpRequest) -> bool:
-    """Whether the page that asks was shown and sent."""
-    return request.POST.get("confirmed") == "yes"
-
-
-def _outcome(row: Any, reason: str, stamp: str, run: Callable[[Any, str, str], str]) -> Outcome:
-    try:
-        return Outcome(label=str(row), done=run(row, reason, stamp))
-    except DomainError as error:
-        return Outcome(label=str(row), refusal=refusal_of(error))
-
-
-def shown_first(
-    model_admin: BaseAdmin,
-    request: HttpRequest,
-    form: forms.Form,
-    *,
-    title: str,
-    button: str,
-    lines: Callable[[dict[str, Any]], list[str]],
-    run: Callable[[dict[str, Any]], Model],
-) -> HttpResponse:
-    """A form, then what will happen (`lines`), then one service (`run`: the row to go to).
-
-    What was not shown is not done: the stamp is of the input that was.
-    """
-    shown: list[str] = []
-    stamp = ""
-    if request.method == "POST" and form.is_valid():
-        data = form.cleaned_data
-        stamp = digest(data)
-        if request.POST.get("stamp") == stamp and "_run" in request.POST:
-            try:
-                row = run(data)
-            except DomainError as error:
-                form.add_error(None, error.detail)
-            else:
-                model_admin.message_user(request, f"Done: {title[:1].lower()}{title[1:]}.")
-                return HttpResponseRedirect(_change_url(model_admin, row))
-        else:
-            shown = lines(data)
-    context = {
-        **model_admin.admin_site.each_context(request),
-        "title": title,
-        "opts": model_admin.opts,
-        "form": form,
-        "button": button,
-        "lines": shown,
-        "stamp": stamp,
-    }
-    status = 422 if form.errors else 200
-    return TemplateResponse(request, "admin/verb_form.html", context, status=status)
-
-
-def _change_url(model_admin: BaseAdmin, row: Model) -> str:
+def row_url(model_admin: BaseAdmin, row: Any) -> str:
+    """The row's page in the admin."""
     opts = model_admin.opts
     return reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])
-
-
-# --- forms that end in a service ----------------------------------------------------------------
-class ServiceFormAdmin(ReadOnlyAdmin):
-    """A read-only list with a form of its own: saving calls a service, whose refusal is shown.
-
-    Subclasses give `service_form`, `initial_of(row)` and `put(request, data)`; `put` returns the
-    row that is current afterwards and may raise a DomainError.
-    """
-
-    service_form: type[forms.Form]
-    service_form_template = "admin/service_form.html"
-    change_form_template = "admin/service_change_form.html"
-    change_list_template = "admin/service_change_list.html"
-    new_label = "New"
-    edit_label = "Save as a new version"
-
-    def initial_of(self, row: Any) -> dict[str, Any]:
-        """What the form begins with."""
-        raise NotImplementedError
-
-    def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
-        """Call the service, in a transaction if it wants one."""
-        raise NotImplementedError
-
-    def preview(self, request: HttpRequest, data: dict[str, Any]) -> dict[str, Any] | None:
-        """What to show of valid input before it is saved; None: nothing more, save it."""
-        return None
-
-    def get_urls(self) -> list[URLPattern]:
-        name = f"{self.opts.app_label}_{self.opts.model_name}"
-        wrap = self.admin_site.admin_view
-        return [
-            path("put/", wrap(self.put_view), name=f"{name}_put"),
-            path("<path:object_id>/put/", wrap(self.put_view), name=f"{name}_put_from"),
-            *super().get_urls(),
-        ]
-
-    def put_view(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
-        """The form, empty or beginning with a row; POST calls the service."""
-        self.must_be_granted(request, "change" if object_id else "add")
-        row = self.get_object(request, object_id) if object_id else None
-        if object_id and row is None:
-            raise Http404
-        initial = self.initial_of(row) if row else {}
-        form = self.service_form(
-            request.POST if request.method == "POST" else None, initial=initial
-        )
-        shown: dict[str, Any] | None = None
-        if request.method == "POST" and form.is_valid():
-            data = {**initial, **form.cleaned_data}
-            try:
-                shown = self.preview(request, data)
-                saved = self.put(request, data) if shown is None else None
-            except DomainError as error:
-                form.add_error(None, error.detail)
-                saved = None
-            if saved is not None:
-                self.message_user(request, f"Saved: {saved} is what applies now.")
-                return HttpResponseRedirect(_change_url(self, saved))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"{self.edit_label if row else self.new_label}: {self.opts.verbose_name}",
-            "subtitle": str(row) if row else None,
-            "opts": self.opts,
-            "form": form,
-            "button": self.edit_label if row else self.new_label,
-            **(shown or {}),
-        }
-        status = 422 if request.method == "POST" and shown is None else 200
-        return TemplateResponse(request, self.service_form_template, context, status=status)
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        extra = {
-            "put_url": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_put")
-            if self.granted(request, "add")
-            else "",
-            "put_label": self.new_label,
-        }
-        return super().changelist_view(request, {**extra, **(extra_context or {})})
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        extra = {
-            "put_url": reverse(
-                f"admin:{self.opts.app_label}_{self.opts.model_name}_put_from", args=[object_id]
-            )
-            if self.granted(request)
-            else "",
-            "put_label": self.edit_label,
-        }
-        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
-
-
-class ReadableJSON(json.JSONEncoder):
-    """For JSON that people edit: one thing a line."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "indent": 2})
-
-
-class ReadableJSONField(forms.JSONField):
-    """JSON that people edit. What jsonb cannot hold, or nobody can parse, is a form error."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(encoder=ReadableJSON, **kwargs)
-
-    def to_python(self, value: Any) -> Any:
-        try:
-            document = super().to_python(value)
-            if "\\u0000" in json.dumps(document, allow_nan=False):
-                raise ValidationError("Null characters are not allowed.", code="null")
-        except (RecursionError, ValueError) as error:
-            raise ValidationError(self.error_messages["invalid"], code="invalid") from error
-        return document
-
-    def bound_data(self, data: Any, initial: Any) -> Any:
-        try:
-            return super().bound_data(data, initial)
-        except RecursionError:
-            return InvalidJSONInput(data)

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
 from apps.common.registry import Registry
 
 _tones = Registry[str]("tone of the state")
@@ -28,3 +31,11 @@ def tone_of(state: object) -> str:
 def words_of(state: object) -> str:
     """A state or step as people say it."""
     return _words.get(str(state)) or str(state).replace("_", " ")
+
+
+def badge(state: object) -> SafeString:
+    """The state as a badge: word and tone, never colour alone."""
+    tone = tone_of(state)
+    return format_html(
+        '<span class="badge{}">{}</span>', f" tone-{tone}" if tone else "", words_of(state)
+    )

@@ -18,7 +18,7 @@ def _counters() -> Iterator[None]:
     def forget() -> None:
         for key in store.scan_iter(f"{settings.LIVE_PREFIX}:throttle:*"):
             store.delete(key)
-        throttle._state.__init__()  # type: ignore[misc]
+        throttle.reset()
         sessions._looked_at.clear()
 
     forget()

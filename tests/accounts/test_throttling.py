@@ -200,7 +200,7 @@ def test_without_redis_people_sign_in_and_guessing_is_still_counted(
 
 
 def test_redis_that_is_back_is_used_again(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttle, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(throttle._redis.server.breaker, "seconds", 0.0)
     good, settings.REDIS_URL = settings.REDIS_URL, f"redis://127.0.0.1:{free_port()}/0"
     limit = Limit("test", "back", 1, 60)
     throttle.consume(limit)

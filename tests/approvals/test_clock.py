@@ -634,6 +634,23 @@ def test_a_clock_that_somebody_terminates_goes_on_but_not_for_ever(
             with transaction.atomic():
                 subject().on_closed(str(request.pk), run)
     assert commands(request) == [("start", "")] * MOST_STARTS
+    (stopped,) = entries(request, "clock_stopped")
+    assert stopped.body is not None
+    assert f"{MOST_STARTS} times" in stopped.body["reason"]
+
+
+def test_a_clock_whose_runs_the_engine_loses_is_started_again_however_often(
+    people: dict[str, User],
+) -> None:
+    request = opened(people, band={"expires_hours": 24 * 300})
+    ApprovalRequest.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    for number in range(MOST_STARTS + 2):
+        sent(request)
+        ran(request, "lost", f"run-{number}")
+        assert list(subject().stranded()) == [str(request.pk)]
+        subject().restart(str(request.pk))
+    assert commands(request) == [("start", "")] * (MOST_STARTS + 3)
+    assert entries(request, "clock_stopped") == []
 
 
 def test_a_clock_that_has_ended_with_its_request_is_left(people: dict[str, User]) -> None:

@@ -23,10 +23,10 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def _no_counters() -> None:
+def _no_counters(monkeypatch: pytest.MonkeyPatch) -> None:
     """Comments of other tests do not count: ids of people come again in every database."""
-    throttle._state.__init__()  # type: ignore[misc]
-    throttle._state.away_until = float("inf")
+    throttle.reset()
+    monkeypatch.setattr(throttle, "_redis", throttle._local)
 
 
 @pytest.fixture

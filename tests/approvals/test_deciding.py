@@ -256,7 +256,7 @@ def test_who_does_not_say_at_which_tier_signs_the_one_that_is_current(requester,
     "locked",
     [
         lambda request: rows.request_lock(request.pk),
-        lambda request: clock.clock_restart(request_id=request.pk),
+        lambda request: clock.clock_restart(request.pk),
         lambda request: services.signals_judge(request_id=request.pk, commands=["x"]),
     ],
 )

@@ -10,7 +10,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.approvals.services import bulk_resume, bulk_stop, request_cancel
+from apps.audit.contracts import ENGINE
+from apps.common.errors import Conflict
 from apps.engine import leader_tasks, subjects, sweeper
+from apps.engine import services as engine
 from apps.engine.forgetting import commands_forget
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.subjects import EngineSubject
@@ -265,6 +268,53 @@ async def test_stranded_rows_wait_until_what_ran_after_the_backup_is_listed(
         assert leader.compared.is_set()
     finally:
         leader.close()
+
+
+# --- a start that an operator discards ------------------------------------------------------------
+def given_up(row: Any) -> EngineCommand:
+    """The row's newest start, parked, and discarded by an operator long ago."""
+    EngineCommand.objects.filter(pk=starts(row)[-1].pk).update(state="parked", settled_at=None)
+    command = starts(row)[-1]
+    engine.command_discard(command_id=command.pk, by=ENGINE, via="admin", reason="no use")
+    EngineCommand.objects.filter(pk=command.pk).update(settled_at=timezone.now() - HOUR)
+    old(row)
+    return command
+
+
+def retry(command: EngineCommand) -> None:
+    engine.command_retry(command_id=command.pk, by=ENGINE, via="admin", reason="after all")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_discarded_start_stays_discarded_until_an_operator_sends_it_again() -> None:
+    request = clocks.opened(clocks.make_people(), band={"expires_hours": 24 * 300})
+    command = given_up(request)
+    assert subject("approval").stranded() == []
+    retry(command)
+    assert [start.state for start in starts(request)] == ["discarded", "pending"]
+    # Once: the newest start is another one now.
+    with pytest.raises(Conflict, match="newer"):
+        retry(command)
+    given_up(request)
+    with transaction.atomic():
+        end = {"by": request.requested_by, "reason": "", "as_of": timezone.now()}
+        request_cancel(request_id=request.pk, **end)
+    with pytest.raises(Conflict, match="needs no workflow"):
+        retry(starts(request)[-1])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_whose_start_was_discarded_waits_for_a_person(shared_world: World) -> None:  # noqa: F811
+    batch = asked(shared_world)
+    opened(batch)
+    sent()
+    resumed(shared_world, batch)
+    given_up(batch)
+    batch.refresh_from_db()
+    assert (batch.status, batch.error_code) == ("paused", "workflow_closed")
+    assert subject("intervention-batch").stranded() == []
+    services.batch_resume(**acting(shared_world, batch))
+    assert [start.state for start in starts(batch)] == ["sent", "discarded", "pending"]
 
 
 # --- what is deleted with age --------------------------------------------------------------------

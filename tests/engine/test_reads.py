@@ -13,9 +13,9 @@ from tests.support import eventually, within
 @pytest.fixture(autouse=True)
 def fresh_reader() -> Iterator[None]:
     """The reader keeps its client; a test may point the settings elsewhere."""
-    reads._reader.reset()
+    reads.shared_client.reset()
     yield
-    reads._reader.reset()
+    reads.shared_client.reset()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apps.approvals.selectors import simulation
 from apps.interventions import services
-from apps.interventions.models import InterventionBatch
+from apps.interventions.models import InterventionBatch, Outcome
 from apps.interventions.services.batches_input import csv_items
 from tests.interventions.batch_world import asked, finished, opened, payment, prepared, request_of
 from tests.interventions.conftest import World
@@ -51,6 +51,7 @@ def paid(world: World, *, days_ago: int = 0, **changes: Any) -> None:
     finished(batch)
     at = timezone.now() - timedelta(days=days_ago)
     batch.interventions.update(created_at=at, settled_at=at)
+    Outcome.objects.filter(intervention__batch=batch).update(at=at)
 
 
 # --- amounts -------------------------------------------------------------------------------------
@@ -196,3 +197,29 @@ def test_however_long_the_list_the_look_ups_are_as_many(world: World) -> None:
     few = queries(2)
     assert queries(500) == few
     assert few[1] == 2
+
+
+def test_a_page_looks_at_every_payment_once_and_again_when_one_like_them_was_paid(
+    world: World,
+) -> None:
+    batch = asked(world, [payment(1), payment(1), payment(2)])
+    paid(world, days_ago=29, target="Household 2", amount="100.00")
+    client, address = client_of(world, "requester"), reverse("batch", args=[batch.pk])
+
+    def shown() -> tuple[int, bool]:
+        """Payments that the page tells of, and whether it read all of them for it."""
+        with CaptureQueriesContext(connection) as asked_for:
+            page = text(client.get(address))
+        told = page.count("The same target")
+        return told, any(" OVER " in query["sql"] for query in asked_for)
+
+    assert shown() == (2, True)
+    assert shown() == (2, False)
+    paid(world, target="Somebody else", amount="100.00")
+    paid(world, target="Household 2", amount="99.00")
+    assert shown() == (2, False)
+    paid(world, target="Household 1", amount="100.00")
+    assert shown() == (4, True)
+    later = timezone.now() + timedelta(days=2)
+    assert services.batch_warn(batch, as_of=later).total == 3
+    assert services.batch_warn(batch, as_of=later + timedelta(days=30)).total == 1

@@ -447,6 +447,16 @@ def test_what_failed_can_be_downloaded_and_no_spreadsheet_runs_it(world: World) 
     assert (rows[2][0], rows[2][2], rows[2][5]) == ("3", '["odd"]', "item_invalid")
 
 
+def test_what_was_too_long_to_be_kept_is_in_the_file_as_far_as_it_was_kept(world: World) -> None:
+    long = {"amount": "x", "target": "Amina", "justification": "y" * 9000}
+    batch = asked(world, [payment(), long, payment(target="a\x00b")])
+    answer = client_of(world, "requester").get(reverse("batch_failed_csv", args=[batch.pk]))
+    rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    assert [row[0] for row in rows[1:]] == ["2", "3"]
+    assert rows[1][2].startswith('{"amount":"x","justification":"yyy')
+    assert "a\\\\u0000b" in rows[2][2]
+
+
 def test_acting_on_the_page(world: World) -> None:
     batch = asked(world)
     opened(batch)

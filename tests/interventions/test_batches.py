@@ -633,18 +633,62 @@ def test_one_that_the_engine_lost_is_restarted_once(
     assert services.batches_stranded() == []
 
 
-def test_an_item_of_a_batch_that_does_not_run_is_restarted_by_itself(world: World) -> None:
+def begun_item(batch: InterventionBatch) -> Intervention:
+    """An item whose saga has taken its first step: it reserved the amount."""
+    return Intervention.objects.get(pk=prepared(batch, 1).items[0].intervention_id)
+
+
+def test_an_item_that_has_begun_is_restarted_by_itself_when_its_batch_does_not_run(
+    world: World,
+) -> None:
     batch = asked(world)
     opened(batch)
-    item = prepared(batch, 1).items[0]
+    item = begun_item(batch)
+    services.policy_validate(
+        intervention_id=item.pk,
+        workflow_id=item.execution_workflow_id,
+        as_of=timezone.now(),
+    )
     services.batch_pause(**acting(world, batch))
     old(batch)
-    assert services.stranded() == [item.intervention_id]
-    services.intervention_restart(intervention_id=item.intervention_id)
-    command = EngineCommand.objects.get(
-        workflow_id=f"intervention-{item.intervention_id}-execution"
-    )
+    assert services.stranded() == [str(item.pk)]
+    services.intervention_restart(intervention_id=item.pk)
+    command = EngineCommand.objects.get(workflow_id=f"intervention-{item.pk}-execution")
     assert command.workflow_type == "ExecuteInterventionWorkflow"
+
+
+def test_an_item_that_has_not_begun_waits_as_long_as_its_batch_is_paused(world: World) -> None:
+    batch = asked(world)
+    opened(batch)
+    item = begun_item(batch)
+    # Its batch's workflow was ended from outside before it could start the saga.
+    subject().on_closed(str(batch.pk), seen(batch, "terminated"))
+    old(batch)
+    assert services.stranded() == []
+    # The reconciler may have listed it before the pause.
+    services.intervention_restart(intervention_id=item.pk)
+    assert not EngineCommand.objects.filter(workflow_id=item.execution_workflow_id).exists()
+    batch.refresh_from_db()
+    batch = services.batch_resume(**acting(world, batch))
+    assert str(item.pk) in [ready.intervention_id for ready in prepared(batch).items]
+
+
+def test_an_item_that_has_not_begun_ends_with_a_batch_that_was_cancelled(world: World) -> None:
+    batch = asked(world)
+    opened(batch)
+    item = begun_item(batch)
+    subject().on_closed(str(batch.pk), seen(batch, "terminated"))
+    batch.refresh_from_db()
+    services.batch_cancel(**acting(world, batch))
+    old(batch)
+    assert services.stranded() == [str(item.pk)]
+    for _ in range(2):
+        services.intervention_restart(intervention_id=item.pk)
+    item.refresh_from_db()
+    assert (item.status, item.error_code) == ("cancelled", "batch_cancelled")
+    assert statuses(batch) == ["cancelled"] * 3
+    assert not EngineCommand.objects.filter(workflow_id=item.execution_workflow_id).exists()
+    assert services.stranded() == []
 
 
 def test_ids_that_are_no_batch_are_nobodys() -> None:

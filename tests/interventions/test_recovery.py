@@ -252,6 +252,31 @@ def test_a_carry_on_whose_start_is_on_its_way_is_not_asked_again(world: World) -
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_carry_on_that_an_operator_discards_is_asked_again(shared_world: World) -> None:
+    intervention = carried_on_too_early(shared_world)
+    ran(intervention, "failed", saga=True)
+    EngineCommand.objects.filter(run_id="run-1").update(run_id="", state="parked")
+    start = EngineCommand.objects.get(state="parked")
+    engine.command_discard(
+        command_id=start.pk, by=shared_world.people["reviewer"], via="admin", reason="Stuck."
+    )
+    asked = item(intervention)
+    assert asked is not None
+    assert asked.payloads.get().payload["code"] == "steps_missing"
+
+
+def test_a_carry_on_that_is_ended_from_outside_is_asked_again(world: World) -> None:
+    intervention = carried_on_too_early(world)
+    ran(intervention, "failed", saga=True)
+    EngineCommand.objects.filter(run_id="run-1").update(run_id="run-2", settled_at=timezone.now())
+    second = WorkflowRun.objects.get(run_id="run-1")
+    second.pk, second.run_id, second.status = None, "run-2", "terminated"
+    second.save()
+    assert closed(intervention, second).status == "executed"
+    assert item(intervention) is not None
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_reconciler_asks_again_when_the_end_was_told_too_early(shared_world: World) -> None:
     intervention = carried_on_too_early(shared_world)
     ran(intervention, "failed", saga=True)

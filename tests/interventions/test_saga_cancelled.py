@@ -15,7 +15,8 @@ from temporalio import activity
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import Worker
+from temporalio.worker import Worker, _workflow
+from temporalio.worker._workflow_instance import _WorkflowLogicFlag
 
 from apps.engine.namespace import engine_ensure
 from apps.interventions.contracts import (
@@ -227,6 +228,18 @@ ENDS = {
 }
 
 
+@pytest.fixture(params=[False, True], ids=["", "single batch"])
+def single_batch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether all that came in is applied before any task runs: later SDKs do, and then a
+    `wait_condition` raises a cancellation of the workflow in whichever task it stands."""
+    if request.param:
+        flag = _WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION_JOBS_AS_SINGLE_BATCH
+        name = "_DEFAULT_ENABLED_WORKFLOW_LOGIC_FLAGS"
+        monkeypatch.setattr(_workflow, name, frozenset([flag]))
+    return bool(request.param)
+
+
+@pytest.mark.usefixtures("single_batch")
 @pytest.mark.parametrize("kind", ENDS)
 async def test_cancelled_at_any_await_after_its_deadline_and_twice_it_compensates(
     temporal_client: Client, task_queue: str, kind: str

@@ -97,7 +97,7 @@ async def test_what_waits_leaves_together_in_its_order(monkeypatch):
 
     monkeypatch.setattr(module._Publisher, "_send", counted)
     publisher = module._publisher
-    loop = publisher._running_loop()
+    loop = publisher.thread.loop()
     held = threading.Event()
     loop.call_soon_threadsafe(held.wait)  # the thread is busy, as it is while others run Python
     for version in range(7):

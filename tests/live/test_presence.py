@@ -31,7 +31,7 @@ def topic() -> str:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_quiet():
-    presence._quiet_until.clear()
+    presence._redis.breaker.reset()
 
 
 @pytest.fixture
@@ -97,12 +97,13 @@ def test_with_redis_down_nobody_is_shown_and_nobody_waits(topic, address):
 
 
 def test_it_is_asked_again_once_the_quiet_time_is_over(topic, monkeypatch):
-    monkeypatch.setattr(presence, "QUIET_SECONDS", 0.05)
-    working = settings.REDIS_URL
     arrive(topic, 7, "a")
-    presence._quiet_until[working] = time.monotonic() + 60
+    breaker = presence._redis.breaker
+    monkeypatch.setattr(breaker, "seconds", 60)
+    breaker.trip(settings.REDIS_URL)
     assert present(topic) == []
-    presence._quiet_until[working] = time.monotonic()
+    monkeypatch.setattr(breaker, "seconds", 0)
+    breaker.trip(settings.REDIS_URL)
     assert present(topic) == [7]
 
 

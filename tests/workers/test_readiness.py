@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import AsyncClient, Client
 
-from apps.engine import probes
+from apps.engine import client, probes
 from tests.support import eventually, patient, within
 from tests.workers.conftest import MakeWorker, WorkerProcess
 
@@ -81,7 +81,7 @@ def point_at(servers: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> No
     settings.REDIS_URL = servers.valkey.url
     settings.TEMPORAL_ADDRESS = servers.temporal.address
     settings.TEMPORAL_NAMESPACE = "default"
-    monkeypatch.setattr(probes, "_LOOP", probes._Loop())
+    monkeypatch.setattr(probes, "shared_client", client.SharedClient())
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Every write to people's keys, sessions, second factors and passwords, by noun."""
+"""Services that write API keys, sessions, second factors and passwords."""
 
 from apps.accounts.services.keys import (
     api_key_authenticate,

@@ -1,4 +1,4 @@
-"""API keys: made, revoked, recognised. The secret is shown once and kept as a hash."""
+"""API keys: create, revoke, authenticate. The secret is shown once and stored as a hash."""
 
 import hashlib
 import secrets
@@ -14,8 +14,7 @@ from apps.accounts import throttle
 from apps.accounts.models import APIKey, User
 from apps.accounts.rate_limits import key_limit
 from apps.accounts.scopes import registered
-from apps.audit.contracts import Actor
-from apps.audit.models import AuditEntry
+from apps.audit.contracts import Actor, Outcome
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, TooMany
 
@@ -76,7 +75,7 @@ def api_key_create(
 
 
 def api_key_revoke(*, key: APIKey, by: Actor | None, via: str = "command") -> APIKey:
-    """End a key at once and for good. Raises Conflict `already_revoked`."""
+    """Revoke a key at once and for good. Raises Conflict `already_revoked`."""
     record = {
         "action": "api_key.revoke",
         "subject_type": "user",
@@ -93,7 +92,7 @@ def api_key_revoke(*, key: APIKey, by: Actor | None, via: str = "command") -> AP
 
 
 def api_key_authenticate(*, presented: str, as_of: datetime) -> APIKey | None:
-    """The key, with its active user, or None: unknown, wrong, revoked, expired, not a key at all.
+    """Return the key with its active user; None if it is unknown, wrong, revoked or expired.
 
     Takes as long for an unknown prefix as for a wrong secret. Notes the use, once a minute.
     """
@@ -109,11 +108,11 @@ def api_key_authenticate(*, presented: str, as_of: datetime) -> APIKey | None:
 
 
 def api_key_refused(*, presented: str, address: str) -> None:
-    """A key that opened nothing: counted for the address, and in the trail. Never the key itself.
+    """Count a refused key against the address's rate limit and audit it, never the key itself.
 
-    Of a key that is known by its prefix the entry names it and whose it is. Raises TooMany beyond
-    the limit; of those only the first is in the trail. Keys that are good are never counted: many
-    programs may share an address, and 256 random bits are not found by trying.
+    The entry names the key and its user if the prefix is known. Raises TooMany beyond the limit; of
+    those only the first is audited. Valid keys are never counted: many programs may share an
+    address, and 256 random bits cannot be guessed.
     """
     refused = throttle.consume(key_limit(address=address))
     if refused is None or refused.first:
@@ -129,7 +128,7 @@ def api_key_refused(*, presented: str, address: str) -> None:
             subject_id=known.user_id if known else "",
             by=None,
             via="api",
-            outcome=AuditEntry.Outcome.REFUSED,
+            outcome=Outcome.REFUSED,
             code=TooMany.code if refused else "bad_key",
             body={"key": known.prefix if known else "(nobody's)", "address": address},
         )

@@ -1,4 +1,4 @@
-"""Passwords. They are never in an entry."""
+"""Passwords. Audit entries never contain them."""
 
 from django.db import transaction
 
@@ -9,7 +9,7 @@ from apps.audit.services import entry_record
 
 
 def password_change(*, user: User, password: str, keep: str | None, by: Actor, via: str) -> None:
-    """Set a password that was validated; end the person's sessions but the one with key `keep`."""
+    """Set a validated password and end the user's sessions except the one with key `keep`."""
     with transaction.atomic(durable=True):
         locked = User.objects.select_for_update().get(pk=user.pk)
         locked.set_password(password)

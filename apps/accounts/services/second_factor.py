@@ -1,7 +1,7 @@
-"""The second factor: an authenticator app, and recovery codes for when the phone is away.
+"""The second factor: an authenticator app, and recovery codes for a lost phone.
 
-The rows are allauth's; its way of keeping, hashing and matching codes is used. What happened, and
-which code was used already, is decided here, in the database and under a lock.
+The rows, and how codes are stored, hashed and matched, are allauth's. Whether a code was used
+already is decided here, in the database and under a lock.
 """
 
 from datetime import datetime
@@ -20,8 +20,7 @@ from apps.accounts.rate_limits import code_limit
 from apps.accounts.services.separation_of_duties import second_factor_apart
 from apps.accounts.services.sessions import sessions_end
 from apps.accounts.signals import account_touched
-from apps.audit.contracts import Actor
-from apps.audit.models import AuditEntry
+from apps.audit.contracts import Actor, Outcome
 from apps.audit.services import entry_record, refusals
 from apps.common.correlation import get_logger
 from apps.common.errors import Conflict, Invalid, NotAllowed, TooMany
@@ -48,8 +47,8 @@ def totp_activate(
 ) -> None:
     """Add the authenticator app that knows `secret`, with recovery codes; end other sessions.
 
-    The others were opened with a password alone. `keep` is the key of the session that stays. The
-    code counts as used. Raises Conflict `second_factor_exists`, NotAllowed `incorrect_code`,
+    The other sessions were opened with a password alone; `keep` is the key of the one that stays.
+    The code counts as used. Raises Conflict `second_factor_exists`, NotAllowed `incorrect_code`,
     TooMany.
     """
     record = _record("mfa.add", user, by, via)
@@ -71,10 +70,10 @@ def totp_activate(
 
 
 def second_factor_use(*, user: User, code: str, as_of: datetime, via: str) -> Authenticator:
-    """Accept a code of the app or a recovery code, each once; returns what it belongs to.
+    """Accept a code of the app or a recovery code, each once; returns the row it belongs to.
 
-    Two at once with the same code: one is accepted. A code of the app is also refused when a later
-    one was used. Raises NotAllowed `incorrect_code`, TooMany.
+    Of two simultaneous calls with the same code one is accepted. An app's code is also refused once
+    a later one was used. Raises NotAllowed `incorrect_code`, TooMany.
     """
     record = _record("mfa.use", user, user, via)
     limit = _counted(user, record)
@@ -94,7 +93,7 @@ def second_factor_use(*, user: User, code: str, as_of: datetime, via: str) -> Au
 
 
 def recovery_codes_renew(*, user: User, by: Actor, via: str) -> None:
-    """New recovery codes; the old ones are worth nothing. Raises Conflict `no_second_factor`."""
+    """Replace the recovery codes; old ones stop working. Raises Conflict `no_second_factor`."""
     record = _record("mfa.recovery_codes", user, by, via)
     with refusals(**record), transaction.atomic(durable=True):
         User.objects.select_for_update().get(pk=user.pk)
@@ -114,12 +113,11 @@ def totp_remove(*, user: User, by: Actor, via: str) -> None:
 
 
 def second_factor_reset(*, user: User, by: Actor, reason: str, via: str) -> None:
-    """For somebody who lost the phone: remove the second factor, end all their sessions.
+    """Remove the second factor of a user who lost the phone, and end all their sessions.
 
-    Nobody does it for themselves: whoever has the second factor removes it on their own page, with
-    a code. Nobody does it who has changed the person's password within the last day. The person is
-    told. Raises Invalid `reason_required`, NotAllowed `own_second_factor`, `second_person_needed`,
-    Conflict `no_second_factor`.
+    Refused for one's own (the security page removes that, with a code) and to whoever changed the
+    user's password within the last day. The user is notified. Raises Invalid `reason_required`,
+    NotAllowed `own_second_factor`, `second_person_needed`, Conflict `no_second_factor`.
     """
     record = _record("mfa.reset", user, by, via)
     with refusals(**record), transaction.atomic(durable=True):
@@ -144,7 +142,7 @@ def second_factor_reset(*, user: User, by: Actor, reason: str, via: str) -> None
 
 
 def _matched(rows: dict[str, Authenticator], code: str, as_of: datetime) -> Authenticator | None:
-    """The locked row that the code belongs to, marked as used."""
+    """Lock the row that the code belongs to and mark the code as used."""
     try:
         if (app := rows.get(TOTP_TYPE)) is not None:
             secret = crypto.decrypted(app.data["secret"])
@@ -171,13 +169,13 @@ def _used(row: Authenticator) -> dict[str, Any]:
 
 
 def _counted(user: User, record: dict[str, Any]) -> throttle.Limit:
-    """A try, counted; TooMany beyond the limit. The first beyond it is in the trail."""
+    """Count a try. Raises TooMany beyond the limit; the first of those is audited."""
     limit = code_limit(user_id=user.pk)
     if refused := throttle.consume(limit):
         if refused.first:
             entry_record(
                 **record,
-                outcome=AuditEntry.Outcome.REFUSED,
+                outcome=Outcome.REFUSED,
                 code=TooMany.code,
                 body={"limit": limit.name, "seconds": refused.retry_after},
             )

@@ -9,8 +9,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.audit.contracts import Actor
-from apps.audit.models import AuditEntry
+from apps.audit.contracts import Actor, Outcome
+from apps.audit.selectors import entries_about
 from apps.common.errors import NotAllowed
 
 #: So long after the one, the other is somebody else's to do.
@@ -21,25 +21,24 @@ _SECOND_FACTOR = Q(action="mfa.reset")
 
 
 def password_apart(*, user: User, by: Actor) -> None:
-    """Before the password of somebody else is set. Locks the person's row until the transaction
-    ends, so that the other deed cannot happen meanwhile. Raises NotAllowed `second_person_needed`.
+    """Check before another user's password is set. Locks that user's row until the transaction
+    ends, so that the second factor cannot be removed meanwhile. Raises NotAllowed
+    `second_person_needed`.
     """
     _apart(user, by, _SECOND_FACTOR, "You removed their second factor within the last day")
 
 
 def second_factor_apart(*, user: User, by: Actor) -> None:
-    """As `password_apart`, before the second factor is removed."""
+    """Check before another user's second factor is removed; as `password_apart`."""
     _apart(user, by, _PASSWORD, "You changed their password within the last day")
 
 
 def _apart(user: User, by: Actor, other: Q, did: str) -> None:
     User.objects.select_for_update().get(pk=user.pk)
-    done = AuditEntry.objects.filter(
+    done = entries_about(("user", user.pk)).filter(
         other,
-        subject_type="user",
-        subject_id=str(user.pk),
         actor_id=by.audit_id,
-        outcome=AuditEntry.Outcome.DONE,
+        outcome=Outcome.DONE,
         at__gt=timezone.now() - APART,
     )
     if done.exists():

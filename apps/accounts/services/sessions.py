@@ -1,6 +1,6 @@
-"""Sessions: noted when they begin, seen while they are used, ended by their owner or from outside.
+"""Sessions: recorded when they begin, marked while used, ended by the user or an administrator.
 
-Django's session row is what signs a browser in. Ours hangs on it and goes with it.
+Django's session row signs a browser in. Ours refers to it and is deleted with it.
 """
 
 import threading
@@ -30,7 +30,7 @@ _looked_at: dict[str, float] = {}
 
 
 def session_begin(*, session_key: str, user: User, address: str, user_agent: str) -> None:
-    """Note whose the session is and where it was begun. Running it again changes the place."""
+    """Record a session's user, address and browser. A repeat updates address and browser."""
     UserSession.objects.update_or_create(
         session_id=session_key,
         defaults={
@@ -44,10 +44,10 @@ def session_begin(*, session_key: str, user: User, address: str, user_agent: str
 
 
 def session_seen(*, session_key: str, user: User, address: str, user_agent: str) -> None:
-    """Note that the session is used, once a minute; between, it costs no query.
+    """Record that the session is used, at most once a minute; otherwise it costs no query.
 
-    A session that nobody noted is noted now. A database that refuses is a line in the log: the
-    request itself will say it.
+    A session without a row gets one. A database error is only logged: the request itself will
+    report it.
     """
     if time.monotonic() - _looked_at.get(session_key, float("-inf")) < SEEN_EVERY.total_seconds():
         return
@@ -69,9 +69,9 @@ def session_seen(*, session_key: str, user: User, address: str, user_agent: str)
 
 
 def session_end(*, session_id: int, user: User, by: Actor, via: str) -> None:
-    """End one session of the person: its browser is signed out, its live pages close.
+    """End one session of the user: sign its browser out and close its live pages.
 
-    Raises NotFound when it is not theirs or has ended already.
+    Raises NotFound when it is another user's or has ended already.
     """
     record = {"action": "session.end", "subject_type": "user", "subject_id": str(user.pk)}
     with refusals(**record, by=by, via=via), transaction.atomic(durable=True):
@@ -85,7 +85,7 @@ def session_end(*, session_id: int, user: User, by: Actor, via: str) -> None:
 def sessions_end(
     *, user: User, by: Actor | None, via: str, keep: str | None = None, why: str = ""
 ) -> int:
-    """End all sessions of the person but the one with the key `keep`; returns how many.
+    """End all sessions of the user except the one with the key `keep`; returns how many.
 
     Joins the caller's transaction, if there is one. Writes an entry when there was one to end.
     """

@@ -17,7 +17,9 @@ from apps.approvals.models import (
     SavedFilter,
 )
 from apps.approvals.models.bulk import VIEW_OTHERS_PERMISSION
+from apps.approvals.services.bulk_rows import BULK
 from apps.web.admin import ReadOnlyAdmin, acting
+from apps.web.admin_process import ProcessAdmin
 
 
 @admin.register(Delegation)
@@ -51,7 +53,6 @@ class EvidenceAdmin(ReadOnlyAdmin):
     ordering = ("-created_at", "-id")
     search_exact = ("request", "sha256")
     search_help_text = "The exact id of a request, or a digest."
-    raw_id_fields = ("request",)
 
 
 @admin.register(EvidenceContent)
@@ -77,7 +78,6 @@ class CommentAdmin(ReadOnlyAdmin):
     ordering = ("-created_at", "-id")
     search_exact = ("request",)
     search_help_text = "The exact id of a request."
-    raw_id_fields = ("request",)
 
     @admin.display(description="text")
     def excerpt(self, comment: Comment) -> str:
@@ -86,13 +86,15 @@ class CommentAdmin(ReadOnlyAdmin):
 
 
 @admin.register(BulkDecision)
-class BulkDecisionAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "by", "verdict", "status", "total", "done", "failed")
+class BulkDecisionAdmin(ProcessAdmin):
+    process = BULK
+    columns = ("total", "done", "failed")
+    asked_by = "by"
+    ended_at = "finished_at"
     list_filter = ("status", "verdict")
     list_select_related = ("by",)
-    ordering = ("-created_at", "-id")
-    search_exact = ("id", "key")
-    search_help_text = "An exact id or key."
+    search_exact = ("id", "key", "workflow_id")
+    search_help_text = "An exact id, of the bulk decision or of its workflow, or a key."
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         """One's own; all for auditors, as on the page."""
@@ -104,10 +106,8 @@ class BulkItemAdmin(ReadOnlyAdmin):
     list_display = ("request", "bulk", "number", "status", "code", "decided_at")
     list_filter = ("status",)
     list_select_related = ("request", "bulk")
-    ordering = ("-id",)
     search_exact = ("request", "bulk")
     search_help_text = "The exact id of a request or of a bulk decision."
-    raw_id_fields = ("request", "bulk")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         """Of one's own bulk decisions; all for auditors."""
@@ -119,7 +119,6 @@ class BulkItemAdmin(ReadOnlyAdmin):
 class SavedFilterAdmin(ReadOnlyAdmin):
     list_display = ("name", "owner", "shared", "query", "created_at")
     list_select_related = ("owner",)
-    ordering = ("-id",)
     search_exact = ("name",)
     search_help_text = "A filter's exact name."
 

@@ -1,20 +1,18 @@
 """Requests and rules in the admin. Deciding here calls the same service as the page and the API."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from apps.approvals import kinds, selectors, services
 from apps.approvals.contracts import RequestStatus, Verdict
 from apps.approvals.models import (
-    DECIDE_PERMISSION,
-    REASSIGN_PERMISSION,
     ApprovalRequest,
     ApprovalRequestQuerySet,
     PayloadVersion,
@@ -30,10 +28,9 @@ from apps.web.admin import (
     acting,
     amount_text,
     choice_filter,
-    link,
     workflow_link,
 )
-from apps.web.admin_verbs import Line, ReasonForm, confirmed, confirmed_action
+from apps.web.admin_verbs import Given, Line, ReasonForm, verb
 from apps.web.refusals import refusal_of
 
 
@@ -61,17 +58,14 @@ class SignatureInline(ReadOnlyInline):
     model = Signature
     fk_name = "request"
     fields = ("tier", "actor", "authority", "verdict", "reason_label", "reason", "via", "at")
-    readonly_fields = fields
-
-    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        return super().get_queryset(request).select_related("actor", "authority")
+    related = ("actor", "authority")
 
 
 class PayloadInline(ReadOnlyInline):
     model = PayloadVersion
     fk_name = "request"
     fields = ("number", "document", "hash", "edited_by", "created_at")
-    readonly_fields = fields
+    related = ("edited_by",)
 
     @admin.display(description="payload")
     def document(self, version: PayloadVersion) -> str:
@@ -79,18 +73,94 @@ class PayloadInline(ReadOnlyInline):
         text = canonical_json(version.payload)
         return text if len(text) <= PAYLOAD_SHOWN else f"{text[:PAYLOAD_SHOWN]} …"
 
-    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        return super().get_queryset(request).select_related("edited_by")
+
+def _label(approval: ApprovalRequest) -> str:
+    amount = amount_text(approval.amount, approval.currency)
+    return f"{approval.title} · {amount} · asked by {approval.requested_by or 'the engine'}"
+
+
+def _claim_line(approval: ApprovalRequest, request: HttpRequest) -> Line:
+    barred = selectors.can_sign(approval, acting(request), as_of=timezone.now())
+    note = f"You could not sign it: {barred}." if barred else "Nobody else signs it then."
+    return Line(note, label=_label(approval), blocked=bool(barred))
+
+
+def _release_line(approval: ApprovalRequest, request: HttpRequest) -> Line:
+    held_by = selectors.holder(approval, as_of=timezone.now())
+    note = f"{held_by} holds it; others could sign again." if held_by else "Nobody holds it."
+    return Line(note, label=_label(approval), blocked=held_by is None)
+
+
+def _decide_line(approval: ApprovalRequest, request: HttpRequest, *, verdict: Verdict) -> Line:
+    now, user = timezone.now(), acting(request)
+    barred = selectors.state_refusal(approval, as_of=now)
+    authority = user
+    if barred is None:
+        try:
+            under = selectors.standing(approval, user, on_behalf_of=None, as_of=now)
+            authority = under.authority
+        except DomainError as refusal:
+            barred = refusal
+    note = refusal_of(barred).what if barred else _what_happens(approval, verdict)
+    seen = selectors.current_payload(approval).hash
+    return Line(
+        note if authority == user else f"You sign for {authority}. {note}",
+        label=_label(approval),
+        # What is signed, at which tier and under whose authority is what this page showed.
+        stamp=f"{seen}:{approval.tier_number}:{authority.username}",
+        blocked=barred is not None,
+    )
+
+
+def _what_happens(approval: ApprovalRequest, verdict: Verdict) -> str:
+    if verdict is Verdict.REJECT:
+        return "Your rejection ends it."
+    tier = selectors.current_tier(approval)
+    if tier is None or tier.missing > 1 or tier.number < tier.of:
+        return f"Your signature counts for: {selectors.who_signs_next(approval)}; more are needed."
+    return "Yours is the last signature: it is carried out."
+
+
+def _decided(approval: ApprovalRequest, given: Given, verdict: Verdict) -> str:
+    seen, tier, behalf = (*given.stamp.split(":", 2), "", "")[:3]
+    decided = services.request_decide(
+        request_id=approval.pk,
+        verdict=verdict,
+        payload_hash=seen,
+        on_behalf_of=behalf or given.by,
+        # No tier is 0: what the page did not say is refused, not guessed.
+        tier=number_of(tier, digits=9) or 0,
+        reason_code=cast("DecideActionForm", given.form).codes.get(approval.kind, ""),
+        **given.asked_now,
+    )
+    if decided.status == RequestStatus.OPEN:
+        return f"Signed; it waits for {selectors.who_signs_next(decided)}."
+    return f"It is {decided.status} now."
+
+
+def _deciding(word: str, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "line": partial(_decide_line, verdict=verdict),
+        "form": lambda data, rows: DecideActionForm(
+            data, names=[row.kind for row in rows], verdict=verdict
+        ),
+        "title": f"{word} requests",
+        "explanation": "You sign what is listed here, each on its own: one that is refused does "
+        "not stop the others. The programs act on it within seconds.",
+        "button": f"{word} and sign",
+        "permission": "decide",
+    }
 
 
 @admin.register(ApprovalRequest)
 class ApprovalRequestAdmin(ReadOnlyAdmin):
     """Requests. A workflow owns them; the verbs are actions."""
 
+    page_name = "request"
     list_display = (
         "title",
         "status",
-        "asked_amount",
+        "amount",
         "tier_group",
         "requested_by",
         "created_at",
@@ -118,190 +188,66 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
     def searched_subjects(self) -> Sequence[str]:
         return sorted({kind.subject_type for kind in kinds.registered() if kind.subject_type})
 
-    @admin.display(description="amount", ordering=None)
-    def asked_amount(self, request: ApprovalRequest) -> str:
-        return amount_text(request.amount, request.currency)
-
     @admin.display(description="held by")
     def holder(self, request: ApprovalRequest) -> str:
         return str(selectors.leaseholder(request, as_of=timezone.now()) or "")
-
-    @admin.display(description="page")
-    def staff_page(self, request: ApprovalRequest) -> SafeString | str:
-        return link(reverse("request", args=[request.pk]), "open")
 
     @admin.display(description="workflow")
     def workflow(self, request: ApprovalRequest) -> SafeString | str:
         return workflow_link(request.workflow_id)
 
-    def has_decide_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(DECIDE_PERMISSION)
+    def verb_rows(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
+        return cast("ApprovalRequestQuerySet", rows).visible_to(acting(request)).for_signing()
 
-    @admin.action(description="Approve…", permissions=["decide"])
-    def approve(self, request: HttpRequest, queryset: "QuerySet[ApprovalRequest]") -> HttpResponse:
+    @verb("Approve", **_deciding("Approve", Verdict.APPROVE))
+    def approve(self, approval: ApprovalRequest, given: Given) -> str:
         """Sign the chosen requests."""
-        return self._decide(request, queryset, Verdict.APPROVE)
+        return _decided(approval, given, Verdict.APPROVE)
 
-    @admin.action(description="Reject…", permissions=["decide"])
-    def reject(self, request: HttpRequest, queryset: "QuerySet[ApprovalRequest]") -> HttpResponse:
+    @verb("Reject", **_deciding("Reject", Verdict.REJECT))
+    def reject(self, approval: ApprovalRequest, given: Given) -> str:
         """Reject the chosen requests."""
-        return self._decide(request, queryset, Verdict.REJECT)
+        return _decided(approval, given, Verdict.REJECT)
 
-    @admin.action(description="Claim…", permissions=["decide"])
-    def claim(self, request: HttpRequest, queryset: "QuerySet[ApprovalRequest]") -> HttpResponse:
+    @verb(
+        "Claim",
+        title="Claim requests",
+        explanation="You say that you are at these. A claim ends by itself after a while.",
+        button="Claim",
+        permission="decide",
+        line=_claim_line,
+        with_reason=False,
+    )
+    def claim(self, approval: ApprovalRequest, given: Given) -> str:
         """Hold the chosen requests, so that nobody else signs them meanwhile."""
-        user = acting(request)
-
-        def line(approval: ApprovalRequest) -> Line:
-            barred = selectors.can_sign(approval, user, as_of=timezone.now())
-            note = f"You could not sign it: {barred}." if barred else "Nobody else signs it then."
-            return Line(
-                pk=str(approval.pk), label=_label(approval), note=note, blocked=bool(barred)
-            )
-
-        def run(approval: ApprovalRequest, reason: str, stamp: str) -> str:
-            held = services.claim_take(
-                request_id=approval.pk, by=user, via="admin", as_of=timezone.now()
-            )
-            return f"You hold it until {held.claimed_until:%Y-%m-%d %H:%M} UTC."
-
-        return confirmed_action(
-            self,
-            request,
-            cast("ApprovalRequestQuerySet", queryset).visible_to(user).for_signing(),
-            action="claim",
-            title="Claim requests",
-            explanation="You say that you are at these. A claim ends by itself after a while.",
-            button="Claim",
-            line=line,
-            run=run,
-            with_reason=False,
+        held = services.claim_take(
+            request_id=approval.pk,
+            by=given.by,
+            via="admin",
+            as_of=timezone.now(),
         )
+        return f"You hold it until {held.claimed_until:%Y-%m-%d %H:%M} UTC."
 
-    def has_reassign_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(REASSIGN_PERMISSION)
-
-    @admin.action(description="Release the claim…", permissions=["reassign"])
-    def release(self, request: HttpRequest, queryset: "QuerySet[ApprovalRequest]") -> HttpResponse:
+    @verb(
+        "Release the claim",
+        title="Release claims",
+        explanation="Whoever holds these has not decided yet. Others can sign them again.",
+        button="Release",
+        permission="reassign",
+        line=_release_line,
+    )
+    def release(self, approval: ApprovalRequest, given: Given) -> str:
         """Give claimed requests back to whoever may sign them."""
-        user = acting(request)
-
-        def line(approval: ApprovalRequest) -> Line:
-            held_by = selectors.holder(approval, as_of=timezone.now())
-            note = (
-                f"{held_by} holds it; others could sign again." if held_by else "Nobody holds it."
-            )
-            return Line(
-                pk=str(approval.pk), label=_label(approval), note=note, blocked=held_by is None
-            )
-
-        def run(approval: ApprovalRequest, reason: str, stamp: str) -> str:
-            services.claim_release(
-                request_id=approval.pk, by=user, reason=reason, via="admin", as_of=timezone.now()
-            )
-            return "Nobody holds it now."
-
-        return confirmed_action(
-            self,
-            request,
-            cast("ApprovalRequestQuerySet", queryset).visible_to(user).for_signing(),
-            action="release",
-            title="Release claims",
-            explanation="Whoever holds these has not decided yet. Others can sign them again.",
-            button="Release",
-            line=line,
-            run=run,
-        )
-
-    def _decide(
-        self, request: HttpRequest, queryset: "QuerySet[ApprovalRequest]", verdict: Verdict
-    ) -> HttpResponse:
-        user = acting(request)
-        chosen = cast("ApprovalRequestQuerySet", queryset).visible_to(user)
-        form = DecideActionForm(
-            request.POST if confirmed(request) else None,
-            names=chosen.order_by().values_list("kind", flat=True).distinct(),
-            verdict=verdict,
-        )
-
-        def line(approval: ApprovalRequest) -> Line:
-            now = timezone.now()
-            barred = selectors.state_refusal(approval, as_of=now)
-            authority = user
-            if barred is None:
-                try:
-                    under = selectors.standing(approval, user, on_behalf_of=None, as_of=now)
-                    authority = under.authority
-                except DomainError as refusal:
-                    barred = refusal
-            note = refusal_of(barred).what if barred else _what_happens(approval, verdict)
-            seen = selectors.current_payload(approval).hash
-            return Line(
-                pk=str(approval.pk),
-                label=_label(approval),
-                note=note if authority == user else f"You sign for {authority}. {note}",
-                # What is signed, at which tier and under whose authority is what this page showed.
-                stamp=f"{seen}:{approval.tier_number}:{authority.username}",
-                blocked=barred is not None,
-            )
-
-        def run(approval: ApprovalRequest, reason: str, stamp: str) -> str:
-            seen, tier, behalf = (*stamp.split(":", 2), "", "")[:3]
-            decided = services.request_decide(
-                request_id=approval.pk,
-                by=user,
-                verdict=verdict,
-                reason=reason,
-                payload_hash=seen,
-                via="admin",
-                as_of=timezone.now(),
-                on_behalf_of=behalf or user,
-                # No tier is 0: what the page did not say is refused, not guessed.
-                tier=number_of(tier, digits=9) or 0,
-                reason_code=form.codes.get(approval.kind, ""),
-            )
-            if decided.status == RequestStatus.OPEN:
-                return f"Signed; it waits for {selectors.who_signs_next(decided)}."
-            return f"It is {decided.status} now."
-
-        word = "Approve" if verdict is Verdict.APPROVE else "Reject"
-        return confirmed_action(
-            self,
-            request,
-            chosen.for_signing(),
-            action=word.lower(),
-            title=f"{word} requests",
-            explanation="You sign what is listed here, each on its own: one that is refused does "
-            "not stop the others. The programs act on it within seconds.",
-            button=f"{word} and sign",
-            line=line,
-            run=run,
-            form=form,
-        )
-
-
-def _label(approval: ApprovalRequest) -> str:
-    amount = amount_text(approval.amount, approval.currency)
-    return f"{approval.title} · {amount} · asked by {approval.requested_by or 'the engine'}"
-
-
-def _what_happens(approval: ApprovalRequest, verdict: Verdict) -> str:
-    if verdict is Verdict.REJECT:
-        return "Your rejection ends it."
-    tier = selectors.current_tier(approval)
-    if tier is None or tier.missing > 1 or tier.number < tier.of:
-        return f"Your signature counts for: {selectors.who_signs_next(approval)}; more are needed."
-    return "Yours is the last signature: it is carried out."
+        services.claim_release(request_id=approval.pk, **given.asked_now)
+        return "Nobody holds it now."
 
 
 @admin.register(PayloadVersion)
 class PayloadVersionAdmin(ReadOnlyAdmin):
     list_display = ("request", "number", "hash", "edited_by", "created_at")
     list_select_related = ("request", "edited_by")
-    ordering = ("-id",)
     search_exact = ("request", "hash")
     search_help_text = "The exact id of a request."
-    raw_id_fields = ("request",)
 
 
 @admin.register(Signature)
@@ -318,7 +264,5 @@ class SignatureAdmin(ReadOnlyAdmin):
     )
     list_filter = ("verdict",)
     list_select_related = ("request", "actor", "authority")
-    ordering = ("-id",)
     search_exact = ("request",)
     search_help_text = "The exact id of a request."
-    raw_id_fields = ("request", "payload")

@@ -13,8 +13,9 @@ from django.utils.safestring import SafeString
 from apps.approvals import kinds, services
 from apps.approvals.models import ApprovalRule
 from apps.approvals.rule_preview import rule_preview, version_before
+from apps.common.amounts import AmountFormField
 from apps.web.admin import acting, choice_filter
-from apps.web.admin_verbs import ReadableJSON, ReadableJSONField, ServiceFormAdmin
+from apps.web.admin_forms import ReadableJSON, ReadableJSONField, ServiceFormAdmin
 
 EXAMPLE = (
     '[{"above": "10000.00", "tiers": [{"group": "reviewer", "quorum": 1}], "due_hours": 16, '
@@ -25,12 +26,6 @@ EXAMPLE = (
 
 def _kind_choices() -> list[tuple[str, str]]:
     return [(kind.name, kind.title) for kind in kinds.judged()]
-
-
-def _amount_field(**options: Any) -> forms.DecimalField:
-    return forms.DecimalField(
-        required=False, min_value=0, max_digits=18, decimal_places=2, **options
-    )
 
 
 class RuleForm(forms.Form):
@@ -50,15 +45,18 @@ class RuleForm(forms.Form):
         "reminders and escalation count working hours, expiry hours by the clock. Every field is "
         "explained in docs/contracts/rules.md.",
     )
-    amount = _amount_field(
-        label="Try an amount", help_text="Only for the preview: which band it matches. Not saved."
+    amount = AmountFormField(
+        required=False,
+        min_value=0,
+        label="Try an amount",
+        help_text="Only for the preview: which band it matches. Not saved.",
     )
 
 
 class TrialForm(forms.Form):
     """The amount that is tried on a version that exists."""
 
-    amount = _amount_field()
+    amount = AmountFormField(required=False, min_value=0)
 
 
 @admin.register(ApprovalRule)
@@ -90,7 +88,8 @@ class ApprovalRuleAdmin(ServiceFormAdmin):
         return format_html('<pre class="mono">{}</pre>', ReadableJSON().encode(rule.bands))
 
     def initial_of(self, row: ApprovalRule) -> dict[str, Any]:
-        return {"kind": row.kind, "scope": row.scope, "currency": row.currency, "bands": row.bands}
+        """All but the amount, which is tried and not saved."""
+        return {name: getattr(row, name) for name in RuleForm.base_fields if name != "amount"}
 
     def preview(self, request: HttpRequest, data: dict[str, Any]) -> dict[str, Any] | None:
         """Nothing is saved but what was shown, against the version that it was compared with."""

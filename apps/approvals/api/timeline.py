@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.db.models import Q
 from django.http import HttpRequest
 from ninja import Query, Schema
 from pydantic import Field
@@ -14,8 +13,7 @@ from apps.approvals.api.base import READ, router
 from apps.approvals.api.requests import visible
 from apps.approvals.contracts import SUBJECT_TYPE
 from apps.approvals.services.rows import workflows_of
-from apps.audit.models import AuditEntry
-from apps.audit.selectors import ORDER
+from apps.audit.selectors import ORDER, entries_about
 from apps.common.pagination import page
 from apps.engine.timeline import engine_lines, told
 from apps.web.links import temporal_url
@@ -55,10 +53,7 @@ def approval_timeline(
 ) -> dict[str, Any]:
     """For who may see the request. Refusals: 404 `not_found`; 422 `bad_cursor`."""
     found = visible(request_id, require(request, scope=READ))
-    rows = AuditEntry.objects.filter(
-        Q(subject_type=SUBJECT_TYPE, subject_id=str(found.pk))
-        | Q(subject_type=found.subject_type, subject_id=found.subject_id)
-    )
+    rows = entries_about((SUBJECT_TYPE, found.pk), (found.subject_type, found.subject_id))
     entries = page(rows, cursor=place.cursor, limit=place.limit, order=ORDER)
     workflows = workflows_of(found)
     engine = [] if place.cursor else [engine_lines(workflow) for workflow in workflows]

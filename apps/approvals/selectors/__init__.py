@@ -1,6 +1,14 @@
-"""Reads about one request: whose turn it is, who may sign, what approving it would do."""
+"""Reads of requests: by what they are about, whose turn it is, what approving one would do."""
 
 from apps.approvals.selectors.people import acting_for, common_senior, signers
+from apps.approvals.selectors.requests import (
+    active_rules,
+    request_ids,
+    request_of,
+    requests_about,
+    requests_by_row,
+    signer_ids,
+)
 from apps.approvals.selectors.signing import (
     Standing,
     authorities,
@@ -33,6 +41,7 @@ __all__ = [
     "Standing",
     "Tier",
     "acting_for",
+    "active_rules",
     "also_signing",
     "authorities",
     "band_words",
@@ -50,6 +59,11 @@ __all__ = [
     "leaseholder",
     "own_refusal",
     "person_refusal",
+    "request_ids",
+    "request_of",
+    "requests_about",
+    "requests_by_row",
+    "signer_ids",
     "signers",
     "simulation",
     "standing",

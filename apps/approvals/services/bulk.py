@@ -156,7 +156,7 @@ def bulk_resume(*, bulk_id: UUID | str, by: User, via: str, as_of: datetime) -> 
 
 
 # --- the engine's side --------------------------------------------------------------------------
-def bulk_closed(*, bulk_id: UUID | str, workflow_id: str, why: str, as_of: datetime) -> None:
+def bulk_closed(bulk_id: UUID | str, *, workflow_id: str, why: str, as_of: datetime) -> None:
     """Its workflow has ended or cannot begin: what waits is stopped, and can be resumed.
 
     Joins the caller's transaction. Nothing when it is not running or another workflow carries it.
@@ -166,7 +166,7 @@ def bulk_closed(*, bulk_id: UUID | str, workflow_id: str, why: str, as_of: datet
         stop(bulk, by=ENGINE, via="engine", as_of=as_of, reason=why)
 
 
-def bulk_restart(*, bulk_id: UUID | str) -> None:
+def bulk_restart(bulk_id: UUID | str) -> None:
     """Start its workflow again from the row, unless it has ended or a start is under way.
 
     Joins the caller's transaction.

@@ -18,8 +18,7 @@ from apps.approvals.contracts import SUBJECT_TYPE, BulkProgress, BulkStatus, Ite
 from apps.approvals.models import ApprovalRequest, BulkDecision, BulkItem
 from apps.approvals.services.bulk_rows import BULK, announce, get, id_of, lock, record
 from apps.approvals.services.deciding import decision_sign
-from apps.audit.contracts import ENGINE
-from apps.audit.models import AuditEntry
+from apps.audit.contracts import ENGINE, Outcome
 from apps.audit.services import entry_record
 from apps.common import correlation
 from apps.common.errors import Conflict, DomainError
@@ -163,7 +162,7 @@ def _refuse(item: BulkItem, refusal: DomainError, *, as_of: datetime) -> str:
                 subject_id=str(item.request_id),
                 by=item.bulk.by,
                 via="bulk",
-                outcome=AuditEntry.Outcome.REFUSED,
+                outcome=Outcome.REFUSED,
                 code=refusal.code,
                 body={**refusal.extra, "detail": refusal.detail},
             )

@@ -6,7 +6,7 @@ that is edited goes on with the same one.
 """
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -23,11 +23,14 @@ from apps.approvals.contracts import (
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services.rows import clock_tell, record, workflow_tell
 from apps.audit.contracts import ENGINE
+from apps.audit.selectors import entries_about
 from apps.engine import process
 from apps.engine.contracts import CommandKind, RunStatus
-from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.process import Carrier, Process
 from apps.engine.services import timings
+
+if TYPE_CHECKING:
+    from apps.engine.models import EngineCommand, WorkflowRun
 
 REMINDER, ESCALATION, DUE = "reminder", "escalation", "due"
 #: Of events at the same moment: reminded first, overdue last.
@@ -121,27 +124,36 @@ def clock_keep(request: ApprovalRequest, *, event: str = "opened") -> None:
         process.start(CLOCK, request)
 
 
-def clock_restart(*, request_id: UUID | str) -> None:
+def clock_restart(request_id: UUID | str) -> None:
     """Start the clock's workflow again from the row, unless that is under way or needless. Joins.
 
-    Two at once: one start. Audited. After MOST_STARTS it stays as it is.
+    Two at once: one start. Audited. After MOST_STARTS (`process.worn_out`) it stays as it is.
     """
     request = process.restart(CLOCK, request_id)
     if request is not None:
         record(request, "clock_restarted", by=ENGINE)
 
 
-def clock_closed(*, request_id: str, run: WorkflowRun) -> None:
+def clock_closed(request_id: str, run: "WorkflowRun") -> None:
     """The clock's workflow has ended: with the request, or while there is a clock to keep, by
-    somebody, or before a backup was restored.
+    somebody, or before a backup was restored. One that was ended too often is not started again,
+    which is recorded.
 
     Joins; idempotent. A clock is nobody's decision: ending it must not let a request wait for ever.
     """
-    if process.carried(CLOCK, request_id, run.workflow_id) is not None:
-        clock_restart(request_id=request_id)
+    request = process.carried(CLOCK, request_id, run.workflow_id)
+    if request is None:
+        return
+    if not process.worn_out(CLOCK, request):
+        clock_restart(request_id)
+        return
+    told = entries_about((SUBJECT_TYPE, request.pk)).filter(action="approval.clock_stopped")
+    if not told.filter(body__workflow_id=run.workflow_id).exists():
+        reason = f"Its workflow was ended {MOST_STARTS} times from outside."
+        _stopped(request, reason, workflow_id=run.workflow_id)
 
 
-def clock_undeliverable(*, command: EngineCommand) -> None:
+def clock_undeliverable(command: "EngineCommand") -> None:
     """A message to the clock's workflow never arrives. Joins. While the request is open that is
     written down; it can be signed all the same."""
     request = ApprovalRequest.objects.open().filter(pk=command.subject_id).first()
@@ -149,9 +161,13 @@ def clock_undeliverable(*, command: EngineCommand) -> None:
         return
     if command.kind == CommandKind.SIGNAL:
         # The workflow has ended behind our back; a new one begins from the row as it is now.
-        clock_restart(request_id=request.pk)
+        clock_restart(request.pk)
         return
-    record(request, "clock_stopped", by=ENGINE, body={"reason": command.error[:1000]})
+    _stopped(request, command.error)
+
+
+def _stopped(request: ApprovalRequest, reason: str, **more: str) -> None:
+    record(request, "clock_stopped", by=ENGINE, body={"reason": reason[:1000], **more})
 
 
 # --- its workflow --------------------------------------------------------------------------------

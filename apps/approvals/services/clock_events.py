@@ -11,7 +11,6 @@ from uuid import UUID
 
 from django.contrib.auth.models import Group
 from django.db import transaction
-from django.db.models import Q
 from django.urls import reverse
 
 from apps.accounts.models import User
@@ -29,12 +28,11 @@ from apps.approvals.services.clock import (
 )
 from apps.approvals.services.requests import request_expire
 from apps.approvals.services.rows import announce, record, request_lock, workflow_tell
-from apps.audit.contracts import ENGINE
-from apps.audit.models import AuditEntry
+from apps.audit.contracts import ENGINE, Outcome
+from apps.audit.selectors import entries_about
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import NotFound
-from apps.engine.contracts import CommandKind
-from apps.engine.models import EngineCommand
+from apps.engine.selectors import signals_sent
 from apps.notifications.services import notify
 
 #: Signals that nobody sent from here and that are written down at one look.
@@ -95,15 +93,9 @@ def signals_judge(*, request_id: UUID | str, commands: Iterable[str]) -> int:
         request = rows.filter(pk=pk).first()
         if request is None:
             return 0
-        ours = EngineCommand.objects.filter(
-            Q(workflow_id=request.workflow_id)
-            | Q(subject_type=SUBJECT_TYPE, subject_id=str(request.pk)),
-            kind=CommandKind.SIGNAL,
-        )
-        noted = AuditEntry.objects.filter(
-            action="approval.signal", subject_type=SUBJECT_TYPE, subject_id=str(request.pk)
-        )
-        known = {validation.printable(key) for key in ours.values_list("key", flat=True)}
+        ours = signals_sent(SUBJECT_TYPE, request.pk, workflow_id=request.workflow_id)
+        noted = entries_about((SUBJECT_TYPE, request.pk)).filter(action="approval.signal")
+        known = {validation.printable(key) for key in ours}
         known |= set(noted.values_list("body__command", flat=True))
         strangers = [command for command in wanted if command not in known][:MOST_STRANGERS]
         for command in strangers:
@@ -113,7 +105,7 @@ def signals_judge(*, request_id: UUID | str, commands: Iterable[str]) -> int:
                 subject_id=str(request.pk),
                 by=ENGINE,
                 via="engine",
-                outcome=AuditEntry.Outcome.REFUSED,
+                outcome=Outcome.REFUSED,
                 code="not_decided",
                 body={
                     "command": command,
@@ -247,7 +239,7 @@ def _nobody(request: ApprovalRequest) -> None:
         subject_id=str(request.pk),
         by=ENGINE,
         via="engine",
-        outcome=AuditEntry.Outcome.REFUSED,
+        outcome=Outcome.REFUSED,
         code="nobody_to_escalate_to",
         body={
             "version": request.version,

@@ -24,7 +24,7 @@ from apps.approvals.models import (
 from apps.approvals.selectors.comment_permissions import may_write, reading_refusal
 from apps.approvals.selectors.signing import PERMISSIONS_BACKEND
 from apps.approvals.services.rows import record
-from apps.audit.models import AuditEntry
+from apps.audit.contracts import Outcome
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotFound, TooMany
 from apps.common.identifiers import new_id
@@ -138,7 +138,7 @@ def _counted(by: User, about: dict[str, Any]) -> throttle.Limit:
         if refused.first:
             entry_record(
                 **about,
-                outcome=AuditEntry.Outcome.REFUSED,
+                outcome=Outcome.REFUSED,
                 code="too_many_comments",
                 body={"most": MOST_AT_ONCE, "seconds": AT_ONCE_SECONDS},
             )

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from apps.common.money import NO_BREAK
 from apps.common.money import shown as money_shown
-from apps.web.tones import tone_of, words_of
+from apps.web.tones import badge, tone_of, words_of
 
 register = template.Library()
 
@@ -71,10 +71,7 @@ def duration(seconds: float | None) -> str:
 @register.simple_tag
 def state(value: object) -> SafeString:
     """The state as a badge: word and tone, never colour alone."""
-    tone = tone_of(value)
-    return format_html(
-        '<span class="badge{}">{}</span>', f" tone-{tone}" if tone else "", words(value)
-    )
+    return badge(value)
 
 
 @register.filter

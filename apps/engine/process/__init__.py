@@ -30,7 +30,9 @@ from apps.engine.process.workflow import (
     restart,
     start,
     start_again,
+    start_discarded,
     wake,
+    worn_out,
 )
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "save",
     "start",
     "start_again",
+    "start_discarded",
     "stranded",
     "subject_of",
     "tell",
@@ -62,4 +65,5 @@ __all__ = [
     "why_closed",
     "why_undeliverable",
     "workflow_id_of",
+    "worn_out",
 ]

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q, Subquery, TextField
 from django.db.models.functions import Cast
@@ -15,11 +16,16 @@ from django.utils import timezone
 from apps.common import correlation
 from apps.common.identifiers import uuid_of
 from apps.engine import subjects
-from apps.engine.contracts import CommandKind, RunStatus
+from apps.engine.contracts import CommandKind, CommandState, RunStatus
 from apps.engine.models import EngineCommand, WorkflowRun
-from apps.engine.process.rows import locked
+from apps.engine.process.rows import locked, record
 from apps.engine.process.spec import Process, R, subject_of
-from apps.engine.process.workflow import SETTLING_IN, starts_under_way
+from apps.engine.process.workflow import (
+    SETTLING_IN,
+    newest_start_states,
+    restart,
+    starts_under_way,
+)
 from apps.engine.subjects import EngineSubject
 from apps.live import topics
 from apps.live.topics import UUID_PATTERN, Topic
@@ -35,25 +41,34 @@ STRANDED_LIMIT = 200
 def register(
     process: Process[R],
     *,
-    restart: Callable[[str], object],
-    on_closed: Callable[[str, WorkflowRun], None],
-    on_undeliverable: Callable[[EngineCommand], None],
+    closed: Callable[..., object] | None = None,
+    restart: Callable[[str], object] | None = None,
+    on_closed: Callable[[str, WorkflowRun], None] | None = None,
+    on_undeliverable: Callable[[EngineCommand], None] | None = None,
     stranded: Callable[[], Iterable[str]] | None = None,
     view: str | None = None,
     owner: str = "requested_by",
 ) -> None:
     """Make the process known to the engine; called in `AppConfig.ready()`.
 
-    `restart(id)` gets a transaction; the other two run in the engine's (`EngineSubject`). With
-    `view`, a permission, its row and its lists become live topics: the row's for who has it and for
-    whom the column `owner` names, the lists' for everybody signed in, because they say no more
-    than "look again" and each list shows a person what that person may see.
+    `closed(id, workflow_id=…, why=…, as_of=…)` is told, in the engine's transaction, that a
+    workflow has ended or can never be reached, `why` in words. A domain that must tell the two
+    apart gives `on_closed(id, run)` and `on_undeliverable(command)` for it (`EngineSubject`).
+    `restart(id)` gets a transaction; without one the row is restarted and that is recorded.
+
+    With `view`, a permission, the row and its lists become live topics: the row's for who has it
+    and for whom the column `owner` names, the lists' for everybody signed in, because they say no
+    more than "look again" and each list shows a person what that person may see.
     """
+    if closed is not None:
+        on_closed, on_undeliverable = partial(_closed, closed), partial(_undeliverable, closed)
+    if on_closed is None or on_undeliverable is None:
+        raise ImproperlyConfigured(f"nobody hears of the end of the workflow of a {process.noun}")
     subjects.register(
         EngineSubject(
             type=process.subject,
             title=process.title,
-            restart=partial(_in_transaction, restart),
+            restart=partial(_in_transaction, restart or partial(_restart, process)),
             on_undeliverable=on_undeliverable,
             on_closed=on_closed,
             url=lambda identifier: reverse(process.url_name, args=[identifier]),
@@ -107,7 +122,8 @@ def stranded(process: Process[R], *, limit: int = STRANDED_LIMIT) -> list[str]:
 
     Nothing ever ran for them, or the engine has lost what ran (a restored backup). A row whose
     workflow was closed is not here: `on_closed` is told of that. One that is as young as
-    SETTLING_IN, or whose start is under way, is none.
+    SETTLING_IN, or whose start is under way, is none; nor is one whose newest start an operator
+    has discarded (`start_discarded`).
     """
     subject = {"subject_type": process.subject, "subject_id": Cast(OuterRef("pk"), TextField())}
     runs = WorkflowRun.objects.filter(**subject)
@@ -121,8 +137,11 @@ def stranded(process: Process[R], *, limit: int = STRANDED_LIMIT) -> list[str]:
         # What ran before the newest start is over.
         runs = runs.filter(workflow_id=OuterRef(process.id_field))
     newest = runs.order_by("-started_at", "-id").values("status")[:1]
-    found = rows.annotate(newest_run=Subquery(newest)).filter(
-        Q(newest_run=None) | Q(newest_run__in=process.forgotten)
+    found = rows.annotate(
+        newest_run=Subquery(newest), newest_start=Subquery(newest_start_states(**subject)[:1])
+    ).filter(
+        Q(newest_run=None) | Q(newest_run__in=process.forgotten),
+        Q(newest_start=None) | ~Q(newest_start=CommandState.DISCARDED),
     )
     ids = found.order_by("created_at", "pk").values_list("pk", flat=True)
     return [str(pk) for pk in ids[:limit]]
@@ -154,6 +173,25 @@ def reconcile(
 def _in_transaction(call: Callable[[str], object], identifier: str) -> None:
     with transaction.atomic():
         call(identifier)
+
+
+def _restart(process: Process[R], identifier: str) -> None:
+    row = restart(process, identifier)
+    if row is not None:
+        record(process, row, f"{process.subject}.restarted")
+
+
+def _closed(closed: Callable[..., object], identifier: str, run: WorkflowRun) -> None:
+    closed(identifier, workflow_id=run.workflow_id, why=why_closed(run), as_of=timezone.now())
+
+
+def _undeliverable(closed: Callable[..., object], command: EngineCommand) -> None:
+    closed(
+        command.subject_id,
+        workflow_id=command.workflow_id,
+        why=why_undeliverable(command),
+        as_of=timezone.now(),
+    )
 
 
 def _stranded(process: Process[R]) -> list[str]:

@@ -39,7 +39,8 @@ class Process(Generic[R]):
     `keeps_id(row)`: a second run takes the id of the first, because something else names it; the
     engine then runs it only if the last run failed. Otherwise each has a number of its own, kept in
     the column `id_field`. `id_tail` follows the row's id in the workflow's id; `id_tails` may.
-    `most_runs`: after so many `restart` leaves the row alone, because somebody means it; 0: never.
+    `most_runs`: after so many that somebody has ended `restart` leaves the row alone, because it
+    is meant; 0: never. Runs that the engine has lost do not count.
     `unversioned`: which workflow carries the row is nothing that its readers see.
     `lock(id)` gives the locked row where locking it takes more than `locked` does.
     `list_topics` are told when the status changes; those in `shared_topics` are another app's.

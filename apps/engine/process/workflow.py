@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.common.identifiers import new_id
 from apps.engine import services as engine
-from apps.engine.contracts import CommandKind, CommandState
+from apps.engine.contracts import CommandKind, CommandState, RunStatus
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.process.rows import locked, save
 from apps.engine.process.spec import Carrier, Process, R, workflow_id_of
@@ -52,19 +52,28 @@ def start_again(
 def restart(process: Process[R], identifier: UUID | str) -> R | None:
     """Start the row's workflow again, unless it has ended or a start is under way.
 
-    The row when it was started, for the caller to record; else None. Two at once: one start.
+    The row when it was started, for the caller to record; else None. Two at once: one start. Also
+    None when it is `worn_out`.
     """
     row = process.lock(identifier) if process.lock else locked(process, identifier)
     if process.needs(row) is None or is_under_way(process, row):
         return None
-    if process.most_runs and last_number(process, row) >= process.most_runs:
+    if worn_out(process, row):
         return None
     start_again(process, row)
     return row
 
 
 def wake(process: Process[R], row: R, *, signal: str, event: str) -> None:
-    """Have the row's workflow read the row again; once per `event`."""
+    """Have the row's workflow read the row again; once per `event`.
+
+    Where an operator has discarded the start of it there is none: it is started, if the row needs
+    one, because this is a new decision about the row.
+    """
+    if start_discarded(process, row):
+        if process.needs(row) is not None:
+            start_again(process, row, key=event)
+        return
     engine.workflow_signal(
         key=f"{process.subject}:{row.pk}:{event}",
         workflow_id=getattr(row, process.id_field),
@@ -75,13 +84,29 @@ def wake(process: Process[R], row: R, *, signal: str, event: str) -> None:
     )
 
 
+def worn_out(process: Process[R], row: R) -> bool:
+    """Whether the row had `most_runs` workflows already. Those that the engine has lost do not
+    count: nobody ended them."""
+    if not process.most_runs:
+        return False
+    runs = WorkflowRun.objects.filter(**_subject(process, row), status=RunStatus.LOST)
+    lost = runs.order_by().values("workflow_id").distinct().count()
+    return last_number(process, row) - lost >= process.most_runs
+
+
+def start_discarded(process: Process[R], row: R) -> bool:
+    """Whether an operator has discarded the row's newest start: it has no workflow, until somebody
+    sends that start again or decides something else about the row."""
+    return newest_start_states(**_subject(process, row)).first() == CommandState.DISCARDED
+
+
 def is_under_way(process: Process[R], row: R) -> bool:
     """Whether a start of one of the row's workflows has not arrived yet.
 
     It waits in the outbox; or it was sent within SETTLING_IN and the mirror does not know the run
     that it began. What the mirror knows has arrived, also when it has ended since.
     """
-    return starts_under_way(subject_type=process.subject, subject_id=str(row.pk)).exists()
+    return starts_under_way(**_subject(process, row)).exists()
 
 
 def last_number(process: Process[R], row: R) -> int:
@@ -91,7 +116,7 @@ def last_number(process: Process[R], row: R) -> int:
     the row says it itself; after a restored backup row and commands are older than what the engine
     ran since, and the sweeper has brought that into the mirror.
     """
-    subject = {"subject_type": process.subject, "subject_id": str(row.pk)}
+    subject = _subject(process, row)
     known = {getattr(row, process.id_field)}
     known |= set(
         EngineCommand.objects.filter(**subject, kind=CommandKind.START).values_list(
@@ -116,7 +141,17 @@ def starts_under_way(**subject: Any) -> "QuerySet[EngineCommand]":
     )
 
 
+def newest_start_states(**subject: Any) -> "QuerySet[EngineCommand, str]":
+    """States of the starts, the newest first."""
+    rows = EngineCommand.objects.filter(**subject, kind=CommandKind.START)
+    return rows.order_by("-id").values_list("state", flat=True)
+
+
 # --- helpers -------------------------------------------------------------------------------------
+def _subject(process: Process[R], row: R) -> dict[str, str]:
+    return {"subject_type": process.subject, "subject_id": str(row.pk)}
+
+
 def _enqueue(process: Process[R], row: R, carrier: Carrier[R], *, key: str, again: bool) -> None:
     own = getattr(row, process.id_field)
     engine.workflow_start(

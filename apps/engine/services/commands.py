@@ -13,6 +13,7 @@ from apps.engine import subjects
 from apps.engine.contracts import CommandKind, CommandState, SignalEnvelope
 from apps.engine.models import EngineCommand
 from apps.engine.outbox import NewCommand, command_enqueue
+from apps.engine.subjects import EngineSubject
 
 
 # --- what to write ------------------------------------------------------------------------------
@@ -184,10 +185,18 @@ def workflow_terminate(
 def command_retry(*, command_id: int, by: Actor, via: str, reason: str) -> EngineCommand:
     """Send a parked command again, now; outermost verb, audited.
 
-    Raises NotFound, Invalid `reason_required`, Conflict `not_parked`.
+    For the newest start of a row, when it was discarded, the row's workflow is started anew, from
+    the row as it stands. Raises NotFound, Invalid `reason_required`, Conflict `not_parked`, or
+    `not_needed` when that row needs no workflow any more.
     """
     with _audited("engine.command_retry", command_id, by, via), transaction.atomic(durable=True):
         command = _locked(command_id, reason)
+        subject = subjects.get(command.subject_type)
+        given_up = (command.kind, command.state) == (CommandKind.START, CommandState.DISCARDED)
+        if given_up and subject is not None:
+            _start_anew(command, subject)
+            _record("engine.command_retry", command, by, via, reason)
+            return command
         if command.state != CommandState.PARKED:
             raise Conflict("only a parked command is sent again", code="not_parked")
         command.state = CommandState.PENDING
@@ -246,6 +255,20 @@ def _ending(
         subject_type=subject_type,
         subject_id=subject_id,
     )
+
+
+def _start_anew(command: EngineCommand, subject: EngineSubject) -> None:
+    newer = EngineCommand.objects.filter(
+        kind=CommandKind.START,
+        subject_type=command.subject_type,
+        subject_id=command.subject_id,
+        pk__gt=command.pk,
+    )
+    if newer.exists():
+        raise Conflict("there is a newer start of this row", code="not_parked")
+    subject.restart(command.subject_id)
+    if not newer.exists():
+        raise Conflict("the row needs no workflow any more", code="not_needed")
 
 
 def _locked(command_id: int, reason: str) -> EngineCommand:

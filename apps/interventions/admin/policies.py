@@ -1,21 +1,18 @@
-"""Policies in the admin."""
+"""Policies, and the features they look at, in the admin."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
-from django.utils.safestring import SafeString
+from django.http import HttpRequest
 
+from apps.common.amounts import AmountFormField
 from apps.interventions import services
-from apps.interventions.models import Policy
-from apps.web.admin import acting, link
-from apps.web.admin_verbs import Line, ServiceFormAdmin, confirmed_action
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
+from apps.interventions.models import FeatureValue, Policy
+from apps.web.admin import ReadOnlyAdmin, acting
+from apps.web.admin_forms import ServiceFormAdmin
+from apps.web.admin_verbs import Given, Line, verb
 
 
 class RegionsField(forms.CharField):
@@ -38,24 +35,18 @@ class PolicyForm(forms.Form):
     reversible = forms.BooleanField(
         required=False, help_text="An execution can be undone; if not, the money is gone."
     )
-    min_amount = forms.DecimalField(
+    min_amount = AmountFormField(
         required=False,
-        max_digits=18,
-        decimal_places=2,
         label="Least amount",
         help_text="Of one request. Empty: no limit.",
     )
-    max_amount = forms.DecimalField(
+    max_amount = AmountFormField(
         required=False,
-        max_digits=18,
-        decimal_places=2,
         label="Most of one request",
         help_text="Empty: no limit.",
     )
-    target_limit = forms.DecimalField(
+    target_limit = AmountFormField(
         required=False,
-        max_digits=18,
-        decimal_places=2,
         label="Most for one target",
         help_text="Reserved and spent together, within the days below. Empty: no limit.",
     )
@@ -84,6 +75,11 @@ class PolicyForm(forms.Form):
     )
 
 
+def _line(policy: Policy, request: HttpRequest) -> Line:
+    note = "active" if policy.active else "an older version, or off already"
+    return Line(note, blocked=not policy.active)
+
+
 @admin.register(Policy)
 class PolicyAdmin(ServiceFormAdmin):
     """Policies, version by version. Saving makes a new version; interventions keep theirs."""
@@ -108,50 +104,29 @@ class PolicyAdmin(ServiceFormAdmin):
     search_help_text = "An exact code or name."
     service_form = PolicyForm
     new_label = "New policy"
+    page_name = "policy"
+    page_key = "code"
     actions = ("switch_off",)
-
-    def initial_of(self, row: Policy) -> dict[str, Any]:
-        return {name: getattr(row, name) for name in PolicyForm.base_fields}
 
     def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
         return services.policy_put(**data, by=acting(request), via="admin")
 
-    @admin.display(description="page")
-    def staff_page(self, policy: Policy) -> SafeString | str:
-        return link(reverse("policy", args=[policy.code]), "open")
+    @verb(
+        "Switch off",
+        title="Switch policies off",
+        explanation="Nobody can ask under a policy that is off, and what waits under it is not "
+        "executed. What the executor was called for is carried on. A new version switches the "
+        "policy on again.",
+        button="Switch off",
+        line=_line,
+    )
+    def switch_off(self, policy: Policy, given: Given) -> str:
+        services.policy_switch_off(code=policy.code, version=policy.version, **given.asked)
+        return "Switched off: nobody can ask under it any more."
 
-    def has_switch_off_permission(self, request: HttpRequest) -> bool:
-        return self.granted(request)
 
-    @admin.action(description="Switch off…", permissions=["switch_off"])
-    def switch_off(self, request: HttpRequest, queryset: "QuerySet[Policy]") -> HttpResponse:
-        """Switch the chosen policies off."""
-
-        def run(policy: Policy, reason: str, stamp: str) -> str:
-            services.policy_switch_off(
-                code=policy.code,
-                version=policy.version,
-                by=acting(request),
-                via="admin",
-                reason=reason,
-            )
-            return "Switched off: nobody can ask under it any more."
-
-        return confirmed_action(
-            self,
-            request,
-            queryset,
-            action="switch_off",
-            title="Switch policies off",
-            explanation="Nobody can ask under a policy that is off, and what waits under it is not "
-            "executed. What the executor was called for is carried on. A new version switches the "
-            "policy on again.",
-            button="Switch off",
-            line=lambda row: Line(
-                pk=str(row.pk),
-                label=str(row),
-                note="active" if row.active else "an older version, or off already",
-                blocked=not row.active,
-            ),
-            run=run,
-        )
+@admin.register(FeatureValue)
+class FeatureValueAdmin(ReadOnlyAdmin):
+    list_display = ("entity", "name", "value", "at")
+    search_exact = ("entity", "key")
+    search_help_text = "An exact entity or key."

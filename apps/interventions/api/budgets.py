@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
 from apps.accounts.models import User
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import request_ids
 from apps.common.api import Amount, Code, Cursor, Key, Limit, Reason, Why
 from apps.common.errors import NotAllowed, NotFound
 from apps.common.pagination import page
@@ -214,13 +214,8 @@ def _detail(user: User, transfer_id: UUID) -> dict[str, Any]:
 
 
 def _approvals(transfers: list[BudgetTransfer]) -> dict[str, UUID]:
-    """Ids of their requests by ids of theirs: one query for a page."""
-    rows = ApprovalRequest.objects.filter(
-        kind=TRANSFER_KIND,
-        subject_type=SUBJECT,
-        subject_id__in=[str(transfer.pk) for transfer in transfers],
-    )
-    return dict(rows.values_list("subject_id", "pk"))
+    """Ids of their requests by ids of theirs."""
+    return request_ids(SUBJECT, [transfer.pk for transfer in transfers], kind=TRANSFER_KIND)
 
 
 def _reference(transfer: BudgetTransfer, approvals: dict[str, UUID]) -> dict[str, Any]:

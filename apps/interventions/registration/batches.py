@@ -9,7 +9,6 @@ from apps.approvals.kinds import ApprovalKind, Fact, Simulation, TierRule
 from apps.approvals.models import ApprovalRequest
 from apps.common.money import shown
 from apps.engine import process
-from apps.engine.models import EngineCommand, WorkflowRun
 from apps.interventions import services
 from apps.interventions.contracts import (
     BATCH_KIND,
@@ -64,9 +63,7 @@ def register() -> None:
     settlement.follow(settled=item_settled, asked=item_asked)
     process.register(
         BATCH,
-        restart=_restart,
-        on_closed=_on_closed,
-        on_undeliverable=_on_undeliverable,
+        closed=services.batch_closed,
         view="interventions.view_intervention",
     )
 
@@ -172,25 +169,3 @@ def _url(batch_id: str) -> str:
 
 def _lock(batch_id: str) -> None:
     batch_lock(batch_id)
-
-
-def _restart(batch_id: str) -> None:
-    services.batch_restart(batch_id=batch_id)
-
-
-def _on_undeliverable(command: EngineCommand) -> None:
-    services.batch_closed(
-        batch_id=command.subject_id,
-        workflow_id=command.workflow_id,
-        why=process.why_undeliverable(command),
-        as_of=timezone.now(),
-    )
-
-
-def _on_closed(batch_id: str, run: WorkflowRun) -> None:
-    services.batch_closed(
-        batch_id=batch_id,
-        workflow_id=run.workflow_id,
-        why=process.why_closed(run),
-        as_of=timezone.now(),
-    )

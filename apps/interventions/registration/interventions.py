@@ -1,5 +1,7 @@
 """How this domain plugs into the shared apps: its kinds of approval, and its subject."""
 
+from typing import TYPE_CHECKING
+
 from django.utils import timezone
 
 from apps.approvals import kinds
@@ -8,7 +10,6 @@ from apps.approvals.kinds import ApprovalKind, EditableField, Fact, Reason, Tier
 from apps.approvals.models import ApprovalRequest
 from apps.common.money import shown
 from apps.engine import process
-from apps.engine.models import EngineCommand, WorkflowRun
 from apps.interventions import services
 from apps.interventions.contracts import (
     ATTENTION_KIND,
@@ -21,6 +22,9 @@ from apps.interventions.models import Intervention
 from apps.interventions.services.commands import INTERVENTION
 from apps.interventions.services.rows import intervention_lock
 from apps.interventions.simulation import simulate
+
+if TYPE_CHECKING:
+    from apps.engine.models import EngineCommand, WorkflowRun
 
 #: A policy without a rule is not a policy without signatures.
 DEFAULT_TIERS = (TierRule("reviewer"),)
@@ -84,7 +88,6 @@ def register() -> None:
     )
     process.register(
         INTERVENTION,
-        restart=_restart,
         on_closed=_on_closed,
         on_undeliverable=_on_undeliverable,
         view="interventions.view_intervention",
@@ -143,15 +146,11 @@ def _lock(intervention_id: str) -> None:
     intervention_lock(intervention_id)
 
 
-def _restart(intervention_id: str) -> None:
-    services.intervention_restart(intervention_id=intervention_id)
-
-
-def _on_undeliverable(command: EngineCommand) -> None:
+def _on_undeliverable(command: "EngineCommand") -> None:
     services.command_undeliverable(command=command, as_of=timezone.now())
 
 
-def _on_closed(intervention_id: str, run: WorkflowRun) -> None:
+def _on_closed(intervention_id: str, run: "WorkflowRun") -> None:
     services.process_closed(
         intervention_id=intervention_id,
         workflow_id=run.workflow_id,

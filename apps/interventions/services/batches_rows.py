@@ -1,17 +1,19 @@
 """The row of a batch: locked, counted, recorded, told about; and its messages to the engine."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Count
 
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import request_of
 from apps.approvals.services import clock_next
 from apps.audit.contracts import ENGINE, Actor
 from apps.common.errors import Conflict, NotFound
+from apps.common.money import exact
 from apps.engine import process
 from apps.engine import services as engine
 from apps.engine.process import Carrier, Process
@@ -32,6 +34,9 @@ from apps.interventions.models import BatchItem, Intervention, InterventionBatch
 from apps.live.broadcast import broadcast
 from apps.notifications.services import notify
 
+if TYPE_CHECKING:
+    from apps.approvals.models import ApprovalRequest
+
 #: After so many items a run continues as new: a long history is slow to replay.
 ITEMS_PER_RUN = 500
 
@@ -42,6 +47,9 @@ ITEM_DETAILS = {
     UNSETTLED: "Its process has ended before it could finish; what it left is being settled.",
     NEEDS_ATTENTION: "It has not ended: a person is asked what is to become of it.",
 }
+
+FIELDS = ("amount", "target", "justification", "region")
+FAILURE_COLUMNS = ("number", *FIELDS, "code", "detail")
 
 _ITEM_ENDS = {
     InterventionStatus.EXECUTED: BatchItemStatus.DONE,
@@ -187,15 +195,32 @@ def progress_by_batch(batch_ids: Iterable[UUID]) -> dict[UUID, BatchProgress]:
     return {pk: BatchProgress(total=counts[pk].total(), **counts[pk]) for pk in ids}
 
 
+def batch_failures(batch: InterventionBatch) -> Iterator[dict[str, Any]]:
+    """The items that have failed, in order, with FAILURE_COLUMNS: as they came, where one was not
+    sound. Of one that was kept in part, or was no object, `target` has what there is."""
+    failed = batch.items.filter(status=BatchItemStatus.FAILED).order_by("number")
+    for item in failed.iterator(chunk_size=1000):
+        texts: dict[str, Any] = dict.fromkeys(FIELDS, "")
+        if item.amount is not None:
+            texts = {name: getattr(item, name) for name in FIELDS}
+            texts["amount"] = exact(item.amount, batch.currency)
+        elif isinstance(item.raw, dict) and "cut" not in item.raw:
+            texts |= {name: item.raw[name] for name in FIELDS if name in item.raw}
+        else:
+            texts["target"] = item.raw["cut"] if isinstance(item.raw, dict) else item.raw
+        code, detail = item.error_code, item.error_detail
+        yield {"number": item.number, **texts, "code": code, "detail": detail}
+
+
 # --- the request for its signature ----------------------------------------------------------------
 def batch_request_key(batch_id: UUID | str) -> str:
     """Key of its one request for a signature."""
     return f"{BATCH_SUBJECT}:{batch_id}"
 
 
-def batch_request_of(batch_id: UUID | str) -> ApprovalRequest | None:
+def batch_request_of(batch_id: UUID | str) -> "ApprovalRequest | None":
     """Its request for a signature, if one was opened."""
-    return ApprovalRequest.objects.filter(key=batch_request_key(batch_id)).first()
+    return request_of(batch_request_key(batch_id))
 
 
 def batch_facts(batch: InterventionBatch) -> BatchFacts:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import requests_about
 from apps.approvals.services import request_cancel
 from apps.audit.contracts import ENGINE
 from apps.common.canonical_json import digest
@@ -93,12 +93,8 @@ def item_note(*, intervention_id: UUID | str, as_of: datetime) -> None:
         intervention = intervention_lock(intervention_id)
         if is_settled(intervention):
             return
-        question = (
-            ApprovalRequest.objects.open()
-            .filter(kind=ATTENTION_KIND, subject_type=SUBJECT, subject_id=str(intervention.pk))
-            .exists()
-        )
-        code = NEEDS_ATTENTION if question else UNSETTLED
+        questions = requests_about(SUBJECT, intervention.pk, kind=ATTENTION_KIND)
+        code = NEEDS_ATTENTION if questions.open().exists() else UNSETTLED
         noted = BatchItem.objects.filter(
             intervention=intervention, status=BatchItemStatus.RUNNING
         ).update(
@@ -136,7 +132,7 @@ def batch_cancelled(*, batch_id: UUID | str, workflow_id: str, as_of: datetime) 
         return batch_facts(batch)
 
 
-def batch_closed(*, batch_id: UUID | str, workflow_id: str, why: str, as_of: datetime) -> None:
+def batch_closed(batch_id: UUID | str, *, workflow_id: str, why: str, as_of: datetime) -> None:
     """Its workflow has ended or cannot begin: nothing further is begun.
 
     Before it was signed it ends as cancelled, and the request with it. Later it is paused, and a

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import F, Max, Min, OuterRef, Subquery, Window
+from django.core.cache import cache
+from django.db.models import Exists, F, Max, Min, OuterRef, Subquery, Window
 from django.utils.timezone import localtime
 
 from apps.interventions.contracts import InterventionStatus
-from apps.interventions.models import Intervention, InterventionBatch
+from apps.interventions.models import Intervention, InterventionBatch, Outcome
 from apps.interventions.models.interventions import InterventionQuerySet
 from apps.interventions.services.batches_input import Item
 
@@ -19,6 +20,9 @@ from apps.interventions.services.batches_input import Item
 RECENT = timedelta(days=30)
 #: So many are told one by one; all of them are counted.
 MOST = 100
+#: A payment bears a time at most that long before others can see it.
+UNSEEN = timedelta(minutes=1)
+CACHE_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,17 @@ class Warned:
     total: int = 0
 
 
+@dataclass(frozen=True)
+class _Evaluation:
+    """What a look at all payments of a batch came to at `until`. `counted`: of those paid within
+    UNSEEN before it, the ones that are in it; `oldest` of all that are."""
+
+    warned: Warned
+    until: datetime
+    counted: frozenset[datetime]
+    oldest: datetime | None
+
+
 def items_warn(items: Iterable[Item], *, currency: str, as_of: datetime) -> Warned:
     """Of a list that is tried out: payments alike in target and amount, and those like one that was
     paid within RECENT. One query, however long the list."""
@@ -63,13 +78,27 @@ def items_warn(items: Iterable[Item], *, currency: str, as_of: datetime) -> Warn
 
 def batch_warn(batch: InterventionBatch, *, as_of: datetime) -> Warned:
     """The same of a batch, as its signer has to see it: also what others were paid since it was
-    asked for, until it began. Its own payments are none of those. Two queries."""
+    asked for, until it began. Its own payments are none of those.
+
+    All of its payments are read once a process, with two queries; again only after one like them
+    was paid, or when one that counted is no longer recent. Until then a look is one query, for
+    what was paid since.
+    """
     until = batch.started_at or as_of
+    key = f"batch-warned:{batch.pk}"
+    known: _Evaluation | None = cache.get(key)
+    if known is None or not _still_right(known, batch, until):
+        known = _evaluated(batch, until)
+        cache.set(key, known, CACHE_SECONDS)
+    return known.warned
+
+
+def _evaluated(batch: InterventionBatch, until: datetime) -> _Evaluation:
     like = Intervention.objects.filter(
         target=OuterRef("target"), amount=OuterRef("amount"), currency=batch.currency
     ).exclude(batch=batch.pk)
     rows = batch.items.filter(amount__isnull=False)
-    recent = (
+    recent = list(
         rows.annotate(paid_at=Subquery(_recently(like, until).values("settled_at")[:1]))
         .filter(paid_at__isnull=False)
         .values_list("number", "line", "paid_at")
@@ -85,7 +114,30 @@ def batch_warn(batch: InterventionBatch, *, as_of: datetime) -> Warned:
     found = [_same(*row) for row in same] + [_recent(*row) for row in recent]
     # Per payment, first what it repeats in the file.
     found.sort(key=lambda one: (one.number, one.code == "paid_recently"))
-    return Warned(tuple(found[:MOST]), len(found))
+    paid = [paid_at for _, _, paid_at in recent]
+    return _Evaluation(
+        warned=Warned(tuple(found[:MOST]), len(found)),
+        until=until,
+        counted=frozenset(at for at in paid if at > until - UNSEEN),
+        oldest=min(paid, default=None),
+    )
+
+
+def _still_right(known: _Evaluation, batch: InterventionBatch, until: datetime) -> bool:
+    """Whether a look at all of the payments would come to the same."""
+    if until < known.until or (known.oldest and known.oldest <= until - RECENT):
+        return False
+    # The index of outcomes by time leads to what was paid since, and nothing else is read.
+    since = Outcome.objects.filter(
+        at__gt=known.until - UNSEEN,
+        at__lte=until,
+        status=InterventionStatus.EXECUTED,
+        intervention__currency=batch.currency,
+    ).exclude(intervention__batch=batch.pk)
+    like = batch.items.filter(
+        target=OuterRef("intervention__target"), amount=OuterRef("intervention__amount")
+    )
+    return not since.filter(Exists(like)).exclude(at__in=known.counted).exists()
 
 
 def _paid(

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -19,6 +19,7 @@ from django.utils import timezone
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotFound
+from apps.common.locks import transaction_lock
 from apps.common.money import shown
 from apps.common.validation import clean_amount, clean_code, clean_currency, clean_text
 from apps.interventions.contracts import Execution, Step
@@ -237,11 +238,7 @@ _PERIOD = ("series", "starts_on", "ends_on")
 def _opened(code: str, fields: dict[str, Any]) -> tuple[Budget, bool]:
     if fields["series"]:
         # Two that overlap would wait for each other for ever; the constraint remains the judge.
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-                [f"budget-series:{fields['series']}"],
-            )
+        transaction_lock(f"budget-series:{fields['series']}")
     try:
         return Budget.objects.get_or_create(code=code, defaults=fields)
     except IntegrityError as error:

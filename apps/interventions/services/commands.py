@@ -3,10 +3,9 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from django.db.models import Exists, OuterRef, TextField
-from django.db.models.functions import Cast
+from django.db.models import Exists
 
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import requests_by_row
 from apps.engine import process
 from apps.engine.process import Carrier, Process
 from apps.engine.services import timings
@@ -48,14 +47,16 @@ def _needs(intervention: Intervention) -> Carrier[Intervention] | None:
 
 
 def _open_rows() -> "QuerySet[Intervention]":
-    """Those that nobody is asked about. A batch that runs looks after its own."""
-    questions = ApprovalRequest.objects.filter(
-        subject_type=SUBJECT,
-        subject_id=Cast(OuterRef("pk"), TextField()),
-        kind=ATTENTION_KIND,
-        settled_at=None,
+    """Those that nobody is asked about. A batch that runs looks after its own; one that is paused
+    begins none: an item that has not begun waits until it goes on."""
+    questions = requests_by_row(SUBJECT, kind=ATTENTION_KIND).filter(settled_at=None)
+    rows = (
+        Intervention.objects.unsettled()
+        .exclude(batch__status=BatchStatus.RUNNING)
+        .exclude(
+            batch__status=BatchStatus.PAUSED, status=InterventionStatus.APPROVED, executor_id=""
+        )
     )
-    rows = Intervention.objects.unsettled().exclude(batch__status=BatchStatus.RUNNING)
     return rows.filter(~Exists(questions))
 
 
@@ -104,6 +105,18 @@ def intervention_start_again(intervention: Intervention, *, key: str) -> None:
         carrier = EXECUTION
     if carrier is not None:
         process.start_again(INTERVENTION, intervention, carrier, key=key)
+
+
+def held_by_batch(intervention: Intervention) -> BatchStatus | None:
+    """The status of its batch, where that says whether the item begins: no saga ever carried it.
+
+    None for one that has begun, and for one that is no item of a batch that runs no more.
+    """
+    if intervention.batch is None or intervention.executor_id:
+        return None
+    status = BatchStatus(intervention.batch.status)
+    begins = intervention.status == InterventionStatus.APPROVED
+    return status if begins and status in {BatchStatus.PAUSED, BatchStatus.CANCELLED} else None
 
 
 def cancel_signal(intervention: Intervention) -> None:

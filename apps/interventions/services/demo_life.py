@@ -8,7 +8,7 @@ Nothing here is about `demo-relief` and `demo-2026`.
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.db import transaction
 from django.utils import timezone
@@ -16,17 +16,19 @@ from django.utils import timezone
 from apps.accounts.demo_users import SEEDER
 from apps.accounts.models import User
 from apps.approvals import services as approvals
-from apps.approvals.models import ApprovalRequest
 from apps.approvals.selectors import current_payload
 from apps.approvals.services.bulk import BulkChoice
 from apps.approvals.services.filters import filter_save
-from apps.audit.models import AuditEntry
+from apps.audit.selectors import entries_about
 from apps.audit.services import entry_record
 from apps.interventions.models import Intervention
 from apps.interventions.services.approval import approval_of, approval_open
 from apps.interventions.services.demo import transfer_seed
 from apps.interventions.services.demo_batches import batch_half_seed, batch_waiting_seed
 from apps.interventions.services.requests import intervention_request
+
+if TYPE_CHECKING:
+    from apps.approvals.models import ApprovalRequest
 
 DONE = "demo.seeded"
 FLOOD, SCHOOL, RAIN = (
@@ -146,7 +148,7 @@ def _key(asked: Asked) -> str:
     return f"demo-{asked.where[0]}-{asked.target}"[:120]
 
 
-def _waits(asked: Asked, people: dict[str, User], now: datetime) -> ApprovalRequest:
+def _waits(asked: Asked, people: dict[str, User], now: datetime) -> "ApprovalRequest":
     """Its request, open since then if nobody has decided it."""
     policy, budget, currency = asked.where
     at = now - timedelta(days=asked.days_ago)
@@ -191,7 +193,7 @@ def _decided(asked: Asked, people: dict[str, User], now: datetime) -> None:
             )
 
 
-def _request_of(asked: Asked, people: dict[str, User]) -> ApprovalRequest:
+def _request_of(asked: Asked, people: dict[str, User]) -> "ApprovalRequest":
     intervention = Intervention.objects.get(
         requested_by=people["requester"], idempotency_key=_key(asked)
     )
@@ -208,7 +210,7 @@ def _once(
     now: datetime,
 ) -> bool:
     """Do it unless it was done in an earlier run, whatever became of it since."""
-    if AuditEntry.objects.filter(subject_type="demo", subject_id=title, action=DONE).exists():
+    if entries_about(("demo", title)).filter(action=DONE).exists():
         return False
     part(people, now)
     with transaction.atomic(durable=True):

@@ -1,15 +1,13 @@
-"""The feature store: what was paid to a target so far, append-only; the newest row is the value.
-
-After the commit the new values go to the online copy in Redis (`online`), as far as it is there.
-"""
+"""The feature store: what was paid to a target so far, append-only; the newest row is the value."""
 
 from decimal import Decimal
 from functools import partial
 
 from django.db import connection, transaction
 
+from apps.common.locks import transaction_lock
 from apps.interventions.models import FeatureValue, Intervention
-from apps.interventions.services.online_store import Feature, online_put
+from apps.interventions.services.online_store import copy_end
 
 
 def features_add(intervention: Intervention) -> None:
@@ -46,23 +44,17 @@ SELECT %(entity)s, line.name,
   FROM unnest(%(names)s::text[], %(deltas)s::numeric[], %(keys)s::text[])
        AS line(name, delta, key)
 ON CONFLICT (key) DO NOTHING
-RETURNING entity, name, value, id
+RETURNING id
 """
 
 
 def _append(intervention: Intervention, lines: list[tuple[str, Decimal, str]]) -> None:
     names, deltas, keys = (list(column) for column in zip(*lines, strict=True))
+    entity = intervention.target
+    # A value follows from the one before it: two at once for one target wait for each other.
+    transaction_lock(f"feature:{entity}")
     with connection.cursor() as cursor:
-        # A value follows from the one before it: two at once for one target wait for each other.
-        # A statement of its own: the next one must see what the one before us has committed.
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"feature:{intervention.target}"],
-        )
-        cursor.execute(
-            _APPEND,
-            {"entity": intervention.target, "names": names, "deltas": deltas, "keys": keys},
-        )
-        written = [Feature(*row) for row in cursor.fetchall()]
+        cursor.execute(_APPEND, {"entity": entity, "names": names, "deltas": deltas, "keys": keys})
+        written = [row for (row,) in cursor.fetchall()]
     if written:
-        transaction.on_commit(partial(online_put, written), robust=True)
+        transaction.on_commit(partial(copy_end, entity, row=max(written)), robust=True)

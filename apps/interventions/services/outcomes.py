@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.approvals.models import Signature
+from apps.approvals.selectors import signer_ids
 from apps.audit.contracts import ENGINE
 from apps.audit.services import refusals
 from apps.common.errors import Conflict, Invalid
@@ -183,6 +183,6 @@ def _complete(intervention: Intervention, missing: str) -> None:
 
 
 def _stakeholders(intervention: Intervention) -> list[User]:
-    signers = Signature.objects.filter(request__key=approval_key(intervention)).values("actor")
+    signers = signer_ids(approval_key(intervention))
     people = User.objects.filter(pk__in=signers).exclude(pk=intervention.requested_by_id)
     return [intervention.requested_by, *people.order_by("pk")]

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from apps.approvals.contracts import RequestStatus
@@ -21,6 +21,7 @@ from apps.common.validation import (
     clean_regions,
     clean_text,
 )
+from apps.common.versions import lock_versions, put_version, switch_off
 from apps.interventions.contracts import (
     KIND,
     Execution,
@@ -73,7 +74,7 @@ def policy_put(
     """
     subject = {"action": "policy.put", "subject_type": "policy", "subject_id": code[:80]}
     with refusals(**subject, by=by, via=via), transaction.atomic(durable=True):
-        wanted: dict[str, Any] = {
+        values: dict[str, Any] = {
             "name": clean_text(name, field="name", limit=160),
             "currency": clean_currency(currency),
             "reversible": reversible,
@@ -85,19 +86,18 @@ def policy_put(
             "valid_until": valid_until,
             "regions": clean_regions(regions),
         }
-        _check_order(wanted)
-        _lock(clean_code(code))
-        newest = Policy.objects.filter(code=code).order_by("-version").first()
-        if newest and newest.currency != currency:
-            raise Conflict("The policy has another currency.", code="currency_differs")
-        if newest and newest.active and all(getattr(newest, k) == v for k, v in wanted.items()):
-            return newest
-        _switch_off(code)
-        policy = Policy.objects.create(
-            code=code, version=newest.version + 1 if newest else 1, **wanted
+        _check_order(values)
+
+        def same_currency(newest: Policy) -> None:
+            if newest.currency != currency:
+                raise Conflict("The policy has another currency.", code="currency_differs")
+
+        policy, new = put_version(
+            Policy.objects.all(), {"code": clean_code(code)}, values, check=same_currency
         )
-        entry_record(**subject, by=by, via=via, body={**wanted, "version": policy.version})
-        policy_announce(policy)
+        if new:
+            entry_record(**subject, by=by, via=via, body={**values, "version": policy.version})
+            policy_announce(policy)
     return policy
 
 
@@ -114,7 +114,8 @@ def policy_switch_off(
     with refusals(**subject, by=by, via=via), transaction.atomic(durable=True):
         if reason.strip():
             reason = clean_text(reason, field="reason", limit=2000, multiline=True)
-        _lock(clean_code(code))
+        key = {"code": clean_code(code)}
+        lock_versions(Policy.objects.all(), key)
         policy = policy_active(code)
         if version is not None and policy.version != version:
             raise Conflict(
@@ -122,7 +123,7 @@ def policy_switch_off(
                 code="version_changed",
                 version=policy.version,
             )
-        _switch_off(code)
+        switch_off(Policy.objects.all(), key)
         policy.active = False
         body = {"version": policy.version, "reason": reason.strip()}
         entry_record(**subject, by=by, via=via, body=body)
@@ -136,15 +137,15 @@ def policy_announce(policy: Policy) -> None:
         broadcast(topic, id=policy.code, version=policy.version)
 
 
-def _check_order(wanted: dict[str, Any]) -> None:
+def _check_order(values: dict[str, Any]) -> None:
     """What the table's constraints would refuse, in words."""
-    least, most = wanted["min_amount"], wanted["max_amount"]
+    least, most = values["min_amount"], values["max_amount"]
     if least is not None and most is not None and least > most:
         raise Invalid("The least amount is above the most.", code="limits_out_of_order")
-    first, last = wanted["valid_from"], wanted["valid_until"]
+    first, last = values["valid_from"], values["valid_until"]
     if first is not None and last is not None and first > last:
         raise Invalid("The last day is before the first.", code="days_out_of_order")
-    limit, days = wanted["target_limit"], wanted["target_days"]
+    limit, days = values["target_limit"], values["target_days"]
     if limit is None and days is None:
         return
     if limit is None or days is None:
@@ -153,7 +154,7 @@ def _check_order(wanted: dict[str, Any]) -> None:
             code="target_limit_invalid",
         )
     try:
-        wanted["target_limit"] = clean_amount(limit, wanted["currency"])
+        values["target_limit"] = clean_amount(limit, values["currency"])
     except Invalid as refusal:
         raise Invalid(refusal.detail, code="target_limit_invalid") from refusal
     if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= MOST_TARGET_DAYS:
@@ -161,23 +162,11 @@ def _check_order(wanted: dict[str, Any]) -> None:
             f"The limit for each target looks back 1 to {MOST_TARGET_DAYS} days.",
             code="target_limit_invalid",
         )
-    if least is not None and least > wanted["target_limit"]:
+    if least is not None and least > values["target_limit"]:
         raise Invalid(
             "The limit for each target is below the least amount: nobody could be paid.",
             code="target_limit_invalid",
         )
-
-
-def _lock(code: str) -> None:
-    # The first version has no row to lock.
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"policy:{code}"])
-
-
-def _switch_off(code: str) -> None:
-    for active in Policy.objects.filter(code=code, active=True):
-        active.active = False
-        active.save(update_fields=["active", "updated_at"])
 
 
 def policy_validate(

@@ -3,11 +3,11 @@
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from django.db import connection
 from django.db.models import Exists, OuterRef, Sum
 from django.utils import timezone
 
 from apps.common.errors import Conflict, Invalid
+from apps.common.locks import transaction_lock
 from apps.common.money import shown
 from apps.interventions.models import BudgetEntry, Intervention, Policy
 
@@ -116,12 +116,7 @@ def target_hold(intervention: Intervention, *, as_of: datetime) -> None:
     policy = intervention.policy
     if policy.target_limit is None:
         return
-    with connection.cursor() as cursor:
-        # A statement of its own: the next one must see what the one before us has committed.
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"target:{policy.code}:{intervention.target}"],
-        )
+    transaction_lock(f"target:{policy.code}:{intervention.target}")
     check_target(policy, target=intervention.target, amount=intervention.amount, as_of=as_of)
 
 

@@ -3,14 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apps.approvals import kinds
-from apps.approvals.models import ApprovalRule
 from apps.approvals.rule_text import bands_in_words
+from apps.approvals.selectors import active_rules
 from apps.common.money import NO_BREAK, shown
 from apps.interventions.contracts import KIND
 from apps.interventions.models import Policy
+
+if TYPE_CHECKING:
+    from apps.approvals.models import ApprovalRule
 
 #: Field → what people call it, in the order in which it is read.
 TERMS = {
@@ -81,10 +84,7 @@ def signatures_of(policies: Iterable[Policy], *, brief: bool = False) -> dict[st
     without any the kind's own tiers apply.
     """
     codes = {policy.code for policy in policies}
-    rules = {
-        rule.scope: rule
-        for rule in ApprovalRule.objects.filter(kind=KIND, scope__in={*codes, ""}, active=True)
-    }
+    rules = active_rules(KIND, {*codes, ""})
     tiers = [{"group": tier.group, "quorum": tier.quorum} for tier in kinds.get(KIND).default_tiers]
     default = bands_in_words([{"above": None, "tiers": tiers}], "")
     found = {}
@@ -94,7 +94,7 @@ def signatures_of(policies: Iterable[Policy], *, brief: bool = False) -> dict[st
     return found
 
 
-def _words(rule: ApprovalRule, *, brief: bool) -> list[str]:
+def _words(rule: "ApprovalRule", *, brief: bool) -> list[str]:
     bands = rule.bands
     if brief:
         bands = [{name: band.get(name) for name in ("above", "tiers")} for band in bands]

@@ -5,18 +5,20 @@ a decision of a person that was not carried out, becomes an inbox item. Nothing 
 """
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, TextField
-from django.db.models.functions import Cast
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.utils import timezone
 
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import requests_about, requests_by_row
 from apps.engine import process
 from apps.engine.contracts import RunStatus
-from apps.engine.models import EngineCommand, WorkflowRun
+from apps.engine.selectors import runs_by_row, runs_of, starts_of
 from apps.interventions.contracts import (
     ATTENTION_KIND,
     SUBJECT,
+    BatchStatus,
     Execution,
     InterventionStatus,
     ReconcileResult,
@@ -24,7 +26,7 @@ from apps.interventions.contracts import (
 from apps.interventions.models import TERMINAL, BudgetEntry, Intervention
 from apps.interventions.services.attention import attention_is_open, attention_raise
 from apps.interventions.services.budgets import has_open_reservation
-from apps.interventions.services.commands import INTERVENTION
+from apps.interventions.services.commands import INTERVENTION, held_by_batch
 from apps.interventions.services.rows import (
     execution_of,
     intervention_lock,
@@ -35,6 +37,9 @@ from apps.interventions.services.rows import (
 )
 from apps.interventions.services.settlement import settle_row
 
+if TYPE_CHECKING:
+    from apps.engine.models import EngineCommand, WorkflowRun
+
 #: Executed, and what follows an execution could not be done.
 STEPS_MISSING = "steps_missing"
 NOT_CLOSED = (RunStatus.RUNNING, RunStatus.LOST)
@@ -43,8 +48,16 @@ NOT_CLOSED = (RunStatus.RUNNING, RunStatus.LOST)
 def intervention_restart(*, intervention_id: UUID | str) -> None:
     """Start its workflow again from the row, unless it has ended or a start is under way.
 
-    Joins the caller's transaction. Two at once: one start.
+    An item that has not begun waits while its batch is paused, and ends with one that was
+    cancelled. Joins the caller's transaction. Two at once: one start.
     """
+    held = held_by_batch(row := intervention_lock(intervention_id, "batch"))
+    if held is BatchStatus.CANCELLED:
+        why = "Its batch was cancelled before it began."
+        code = "batch_cancelled"
+        settle_row(row, InterventionStatus.CANCELLED, code=code, detail=why, as_of=timezone.now())
+    if held is not None:
+        return
     intervention = process.restart(INTERVENTION, intervention_id)
     if intervention is not None:
         record(intervention, f"{SUBJECT}.restarted")
@@ -101,7 +114,7 @@ def process_closed(
     return "settled"
 
 
-def command_undeliverable(*, command: EngineCommand, as_of: datetime) -> None:
+def command_undeliverable(*, command: "EngineCommand", as_of: datetime) -> None:
     """The engine will never take this message: a person decides. Joins the caller's transaction.
 
     Nothing to do when the intervention has ended, as after a cancellation.
@@ -160,14 +173,7 @@ def _ask_again(intervention: Intervention, *, as_of: datetime) -> str:
     """
     if intervention.error_code != STEPS_MISSING or _last_answer(intervention) != "approved":
         return "left"
-    start = (
-        EngineCommand.objects.filter(
-            kind="start", subject_type=SUBJECT, subject_id=str(intervention.pk)
-        )
-        .exclude(run_id="")
-        .order_by("-id")
-        .first()
-    )
+    start = starts_of(SUBJECT, intervention.pk).exclude(run_id="").first()
     if start and not _runs(intervention).filter(run_id=start.run_id).exists():
         # A new run, and the mirror has not seen it yet; its end comes here too.
         return "left"
@@ -182,20 +188,14 @@ def _ask_again(intervention: Intervention, *, as_of: datetime) -> str:
 
 def _last_answer(intervention: Intervention) -> str:
     """What the newest question about it came to, or nothing."""
-    newest = (
-        ApprovalRequest.objects.for_subject(subject_type=SUBJECT, subject_id=str(intervention.pk))
-        .filter(kind=ATTENTION_KIND)
-        .order_by("-created_at", "-id")
-        .first()
-    )
+    newest = requests_about(SUBJECT, intervention.pk, kind=ATTENTION_KIND).first()
     return newest.status if newest else ""
 
 
 def _not_carried_on(limit: int) -> list[UUID]:
     """Executed with steps missing, and the newest question about it was answered: carry on."""
-    subject = {"subject_type": SUBJECT, "subject_id": Cast(OuterRef("pk"), TextField())}
-    runs = WorkflowRun.objects.filter(**subject)
-    questions = ApprovalRequest.objects.filter(**subject, kind=ATTENTION_KIND)
+    runs = runs_by_row(SUBJECT)
+    questions = requests_by_row(SUBJECT, kind=ATTENTION_KIND)
     rows = (
         Intervention.objects.filter(status=InterventionStatus.EXECUTED, error_code=STEPS_MISSING)
         .annotate(answer=Subquery(questions.order_by("-created_at", "-id").values("status")[:1]))
@@ -212,11 +212,7 @@ def _not_carried_on(limit: int) -> list[UUID]:
 def _abandoned(limit: int) -> list[UUID]:
     """Interventions with money set aside whose saga's newest run is closed, as the server says."""
     lines = BudgetEntry.objects.filter(intervention=OuterRef("pk"))
-    runs = WorkflowRun.objects.filter(
-        subject_type=SUBJECT,
-        subject_id=Cast(OuterRef("pk"), TextField()),
-        workflow_id=OuterRef("executor_id"),
-    )
+    runs = runs_by_row(SUBJECT, workflow_id=OuterRef("executor_id"))
     rows = (
         Intervention.objects.unsettled()
         .filter(
@@ -241,11 +237,11 @@ def _is_carried(intervention: Intervention) -> bool:
     return runs.exists() or process.is_under_way(INTERVENTION, intervention)
 
 
-def _newest_run(pk: UUID) -> WorkflowRun | None:
+def _newest_run(pk: UUID) -> "WorkflowRun | None":
     intervention = Intervention.objects.get(pk=pk)
-    return _runs(intervention).order_by("-started_at", "-id").first()
+    return _runs(intervention).first()
 
 
-def _runs(intervention: Intervention) -> QuerySet[WorkflowRun]:
-    runs = WorkflowRun.objects.filter(subject_type=SUBJECT, subject_id=str(intervention.pk))
+def _runs(intervention: Intervention) -> "QuerySet[WorkflowRun]":
+    runs = runs_of(SUBJECT, intervention.pk)
     return runs.filter(workflow_id=intervention.executor_id) if intervention.executor_id else runs

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import requests_about
 from apps.approvals.services import request_cancel
 from apps.audit.contracts import ENGINE, Actor
 from apps.interventions.contracts import SUBJECT, InterventionStatus
@@ -82,7 +82,5 @@ def settle_row(
 
 def open_requests(intervention: Intervention) -> list[UUID]:
     """Ids of what still asks somebody about this intervention."""
-    waiting = ApprovalRequest.objects.filter(
-        subject_type=SUBJECT, subject_id=str(intervention.pk), settled_at=None
-    )
+    waiting = requests_about(SUBJECT, intervention.pk).filter(settled_at=None)
     return list(waiting.order_by("pk").values_list("pk", flat=True))

@@ -11,12 +11,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import requests_about
 from apps.audit.doors import may_ask
 from apps.common.csvio import FORMATS, export
 from apps.common.errors import DomainError
 from apps.common.identifiers import number_of
-from apps.common.money import exact
 from apps.common.uploads import as_attachment
 from apps.engine.timeline import timeline
 from apps.interventions import services
@@ -28,10 +27,15 @@ from apps.interventions.contracts import (
     BatchStatus,
 )
 from apps.interventions.forms import ReasonForm
-from apps.interventions.models import BatchItem, InterventionBatch, Policy
+from apps.interventions.models import InterventionBatch, Policy
 from apps.interventions.services.batches import BatchTrial
 from apps.interventions.services.batches_input import csv_items
-from apps.interventions.services.batches_rows import progress_by_batch, progress_of
+from apps.interventions.services.batches_rows import (
+    FAILURE_COLUMNS,
+    batch_failures,
+    progress_by_batch,
+    progress_of,
+)
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
 from apps.web.cancel_verb import tried
 from apps.web.drafts import draft_keep
@@ -40,7 +44,6 @@ from apps.web.links import temporal_url
 from apps.web.lists import PAGE_SIZE, counted, filtered_list
 from apps.web.refusals import refusal_of
 
-_COLUMNS = ("number", "amount", "target", "justification", "region", "code", "detail")
 _VERBS = {
     "pause": (services.batch_pause, "Paused. What is under way ends; nothing further is begun."),
     "resume": (services.batch_resume, "It goes on with what was left."),
@@ -189,25 +192,9 @@ def batch_act(request: HttpRequest, batch_id: UUID, verb: str) -> HttpResponse:
 def batch_failed_csv(request: HttpRequest, batch_id: UUID) -> HttpResponse:
     """The payments that have failed, with why, as an attachment. As bounded as a batch is."""
     batch = _get(request, batch_id)
-    failed = batch.items.filter(status=BatchItemStatus.FAILED).order_by("number")
-    rows = (_line(item, batch.currency) for item in failed.iterator(chunk_size=1000))
-    body = b"".join(export(rows, _COLUMNS, for_spreadsheets=True))
+    body = b"".join(export(batch_failures(batch), FAILURE_COLUMNS, for_spreadsheets=True))
     name = f"failed-{str(batch.pk)[-8:]}.csv"
     return as_attachment(name=name, content_type=FORMATS["csv"], body=body)
-
-
-def _line(item: BatchItem, currency: str) -> dict[str, Any]:
-    """What it came as, where it was not sound."""
-    came = item.raw if isinstance(item.raw, dict) else {}
-    texts: list[Any]
-    if item.amount is not None:
-        texts = [exact(item.amount, currency), item.target, item.justification, item.region]
-    else:
-        texts = [came.get(name, "") for name in _COLUMNS[1:5]]
-        if not came:
-            texts[1] = item.raw
-    values = (item.number, *texts, item.error_code, item.error_detail)
-    return dict(zip(_COLUMNS, values, strict=True))
 
 
 def _get(request: HttpRequest, batch_id: UUID) -> InterventionBatch:
@@ -249,9 +236,7 @@ def _context(request: HttpRequest, batch_id: UUID) -> dict[str, Any]:
             if number or not key or key == tab
         ],
         "tab": tab,
-        "requests": ApprovalRequest.objects.visible_to(user).for_subject(
-            subject_type=BATCH_SUBJECT, subject_id=str(batch.pk)
-        )[:5],
+        "requests": requests_about(BATCH_SUBJECT, batch.pk).visible_to(user)[:5],
         "workflow_url": temporal_url(batch.workflow_id),
         "query": request.GET.urlencode(),
         # The engine's own events would be asked for with every step of the bar.

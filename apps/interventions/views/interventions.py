@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import requests_about
 from apps.audit.doors import may_ask
 from apps.common.errors import DomainError
 from apps.engine.timeline import timeline
@@ -136,8 +136,8 @@ def _context(
         "intervention": intervention,
         "steps": saga_steps(intervention),
         "entries": intervention.entries.order_by("id"),
-        "requests": ApprovalRequest.objects.visible_to(user)
-        .for_subject(subject_type=SUBJECT, subject_id=str(intervention.pk))
+        "requests": requests_about(SUBJECT, intervention.pk)
+        .visible_to(user)
         .order_by("created_at")[:20],
         "timeline": timeline(
             subjects=[(SUBJECT, str(intervention.pk))],

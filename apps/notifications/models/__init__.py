@@ -1,4 +1,4 @@
-"""Tables of what people and programs are told, by noun."""
+"""Tables of notifications, e-mails and webhooks."""
 
 from apps.notifications.models.mails import Mail
 from apps.notifications.models.messages import GroupNotice, Notification, NotificationSetting

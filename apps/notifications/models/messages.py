@@ -1,4 +1,4 @@
-"""What people are told in the site, what a group is to be told, and what each person wants."""
+"""Notifications of people, notices for groups, and each person's settings."""
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -8,7 +8,7 @@ from django.utils import timezone
 
 
 class Notification(models.Model):
-    """One message to one person. `key` is unique: the same event is told once."""
+    """One message to one person. `key` is unique, so the same event is told once."""
 
     class Channel(models.TextChoices):
         IN_APP = "in_app", "In the site"
@@ -79,7 +79,7 @@ class GroupNotice(models.Model):
 
 
 class NotificationSetting(models.Model):
-    """What one person wants of one kind. Without a row the kind's own defaults hold."""
+    """A person's setting for one kind. Without a row the kind's defaults apply."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notification_settings"

@@ -1,4 +1,4 @@
-"""Programs that want to hear what happens, and what they were sent."""
+"""Webhook endpoints and deliveries."""
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -15,7 +15,7 @@ EVERY_EVENT = "*"
 
 
 class WebhookEndpoint(models.Model):
-    """An address of somebody's program. Its secret is kept encrypted and shown once.
+    """The address of a program that receives events. Its secret is encrypted and shown once.
 
     `failures` counts since the last success; until `not_before` nothing is sent there.
     """

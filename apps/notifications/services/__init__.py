@@ -1,4 +1,4 @@
-"""Telling people and programs. Every message is a row with its delivery state."""
+"""Services that notify people and programs. Every message is a row with a delivery state."""
 
 from apps.notifications.services.fanout import notices_fan_out
 from apps.notifications.services.mails import mail_send_again, mails_deliver

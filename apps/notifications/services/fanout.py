@@ -1,4 +1,4 @@
-"""From one row for a group to a row for each of its people."""
+"""Fans a notice for a group out to one notification for each of its people."""
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -14,10 +14,10 @@ _BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 def notices_fan_out(*, limit: int = 50) -> int:
-    """Tell the people of up to `limit` waiting notices; how many notices were done.
+    """Fan out up to `limit` waiting notices; returns how many were done.
 
-    Outermost verb. A transaction each: killed in the middle, the notice waits as before. Two at
-    once take different notices. Who is in the group now is told, not who was when it was written.
+    Outermost verb. One transaction for each notice: after a kill it waits as before. Simultaneous
+    calls take different notices. The group's present members are told, not those at writing time.
     """
     for done in range(limit):
         with transaction.atomic(durable=True):
@@ -53,7 +53,7 @@ def notices_fan_out(*, limit: int = 50) -> int:
 
 
 def _people(notice: GroupNotice, kind: kinds.NotificationKind) -> "QuerySet[User]":
-    """Active people of the group with the kind's permission, but for those left out."""
+    """The group's active members with the kind's permission, except those excluded."""
     if kind.permission:
         able = User.objects.with_perm(kind.permission, is_active=True, backend=_BACKEND)
     else:

@@ -1,8 +1,8 @@
-"""Sending the e-mails that wait, each at most once.
+"""Sends waiting e-mails, each at most once.
 
-The lease is committed before the mail server hears of a message, and that it is about to hear the
-message itself is committed before it does. So after a kill the row says whether it may be sent
-again (`leased`) or nobody knows (`handing_over`, then `unknown`).
+`leased` is committed before the connection, `handing_over` before the message itself is sent. After
+a kill the row therefore says whether the message may be sent again (`leased`) or may have been
+accepted (`handing_over`, which becomes `unknown`).
 """
 
 import secrets
@@ -38,11 +38,11 @@ _S = Mail.State
 
 
 def mails_deliver(*, limit: int = BATCH) -> int:
-    """Send up to `limit` e-mails that are due; how many were taken up.
+    """Send up to `limit` due e-mails; returns how many were claimed.
 
-    Outermost verb of the relay's leader; several at once take different rows. Nothing is sent
-    twice: what may have been handed over is not sent again by itself. While the server is away
-    or e-mail is off everything waits; what it refuses for good fails with its words.
+    Outermost verb of the relay's leader; simultaneous calls take different rows. Nothing is sent
+    twice: a message that may have been accepted is never resent by itself. While the server is away
+    or e-mail is off everything waits; a permanent refusal fails the row with the server's text.
     """
     if not settings.EMAIL_ENABLED:
         return 0
@@ -85,7 +85,7 @@ def mails_deliver(*, limit: int = BATCH) -> int:
 
 
 def mails_recover(*, as_of: datetime) -> None:
-    """What a dead sender had in hand: again when nothing was handed over, else `unknown`."""
+    """Release the rows of a dead sender: `leased` becomes pending, `handing_over` unknown."""
     over = Mail.objects.filter(leased_until__lt=as_of)
     over.filter(state=_S.LEASED).update(state=_S.PENDING, lease="", leased_until=None)
     doubtful = over.filter(state=_S.HANDING_OVER).update(
@@ -144,7 +144,7 @@ def _claim(lease: str, limit: int) -> list[Mail]:
 
 
 def _unwanted(mails: list[Mail]) -> dict[int, str]:
-    """Why a message is not sent after all: things have changed since it was written."""
+    """The reason not to send a message any more, because something changed since it was written."""
     off = set(
         NotificationSetting.objects.filter(
             user__in={mail.recipient_id for mail in mails}, email=False
@@ -164,7 +164,7 @@ def _unwanted(mails: list[Mail]) -> dict[int, str]:
 
 
 def _send(server: Server, mail: Mail) -> None:
-    """Hand one message over and say what became of it; raises Away and Doubtful unsettled."""
+    """Send one message and settle its row. Raises Away and Doubtful without settling it."""
     try:
         address = address_of(mail.recipient.email)
         message = compose(mail, name=str(mail.recipient), address=address)
@@ -192,7 +192,7 @@ def _end(mail: Mail, error: Exception) -> None:
 
 
 def _about_to(mail: Mail) -> bool:
-    """Commit that the message itself comes next. False when the lease is no longer ours."""
+    """Commit `handing_over`. False when another sender holds the lease by now."""
     now = timezone.now()
     return bool(
         Mail.objects.filter(

@@ -1,4 +1,4 @@
-"""Telling people: in the site at once, by e-mail after the commit, each as they have chosen."""
+"""Notifies people: in the site at once, by e-mail after the commit, as their settings say."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def notify(
 def account_told(
     sender: object, *, user: User, key: str, title: str, text: str, **_: object
 ) -> None:
-    """Receiver of `account_touched`: the person hears of it. Joins the caller's transaction."""
+    """Receiver of `account_touched`: notify the user. Joins the caller's transaction."""
     notify(
         key=key,
         recipients=[user],
@@ -157,7 +157,7 @@ def notifications_mark_read(
 # --- what each person wants ---------------------------------------------------------------------
 @dataclass(frozen=True)
 class Choice:
-    """What a person gets of one kind."""
+    """A person's setting for one kind."""
 
     kind: str
     title: str
@@ -182,10 +182,10 @@ def settings_of(user: User) -> list[Choice]:
 
 
 def settings_put(*, user: User, in_app: Iterable[str], email: Iterable[str]) -> None:
-    """Keep what the person wants: the names of the kinds told in the site and by e-mail.
+    """Save the person's settings: the names of the kinds told in the site and by e-mail.
 
-    Unknown names are left out; kinds that cannot be switched off stay on. Two at once: the later
-    one holds. E-mails that wait and are not wanted any more are dropped when their turn comes.
+    Unknown names are ignored; kinds that cannot be switched off stay on. Of two simultaneous calls
+    the later one wins. Waiting e-mails of a kind that was switched off are dropped.
     """
     site, mail = set(in_app), set(email)
     NotificationSetting.objects.bulk_create(

@@ -1,6 +1,6 @@
 """Sending the events that wait to the endpoints that want them, each until it is taken.
 
-Receivers may hear of one event twice (we die after their answer): its id is the same each time.
+A receiver may get one event twice (a kill after its answer); the event's id is the same each time.
 """
 
 import secrets
@@ -61,10 +61,10 @@ RETURNING id
 
 
 def deliveries_claim(*, limit: int) -> list[int]:
-    """Ids of up to `limit` deliveries that are due, leased to the caller, who posts each.
+    """Lease up to `limit` due deliveries to the caller, who posts each; returns their ids.
 
-    Fair between endpoints: each one's first stands before the second of any. What a dead sender
-    had in hand is due again when its lease is over.
+    Fair between endpoints: the first delivery of each comes before the second of any. A dead
+    sender's deliveries are due again when their lease is over.
     """
     now = timezone.now()
     WebhookDelivery.objects.filter(state=_S.SENDING, leased_until__lt=now).update(
@@ -85,11 +85,11 @@ def deliveries_claim(*, limit: int) -> list[int]:
 
 
 def delivery_post(*, delivery_id: int) -> None:
-    """Send a claimed delivery and write down what became of it.
+    """Send a claimed delivery and record the result.
 
-    2xx is delivered; 410 switches the endpoint off; anything else is tried again with growing
-    waits until its time is over, then failed, with a word to who made the endpoint. What nobody
-    thought of is a failure like any other: a delivery that is never settled would be sent for ever.
+    2xx is delivered; 410 switches the endpoint off; anything else is retried with growing waits
+    until its time is over, then failed, and the endpoint's creator is notified. An unexpected error
+    counts as a failure too: a delivery that is never settled would be sent for ever.
     """
     delivery = WebhookDelivery.objects.select_related("endpoint").get(pk=delivery_id)
     if delivery.state != _S.SENDING:
@@ -113,7 +113,7 @@ def delivery_post(*, delivery_id: int) -> None:
 def delivery_redeliver(
     *, delivery_id: int, by: User, reason: str, via: str = "admin"
 ) -> WebhookDelivery:
-    """Send it again, also one that was delivered; with the same id, and the whole time anew.
+    """Send a delivery again, also a delivered one, with the same id and the full retry time.
 
     Raises, each audited: NotAllowed `permission_denied`, NotFound, Conflict `webhook_inactive`,
     `in_delivery`.

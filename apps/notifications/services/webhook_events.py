@@ -1,4 +1,4 @@
-"""Events for programs: a row for each endpoint that wants to hear of it."""
+"""Publishes events to webhooks: one delivery for each subscribed endpoint."""
 
 import json
 from datetime import timedelta
@@ -26,17 +26,17 @@ ON CONFLICT (endpoint_id, message_id) DO NOTHING
 
 
 def event_publish(*, key: str, event: str, body: dict[str, Any]) -> None:
-    """Tell every active endpoint that asks for the event, once per `key`.
+    """Write a delivery for every active endpoint subscribed to the event, once per `key`.
 
-    Joins the caller's transaction; the relay's leader sends after the commit. `body` is what the
-    receiver gets as `data`, as JSON can hold it: names and states, never what a person wrote in
-    confidence. One query, whoever listens.
+    Joins the caller's transaction; the relay's leader sends after the commit. `body` becomes the
+    JSON field `data`: names and states, never what a person wrote in confidence. One query, however
+    many endpoints there are.
     """
     _insert("events && ARRAY[%(event)s, %(every)s]::varchar[]", key=key, event=event, body=body)
 
 
 def event_publish_to(*, endpoint_id: Any, key: str, event: str, body: dict[str, Any]) -> None:
-    """As `event_publish`, for one active endpoint, whatever it asks for."""
+    """As `event_publish`, for one active endpoint, whatever its subscriptions."""
     _insert("id = %(endpoint_id)s", key=key, event=event, body=body, endpoint_id=endpoint_id)
 
 

@@ -1,4 +1,4 @@
-"""Endpoints of programs: made, rotated, tried, switched off and on, deleted."""
+"""Webhook endpoints: create, rotate the secret, ping, switch off and on, delete."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ MOST_ENDPOINTS = 100
 def webhook_create(
     *, url: str, events: Iterable[str], description: str = "", by: User, via: str
 ) -> tuple[WebhookEndpoint, str]:
-    """Make an endpoint; the second value is its secret, shown this once.
+    """Create an endpoint; the second value is its secret, which is not shown again.
 
     `events` are registered names, or "*". Raises, each audited: NotAllowed `permission_denied`;
     Invalid `bad_url`, `private_address`, `event_required`, `unknown_event` (extra valid),
@@ -61,7 +61,7 @@ def webhook_create(
 
 
 def webhook_rotate(*, endpoint_id: UUID | str, by: User, via: str) -> tuple[WebhookEndpoint, str]:
-    """A new secret, shown this once; for 24 hours messages carry the signatures of both.
+    """Make a new secret, shown only now; for 24 hours messages carry the signatures of both.
 
     Rotating again within that time ends the older one at once. Raises NotAllowed
     `permission_denied`, NotFound.
@@ -80,8 +80,8 @@ def webhook_rotate(*, endpoint_id: UUID | str, by: User, via: str) -> tuple[Webh
 def webhook_switch(
     *, endpoint_id: UUID | str, active: bool, reason: str, by: User, via: str
 ) -> WebhookEndpoint:
-    """Send there no longer, or again; what waits stays until its time is over. Again changes
-    nothing. Raises NotAllowed `permission_denied`, NotFound."""
+    """Switch the endpoint off or on. Waiting deliveries stay until their time is over. Idempotent.
+    Raises NotAllowed `permission_denied`, NotFound."""
     with _verb("switch_on" if active else "switch_off", endpoint_id, by, via) as verb:
         endpoint = verb.endpoint
         endpoint.active = active
@@ -93,8 +93,8 @@ def webhook_switch(
 
 
 def webhook_delete(*, endpoint_id: UUID | str, by: User, via: str) -> WebhookEndpoint:
-    """End it for good: its secrets are wiped, what it was sent stays in the record, what waits is
-    given up. Raises NotAllowed `permission_denied`, NotFound (also when it is deleted already)."""
+    """Delete the endpoint for good: wipe its secrets, give up waiting deliveries, keep the record.
+    Raises NotAllowed `permission_denied`, NotFound (also when it is deleted already)."""
     with _verb("delete", endpoint_id, by, via) as verb:
         endpoint = verb.endpoint
         endpoint.active, endpoint.deleted_at = False, timezone.now()
@@ -108,7 +108,7 @@ def webhook_delete(*, endpoint_id: UUID | str, by: User, via: str) -> WebhookEnd
 
 
 def webhook_ping(*, endpoint_id: UUID | str, by: User, via: str) -> str:
-    """Send a test message there, whatever it asks for; returns the message's id.
+    """Send a test message, whatever the endpoint's subscriptions; returns the message's id.
 
     Raises NotAllowed `permission_denied`, NotFound, Conflict `webhook_inactive`.
     """
@@ -131,7 +131,7 @@ def webhook_ping(*, endpoint_id: UUID | str, by: User, via: str) -> str:
 
 @dataclass
 class _Verb:
-    """What a verb on one endpoint works with."""
+    """The arguments of a verb on one endpoint."""
 
     endpoint: WebhookEndpoint
     record: dict[str, Any]
@@ -142,7 +142,7 @@ class _Verb:
 
 @contextmanager
 def _verb(name: str, endpoint_id: UUID | str, by: User, via: str) -> Iterator[_Verb]:
-    """Permission, lock, the verb's own lines: in one transaction, refusals recorded."""
+    """Check permission, lock, run the verb's own lines, in one transaction; audit refusals."""
     record = _record(name, endpoint_id, by, via)
     with refusals(**record), transaction.atomic(durable=True):
         _check_permission(by)

@@ -1,0 +1,53 @@
+"""Versioned rows: a change is a new row, at most one row of a key is active, old ones stay.
+
+A model has the columns of its key, `version` (from 1 on) and `active`, with unique constraints on
+key and version, and on the key of the active row.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.db.models import Model, QuerySet
+
+from apps.common.locks import transaction_lock
+
+Row = TypeVar("Row", bound=Model)
+
+
+def put_version(
+    rows: "QuerySet[Row]",
+    key: dict[str, Any],
+    values: dict[str, Any],
+    *,
+    check: Callable[[Any], None] | None = None,
+    **unversioned: Any,
+) -> tuple[Row, bool]:
+    """Make `values` the active version of the key; the row, and whether it is new.
+
+    Equal to the active version: that one is returned. `check` gets the newest version, active or
+    not, and may raise. `unversioned` columns are set on a new row and make no difference by
+    themselves. Joins the caller's transaction, which holds the key's versions until its end.
+    """
+    lock_versions(rows, key)
+    newest: Any = rows.filter(**key).order_by("-version").first()
+    if newest is not None:
+        if check is not None:
+            check(newest)
+        if newest.active and all(getattr(newest, name) == v for name, v in values.items()):
+            return newest, False
+    switch_off(rows, key)
+    version = newest.version + 1 if newest else 1
+    return rows.create(**key, version=version, **values, **unversioned), True
+
+
+def lock_versions(rows: "QuerySet[Row]", key: dict[str, Any]) -> None:
+    """Hold the key's versions until the caller's transaction ends: the first has no row to lock."""
+    words = (rows.model._meta.label_lower, *map(str, key.values()))
+    transaction_lock(":".join(words))
+
+
+def switch_off(rows: "QuerySet[Row]", key: dict[str, Any]) -> None:
+    """No version of the key is active any more. Joins; the caller holds the versions."""
+    for row in rows.filter(**key, active=True):
+        row.active = False  # type: ignore[attr-defined]
+        row.save(update_fields=["active", "updated_at"])
