@@ -9,6 +9,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.views.decorators.vary import vary_on_cookie
 
+from apps.web.denied import hidden
+
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
@@ -43,7 +45,7 @@ def fragment(view: "View[P]") -> "View[P]":
 def seen_with(request: HttpRequest, permission: str) -> None:
     """Http404 for a fragment that the person may not see: the page itself says why, with a 403."""
     if not person(request).has_perm(permission):
-        raise Http404
+        raise hidden(Http404(), permission)
 
 
 def led_to(address: str, request: HttpRequest) -> HttpResponse:

@@ -25,6 +25,7 @@ from apps.common.api import Limit
 from apps.common.errors import Invalid, NotFound
 from apps.common.identifiers import new_id, number_of
 from apps.common.pagination import page
+from apps.web.denied import row_of
 
 
 class BulkItemIn(Schema):
@@ -279,10 +280,8 @@ def bulk_resume(request: HttpRequest, bulk_id: UUID) -> dict[str, Any]:
 
 
 def _get(user: User, bulk_id: UUID) -> BulkDecision:
-    bulk = BulkDecision.objects.visible_to(user).select_related("by").filter(pk=bulk_id).first()
-    if bulk is None:
-        raise NotFound("There is no such bulk decision.")
-    return bulk
+    visible = BulkDecision.objects.visible_to(user).select_related("by")
+    return row_of(visible, NotFound("There is no such bulk decision."), pk=bulk_id)
 
 
 def _choices(items: list[BulkItemIn]) -> list[BulkChoice]:

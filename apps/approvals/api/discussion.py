@@ -12,7 +12,6 @@ from pydantic import Field
 
 from apps.accounts.auth import require
 from apps.accounts.models import User
-from apps.approvals import validation
 from apps.approvals.api.base import READ, WRITE, router
 from apps.approvals.api.requests import Person
 from apps.approvals.models import ApprovalRequest, Comment, Evidence
@@ -26,6 +25,7 @@ from apps.approvals.services.evidence import (
 from apps.common import uploads
 from apps.common.errors import NotFound
 from apps.common.pagination import page
+from apps.web.denied import row_of
 
 
 class Listing(Schema):
@@ -193,12 +193,8 @@ def approval_evidence_erase(
 
 
 def _get(request_id: UUID, user: User) -> ApprovalRequest:
-    found = (
-        ApprovalRequest.objects.visible_to(user).filter(pk=validation.uuid_of(request_id)).first()
-    )
-    if found is None:
-        raise NotFound("There is no such request.")
-    return found
+    visible = ApprovalRequest.objects.visible_to(user)
+    return row_of(visible, NotFound("There is no such request."), pk=request_id)
 
 
 def _comment(item: Comment) -> dict[str, Any]:

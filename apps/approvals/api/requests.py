@@ -23,6 +23,7 @@ from apps.approvals.rules import MOST_TIERS
 from apps.common.errors import Invalid, NotFound
 from apps.common.pagination import page
 from apps.live.presence import present
+from apps.web.denied import row_of
 
 
 class Person(Schema):
@@ -244,10 +245,8 @@ def approval_decide(request: HttpRequest, request_id: UUID, body: Decision) -> d
 
 def visible(request_id: UUID, user: User) -> ApprovalRequest:
     """The request `for_detail`, if the person may see it; else NotFound."""
-    found = ApprovalRequest.objects.visible_to(user).for_detail().filter(pk=request_id).first()
-    if found is None:
-        raise NotFound("There is no such request.")
-    return found
+    visible = ApprovalRequest.objects.visible_to(user).for_detail()
+    return row_of(visible, NotFound("There is no such request."), pk=request_id)
 
 
 def _matching(filters: Filters, user: User) -> ApprovalRequestQuerySet:

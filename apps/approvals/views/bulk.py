@@ -8,7 +8,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -22,6 +22,7 @@ from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
 from apps.common.errors import DomainError, Invalid, NotFound
 from apps.common.identifiers import new_id, number_of
 from apps.engine.timeline import timeline
+from apps.web.denied import row_of
 from apps.web.fragments import fragment, person
 from apps.web.lists import PAGE_SIZE, listed
 from apps.web.refusals import Refusal, refusal_of
@@ -269,7 +270,7 @@ def _act(request: HttpRequest, bulk_id: UUID, verb: Any, said: str) -> HttpRespo
 def _context(request: HttpRequest, bulk_id: UUID) -> dict[str, Any]:
     user = person(request)
     visible = BulkDecision.objects.visible_to(user).select_related("by")
-    bulk = get_object_or_404(visible, pk=bulk_id)
+    bulk = row_of(visible, pk=bulk_id)
     tab = request.GET.get("show", "")
     statuses = next((found for key, _, found in TABS if key == tab), ())
     items = bulk.items.select_related("request", "authority").order_by("number")

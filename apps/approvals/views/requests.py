@@ -21,6 +21,7 @@ from apps.approvals.services.rows import workflows_of
 from apps.approvals.views import clock, discussion
 from apps.common.errors import DomainError, NotFound
 from apps.engine.timeline import timeline
+from apps.web.denied import row_of
 from apps.web.fragments import fragment, person
 from apps.web.refusals import Refusal, refusal_of
 
@@ -63,10 +64,7 @@ def request_live(request: HttpRequest, request_id: UUID) -> HttpResponse:
 
 def _get(request: HttpRequest, request_id: UUID) -> ApprovalRequest:
     visible = ApprovalRequest.objects.visible_to(person(request)).for_detail()
-    approval = visible.filter(pk=request_id).first()
-    if approval is None:
-        raise Http404
-    return approval
+    return row_of(visible, pk=request_id)
 
 
 def _decide(request: HttpRequest, request_id: UUID) -> HttpResponse:

@@ -40,6 +40,7 @@ from apps.interventions.models import InterventionBatch
 from apps.interventions.scopes import Scope
 from apps.interventions.services.batches_input import csv_items
 from apps.interventions.services.batches_rows import batch_request_of, progress_by_batch
+from apps.web.denied import row_of
 from apps.web.links import temporal_url
 
 router = Router(tags=["batches"])
@@ -235,10 +236,7 @@ def _rows(user: User) -> Any:
 
 
 def _get(user: User, batch_id: UUID) -> InterventionBatch:
-    batch: InterventionBatch | None = _rows(user).filter(pk=batch_id).first()
-    if batch is None:
-        raise NotFound("There is no such batch.")
-    return batch
+    return row_of(_rows(user), NotFound("There is no such batch."), pk=batch_id)
 
 
 def _detail(user: User, batch_id: UUID) -> dict[str, Any]:

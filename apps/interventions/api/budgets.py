@@ -22,6 +22,7 @@ from apps.interventions.models import Budget, BudgetTransfer
 from apps.interventions.scopes import Scope
 from apps.interventions.services.requests import REQUEST_PERMISSION
 from apps.interventions.services.transfers import SUBJECT
+from apps.web.denied import row_of
 
 router = Router(tags=["budgets"])
 
@@ -207,9 +208,7 @@ def _budget(budget: Budget) -> dict[str, Any]:
 
 def _detail(user: User, transfer_id: UUID) -> dict[str, Any]:
     rows = BudgetTransfer.objects.visible_to(user).for_list()
-    transfer = rows.filter(pk=transfer_id).first()
-    if transfer is None:
-        raise NotFound("There is no such transfer.")
+    transfer = row_of(rows, NotFound("There is no such transfer."), pk=transfer_id)
     return _transfer(transfer, _approvals([transfer]))
 
 

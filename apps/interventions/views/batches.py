@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -38,6 +38,7 @@ from apps.interventions.services.batches_rows import (
 )
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
 from apps.web.cancel_verb import tried
+from apps.web.denied import row_of
 from apps.web.drafts import draft_keep
 from apps.web.fragments import fragment, person
 from apps.web.links import temporal_url
@@ -199,9 +200,7 @@ def batch_failed_csv(request: HttpRequest, batch_id: UUID) -> HttpResponse:
 
 def _get(request: HttpRequest, batch_id: UUID) -> InterventionBatch:
     visible = InterventionBatch.objects.visible_to(person(request))
-    return get_object_or_404(
-        visible.select_related("policy", "budget", "requested_by"), pk=batch_id
-    )
+    return row_of(visible.select_related("policy", "budget", "requested_by"), pk=batch_id)
 
 
 def _context(request: HttpRequest, batch_id: UUID) -> dict[str, Any]:

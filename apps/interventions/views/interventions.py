@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -20,6 +20,7 @@ from apps.interventions.forms import CancelForm, InterventionFilter, Interventio
 from apps.interventions.models import Intervention, InterventionStep, Policy
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
 from apps.web.cancel_verb import Tried, tried
+from apps.web.denied import row_of
 from apps.web.fragments import fragment, person
 from apps.web.links import temporal_url
 from apps.web.lists import counted, filtered_list
@@ -118,7 +119,7 @@ def _get(request: HttpRequest, intervention_id: UUID) -> Intervention:
     visible = Intervention.objects.visible_to(person(request)).select_related(
         "policy", "budget", "requested_by", "outcome"
     )
-    return get_object_or_404(visible, pk=intervention_id)
+    return row_of(visible, pk=intervention_id)
 
 
 def _context(

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -20,6 +20,7 @@ from apps.interventions.forms import ReasonForm
 from apps.interventions.models import BudgetTransfer
 from apps.interventions.services.transfers import REQUEST_TRANSFER, SUBJECT
 from apps.web.cancel_verb import Tried, tried
+from apps.web.denied import row_of
 from apps.web.fragments import fragment, person
 from apps.web.lists import counted, filtered_list
 from apps.web.refusals import Refusal, refusal_of
@@ -101,7 +102,7 @@ def transfer_live(request: HttpRequest, transfer_id: UUID) -> HttpResponse:
 
 def _get(request: HttpRequest, transfer_id: UUID) -> BudgetTransfer:
     visible = BudgetTransfer.objects.visible_to(person(request)).for_list()
-    return get_object_or_404(visible, pk=transfer_id)
+    return row_of(visible, pk=transfer_id)
 
 
 def _context(
