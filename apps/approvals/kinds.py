@@ -16,6 +16,7 @@ from apps.common.errors import Invalid
 from apps.common.registry import Registry
 
 if TYPE_CHECKING:
+    from apps.accounts.models import User
     from apps.approvals.models import ApprovalRequest
 
 #: What is signed is read by people: seldom more than a page.
@@ -103,7 +104,8 @@ class ApprovalKind:
     `edit(request=…, changes=…, by=…, via=…, as_of=…)` checks and writes the changes (a mapping of
     `editable` names to text) to the domain's row, in the transaction of the edit, and returns what
     is asked from then on; it raises Invalid for what cannot be meant. None: not editable.
-    `simulate(request)` tells what approving it now would do; None: nothing is known.
+    `simulate(request, user)` tells what approving it now would do, with nothing of others that the
+    user may not see; None: nothing is known.
     `clocked`: the domain's own workflow keeps the request's clock (ticks, and settles its row on
     expiry); otherwise a workflow of the app approvals does, and `on_settled` is called for an
     expiry too, with `by=None`.
@@ -133,7 +135,7 @@ class ApprovalKind:
     reasons_required: bool = True
     edit: Callable[..., Edited] | None = None
     editable: tuple[EditableField, ...] = ()
-    simulate: "Callable[[ApprovalRequest], Simulation] | None" = None
+    simulate: "Callable[[ApprovalRequest, User], Simulation] | None" = None
     clocked: bool = False
     carried_out_by: "Callable[[ApprovalRequest], tuple[str, ...]] | None" = None
     subject_type: str = ""

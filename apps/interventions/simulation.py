@@ -5,6 +5,7 @@ from decimal import Decimal
 from django.db.models import Count, Sum
 from django.utils import timezone
 
+from apps.accounts.models import User
 from apps.approvals.kinds import Fact, Simulation
 from apps.approvals.models import ApprovalRequest
 from apps.common.errors import DomainError
@@ -27,7 +28,7 @@ STEPS = (
 )
 
 
-def simulate(request: ApprovalRequest) -> Simulation:
+def simulate(request: ApprovalRequest, user: User) -> Simulation:
     """The budget after it, who else is about to draw on it, the seven steps, what would refuse."""
     intervention = (
         Intervention.objects.select_related("policy", "budget")

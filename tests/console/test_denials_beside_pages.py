@@ -1,4 +1,4 @@
-"""What the API denies, and what is answered as if it were not there, is in the trail as pages are."""
+"""What the API denies, and what is answered as missing, is in the trail as pages are."""
 
 from datetime import timedelta
 from typing import Any

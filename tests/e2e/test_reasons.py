@@ -48,6 +48,33 @@ def test_a_reviewer_rejects_with_a_code_alone_by_keyboard(site: Site) -> None:
     assert "Duplicate of another payment" in str(ended)
 
 
+def test_what_was_typed_for_a_request_that_somebody_else_has_decided_is_gone(site: Site) -> None:
+    rows = [site.asked(f"Decided {number} {uuid4().hex[:6]}") for number in range(2)]
+    page = site.sign_in("reviewer")
+    for row in rows:
+        page.goto(f"/requests/{row['id']}/")
+        be_live(page)
+        page.get_by_label("Reject", exact=True).check()
+        page.get_by_label("Reason").fill("Secret of the clinic.")
+        page.wait_for_function("() => localStorage.getItem('drafts')?.includes('Secret')")
+    # The first is decided while its page is shut, the second while it is open.
+    key = site.stack.api_key("reviewer2")
+    for row in rows:
+        body = {
+            "verdict": "approve",
+            "reason": "In order.",
+            "payload_hash": row["payload_hash"],
+        }
+        assert site.call("POST", f"/approvals/{row['id']}/decide", body, key)[0] == 200
+    expect(page.locator("#decide-title")).to_have_text("Decided")
+    page.wait_for_function(
+        "key => !localStorage.getItem('drafts')?.includes(key)", arg=rows[1]["id"]
+    )
+    assert rows[0]["id"] in page.evaluate("() => localStorage.getItem('drafts')")
+    page.goto(f"/requests/{rows[0]['id']}/")
+    page.wait_for_function("() => !localStorage.getItem('drafts')?.includes('Secret')")
+
+
 def test_what_was_chosen_is_kept_over_a_reload_a_change_beside_it_and_a_refusal(
     site: Site,
 ) -> None:

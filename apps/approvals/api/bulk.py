@@ -21,7 +21,7 @@ from apps.approvals.rules import MOST_TIERS
 from apps.approvals.selectors.bulk import BulkLine, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
 from apps.approvals.services.rows import person_named
-from apps.common.api import Limit
+from apps.common.api import Cursor, Limit, Unjudged
 from apps.common.errors import Invalid, NotFound
 from apps.common.identifiers import new_id, number_of
 from apps.common.pagination import page
@@ -45,7 +45,7 @@ class BulkIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     verdict: Annotated[str, Field(max_length=20, description="approve or reject")]
-    reason: Annotated[str, Field(max_length=20_000)] = ""
+    reason: Unjudged = ""
     reason_codes: Annotated[
         dict[str, str], Field(max_length=100, description="The coded reason of each kind.")
     ] = {}
@@ -213,7 +213,7 @@ def bulk_decide(
 @router.get("/bulk-decisions", response=BulkPage, summary="Bulk decisions, newest first")
 def bulk_list(
     request: HttpRequest,
-    cursor: Annotated[str | None, Query(max_length=300)] = None,
+    cursor: Cursor = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     """Your own; all for who may read the audit trail."""

@@ -23,21 +23,22 @@ from apps.approvals.services.evidence import (
     evidence_get,
 )
 from apps.common import uploads
+from apps.common.api import LONGEST_UNJUDGED, Cursor, Limit, Unjudged
 from apps.common.errors import NotFound
 from apps.common.pagination import page
 from apps.web.denied import row_of
 
 
 class Listing(Schema):
-    cursor: Annotated[str, Field(max_length=500)] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Cursor = None
+    limit: Limit = 50
 
 
 class NewComment(Schema):
     """`nonce`: the same again with the same text is one comment; empty: each call counts."""
 
     # Only a sane size is asked here: the service knows the limit, and audits refusals.
-    text: Annotated[str, Field(max_length=20_000)]
+    text: Unjudged
     nonce: Annotated[str, Field(max_length=200)] = ""
 
 
@@ -82,7 +83,7 @@ class EvidencePage(Schema):
 
 
 class Erasure(Schema):
-    reason: Annotated[str, Field(max_length=20_000)]
+    reason: Unjudged
 
 
 @router.get("/{request_id}/comments", response=CommentPage, summary="Comments, newest first")
@@ -134,7 +135,7 @@ def approval_evidence_add(
     request: HttpRequest,
     request_id: UUID,
     file: File[UploadedFile],
-    note: Annotated[str, Form(max_length=20_000)] = "",
+    note: Annotated[str, Form(max_length=LONGEST_UNJUDGED)] = "",
 ) -> tuple[int, dict[str, Any]]:
     """The same content again answers the row that is there.
 

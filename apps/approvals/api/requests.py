@@ -20,6 +20,7 @@ from apps.approvals.contracts import RequestStatus
 from apps.approvals.forms import InboxFilter
 from apps.approvals.models import ApprovalRequest, ApprovalRequestQuerySet, PayloadVersion
 from apps.approvals.rules import MOST_TIERS
+from apps.common.api import AmountFilter, Cursor, Limit, Unjudged
 from apps.common.errors import Invalid, NotFound
 from apps.common.pagination import page
 from apps.live.presence import present
@@ -138,9 +139,6 @@ class RequestSeen(RequestDetail):
     present: list[Person]
 
 
-Amount = Annotated[str, Field(pattern=r"^(\d{1,16}(\.\d{1,2})?)?$")]
-
-
 class Filters(Schema):
     """Those of the inbox, with the same meaning. `due`, `claim` and `sort=due` ask for what waits;
     without them and without a `status` settled requests are listed too."""
@@ -156,17 +154,17 @@ class Filters(Schema):
     claim: Literal["", "me", "free", "taken"] = ""
     age: Literal["", "1h", "1d", "7d"] = Field("", description="Older than that.")
     currency: Annotated[str, Field(max_length=3)] = ""
-    least: Amount = Field("", description="Amount from.")
-    most: Amount = Field("", description="Amount up to.")
+    least: AmountFilter = Field("", description="Amount from.")
+    most: AmountFilter = Field("", description="Amount up to.")
     sort: Literal["newest", "oldest", "due"] = "newest"
-    cursor: Annotated[str, Field(max_length=500)] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Cursor = None
+    limit: Limit = 50
 
 
 class Decision(Schema):
     # Only a sane size is asked here: the service knows verdicts and reasons, and audits refusals.
     verdict: Annotated[str, Field(max_length=20, description="approve or reject")]
-    reason: Annotated[str, Field(max_length=20_000)] = ""
+    reason: Unjudged = ""
     reason_code: Annotated[
         str, Field(max_length=200, description="One of the request's `reasons` for that verdict.")
     ] = ""

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.accounts.models import User
 from apps.approvals import kinds
 from apps.approvals.kinds import ApprovalKind, Fact, Simulation, TierRule
 from apps.approvals.models import ApprovalRequest
@@ -105,7 +106,7 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
     return facts
 
 
-def _simulate(request: ApprovalRequest) -> Simulation:
+def _simulate(request: ApprovalRequest, user: User) -> Simulation:
     """The budget after it, what looks like a payment made twice, and how it is carried out."""
     batch = _find(request.subject_id)
     if batch is None:
@@ -125,7 +126,7 @@ def _simulate(request: ApprovalRequest) -> Simulation:
         else f"{shown(-left, budget.currency)} too little",
         tone="bad" if left < 0 else "",
     )
-    warned = services.batch_warn(batch, as_of=timezone.now())
+    warned = services.batch_warn(batch, by=user, as_of=timezone.now())
     outcome = (
         "Its payments are carried out one after the other, each for itself."
         if left >= 0

@@ -74,7 +74,7 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
     return facts
 
 
-def _simulate(request: ApprovalRequest) -> Simulation:
+def _simulate(request: ApprovalRequest, user: "User") -> Simulation:
     """Both balances after it. No lock: the decision checks again."""
     transfer = _find(request.subject_id)
     if transfer is None:

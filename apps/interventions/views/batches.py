@@ -157,7 +157,9 @@ def batch_page(request: HttpRequest, batch_id: UUID) -> HttpResponse:
     """How far it is, and what became of each payment."""
     context = _context(request, batch_id)
     # Not live: it is about what was asked for, and read from all of its payments.
-    context["warned"] = services.batch_warn(context["batch"], as_of=timezone.now())
+    context["warned"] = services.batch_warn(
+        context["batch"], by=person(request), as_of=timezone.now()
+    )
     return render(request, "interventions/batch.html", context)
 
 
