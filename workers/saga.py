@@ -2,27 +2,59 @@
 
     return await self._saga.uncancellable(self._run(ref))
     ...
-    stop = await self._saga.run_until(self._steps(ref), deadline=…, late=…, on_cancel=…)
+    stop = await self._saga.run_until(self._steps(ref), deadline=…)
     if stop is not None:
-        compensate, then settle as `stop` says
+        facts = await undone(…)
 
 A cancellation of the workflow only marks the saga: whoever awaits something at that moment goes on.
 The steps are then stopped like by a deadline. Where they are compensated already, or where they
 are insisted on after an effect that stands, the mark changes nothing.
+
+Nothing in here waits by `workflow.wait_condition`: where the SDK applies all that came in before
+any task runs, that raises a cancellation of the workflow in whichever task it stands, protected or
+not.
 """
 
 import asyncio
-from collections.abc import Coroutine
-from datetime import timedelta
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
-from apps.engine.contracts import Stop
+from apps.engine.contracts import EffectState, Stop
 
 R = TypeVar("R")
 Task = asyncio.Task[Any]
+
+CANCELLED = Stop("cancelled", "cancelled", "Its workflow was cancelled in the engine.")
+GIVEN_UP = Stop("failed", "given_up", "A person decided not to carry on.")
+#: Pauses before a refused step that must be done is tried again.
+INSIST_SECONDS = (1, 5)
+_SILENT = "There is no answer: nobody knows whether it was done or undone."
+
+
+class Facts(Protocol):
+    """What a saga's row says of its one effect."""
+
+    @property
+    def settled(self) -> bool: ...
+
+    @property
+    def execution(self) -> str: ...
+
+    @property
+    def reversible(self) -> bool: ...
+
+
+class RolledBack(Protocol):
+    """What an effect came to."""
+
+    @property
+    def execution(self) -> str: ...
+
+
+F = TypeVar("F", bound=Facts)
 
 
 class Stopped(Exception):
@@ -33,7 +65,7 @@ class Saga:
     """One run of a saga. Make one in the workflow's `__init__`."""
 
     def __init__(self) -> None:
-        self._cancelled = False
+        self._cancelled: asyncio.Future[None] = asyncio.Future()
         self._stopped = False
 
     async def uncancellable(self, work: Coroutine[Any, Any, R]) -> R:
@@ -42,33 +74,27 @@ class Saga:
         A cancellation only marks the saga, at whichever await it comes and however often.
         """
         task = asyncio.create_task(work)
-        while True:
+        while not task.done():
             try:
-                return await asyncio.shield(task)
+                await workflow.wait([task])
             except asyncio.CancelledError:
-                self._cancelled = True
-                if task.done():
-                    return task.result()
+                if not self._cancelled.done():
+                    self._cancelled.set_result(None)
+        return task.result()
 
-    async def run_until(
-        self, steps: Coroutine[Any, Any, None], *, deadline: float, late: Stop, on_cancel: Stop
-    ) -> Stop | None:
-        """Run the steps; None when all are done, else why not.
+    async def run_until(self, steps: Coroutine[Any, Any, None], *, deadline: float) -> Stop | None:
+        """Run the steps; None when all are done, else why not: refused, not done within `deadline`
+        seconds, or cancelled in the engine.
 
-        `late` after `deadline` seconds, `on_cancel` when the workflow was cancelled. Returns only
-        when the running step has ended: until then nobody knows what there is to compensate.
+        Returns only when the running step has ended: until then nobody knows what there is to
+        compensate.
         """
         task = asyncio.create_task(steps)
-        stop: Stop | None = None
-        try:
-            await workflow.wait_condition(
-                lambda: task.done() or self._cancelled, timeout=timedelta(seconds=deadline)
-            )
-        except TimeoutError:
-            stop = late
-        else:
-            if self._cancelled:
-                stop = on_cancel
+        await workflow.wait(
+            [task, self._cancelled], timeout=deadline, return_when=asyncio.FIRST_COMPLETED
+        )
+        late = Stop("failed", "deadline_exceeded", f"Not done within {deadline:g} s.")
+        stop = CANCELLED if self._cancelled.done() else None if task.done() else late
         self._stopped = stop is not None
         return await outcome_of(task, stop)
 
@@ -77,17 +103,67 @@ class Saga:
 
         Raises Stopped.
         """
-        if self._stopped or self._cancelled:
+        if self._stopped or self._cancelled.done():
             raise Stopped
 
 
-async def done_within(task: Task, seconds: float) -> bool:
-    """Wait for the task; whether it ended in time. It is not cancelled."""
-    try:
-        await workflow.wait_condition(task.done, timeout=timedelta(seconds=seconds))
-    except TimeoutError:
-        return False
-    return True
+async def undone(
+    read: Callable[[], Awaitable[F]],
+    roll_back: Callable[[], Coroutine[Any, Any, RolledBack]],
+    settle: Callable[[], Awaitable[F]],
+    ask: Callable[[str, str], Awaitable[NoReturn]],
+    *,
+    patience: float,
+    name: str,
+) -> F | None:
+    """Undo a saga with one effect (`apps.engine.effects`, of this `name`) as its row says; how the
+    row stands then, or None when the effect stands.
+
+    Steps: `read` the row, `roll_back` the effect, `settle` the row, which gives back what was set
+    aside. After `patience` seconds without an answer, and where nobody can say whether it was done,
+    `ask` puts it to a person and ends the run.
+    """
+    while True:
+        facts = await read()
+        if facts.settled:
+            return facts
+        state = facts.execution
+        if state == EffectState.UNKNOWN or (state == EffectState.DONE and facts.reversible):
+            task = asyncio.create_task(roll_back())
+            await workflow.wait([task], timeout=patience)
+            silent = Stop("failed", f"{name}_unknown", _SILENT)
+            stop = await outcome_of(task, None if task.done() else silent)
+            if stop is not None and stop.code != "already_settled":
+                await ask(stop.code, stop.detail)
+            state = task.result().execution if stop is None else (await read()).execution
+        if state == EffectState.DONE:
+            return None
+        try:
+            return await settle()
+        except ApplicationError as refused:
+            # An attempt that was given up for dead has made the call meanwhile.
+            if refused.type != f"{name}_stands":
+                raise
+
+
+async def insist(step: Callable[[], Awaitable[None]]) -> bool:
+    """Whether a step that must be done could be done at last: a refusal is tried again after each
+    of INSIST_SECONDS, outages are waited for."""
+    for pause in (*INSIST_SECONDS, 0):
+        try:
+            await step()
+        except ApplicationError as refused:
+            workflow.logger.warning("step.refused", extra={"code": refused.type})
+            if pause:
+                await asyncio.sleep(pause)
+        else:
+            return True
+    return False
+
+
+def fail(code: str, detail: str) -> NoReturn:
+    """End the run as failed, so that a second one of its id may carry on from the row."""
+    raise ApplicationError(detail, type=code, non_retryable=True)
 
 
 async def outcome_of(task: Task, stop: Stop | None) -> Stop | None:

@@ -13,11 +13,12 @@ from django.http import QueryDict
 
 from apps.accounts.models import User
 from apps.approvals import kinds
-from apps.approvals.contracts import RequestStatus, Verdict
+from apps.approvals.contracts import BulkStatus, RequestStatus, Verdict
 from apps.approvals.models import ApprovalRequest, ApprovalRequestQuerySet, ApprovalRule
 from apps.approvals.reason_forms import CodedForm
 from apps.approvals.rules import MOST_TIERS
 from apps.approvals.services import REASON_LIMIT
+from apps.web.fields import AmountField, StatusField
 from apps.web.filters import FilterForm
 
 AGES = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "7d": timedelta(days=7)}
@@ -99,11 +100,13 @@ class InboxFilter(FilterForm):
         choices=[("", "any age"), ("1h", "an hour"), ("1d", "a day"), ("7d", "a week")],
     )
     currency = forms.ChoiceField(required=False, choices=_currency_choices)
-    least = forms.DecimalField(
-        required=False, label="Amount from", min_value=0, max_digits=18, decimal_places=2
+    least = AmountField(
+        required=False,
+        label="Amount from",
     )
-    most = forms.DecimalField(
-        required=False, label="Amount to", min_value=0, max_digits=18, decimal_places=2
+    most = AmountField(
+        required=False,
+        label="Amount to",
     )
     mine = forms.BooleanField(required=False)
 
@@ -281,3 +284,11 @@ class BulkForm(CodedForm):
             text_required=True,
             why="Say in a sentence why: it is kept with each of them.",
         )
+
+
+class BulkFilter(FilterForm):
+    """Filters of the list of bulk decisions, as GET parameters."""
+
+    lookups = {"status": "status"}
+
+    status = StatusField(BulkStatus)

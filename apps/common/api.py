@@ -1,15 +1,17 @@
-"""Types of the API's fields, made of the same patterns and limits as `validation` has."""
+"""Types of the API's fields, made of the same patterns and limits as `validation` has, and the
+shapes that several domains answer with."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from ninja import Query
-from pydantic import BeforeValidator, Field, StringConstraints
+from ninja import Query, Schema
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
+from apps.common.money import MOST_PLACES, exact_or_none
 from apps.common.validation import (
     CODE,
     CURRENCY,
-    KEPT_PLACES,
     LONGEST_KEY,
     LONGEST_LINE,
     LONGEST_REASON,
@@ -18,7 +20,7 @@ from apps.common.validation import (
     REGION,
 )
 
-_DIGITS = rf"\d{{1,16}}(\.\d{{1,{KEPT_PLACES}}})?"
+_DIGITS = rf"\d{{1,16}}(\.\d{{1,{MOST_PLACES}}})?"
 _ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 
 
@@ -33,7 +35,7 @@ def _no_boolean(value: Any) -> Any:
 Amount = Annotated[
     Decimal,
     BeforeValidator(_no_boolean),
-    Field(gt=0, lt=MOST, decimal_places=KEPT_PLACES, allow_inf_nan=False),
+    Field(gt=0, lt=MOST, decimal_places=MOST_PLACES, allow_inf_nan=False),
 ]
 #: An amount as a text of digits, from zero.
 AmountText = Annotated[str, Field(pattern=f"^{_DIGITS}$")]
@@ -64,3 +66,73 @@ LONGEST_UNJUDGED = 20_000
 Unjudged = Annotated[str, Field(max_length=LONGEST_UNJUDGED)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=300)]
+#: Of a list of numbered items: the last number seen.
+NumberCursor = Annotated[str | None, Query(max_length=10)]
+
+
+class ErrorOut(Schema):
+    """Why it did not end as asked, or what is missing although it did."""
+
+    code: str
+    detail: str
+
+
+def error_of(row: Any) -> dict[str, str] | None:
+    """`ErrorOut` of a row with `error_code` and `error_detail`; None without an error."""
+    return {"code": row.error_code, "detail": row.error_detail} if row.error_code else None
+
+
+class InCurrency(Schema):
+    """The `amount` of a row with its `currency`, in the places that this has; null for none."""
+
+    amount: str
+    currency: str
+
+    @staticmethod
+    def resolve_amount(row: Any) -> str | None:
+        """The digits, as they are signed."""
+        return exact_or_none(row.amount, row.currency)
+
+
+class Failing(Schema):
+    """What ends with `error_code` and `error_detail`, or without: then `error` is null."""
+
+    error: ErrorOut | None
+
+    @staticmethod
+    def resolve_error(row: Any) -> dict[str, str] | None:
+        """The columns as one object."""
+        return error_of(row)
+
+
+class AskedOut(Failing, InCurrency):
+    """A row that somebody asked for."""
+
+    requested_by: str = Field(validation_alias="requested_by.username")
+    created_at: datetime
+    settled_at: datetime | None
+
+
+class PersonOut(Schema):
+    """Somebody: by what they sign in with, and what they are called."""
+
+    username: str
+    name: str
+
+    @staticmethod
+    def resolve_name(user: Any) -> str:
+        """As pages call them."""
+        return str(user)
+
+
+class ReasonIn(Schema):
+    """The body of a verb; none, or without a reason: nobody says why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason = ""
+
+
+def why(body: ReasonIn | None) -> str:
+    """The reason that was sent, if any."""
+    return body.reason if body else ""

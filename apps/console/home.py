@@ -5,14 +5,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Count, Q, QuerySet
-from django.db.models.functions import TruncHour
-
+from apps.common.windows import counted_by_hour
 from apps.engine import reads
 from apps.engine.probes import ALIVE_SECONDS
 from apps.engine.selectors import beating, next_command_at, parked_count
 from apps.engine.timeline import ask_engine
 from apps.web import dashboard
+from apps.web.charts import BarChart, Value, bars
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 LAG_WORTH_TELLING = timedelta(seconds=5)
 HOURS = 24
 
-CHART_WIDTH, CHART_HEIGHT = 480, 72
+CHART_HEIGHT = 72
 
 
 @dataclass(frozen=True)
@@ -36,33 +35,11 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Bar:
-    """An hour of the chart, in the coordinates of its drawing."""
-
-    x: int
-    width: int
-    y: int
-    height: int
-    bad_y: int
-    bad_height: int
-    title: str
-
-
-@dataclass(frozen=True)
 class Chart:
-    """What began in each hour; a part of it marked, in the tone of its class in the style sheet."""
+    """What began in each of the last hours."""
 
-    key: str
-    title: str
-    noun: str
-    marked: str
-    tone: str
-    bars: list[Bar]
-    total: int
-    bad: int
-    most: int
-    width: int = CHART_WIDTH
-    height: int = CHART_HEIGHT
+    series: dashboard.Series
+    drawn: BarChart
 
 
 def machinery(*, as_of: datetime) -> list[Part]:
@@ -133,75 +110,22 @@ def _outbox(as_of: datetime) -> Part:
 
 def charts(user: "User", *, as_of: datetime) -> list[Chart]:
     """The last 24 hours, hour by hour."""
-    return [
-        _chart(
-            series,
-            rows=_by_hour(series.rows(user), marked=series.marked, as_of=as_of),
-            as_of=as_of,
+    return [Chart(series, _drawn(series, user, as_of=as_of)) for series in dashboard.series()]
+
+
+def _drawn(series: dashboard.Series, user: "User", *, as_of: datetime) -> BarChart:
+    counts = counted_by_hour(
+        series.rows(user), hours=HOURS, as_of=as_of, column="created_at", marked=series.marked
+    )
+    values = [
+        Value(
+            one.count,
+            one.marked,
+            f"{one.begins:%H}:00 UTC: {one.count} asked, {one.marked} {series.marked_title}",
         )
-        for series in dashboard.series()
+        for one in counts
     ]
-
-
-def _by_hour(
-    queryset: "QuerySet[Any]", *, marked: Q, as_of: datetime
-) -> dict[datetime, dict[str, Any]]:
-    rows = (
-        queryset.filter(created_at__gte=_chart_start(as_of))
-        .order_by()
-        .annotate(hour=TruncHour("created_at"))
-        .values("hour")
-        .annotate(all=Count("pk"), bad=Count("pk", filter=marked))
-    )
-    return {row["hour"]: row for row in rows}
-
-
-def _chart_start(as_of: datetime) -> datetime:
-    return as_of.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
-
-
-def _chart(
-    series: dashboard.Series,
-    *,
-    rows: dict[datetime, dict[str, Any]],
-    as_of: datetime,
-) -> Chart:
-    start = _chart_start(as_of)
-    most = max((row["all"] for row in rows.values()), default=0)
-    step = CHART_WIDTH // HOURS
-    bars: list[Bar] = []
-    for place in range(HOURS):
-        hour = start + timedelta(hours=place)
-        row = rows.get(hour, {"all": 0, "bad": 0})
-        height = _scaled(row["all"], most)
-        bad = _scaled(row["bad"], most)
-        bars.append(
-            Bar(
-                x=place * step + 2,
-                width=step - 4,
-                y=CHART_HEIGHT - height,
-                height=height,
-                bad_y=CHART_HEIGHT - bad,
-                bad_height=bad,
-                title=f"{hour:%H}:00 UTC: {row['all']} asked, {row['bad']} {series.marked_title}",
-            )
-        )
-    return Chart(
-        key=series.key,
-        title=series.title,
-        noun=series.noun,
-        marked=series.marked_title,
-        tone=series.tone,
-        bars=bars,
-        total=sum(row["all"] for row in rows.values()),
-        bad=sum(row["bad"] for row in rows.values()),
-        most=most,
-    )
-
-
-def _scaled(count: int, most: int) -> int:
-    # Two units at least: an hour with one must not look like an hour with none.
-    return max(2, round(count * (CHART_HEIGHT - 4) / most)) if count and most else 0
+    return bars(values, height=CHART_HEIGHT)
 
 
 def machinery_card(user: "User", as_of: datetime) -> dict[str, Any]:

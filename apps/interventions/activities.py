@@ -10,17 +10,15 @@ from typing import Any
 from django.utils import timezone
 from temporalio import activity
 
-from apps.common.errors import Conflict
-from apps.common.failpoints import failpoint
+from apps.approvals.contracts import Waiting
+from apps.engine import effects
 from apps.engine.heartbeats import heartbeating
-from apps.interventions import executor, services
+from apps.interventions import services
 from apps.interventions.contracts import (
     AttentionInput,
     BatchFacts,
     BatchInput,
     BatchRefusal,
-    Decision,
-    Execution,
     ExecutionResult,
     OutcomeInput,
     PreparedItems,
@@ -37,22 +35,20 @@ from apps.interventions.contracts import (
 
 # --- the request ---------------------------------------------------------------------------------
 @activity.defn(name="open_approval")
-def open_approval(input: TimedInput) -> Decision:
+def open_approval(input: TimedInput) -> Waiting:
     return services.approval_open(
-        intervention_id=input.intervention_id,
-        workflow_id=_workflow_id(),
-        as_of=input.as_of,
+        input.intervention_id, workflow_id=_workflow_id(), as_of=input.as_of
     )
 
 
 @activity.defn(name="read_decision")
-def read_decision(input: StepInput) -> Decision:
-    return services.decision_read(intervention_id=input.intervention_id, signals=input.signals)
+def read_decision(input: StepInput) -> Waiting:
+    return services.decision_read(input.intervention_id, signals=input.signals)
 
 
 @activity.defn(name="expire_intervention")
-def expire_intervention(input: TimedInput) -> Decision:
-    return services.intervention_expire(intervention_id=input.intervention_id, as_of=input.as_of)
+def expire_intervention(input: TimedInput) -> Waiting:
+    return services.intervention_expire(input.intervention_id, as_of=input.as_of)
 
 
 # --- the saga's seven steps ----------------------------------------------------------------------
@@ -71,25 +67,14 @@ def prepare_execution(input: StepInput) -> None:
         services.budget_reserve(intervention_id=pk)
 
     related = ("policy", "requested_by", "budget")
-    services.step_group_run(intervention_id=input.intervention_id, steps=steps, related=related)
+    services.step_group_run(input.intervention_id, steps, related=related)
 
 
 # Cancellation is looked at by `heartbeating`; raised in the thread, it could cut off the note of
 # what the executor has just answered.
 @activity.defn(name="execute_intervention", no_thread_cancel_exception=True)
 def execute_intervention(input: StepInput) -> ExecutionResult:
-    order = services.execution_begin(intervention_id=input.intervention_id)
-    if order.receipt:
-        return ExecutionResult(order.receipt)
-    failpoint("execute_intervention.begun")
-    try:
-        receipt = heartbeating(executor.execute, order)
-    except Conflict as refusal:
-        services.execution_refuse(intervention_id=input.intervention_id, detail=refusal.detail)
-        raise
-    failpoint("execute_intervention.answered")
-    services.execution_finish(intervention_id=input.intervention_id, receipt=receipt)
-    return ExecutionResult(receipt)
+    return ExecutionResult(effects.carry_out(services.EXECUTION, input.intervention_id))
 
 
 @activity.defn(name="update_feature_store")
@@ -117,36 +102,23 @@ def conclude_execution(input: StepInput) -> None:
         record_outcome(OutcomeInput(input.intervention_id))
 
     related = ("requested_by", "budget")
-    services.step_group_run(intervention_id=input.intervention_id, steps=steps, related=related)
+    services.step_group_run(input.intervention_id, steps, related=related)
 
 
 # --- compensation and the end --------------------------------------------------------------------
 @activity.defn(name="read_saga")
 def read_saga(input: StepInput) -> SagaFacts:
-    return services.saga_facts(intervention_id=input.intervention_id)
+    return services.saga_facts(intervention_id=input.intervention_id, workflow_id=_workflow_id())
 
 
 @activity.defn(name="roll_back", no_thread_cancel_exception=True)
 def roll_back(input: StepInput) -> RollBackResult:
-    reversal = services.roll_back_begin(intervention_id=input.intervention_id)
-    if not reversal.needed:
-        return RollBackResult(reversal.execution)
-    failpoint("roll_back.begun")
-    try:
-        execution, receipt = heartbeating(executor.reverse, reversal)
-    except Conflict as refusal:
-        services.roll_back_refuse(intervention_id=input.intervention_id, detail=refusal.detail)
-        return RollBackResult(Execution.DONE)
-    failpoint("roll_back.answered")
-    services.roll_back_finish(
-        intervention_id=input.intervention_id, execution=execution, receipt=receipt
-    )
-    return RollBackResult(execution)
+    return RollBackResult(effects.undo(services.EXECUTION, input.intervention_id))
 
 
 @activity.defn(name="release_budget")
 def release_budget(input: StepInput) -> None:
-    services.budget_release(intervention_id=input.intervention_id)
+    services.budget_release(intervention_id=input.intervention_id, workflow_id=_workflow_id())
 
 
 @activity.defn(name="commit_budget")
@@ -167,9 +139,7 @@ def settle_intervention(input: SettleInput) -> SagaFacts:
 
 @activity.defn(name="raise_attention")
 def raise_attention(input: AttentionInput) -> None:
-    services.attention_open(
-        intervention_id=input.intervention_id, code=input.code, detail=input.detail
-    )
+    services.attention_open(input.intervention_id, code=input.code, detail=input.detail)
 
 
 # --- the reconciler ------------------------------------------------------------------------------
@@ -184,7 +154,7 @@ def open_batch(input: BatchInput) -> BatchFacts:
     # Every payment is read, hashed and written: with 20,000 that takes its time.
     return heartbeating(
         services.batch_open,
-        batch_id=input.batch_id,
+        input.batch_id,
         workflow_id=_workflow_id(),
         as_of=input.as_of,
     )
@@ -192,18 +162,18 @@ def open_batch(input: BatchInput) -> BatchFacts:
 
 @activity.defn(name="read_batch")
 def read_batch(input: BatchInput) -> BatchFacts:
-    return services.batch_read(batch_id=input.batch_id, signals=input.signals)
+    return services.batch_read(input.batch_id, signals=input.signals)
 
 
 @activity.defn(name="expire_batch")
 def expire_batch(input: BatchInput) -> BatchFacts:
-    return services.batch_expire(batch_id=input.batch_id, as_of=input.as_of)
+    return services.batch_expire(input.batch_id, as_of=input.as_of)
 
 
 @activity.defn(name="refuse_batch")
 def refuse_batch(input: BatchRefusal) -> BatchFacts:
     return services.batch_refuse(
-        batch_id=input.batch_id, code=input.code, detail=input.detail, as_of=input.as_of
+        input.batch_id, code=input.code, detail=input.detail, as_of=input.as_of
     )
 
 

@@ -1,12 +1,11 @@
 """How a budget's money goes: what was free at the end of each day, and when it is used up.
 
 Sums of days come from the database, by an index that has all they need; the days that are over
-never change, so they are added up once a day and process. What is drawn has at most POINTS points.
+never change, so they are added up once a day and process.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from math import ceil
 
@@ -16,19 +15,17 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from apps.common.money import shown
+from apps.common.windows import MOST_DAYS, Window, midnight, site_day
 from apps.interventions.models import Budget, BudgetEntry
-from apps.interventions.services.policy_limits import site_day
+from apps.web.charts import LineChart, Reading, line
 
-POINTS = 60
-#: Of the days that are drawn, and of those that the pace is taken from.
-MOST_DAYS, PACE_DAYS = 366, 30
+#: Days that the pace is taken from.
+PACE_DAYS = 30
 #: Less than that is no pace: the first day of a budget would end it within weeks.
 LEAST_DAYS = 3
 #: Farther away nobody plans; a tiny pace would lead past the calendar's end.
 FARTHEST_DAYS = 3660
 CACHE_SECONDS = 26 * 3600
-
-WIDTH, HEIGHT = 640, 160
 
 Kind = BudgetEntry.Kind
 #: What a line of the kind does to the free money, and whether it is use (not more or less of it).
@@ -41,52 +38,35 @@ EFFECT: dict[str, int] = {
 }
 USE: dict[str, int] = {Kind.RESERVE: 1, Kind.RELEASE: -1}
 
+_NONE = Decimal(0)
+#: Amounts by day and kind of line.
+Sums = dict[date, dict[str, Decimal]]
+
 
 @dataclass(frozen=True)
-class Point:
-    """A day's end, in money and in the coordinates of the drawing."""
+class Pace:
+    """What was taken on a day, on average of so many days, and the day on which nothing is left
+    then, if there is one. Zero while there are too few days to tell."""
 
-    day: date
-    free: Decimal
-    x: float
-    y: float
+    amount: Decimal
+    days: int
+    used_up_on: date | None
 
 
 @dataclass(frozen=True)
 class BurnDown:
-    """The drawing, and the same in words. `used_up_on` at the pace of the last days, if at all."""
+    """The drawing, and the same in words. `used_up_in_time`: when the money is used up, where that
+    is one of the budget's days."""
 
-    points: list[Point]
-    starts_on: date
-    ends_on: date
-    today_x: float
-    pace: Decimal
-    pace_days: int
-    used_up_on: date | None
-    in_time: bool
-    projection: str
-    most: Decimal
+    line: LineChart
+    pace: Pace
     words: str
-    width: int = WIDTH
-    height: int = HEIGHT
+    used_up_in_time: date | None
 
     @property
-    def drawable(self) -> bool:
-        """Whether there is a line: one day alone would be an empty frame."""
-        return len(self.points) > 1
-
-    @property
-    def line(self) -> str:
-        """The points of an SVG polyline."""
-        return " ".join(f"{point.x:.1f},{point.y:.1f}" for point in self.points)
-
-    @property
-    def area(self) -> str:
-        """The same down to the axis, for a polygon."""
-        if not self.points:
-            return ""
-        first, last = self.points[0], self.points[-1]
-        return f"{first.x:.1f},{HEIGHT} {self.line} {last.x:.1f},{HEIGHT}"
+    def ahead_words(self) -> str:
+        """What the line ahead is drawn by."""
+        return f"at the pace of the last {self.pace.days} days"
 
 
 def burn_down(budget: Budget, *, as_of: datetime) -> BurnDown | None:
@@ -97,30 +77,26 @@ def burn_down(budget: Budget, *, as_of: datetime) -> BurnDown | None:
     if days is None:
         return None
     first, last, end = days
+    running = last == today
     sums = _sums(budget, first=first, last=last, today=today)
-    free = _at_the_end(budget, sums, last=last, today=today)
-    values: list[tuple[date, Decimal]] = []
+    free = budget.available if running else budget.available - _changed_after(budget, last)
+    readings: list[Reading] = []
     for back in range((last - first).days + 1):
         day = last - timedelta(days=back)
-        values.append((day, free))
-        free -= sum((EFFECT.get(kind, 0) * much for kind, much in sums.get(day, {}).items()), _NONE)
-    values.reverse()
-    pace_days = min(PACE_DAYS, (last - first).days + 1)
-    pace = _pace(sums, last=last, days=pace_days)
-    used_up = _used_up(values[-1][1], pace, last=last) if last == today else None
-    return _drawn(
-        budget,
-        values,
-        end=max(end, last),
+        readings.append(Reading(day, free))
+        free -= _total(sums.get(day, {}), EFFECT)
+    readings.reverse()
+    pace = _pace(sums, readings, running=running)
+    used_up = pace.used_up_on
+    in_time = used_up is not None and (budget.ends_on is None or used_up <= budget.ends_on)
+    return BurnDown(
+        line=line(
+            readings, ends_on=end, ahead=_ahead(readings[-1], pace, end) if running else None
+        ),
         pace=pace,
-        pace_days=pace_days,
-        used_up=used_up,
-        running=last == today,
+        words=_words(budget, readings, pace, running=running),
+        used_up_in_time=used_up if in_time else None,
     )
-
-
-_NONE = Decimal(0)
-Sums = dict[date, dict[str, Decimal]]
 
 
 def _days(budget: Budget, *, today: date) -> tuple[date, date, date] | None:
@@ -147,128 +123,67 @@ def _sums(budget: Budget, *, first: date, last: date, today: date) -> Sums:
     key = f"burn-down:{budget.pk}:{first.isoformat()}:{closed.isoformat()}"
     sums: Sums | None = cache.get(key)
     if sums is None:
-        sums = _added_up(budget, first=first, last=closed)
+        sums = _added_up(budget, first, closed)
         cache.set(key, sums, CACHE_SECONDS)
-    return {**sums, **_added_up(budget, first=max(first, closed + timedelta(days=1)), last=last)}
+    return {**sums, **_added_up(budget, max(first, closed + timedelta(days=1)), last)}
 
 
-def _added_up(budget: Budget, *, first: date, last: date) -> Sums:
-    if last < first:
-        return {}
-    rows = (
-        BudgetEntry.objects.filter(budget=budget, at__gte=_midnight(first))
-        .filter(at__lt=_midnight(last + timedelta(days=1)))
-        .annotate(day=TruncDate("at", tzinfo=timezone.get_default_timezone()))
-        .order_by()
-        .values_list("day", "kind")
-        .annotate(much=Sum("amount"))
-    )
+def _added_up(budget: Budget, first: date, last: date) -> Sums:
     sums: Sums = {}
-    for day, kind, much in rows:
-        sums.setdefault(day, {})[kind] = much
+    if first <= last:
+        rows = (
+            Window(first, last)
+            .of(BudgetEntry.objects.filter(budget=budget), "at")
+            .annotate(day=TruncDate("at", tzinfo=timezone.get_default_timezone()))
+            .order_by()
+            .values_list("day", "kind")
+            .annotate(amount=Sum("amount"))
+        )
+        for day, kind, amount in rows:
+            sums.setdefault(day, {})[kind] = amount
     return sums
 
 
-def _at_the_end(budget: Budget, sums: Sums, *, last: date, today: date) -> Decimal:
-    """What was free at the end of `last`: what is free now without what has changed since."""
-    if last == today:
-        return budget.available
-    rows = BudgetEntry.objects.filter(budget=budget, at__gte=_midnight(last + timedelta(days=1)))
-    later = dict(rows.order_by().values_list("kind").annotate(much=Sum("amount")))
-    changed = sum((EFFECT.get(kind, 0) * much for kind, much in later.items()), _NONE)
-    return budget.available - changed
+def _changed_after(budget: Budget, day: date) -> Decimal:
+    """How much more is free now than at the end of the day."""
+    rows = BudgetEntry.objects.filter(budget=budget, at__gte=midnight(day + timedelta(days=1)))
+    return _total(dict(rows.order_by().values_list("kind").annotate(amount=Sum("amount"))), EFFECT)
 
 
-def _pace(sums: Sums, *, last: date, days: int) -> Decimal:
-    """What was taken on a day, on average; what was given back counts against it. Zero while there
-    are too few days to tell."""
-    if days < LEAST_DAYS:
-        return _NONE
-    recent = [sums.get(last - timedelta(days=back), {}) for back in range(days)]
-    used = sum(
-        (USE.get(kind, 0) * much for day in recent for kind, much in day.items()), start=_NONE
-    )
-    return max(used, _NONE) / days
+def _total(amounts: dict[str, Decimal], signs: dict[str, int]) -> Decimal:
+    return sum((signs.get(kind, 0) * amount for kind, amount in amounts.items()), _NONE)
 
 
-def _used_up(free: Decimal, pace: Decimal, *, last: date) -> date | None:
-    if pace <= 0:
+def _pace(sums: Sums, readings: list[Reading], *, running: bool) -> Pace:
+    """What was given back counts against what was taken. A period that is over uses up nothing."""
+    days = min(PACE_DAYS, len(readings))
+    recent = readings[-days:]
+    used = sum((_total(sums.get(reading.day, {}), USE) for reading in recent), _NONE)
+    amount = max(used, _NONE) / days if days >= LEAST_DAYS else _NONE
+    last = readings[-1]
+    left = ceil(max(last.amount, _NONE) / amount) if amount else FARTHEST_DAYS + 1
+    ends = last.day + timedelta(days=left) if running and left <= FARTHEST_DAYS else None
+    return Pace(amount, days, ends)
+
+
+def _ahead(last: Reading, pace: Pace, end: date) -> Reading | None:
+    """Where the straight line from today leads: the drawing's end, or where nothing is left."""
+    if not pace.amount:
         return None
-    days = ceil(max(free, _NONE) / pace)
-    return last + timedelta(days=days) if days <= FARTHEST_DAYS else None
+    to = min(pace.used_up_on, end) if pace.used_up_on else end
+    return Reading(to, max(last.amount - pace.amount * (to - last.day).days, _NONE))
 
 
-def _drawn(
-    budget: Budget,
-    values: list[tuple[date, Decimal]],
-    *,
-    end: date,
-    pace: Decimal,
-    pace_days: int,
-    used_up: date | None,
-    running: bool,
-) -> BurnDown:
-    first = values[0][0]
-    span = max((end - first).days, 1)
-    most = max(max(value for _, value in values), _NONE)
-
-    def place(day: date, value: Decimal) -> tuple[float, float]:
-        high = float(max(value, _NONE) / most) if most else 0.0
-        return (day - first).days * WIDTH / span, HEIGHT - high * (HEIGHT - 8)
-
-    step = ceil(len(values) / POINTS)
-    # The last day is always one of them.
-    chosen = values[::-1][::step][::-1]
-    points = [Point(day, value, *place(day, value)) for day, value in chosen]
-    return BurnDown(
-        points=points,
-        starts_on=first,
-        ends_on=end,
-        today_x=points[-1].x,
-        pace=pace,
-        pace_days=pace_days,
-        used_up_on=used_up,
-        in_time=used_up is not None and (budget.ends_on is None or used_up <= budget.ends_on),
-        projection=_projected(points[-1], pace, used_up, end=end, place=place) if running else "",
-        most=most,
-        words=_words(budget, values, pace, pace_days, used_up, running=running),
-    )
-
-
-def _projected(
-    point: Point,
-    pace: Decimal,
-    used_up: date | None,
-    *,
-    end: date,
-    place: Callable[[date, Decimal], tuple[float, float]],
-) -> str:
-    """The straight line from today to the end of the drawing, or to where nothing is left."""
-    if pace <= 0:
-        return ""
-    to = min(used_up, end) if used_up else end
-    left = max(point.free - pace * (to - point.day).days, _NONE)
-    x, y = place(to, left)
-    return f"{point.x:.1f},{point.y:.1f} {x:.1f},{y:.1f}"
-
-
-def _words(
-    budget: Budget,
-    values: list[tuple[date, Decimal]],
-    pace: Decimal,
-    pace_days: int,
-    used_up: date | None,
-    *,
-    running: bool,
-) -> str:
-    (first, begun), (last, left) = values[0], values[-1]
+def _words(budget: Budget, readings: list[Reading], pace: Pace, *, running: bool) -> str:
+    (first, begun), (last, left) = readings[0], readings[-1]
     money = budget.currency
-    told = (
-        f"Free at the end of {first:%-d %b %Y}: {shown(begun, money)}; "
-        f"of {last:%-d %b %Y}: {shown(left, money)}."
-    )
     if first == last:
         told = f"Free at the end of {last:%-d %b %Y}: {shown(left, money)}."
+    else:
+        told = (
+            f"Free at the end of {first:%-d %b %Y}: {shown(begun, money)}; "
+            f"of {last:%-d %b %Y}: {shown(left, money)}."
+        )
     if not running:
         return f"{told} The period is over."
     if first == last:
@@ -276,18 +191,14 @@ def _words(
             f"This is its first day; {shown(left, money)} are free now. "
             "The line begins with the second day."
         )
-    if pace_days < LEAST_DAYS:
+    if pace.days < LEAST_DAYS:
         return f"{told} There are too few days yet to tell a pace."
-    over = f"the last {pace_days} days"
-    if pace <= 0:
+    over = f"the last {pace.days} days"
+    if not pace.amount:
         return f"{told} Nothing was taken in {over}."
-    told += f" {shown(pace, money)} a day were taken over {over}."
-    if used_up is None:
+    told += f" {shown(pace.amount, money)} a day were taken over {over}."
+    if pace.used_up_on is None:
         return f"{told} At this pace it lasts for more than ten years."
-    if budget.ends_on is not None and used_up > budget.ends_on:
+    if budget.ends_on is not None and pace.used_up_on > budget.ends_on:
         return f"{told} At this pace it lasts until its end."
-    return f"{told} At this pace it is used up on {used_up:%-d %b %Y}."
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), tzinfo=timezone.get_default_timezone())
+    return f"{told} At this pace it is used up on {pace.used_up_on:%-d %b %Y}."

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import QuerySet
 from django.urls import reverse
 
+from apps.common.windows import site_day
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, Intervention
-from apps.interventions.services.policy_limits import site_day
 from apps.web.dashboard import SHOWN, Figure
 from apps.web.lists import counted
 

@@ -3,18 +3,19 @@
 from decimal import Decimal
 
 from django.db.models import Count, Sum
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals.kinds import Fact, Simulation
-from apps.approvals.models import ApprovalRequest
 from apps.common.errors import DomainError
 from apps.common.money import shown
+from apps.common.windows import site_day
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, BudgetEntry, Intervention, Policy
 from apps.interventions.services.budgets import has_open_reservation
 from apps.interventions.services.periods import check_open
-from apps.interventions.services.policy_limits import check_target, check_terms, site_day
+from apps.interventions.services.policy_limits import check_target, check_terms
 
 #: As people say them, in the saga's order.
 STEPS = (
@@ -28,15 +29,8 @@ STEPS = (
 )
 
 
-def simulate(request: ApprovalRequest, user: User) -> Simulation:
+def simulate(intervention: Intervention, user: User) -> Simulation:
     """The budget after it, who else is about to draw on it, the seven steps, what would refuse."""
-    intervention = (
-        Intervention.objects.select_related("policy", "budget")
-        .filter(pk=request.subject_id)
-        .first()
-    )
-    if intervention is None:
-        return Simulation(outcome="Nothing: the intervention no longer exists.", tone="bad")
     budget = intervention.budget
     amount = shown(intervention.amount, intervention.currency)
     facts = _facts(intervention, budget)
@@ -59,17 +53,41 @@ def simulate(request: ApprovalRequest, user: User) -> Simulation:
     )
 
 
+# --- facts of whatever is paid under a policy, from a budget --------------------------------------
+def terms(policy: Policy, *, undoing: str = "Undoing it") -> list[Fact]:
+    """The policy's version, and whether what is paid under it can be undone."""
+    undone = "possible" if policy.reversible else "not possible: the money is gone"
+    return [
+        Fact(
+            "Policy",
+            f"{policy.name} (version {policy.version})",
+            tone="" if policy.active else "warn",
+        ),
+        Fact(undoing, undone, tone="" if policy.reversible else "warn"),
+    ]
+
+
+def free(label: str, budget: Budget, *, tone: str = "") -> Fact:
+    """What the budget can bear now."""
+    href = reverse("budget", args=[budget.code])
+    return Fact(label, _money(budget, budget.available), tone=tone, href=href)
+
+
+def free_after(budget: Budget, amount: Decimal) -> Fact:
+    """What it could bear when the amount (major units) is spent."""
+    left = budget.available - amount
+    figure = _money(budget, left) if left >= 0 else f"{_money(budget, -left)} too little"
+    return Fact("Free after it", figure, tone="bad" if left < 0 else "")
+
+
+# --- helpers --------------------------------------------------------------------------------------
 def _facts(intervention: Intervention, budget: Budget) -> tuple[Fact, ...]:
     left = budget.available - intervention.amount
     reserved, reserved_sum = _reserved_beside(intervention)
     waiting, waiting_sum = _waiting_beside(intervention)
     return (
-        Fact("Free now", _money(budget, budget.available), href=f"/budgets/{budget.code}/"),
-        Fact(
-            "Free after it",
-            _money(budget, left) if left >= 0 else f"{_money(budget, -left)} too little",
-            tone="bad" if left < 0 else "",
-        ),
+        free("Free now", budget),
+        free_after(budget, intervention.amount),
         Fact("Reserved for others", _counted(budget, reserved, reserved_sum, "reservation")),
         Fact(
             "Others waiting for a signature",

@@ -18,10 +18,11 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.audit.models import AuditEntry
+from apps.common.windows import site_day
 from apps.interventions import services
-from apps.interventions.burndown import POINTS, burn_down
+from apps.interventions.burndown import burn_down
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
-from apps.interventions.services.policy_limits import site_day
+from apps.web.charts import MOST_POINTS
 from tests.interventions.conftest import World
 from tests.interventions.test_api import Caller
 from tests.interventions.test_transfers import asked, decide
@@ -342,10 +343,10 @@ def test_the_burn_down_walks_back_from_today_and_says_when_it_is_used_up(world: 
     now = timezone.now()
     chart = burn_down(budget, as_of=now)
     assert chart is not None
-    values = [point.free for point in chart.points]
+    values = [reading.amount for reading in chart.line.readings]
     assert values == [Decimal(1000)] * 10 + [Decimal(900)] * 8 + [Decimal(790)] * 3
-    assert chart.pace == Decimal(10)
-    assert chart.used_up_on == site_day(now) + timedelta(days=79)
+    assert chart.pace.amount == Decimal(10)
+    assert chart.pace.used_up_on == site_day(now) + timedelta(days=79)
     assert "NGN 10.00 a day" in chart.words
     page = text(client_of(world, "auditor").get("/budgets/slow/"))
     assert f'aria-label="{chart.words}"' in page
@@ -359,8 +360,8 @@ def test_the_first_days_make_no_pace(world: World) -> None:
     past(budget, "allocate", "1000.00", 1, world)
     chart = burn_down(budget, as_of=timezone.now())
     assert chart is not None
-    assert chart.drawable
-    assert (chart.pace, chart.used_up_on, chart.projection) == (Decimal(0), None, "")
+    assert chart.line.drawable
+    assert (chart.pace.amount, chart.pace.used_up_on, chart.line.ahead) == (Decimal(0), None, "")
     assert "too few days" in chart.words
 
 
@@ -368,7 +369,7 @@ def test_the_first_day_is_told_and_not_drawn_as_an_empty_frame(world: World) -> 
     world.reserve(world.ask())
     chart = burn_down(Budget.objects.get(code="main"), as_of=timezone.now())
     assert chart is not None
-    assert (len(chart.points), chart.drawable) == (1, False)
+    assert (len(chart.line.readings), chart.line.drawable) == (1, False)
     assert "first day" in chart.words
     page = text(client_of(world, "auditor").get("/budgets/main/"))
     assert chart.words in page
@@ -385,7 +386,7 @@ def test_a_period_of_one_day_that_is_over_is_told_in_words(world: World) -> None
     past(budget, "allocate", "100.00", 3, world)
     chart = burn_down(budget, as_of=timezone.now())
     assert chart is not None
-    assert not chart.drawable
+    assert not chart.line.drawable
     assert chart.words.endswith("NGN 100.00. The period is over.")
 
 
@@ -395,8 +396,9 @@ def test_a_long_period_is_drawn_with_few_points(world: World) -> None:
     past(budget, "reserve", "5.00", 1, world)
     chart = burn_down(budget, as_of=timezone.now())
     assert chart is not None
-    assert len(chart.points) <= POINTS
-    assert (chart.points[-1].free, chart.points[0].free) == (Decimal(995), Decimal(1000))
+    assert len(chart.line.readings) <= MOST_POINTS
+    readings = chart.line.readings
+    assert (readings[-1].amount, readings[0].amount) == (Decimal(995), Decimal(1000))
 
 
 def test_the_burn_down_of_a_period_that_is_over_ends_with_it(world: World) -> None:
@@ -412,9 +414,9 @@ def test_the_burn_down_of_a_period_that_is_over_ends_with_it(world: World) -> No
     budget.refresh_from_db()
     chart = burn_down(budget, as_of=timezone.now())
     assert chart is not None
-    assert chart.points[-1].day == today - timedelta(days=5)
-    assert chart.points[-1].free == Decimal(60)
-    assert chart.used_up_on is None
+    assert chart.line.readings[-1].day == today - timedelta(days=5)
+    assert chart.line.readings[-1].amount == Decimal(60)
+    assert chart.pace.used_up_on is None
     assert "The period is over." in chart.words
 
 

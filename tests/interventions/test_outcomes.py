@@ -11,11 +11,12 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.common.errors import Invalid
+from apps.common.windows import window_of
 from apps.console.templatetags.ui import duration
 from apps.interventions import services
 from apps.interventions.models import Budget, Intervention, Outcome, Policy
 from apps.interventions.services import analytics
-from apps.interventions.services.analytics import By, bars, outcomes, window_of
+from apps.interventions.services.analytics import By, bars, outcomes
 from tests.interventions.conftest import World
 from tests.interventions.test_api import Caller
 from tests.plans import plan_by_index
@@ -216,11 +217,11 @@ def test_a_long_window_is_drawn_by_month(past: Past, auditor: User) -> None:
     past.end("executed", 1)
     past.end("failed", 31)
     drawn = bars(user=auditor, first=date(2025, 12, 15), last=date(2026, 4, 2))
-    assert [bar.day for bar in drawn] == [
+    assert [bar.begins for bar in drawn] == [
         date(2025, 12, 1),
         *(date(2026, month, 1) for month in (1, 2, 3, 4)),
     ]
-    assert [(bar.count, bar.failed) for bar in drawn] == [(0, 0), (0, 0), (0, 0), (2, 1), (0, 0)]
+    assert [(bar.count, bar.marked) for bar in drawn] == [(0, 0), (0, 0), (0, 0), (2, 1), (0, 0)]
 
 
 def test_days_are_those_of_the_sites_time_zone(past: Past, auditor: User, settings: Any) -> None:

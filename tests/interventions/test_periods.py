@@ -9,10 +9,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.common.errors import Conflict, DomainError
+from apps.common.windows import site_day
 from apps.interventions import services
 from apps.interventions.models import Budget, BudgetEntry
 from apps.interventions.services.periods import neighbours
-from apps.interventions.services.policy_limits import site_day
 from apps.notifications.models import GroupNotice, Notification
 from apps.notifications.services.fanout import notices_fan_out
 from tests.interventions.conftest import World

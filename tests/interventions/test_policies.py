@@ -14,10 +14,10 @@ from apps.approvals.services import request_edit
 from apps.audit.models import AuditEntry
 from apps.common.canonical_json import digest
 from apps.common.errors import Conflict, DomainError, NotAllowed
+from apps.common.windows import site_day
 from apps.interventions import services
 from apps.interventions.models import BudgetEntry, Intervention, Policy
 from apps.interventions.services.approval import approval_payload
-from apps.interventions.services.policy_limits import site_day
 from tests.interventions.conftest import World
 
 TODAY = site_day(timezone.now())

@@ -20,9 +20,9 @@ from apps.approvals.rules import rule_put
 from apps.common.errors import Conflict
 from apps.common.identifiers import new_id
 from apps.common.pagination import page as page_of
+from apps.common.windows import site_day
 from apps.interventions import services
 from apps.interventions.models import Intervention, Policy
-from apps.interventions.services.policy_limits import site_day
 from apps.interventions.services.policy_terms import signatures_of
 from apps.live import broadcast as broadcast_module
 from apps.live.topics import parse

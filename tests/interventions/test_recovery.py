@@ -11,12 +11,13 @@ from django.utils import timezone
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import request_tick, rule_put
 from apps.common.errors import NotAllowed
+from apps.engine import effects, process, subjects
 from apps.engine import services as engine
-from apps.engine import subjects
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.interventions import services
 from apps.interventions.contracts import ATTENTION_KIND
 from apps.interventions.models import Intervention
+from apps.interventions.services.commands import INTERVENTION
 from tests.interventions.conftest import World
 
 LARGE = Decimal("20000.00")
@@ -88,9 +89,9 @@ def test_terminated_after_the_executor_was_called_a_person_is_asked(
     intervention = world.ask()
     started(intervention)
     world.reserve(intervention)
-    services.execution_begin(intervention_id=intervention.pk)
+    effects.begin(services.EXECUTION, intervention.pk)
     if finished:
-        services.execution_finish(intervention_id=intervention.pk, receipt="R-1")
+        effects.finish(services.EXECUTION, intervention.pk, "R-1")
     run = ran(intervention, "terminated", saga=True)
     row = closed(intervention, run)
     assert row.status == "executing"
@@ -152,11 +153,14 @@ def test_rejecting_the_item_undoes_what_may_have_been_executed(world: World) -> 
     intervention = world.ask()
     started(intervention)
     world.reserve(intervention)
-    services.execution_begin(intervention_id=intervention.pk)
+    effects.begin(services.EXECUTION, intervention.pk)
     closed(intervention, ran(intervention, "terminated", saga=True))
     world.decide(intervention, "reject")
     command = EngineCommand.objects.filter(kind="start").latest("id")
-    assert command.args[0]["undo"] is True
+    assert command.args[0]["restarted"] is True
+    workflow_id = command.workflow_id
+    facts = services.saga_facts(intervention_id=intervention.pk, workflow_id=workflow_id)
+    assert facts.attention == "rejected"
     assert Intervention.objects.get(pk=intervention.pk).status == "executing"
 
 
@@ -167,7 +171,7 @@ def test_the_requester_cannot_decide_what_becomes_of_it(world: World) -> None:
     intervention = world.ask()
     started(intervention)
     world.reserve(intervention)
-    services.execution_begin(intervention_id=intervention.pk)
+    effects.begin(services.EXECUTION, intervention.pk)
     closed(intervention, ran(intervention, "terminated", saga=True))
     with pytest.raises(NotAllowed) as refused:
         world.decide(intervention, by="requester")
@@ -179,9 +183,7 @@ def test_an_item_that_nobody_signs_in_time_is_asked_again(world: World) -> None:
     with transaction.atomic():
         rule_put(kind=ATTENTION_KIND, scope="", currency="", bands=[band], by=None)
     intervention = world.ask()
-    services.attention_open(
-        intervention_id=intervention.pk, code="execution_unknown", detail="No answer."
-    )
+    services.attention_open(intervention.pk, code="execution_unknown", detail="No answer.")
     first = item(intervention)
     assert first is not None and first.expires_at is not None
     for _ in range(2):
@@ -205,15 +207,13 @@ def carried_on_too_early(world: World) -> Intervention:
     Intervention.objects.filter(pk=intervention.pk).update(
         error_code="steps_missing", error_detail="Executed, but not done: the feature store"
     )
-    services.attention_open(
-        intervention_id=intervention.pk, code="steps_missing", detail="Not done after it."
-    )
+    services.attention_open(intervention.pk, code="steps_missing", detail="Not done after it.")
     ran(intervention, "running", saga=True)
     world.decide(intervention)
     # The engine knew a run of that id, so the start is none: the relay notes the run that was.
     EngineCommand.objects.filter(
         subject_id=str(intervention.pk), workflow_id=intervention.execution_workflow_id
-    ).update(state="sent", run_id="run-1")
+    ).update(state="sent", run_id="run-1", settled_at=timezone.now())
     return intervention
 
 
@@ -276,17 +276,6 @@ def test_a_carry_on_that_is_ended_from_outside_is_asked_again(world: World) -> N
     assert item(intervention) is not None
 
 
-@pytest.mark.django_db(transaction=True)
-def test_the_reconciler_asks_again_when_the_end_was_told_too_early(shared_world: World) -> None:
-    intervention = carried_on_too_early(shared_world)
-    ran(intervention, "failed", saga=True)
-    result = services.reservations_reconcile(limit=100, as_of=timezone.now())
-    assert (result.settled, result.attention, result.left) == (0, 1, 0)
-    assert item(intervention) is not None
-    again = services.reservations_reconcile(limit=100, as_of=timezone.now())
-    assert (again.settled, again.attention, again.left) == (0, 0, 0)
-
-
 @pytest.mark.parametrize(
     "command",
     [
@@ -306,7 +295,7 @@ def test_a_decision_to_carry_on_is_not_lost_to_the_end_of_the_run_that_asked(
         intervention_id=intervention.pk, workflow_id=intervention.execution_workflow_id
     )
     services.budget_reserve(intervention_id=intervention.pk)
-    services.attention_open(intervention_id=intervention.pk, code="stuck", detail="Look at it.")
+    services.attention_open(intervention.pk, code="stuck", detail="Look at it.")
     ran(intervention, "running", saga=True)
     world.decide(intervention)
     again = EngineCommand.objects.filter(
@@ -398,7 +387,7 @@ def test_stranded_are_those_that_nothing_and_nobody_carries(world: World) -> Non
     ran(running, "running")
     world.finish(ended)
     undeliverable(asked, "start")
-    assert set(services.stranded()) == {str(lost.pk), str(forgotten.pk)}
+    assert set(process.stranded(INTERVENTION)) == {str(lost.pk), str(forgotten.pk)}
 
 
 def test_a_restart_starts_what_the_status_needs_once(
@@ -423,7 +412,7 @@ def test_a_settled_one_is_not_restarted(world: World) -> None:
     intervention = world.ask()
     started(intervention)
     world.finish(intervention)
-    services.intervention_restart(intervention_id=intervention.pk)
+    process.restart(INTERVENTION, intervention.pk)
     assert EngineCommand.objects.filter(kind="start").count() == 1
 
 
@@ -453,7 +442,7 @@ def test_the_reconciler_settles_only_what_the_server_says_is_closed(
     for one in (terminated, unconfirmed, running, unknown, executed):
         world.reserve(one)
         started(one)
-    services.execution_begin(intervention_id=executed.pk)
+    effects.begin(services.EXECUTION, executed.pk)
     ran(terminated, "terminated", saga=True)
     ran(unconfirmed, "terminated", saga=True, confirmed=False)
     ran(running, "running", saga=True)

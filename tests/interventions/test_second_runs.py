@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from apps.engine import effects
 from apps.engine.models import EngineCommand
 from apps.interventions import services
 from apps.interventions.models import Intervention
@@ -21,10 +22,8 @@ async def unanswered(stage: Stage) -> Intervention:
     def make() -> Intervention:
         intervention = stage.world.ask()
         stage.world.reserve(intervention)
-        services.execution_begin(intervention_id=intervention.pk)
-        services.attention_open(
-            intervention_id=intervention.pk, code="execution_unfinished", detail="Look at it."
-        )
+        effects.begin(services.EXECUTION, intervention.pk)
+        services.attention_open(intervention.pk, code="execution_unfinished", detail="Look at it.")
         EngineCommand.objects.update(state="sent")
         return intervention
 
@@ -42,7 +41,7 @@ def forgotten(intervention: Intervention) -> None:
     long_ago = timezone.now() - timedelta(hours=1)
     EngineCommand.objects.filter(pk=command.pk).update(state="sent", settled_at=long_ago)
     with transaction.atomic():
-        services.intervention_restart(intervention_id=intervention.pk)
+        services.intervention_restart(intervention.pk)
     assert newest_start(intervention).pk != command.pk
 
 
@@ -64,9 +63,7 @@ async def test_a_start_that_is_carried_out_late_does_what_was_decided_last(stage
     await orm(stage.world.decide, intervention, "reject")
     late = await orm(newest_start, intervention)
     # It was lost, as far as anybody knew; a person was asked once more and decided to carry on.
-    await orm(
-        services.attention_open, intervention_id=intervention.pk, code="stuck", detail="Look."
-    )
+    await orm(services.attention_open, intervention.pk, code="stuck", detail="Look.")
     await orm(stage.world.decide, intervention, "approve", by="reviewer2")
     await orm(EngineCommand.objects.exclude(pk=late.pk).update, state="sent")
     await stage.deliver()
@@ -80,9 +77,7 @@ async def test_a_second_run_leaves_a_row_alone_while_a_person_is_asked_about_it(
 ) -> None:
     intervention = await unanswered(stage)
     # One that waited behind the run that asked, or whose parent continued as new.
-    again = await stage.by_hand(
-        intervention, intervention.execution_workflow_id, restarted=True
-    )
+    again = await stage.by_hand(intervention, intervention.execution_workflow_id, restarted=True)
     assert await failure(again) == "attention_open"
     assert stage.sink.effects(intervention)["executions"] == 0
     assert len(await items(intervention)) == 1
@@ -118,6 +113,4 @@ def test_what_undoes_a_row_is_refused_to_another_workflow_than_its_own(
     with pytest.raises(Exception, match="executes this intervention") as refused:
         call(intervention_id=intervention.pk, workflow_id="stranger", **more)
     assert getattr(refused.value, "code", "") == "already_executing"
-    call(
-        intervention_id=intervention.pk, workflow_id=intervention.execution_workflow_id, **more
-    )
+    call(intervention_id=intervention.pk, workflow_id=intervention.execution_workflow_id, **more)

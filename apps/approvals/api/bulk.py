@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Header, Query, Schema, Status
+from ninja import Header, Schema, Status
 from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
@@ -15,17 +15,19 @@ from apps.approvals import kinds, services
 from apps.approvals.api.base import DECIDE, READ, router
 from apps.approvals.api.reasons import ReasonLine, reason_lines
 from apps.approvals.contracts import BulkStatus, ItemStatus
-from apps.approvals.forms import inbox_matching
-from apps.approvals.models import BulkDecision, BulkItem
+from apps.approvals.forms import BulkFilter, inbox_matching
+from apps.approvals.models import BulkDecision
 from apps.approvals.rules import MOST_TIERS
 from apps.approvals.selectors.bulk import BulkLine, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
 from apps.approvals.services.rows import person_named
-from apps.common.api import Cursor, Limit, Unjudged
-from apps.common.errors import Invalid, NotFound
-from apps.common.identifiers import new_id, number_of
-from apps.common.pagination import page
+from apps.common.api import Cursor, InCurrency, Limit, NumberCursor, Unjudged
+from apps.common.errors import NotFound
+from apps.common.identifiers import new_id
+from apps.common.money import exact_or_none
+from apps.common.pagination import numbered_page, page
 from apps.web.denied import row_of
+from apps.web.filters import Narrow, filtered
 
 
 class BulkItemIn(Schema):
@@ -65,13 +67,13 @@ class BulkOut(BulkRef):
     verdict: str
     reason: str
     reason_codes: dict[str, str]
-    by: str
+    by: str = Field(validation_alias="requested_by.username")
     via: str
     done: int
     failed: int
     left: int
     created_at: datetime
-    finished_at: datetime | None
+    finished_at: datetime | None = Field(validation_alias="settled_at")
 
 
 class BulkPage(Schema):
@@ -83,13 +85,13 @@ class BulkItemOut(Schema):
     """`code` and `detail` say why an item with the status `failed` was refused."""
 
     number: int
-    request: UUID
-    title: str
+    request: UUID = Field(validation_alias="request_id")
+    title: str = Field(validation_alias="request.title")
     status: ItemStatus
-    authority: str
-    code: str
-    detail: str
-    decided_at: datetime | None
+    authority: str = Field(validation_alias="authority.username")
+    code: str = Field(validation_alias="error_code")
+    detail: str = Field(validation_alias="error_detail")
+    decided_at: datetime | None = Field(validation_alias="settled_at")
 
 
 class BulkItemPage(Schema):
@@ -112,29 +114,47 @@ class BulkParty(Schema):
     username: str
     name: str
 
+    @staticmethod
+    def resolve_name(party: User) -> str:
+        """As pages show it."""
+        return str(party)
+
 
 class BulkPreviewLine(Schema):
     """`after`: who signs after an approval of yours; empty: it is carried out. `authorities` are
     those under which you could sign; without one `code` and `detail` say why not."""
 
-    id: UUID
-    title: str
-    kind: str
+    id: UUID = Field(validation_alias="request.pk")
+    title: str = Field(validation_alias="request.title")
+    kind: str = Field(validation_alias="request.kind")
     kind_title: str
     payload_hash: str
-    tier: int
+    tier: int = Field(validation_alias="request.tier_number")
     amount: str | None
-    currency: str
-    reason_required: bool
+    currency: str = Field(validation_alias="request.currency")
+    reason_required: bool = Field(validation_alias="request.reason_required")
     authorities: list[BulkParty]
     after: str
     code: str
     detail: str
 
+    @staticmethod
+    def resolve_amount(line: BulkLine) -> str | None:
+        """In the places of its currency."""
+        return exact_or_none(line.request.amount, line.request.currency)
 
-class BulkSum(Schema):
-    currency: str
-    amount: str
+    @staticmethod
+    def resolve_code(line: BulkLine) -> str:
+        """Of the refusal."""
+        return line.refusal.code if line.refusal else ""
+
+    @staticmethod
+    def resolve_detail(line: BulkLine) -> str:
+        """Of the refusal."""
+        return line.refusal.detail if line.refusal else ""
+
+
+class BulkSum(InCurrency):
     count: int
 
 
@@ -163,12 +183,9 @@ def bulk_try(request: HttpRequest, body: Chosen) -> dict[str, Any]:
     ids = list(dict.fromkeys(ids))
     seen = bulk_preview(user, ids[:MOST_ITEMS], as_of=now)
     return {
-        "signable": [_preview_line(line) for line in seen.signable],
-        "barred": [_preview_line(line) for line in seen.barred],
-        "sums": [
-            {"currency": one.currency, "amount": f"{one.amount:.2f}", "count": one.count}
-            for one in seen.sums
-        ],
+        "signable": seen.signable,
+        "barred": seen.barred,
+        "sums": seen.sums,
         "reason_required": seen.reason_required,
         "reasons": {
             name: lines
@@ -211,21 +228,19 @@ def bulk_decide(
 
 
 @router.get("/bulk-decisions", response=BulkPage, summary="Bulk decisions, newest first")
+@filtered(BulkFilter)
 def bulk_list(
-    request: HttpRequest,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
     """Your own; all for who may read the audit trail."""
     user = require(request, scope=READ)
-    rows = BulkDecision.objects.visible_to(user).select_related("by")
-    found = page(rows, cursor=cursor, limit=limit)
-    return {"items": [_out(bulk) for bulk in found["items"]], "next": found["next"]}
+    rows = BulkDecision.objects.visible_to(user).select_related("requested_by")
+    return page(narrow(rows, user=user), cursor=cursor, limit=limit)
 
 
 @router.get("/bulk-decisions/{bulk_id}", response=BulkOut, summary="One bulk decision")
-def bulk_get(request: HttpRequest, bulk_id: UUID) -> dict[str, Any]:
-    return _out(_get(require(request, scope=READ), bulk_id))
+def bulk_get(request: HttpRequest, bulk_id: UUID) -> BulkDecision:
+    return _get(require(request, scope=READ), bulk_id)
 
 
 @router.get(
@@ -237,50 +252,37 @@ def bulk_items(
     request: HttpRequest,
     bulk_id: UUID,
     status: ItemStatus | None = None,
-    cursor: Annotated[str | None, Query(max_length=10)] = None,
+    cursor: NumberCursor = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     """In the order in which they were given. Refusals: 422 `bad_cursor`."""
     bulk = _get(require(request, scope=READ), bulk_id)
-    rows = bulk.items.select_related("request", "authority").order_by("number")
+    rows = bulk.items.select_related("request", "authority")
     if status:
         rows = rows.filter(status=status)
-    if cursor:
-        last = number_of(cursor, digits=9)
-        if last is None:
-            raise Invalid("The cursor is not one of ours.", code="bad_cursor")
-        rows = rows.filter(number__gt=last)
-    found = list(rows[: limit + 1])
-    return {
-        "items": [_item(item) for item in found[:limit]],
-        "next": str(found[limit - 1].number) if len(found) > limit else None,
-    }
+    return numbered_page(rows, cursor=cursor, limit=limit)
 
 
 @router.post(
     "/bulk-decisions/{bulk_id}/stop", response=BulkOut, summary="Sign no further request of it"
 )
-def bulk_stop(request: HttpRequest, bulk_id: UUID) -> dict[str, Any]:
+def bulk_stop(request: HttpRequest, bulk_id: UUID) -> BulkDecision:
     """What is signed stays signed. Only who began it. Refusals: 404; 409 `already_completed`."""
     user = require(request, scope=DECIDE)
-    return _out(
-        services.bulk_stop(bulk_id=bulk_id, by=user, via="api", as_of=timezone.now()),
-    )
+    return services.bulk_stop(bulk_id=bulk_id, by=user, via="api", as_of=timezone.now())
 
 
 @router.post(
     "/bulk-decisions/{bulk_id}/resume", response=BulkOut, summary="Go on with what was stopped"
 )
-def bulk_resume(request: HttpRequest, bulk_id: UUID) -> dict[str, Any]:
+def bulk_resume(request: HttpRequest, bulk_id: UUID) -> BulkDecision:
     """Only who began it. Refusals: 404; 409 `already_running`, `already_completed`."""
     user = require(request, scope=DECIDE)
-    return _out(
-        services.bulk_resume(bulk_id=bulk_id, by=user, via="api", as_of=timezone.now()),
-    )
+    return services.bulk_resume(bulk_id=bulk_id, by=user, via="api", as_of=timezone.now())
 
 
 def _get(user: User, bulk_id: UUID) -> BulkDecision:
-    visible = BulkDecision.objects.visible_to(user).select_related("by")
+    visible = BulkDecision.objects.visible_to(user).select_related("requested_by")
     return row_of(visible, NotFound("There is no such bulk decision."), pk=bulk_id)
 
 
@@ -294,54 +296,3 @@ def _choices(items: list[BulkItemIn]) -> list[BulkChoice]:
         BulkChoice(item.id, item.payload_hash, people.get(item.on_behalf_of or ""), item.tier)
         for item in items
     ]
-
-
-def _preview_line(line: BulkLine) -> dict[str, Any]:
-    item = line.request
-    return {
-        "id": item.pk,
-        "title": item.title,
-        "kind": item.kind,
-        "kind_title": line.kind_title,
-        "payload_hash": line.payload_hash,
-        "tier": item.tier_number,
-        "amount": None if item.amount is None else f"{item.amount:.2f}",
-        "currency": item.currency,
-        "reason_required": item.reason_required,
-        "authorities": [{"username": one.username, "name": str(one)} for one in line.authorities],
-        "after": line.after,
-        "code": line.refusal.code if line.refusal else "",
-        "detail": line.refusal.detail if line.refusal else "",
-    }
-
-
-def _out(bulk: BulkDecision) -> dict[str, Any]:
-    return {
-        "id": bulk.pk,
-        "workflow_id": bulk.workflow_id,
-        "status": bulk.status,
-        "total": bulk.total,
-        "verdict": bulk.verdict,
-        "reason": bulk.reason,
-        "reason_codes": bulk.reason_codes,
-        "by": bulk.by.username,
-        "via": bulk.via,
-        "done": bulk.done,
-        "failed": bulk.failed,
-        "left": bulk.left,
-        "created_at": bulk.created_at,
-        "finished_at": bulk.finished_at,
-    }
-
-
-def _item(item: BulkItem) -> dict[str, Any]:
-    return {
-        "number": item.number,
-        "request": item.request_id,
-        "title": item.request.title,
-        "status": item.status,
-        "authority": item.authority.username,
-        "code": item.code,
-        "detail": item.detail,
-        "decided_at": item.decided_at,
-    }

@@ -1,28 +1,30 @@
 """The API of budgets and of transfers between them. Mounted at /api/v1/budgets."""
 
-from datetime import date, datetime
-from typing import Annotated, Any
+from datetime import date
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Query, Router, Schema, Status
+from ninja import Router, Schema, Status
 from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
 from apps.accounts.models import User
 from apps.approvals.selectors import request_ids
-from apps.common.api import Amount, Code, Cursor, Key, Limit, Reason, Why
-from apps.common.errors import NotAllowed, NotFound
+from apps.common.api import Amount, AskedOut, Code, Cursor, Key, Limit, ReasonIn, Why, why
+from apps.common.errors import NotFound
+from apps.common.money import exact
 from apps.common.pagination import page
 from apps.interventions import services
-from apps.interventions.api.base import ErrorOut
+from apps.interventions.api.base import reader
+from apps.interventions.budget_forms import BudgetFilter, TransferFilter
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
 from apps.interventions.models import Budget, BudgetTransfer
 from apps.interventions.scopes import Scope
-from apps.interventions.services.requests import REQUEST_PERMISSION
 from apps.interventions.services.transfers import SUBJECT
 from apps.web.denied import row_of
+from apps.web.filters import Narrow, filtered
 
 router = Router(tags=["budgets"])
 
@@ -64,12 +66,6 @@ class TransferIn(Schema):
     idempotency_key: Key = ""
 
 
-class TransferCancelIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
-    reason: Reason = ""
-
-
 class TransferRef(Schema):
     """`approval` is the id of its request for a signature."""
 
@@ -78,16 +74,10 @@ class TransferRef(Schema):
     approval: UUID | None
 
 
-class TransferOut(TransferRef):
-    source: str
-    destination: str
-    amount: str = Field(description="Decimal in major units, two places.")
-    currency: str
+class TransferOut(AskedOut, TransferRef):
+    source: str = Field(validation_alias="source.code")
+    destination: str = Field(validation_alias="destination.code")
     reason: str
-    requested_by: str
-    created_at: datetime
-    settled_at: datetime | None
-    error: ErrorOut | None = Field(description="Why it did not end as asked.")
 
 
 class TransferPage(Schema):
@@ -96,24 +86,19 @@ class TransferPage(Schema):
 
 
 @router.get("", response=BudgetPage)
+@filtered(BudgetFilter)
 def budget_list(
-    request: HttpRequest,
-    series: Annotated[str | None, Query(max_length=80)] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
-    """Budgets with their balances, newest first; `series`: the periods of that series."""
-    _budget_reader(request)
-    rows = Budget.objects.all()
-    if series is not None:
-        rows = rows.filter(series=series) if "\x00" not in series else rows.none()
-    found = page(rows, cursor=cursor, limit=limit)
-    return {"items": [_budget(one) for one in found["items"]], "next": found["next"]}
+    """Budgets with their balances, newest first; `series`: the periods of that series; `state`:
+    those that are `open` today, or of which little is left (`low`)."""
+    rows = narrow(Budget.objects.all(), user=_budget_reader(request))
+    return page(rows, cursor=cursor, limit=limit, shape=_budget)
 
 
 # Before the budgets by code: no budget has this one (`code_reserved`).
 @router.post("/transfers", response={200: TransferRef, 201: TransferRef})
-def transfer_create(request: HttpRequest, body: TransferIn) -> Status[dict[str, Any]]:
+def transfer_create(request: HttpRequest, body: TransferIn) -> Status[BudgetTransfer]:
     """Ask to move money; a signature moves it. The same key and body again: the same one, with 200.
 
     Refusals: 403 `permission_denied`; 404 `budget_not_found`; 409 `budget_exceeded`,
@@ -124,31 +109,24 @@ def transfer_create(request: HttpRequest, body: TransferIn) -> Status[dict[str, 
     transfer, created = services.transfer_request(
         **body.dict(), by=user, via="api", as_of=timezone.now()
     )
-    return Status(201 if created else 200, _reference(transfer, _approvals([transfer])))
+    return Status(201 if created else 200, _with_approvals([transfer])[0])
 
 
 @router.get("/transfers", response=TransferPage)
+@filtered(TransferFilter)
 def transfer_list(
-    request: HttpRequest,
-    status: TransferStatus | None = None,
-    budget: Annotated[str | None, Query(max_length=80)] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
     """Those that the caller may see, newest first; `budget`: those that it gives or takes."""
     user = require(request, scope=Scope.BUDGETS_READ)
-    rows = BudgetTransfer.objects.visible_to(user).for_list()
-    if status is not None:
-        rows = rows.filter(status=status)
-    if budget is not None:
-        rows = rows.touching(budget) if "\x00" not in budget else rows.none()
+    rows = narrow(BudgetTransfer.objects.visible_to(user).for_list(), user=user)
     found = page(rows, cursor=cursor, limit=limit)
-    approvals = _approvals(found["items"])
-    return {"items": [_transfer(one, approvals) for one in found["items"]], "next": found["next"]}
+    _with_approvals(found["items"])
+    return found
 
 
 @router.get("/transfers/{transfer_id}", response=TransferOut)
-def transfer_read(request: HttpRequest, transfer_id: UUID) -> dict[str, Any]:
+def transfer_read(request: HttpRequest, transfer_id: UUID) -> BudgetTransfer:
     """One transfer."""
     user = require(request, scope=Scope.BUDGETS_READ)
     return _detail(user, transfer_id)
@@ -156,8 +134,8 @@ def transfer_read(request: HttpRequest, transfer_id: UUID) -> dict[str, Any]:
 
 @router.post("/transfers/{transfer_id}/cancel", response=TransferOut)
 def transfer_cancel(
-    request: HttpRequest, transfer_id: UUID, body: TransferCancelIn | None = None
-) -> dict[str, Any]:
+    request: HttpRequest, transfer_id: UUID, body: ReasonIn | None = None
+) -> BudgetTransfer:
     """Take it back while it waits; for who asked. Refusals: 403 `permission_denied`; 409
     `already_settled`."""
     user = require(request, scope=Scope.BUDGETS_WRITE)
@@ -165,7 +143,7 @@ def transfer_cancel(
         transfer_id=transfer_id,
         by=user,
         via="api",
-        reason=body.reason if body else "",
+        reason=why(body),
         as_of=timezone.now(),
     )
     return _detail(user, transfer_id)
@@ -182,16 +160,14 @@ def budget_read(request: HttpRequest, code: str) -> dict[str, Any]:
 
 
 # --- shapes --------------------------------------------------------------------------------------
-def _budget_reader(request: HttpRequest) -> None:
-    """Who may ask for money may see what there is."""
-    user = require(request, scope=Scope.BUDGETS_READ)
-    if not (user.has_perm(VIEW_BUDGETS) or user.has_perm(REQUEST_PERMISSION)):
-        raise NotAllowed("You may not see budgets.", code="permission_denied")
+def _budget_reader(request: HttpRequest) -> User:
+    return reader(request, Scope.BUDGETS_READ, VIEW_BUDGETS, "You may not see budgets.")
 
 
 def _budget(budget: Budget) -> dict[str, Any]:
     figures = {
-        name: f"{getattr(budget, name):.2f}" for name in ("total", "reserved", "spent", "available")
+        name: exact(getattr(budget, name), budget.currency)
+        for name in ("total", "reserved", "spent", "available")
     }
     return {
         "code": budget.code,
@@ -206,37 +182,15 @@ def _budget(budget: Budget) -> dict[str, Any]:
     }
 
 
-def _detail(user: User, transfer_id: UUID) -> dict[str, Any]:
+def _detail(user: User, transfer_id: UUID) -> BudgetTransfer:
     rows = BudgetTransfer.objects.visible_to(user).for_list()
     transfer = row_of(rows, NotFound("There is no such transfer."), pk=transfer_id)
-    return _transfer(transfer, _approvals([transfer]))
+    return _with_approvals([transfer])[0]
 
 
-def _approvals(transfers: list[BudgetTransfer]) -> dict[str, UUID]:
-    """Ids of their requests by ids of theirs."""
-    return request_ids(SUBJECT, [transfer.pk for transfer in transfers], kind=TRANSFER_KIND)
-
-
-def _reference(transfer: BudgetTransfer, approvals: dict[str, UUID]) -> dict[str, Any]:
-    return {
-        "id": transfer.pk,
-        "status": transfer.status,
-        "approval": approvals.get(str(transfer.pk)),
-    }
-
-
-def _transfer(transfer: BudgetTransfer, approvals: dict[str, UUID]) -> dict[str, Any]:
-    return {
-        **_reference(transfer, approvals),
-        "source": transfer.source.code,
-        "destination": transfer.destination.code,
-        "amount": f"{transfer.amount:.2f}",
-        "currency": transfer.currency,
-        "reason": transfer.reason,
-        "requested_by": transfer.requested_by.get_username(),
-        "created_at": transfer.created_at,
-        "settled_at": transfer.settled_at,
-        "error": {"code": transfer.error_code, "detail": transfer.error_detail}
-        if transfer.error_code
-        else None,
-    }
+def _with_approvals(transfers: list[BudgetTransfer]) -> list[BudgetTransfer]:
+    """Each with the id of its request, which TransferRef reads: one query for all."""
+    found = request_ids(SUBJECT, [transfer.pk for transfer in transfers], kind=TRANSFER_KIND)
+    for transfer in transfers:
+        transfer.approval = found.get(str(transfer.pk))  # type: ignore[attr-defined]
+    return transfers

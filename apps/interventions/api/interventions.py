@@ -1,34 +1,49 @@
 """The API of interventions. Mounted at /api/v1/interventions."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Prefetch
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Query, Router, Schema, Status
+from ninja import Router, Schema, Status
 from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
 from apps.accounts.models import User
-from apps.common.api import Amount, Code, Currency, Cursor, Key, Limit, Line, Reason, Region, Text
+from apps.common.api import (
+    Amount,
+    AskedOut,
+    Code,
+    Currency,
+    Cursor,
+    Key,
+    Limit,
+    Line,
+    ReasonIn,
+    Region,
+    Text,
+    why,
+)
 from apps.common.errors import NotFound
+from apps.common.money import exact
 from apps.common.pagination import page
 from apps.interventions import services
-from apps.interventions.api.base import ErrorOut
 from apps.interventions.contracts import InterventionStatus
+from apps.interventions.forms import InterventionFilter
 from apps.interventions.models import BudgetEntry, Intervention, InterventionStep
 from apps.interventions.scopes import Scope
 from apps.interventions.services.approval import approval_of
 from apps.web.denied import row_of
+from apps.web.filters import Narrow, filtered
 from apps.web.links import temporal_url
 
 router = Router(tags=["interventions"])
 
 
 class InterventionIn(Schema):
-    """`amount` in major units: a number, or better a text, with at most two decimal places."""
+    """`amount` in major units: a number, or better a text; not finer than the currency is."""
 
     # A misspelt idempotency_key must not be taken for none.
     model_config = ConfigDict(extra="forbid")
@@ -43,33 +58,21 @@ class InterventionIn(Schema):
     idempotency_key: Key = ""
 
 
-class CancelIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
-    reason: Reason = ""
-
-
 class InterventionRef(Schema):
     id: UUID
     workflow_id: str
     status: InterventionStatus
 
 
-class InterventionRow(InterventionRef):
+class InterventionRow(AskedOut, InterventionRef):
     """An intervention in a list."""
 
-    policy: str
-    policy_version: int
-    budget: str
-    amount: str = Field(description="Decimal in major units, two places.")
-    currency: str
+    policy: str = Field(validation_alias="policy.code")
+    policy_version: int = Field(validation_alias="policy.version")
+    budget: str = Field(validation_alias="budget.code")
     target: str
     justification: str
     region: str = Field(description="ISO 3166, such as NG-KO; empty when none was named.")
-    requested_by: str
-    created_at: datetime
-    settled_at: datetime | None
-    error: ErrorOut | None
 
 
 class StepOut(Schema):
@@ -86,15 +89,32 @@ class LedgerLine(Schema):
     amount: str
     at: datetime
 
+    @staticmethod
+    def resolve_amount(entry: BudgetEntry) -> str:
+        """In the currency of the intervention."""
+        assert entry.intervention is not None  # it was found by it
+        return exact(entry.amount, entry.intervention.currency)
+
 
 class InterventionOut(InterventionRow):
     """`approval` is the id of its request for a signature, null when none was needed."""
 
     receipt: str
     steps: list[StepOut]
-    ledger: list[LedgerLine]
+    ledger: list[LedgerLine] = Field(validation_alias="entries")
     approval: UUID | None
     temporal_url: str | None
+
+    @staticmethod
+    def resolve_approval(intervention: Intervention) -> UUID | None:
+        """One more query."""
+        approval = approval_of(intervention)
+        return approval.pk if approval else None
+
+    @staticmethod
+    def resolve_temporal_url(intervention: Intervention) -> str | None:
+        """Null where there is no Temporal UI."""
+        return temporal_url(intervention.workflow_id) or None
 
 
 class InterventionPage(Schema):
@@ -113,33 +133,18 @@ def intervention_create(request: HttpRequest, body: InterventionIn) -> Status[In
 
 
 @router.get("", response=InterventionPage)
+@filtered(InterventionFilter)
 def intervention_list(
-    request: HttpRequest,
-    status: InterventionStatus | None = None,
-    policy: Annotated[str | None, Query(max_length=80)] = None,
-    budget: Annotated[str | None, Query(max_length=80)] = None,
-    region: Annotated[Region | None, Query(description="A country covers its parts.")] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
     """Those that the caller may see, newest first."""
     user = require(request, scope=Scope.INTERVENTIONS_READ)
-    chosen = Intervention.objects.visible_to(user).for_list()
-    for field, value in (
-        ("status", status),
-        ("policy__code", policy),
-        ("budget__code", budget),
-    ):
-        if value is not None:
-            chosen = chosen.filter(**{field: value})
-    if region:
-        chosen = chosen.in_region(region)
-    found = page(chosen, cursor=cursor, limit=limit)
-    return {"items": [_row(one) for one in found["items"]], "next": found["next"]}
+    chosen = narrow(Intervention.objects.visible_to(user).for_list(), user=user)
+    return page(chosen, cursor=cursor, limit=limit)
 
 
 @router.get("/{intervention_id}", response=InterventionOut)
-def intervention_read(request: HttpRequest, intervention_id: UUID) -> dict[str, Any]:
+def intervention_read(request: HttpRequest, intervention_id: UUID) -> Intervention:
     """One intervention with the steps of its saga and its lines in the ledger."""
     user = require(request, scope=Scope.INTERVENTIONS_READ)
     return _detail(user, intervention_id)
@@ -147,22 +152,21 @@ def intervention_read(request: HttpRequest, intervention_id: UUID) -> dict[str, 
 
 @router.post("/{intervention_id}/cancel", response=InterventionOut)
 def intervention_cancel(
-    request: HttpRequest, intervention_id: UUID, body: CancelIn | None = None
-) -> dict[str, Any]:
+    request: HttpRequest, intervention_id: UUID, body: ReasonIn | None = None
+) -> Intervention:
     """End it before the executor is called; its reservation is given back at once."""
     user = require(request, scope=Scope.INTERVENTIONS_WRITE)
     services.intervention_cancel(
         intervention_id=intervention_id,
         by=user,
         via="api",
-        reason=body.reason if body else "",
+        reason=why(body),
         as_of=timezone.now(),
     )
     return _detail(user, intervention_id)
 
 
-# --- shapes --------------------------------------------------------------------------------------
-def _detail(user: User, intervention_id: UUID) -> dict[str, Any]:
+def _detail(user: User, intervention_id: UUID) -> Intervention:
     visible = (
         Intervention.objects.visible_to(user)
         .for_list()
@@ -172,37 +176,4 @@ def _detail(user: User, intervention_id: UUID) -> dict[str, Any]:
         )
     )
     intervention = row_of(visible, NotFound("There is no such intervention."), pk=intervention_id)
-    approval = approval_of(intervention)
-    return {
-        **_row(intervention),
-        "receipt": intervention.receipt,
-        "steps": list(intervention.steps.all()),
-        "ledger": [
-            {"kind": entry.kind, "amount": f"{entry.amount:.2f}", "at": entry.at}
-            for entry in intervention.entries.all()
-        ],
-        "approval": approval.pk if approval else None,
-        "temporal_url": temporal_url(intervention.workflow_id) or None,
-    }
-
-
-def _row(intervention: Intervention) -> dict[str, Any]:
-    return {
-        "id": intervention.pk,
-        "workflow_id": intervention.workflow_id,
-        "status": intervention.status,
-        "policy": intervention.policy.code,
-        "policy_version": intervention.policy.version,
-        "budget": intervention.budget.code,
-        "amount": f"{intervention.amount:.2f}",
-        "currency": intervention.currency,
-        "target": intervention.target,
-        "justification": intervention.justification,
-        "region": intervention.region,
-        "requested_by": intervention.requested_by.get_username(),
-        "created_at": intervention.created_at,
-        "settled_at": intervention.settled_at,
-        "error": {"code": intervention.error_code, "detail": intervention.error_detail}
-        if intervention.error_code
-        else None,
-    }
+    return intervention

@@ -7,16 +7,12 @@ executed, and a settled intervention takes part in nothing any more.
 """
 
 from apps.interventions.services.approval import (
-    approval_edit,
     approval_open,
-    approval_settled,
     decision_read,
     intervention_expire,
 )
 from apps.interventions.services.attention import (
     attention_open,
-    attention_raise,
-    attention_settled,
 )
 from apps.interventions.services.batches import (
     batch_cancel,
@@ -27,10 +23,7 @@ from apps.interventions.services.batches import (
 )
 from apps.interventions.services.batches_running import (
     batch_cancelled,
-    batch_closed,
     batch_finish,
-    batch_restart,
-    batches_stranded,
     item_note,
     items_prepare,
 )
@@ -39,7 +32,6 @@ from apps.interventions.services.batches_signing import (
     batch_open,
     batch_read,
     batch_refuse,
-    batch_settled,
 )
 from apps.interventions.services.batches_warnings import batch_warn
 from apps.interventions.services.budgets import (
@@ -51,14 +43,7 @@ from apps.interventions.services.budgets import (
     budget_release,
     budget_reserve,
 )
-from apps.interventions.services.execution import (
-    execution_begin,
-    execution_finish,
-    execution_refuse,
-    roll_back_begin,
-    roll_back_finish,
-    roll_back_refuse,
-)
+from apps.interventions.services.execution import EXECUTION
 from apps.interventions.services.outcomes import (
     feature_update,
     intervention_settle,
@@ -77,28 +62,22 @@ from apps.interventions.services.recovery import (
     intervention_restart,
     process_closed,
     reservations_reconcile,
-    stranded,
 )
 from apps.interventions.services.requests import intervention_cancel, intervention_request
-from apps.interventions.services.step_group import step_group_run
+from apps.interventions.services.rows import step_group_run
 from apps.interventions.services.transfers import (
     transfer_approval,
     transfer_cancel,
     transfer_request,
-    transfer_settled,
 )
 
 __all__ = [
+    "EXECUTION",
     "BudgetProof",
-    "approval_edit",
     "approval_open",
-    "approval_settled",
     "attention_open",
-    "attention_raise",
-    "attention_settled",
     "batch_cancel",
     "batch_cancelled",
-    "batch_closed",
     "batch_expire",
     "batch_finish",
     "batch_open",
@@ -106,12 +85,9 @@ __all__ = [
     "batch_read",
     "batch_refuse",
     "batch_request",
-    "batch_restart",
     "batch_resume",
-    "batch_settled",
     "batch_try",
     "batch_warn",
-    "batches_stranded",
     "budget_allocate",
     "budget_commit",
     "budget_open",
@@ -120,9 +96,6 @@ __all__ = [
     "budget_reserve",
     "command_undeliverable",
     "decision_read",
-    "execution_begin",
-    "execution_finish",
-    "execution_refuse",
     "feature_update",
     "intervention_cancel",
     "intervention_expire",
@@ -138,15 +111,10 @@ __all__ = [
     "policy_validate",
     "process_closed",
     "reservations_reconcile",
-    "roll_back_begin",
-    "roll_back_finish",
-    "roll_back_refuse",
     "saga_facts",
     "stakeholders_notify",
     "step_group_run",
-    "stranded",
     "transfer_approval",
     "transfer_cancel",
     "transfer_request",
-    "transfer_settled",
 ]

@@ -4,35 +4,26 @@ Reads only, in the database. A window has at most a year, groups are bounded, an
 different currencies are never added.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import Aggregate, Count, F, FloatField, Q, QuerySet, Sum
-from django.db.models.functions import TruncDay, TruncMonth
-from django.utils import timezone
 
-from apps.common.errors import Invalid
+from apps.common.windows import MOST_DAYS, Counted, Window, counted, truncation
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Outcome
-from apps.interventions.services.policy_limits import site_day
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
 VIEW_ALL = "interventions.view_intervention"
-#: The window, the first and the last day included.
-DEFAULT_DAYS, MOST_DAYS = 30, 366
 #: Policies, budgets or regions told apart; days and months have as many as the window.
 MOST_GROUPS = 100
 MOST_FAILURES = 10
-#: Above so many days a chart has months.
-MOST_BARS = 92
-_YEARS = range(2000, 2201)
 
 
 class By(StrEnum):
@@ -91,35 +82,6 @@ class Outcomes:
     failures: list[tuple[str, int]]
 
 
-@dataclass(frozen=True)
-class Bar:
-    """A day or a month of the chart."""
-
-    day: date
-    count: int
-    failed: int
-
-
-def window_of(*, first: date | None, last: date | None, as_of: datetime) -> tuple[date, date]:
-    """The days that are meant, both included: the last 30 unless given.
-
-    Invalid `window_invalid` (the last day before the first, or a year that no calendar here has),
-    `window_too_long` (more than 366 days).
-    """
-    given = [day for day in (first, last) if day is not None]
-    if any(day.year not in _YEARS for day in given):
-        raise Invalid(f"Days lie in the years {_YEARS[0]} to {_YEARS[-1]}.", code="window_invalid")
-    if last is None:
-        last = site_day(as_of) if first is None else max(first, site_day(as_of))
-    if first is None:
-        first = last - timedelta(days=DEFAULT_DAYS - 1)
-    if last < first:
-        raise Invalid("The last day lies before the first.", code="window_invalid")
-    if (last - first).days >= MOST_DAYS:
-        raise Invalid(f"A window has at most {MOST_DAYS} days.", code="window_too_long")
-    return first, last
-
-
 def outcomes(*, user: "User", first: date, last: date, by: By) -> Outcomes:
     """Of the interventions that the person may see and that ended on these days, both included."""
     rows = _rows(user, first, last)
@@ -136,26 +98,11 @@ def outcomes(*, user: "User", first: date, last: date, by: By) -> Outcomes:
     )
 
 
-def bars(*, user: "User", first: date, last: date) -> list[Bar]:
-    """The window day by day, or month by month where it is long, the empty ones too."""
-    monthly = (last - first).days >= MOST_BARS
-    zone = timezone.get_default_timezone()
-    truncated = TruncMonth("at", tzinfo=zone) if monthly else TruncDay("at", tzinfo=zone)
-    found = {
-        row["unit"].date(): row
-        for row in _rows(user, first, last)
-        .values(unit=truncated)
-        .annotate(count=Count("pk"), failed=Count("pk", filter=_with(InterventionStatus.FAILED)))
-    }
-    days = _months(first, last) if monthly else _days(first, last)
-    return [
-        Bar(
-            day,
-            count=found[day]["count"] if day in found else 0,
-            failed=found[day]["failed"] if day in found else 0,
-        )
-        for day in days
-    ]
+def bars(*, user: "User", first: date, last: date) -> list[Counted]:
+    """The window day by day, or month by month where it is long, the empty ones too; those that
+    failed are marked."""
+    failed = _with(InterventionStatus.FAILED)
+    return counted(_visible(user), Window(first, last), column="at", marked=failed)
 
 
 class _Percentiles(Aggregate):
@@ -177,22 +124,19 @@ _FIGURES: dict[str, Any] = {
 }
 
 
-def _rows(user: "User", first: date, last: date) -> "QuerySet[Outcome]":
-    zone = timezone.get_default_timezone()
-    begin, end = (
-        datetime.combine(day, time.min, tzinfo=zone) for day in (first, last + timedelta(days=1))
-    )
-    rows = Outcome.objects.filter(at__gte=begin, at__lt=end).order_by()
-    # Who does not see all of them sees their own, as in the list.
+def _visible(user: "User") -> "QuerySet[Outcome]":
+    """Who does not see all of them sees their own, as in the list."""
+    rows = Outcome.objects.order_by()
     return rows if user.has_perm(VIEW_ALL) else rows.filter(intervention__requested_by=user)
 
 
+def _rows(user: "User", first: date, last: date) -> "QuerySet[Outcome]":
+    return Window(first, last).of(_visible(user), "at")
+
+
 def _groups(rows: "QuerySet[Outcome]", by: By) -> tuple[list[Figures], bool]:
-    zone = timezone.get_default_timezone()
     if by in (By.DAY, By.MONTH):
-        keyed = rows.annotate(
-            key=TruncDay("at", tzinfo=zone) if by is By.DAY else TruncMonth("at", tzinfo=zone)
-        )
+        keyed = rows.annotate(key=truncation("at", monthly=by is By.MONTH))
         order, most = "key", MOST_DAYS + 1
     else:
         keyed = rows.annotate(key=F(_COLUMNS[by]))
@@ -247,13 +191,3 @@ def _figures(key: str, row: dict[str, Any], paid: dict[str, Decimal]) -> Figures
         paid=paid,
         **counts,
     )
-
-
-def _days(first: date, last: date) -> Sequence[date]:
-    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
-
-
-def _months(first: date, last: date) -> Sequence[date]:
-    number = (last.year - first.year) * 12 + last.month - first.month
-    begin = first.year * 12 + first.month - 1
-    return [date((begin + n) // 12, (begin + n) % 12 + 1, 1) for n in range(number + 1)]

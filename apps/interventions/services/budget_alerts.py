@@ -14,7 +14,7 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.audit.contracts import ENGINE
 from apps.audit.services import entry_record
-from apps.common.money import figure, shown
+from apps.common.money import exact, figure, shown
 from apps.interventions.models import Budget
 from apps.interventions.models.budgets import falls_short
 from apps.live.broadcast import broadcast
@@ -51,7 +51,11 @@ def crossing_tell(budget: Budget, *, before: Figures, after: Figures, version: i
         subject_id=budget.code,
         by=ENGINE,
         via="engine",
-        body={"free": after.free, "total": after.total, "percent": after.percent},
+        body={
+            "free": exact(after.free, budget.currency),
+            "total": exact(after.total, budget.currency),
+            "percent": after.percent,
+        },
     )
     notify_group(
         key=f"budget:{budget.pk}:low:{version}",

@@ -20,7 +20,7 @@ from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotFound
 from apps.common.locks import transaction_lock
-from apps.common.money import shown
+from apps.common.money import exact, shown
 from apps.common.validation import clean_amount, clean_code, clean_currency, clean_text
 from apps.interventions.contracts import Execution, Step
 from apps.interventions.models import Budget, BudgetEntry, Intervention
@@ -35,6 +35,7 @@ from apps.interventions.services.policy_limits import target_hold
 from apps.interventions.services.rows import (
     StepStatus,
     budget_announce,
+    check_executor,
     check_unsettled,
     execution_of,
     is_undoing,
@@ -61,7 +62,7 @@ def budget_reserve(*, intervention_id: UUID | str, as_of: datetime | None = None
     not begin with the policy.
     """
     with saga_step(
-        intervention_id=intervention_id,
+        intervention_id,
         step=Step.RESERVE_BUDGET,
         action="budget.reserve",
         related=["budget", "policy"],
@@ -84,14 +85,17 @@ def budget_reserve(*, intervention_id: UUID | str, as_of: datetime | None = None
             raise Conflict("The reservation was given back.", code="reservation_released")
 
 
-def budget_release(*, intervention_id: UUID | str) -> None:
+def budget_release(*, intervention_id: UUID | str, workflow_id: str = "") -> None:
     """Give an open reservation back; nothing to do when there is none.
 
-    Raises Conflict `execution_stands` when the executor has, or may have, acted on it.
+    `workflow_id`: of the saga that asks. Raises Conflict `already_executing` when that is not the
+    one that executes it, `execution_stands` when the executor has, or may have, acted on it.
     """
     with saga_step(
-        intervention_id=intervention_id, step=Step.RELEASE_BUDGET, action="budget.release"
+        intervention_id, step=Step.RELEASE_BUDGET, action="budget.release"
     ) as intervention:
+        if workflow_id:
+            check_executor(intervention, workflow_id)
         if release_open(intervention):
             row_save(intervention)
 
@@ -102,7 +106,7 @@ def budget_commit(*, intervention_id: UUID | str) -> None:
     Raises Conflict `not_executed` while no receipt is known, `reservation_released`.
     """
     with saga_step(
-        intervention_id=intervention_id, step=Step.RECORD_OUTCOME, action="budget.commit"
+        intervention_id, step=Step.RECORD_OUTCOME, action="budget.commit"
     ) as intervention:
         if commit_open(intervention):
             row_save(intervention)
@@ -218,7 +222,7 @@ def budget_allocate(
         budget = Budget.objects.filter(code=clean_code(code)).first()
         if budget is None:
             raise NotFound("There is no such budget.")
-        clean_amount(amount, budget.currency)
+        amount = clean_amount(amount, budget.currency)
         moved = balance_move(budget, Move(Kind.ALLOCATE, amount, key, total=amount))
         if moved.written and not moved.covered:
             raise Conflict("No balance can hold so much.", code="budget_full")
@@ -227,7 +231,12 @@ def budget_allocate(
             raise Conflict("The key belongs to another line.", code="key_reused")
         if moved.written:
             why = {"reason": reason} if reason else {}
-            entry_record(**subject, by=by, via=via, body={"amount": amount, "key": key, **why})
+            entry_record(
+                **subject,
+                by=by,
+                via=via,
+                body={"amount": exact(amount, budget.currency), "key": key, **why},
+            )
     return entry
 
 
@@ -356,13 +365,13 @@ def _refuse_exceeded(intervention: Intervention) -> None:
     raise Conflict(
         f"The budget {intervention.budget.code} has {shown(left, intervention.currency)} left.",
         code="budget_exceeded",
-        available=f"{left:.2f}",
+        available=exact(left, intervention.currency),
     )
 
 
 def _figures(intervention: Intervention) -> dict[str, Any]:
     return {
         "budget": intervention.budget.code,
-        "amount": intervention.amount,
+        "amount": exact(intervention.amount, intervention.currency),
         "currency": intervention.currency,
     }

@@ -13,6 +13,7 @@ from apps.accounts.models import User
 from apps.approvals import services as approvals
 from apps.approvals.selectors import current_payload
 from apps.common.errors import Conflict
+from apps.engine import effects
 from apps.interventions.contracts import SUBJECT, BatchStatus, InterventionStatus, ReadyItem
 from apps.interventions.models import InterventionBatch, Policy
 from apps.interventions.services.batches import batch_pause, batch_request
@@ -20,11 +21,7 @@ from apps.interventions.services.batches_rows import batch_request_of
 from apps.interventions.services.batches_running import items_prepare
 from apps.interventions.services.batches_signing import batch_open
 from apps.interventions.services.budgets import budget_release, budget_reserve
-from apps.interventions.services.execution import (
-    execution_begin,
-    execution_finish,
-    execution_refuse,
-)
+from apps.interventions.services.execution import EXECUTION
 from apps.interventions.services.outcomes import (
     feature_update,
     intervention_settle,
@@ -122,7 +119,7 @@ def batch_waiting_seed(people: dict[str, User], now: datetime) -> None:
         by=people["requester"],
         as_of=now - timedelta(hours=3),
     )
-    batch_open(batch_id=batch.pk, workflow_id=batch.workflow_id, as_of=now - timedelta(hours=3))
+    batch_open(batch.pk, workflow_id=batch.workflow_id, as_of=now - timedelta(hours=3))
 
 
 def _asked(
@@ -150,7 +147,7 @@ def _item(payment: Payment) -> dict[str, Any]:
 
 
 def _signed(batch: InterventionBatch, *, by: User, as_of: datetime) -> None:
-    batch_open(batch_id=batch.pk, workflow_id=batch.workflow_id, as_of=batch.created_at)
+    batch_open(batch.pk, workflow_id=batch.workflow_id, as_of=batch.created_at)
     request = batch_request_of(batch.pk)
     if request is None or request.status != "open":
         return
@@ -178,9 +175,9 @@ def _carried_out(item: ReadyItem, *, refused: str) -> None:
         return
     policy_details(**this)
     budget_reserve(**this)
-    if execution_begin(**this).receipt == "":
+    if effects.begin(EXECUTION, item.intervention_id).receipt == "":
         if refused:
-            execution_refuse(**this, detail=f"The executor refused: {refused}")
+            effects.refuse(EXECUTION, item.intervention_id, f"The executor refused: {refused}")
             budget_release(**this)
             intervention_settle(
                 **this,
@@ -189,7 +186,7 @@ def _carried_out(item: ReadyItem, *, refused: str) -> None:
                 detail=f"The executor refused: {refused}",
             )
             return
-        execution_finish(**this, receipt=f"DEMO-{item.intervention_id}")
+        effects.finish(EXECUTION, item.intervention_id, f"DEMO-{item.intervention_id}")
     feature_update(**this)
     stakeholders_notify(**this)
     outcome_record(**this)

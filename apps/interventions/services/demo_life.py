@@ -167,9 +167,7 @@ def _waits(asked: Asked, people: dict[str, User], now: datetime) -> "ApprovalReq
     found = approval_of(intervention)
     if found is None:
         # The workflow does this too, and finds it done: it would be of today.
-        approval_open(
-            intervention_id=intervention.pk, workflow_id=intervention.workflow_id, as_of=at
-        )
+        approval_open(intervention.pk, workflow_id=intervention.workflow_id, as_of=at)
         found = approval_of(intervention)
     assert found is not None  # the amounts here all need a signature
     return found

@@ -7,10 +7,10 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals.selectors import signer_ids
-from apps.audit.contracts import ENGINE
-from apps.audit.services import refusals
 from apps.common.errors import Conflict, Invalid
 from apps.common.failpoints import failpoint
+from apps.engine import process
+from apps.engine.steps import refused
 from apps.interventions.contracts import (
     SUBJECT,
     Execution,
@@ -19,15 +19,16 @@ from apps.interventions.contracts import (
     Step,
 )
 from apps.interventions.models import Intervention
-from apps.interventions.services.approval import approval_key
+from apps.interventions.services.approval import SIGNED
 from apps.interventions.services.budgets import commit_open, has_open_reservation
-from apps.interventions.services.commands import cancel_signal
+from apps.interventions.services.commands import INTERVENTION, cancel_signal
 from apps.interventions.services.features import features_add
 from apps.interventions.services.rows import (
     StepStatus,
+    attention_status,
+    check_executor,
     execution_of,
     intervention_lock,
-    is_settled,
     is_undoing,
     record,
     row_save,
@@ -36,14 +37,14 @@ from apps.interventions.services.rows import (
     step_save,
     step_statuses,
 )
-from apps.interventions.services.settlement import followers_tell, settle_row
+from apps.interventions.services.settlement import settle_row
 from apps.notifications.services import notify
 
 
 def feature_update(*, intervention_id: UUID | str) -> None:
     """Count the execution in the feature store, once. Conflict `not_executed`, `being_undone`."""
     with saga_step(
-        intervention_id=intervention_id,
+        intervention_id,
         step=Step.UPDATE_FEATURE_STORE,
         action="intervention.feature_update",
     ) as intervention:
@@ -55,7 +56,7 @@ def feature_update(*, intervention_id: UUID | str) -> None:
 def stakeholders_notify(*, intervention_id: UUID | str) -> None:
     """Tell requester and signers, each once. Conflict `not_executed`, `being_undone`."""
     with saga_step(
-        intervention_id=intervention_id,
+        intervention_id,
         step=Step.NOTIFY_STAKEHOLDERS,
         action="intervention.notify",
         related=["budget", "requested_by"],
@@ -82,12 +83,12 @@ def outcome_record(*, intervention_id: UUID | str, missing: str = "") -> None:
     any clears it. Raises Conflict `not_executed`, `being_undone`, `reservation_released`.
     """
     with saga_step(
-        intervention_id=intervention_id,
+        intervention_id,
         step=Step.RECORD_OUTCOME,
         action="intervention.outcome",
         related=["budget"],
     ) as intervention:
-        if is_settled(intervention):
+        if intervention.has_ended:
             _complete(intervention, missing)
             return
         if is_undoing(step_statuses(intervention)):
@@ -110,23 +111,20 @@ def intervention_settle(
     """End a saga or a request that comes to nothing; what stands is returned.
 
     When another workflow than `workflow_id` waits for a signature, it is woken. No-op when it has
-    ended. Raises Invalid `bad_status`; Conflict `execution_stands` where the executor has, or may
-    have, acted: then the money is not free, and this is not the end.
+    ended. Raises Invalid `bad_status`; Conflict `already_executing` when a saga asks and another
+    one executes it, `execution_stands` where the executor has, or may have, acted: then the money
+    is not free, and this is not the end.
     """
     with (
-        refusals(
-            action="intervention.settle",
-            subject_type=SUBJECT,
-            subject_id=str(intervention_id),
-            by=ENGINE,
-            via="engine",
-        ),
+        refused(INTERVENTION, intervention_id, action="intervention.settle"),
         transaction.atomic(durable=True),
     ):
         if status not in {InterventionStatus.FAILED, InterventionStatus.CANCELLED}:
             raise Invalid("A saga without an effect fails or is cancelled.", code="bad_status")
         intervention = intervention_lock(intervention_id)
-        if not is_settled(intervention):
+        if not intervention.has_ended:
+            if workflow_id not in {"", intervention.workflow_id}:
+                check_executor(intervention, workflow_id)
             if execution_of(step_statuses(intervention)) in {Execution.UNKNOWN, Execution.DONE}:
                 raise Conflict("The execution stands.", code="execution_stands")
             waits = intervention.status == InterventionStatus.AWAITING_APPROVAL
@@ -143,10 +141,17 @@ def intervention_settle(
         return _facts(intervention)
 
 
-def saga_facts(*, intervention_id: UUID | str) -> SagaFacts:
-    """What the database knows of the saga now. Raises NotFound."""
+def saga_facts(*, intervention_id: UUID | str, workflow_id: str = "") -> SagaFacts:
+    """What the database knows of the saga now.
+
+    Raises NotFound; Conflict `already_executing` when `workflow_id` is that of a saga that has no
+    business with what another one executes.
+    """
     with transaction.atomic(durable=True):
-        return _facts(intervention_lock(intervention_id))
+        intervention = intervention_lock(intervention_id)
+        if workflow_id and not intervention.has_ended:
+            check_executor(intervention, workflow_id)
+        return _facts(intervention)
 
 
 def _facts(intervention: Intervention) -> SagaFacts:
@@ -156,7 +161,7 @@ def _facts(intervention: Intervention) -> SagaFacts:
         execution=execution_of(steps),
         reserved=has_open_reservation(intervention),
         reversible=intervention.policy.reversible,
-        undoing=is_undoing(steps),
+        attention=attention_status(intervention),
         code=intervention.error_code,
         detail=intervention.error_detail,
     )
@@ -178,11 +183,11 @@ def _complete(intervention: Intervention, missing: str) -> None:
     if intervention.error_code and not missing:
         intervention.error_code = intervention.error_detail = ""
         row_save(intervention, "error_code", "error_detail")
-        followers_tell(intervention)
+        process.tell_followers(INTERVENTION, intervention, process.SETTLED)
         record(intervention, f"{SUBJECT}.completed")
 
 
 def _stakeholders(intervention: Intervention) -> list[User]:
-    signers = signer_ids(approval_key(intervention))
+    signers = signer_ids(SIGNED.key(intervention))
     people = User.objects.filter(pk__in=signers).exclude(pk=intervention.requested_by_id)
     return [intervention.requested_by, *people.order_by("pk")]

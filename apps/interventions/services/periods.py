@@ -5,8 +5,8 @@ from typing import Any
 
 from apps.common.errors import Conflict, Invalid
 from apps.common.validation import clean_code
+from apps.common.windows import site_day
 from apps.interventions.models import Budget
-from apps.interventions.services.policy_limits import site_day
 
 #: Addresses of pages and of the API that a budget of that code would hide behind.
 RESERVED_CODES = frozenset({"live", "new", "transfers"})

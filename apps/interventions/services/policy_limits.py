@@ -1,20 +1,15 @@
 """What a policy lets anybody ask for: how much, when, where, and how much for one target."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db.models import Exists, OuterRef, Sum
-from django.utils import timezone
 
 from apps.common.errors import Conflict, Invalid
 from apps.common.locks import transaction_lock
-from apps.common.money import shown
+from apps.common.money import exact, shown
+from apps.common.windows import site_day
 from apps.interventions.models import BudgetEntry, Intervention, Policy
-
-
-def site_day(as_of: datetime) -> date:
-    """The day that it is in the site's time zone: the one by which periods begin and end."""
-    return timezone.localdate(as_of, timezone.get_default_timezone())
 
 
 def check_terms(policy: Policy, *, amount: Decimal, region: str, as_of: datetime) -> None:
@@ -34,13 +29,13 @@ def check_limit(policy: Policy, amount: Decimal) -> None:
         raise Invalid(
             f"The policy allows at most {shown(policy.max_amount, policy.currency)}.",
             code="amount_above_limit",
-            limit=f"{policy.max_amount:.2f}",
+            limit=exact(policy.max_amount, policy.currency),
         )
     if policy.min_amount is not None and amount < policy.min_amount:
         raise Invalid(
             f"The policy allows no less than {shown(policy.min_amount, policy.currency)}.",
             code="amount_below_limit",
-            limit=f"{policy.min_amount:.2f}",
+            limit=exact(policy.min_amount, policy.currency),
         )
 
 
@@ -99,9 +94,9 @@ def check_target(policy: Policy, *, target: str, amount: Decimal, as_of: datetim
             f"The policy allows one target {shown(policy.target_limit, policy.currency)} within "
             f"{days}; {shown(max(left, Decimal(0)), policy.currency)} of it is left.",
             code="target_limit_exceeded",
-            limit=f"{policy.target_limit:.2f}",
+            limit=exact(policy.target_limit, policy.currency),
             days=policy.target_days,
-            available=f"{max(left, Decimal(0)):.2f}",
+            available=exact(max(left, Decimal(0)), policy.currency),
         )
 
 

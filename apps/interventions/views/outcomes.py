@@ -1,6 +1,5 @@
 """The page that tells what interventions came to."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -10,25 +9,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.common.errors import Invalid
+from apps.common.windows import Window, window_of
 from apps.interventions.outcome_forms import OutcomesFilter
 from apps.interventions.services import analytics
 from apps.interventions.services.analytics import By
+from apps.web import charts
 from apps.web.fragments import person
 
-WIDTH, HEIGHT = 480, 60
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A bar in the coordinates of its drawing."""
-
-    x: float
-    width: float
-    y: int
-    height: int
-    bad_y: int
-    bad_height: int
-    title: str
+HEIGHT = 60
 
 
 @login_required
@@ -51,7 +39,11 @@ def outcomes(request: HttpRequest) -> HttpResponse:
     if not refused:
         # The window that is meant, also where none was asked for.
         form = OutcomesFilter({"from": first.isoformat(), "to": last.isoformat(), "by": by})
-    bars = analytics.bars(user=user, first=first, last=last)
+    counts = analytics.bars(user=user, first=first, last=last)
+    drawn = [
+        charts.Value(one.count, one.marked, f"{one.begins}: {one.count} ended, {one.marked} failed")
+        for one in counts
+    ]
     return render(
         request,
         "interventions/outcomes.html",
@@ -59,40 +51,12 @@ def outcomes(request: HttpRequest) -> HttpResponse:
             "form": form,
             "refused": refused,
             "found": analytics.outcomes(user=user, first=first, last=last, by=by),
-            "chart": _drawn(bars),
-            "most": max(bar.count for bar in bars),
-            "unit": "day" if len(bars) == (last - first).days + 1 else "month",
-            "width": WIDTH,
-            "height": HEIGHT,
+            "chart": charts.bars(drawn, height=HEIGHT),
+            "unit": "month" if Window(first, last).monthly else "day",
         },
         status=422 if refused else 200,
     )
 
 
-def _window(values: dict[str, Any]) -> tuple[Any, Any]:
-    return analytics.window_of(
-        first=values.get("from"), last=values.get("to"), as_of=timezone.now()
-    )
-
-
-def _drawn(bars: list[analytics.Bar]) -> list[Drawn]:
-    most = max(bar.count for bar in bars)
-    step = WIDTH / len(bars)
-    gap = min(4.0, step / 4)
-    return [
-        Drawn(
-            x=round(number * step + gap / 2, 2),
-            width=round(step - gap, 2),
-            y=HEIGHT - _scaled(bar.count, most),
-            height=_scaled(bar.count, most),
-            bad_y=HEIGHT - _scaled(bar.failed, most),
-            bad_height=_scaled(bar.failed, most),
-            title=f"{bar.day}: {bar.count} ended, {bar.failed} failed",
-        )
-        for number, bar in enumerate(bars)
-    ]
-
-
-def _scaled(count: int, most: int) -> int:
-    # Two units at least: a day with one must not look like a day with none.
-    return max(2, round(count * (HEIGHT - 4) / most)) if count and most else 0
+def _window(values: dict[str, Any]) -> Window:
+    return window_of(first=values.get("from"), last=values.get("to"), as_of=timezone.now())

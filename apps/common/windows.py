@@ -1,0 +1,123 @@
+"""Windows of days, and what happened in each hour, day or month of one.
+
+Days are those of the site's time zone, by which periods begin and end, not those of the reader.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any, NamedTuple
+
+from django.db.models import Count, DateField, Q, QuerySet
+from django.db.models.functions import TruncDay, TruncHour, TruncMonth
+from django.utils import timezone
+
+from apps.common.errors import Invalid
+
+#: The window when none is asked for, and the longest one; both ends are part of it.
+DEFAULT_DAYS, MOST_DAYS = 30, 366
+#: A longer window is counted by month.
+MOST_BY_DAY = 92
+_YEARS = range(2000, 2201)
+
+
+def site_day(as_of: datetime) -> date:
+    """The day that it is in the site's time zone."""
+    return timezone.localdate(as_of, timezone.get_default_timezone())
+
+
+def midnight(day: date) -> datetime:
+    """The moment at which the day begins in the site's time zone."""
+    return datetime.combine(day, time(), tzinfo=timezone.get_default_timezone())
+
+
+class Window(NamedTuple):
+    """The first and the last day, both included."""
+
+    first: date
+    last: date
+
+    @property
+    def monthly(self) -> bool:
+        """Whether it is counted by month."""
+        return (self.last - self.first).days >= MOST_BY_DAY
+
+    def of(self, rows: "QuerySet[Any]", column: str) -> "QuerySet[Any]":
+        """Those of the rows whose moment in the column lies in the window."""
+        end = midnight(self.last + timedelta(days=1))
+        return rows.filter(**{f"{column}__gte": midnight(self.first), f"{column}__lt": end})
+
+    def units(self) -> list[date]:
+        """Its days, or the first days of its months where it is counted by month."""
+        if not self.monthly:
+            return [
+                self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1)
+            ]
+        begin, end = (day.year * 12 + day.month - 1 for day in self)
+        return [date(number // 12, number % 12 + 1, 1) for number in range(begin, end + 1)]
+
+
+def window_of(*, first: date | None, last: date | None, as_of: datetime) -> Window:
+    """The days that are meant: the last 30 unless given.
+
+    Invalid `window_invalid` (the last day before the first, or a year that no calendar here has),
+    `window_too_long` (more than 366 days).
+    """
+    given = [day for day in (first, last) if day is not None]
+    if any(day.year not in _YEARS for day in given):
+        raise Invalid(f"Days lie in the years {_YEARS[0]} to {_YEARS[-1]}.", code="window_invalid")
+    if last is None:
+        last = site_day(as_of) if first is None else max(first, site_day(as_of))
+    if first is None:
+        first = last - timedelta(days=DEFAULT_DAYS - 1)
+    if last < first:
+        raise Invalid("The last day lies before the first.", code="window_invalid")
+    if (last - first).days >= MOST_DAYS:
+        raise Invalid(f"A window has at most {MOST_DAYS} days.", code="window_too_long")
+    return Window(first, last)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many rows a day, a month or an hour has, by when it begins (an hour: a datetime).
+
+    `marked`: a part of them, such as those that failed.
+    """
+
+    begins: date
+    count: int
+    marked: int
+
+
+def counted(rows: "QuerySet[Any]", window: Window, *, column: str, marked: Q) -> list[Counted]:
+    """The rows of the window by the moment in `column`, for each of its units, the empty ones too.
+
+    One grouped query. Whether the caller may see the rows is the caller's question.
+    """
+    truncated = truncation(column, monthly=window.monthly)
+    return _counted(window.of(rows, column), truncated, window.units(), marked)
+
+
+def counted_by_hour(
+    rows: "QuerySet[Any]", *, hours: int, as_of: datetime, column: str, marked: Q
+) -> list[Counted]:
+    """The same for the last hours, the running one included."""
+    start = as_of.replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours - 1)
+    units = [start + timedelta(hours=number) for number in range(hours)]
+    return _counted(rows.filter(**{f"{column}__gte": start}), TruncHour(column), units, marked)
+
+
+def truncation(column: str, *, monthly: bool) -> TruncDay | TruncMonth:
+    """The day or the month of the moment in the column, in the site's time zone."""
+    truncated = TruncMonth if monthly else TruncDay
+    zone = timezone.get_default_timezone()
+    return truncated(column, output_field=DateField(), tzinfo=zone)
+
+
+def _counted(rows: "QuerySet[Any]", unit: Any, units: Sequence[date], marked: Q) -> list[Counted]:
+    grouped = rows.order_by().values(unit=unit)
+    found = {
+        row["unit"]: (row["all"], row["some"])
+        for row in grouped.annotate(all=Count("pk"), some=Count("pk", filter=marked))
+    }
+    return [Counted(begins, *found.get(begins, (0, 0))) for begins in units]

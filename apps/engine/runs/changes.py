@@ -1,0 +1,146 @@
+"""The changes that verbs are made of. All join the transaction that holds the run's lock.
+
+Lock order: the run, then its items; where the run counts, its items first (`RunSpec.counts`).
+"""
+
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from apps.audit.contracts import ENGINE, Actor
+from apps.common.errors import Conflict
+from apps.engine import process
+from apps.engine import services as engine
+from apps.engine.runs.items import items_of
+from apps.engine.runs.spec import CANCELLED, PAUSED, PENDING, RUNNING, WAITING, R, RunSpec
+
+#: Why it is stopped, paused or cancelled where its workflow was ended in the engine.
+CLOSED = "workflow_closed"
+
+
+def lock(spec: RunSpec[R], identifier: UUID | str) -> R:
+    """The run, locked until the end of the transaction. NotFound for what is none."""
+    return process.locked(spec.process, identifier)
+
+
+def check_carrier(spec: RunSpec[R], run: R, workflow_id: str) -> None:
+    """Conflict `not_its_workflow` unless this workflow carries the run now."""
+    process.check_carrier(spec.process, run, workflow_id)
+
+
+def check_open(spec: RunSpec[R], run: R) -> None:
+    """Conflict `already_settled` with the status as extra, once it has ended."""
+    if spec.process.needs(run) is None:
+        raise Conflict(
+            f"The {spec.process.noun} is {run.status} already.",
+            code="already_settled",
+            status=run.status,
+        )
+
+
+def hold(
+    spec: RunSpec[R],
+    run: R,
+    *,
+    by: Actor = ENGINE,
+    via: str = "engine",
+    reason: str = "",
+    code: str = "",
+    detail: str = "",
+) -> None:
+    """Paused: nothing further is begun until a person resumes it. `code` and `detail` say why where
+    no person wanted it."""
+    run.status = PAUSED
+    run.error_code, run.error_detail = code[:60], detail[:5000]
+    process.save(spec.process, run, "status", "error_code", "error_detail")
+    spec.record(run, PAUSED, by=by, via=via, reason=reason)
+
+
+def go_on(spec: RunSpec[R], run: R, status: str, *, by: Actor, via: str, reason: str = "") -> None:
+    """Resumed, with that status: what waited when it was stopped waits again."""
+    if spec.stopped:
+        items_of(spec, run.pk).filter(status=spec.stopped).update(status=WAITING)
+    run.status = status
+    run.error_code = run.error_detail = ""
+    run.settled_at = None
+    process.save(spec.process, run, "status", "error_code", "error_detail", "settled_at")
+    spec.record(run, "resumed", by=by, via=via, reason=reason)
+
+
+def end(
+    spec: RunSpec[R],
+    run: R,
+    status: str,
+    *,
+    as_of: datetime,
+    code: str = "",
+    detail: str = "",
+    by: Actor = ENGINE,
+    via: str = "engine",
+) -> None:
+    """End it: what waits is not begun. No-op once it has ended.
+
+    For good, or, with `spec.stopped`, until it is resumed: its items have no outcome then.
+    """
+    if spec.process.needs(run) is None:
+        return
+    waiting = items_of(spec, run.pk).filter(status=WAITING)
+    if spec.stopped:
+        waiting.update(status=spec.stopped)
+    else:
+        waiting.update(status=CANCELLED, settled_at=as_of)
+    run.status = status
+    run.error_code, run.error_detail = code[:60], detail[:5000]
+    run.settled_at = max(as_of, run.created_at)
+    process.save(spec.process, run, "status", "error_code", "error_detail", "settled_at")
+    spec.record(run, status, by=by, via=via, code=code, detail=detail)
+
+
+def wake(spec: RunSpec[R], run: R) -> None:
+    """Have its workflow read the row again; where that has ended and is needed, a new one.
+
+    After the row was saved: its version makes the key.
+    """
+    if not engine.workflow_is_closed(workflow_id=run.workflow_id):
+        process.wake(spec.process, run, signal=spec.signal, event=f"changed:{run.version}")
+    elif run.status == RUNNING:
+        process.start_again(spec.process, run)
+
+
+# --- what the engine tells -----------------------------------------------------------------------
+def register(spec: RunSpec[R], *, view: str) -> None:
+    """Make the run known to the engine, and its row and lists live topics (`process.register`)."""
+    process.register(
+        spec.process, closed=partial(closed, spec), restart=partial(restart, spec), view=view
+    )
+
+
+def restart(spec: RunSpec[R], identifier: UUID | str) -> None:
+    """Start its workflow again from the row, unless it has ended or a start is under way.
+
+    Joins the caller's transaction.
+    """
+    run = process.restart(spec.process, identifier)
+    if run is not None:
+        spec.record(run, "restarted", by=ENGINE, via="engine")
+
+
+def closed(
+    spec: RunSpec[R], identifier: UUID | str, *, workflow_id: str, why: str, as_of: datetime
+) -> None:
+    """Its workflow has ended or cannot begin: nothing further is begun.
+
+    It is stopped, or paused, and a person resumes it; one that waited for a signature ends as
+    cancelled. Joins the caller's transaction. Nothing when it has ended or another workflow
+    carries it.
+    """
+    run = process.carried(spec.process, identifier, workflow_id)
+    if run is None or run.error_code == CLOSED:
+        return
+    if spec.stopped:
+        end(spec, run, spec.stopped, code=CLOSED, detail=why, as_of=as_of)
+    elif run.status == PENDING:
+        end(spec, run, CANCELLED, code=CLOSED, detail=why, as_of=as_of)
+    else:
+        detail = f"{why} Nothing further is begun until somebody resumes it."
+        hold(spec, run, reason=why, code=CLOSED, detail=detail)

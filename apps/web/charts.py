@@ -1,0 +1,141 @@
+"""Charts that the server draws: places in an SVG, which `web/_bars.html` and `web/_line.html` show.
+
+Colours are the style sheet's. Every chart tells its figures in words too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from math import ceil
+from typing import NamedTuple
+
+WIDTH = 480
+LINE_WIDTH, LINE_HEIGHT = 640, 160
+#: Points of a line; more of them nobody tells apart.
+MOST_POINTS = 60
+
+
+class Value(NamedTuple):
+    """What a bar stands for: `marked` of the `count` are drawn in the chart's tone."""
+
+    count: int
+    marked: int
+    title: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar in the coordinates of its drawing."""
+
+    x: float
+    width: float
+    y: int
+    height: int
+    marked_y: int
+    marked_height: int
+    title: str
+
+
+@dataclass(frozen=True)
+class BarChart:
+    """Bars, and their figures: all, the marked ones, the most in one bar."""
+
+    bars: list[Bar]
+    total: int
+    marked: int
+    most: int
+    height: int
+    width: int = WIDTH
+
+
+def bars(values: Sequence[Value], *, height: int) -> BarChart:
+    """A bar for each value, from left to right; the highest has the height of the chart."""
+    most = max((value.count for value in values), default=0)
+    step = WIDTH / max(len(values), 1)
+    gap = min(4.0, step / 4)
+
+    def high(count: int) -> int:
+        # Two units at least: a bar of one must not look like a bar of none.
+        return max(2, round(count * (height - 4) / most)) if count else 0
+
+    return BarChart(
+        bars=[
+            Bar(
+                x=round(number * step + gap / 2, 2),
+                width=round(step - gap, 2),
+                y=height - high(value.count),
+                height=high(value.count),
+                marked_y=height - high(value.marked),
+                marked_height=high(value.marked),
+                title=value.title,
+            )
+            for number, value in enumerate(values)
+        ],
+        total=sum(value.count for value in values),
+        marked=sum(value.marked for value in values),
+        most=most,
+        height=height,
+    )
+
+
+class Reading(NamedTuple):
+    """An amount at the end of a day."""
+
+    day: date
+    amount: Decimal
+
+
+@dataclass(frozen=True)
+class LineChart:
+    """A line through the readings, from the first of them to `ends_on`, and one ahead of it.
+
+    `line`, `area` and `ahead` are points of SVG polylines and polygons; empty: there is none.
+    """
+
+    readings: list[Reading]
+    starts_on: date
+    ends_on: date
+    line: str
+    area: str
+    ahead: str
+    last_x: float
+    width: int = LINE_WIDTH
+    height: int = LINE_HEIGHT
+
+    @property
+    def drawable(self) -> bool:
+        """Whether there is a line: one day alone would be an empty frame."""
+        return len(self.readings) > 1
+
+
+def line(
+    readings: Sequence[Reading], *, ends_on: date | None = None, ahead: Reading | None = None
+) -> LineChart:
+    """At most MOST_POINTS of the readings, which are in order and not empty; the last is one of
+    them. `ahead`: where a dashed line leads from there. What is below zero is drawn at zero."""
+    first = readings[0].day
+    end = max(ends_on or readings[-1].day, readings[-1].day)
+    span = max((end - first).days, 1)
+    most = max(*(reading.amount for reading in readings), Decimal(0))
+
+    def place(reading: Reading) -> str:
+        high = float(max(reading.amount, Decimal(0)) / most) if most else 0.0
+        return f"{x_of(reading):.1f},{LINE_HEIGHT - high * (LINE_HEIGHT - 8):.1f}"
+
+    def x_of(reading: Reading) -> float:
+        return (reading.day - first).days * LINE_WIDTH / span
+
+    step = ceil(len(readings) / MOST_POINTS)
+    chosen = list(readings[::-1][::step][::-1])
+    points = " ".join(map(place, chosen))
+    last = chosen[-1]
+    return LineChart(
+        readings=chosen,
+        starts_on=first,
+        ends_on=end,
+        line=points,
+        area=f"{x_of(chosen[0]):.1f},{LINE_HEIGHT} {points} {x_of(last):.1f},{LINE_HEIGHT}",
+        ahead=f"{place(last)} {place(ahead)}" if ahead else "",
+        last_x=x_of(last),
+    )
