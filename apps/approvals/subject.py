@@ -235,7 +235,7 @@ class SignedSubject(Generic[R, W]):
         if request.status == RequestStatus.APPROVED:
             self.on_approved(row, Decided(by, via, as_of, request_id=request.pk))
         else:
-            why = (request.status, request.settled_reason)
+            why = (request.status, request.settled_words)
             self.on_rejected(row, Decided(by, via, as_of, *why, request_id=request.pk))
 
 
@@ -301,7 +301,7 @@ def kind_register(
     *,
     facts: Callable[[R], list[Fact]],
     related: tuple[str, ...] = (),
-    simulate: Callable[[R], Simulation] | None = None,
+    simulate: Callable[[R, User], Simulation] | None = None,
     carried_out_by: Callable[[R], tuple[str, ...]] | None = None,
     live: bool = True,
     **more: Any,
@@ -313,9 +313,11 @@ def kind_register(
         rows = kind.model._default_manager.select_related(*related)
         return rows.filter(pk=request.subject_id).first()
 
-    def simulated(simulate: Callable[[R], Simulation], request: ApprovalRequest) -> Simulation:
+    def simulated(
+        simulate: Callable[[R, User], Simulation], request: ApprovalRequest, user: User
+    ) -> Simulation:
         if row := find(request):
-            return simulate(row)
+            return simulate(row, user)
         return Simulation(outcome=f"Nothing: the {kind.noun} no longer exists.", tone="bad")
 
     def carriers(

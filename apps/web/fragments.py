@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.views.decorators.vary import vary_on_cookie
 
-from apps.web.denied import Denied
+from apps.web.denied import Denied, hidden
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -57,7 +57,7 @@ def let_in(request: HttpRequest, permission: str, **told: str) -> None:
 def seen_with(request: HttpRequest, permission: str) -> None:
     """Http404 for a fragment that the person may not see: the page itself says why, with a 403."""
     if permission and not person(request).has_perm(permission):
-        raise Http404
+        raise hidden(Http404(), permission)
 
 
 def led_to(address: str, request: HttpRequest) -> HttpResponse:

@@ -8,11 +8,12 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_http_methods
 
+from apps.web.denied import row_of
 from apps.web.fragments import fragment, let_in, person, seen_with
 from apps.web.pieces import Head, Link
 from apps.web.verbs import Outcome, ReasonForm, call_verb
@@ -163,10 +164,7 @@ class DetailPage:
         ]
 
     def _get(self, request: HttpRequest, key: Any) -> Any:
-        row = self.rows(person(request)).filter(**{self.column: key}).first()
-        if row is None:
-            raise Http404
-        return row
+        return row_of(self.rows(person(request)), **{self.column: key})
 
     def _context(self, request: HttpRequest, row: Any, key: Any) -> dict[str, Any]:
         # Of the page that is open: what it fetches again.

@@ -31,6 +31,7 @@ from apps.interventions.models import InterventionBatch
 from apps.interventions.scopes import Scope
 from apps.interventions.services.batches_input import csv_items
 from apps.interventions.services.batches_rows import progress_by_batch
+from apps.web.denied import row_of
 from apps.web.filters import Narrow, filtered
 
 router = Router(tags=["batches"])
@@ -156,9 +157,7 @@ def _rows(user: User) -> Any:
 
 
 def _get(user: User, batch_id: UUID) -> InterventionBatch:
-    batch: InterventionBatch | None = _rows(user).filter(pk=batch_id).first()
-    if batch is None:
-        raise NotFound("There is no such batch.")
+    batch: InterventionBatch = row_of(_rows(user), NotFound("There is no such batch."), pk=batch_id)
     _count(batch)
     return batch
 

@@ -184,7 +184,7 @@ def batch_try(
             amount=wanted.amount,
             currency=currency,
             errors=[item for item in wanted.items if not item.sound][:errors],
-            warned=items_warn(wanted.items, currency=currency, as_of=as_of),
+            warned=items_warn(wanted.items, currency=currency, by=by, as_of=as_of),
             signatures=_signatures(wanted, by) if sound else "",
             available=wanted.budget.available,
             covered=wanted.amount <= wanted.budget.available,

@@ -187,5 +187,5 @@ RUNS: RunPages[InterventionBatch] = RunPages(
     columns=FAILURE_COLUMNS,
     failures=batch_failures,
     # It is about what was asked for, and read from all of its payments.
-    once=lambda batch: {"warned": services.batch_warn(batch, as_of=timezone.now())},
+    once=lambda batch, user: {"warned": services.batch_warn(batch, by=user, as_of=timezone.now())},
 )
