@@ -80,9 +80,7 @@ async def test_a_second_run_leaves_a_row_alone_while_a_person_is_asked_about_it(
 ) -> None:
     intervention = await unanswered(stage)
     # One that waited behind the run that asked, or whose parent continued as new.
-    again = await stage.by_hand(
-        intervention, intervention.execution_workflow_id, restarted=True
-    )
+    again = await stage.by_hand(intervention, intervention.execution_workflow_id, restarted=True)
     assert await failure(again) == "attention_open"
     assert stage.sink.effects(intervention)["executions"] == 0
     assert len(await items(intervention)) == 1
@@ -118,6 +116,4 @@ def test_what_undoes_a_row_is_refused_to_another_workflow_than_its_own(
     with pytest.raises(Exception, match="executes this intervention") as refused:
         call(intervention_id=intervention.pk, workflow_id="stranger", **more)
     assert getattr(refused.value, "code", "") == "already_executing"
-    call(
-        intervention_id=intervention.pk, workflow_id=intervention.execution_workflow_id, **more
-    )
+    call(intervention_id=intervention.pk, workflow_id=intervention.execution_workflow_id, **more)
