@@ -5,7 +5,7 @@ Money is decimal in major units with a currency beside it.
 
 from datetime import date
 from decimal import Decimal
-from typing import Self
+from typing import NamedTuple, Self
 
 import pgtrigger
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -127,6 +127,24 @@ class Budget(models.Model):
         return f"from {first}" if first else f"until {last}" if last else ""
 
 
+class Effect(NamedTuple):
+    """What a kind of line adds to each balance, by its amount: 1, -1 or nothing."""
+
+    total: int = 0
+    reserved: int = 0
+    spent: int = 0
+
+    @property
+    def used(self) -> int:
+        """What it adds to the money that is spoken for."""
+        return self.reserved + self.spent
+
+    @property
+    def free(self) -> int:
+        """What it adds to the money that is free."""
+        return self.total - self.used
+
+
 class BudgetEntry(models.Model):
     """A line of the append-only ledger. `key` is unique, so a retried step writes no second line.
 
@@ -201,6 +219,17 @@ class BudgetEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount}"
+
+
+#: What a line does to its budget's balances: nothing else changes them.
+EFFECTS: dict[str, Effect] = {
+    BudgetEntry.Kind.ALLOCATE: Effect(total=1),
+    BudgetEntry.Kind.TRANSFER_IN: Effect(total=1),
+    BudgetEntry.Kind.TRANSFER_OUT: Effect(total=-1),
+    BudgetEntry.Kind.RESERVE: Effect(reserved=1),
+    BudgetEntry.Kind.RELEASE: Effect(reserved=-1),
+    BudgetEntry.Kind.COMMIT: Effect(reserved=-1, spent=1),
+}
 
 
 class TransferQuerySet(AskedQuerySet["BudgetTransfer"]):
