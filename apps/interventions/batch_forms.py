@@ -39,8 +39,10 @@ class BatchFilter(FilterForm):
 
 
 class BatchForm(forms.Form):
-    """A CSV file, or the same pasted. The currency is the policy's. `idempotency_key` is made with
-    the empty form, so that the same form sent twice asks once."""
+    """A file of CSV or JSON lines, or the same pasted. The currency is the policy's.
+
+    `idempotency_key` is made with the empty form, so that the same form sent twice asks once.
+    """
 
     policy = forms.ChoiceField(choices=InterventionForm.base_fields["policy"].choices)  # type: ignore[attr-defined]
     budget = forms.ChoiceField(choices=InterventionForm.base_fields["budget"].choices)  # type: ignore[attr-defined]
@@ -50,8 +52,9 @@ class BatchForm(forms.Form):
     file = forms.FileField(
         required=False,
         label="CSV file",
-        help_text="Separated by commas, semicolons or tabs, UTF-8, at most 20,000 payments.",
-        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,text/csv"}),
+        help_text="Separated by commas, semicolons or tabs, or JSON lines; UTF-8, at most 20,000 "
+        "payments.",
+        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,.jsonl,text/csv"}),
     )
     text = forms.CharField(
         required=False,

@@ -38,7 +38,7 @@ from apps.interventions.api.batch_shapes import (
 from apps.interventions.contracts import BatchItemStatus, BatchStatus
 from apps.interventions.models import InterventionBatch
 from apps.interventions.scopes import Scope
-from apps.interventions.services.batches_input import csv_items
+from apps.interventions.services.batches_input import file_items
 from apps.interventions.services.batches_rows import batch_request_of, progress_by_batch
 from apps.web.links import temporal_url
 
@@ -66,14 +66,14 @@ router = Router(tags=["batches"])
     summary="Ask for many payments under one signature",
 )
 def batch_create(request: HttpRequest) -> Status[Any]:
-    """As JSON or as a form with a CSV `file`. With `dry_run` nothing is stored: 200 says what it
-    would come to. The same key and body again: the same one, with 200.
+    """As JSON or as a form with a `file`, CSV or JSON lines. With `dry_run` nothing is stored: 200
+    says what it would come to. The same key and body again: the same one, with 200.
 
     Refusals: 403 `permission_denied`; 404 `policy_not_found`, `budget_not_found`; 409
     `policy_inactive`, `policy_not_yet_valid`, `policy_expired`, `budget_not_open`,
     `idempotency_key_reused`; 413 `too_large`; 422 `no_items`, `too_many_items`, `no_valid_items`,
     `amount_invalid` (of the sum), `currency_mismatch`, `title_invalid`, `csv_columns`,
-    `csv_invalid`, `csv_encoding`, `empty_file`.
+    `csv_invalid`, `csv_encoding`, `json_invalid`, `line_too_long`, `invalid_text`, `empty_file`.
     """
     user = require(request, scope=Scope.INTERVENTIONS_WRITE)
     head, items = _sent(request)
@@ -182,7 +182,7 @@ def _sent(request: HttpRequest) -> tuple[BatchHead, list[Any]]:
         form = _checked(BatchForm, fields | ({} if file is None else {"file": b""}))
         assert isinstance(file, UploadedFile)  # the form has one
         # One byte more than is taken is enough to refuse it.
-        return form, csv_items(file.read(settings.BATCH_MAX_BYTES + 1))
+        return form, file_items(file.read(settings.BATCH_MAX_BYTES + 1))
     try:
         document = document_of(_body(request))
     except (ValueError, RecursionError) as error:

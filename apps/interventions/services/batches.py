@@ -97,7 +97,7 @@ def batch_request(
     """Ask for many payments under one signature; the row, and whether it is new.
 
     `items` are objects with amount (major units), target, justification and, if wanted, region, or
-    rows of `csv_items`. One that is not sound, or that the policy does not allow, is an item that
+    rows of `file_items`. One that is not sound, or that the policy does not allow, is an item that
     has failed at once; it never fails the batch. Batch, items, audit entry and the command that
     starts its workflow commit together. The same key of the same person again: the same row, also
     when two come at once. Raises, each audited: NotAllowed `permission_denied`; Invalid `no_items`,

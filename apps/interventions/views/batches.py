@@ -29,7 +29,7 @@ from apps.interventions.contracts import (
 from apps.interventions.forms import ReasonForm
 from apps.interventions.models import InterventionBatch, Policy
 from apps.interventions.services.batches import BatchTrial
-from apps.interventions.services.batches_input import csv_items
+from apps.interventions.services.batches_input import file_items
 from apps.interventions.services.batches_rows import (
     FAILURE_COLUMNS,
     batch_failures,
@@ -105,7 +105,7 @@ def batch_new(request: HttpRequest) -> HttpResponse:
         "as_of": timezone.now(),
     }
     try:
-        items = csv_items(body)
+        items = file_items(body)
         if "send" not in request.POST:
             context["trial"] = trial = services.batch_try(**asked, items=items)
             context["more"] = _more(trial)
