@@ -19,6 +19,7 @@ ACTIVITIES = sorted([*ROOT.glob("apps/*/activities.py"), *ROOT.glob("apps/*/acti
 HELPERS = (
     "workers.approval_wait",
     "workers.attributes",
+    "workers.bounded",
     "workers.children",
     "workers.saga",
     "workers.steps",

@@ -9,11 +9,14 @@
 A cancellation of the workflow only marks the saga: whoever awaits something at that moment goes on.
 The steps are then stopped like by a deadline. Where they are compensated already, or where they
 are insisted on after an effect that stands, the mark changes nothing.
+
+Nothing in here waits by `workflow.wait_condition`: where the SDK applies all that came in before
+any task runs, that raises a cancellation of the workflow in whichever task it stands, protected or
+not.
 """
 
 import asyncio
 from collections.abc import Coroutine
-from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -33,7 +36,7 @@ class Saga:
     """One run of a saga. Make one in the workflow's `__init__`."""
 
     def __init__(self) -> None:
-        self._cancelled = False
+        self._cancelled: asyncio.Future[None] = asyncio.Future()
         self._stopped = False
 
     async def uncancellable(self, work: Coroutine[Any, Any, R]) -> R:
@@ -42,13 +45,13 @@ class Saga:
         A cancellation only marks the saga, at whichever await it comes and however often.
         """
         task = asyncio.create_task(work)
-        while True:
+        while not task.done():
             try:
-                return await asyncio.shield(task)
+                await workflow.wait([task])
             except asyncio.CancelledError:
-                self._cancelled = True
-                if task.done():
-                    return task.result()
+                if not self._cancelled.done():
+                    self._cancelled.set_result(None)
+        return task.result()
 
     async def run_until(
         self, steps: Coroutine[Any, Any, None], *, deadline: float, late: Stop, on_cancel: Stop
@@ -59,16 +62,10 @@ class Saga:
         when the running step has ended: until then nobody knows what there is to compensate.
         """
         task = asyncio.create_task(steps)
-        stop: Stop | None = None
-        try:
-            await workflow.wait_condition(
-                lambda: task.done() or self._cancelled, timeout=timedelta(seconds=deadline)
-            )
-        except TimeoutError:
-            stop = late
-        else:
-            if self._cancelled:
-                stop = on_cancel
+        await workflow.wait(
+            [task, self._cancelled], timeout=deadline, return_when=asyncio.FIRST_COMPLETED
+        )
+        stop = on_cancel if self._cancelled.done() else None if task.done() else late
         self._stopped = stop is not None
         return await outcome_of(task, stop)
 
@@ -77,17 +74,14 @@ class Saga:
 
         Raises Stopped.
         """
-        if self._stopped or self._cancelled:
+        if self._stopped or self._cancelled.done():
             raise Stopped
 
 
 async def done_within(task: Task, seconds: float) -> bool:
     """Wait for the task; whether it ended in time. It is not cancelled."""
-    try:
-        await workflow.wait_condition(task.done, timeout=timedelta(seconds=seconds))
-    except TimeoutError:
-        return False
-    return True
+    await workflow.wait([task], timeout=seconds)
+    return task.done()
 
 
 async def outcome_of(task: Task, stop: Stop | None) -> Stop | None:

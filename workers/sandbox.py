@@ -18,6 +18,7 @@ PASSTHROUGH = (
     "uuid_utils",
     "workers.approval_wait",
     "workers.attributes",
+    "workers.bounded",
     "workers.children",
     "workers.saga",
     "workers.steps",

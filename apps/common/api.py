@@ -1,10 +1,11 @@
-"""Types of the API's fields, made of the same patterns and limits as `validation` has."""
+"""Types of the API's fields, made of the same patterns and limits as `validation` has, and the
+shapes that several domains answer with."""
 
 from decimal import Decimal
 from typing import Annotated, Any
 
-from ninja import Query
-from pydantic import BeforeValidator, Field, StringConstraints
+from ninja import Query, Schema
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
 from apps.common.validation import (
     CODE,
@@ -26,6 +27,12 @@ def _no_boolean(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("an amount is a number or a text")
     return value
+
+
+def _two_decimals(amount: Any) -> str:
+    if not isinstance(amount, Decimal):
+        raise ValueError("an amount is a decimal")
+    return f"{amount:.2f}"
 
 
 #: Above zero, in major units, as a number or a text; `clean_amount` knows the currency too.
@@ -58,3 +65,38 @@ Why = Annotated[
 ]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=300)]
+#: Of a list of numbered items: the last number seen.
+NumberCursor = Annotated[str | None, Query(max_length=10)]
+#: An amount in an answer: its digits, with two decimals.
+AmountOut = Annotated[str, BeforeValidator(_two_decimals)]
+
+
+class ErrorOut(Schema):
+    """Why it did not end as asked, or what is missing although it did."""
+
+    code: str
+    detail: str
+
+
+def error_of(row: Any) -> dict[str, str] | None:
+    """`ErrorOut` of a row with `error_code` and `error_detail`; None without an error."""
+    return {"code": row.error_code, "detail": row.error_detail} if row.error_code else None
+
+
+class Failing(Schema):
+    """What ends with `error_code` and `error_detail`, or without: then `error` is null."""
+
+    error: ErrorOut | None
+
+    @staticmethod
+    def resolve_error(row: Any) -> dict[str, str] | None:
+        """The columns as one object."""
+        return error_of(row)
+
+
+class ReasonIn(Schema):
+    """The body of a verb; none, or without a reason: nobody says why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason = ""

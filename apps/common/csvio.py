@@ -206,6 +206,16 @@ def in_parts(read: Callable[[Row | None, int], list[Row]]) -> Iterator[Row]:
         place = rows[-1]
 
 
+def by_number(rows: Any) -> Iterator[Any]:
+    """The numbered rows in their order, read in parts: for a file that is made while it is sent."""
+
+    def part(last: Any, most: int) -> list[Any]:
+        following = rows if last is None else rows.filter(number__gt=last.number)
+        return list(following.order_by("number")[:most])
+
+    return in_parts(part)
+
+
 def export(
     rows: Iterable[Mapping[str, Any]],
     columns: Sequence[str],

@@ -1,13 +1,15 @@
 """Keyset pages: as fast at a million rows as at ten, and stable while rows come in at the top."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypedDict, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature, Signer
 from django.db.models import Model, Q, QuerySet
 
 from apps.common.errors import Invalid
+from apps.common.identifiers import number_of
 
 DEFAULT_LIMIT = 50
 MOST = 200
@@ -34,17 +36,17 @@ ORDERS: dict[str, Order] = {
 }
 
 
-class Page(TypedDict):
-    """`next` is the cursor of the following page, None on the last."""
-
-    items: list[Any]
-    next: str | None
-
-
 def page(
-    queryset: QuerySet[M], *, cursor: str | None, limit: int = DEFAULT_LIMIT, order: str = "newest"
-) -> Page:
+    queryset: QuerySet[M],
+    *,
+    cursor: str | None,
+    limit: int = DEFAULT_LIMIT,
+    order: str = "newest",
+    shape: Callable[[M], Any] | None = None,
+) -> dict[str, Any]:
     """Up to `limit` rows after the cursor, in one of ORDERS; the model has its column and `id`.
+
+    `items`, each as `shape` has it, and `next`, the cursor of the following page, None on the last.
 
     Cursors are opaque, signed, and those of one order are none of another's. Raises Invalid
     `bad_cursor` for one that is not ours, and `bad_limit` outside 1 to 200.
@@ -54,8 +56,29 @@ def page(
     place = _read(cursor, queryset, order) if cursor else None
     rows = _rows(queryset, ORDERS[order], place, limit + 1)
     return {
-        "items": rows[:limit],
+        "items": [shape(row) if shape else row for row in rows[:limit]],
         "next": _write(rows[limit - 1], order) if len(rows) > limit else None,
+    }
+
+
+def numbered_page(
+    queryset: QuerySet[M], *, cursor: str | None, limit: int = DEFAULT_LIMIT
+) -> dict[str, Any]:
+    """Up to `limit` rows in the order of their `number`, after the one that the cursor names.
+
+    For items of a run: their numbers are no secret and never change, so the cursor is the number.
+    Raises Invalid `bad_cursor` for what is no number.
+    """
+    rows = queryset.order_by("number")
+    if cursor:
+        last = number_of(cursor, digits=9)
+        if last is None:
+            raise Invalid("The cursor is not one of ours.", code="bad_cursor")
+        rows = rows.filter(number__gt=last)
+    found: list[Any] = list(rows[: limit + 1])
+    return {
+        "items": found[:limit],
+        "next": str(found[limit - 1].number) if len(found) > limit else None,
     }
 
 

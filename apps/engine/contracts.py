@@ -134,6 +134,16 @@ class Timings:
     task: Seconds = 10.0
 
 
+class EffectState(StrEnum):
+    """What is known of an effect in the outside world (`apps.engine.effects`)."""
+
+    NEVER = "never"  # no call was made
+    UNKNOWN = "unknown"  # a call was made, its answer is not known
+    DONE = "done"  # the other side gave a receipt
+    REFUSED = "refused"  # it said no, or the call was voided before it took effect
+    REVERSED = "reversed"
+
+
 @dataclass(frozen=True)
 class Stop:
     """Why a saga does not go on, and how its row ends if nothing was effected."""
@@ -141,3 +151,15 @@ class Stop:
     status: str
     code: str
     detail: str
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How many items of a run stand where (`apps.engine.runs`)."""
+
+    total: int = 0
+    waiting: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0

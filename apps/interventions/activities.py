@@ -10,17 +10,15 @@ from typing import Any
 from django.utils import timezone
 from temporalio import activity
 
-from apps.common.errors import Conflict
-from apps.common.failpoints import failpoint
+from apps.engine import effects
 from apps.engine.heartbeats import heartbeating
-from apps.interventions import executor, services
+from apps.interventions import services
 from apps.interventions.contracts import (
     AttentionInput,
     BatchFacts,
     BatchInput,
     BatchRefusal,
     Decision,
-    Execution,
     ExecutionResult,
     OutcomeInput,
     PreparedItems,
@@ -71,25 +69,14 @@ def prepare_execution(input: StepInput) -> None:
         services.budget_reserve(intervention_id=pk)
 
     related = ("policy", "requested_by", "budget")
-    services.step_group_run(intervention_id=input.intervention_id, steps=steps, related=related)
+    services.step_group_run(input.intervention_id, steps, related=related)
 
 
 # Cancellation is looked at by `heartbeating`; raised in the thread, it could cut off the note of
 # what the executor has just answered.
 @activity.defn(name="execute_intervention", no_thread_cancel_exception=True)
 def execute_intervention(input: StepInput) -> ExecutionResult:
-    order = services.execution_begin(intervention_id=input.intervention_id)
-    if order.receipt:
-        return ExecutionResult(order.receipt)
-    failpoint("execute_intervention.begun")
-    try:
-        receipt = heartbeating(executor.execute, order)
-    except Conflict as refusal:
-        services.execution_refuse(intervention_id=input.intervention_id, detail=refusal.detail)
-        raise
-    failpoint("execute_intervention.answered")
-    services.execution_finish(intervention_id=input.intervention_id, receipt=receipt)
-    return ExecutionResult(receipt)
+    return ExecutionResult(effects.carry_out(services.EXECUTION, input.intervention_id))
 
 
 @activity.defn(name="update_feature_store")
@@ -117,36 +104,23 @@ def conclude_execution(input: StepInput) -> None:
         record_outcome(OutcomeInput(input.intervention_id))
 
     related = ("requested_by", "budget")
-    services.step_group_run(intervention_id=input.intervention_id, steps=steps, related=related)
+    services.step_group_run(input.intervention_id, steps, related=related)
 
 
 # --- compensation and the end --------------------------------------------------------------------
 @activity.defn(name="read_saga")
 def read_saga(input: StepInput) -> SagaFacts:
-    return services.saga_facts(intervention_id=input.intervention_id)
+    return services.saga_facts(intervention_id=input.intervention_id, workflow_id=_workflow_id())
 
 
 @activity.defn(name="roll_back", no_thread_cancel_exception=True)
 def roll_back(input: StepInput) -> RollBackResult:
-    reversal = services.roll_back_begin(intervention_id=input.intervention_id)
-    if not reversal.needed:
-        return RollBackResult(reversal.execution)
-    failpoint("roll_back.begun")
-    try:
-        execution, receipt = heartbeating(executor.reverse, reversal)
-    except Conflict as refusal:
-        services.roll_back_refuse(intervention_id=input.intervention_id, detail=refusal.detail)
-        return RollBackResult(Execution.DONE)
-    failpoint("roll_back.answered")
-    services.roll_back_finish(
-        intervention_id=input.intervention_id, execution=execution, receipt=receipt
-    )
-    return RollBackResult(execution)
+    return RollBackResult(effects.undo(services.EXECUTION, input.intervention_id))
 
 
 @activity.defn(name="release_budget")
 def release_budget(input: StepInput) -> None:
-    services.budget_release(intervention_id=input.intervention_id)
+    services.budget_release(intervention_id=input.intervention_id, workflow_id=_workflow_id())
 
 
 @activity.defn(name="commit_budget")

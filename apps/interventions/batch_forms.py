@@ -1,14 +1,13 @@
 """Forms of the batches' pages. They clean input; the rules are in `services`."""
 
 from typing import Any
-from uuid import uuid4
 
 from django import forms
 
 from apps.interventions.contracts import BatchStatus
 from apps.interventions.forms import InterventionForm
-from apps.interventions.models import InterventionBatchQuerySet
-from apps.web.filters import FilterForm
+from apps.web.fields import KeyField, MineField, StatusField
+from apps.web.filters import FilterForm, asked_by_me
 
 #: What is put back into the form after a check; a larger file is chosen once more.
 MOST_TEXT = 1_000_000
@@ -17,25 +16,10 @@ MOST_TEXT = 1_000_000
 class BatchFilter(FilterForm):
     """Filters of the list, as GET parameters."""
 
-    status = forms.ChoiceField(
-        required=False,
-        choices=[
-            ("", "every status"),
-            (BatchStatus.PENDING.value, "waiting for approval"),
-            *((s.value, s.value) for s in BatchStatus if s is not BatchStatus.PENDING),
-        ],
-    )
-    mine = forms.BooleanField(required=False, label="Asked by me")
+    lookups = {"status": "status", "mine": asked_by_me}
 
-    def apply(self, queryset: InterventionBatchQuerySet, *, user_id: int) -> Any:
-        """The rows that match; none when a filter is not valid."""
-        if not self.is_valid():
-            return queryset.none()
-        if self.cleaned_data["status"]:
-            queryset = queryset.filter(status=self.cleaned_data["status"])
-        if self.cleaned_data["mine"]:
-            queryset = queryset.filter(requested_by=user_id)
-        return queryset
+    status = StatusField(BatchStatus)
+    mine = MineField()
 
 
 class BatchForm(forms.Form):
@@ -64,9 +48,7 @@ class BatchForm(forms.Form):
         help_text="The first line names the columns: amount, target, justification and, if you "
         "want, region.",
     )
-    idempotency_key = forms.CharField(
-        max_length=120, widget=forms.HiddenInput, initial=lambda: f"page-{uuid4()}"
-    )
+    idempotency_key = KeyField()
 
     def clean(self) -> dict[str, Any]:
         """Something must be there; a file goes before what is pasted."""

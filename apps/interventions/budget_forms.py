@@ -1,84 +1,65 @@
 """Forms of the pages of budgets and transfers. They clean input; the rules are in `services`."""
 
-from typing import Any
-from uuid import uuid4
-
 from django import forms
+from django.utils import timezone
 
+from apps.accounts.models import User
 from apps.common.money import shown
+from apps.common.windows import site_day
 from apps.interventions.contracts import TransferStatus
+from apps.interventions.forms import MOST_CHOICES
 from apps.interventions.models import Budget, BudgetEntry
-from apps.interventions.models.budgets import BudgetQuerySet, TransferQuerySet
-from apps.web.filters import FilterForm
+from apps.interventions.models.budgets import BudgetQuerySet
+from apps.web.fields import (
+    AmountField,
+    CodeField,
+    DayField,
+    KeyField,
+    MineField,
+    ProseField,
+    StatusField,
+)
+from apps.web.filters import FilterForm, asked_by_me
 
-#: A choice of more than this is a search, not a select.
-MOST_CHOICES = 200
+
+def _in_state(rows: BudgetQuerySet, state: str, user: User) -> BudgetQuerySet:
+    return rows.low() if state == "low" else rows.open_on(site_day(timezone.now()))
 
 
 class BudgetFilter(FilterForm):
-    """Filters of the list of budgets, as GET parameters."""
+    """Filters of budgets."""
 
-    series = forms.SlugField(required=False, max_length=80)
+    lookups = {"series": "series", "state": _in_state}
+
+    series = CodeField()
     state = forms.ChoiceField(
         required=False,
         choices=[("", "every state"), ("open", "open today"), ("low", "little is left")],
     )
 
-    def apply(self, queryset: BudgetQuerySet, *, today: Any) -> BudgetQuerySet:
-        """The rows that match; none when a filter is not valid."""
-        if not self.is_valid():
-            return queryset.none()
-        values: dict[str, Any] = self.cleaned_data
-        if values["series"]:
-            queryset = queryset.filter(series=values["series"])
-        if values["state"] == "open":
-            queryset = queryset.open_on(today)
-        if values["state"] == "low":
-            queryset = queryset.low()
-        return queryset
-
 
 class LedgerFilter(FilterForm):
     """Filters of a budget's ledger."""
 
-    kind = forms.ChoiceField(
-        required=False,
-        choices=[
-            ("", "every kind"),
-            *BudgetEntry.Kind.choices,
-        ],
-    )
+    lookups = {"kind": "kind"}
 
-    def apply(self, queryset: Any) -> Any:
-        """The lines that match; none when the filter is not valid."""
-        if not self.is_valid():
-            return queryset.none()
-        kind = self.cleaned_data["kind"]
-        return queryset.filter(kind=kind) if kind else queryset
+    kind = forms.ChoiceField(
+        required=False, choices=[("", "every kind"), *BudgetEntry.Kind.choices]
+    )
 
 
 class TransferFilter(FilterForm):
-    """Filters of the list of transfers."""
+    """Filters of transfers; `budget`: one that gives or takes."""
 
-    status = forms.ChoiceField(
-        required=False,
-        choices=[("", "every status"), *((s.value, s.replace("_", " ")) for s in TransferStatus)],
-    )
-    budget = forms.SlugField(required=False, max_length=80, label="Budget code")
-    mine = forms.BooleanField(required=False, label="Asked by me")
+    lookups = {
+        "status": "status",
+        "budget": lambda rows, code, user: rows.touching(code),
+        "mine": asked_by_me,
+    }
 
-    def apply(self, queryset: TransferQuerySet, *, user_id: int) -> TransferQuerySet:
-        """The rows that match; none when a filter is not valid."""
-        if not self.is_valid():
-            return queryset.none()
-        values: dict[str, Any] = self.cleaned_data
-        if values["status"]:
-            queryset = queryset.filter(status=values["status"])
-        if values["budget"]:
-            queryset = queryset.touching(values["budget"])
-        if values["mine"]:
-            queryset = queryset.filter(requested_by=user_id)
-        return queryset
+    status = StatusField(TransferStatus)
+    budget = CodeField(label="Budget code")
+    mine = MineField()
 
 
 def _choices() -> list[tuple[str, str]]:
@@ -94,21 +75,9 @@ class TransferForm(forms.Form):
 
     source = forms.ChoiceField(label="From", choices=_choices)
     destination = forms.ChoiceField(label="To", choices=_choices)
-    amount = forms.DecimalField(
-        max_digits=18,
-        decimal_places=2,
-        min_value=0,
-        help_text="In the currency of both budgets.",
-    )
-    reason = forms.CharField(
-        max_length=2000,
-        label="Why",
-        widget=forms.Textarea(attrs={"rows": 4}),
-        help_text="Whoever signs reads this first.",
-    )
-    idempotency_key = forms.CharField(
-        max_length=120, widget=forms.HiddenInput, initial=lambda: f"page-{uuid4()}"
-    )
+    amount = AmountField(help_text="In the currency of both budgets.")
+    reason = ProseField(rows=4, label="Why", help_text="Whoever signs reads this first.")
+    idempotency_key = KeyField()
 
 
 class BudgetOpenForm(forms.Form):
@@ -120,18 +89,8 @@ class BudgetOpenForm(forms.Form):
     series = forms.SlugField(
         required=False, max_length=80, help_text="What it is a period of, e.g. relief-north."
     )
-    starts_on = forms.DateField(
-        required=False,
-        label="First day",
-        help_text="Empty: always was.",
-        widget=forms.DateInput(attrs={"type": "date"}),
-    )
-    ends_on = forms.DateField(
-        required=False,
-        label="Last day",
-        help_text="Empty: no end.",
-        widget=forms.DateInput(attrs={"type": "date"}),
-    )
+    starts_on = DayField(required=False, label="First day", help_text="Empty: always was.")
+    ends_on = DayField(required=False, label="Last day", help_text="Empty: no end.")
     alert_percent = forms.IntegerField(
         min_value=0,
         max_value=100,
@@ -144,12 +103,8 @@ class BudgetOpenForm(forms.Form):
 class AllocateForm(forms.Form):
     """Money for a budget, for the admin. The key makes the same form sent twice allocate once."""
 
-    amount = forms.DecimalField(max_digits=18, decimal_places=2, min_value=0)
-    reason = forms.CharField(
-        max_length=2000,
-        widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
+    amount = AmountField()
+    reason = ProseField(
         help_text="Where the money comes from. Kept in the audit trail beside your name.",
     )
-    key = forms.CharField(
-        max_length=120, widget=forms.HiddenInput, initial=lambda: f"admin-{uuid4()}"
-    )
+    key = KeyField("admin")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from apps.engine.contracts import Count, Stop, Timings
+from apps.engine.contracts import Count, EffectState, RunProgress, Stop, Timings
 
 TASK_QUEUE = "intervention-critical"
 APPROVAL_WORKFLOW = "InterventionApprovalWorkflow"
@@ -118,13 +118,13 @@ class InterventionRef:
     """Input of both workflows.
 
     `restarted`: a person or the reconciler asked for a second run, so an earlier run of the saga
-    that failed may be run again. `undo`: do not carry on, settle what an earlier run left.
+    that failed may be run again. Whether it carries on or undoes is what a person decided last:
+    the row's word (`SagaFacts`), because a start may be late, lost or sent twice.
     """
 
     intervention_id: str
     timings: Timings = field(default_factory=Timings)
     restarted: bool = False
-    undo: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,25 +187,23 @@ class TimedInput:
     as_of: datetime
 
 
-class Execution(StrEnum):
-    """What is known of the effect in the outside world."""
-
-    NEVER = "never"  # no call was made
-    UNKNOWN = "unknown"  # a call was made, its answer is not known
-    DONE = "done"  # the executor gave a receipt
-    REFUSED = "refused"  # the executor said no, or the call was voided before it took effect
-    REVERSED = "reversed"
+#: What is known of the payment.
+Execution = EffectState
 
 
 @dataclass(frozen=True)
 class SagaFacts:
-    """What the database knows of a saga: compensation follows this, never the run's memory."""
+    """What the database knows of a saga: compensation follows this, never the run's memory.
+
+    `attention`: what the newest question to a person came to (`open`: one is asked now), or empty.
+    """
 
     status: str
     execution: str = Execution.NEVER
     reserved: bool = False
     reversible: bool = True
     undoing: bool = False
+    attention: str = ""
     code: str = ""
     detail: str = ""
 
@@ -231,6 +229,9 @@ class RollBackResult:
 #: Refusals that say: this run has no business with this row. It leaves the row alone.
 NOT_MINE = frozenset({"not_found", "not_its_workflow", "already_executing"})
 
+
+#: Code of a second run that finds a person asked about the row: the answer begins another one.
+ATTENTION_OPEN = "attention_open"
 
 CANCELLED = Stop(
     InterventionStatus.CANCELLED, "cancelled", "Its workflow was cancelled in the engine."
@@ -309,23 +310,11 @@ class BatchRef:
 
 
 @dataclass(frozen=True)
-class BatchProgress:
-    """How many items stand where."""
-
-    total: int = 0
-    waiting: int = 0
-    running: int = 0
-    done: int = 0
-    failed: int = 0
-    cancelled: int = 0
-
-
-@dataclass(frozen=True)
 class BatchFacts:
     """The batch as its workflow re-reads it. `next_at`: when its request's clock has to do."""
 
     status: str
-    progress: BatchProgress = field(default_factory=BatchProgress)
+    progress: RunProgress = field(default_factory=RunProgress)
     request_id: str = ""
     expires_at: datetime | None = None
     next_at: datetime | None = None
@@ -335,6 +324,10 @@ class BatchFacts:
     @property
     def waiting(self) -> bool:
         return self.status == BatchStatus.PENDING
+
+    @property
+    def runs(self) -> bool:
+        return self.status == BatchStatus.RUNNING
 
     @property
     def settled(self) -> bool:
@@ -392,6 +385,6 @@ class BatchResult:
 
     batch_id: str
     status: str
-    progress: BatchProgress
+    progress: RunProgress
     code: str = ""
     detail: str = ""

@@ -1,65 +1,43 @@
 """Forms of the interventions' pages. They clean input; the rules are in `services`."""
 
-from typing import Any
-from uuid import uuid4
-
 from django import forms
 from django.utils import timezone
 
-from apps.common.errors import Invalid
 from apps.common.money import shown
-from apps.common.validation import clean_region
 from apps.common.windows import site_day
 from apps.interventions.contracts import InterventionStatus
-from apps.interventions.models import Budget, InterventionQuerySet, Policy
-from apps.web.filters import FilterForm
+from apps.interventions.models import Budget, Policy
+from apps.web.fields import (
+    AmountField,
+    CodeField,
+    KeyField,
+    MineField,
+    ProseField,
+    RegionField,
+    StatusField,
+)
+from apps.web.filters import FilterForm, asked_by_me
 
 #: A choice of more than this is a search, not a select.
 MOST_CHOICES = 200
 
 
 class InterventionFilter(FilterForm):
-    """Filters of the list, as GET parameters."""
+    """Filters of interventions."""
 
-    status = forms.ChoiceField(
-        required=False,
-        choices=[
-            ("", "every status"),
-            *((s.value, s.replace("_", " ")) for s in InterventionStatus),
-        ],
-    )
-    budget = forms.SlugField(required=False, max_length=80, label="Budget code")
-    policy = forms.SlugField(required=False, max_length=80, label="Policy code")
-    region = forms.CharField(
-        required=False,
-        max_length=6,
-        widget=forms.TextInput(attrs={"placeholder": "NG or NG-KO"}),
-    )
-    mine = forms.BooleanField(required=False, label="Asked by me")
+    lookups = {
+        "status": "status",
+        "budget": "budget__code",
+        "policy": "policy__code",
+        "region": lambda rows, region, user: rows.in_region(region),
+        "mine": asked_by_me,
+    }
 
-    def clean_region(self) -> str:
-        """In capitals, as it is stored."""
-        try:
-            return clean_region(self.cleaned_data["region"].upper())
-        except Invalid as refusal:
-            raise forms.ValidationError(refusal.detail, code=refusal.code) from refusal
-
-    def apply(self, queryset: InterventionQuerySet, *, user_id: int) -> InterventionQuerySet:
-        """The rows that match; none when a filter is not valid."""
-        if not self.is_valid():
-            return queryset.none()
-        values: dict[str, Any] = self.cleaned_data
-        if values["status"]:
-            queryset = queryset.filter(status=values["status"])
-        if values["budget"]:
-            queryset = queryset.filter(budget__code=values["budget"])
-        if values["policy"]:
-            queryset = queryset.filter(policy__code=values["policy"])
-        if values["region"]:
-            queryset = queryset.in_region(values["region"])
-        if values["mine"]:
-            queryset = queryset.filter(requested_by=user_id)
-        return queryset
+    status = StatusField(InterventionStatus)
+    budget = CodeField(label="Budget code")
+    policy = CodeField(label="Policy code")
+    region = RegionField()
+    mine = MineField()
 
 
 class InterventionForm(forms.Form):
@@ -80,35 +58,16 @@ class InterventionForm(forms.Form):
             ]
         ]
     )
-    amount = forms.DecimalField(max_digits=18, decimal_places=2, min_value=0)
+    amount = AmountField()
     target = forms.CharField(
         max_length=200, label="Paid to", help_text="Who or what receives the money."
     )
-    justification = forms.CharField(
-        max_length=5000,
-        label="Why",
-        widget=forms.Textarea(attrs={"rows": 5}),
-        help_text="Whoever signs reads this first.",
+    justification = ProseField(
+        rows=5, max_length=5000, label="Why", help_text="Whoever signs reads this first."
     )
     region = forms.CharField(
         max_length=6,
         required=False,
         help_text="Where it is paid, as an ISO 3166 code such as NG-KO. Some policies want one.",
     )
-    idempotency_key = forms.CharField(
-        max_length=120, widget=forms.HiddenInput, initial=lambda: f"page-{uuid4()}"
-    )
-
-
-class CancelForm(forms.Form):
-    """Why an intervention is called off."""
-
-    reason = forms.CharField(max_length=2000, widget=forms.Textarea(attrs={"rows": 3}))
-
-
-class ReasonForm(forms.Form):
-    """Why something is taken back, paused or resumed; it may be left empty."""
-
-    reason = forms.CharField(
-        required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 3})
-    )
+    idempotency_key = KeyField()

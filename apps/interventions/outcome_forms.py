@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 
 from apps.interventions.services.analytics import By
+from apps.web.fields import DayField
 from apps.web.filters import FilterForm
 
 
@@ -14,18 +15,10 @@ class OutcomesFilter(FilterForm):
     by = forms.ChoiceField(
         required=False, label="Told apart by", choices=[(by.value, by.value) for by in By]
     )
-    to = forms.DateField(
-        required=False,
-        label="To",
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-    )
+    to = DayField(required=False, label="To")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # A keyword of the language cannot be an attribute of the class.
-        first = forms.DateField(
-            required=False,
-            label="From",
-            widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-        )
+        first = DayField(required=False, label="From")
         self.fields = {"from": first, "to": self.fields["to"], "by": self.fields["by"]}

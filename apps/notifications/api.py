@@ -119,7 +119,7 @@ def webhook_deliveries(
     if not WebhookEndpoint.objects.filter(pk=webhook_id, deleted_at=None).exists():
         raise NotFound("There is no such webhook.")
     rows = WebhookDelivery.objects.filter(endpoint_id=webhook_id)
-    return dict(page(rows, cursor=place.cursor, limit=place.limit))
+    return page(rows, cursor=place.cursor, limit=place.limit)
 
 
 @router.post("/{webhook_id}/ping", response={202: Ping}, summary="Send a test message")
@@ -208,7 +208,7 @@ def notification_list(request: HttpRequest, place: Query[NotificationPlace]) -> 
     rows = Notification.objects.filter(recipient=user)
     if place.unread:
         rows = rows.filter(read_at=None)
-    return dict(page(rows, cursor=place.cursor, limit=place.limit))
+    return page(rows, cursor=place.cursor, limit=place.limit)
 
 
 @notifications_router.post("/read", response=ReadCount, summary="Mark as read")

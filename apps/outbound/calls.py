@@ -23,18 +23,19 @@ LATER = frozenset({408, 425, 429})
 
 
 class Refused(Exception):
-    """The other side's no, with its `status`, `code` and whole `answer`; `reason` in words."""
+    """The no of the program `name`, with its `status`, `code` and whole `answer`; `reason` in its
+    words, the whole of it as text."""
 
-    def __init__(self, status: int, answer: dict[str, Any]) -> None:
+    def __init__(self, name: str, status: int, answer: dict[str, Any]) -> None:
         said = answer.get("detail") or answer.get("code") or f"status {status}"
         self.status, self.answer = status, answer
         self.code = str(answer.get("code", ""))[:80]
         self.reason = "".join(c if c.isprintable() else " " for c in str(said))[:500]
-        super().__init__(self.reason)
+        super().__init__(f"The {name} refused: {self.reason}")
 
 
 class Caller:
-    """POSTs JSON to one program, whose address an operator configured.
+    """Speaks JSON to one program, whose address an operator configured.
 
     `name` stands in errors ("The executor cannot be reached"), `code` is that of an outage.
     """
@@ -43,17 +44,23 @@ class Caller:
         self.name, self.base, self.seconds, self.code = name, base.rstrip("/"), seconds, code
 
     def post(self, path: str, *, key: str, body: dict[str, Any]) -> dict[str, Any]:
-        """The answer of a call with this idempotency key.
+        """The answer of a call with this idempotency key, which has an effect or undoes one.
 
         Raises Refused for the other side's no, Unavailable (with the caller's code) when it cannot
         be reached, answers late, too much, or nonsense.
         """
+        return self._answer("POST", path, headers={"Idempotency-Key": key}, json=body)
+
+    def get(self, path: str) -> dict[str, Any]:
+        """What the other side knows of an effect; it has none itself. Raises as `post`."""
+        return self._answer("GET", path)
+
+    def _answer(
+        self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any
+    ) -> dict[str, Any]:
+        headers = {"Accept-Encoding": "identity", **(headers or {})}
         try:
-            response = self._client.post(
-                f"{self.base}{path}",
-                json=body,
-                headers={"Idempotency-Key": key, "Accept-Encoding": "identity"},
-            )
+            response = self._client.request(method, f"{self.base}{path}", headers=headers, **more)
         except httpx2.HTTPError as error:
             raise Unavailable(
                 f"The {self.name} cannot be reached: {type(error).__name__}: {error}",
@@ -66,7 +73,7 @@ class Caller:
         if response.status_code in LATER or not (response.is_success or refused):
             raise Unavailable(f"The {self.name} answered {response.status_code}.", code=self.code)
         if refused:
-            raise Refused(response.status_code, answer)
+            raise Refused(self.name, response.status_code, answer)
         return answer
 
     def nonsense(self, answer: dict[str, Any]) -> Unavailable:

@@ -33,11 +33,17 @@ def fragment(view: "View[P]") -> "View[P]":
         if not request.user.is_authenticated:
             response = led_to(resolve_url("login"), request)
         else:
+            request._fragment = True  # type: ignore[attr-defined]
             response = view(request, *args, **kwargs)
         response["Cache-Control"] = "no-store"
         return response
 
     return guarded
+
+
+def in_fragment(request: HttpRequest) -> bool:
+    """Whether only a part of a page is asked for: nothing is told there, the page has done so."""
+    return getattr(request, "_fragment", False)
 
 
 def seen_with(request: HttpRequest, permission: str) -> None:

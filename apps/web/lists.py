@@ -1,16 +1,27 @@
 """Lists on pages: one page of rows by cursor, the filter beside it, and bounded counts."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
+from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_GET
 
 from apps.common.errors import Invalid
+from apps.common.identifiers import number_of
 from apps.common.pagination import page
+from apps.web.denied import Denied
+from apps.web.filters import FilterForm
+from apps.web.fragments import fragment, in_fragment, person
+from apps.web.pieces import Head, Line, Link, seen_by
 
 if TYPE_CHECKING:
-    from apps.web.filters import FilterForm
+    from apps.accounts.models import User
 
 PAGE_SIZE = 50
 #: Stop counting here and show `1,000+`: an exact count of a large table is slow.
@@ -27,15 +38,18 @@ def listed(
     """`items` and `next` of the page that ?cursor= asks for; a cursor that is none: the first."""
     cursor = request.GET.get("cursor") or None
     try:
-        return dict(page(queryset, cursor=cursor, limit=limit, order=order))
+        return page(queryset, cursor=cursor, limit=limit, order=order)
     except Invalid:
-        messages.warning(request, "That place in the list no longer exists; this is its beginning.")
-        return dict(page(queryset, cursor=None, limit=limit, order=order))
+        if not in_fragment(request):
+            messages.warning(
+                request, "That place in the list no longer exists; this is its beginning."
+            )
+        return page(queryset, cursor=None, limit=limit, order=order)
 
 
 def filtered_list(
     request: HttpRequest,
-    form: "FilterForm",
+    form: FilterForm,
     queryset: "QuerySet[Any]",
     *,
     order: str = "newest",
@@ -63,3 +77,91 @@ def shown_count(queryset: "QuerySet[Any]") -> str:
     """The same for a figure beside a link: empty for none."""
     count = counted(queryset)
     return "" if count == "0" else count
+
+
+def numbered(
+    request: HttpRequest, rows: "QuerySet[Any]", *, parameter: str, column: str, limit: int
+) -> dict[str, Any]:
+    """`items`, `next` and `later_page` of rows that a number of theirs puts in order: the place in
+    the list is simply the last one shown. Ordered by `column`, which may begin with `-`."""
+    name = column.removeprefix("-")
+    last = number_of(request.GET.get(parameter, ""), digits=18)
+    if last is not None:
+        rows = rows.filter(**{f"{name}__{'lt' if name != column else 'gt'}": last})
+    items = list(rows.order_by(column)[: limit + 1])
+    return {
+        "items": items[:limit],
+        "next": getattr(items[limit - 1], name) if len(items) > limit else None,
+        "later_page": last is not None,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListPage:
+    """A list of rows, newest first: its page, and the fragment that the open page fetches when
+    something on `topic` changes. Both show what the filters in the address match.
+
+    `name`: of its URL; the fragment's is `<name>_live`. `rows`: those that a person may see, with
+    what a row shows. `line`: a row as it is drawn; `below`: a template with more of it, for which
+    `complete` may bring what costs a question for all of them at once. Without `permission` the
+    page is a 403, and the fragment a 404. `noun`: of one row. `new`: asks for one; `first` and
+    `empty` stand where there is none, for who may ask and for others.
+    """
+
+    name: str
+    title: str
+    lead: str
+    noun: str
+    topic: str
+    rows: "Callable[[User], QuerySet[Any]]"
+    line: Callable[[Any], Line]
+    filters: type[FilterForm] = FilterForm
+    permission: str = ""
+    crumbs: tuple[Link, ...] = ()
+    links: tuple[Link, ...] = ()
+    new: Link | None = None
+    first: str = "Ask for the first one."
+    empty: str = "They appear here as soon as somebody asks for one."
+    below: str = ""
+    complete: Callable[[list[Any]], None] | None = None
+
+    def page(self, request: HttpRequest) -> HttpResponse:
+        """The whole page."""
+        if self.permission and not person(request).has_perm(self.permission):
+            raise Denied(self.permission)
+        return render(request, "web/list.html", self._context(request))
+
+    def live(self, request: HttpRequest) -> HttpResponse:
+        """The rows as they are now."""
+        if self.permission and not person(request).has_perm(self.permission):
+            raise Http404
+        return render(request, "web/_list_live.html", self._context(request))
+
+    def urls(self, route: str, *, live: str = "") -> list[URLPattern]:
+        """Both addresses; `live`, where a row may have `live` for its name."""
+        shown = login_required(require_GET(self.page))
+        part = fragment(require_GET(self.live))
+        return [
+            path(route, shown, name=self.name),
+            path(live or f"{route}live/", part, name=f"{self.name}_live"),
+        ]
+
+    def _context(self, request: HttpRequest) -> dict[str, Any]:
+        user = person(request)
+        form = self.filters(request.GET)
+        chosen = form.matching(self.rows(user), user=user)
+        found = filtered_list(request, form, chosen)
+        if self.complete:
+            self.complete(found["rows"])
+        new = next(iter(seen_by((self.new,), user)), None) if self.new else None
+        links = [*seen_by(self.links, user), *([new] if new else [])]
+        return {
+            **found,
+            "list": self,
+            "head": Head(self.title, self.lead, crumbs=self.crumbs, links=links),
+            "lines": [self.line(row) for row in found["rows"]],
+            "list_url": reverse(self.name),
+            "new": new,
+            "count": counted(chosen),
+            "label": f"Filter {self.title.lower()}",
+        }

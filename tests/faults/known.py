@@ -37,11 +37,25 @@ def activity_names() -> set[str]:
 
 def saga_steps() -> set[str]:
     """Steps of interventions that are one `saga_step`."""
+    return _steps("saga_step", "step")
+
+
+def effect_steps() -> set[str]:
+    """Steps that call another program."""
+    return _steps("Effect", "step")
+
+
+def reversal_steps() -> set[str]:
+    """Steps that have such a call undone."""
+    return _steps("Effect", "reversal")
+
+
+def _steps(called: str, argument: str) -> set[str]:
     names = {
         keyword.value.attr
-        for call in _calls("saga_step")
+        for call in _calls(called)
         for keyword in call.keywords
-        if keyword.arg == "step" and isinstance(keyword.value, ast.Attribute)
+        if keyword.arg == argument and isinstance(keyword.value, ast.Attribute)
     }
     return {Step[name].value for name in names}
 
@@ -51,6 +65,8 @@ FAMILIES: dict[str, Callable[[], set[str]]] = {
     "{name}.before": activity_names,
     "{name}.after": activity_names,
     "{step}.uncommitted": saga_steps,
+    **{f"{{effect.step}}.{at}": effect_steps for at in ("begun", "answered", "uncommitted")},
+    **{f"{{effect.reversal}}.{at}": reversal_steps for at in ("begun", "answered", "uncommitted")},
 }
 
 

@@ -14,6 +14,7 @@ from apps.accounts.demo_users import PEOPLE, demo_people_ensure
 from apps.accounts.models import User
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import request_decide, rule_put
+from apps.engine import effects
 from apps.interventions import services
 from apps.interventions.models import Budget, Intervention
 from tests.database import Image
@@ -118,8 +119,8 @@ class World:
     def execute(self, intervention: Intervention) -> None:
         """The saga up to the executor's receipt."""
         self.reserve(intervention)
-        services.execution_begin(intervention_id=intervention.pk)
-        services.execution_finish(intervention_id=intervention.pk, receipt="R-1")
+        effects.begin(services.EXECUTION, intervention.pk)
+        effects.finish(services.EXECUTION, intervention.pk, "R-1")
 
     def finish(self, intervention: Intervention) -> None:
         """The whole saga."""

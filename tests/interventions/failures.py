@@ -18,6 +18,7 @@ from django.db import transaction
 from apps.common.errors import Conflict, Unavailable
 from apps.interventions import executor, services
 from apps.interventions.contracts import Step
+from apps.outbound.calls import Refused
 from tests.support import patient
 
 Call = Callable[[], Any]
@@ -145,7 +146,7 @@ class Faults:
 
     def _breakable(self, step: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            subject = str(kwargs["intervention_id"] if kwargs else args[0].intervention_id)
+            subject = str(args[0].pk if args else kwargs["intervention_id"])
             broken = self.plan.get((step, subject))
             if broken:
                 self.hits.add((step, subject))
@@ -154,12 +155,12 @@ class Faults:
         return call
 
     def _interruptible(self, join: Callable[..., Any]) -> Callable[..., Any]:
-        def call(**kwargs: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             try:
-                return join(**kwargs)
+                return join(*args, **kwargs)
             except _Meanwhile as moment:
                 moment.act()
-                return join(**kwargs)
+                return join(*args, **kwargs)
 
         return call
 
@@ -168,14 +169,12 @@ class Faults:
         return (step, subject) in self.hits
 
     def refuse(self, step: str, subject: str) -> None:
-        """For good. The executor's no has a code of its own."""
-        code = {
-            Step.EXECUTE: "execution_refused",
-            Step.ROLL_BACK: "reversal_refused",
-        }
+        """For good. The executor's no is an answer of its own."""
 
         def no(real: Call) -> Any:
-            raise Conflict("As told.", code=code.get(Step(step), "told_to_refuse"))
+            if step in {Step.EXECUTE, Step.ROLL_BACK}:
+                raise Refused("executor", 409, {"code": "told_to_refuse", "detail": "As told."})
+            raise Conflict("As told.", code="told_to_refuse")
 
         self.plan[step, subject] = no
 

@@ -260,6 +260,14 @@ def test_it_says_how_far_it_is(world: World, caller: Caller) -> None:
     assert caller.get(URL, status="completed").json()["items"] == []
 
 
+def test_the_list_of_the_api_takes_the_filters_of_the_page(world: World, caller: Caller) -> None:
+    batch = asked(world)
+    colleague = Caller(world.people["auditor"])
+    assert [one["id"] for one in caller.get(URL, mine=True).json()["items"]] == [str(batch.pk)]
+    assert len(colleague.get(URL).json()["items"]) == 1
+    assert colleague.get(URL, mine=True).json()["items"] == []
+
+
 def test_items_are_paged_and_say_why_they_failed(world: World, caller: Caller) -> None:
     batch = asked(world, [payment(1), payment(amount="x"), payment(3)])
     url = f"{URL}/{batch.pk}/items"
@@ -441,7 +449,7 @@ def test_what_failed_can_be_downloaded_and_no_spreadsheet_runs_it(world: World) 
     batch = asked(world, [payment(), payment(amount="x", target="=cmd()"), ["odd"]])
     answer = client_of(world, "requester").get(reverse("batch_failed_csv", args=[batch.pk]))
     assert "attachment" in answer["Content-Disposition"]
-    rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
     assert rows[1][:3] == ["2", "x", "'=cmd()"]
     assert rows[1][5] == "amount_invalid"
     assert (rows[2][0], rows[2][2], rows[2][5]) == ("3", '["odd"]', "item_invalid")
@@ -451,7 +459,7 @@ def test_what_was_too_long_to_be_kept_is_in_the_file_as_far_as_it_was_kept(world
     long = {"amount": "x", "target": "Amina", "justification": "y" * 9000}
     batch = asked(world, [payment(), long, payment(target="a\x00b")])
     answer = client_of(world, "requester").get(reverse("batch_failed_csv", args=[batch.pk]))
-    rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
     assert [row[0] for row in rows[1:]] == ["2", "3"]
     assert rows[1][2].startswith('{"amount":"x","justification":"yyy')
     assert "a\\\\u0000b" in rows[2][2]

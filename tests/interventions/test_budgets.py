@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.common.errors import Conflict, DomainError, Invalid
+from apps.engine import effects
 from apps.interventions import services
 from apps.interventions.models import Budget, BudgetEntry, Intervention, InterventionStep
 from tests.interventions.conftest import World
@@ -167,11 +168,11 @@ def test_nothing_is_reserved_before_the_policy_was_validated(world: World) -> No
 def test_money_is_not_released_while_the_executor_may_have_acted(world: World) -> None:
     intervention = world.ask()
     world.reserve(intervention)
-    services.execution_begin(intervention_id=intervention.pk)
+    effects.begin(services.EXECUTION, intervention.pk)
     with pytest.raises(Conflict) as refused:
         services.budget_release(intervention_id=intervention.pk)
     assert refused.value.code == "execution_stands"
-    services.execution_finish(intervention_id=intervention.pk, receipt="R-1")
+    effects.finish(services.EXECUTION, intervention.pk, "R-1")
     with pytest.raises(Conflict):
         services.budget_release(intervention_id=intervention.pk)
 
@@ -281,9 +282,9 @@ def test_whatever_is_called_in_whatever_order_the_proof_holds(
     verbs: dict[str, Any] = {
         "validate": lambda one: world.validate(one),
         "reserve": lambda one: services.budget_reserve(intervention_id=one.pk),
-        "begin": lambda one: services.execution_begin(intervention_id=one.pk),
-        "finish": lambda one: services.execution_finish(intervention_id=one.pk, receipt="R-1"),
-        "refuse": lambda one: services.execution_refuse(intervention_id=one.pk, detail="no"),
+        "begin": lambda one: effects.begin(services.EXECUTION, one.pk),
+        "finish": lambda one: effects.finish(services.EXECUTION, one.pk, "R-1"),
+        "refuse": lambda one: effects.refuse(services.EXECUTION, one.pk, "no"),
         "release": lambda one: services.budget_release(intervention_id=one.pk),
         "commit": lambda one: services.budget_commit(intervention_id=one.pk),
         "undo": lambda one: _undo(one),
@@ -312,9 +313,7 @@ def test_whatever_is_called_in_whatever_order_the_proof_holds(
 def _undo(intervention: Intervention) -> None:
     from apps.interventions.contracts import Execution
 
-    reversal = services.roll_back_begin(intervention_id=intervention.pk)
+    reversal = effects.undo_begin(services.EXECUTION, intervention.pk)
     if reversal.needed:
-        services.roll_back_finish(
-            intervention_id=intervention.pk,
-            execution=Execution.REVERSED if reversal.receipt else Execution.REFUSED,
-        )
+        state = Execution.REVERSED if reversal.row.receipt else Execution.REFUSED
+        effects.undo_finish(services.EXECUTION, intervention.pk, state)

@@ -13,6 +13,7 @@ from django.db import connection
 from redis import Redis
 
 from apps.common.redis import CALL_SECONDS
+from apps.engine import effects
 from apps.interventions import services
 from apps.interventions.contracts import Execution
 from apps.interventions.models import FeatureValue
@@ -96,10 +97,8 @@ def test_an_undone_payment_is_taken_out_of_the_copy_too(shared_world: World) -> 
     shared_world.execute(intervention)
     services.feature_update(intervention_id=intervention.pk)
     known()
-    services.roll_back_begin(intervention_id=intervention.pk)
-    services.roll_back_finish(
-        intervention_id=intervention.pk, execution=Execution.REVERSED, receipt="R-2"
-    )
+    effects.undo_begin(services.EXECUTION, intervention.pk)
+    effects.undo_finish(services.EXECUTION, intervention.pk, Execution.REVERSED, "R-2")
     nothing = {"paid_count": Decimal(0), "paid_total_ngn": Decimal(0)}
     assert [known(), known()] == [(nothing, "postgres"), (nothing, "redis")]
 

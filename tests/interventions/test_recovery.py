@@ -11,8 +11,8 @@ from django.utils import timezone
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import request_tick, rule_put
 from apps.common.errors import NotAllowed
+from apps.engine import effects, subjects
 from apps.engine import services as engine
-from apps.engine import subjects
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.interventions import services
 from apps.interventions.contracts import ATTENTION_KIND
@@ -88,9 +88,9 @@ def test_terminated_after_the_executor_was_called_a_person_is_asked(
     intervention = world.ask()
     started(intervention)
     world.reserve(intervention)
-    services.execution_begin(intervention_id=intervention.pk)
+    effects.begin(services.EXECUTION, intervention.pk)
     if finished:
-        services.execution_finish(intervention_id=intervention.pk, receipt="R-1")
+        effects.finish(services.EXECUTION, intervention.pk, "R-1")
     run = ran(intervention, "terminated", saga=True)
     row = closed(intervention, run)
     assert row.status == "executing"
@@ -152,11 +152,14 @@ def test_rejecting_the_item_undoes_what_may_have_been_executed(world: World) -> 
     intervention = world.ask()
     started(intervention)
     world.reserve(intervention)
-    services.execution_begin(intervention_id=intervention.pk)
+    effects.begin(services.EXECUTION, intervention.pk)
     closed(intervention, ran(intervention, "terminated", saga=True))
     world.decide(intervention, "reject")
     command = EngineCommand.objects.filter(kind="start").latest("id")
-    assert command.args[0]["undo"] is True
+    assert command.args[0]["restarted"] is True
+    workflow_id = command.workflow_id
+    facts = services.saga_facts(intervention_id=intervention.pk, workflow_id=workflow_id)
+    assert facts.attention == "rejected"
     assert Intervention.objects.get(pk=intervention.pk).status == "executing"
 
 
@@ -167,7 +170,7 @@ def test_the_requester_cannot_decide_what_becomes_of_it(world: World) -> None:
     intervention = world.ask()
     started(intervention)
     world.reserve(intervention)
-    services.execution_begin(intervention_id=intervention.pk)
+    effects.begin(services.EXECUTION, intervention.pk)
     closed(intervention, ran(intervention, "terminated", saga=True))
     with pytest.raises(NotAllowed) as refused:
         world.decide(intervention, by="requester")
@@ -213,7 +216,7 @@ def carried_on_too_early(world: World) -> Intervention:
     # The engine knew a run of that id, so the start is none: the relay notes the run that was.
     EngineCommand.objects.filter(
         subject_id=str(intervention.pk), workflow_id=intervention.execution_workflow_id
-    ).update(state="sent", run_id="run-1")
+    ).update(state="sent", run_id="run-1", settled_at=timezone.now())
     return intervention
 
 
@@ -274,17 +277,6 @@ def test_a_carry_on_that_is_ended_from_outside_is_asked_again(world: World) -> N
     second.save()
     assert closed(intervention, second).status == "executed"
     assert item(intervention) is not None
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_reconciler_asks_again_when_the_end_was_told_too_early(shared_world: World) -> None:
-    intervention = carried_on_too_early(shared_world)
-    ran(intervention, "failed", saga=True)
-    result = services.reservations_reconcile(limit=100, as_of=timezone.now())
-    assert (result.settled, result.attention, result.left) == (0, 1, 0)
-    assert item(intervention) is not None
-    again = services.reservations_reconcile(limit=100, as_of=timezone.now())
-    assert (again.settled, again.attention, again.left) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -453,7 +445,7 @@ def test_the_reconciler_settles_only_what_the_server_says_is_closed(
     for one in (terminated, unconfirmed, running, unknown, executed):
         world.reserve(one)
         started(one)
-    services.execution_begin(intervention_id=executed.pk)
+    effects.begin(services.EXECUTION, executed.pk)
     ran(terminated, "terminated", saga=True)
     ran(unconfirmed, "terminated", saga=True, confirmed=False)
     ran(running, "running", saga=True)

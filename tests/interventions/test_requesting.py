@@ -10,6 +10,7 @@ from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import request_edit
 from apps.audit.models import AuditEntry
 from apps.common.errors import Conflict, DomainError, NotAllowed, NotFound
+from apps.engine import effects
 from apps.engine.models import EngineCommand
 from apps.engine.relay.starting import attributes_of
 from apps.interventions import services
@@ -178,7 +179,7 @@ def test_cancelling_gives_the_reservation_back(world: World) -> None:
 def test_once_the_executor_was_called_it_is_too_late(world: World) -> None:
     intervention = world.ask()
     world.reserve(intervention)
-    services.execution_begin(intervention_id=intervention.pk)
+    effects.begin(services.EXECUTION, intervention.pk)
     with pytest.raises(Conflict) as refused:
         cancel(world, intervention)
     assert refused.value.code == "execution_started"
@@ -217,7 +218,7 @@ def test_of_a_cancellation_and_an_execution_at_once_one_wins(
         shared_world.reserve(intervention)
         verbs = [
             lambda one=intervention: cancel(shared_world, one),
-            lambda one=intervention: services.execution_begin(intervention_id=one.pk),
+            lambda one=intervention: effects.begin(services.EXECUTION, one.pk),
         ]
         outcomes = side_by_side(lambda number, verbs=verbs: verbs[number](), 2)
         refused = [one for one in outcomes if isinstance(one, Conflict)]

@@ -10,6 +10,7 @@ from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import rule_put
 from apps.audit.models import AuditEntry
 from apps.common.errors import Conflict, DomainError, NotFound
+from apps.engine import effects
 from apps.interventions import services
 from apps.interventions.contracts import SAGA_STEPS, Execution
 from apps.interventions.models import FeatureValue, Intervention, Outcome, Policy
@@ -43,7 +44,7 @@ def test_every_step_twice_is_once(world: World) -> None:
         Notification.objects.count(),
         Outcome.objects.count(),
     )
-    services.execution_finish(intervention_id=intervention.pk, receipt="R-1")
+    effects.finish(services.EXECUTION, intervention.pk, "R-1")
     services.feature_update(intervention_id=intervention.pk)
     services.stakeholders_notify(intervention_id=intervention.pk)
     services.outcome_record(intervention_id=intervention.pk)
@@ -62,12 +63,12 @@ def test_an_execution_that_is_repeated_counts_its_attempts(world: World) -> None
     intervention = world.ask()
     world.reserve(intervention)
     for _ in range(3):
-        assert services.execution_begin(intervention_id=intervention.pk).receipt == ""
+        assert effects.begin(services.EXECUTION, intervention.pk).receipt == ""
     assert intervention.steps.get(name="execute_intervention").attempts == 3
-    services.execution_finish(intervention_id=intervention.pk, receipt="R-1")
-    assert services.execution_begin(intervention_id=intervention.pk).receipt == "R-1"
+    effects.finish(services.EXECUTION, intervention.pk, "R-1")
+    assert effects.begin(services.EXECUTION, intervention.pk).receipt == "R-1"
     with pytest.raises(Conflict):
-        services.execution_finish(intervention_id=intervention.pk, receipt="R-2")
+        effects.finish(services.EXECUTION, intervention.pk, "R-2")
 
 
 # --- the signature -------------------------------------------------------------------------------
@@ -199,7 +200,7 @@ def test_an_unknown_intervention_is_not_found_by_any_step(world: World, unknown:
     calls: list[Any] = [
         lambda: services.policy_validate(intervention_id=unknown, workflow_id="w"),
         lambda: services.budget_reserve(intervention_id=unknown),
-        lambda: services.execution_begin(intervention_id=unknown),
+        lambda: effects.begin(services.EXECUTION, unknown),
         lambda: services.saga_facts(intervention_id=unknown),
         lambda: services.decision_read(intervention_id=unknown),
     ]
@@ -210,8 +211,8 @@ def test_an_unknown_intervention_is_not_found_by_any_step(world: World, unknown:
 
 # --- backwards -----------------------------------------------------------------------------------
 def undo(intervention: Intervention, execution: Execution, receipt: str = "") -> None:
-    assert services.roll_back_begin(intervention_id=intervention.pk).needed
-    services.roll_back_finish(intervention_id=intervention.pk, execution=execution, receipt=receipt)
+    assert effects.undo_begin(services.EXECUTION, intervention.pk).needed
+    effects.undo_finish(services.EXECUTION, intervention.pk, execution, receipt)
 
 
 def test_a_reversed_execution_gives_money_and_features_back(world: World) -> None:
@@ -237,11 +238,14 @@ def test_a_reversed_execution_gives_money_and_features_back(world: World) -> Non
 def test_once_a_reversal_was_begun_nothing_goes_forwards(world: World) -> None:
     intervention = world.ask()
     world.execute(intervention)
-    services.roll_back_begin(intervention_id=intervention.pk)
-    for verb in ("feature_update", "stakeholders_notify", "outcome_record", "execution_begin"):
+    effects.undo_begin(services.EXECUTION, intervention.pk)
+    for verb in ("feature_update", "stakeholders_notify", "outcome_record"):
         with pytest.raises(Conflict) as refused:
             getattr(services, verb)(intervention_id=intervention.pk)
         assert refused.value.code == "being_undone"
+    with pytest.raises(Conflict) as refused:
+        effects.begin(services.EXECUTION, intervention.pk)
+    assert refused.value.code == "being_undone"
 
 
 def test_an_irreversible_execution_is_only_voided_and_stands_when_it_took_effect(
@@ -249,12 +253,10 @@ def test_an_irreversible_execution_is_only_voided_and_stands_when_it_took_effect
 ) -> None:
     intervention = world.ask(policy="grant")
     world.reserve(intervention)
-    services.execution_begin(intervention_id=intervention.pk)
-    reversal = services.roll_back_begin(intervention_id=intervention.pk)
+    effects.begin(services.EXECUTION, intervention.pk)
+    reversal = effects.undo_begin(services.EXECUTION, intervention.pk)
     assert (reversal.needed, reversal.void_only) == (True, True)
-    services.roll_back_finish(
-        intervention_id=intervention.pk, execution=Execution.DONE, receipt="R-9"
-    )
+    effects.undo_finish(services.EXECUTION, intervention.pk, Execution.DONE, "R-9")
     services.outcome_record(intervention_id=intervention.pk, missing="the feature store")
     row = fresh(intervention)
     assert (row.status, row.receipt, row.error_code) == ("executed", "R-9", "steps_missing")
@@ -267,25 +269,25 @@ def test_an_irreversible_execution_is_only_voided_and_stands_when_it_took_effect
 def test_a_refused_reversal_leaves_the_execution_standing_or_asks(world: World) -> None:
     known, unknown = world.ask(), world.ask()
     world.execute(known)
-    services.roll_back_begin(intervention_id=known.pk)
-    services.roll_back_refuse(intervention_id=known.pk, detail="not any more")
+    effects.undo_begin(services.EXECUTION, known.pk)
+    effects.undo_refuse(services.EXECUTION, known.pk, "not any more")
     services.outcome_record(intervention_id=known.pk)
     assert fresh(known).status == "executed"
     world.reserve(unknown)
-    services.execution_begin(intervention_id=unknown.pk)
-    services.roll_back_begin(intervention_id=unknown.pk)
+    effects.begin(services.EXECUTION, unknown.pk)
+    effects.undo_begin(services.EXECUTION, unknown.pk)
     with pytest.raises(Conflict) as refused:
-        services.roll_back_refuse(intervention_id=unknown.pk, detail="not any more")
+        effects.undo_refuse(services.EXECUTION, unknown.pk, "not any more")
     assert refused.value.code == "execution_unknown"
 
 
 def test_a_refused_execution_frees_the_money(world: World) -> None:
     intervention = world.ask()
     world.reserve(intervention)
-    services.execution_begin(intervention_id=intervention.pk)
-    services.execution_refuse(intervention_id=intervention.pk, detail="no such account")
+    effects.begin(services.EXECUTION, intervention.pk)
+    effects.refuse(services.EXECUTION, intervention.pk, "no such account")
     with pytest.raises(Conflict):
-        services.execution_begin(intervention_id=intervention.pk)
+        effects.begin(services.EXECUTION, intervention.pk)
     facts = services.intervention_settle(
         intervention_id=intervention.pk, status="failed", code="execution_refused", detail="no"
     )
@@ -313,8 +315,8 @@ def test_a_settled_intervention_takes_part_in_nothing(world: World) -> None:
     for call in (
         lambda: world.validate(intervention),
         lambda: services.budget_reserve(intervention_id=intervention.pk),
-        lambda: services.execution_begin(intervention_id=intervention.pk),
-        lambda: services.roll_back_begin(intervention_id=intervention.pk),
+        lambda: effects.begin(services.EXECUTION, intervention.pk),
+        lambda: effects.undo_begin(services.EXECUTION, intervention.pk),
     ):
         with pytest.raises(Conflict) as refused:
             call()

@@ -8,6 +8,7 @@ import pytest
 
 from apps.approvals.models import ApprovalRequest
 from apps.common.errors import Conflict
+from apps.engine import effects
 from apps.engine.models import WorkflowRun
 from apps.interventions import services
 from apps.interventions.contracts import RECONCILE_WORKFLOW, ReconcileInput
@@ -35,15 +36,15 @@ def refusing(
     monkeypatch.setattr(services, verb, refuse)
 
 
-def first(monkeypatch: Patch, verb: str, action: Callable[..., None]) -> None:
-    """Do something in the moment before a service is called."""
-    real = getattr(services, verb)
+def first(monkeypatch: Patch, module: Any, verb: str, action: Callable[[Any], None]) -> None:
+    """Do something with the row's id in the moment before a verb is called."""
+    real = getattr(module, verb)
 
-    def call(**kwargs: Any) -> Any:
-        action(**kwargs)
-        return real(**kwargs)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        action(args[1] if module is effects else args[0])
+        return real(*args, **kwargs)
 
-    monkeypatch.setattr(services, verb, call)
+    monkeypatch.setattr(module, verb, call)
 
 
 async def items(intervention: Intervention) -> list[ApprovalRequest]:
@@ -248,20 +249,23 @@ async def test_an_executor_that_stays_away_is_a_question_and_its_answer_ends_it(
 
 # --- cancellation in each phase ------------------------------------------------------------------
 @pytest.mark.parametrize(
-    ("before", "ledger"),
-    [("step_group_run", []), ("execution_begin", ["reserve", "release"])],
+    ("module", "before", "ledger"),
+    [
+        (services, "step_group_run", []),
+        (effects, "begin", ["reserve", "release"]),
+    ],
 )
 async def test_cancelled_before_the_execution_it_leaves_nothing(
-    stage: Stage, monkeypatch: Patch, before: str, ledger: list[str]
+    stage: Stage, monkeypatch: Patch, module: Any, before: str, ledger: list[str]
 ) -> None:
     done: list[bool] = []
 
-    def take_back(intervention_id: Any, **_: Any) -> None:
+    def take_back(intervention_id: Any) -> None:
         if not done:
             done.append(True)
             cancel(stage, Intervention.objects.get(pk=intervention_id))
 
-    first(monkeypatch, before, take_back)
+    first(monkeypatch, module, before, take_back)
     intervention = await stage.ask()
     row = await ended(stage, intervention)
     assert row.status == "cancelled"
@@ -276,13 +280,13 @@ async def test_cancelled_while_the_executor_works_it_is_too_late(
 ) -> None:
     refused: list[str] = []
 
-    def take_back(intervention_id: Any, **_: Any) -> None:
+    def take_back(intervention_id: Any) -> None:
         try:
             cancel(stage, Intervention.objects.get(pk=intervention_id))
         except Conflict as refusal:
             refused.append(refusal.code)
 
-    first(monkeypatch, "execution_finish", take_back)
+    first(monkeypatch, effects, "finish", take_back)
     intervention = await stage.ask()
     assert (await ended(stage, intervention)).status == "executed"
     assert refused == ["execution_started"]

@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from apps.engine import effects
 from apps.engine.models import EngineCommand
 from apps.interventions import services
 from apps.interventions.models import Intervention
@@ -21,7 +22,7 @@ async def unanswered(stage: Stage) -> Intervention:
     def make() -> Intervention:
         intervention = stage.world.ask()
         stage.world.reserve(intervention)
-        services.execution_begin(intervention_id=intervention.pk)
+        effects.begin(services.EXECUTION, intervention.pk)
         services.attention_open(
             intervention_id=intervention.pk, code="execution_unfinished", detail="Look at it."
         )

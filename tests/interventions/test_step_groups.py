@@ -10,6 +10,7 @@ from temporalio.testing import ActivityEnvironment
 
 from apps.audit.models import AuditEntry
 from apps.common.errors import Conflict, Unavailable
+from apps.engine import effects
 from apps.interventions import activities, services
 from apps.interventions.contracts import SAGA_STEPS, StepInput
 from apps.interventions.models import BudgetEntry, FeatureValue, Intervention
@@ -28,8 +29,8 @@ def run(activity: Callable[[StepInput], None], intervention: Intervention) -> No
 
 
 def execute(intervention: Intervention) -> None:
-    services.execution_begin(intervention_id=intervention.pk)
-    services.execution_finish(intervention_id=intervention.pk, receipt="R-1")
+    effects.begin(services.EXECUTION, intervention.pk)
+    effects.finish(services.EXECUTION, intervention.pk, "R-1")
 
 
 def grouped(intervention: Intervention) -> None:

@@ -82,8 +82,18 @@ def test_a_no_needs_a_code_of_its_own() -> None:
         with pytest.raises(Refused) as no:
             caller(port).post("/x", key="k", body={})
         assert (no.value.status, no.value.code) == (409, "no_funds")
+        assert str(no.value) == "The ledger refused: no_funds"
     with server(json_answer(b"<html>", b"404 Not Found")) as port, pytest.raises(Unavailable):
         caller(port).post("/x", key="k", body={})
+
+
+def test_what_became_of_an_effect_can_be_looked_at() -> None:
+    with server(json_answer(b'{"state": "paid"}')) as port:
+        assert caller(port).get("/x") == {"state": "paid"}
+    with server(json_answer(b'{"code": "unknown"}', b"404 Not Found")) as port:
+        with pytest.raises(Refused) as no:
+            caller(port).get("/x")
+        assert no.value.status == 404
 
 
 @pytest.mark.parametrize("status", [b"408 T", b"425 T", b"429 T", b"500 T", b"302 T"])

@@ -1,7 +1,4 @@
-"""Batches: one signature, then payment after payment, a few at a time.
-
-The rows know what waits, what is under way and what came of it; this keeps that many sagas going.
-"""
+"""Batches: one signature, then payment after payment, a few at a time."""
 
 import asyncio
 from datetime import timedelta
@@ -16,7 +13,7 @@ from temporalio.exceptions import (
 )
 
 with workflow.unsafe.imports_passed_through():
-    from apps.engine.contracts import SAGA_BACKSTOP, SignalEnvelope
+    from apps.engine.contracts import SAGA_BACKSTOP, RunProgress, SignalEnvelope
     from apps.interventions import activities
     from apps.interventions.contracts import (
         BATCH_SUBJECT,
@@ -28,7 +25,6 @@ with workflow.unsafe.imports_passed_through():
         SUBJECT,
         BatchFacts,
         BatchInput,
-        BatchProgress,
         BatchRef,
         BatchRefusal,
         BatchResult,
@@ -42,13 +38,12 @@ with workflow.unsafe.imports_passed_through():
     )
     from workers.approval_wait import wait_for_decision
     from workers.attributes import mark
+    from workers.bounded import BoundedRun
     from workers.children import AlreadyRunning, follow, run_child
     from workers.steps import local_step, remote_step
     from workers.wakeups import Wakeups
 
 EXECUTION_BACKSTOP = timedelta(seconds=SAGA_BACKSTOP)
-#: Before it continues as new a run waits so long for its sagas; the next one finds those left.
-DRAIN = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(minutes=1)
 
 
@@ -62,23 +57,30 @@ class BatchInterventionWorkflow:
 
     def __init__(self) -> None:
         self._wakeups = Wakeups()
-        self._running: dict[int, asyncio.Task[None]] = {}
         self._facts = BatchFacts(BatchStatus.PENDING)
-        self._begun = 0
 
     @workflow.run
     async def run(self, ref: BatchRef) -> BatchResult:
         mark(BATCH_SUBJECT, ref.batch_id)
+        payments: BoundedRun[BatchFacts, ReadyItem] = BoundedRun(
+            self._wakeups,
+            concurrency=ref.concurrency,
+            per_run=ref.per_run,
+            prepare=lambda limit, known: self._prepare(ref, limit, known),
+            carry_out=lambda item: _carry_out(ref, item),
+            finish=lambda: self._finish(ref),
+            renew=lambda: workflow.continue_as_new(ref),
+        )
         try:
             await self._open(ref)
             await self._wait(ref)
-            await self._work(ref)
+            await payments.work(self._facts)
         except (FailureError, asyncio.CancelledError) as failure:
             if not is_cancelled_exception(failure):
                 raise
             # The engine's own cancellation counts like a person's; what is under way ends.
             await local_step(activities.cancel_batch, _now(ref), timings=ref.timings)
-            await self._end(ref)
+            await payments.end()
         facts = self._facts
         return BatchResult(ref.batch_id, facts.status, facts.progress, facts.code, facts.detail)
 
@@ -93,7 +95,7 @@ class BatchInterventionWorkflow:
         self._wakeups.wake(envelope)
 
     @workflow.query
-    def progress(self) -> BatchProgress:
+    def progress(self) -> RunProgress:
         """As it was when the row was last looked at."""
         return self._facts.progress
 
@@ -130,103 +132,54 @@ class BatchInterventionWorkflow:
         )
 
     # --- the payments ----------------------------------------------------------------------------
-    async def _work(self, ref: BatchRef) -> None:
-        """Until nothing waits and nothing is under way, or the batch was ended."""
-        while not self._facts.settled:
-            self._wakeups.take()
-            self._collect()
-            if self._begun >= ref.per_run or workflow.info().is_continue_as_new_suggested():
-                await self._hand_over(ref)
-            free = ref.concurrency - len(self._running)
-            look = PrepareInput(ref.batch_id, free, tuple(sorted(self._running)), workflow.now())
-            ready = await local_step(activities.prepare_items, look, timings=ref.timings)
-            self._facts = ready.facts
-            for item in ready.items:
-                self._begin(ref, item)
-            await self._go_on(ref, nothing_ready=bool(free) and not ready.items)
-        await self._end(ref)
+    async def _prepare(
+        self, ref: BatchRef, limit: int, known: tuple[int, ...]
+    ) -> tuple[BatchFacts, tuple[ReadyItem, ...]]:
+        look = PrepareInput(ref.batch_id, limit, known, workflow.now())
+        ready = await local_step(activities.prepare_items, look, timings=ref.timings)
+        self._facts = ready.facts
+        return ready.facts, ready.items
 
-    async def _go_on(self, ref: BatchRef, *, nothing_ready: bool) -> None:
-        """Wait for what makes another look worth it."""
-        if self._facts.status == BatchStatus.RUNNING:
-            if nothing_ready and not self._running:
-                self._facts = await local_step(
-                    activities.finish_batch, _now(ref), timings=ref.timings
-                )
-                return
-            # Several at a time: a look for each that ends would be a transaction more for each.
-            left = 0 if nothing_ready else ref.concurrency - max(1, ref.concurrency // 3)
-            await workflow.wait_condition(lambda: self._wakeups.woken() or self._alive <= left)
-        elif self._facts.status == BatchStatus.PAUSED:
-            if self._running:
-                # Once more when the last has ended, for the pages that show it.
-                await workflow.wait_condition(lambda: self._wakeups.woken() or not self._alive)
-            else:
-                await workflow.wait_condition(self._wakeups.woken)
-
-    @property
-    def _alive(self) -> int:
-        return sum(not task.done() for task in self._running.values())
-
-    def _collect(self) -> None:
-        """Forget those that have ended; a failure of our own ends the run."""
-        for number, task in list(self._running.items()):
-            if task.done():
-                del self._running[number]
-                task.result()
-
-    async def _end(self, ref: BatchRef) -> None:
-        """What was under way when it was ended comes to its end, and counts."""
-        await workflow.wait_condition(lambda: not self._alive)
-        self._collect()
+    async def _finish(self, ref: BatchRef) -> BatchFacts:
         self._facts = await local_step(activities.finish_batch, _now(ref), timings=ref.timings)
+        return self._facts
 
-    async def _hand_over(self, ref: BatchRef) -> None:
-        """The next run goes on from the rows: it has nothing to be told."""
-        try:
-            await workflow.wait_condition(lambda: not self._alive, timeout=DRAIN)
-        except TimeoutError:
-            workflow.logger.info("batch.hands_over", extra={"under_way": self._alive})
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        workflow.continue_as_new(ref)
 
-    def _begin(self, ref: BatchRef, item: ReadyItem) -> None:
-        self._begun += 1
-        self._running[item.number] = asyncio.create_task(self._carry_out(ref, item))
-
-    async def _carry_out(self, ref: BatchRef, item: ReadyItem) -> None:
-        """One saga to its end. What came of it stands in its row, and in the item's."""
-        try:
-            await run_child(
-                EXECUTE_WORKFLOW,
-                InterventionRef(item.intervention_id, ref.timings),
-                id=f"{SUBJECT}-{item.intervention_id}-execution",
-                subject=(SUBJECT, item.intervention_id),
-                timings=ref.timings,
-                backstop=EXECUTION_BACKSTOP,
-            )
-            return
-        except AlreadyRunning:
-            await self._follow(ref, item)
-        except ChildWorkflowError:
-            pass
-        note = TimedInput(item.intervention_id, workflow.now())
-        await local_step(activities.note_item, note, timings=ref.timings)
-
-    async def _follow(self, ref: BatchRef, item: ReadyItem) -> None:
-        """Another run has the saga: for as long as a saga may take to end and to be undone. The
-        batch does not wait for ever for one of its payments."""
-
-        async def look() -> Decision:
-            one = StepInput(item.intervention_id)
-            return await local_step(activities.read_decision, one, timings=ref.timings)
-
-        await follow(
-            look,
-            lambda decision: decision.settled or decision.attention,
-            within=timedelta(seconds=2 * ref.timings.deadline),
-            longest=LONGEST_PAUSE,
+# --- one payment ----------------------------------------------------------------------------------
+async def _carry_out(ref: BatchRef, item: ReadyItem) -> None:
+    """One saga to its end. What came of it stands in its row, and in the item's."""
+    try:
+        await run_child(
+            EXECUTE_WORKFLOW,
+            InterventionRef(item.intervention_id, ref.timings),
+            id=f"{SUBJECT}-{item.intervention_id}-execution",
+            subject=(SUBJECT, item.intervention_id),
+            timings=ref.timings,
+            backstop=EXECUTION_BACKSTOP,
         )
+        return
+    except AlreadyRunning:
+        await _follow(ref, item)
+    except ChildWorkflowError:
+        pass
+    note = TimedInput(item.intervention_id, workflow.now())
+    await local_step(activities.note_item, note, timings=ref.timings)
+
+
+async def _follow(ref: BatchRef, item: ReadyItem) -> None:
+    """Another run has the saga: for as long as a saga may take to end and to be undone. The
+    batch does not wait for ever for one of its payments."""
+
+    async def look() -> Decision:
+        one = StepInput(item.intervention_id)
+        return await local_step(activities.read_decision, one, timings=ref.timings)
+
+    await follow(
+        look,
+        lambda decision: decision.settled or decision.attention,
+        within=timedelta(seconds=2 * ref.timings.deadline),
+        longest=LONGEST_PAUSE,
+    )
 
 
 # --- helpers -------------------------------------------------------------------------------------

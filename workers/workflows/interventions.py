@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from apps.interventions import activities
     from apps.interventions.contracts import (
         APPROVAL_WORKFLOW,
+        ATTENTION_OPEN,
         CANCELLED,
         EXECUTE_WORKFLOW,
         GIVEN_UP,
@@ -180,6 +181,7 @@ class ExecuteInterventionWorkflow:
 
     def __init__(self) -> None:
         self._saga = Saga()
+        self._given_up = False
 
     @workflow.run
     async def run(self, ref: InterventionRef) -> InterventionResult:
@@ -187,10 +189,14 @@ class ExecuteInterventionWorkflow:
         return await self._saga.uncancellable(self._run(ref))
 
     async def _run(self, ref: InterventionRef) -> InterventionResult:
-        if ref.undo:
-            return await self._compensate(ref, GIVEN_UP)
         if ref.restarted:
             facts = await _do(ref, activities.read_saga)
+            if facts.attention == "open":
+                why = "A person is asked about it."
+                raise ApplicationError(why, type=ATTENTION_OPEN, non_retryable=True)
+            self._given_up = facts.attention == "rejected"
+            if self._given_up:
+                return await self._compensate(ref, GIVEN_UP)
             if facts.status == InterventionStatus.EXECUTED:
                 return await self._carry_on(ref)
         seconds = ref.timings.deadline
@@ -254,11 +260,11 @@ class ExecuteInterventionWorkflow:
             ("the notification of the stakeholders", activities.notify_stakeholders),
         )
         # Given up by a person: what follows an execution is left out.
-        missing = [title for title, fn in todo if ref.undo or not await self._insist(ref, fn)]
+        missing = [title for title, fn in todo if self._given_up or not await self._insist(ref, fn)]
         names = ", ".join(missing)
         outcome = OutcomeInput(ref.intervention_id, names)
         await local_step(activities.record_outcome, outcome, timings=ref.timings)
-        if missing and not ref.undo:
+        if missing and not self._given_up:
             stands = f"The payment was executed and stands. Not done after it: {names}."
             await self._ask(ref, "steps_missing", stands)
         return InterventionResult(ref.intervention_id, InterventionStatus.EXECUTED)

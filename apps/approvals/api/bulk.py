@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Header, Query, Schema, Status
+from ninja import Header, Schema, Status
 from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
@@ -15,15 +15,15 @@ from apps.approvals import services
 from apps.approvals.api.base import DECIDE, READ, router
 from apps.approvals.contracts import BulkStatus, ItemStatus
 from apps.approvals.forms import inbox_matching
-from apps.approvals.models import BulkDecision, BulkItem
+from apps.approvals.models import BulkDecision
 from apps.approvals.rules import MOST_TIERS
 from apps.approvals.selectors.bulk import BulkLine, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
 from apps.approvals.services.rows import person_named
-from apps.common.api import Limit
-from apps.common.errors import Invalid, NotFound
-from apps.common.identifiers import new_id, number_of
-from apps.common.pagination import page
+from apps.common.api import Cursor, Limit, NumberCursor
+from apps.common.errors import NotFound
+from apps.common.identifiers import new_id
+from apps.common.pagination import numbered_page, page
 
 
 class BulkItemIn(Schema):
@@ -59,7 +59,7 @@ class BulkOut(BulkRef):
 
     verdict: str
     reason: str
-    by: str
+    by: str = Field(validation_alias="by.username")
     via: str
     done: int
     failed: int
@@ -77,10 +77,10 @@ class BulkItemOut(Schema):
     """`code` and `detail` say why an item with the status `failed` was refused."""
 
     number: int
-    request: UUID
-    title: str
+    request: UUID = Field(validation_alias="request_id")
+    title: str = Field(validation_alias="request.title")
     status: ItemStatus
-    authority: str
+    authority: str = Field(validation_alias="authority.username")
     code: str
     detail: str
     decided_at: datetime | None
@@ -198,19 +198,18 @@ def bulk_decide(
 @router.get("/bulk-decisions", response=BulkPage, summary="Bulk decisions, newest first")
 def bulk_list(
     request: HttpRequest,
-    cursor: Annotated[str | None, Query(max_length=300)] = None,
+    cursor: Cursor = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     """Your own; all for who may read the audit trail."""
     user = require(request, scope=READ)
     rows = BulkDecision.objects.visible_to(user).select_related("by")
-    found = page(rows, cursor=cursor, limit=limit)
-    return {"items": [_out(bulk) for bulk in found["items"]], "next": found["next"]}
+    return dict(page(rows, cursor=cursor, limit=limit))
 
 
 @router.get("/bulk-decisions/{bulk_id}", response=BulkOut, summary="One bulk decision")
-def bulk_get(request: HttpRequest, bulk_id: UUID) -> dict[str, Any]:
-    return _out(_get(require(request, scope=READ), bulk_id))
+def bulk_get(request: HttpRequest, bulk_id: UUID) -> BulkDecision:
+    return _get(require(request, scope=READ), bulk_id)
 
 
 @router.get(
@@ -222,46 +221,33 @@ def bulk_items(
     request: HttpRequest,
     bulk_id: UUID,
     status: ItemStatus | None = None,
-    cursor: Annotated[str | None, Query(max_length=10)] = None,
+    cursor: NumberCursor = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     """In the order in which they were given. Refusals: 422 `bad_cursor`."""
     bulk = _get(require(request, scope=READ), bulk_id)
-    rows = bulk.items.select_related("request", "authority").order_by("number")
+    rows = bulk.items.select_related("request", "authority")
     if status:
         rows = rows.filter(status=status)
-    if cursor:
-        last = number_of(cursor, digits=9)
-        if last is None:
-            raise Invalid("The cursor is not one of ours.", code="bad_cursor")
-        rows = rows.filter(number__gt=last)
-    found = list(rows[: limit + 1])
-    return {
-        "items": [_item(item) for item in found[:limit]],
-        "next": str(found[limit - 1].number) if len(found) > limit else None,
-    }
+    return dict(numbered_page(rows, cursor=cursor, limit=limit))
 
 
 @router.post(
     "/bulk-decisions/{bulk_id}/stop", response=BulkOut, summary="Sign no further request of it"
 )
-def bulk_stop(request: HttpRequest, bulk_id: UUID) -> dict[str, Any]:
+def bulk_stop(request: HttpRequest, bulk_id: UUID) -> BulkDecision:
     """What is signed stays signed. Only who began it. Refusals: 404; 409 `already_completed`."""
     user = require(request, scope=DECIDE)
-    return _out(
-        services.bulk_stop(bulk_id=bulk_id, by=user, via="api", as_of=timezone.now()),
-    )
+    return services.bulk_stop(bulk_id=bulk_id, by=user, via="api", as_of=timezone.now())
 
 
 @router.post(
     "/bulk-decisions/{bulk_id}/resume", response=BulkOut, summary="Go on with what was stopped"
 )
-def bulk_resume(request: HttpRequest, bulk_id: UUID) -> dict[str, Any]:
+def bulk_resume(request: HttpRequest, bulk_id: UUID) -> BulkDecision:
     """Only who began it. Refusals: 404; 409 `already_running`, `already_completed`."""
     user = require(request, scope=DECIDE)
-    return _out(
-        services.bulk_resume(bulk_id=bulk_id, by=user, via="api", as_of=timezone.now()),
-    )
+    return services.bulk_resume(bulk_id=bulk_id, by=user, via="api", as_of=timezone.now())
 
 
 def _get(user: User, bulk_id: UUID) -> BulkDecision:
@@ -299,35 +285,4 @@ def _preview_line(line: BulkLine) -> dict[str, Any]:
         "after": line.after,
         "code": line.refusal.code if line.refusal else "",
         "detail": line.refusal.detail if line.refusal else "",
-    }
-
-
-def _out(bulk: BulkDecision) -> dict[str, Any]:
-    return {
-        "id": bulk.pk,
-        "workflow_id": bulk.workflow_id,
-        "status": bulk.status,
-        "total": bulk.total,
-        "verdict": bulk.verdict,
-        "reason": bulk.reason,
-        "by": bulk.by.username,
-        "via": bulk.via,
-        "done": bulk.done,
-        "failed": bulk.failed,
-        "left": bulk.left,
-        "created_at": bulk.created_at,
-        "finished_at": bulk.finished_at,
-    }
-
-
-def _item(item: BulkItem) -> dict[str, Any]:
-    return {
-        "number": item.number,
-        "request": item.request_id,
-        "title": item.request.title,
-        "status": item.status,
-        "authority": item.authority.username,
-        "code": item.code,
-        "detail": item.detail,
-        "decided_at": item.decided_at,
     }

@@ -1,5 +1,6 @@
 """Deciding many requests in one go: the preview, the run, and the list of one's own."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -7,32 +8,30 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts.models import User
 from apps.approvals import services
-from apps.approvals.contracts import BULK_SUBJECT, ItemStatus
+from apps.approvals.contracts import BULK_SUBJECT, BulkStatus, ItemStatus, Verdict
 from apps.approvals.forms import BulkForm, inbox_matching
 from apps.approvals.models import BulkDecision
 from apps.approvals.selectors.bulk import BulkPreview, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
-from apps.common.errors import DomainError, Invalid, NotFound
+from apps.common.csvio import by_number
+from apps.common.errors import DomainError, Invalid
 from apps.common.identifiers import new_id, number_of
 from apps.engine.timeline import timeline
 from apps.web.fragments import fragment, person
-from apps.web.lists import PAGE_SIZE, listed
+from apps.web.lists import listed
 from apps.web.refusals import Refusal, refusal_of
+from apps.web.runs import Counts, RunNow, RunPages, RunVerb, Tab
 
-#: Tab of the outcomes → statuses, and the words above and beside them.
-TABS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("", "All", ()),
-    ("signed", "Signed", (ItemStatus.DONE,)),
-    ("refused", "Refused", (ItemStatus.FAILED,)),
-    ("left", "Not decided", (ItemStatus.WAITING, ItemStatus.STOPPED)),
-)
+#: Of the file of what was refused.
+COLUMNS = ("number", "request", "title", "authority", "code", "detail")
 MOST_LIVE = 10
 
 
@@ -84,7 +83,7 @@ def run(request: HttpRequest) -> HttpResponse:
         except DomainError as error:
             refusal = refusal_of(error)
         else:
-            return redirect("bulk", bulk_id=bulk.pk)
+            return redirect("bulk", bulk.pk)
     if not picked.choices:
         form.add_error(None, "Nothing is ticked: tick what you want to sign.")
     ids = _ids(str(request.POST.get("ids", "")).split())[:MOST_ITEMS]
@@ -199,7 +198,7 @@ def _list(request: HttpRequest) -> dict[str, Any]:
     found = listed(request, mine)
     running = [bulk for bulk in found["items"] if bulk.runs][:MOST_LIVE]
     return {
-        "rows": [{"bulk": bulk, **_bar(bulk)} for bulk in found["items"]],
+        "rows": RUNS.listed(found["items"]),
         "next": found["next"],
         "later_page": bool(request.GET.get("cursor")),
         "topics": " ".join(f"{BULK_SUBJECT}:{bulk.pk}" for bulk in running),
@@ -207,95 +206,95 @@ def _list(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-@login_required
-@require_GET
-def bulk_page(request: HttpRequest, bulk_id: UUID) -> HttpResponse:
-    """How far it is, and what became of each request."""
-    return render(request, "approvals/bulk.html", _context(request, bulk_id))
+def _counts(bulks: Sequence[BulkDecision]) -> dict[UUID, Counts]:
+    """From the row's own columns: what has no outcome waits, or was stopped, all of it."""
+    counts: dict[UUID, Counts] = {}
+    for bulk in bulks:
+        left = ItemStatus.STOPPED if bulk.status == BulkStatus.STOPPED else ItemStatus.WAITING
+        counts[bulk.pk] = {
+            ItemStatus.DONE: bulk.done,
+            ItemStatus.FAILED: bulk.failed,
+            left: bulk.left,
+        }
+    return counts
 
 
-@fragment
-@require_GET
-def bulk_live(request: HttpRequest, bulk_id: UUID) -> HttpResponse:
-    """The parts of the page as they are now."""
-    return render(request, "approvals/_bulk_live.html", _context(request, bulk_id))
-
-
-@login_required
-@require_POST
-def bulk_stop(request: HttpRequest, bulk_id: UUID) -> HttpResponse:
-    """Sign no further one."""
-    return _act(
-        request,
-        bulk_id,
-        services.bulk_stop,
-        "Stopped. What was signed stays signed; the rest was not touched.",
+def _now(bulk: BulkDecision, counts: Counts, user: User) -> RunNow:
+    verb = "stop" if bulk.runs else "resume" if bulk.status == BulkStatus.STOPPED else None
+    doing = "Approving" if bulk.verdict == Verdict.APPROVE else "Rejecting"
+    return RunNow(
+        title=f"{doing} {bulk.total} request{pluralize(bulk.total)}",
+        over=not bulk.runs,
+        moves=bulk.runs,
+        verbs=[verb] if verb and bulk.by_id == user.pk else [],
+        more={
+            "seconds": _seconds(bulk.created_at, bulk.finished_at),
+            # The engine's own events would be asked for with every step of the bar.
+            "timeline": timeline(
+                subjects=[(BULK_SUBJECT, str(bulk.pk))],
+                workflow_ids=[] if bulk.runs else [bulk.workflow_id],
+            ),
+        },
     )
-
-
-@login_required
-@require_POST
-def bulk_resume(request: HttpRequest, bulk_id: UUID) -> HttpResponse:
-    """Go on with what was stopped."""
-    return _act(request, bulk_id, services.bulk_resume, "It goes on with what was left.")
-
-
-def _act(request: HttpRequest, bulk_id: UUID, verb: Any, said: str) -> HttpResponse:
-    try:
-        verb(bulk_id=bulk_id, by=person(request), via="page", as_of=timezone.now())
-    except NotFound as error:
-        raise Http404 from error
-    except DomainError as error:
-        messages.warning(request, f"Nothing was changed. {refusal_of(error).what}")
-    else:
-        messages.success(request, said)
-    return redirect("bulk", bulk_id=bulk_id)
-
-
-def _context(request: HttpRequest, bulk_id: UUID) -> dict[str, Any]:
-    user = person(request)
-    visible = BulkDecision.objects.visible_to(user).select_related("by")
-    bulk = get_object_or_404(visible, pk=bulk_id)
-    tab = request.GET.get("show", "")
-    statuses = next((found for key, _, found in TABS if key == tab), ())
-    items = bulk.items.select_related("request", "authority").order_by("number")
-    if statuses:
-        items = items.filter(status__in=statuses)
-    after = number_of(request.GET.get("after", ""), digits=9)
-    if after is not None:
-        items = items.filter(number__gt=after)
-    rows = list(items[: PAGE_SIZE + 1])
-    counts = {"": bulk.total, "signed": bulk.done, "refused": bulk.failed, "left": bulk.left}
-    return {
-        "bulk": bulk,
-        **_bar(bulk),
-        "own": bulk.by_id == user.pk,
-        "rows": rows[:PAGE_SIZE],
-        "next_after": rows[PAGE_SIZE - 1].number if len(rows) > PAGE_SIZE else None,
-        "later_page": after is not None,
-        "tabs": [(key, title, counts[key], key == tab) for key, title, _ in TABS],
-        "tab": tab,
-        "seconds": _seconds(bulk.created_at, bulk.finished_at),
-        "query": request.GET.urlencode(),
-        # The engine's own events would be asked for with every step of the bar.
-        "timeline": timeline(
-            subjects=[(BULK_SUBJECT, str(bulk.pk))],
-            workflow_ids=[] if bulk.runs else [bulk.workflow_id],
-        ),
-    }
-
-
-def _bar(bulk: BulkDecision) -> dict[str, Any]:
-    """Its two stretches, in percent of the whole."""
-    done, failed = (100 * part / max(bulk.total, 1) for part in (bulk.done, bulk.failed))
-    return {
-        "decided": bulk.done + bulk.failed,
-        "done_width": f"{done:.2f}%",
-        "failed_x": f"{done:.2f}%",
-        "failed_width": f"{failed:.2f}%",
-        "percent": int(done + failed),
-    }
 
 
 def _seconds(begun: datetime, ended: datetime | None) -> int | None:
     return max(round((ended - begun).total_seconds()), 1) if ended else None
+
+
+def _failures(bulk: BulkDecision) -> Iterator[dict[str, Any]]:
+    refused = bulk.items.filter(status=ItemStatus.FAILED).select_related("request", "authority")
+    for item in by_number(refused):
+        about = (item.number, item.request_id, item.request.title, item.authority.username)
+        yield dict(zip(COLUMNS, (*about, item.code, item.detail), strict=True))
+
+
+def _without_reason(verb: Callable[..., object]) -> Callable[..., object]:
+    def call(*, reason: str, **which: Any) -> object:
+        return verb(**which)
+
+    return call
+
+
+RUNS: RunPages[BulkDecision] = RunPages(
+    name="bulk",
+    topic=BULK_SUBJECT,
+    template="approvals/bulk.html",
+    rows=lambda user: BulkDecision.objects.visible_to(user).select_related("by"),
+    counts=_counts,
+    now=_now,
+    verbs={
+        "stop": RunVerb(
+            _without_reason(services.bulk_stop),
+            said="Stopped. What was signed stays signed; the rest was not touched.",
+            button="Stop",
+        ),
+        "resume": RunVerb(
+            _without_reason(services.bulk_resume),
+            said="It goes on with what was left.",
+            button="Go on with the {stopped} left",
+            plain=True,
+        ),
+    },
+    tabs=[
+        Tab("", "All", (), "None now."),
+        Tab("signed", "Signed", (ItemStatus.DONE,), "None is signed yet."),
+        Tab("refused", "Refused", (ItemStatus.FAILED,), "None was refused."),
+        Tab(
+            "left",
+            "Not decided",
+            (ItemStatus.WAITING, ItemStatus.STOPPED),
+            "All have their outcome.",
+        ),
+    ],
+    words={
+        ItemStatus.DONE: "signed",
+        ItemStatus.FAILED: "refused",
+        ItemStatus.WAITING: "waiting",
+        ItemStatus.STOPPED: "stopped",
+    },
+    word="decided",
+    related=("request", "authority"),
+    columns=COLUMNS,
+    failures=_failures,
+)

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from django import template
 from django.templatetags.static import static
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -100,3 +101,15 @@ def age(at: datetime | None) -> str | SafeString:
     if at is None:
         return "–"
     return format_html('<time datetime="{}" data-when="age">{}</time>', *_utc(at))
+
+
+@register.simple_tag(takes_context=True)
+def live(context: template.Context, topics: str, url_name: str, *args: object) -> SafeString:
+    """Attributes of an element whose parts are fetched anew when something on `topics` changes,
+    for the address that is open (`query` of the context)."""
+    query = context.get("query")
+    return format_html(
+        'data-live="{}" hx-get="{}" hx-trigger="live" hx-swap="merge" hx-sync="this:queue last"',
+        topics,
+        reverse(url_name, args=args) + (f"?{query}" if query else ""),
+    )

@@ -17,6 +17,7 @@ from apps.engine.process.recovery import (
     why_undeliverable,
 )
 from apps.engine.process.rows import announce, id_of, locked, record, save, tell, unknown
+from apps.engine.process.runs import is_carried, reconcile_closed
 from apps.engine.process.spec import (
     Carrier,
     Process,
@@ -46,10 +47,12 @@ __all__ = [
     "announce",
     "carried",
     "id_of",
+    "is_carried",
     "is_under_way",
     "last_number",
     "locked",
     "reconcile",
+    "reconcile_closed",
     "record",
     "register",
     "restart",

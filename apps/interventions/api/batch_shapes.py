@@ -7,13 +7,14 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import ConfigDict, Field
 
-from apps.common.api import Code, Currency, Key, Reason, Title
-from apps.interventions.api.base import ErrorOut
-from apps.interventions.contracts import BatchItemStatus, BatchProgress, BatchStatus
-from apps.interventions.models import BatchItem, InterventionBatch
+from apps.common.api import AmountOut, Code, Currency, ErrorOut, Failing, Key, Title
+from apps.interventions.contracts import BatchItemStatus, BatchStatus
+from apps.interventions.models import InterventionBatch
 from apps.interventions.services.batches import BatchTrial
 from apps.interventions.services.batches_input import Item
+from apps.interventions.services.batches_rows import batch_request_of
 from apps.interventions.services.batches_warnings import BatchWarning
+from apps.web.links import temporal_url
 
 
 class BatchHead(Schema):
@@ -41,12 +42,6 @@ class BatchForm(BatchHead):
     (1,234) fails its item with `amount_ambiguous`."""
 
     file: Annotated[bytes, Field(json_schema_extra={"format": "binary"})]
-
-
-class ActIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
-    reason: Reason = ""
 
 
 class BatchRef(Schema):
@@ -82,26 +77,25 @@ class BatchTry(Schema):
     covered: bool
 
 
-class BatchOut(BatchRef):
+class BatchOut(Failing, BatchRef):
     """total = waiting + running + done + failed + cancelled. `amount` is of the sound items."""
 
     title: str
-    policy: str
-    policy_version: int
-    budget: str
-    amount: str
+    policy: str = Field(validation_alias="policy.code")
+    policy_version: int = Field(validation_alias="policy.version")
+    budget: str = Field(validation_alias="budget.code")
+    amount: AmountOut
     currency: str
-    requested_by: str
+    requested_by: str = Field(validation_alias="requested_by.username")
     total: int
-    waiting: int
-    running: int
-    done: int
-    failed: int
-    cancelled: int
+    waiting: int = Field(validation_alias="progress.waiting")
+    running: int = Field(validation_alias="progress.running")
+    done: int = Field(validation_alias="progress.done")
+    failed: int = Field(validation_alias="progress.failed")
+    cancelled: int = Field(validation_alias="progress.cancelled")
     created_at: datetime
     started_at: datetime | None
     settled_at: datetime | None
-    error: ErrorOut | None
 
 
 class BatchDetail(BatchOut):
@@ -111,23 +105,33 @@ class BatchDetail(BatchOut):
     approval: UUID | None
     temporal_url: str | None
 
+    @staticmethod
+    def resolve_approval(batch: InterventionBatch) -> UUID | None:
+        """One more query."""
+        approval = batch_request_of(batch.pk)
+        return approval.pk if approval else None
+
+    @staticmethod
+    def resolve_temporal_url(batch: InterventionBatch) -> str | None:
+        """Null where there is no Temporal UI."""
+        return temporal_url(batch.workflow_id) or None
+
 
 class BatchPage(Schema):
     items: list[BatchOut]
     next: str | None
 
 
-class ItemOut(Schema):
+class ItemOut(Failing):
     """`amount` is null and `raw` is what came, where the item was not sound."""
 
     number: int
     status: BatchItemStatus
-    amount: str | None
+    amount: AmountOut | None
     target: str
     justification: str
     region: str
-    intervention: UUID | None
-    error: ErrorOut | None
+    intervention: UUID | None = Field(validation_alias="intervention_id")
     raw: Any
     settled_at: datetime | None
 
@@ -135,52 +139,6 @@ class ItemOut(Schema):
 class ItemPage(Schema):
     items: list[ItemOut]
     next: str | None
-
-
-def ref(batch: InterventionBatch) -> dict[str, Any]:
-    return {"id": batch.pk, "workflow_id": batch.workflow_id, "status": batch.status}
-
-
-def progress_out(batch: InterventionBatch, progress: BatchProgress) -> dict[str, Any]:
-    return {
-        **ref(batch),
-        "title": batch.title,
-        "policy": batch.policy.code,
-        "policy_version": batch.policy.version,
-        "budget": batch.budget.code,
-        "amount": f"{batch.amount:.2f}",
-        "currency": batch.currency,
-        "requested_by": batch.requested_by.get_username(),
-        "total": batch.total,
-        "waiting": progress.waiting,
-        "running": progress.running,
-        "done": progress.done,
-        "failed": progress.failed,
-        "cancelled": progress.cancelled,
-        "created_at": batch.created_at,
-        "started_at": batch.started_at,
-        "settled_at": batch.settled_at,
-        "error": _error(batch),
-    }
-
-
-def item_out(item: BatchItem) -> dict[str, Any]:
-    return {
-        "number": item.number,
-        "status": item.status,
-        "amount": None if item.amount is None else f"{item.amount:.2f}",
-        "target": item.target,
-        "justification": item.justification,
-        "region": item.region,
-        "intervention": item.intervention_id,
-        "error": _error(item),
-        "raw": item.raw,
-        "settled_at": item.settled_at,
-    }
-
-
-def _error(row: InterventionBatch | BatchItem) -> dict[str, str] | None:
-    return {"code": row.error_code, "detail": row.error_detail} if row.error_code else None
 
 
 def trial_out(trial: BatchTrial) -> dict[str, Any]:

@@ -1,27 +1,28 @@
 """The API of budgets and of transfers between them. Mounted at /api/v1/budgets."""
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Query, Router, Schema, Status
+from ninja import Router, Schema, Status
 from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
 from apps.accounts.models import User
 from apps.approvals.selectors import request_ids
-from apps.common.api import Amount, Code, Cursor, Key, Limit, Reason, Why
-from apps.common.errors import NotAllowed, NotFound
+from apps.common.api import Amount, Code, Cursor, ErrorOut, Key, Limit, Reason, Why, error_of
+from apps.common.errors import NotFound
 from apps.common.pagination import page
 from apps.interventions import services
-from apps.interventions.api.base import ErrorOut
+from apps.interventions.api.base import reader
+from apps.interventions.budget_forms import BudgetFilter, TransferFilter
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
 from apps.interventions.models import Budget, BudgetTransfer
 from apps.interventions.scopes import Scope
-from apps.interventions.services.requests import REQUEST_PERMISSION
 from apps.interventions.services.transfers import SUBJECT
+from apps.web.filters import Narrow, filtered
 
 router = Router(tags=["budgets"])
 
@@ -95,19 +96,14 @@ class TransferPage(Schema):
 
 
 @router.get("", response=BudgetPage)
+@filtered(BudgetFilter)
 def budget_list(
-    request: HttpRequest,
-    series: Annotated[str | None, Query(max_length=80)] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
-    """Budgets with their balances, newest first; `series`: the periods of that series."""
-    _budget_reader(request)
-    rows = Budget.objects.all()
-    if series is not None:
-        rows = rows.filter(series=series) if "\x00" not in series else rows.none()
-    found = page(rows, cursor=cursor, limit=limit)
-    return {"items": [_budget(one) for one in found["items"]], "next": found["next"]}
+    """Budgets with their balances, newest first; `series`: the periods of that series; `state`:
+    those that are `open` today, or of which little is left (`low`)."""
+    rows = narrow(Budget.objects.all(), user=_budget_reader(request))
+    return page(rows, cursor=cursor, limit=limit, shape=_budget)
 
 
 # Before the budgets by code: no budget has this one (`code_reserved`).
@@ -127,20 +123,13 @@ def transfer_create(request: HttpRequest, body: TransferIn) -> Status[dict[str, 
 
 
 @router.get("/transfers", response=TransferPage)
+@filtered(TransferFilter)
 def transfer_list(
-    request: HttpRequest,
-    status: TransferStatus | None = None,
-    budget: Annotated[str | None, Query(max_length=80)] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
     """Those that the caller may see, newest first; `budget`: those that it gives or takes."""
     user = require(request, scope=Scope.BUDGETS_READ)
-    rows = BudgetTransfer.objects.visible_to(user).for_list()
-    if status is not None:
-        rows = rows.filter(status=status)
-    if budget is not None:
-        rows = rows.touching(budget) if "\x00" not in budget else rows.none()
+    rows = narrow(BudgetTransfer.objects.visible_to(user).for_list(), user=user)
     found = page(rows, cursor=cursor, limit=limit)
     approvals = _approvals(found["items"])
     return {"items": [_transfer(one, approvals) for one in found["items"]], "next": found["next"]}
@@ -181,11 +170,8 @@ def budget_read(request: HttpRequest, code: str) -> dict[str, Any]:
 
 
 # --- shapes --------------------------------------------------------------------------------------
-def _budget_reader(request: HttpRequest) -> None:
-    """Who may ask for money may see what there is."""
-    user = require(request, scope=Scope.BUDGETS_READ)
-    if not (user.has_perm(VIEW_BUDGETS) or user.has_perm(REQUEST_PERMISSION)):
-        raise NotAllowed("You may not see budgets.", code="permission_denied")
+def _budget_reader(request: HttpRequest) -> User:
+    return reader(request, Scope.BUDGETS_READ, VIEW_BUDGETS, "You may not see budgets.")
 
 
 def _budget(budget: Budget) -> dict[str, Any]:
@@ -237,7 +223,5 @@ def _transfer(transfer: BudgetTransfer, approvals: dict[str, UUID]) -> dict[str,
         "requested_by": transfer.requested_by.get_username(),
         "created_at": transfer.created_at,
         "settled_at": transfer.settled_at,
-        "error": {"code": transfer.error_code, "detail": transfer.error_detail}
-        if transfer.error_code
-        else None,
+        "error": error_of(transfer),
     }

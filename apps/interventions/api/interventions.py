@@ -1,26 +1,40 @@
 """The API of interventions. Mounted at /api/v1/interventions."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Prefetch
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Query, Router, Schema, Status
+from ninja import Router, Schema, Status
 from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
 from apps.accounts.models import User
-from apps.common.api import Amount, Code, Currency, Cursor, Key, Limit, Line, Reason, Region, Text
+from apps.common.api import (
+    Amount,
+    Code,
+    Currency,
+    Cursor,
+    ErrorOut,
+    Key,
+    Limit,
+    Line,
+    Reason,
+    Region,
+    Text,
+    error_of,
+)
 from apps.common.errors import NotFound
 from apps.common.pagination import page
 from apps.interventions import services
-from apps.interventions.api.base import ErrorOut
 from apps.interventions.contracts import InterventionStatus
+from apps.interventions.forms import InterventionFilter
 from apps.interventions.models import BudgetEntry, Intervention, InterventionStep
 from apps.interventions.scopes import Scope
 from apps.interventions.services.approval import approval_of
+from apps.web.filters import Narrow, filtered
 from apps.web.links import temporal_url
 
 router = Router(tags=["interventions"])
@@ -112,29 +126,14 @@ def intervention_create(request: HttpRequest, body: InterventionIn) -> Status[In
 
 
 @router.get("", response=InterventionPage)
+@filtered(InterventionFilter)
 def intervention_list(
-    request: HttpRequest,
-    status: InterventionStatus | None = None,
-    policy: Annotated[str | None, Query(max_length=80)] = None,
-    budget: Annotated[str | None, Query(max_length=80)] = None,
-    region: Annotated[Region | None, Query(description="A country covers its parts.")] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
     """Those that the caller may see, newest first."""
     user = require(request, scope=Scope.INTERVENTIONS_READ)
-    chosen = Intervention.objects.visible_to(user).for_list()
-    for field, value in (
-        ("status", status),
-        ("policy__code", policy),
-        ("budget__code", budget),
-    ):
-        if value is not None:
-            chosen = chosen.filter(**{field: value})
-    if region:
-        chosen = chosen.in_region(region)
-    found = page(chosen, cursor=cursor, limit=limit)
-    return {"items": [_row(one) for one in found["items"]], "next": found["next"]}
+    chosen = narrow(Intervention.objects.visible_to(user).for_list(), user=user)
+    return page(chosen, cursor=cursor, limit=limit, shape=_row)
 
 
 @router.get("/{intervention_id}", response=InterventionOut)
@@ -204,7 +203,5 @@ def _row(intervention: Intervention) -> dict[str, Any]:
         "requested_by": intervention.requested_by.get_username(),
         "created_at": intervention.created_at,
         "settled_at": intervention.settled_at,
-        "error": {"code": intervention.error_code, "detail": intervention.error_detail}
-        if intervention.error_code
-        else None,
+        "error": error_of(intervention),
     }

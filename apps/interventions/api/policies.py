@@ -7,14 +7,13 @@ from django.http import HttpRequest
 from ninja import Router, Schema
 from pydantic import Field
 
-from apps.accounts.auth import require
 from apps.common.api import Cursor, Limit
-from apps.common.errors import NotAllowed, NotFound
+from apps.common.errors import NotFound
 from apps.common.pagination import page
+from apps.interventions.api.base import reader
 from apps.interventions.models import Policy
 from apps.interventions.scopes import Scope
 from apps.interventions.services.policy_terms import signatures_of
-from apps.interventions.services.requests import REQUEST_PERMISSION
 
 router = Router(tags=["policies"])
 
@@ -89,10 +88,7 @@ def policy_read(
 
 
 def _reader(request: HttpRequest) -> None:
-    """Who may ask for money may see under which terms."""
-    user = require(request, scope=Scope.INTERVENTIONS_READ)
-    if not (user.has_perm(VIEW_POLICIES) or user.has_perm(REQUEST_PERMISSION)):
-        raise NotAllowed("You may not see policies.", code="permission_denied")
+    reader(request, Scope.INTERVENTIONS_READ, VIEW_POLICIES, "You may not see policies.")
 
 
 def _row(policy: Policy, signatures: dict[str, list[str]]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 
 from apps.common.money import shown
-from apps.engine.models_abstract import AskedQuerySet, ProcessRow, as_signed, end_stays
+from apps.engine.models_abstract import AskedQuerySet, Run, RunItem, as_signed, end_stays
 from apps.interventions.contracts import BatchItemStatus, BatchStatus
 from apps.interventions.models.budgets import Budget
 from apps.interventions.models.interventions import Intervention
@@ -21,7 +21,7 @@ class InterventionBatchQuerySet(AskedQuerySet["InterventionBatch"]):
     open_statuses = [s for s in BatchStatus if not s.terminal]
 
 
-class InterventionBatch(ProcessRow):
+class InterventionBatch(Run):
     """One request for many payments from one budget under one version of a policy."""
 
     title = models.CharField(max_length=160, blank=True)
@@ -31,7 +31,6 @@ class InterventionBatch(ProcessRow):
     amount = models.DecimalField(
         max_digits=18, decimal_places=2, help_text="Sum of the items that are sound."
     )
-    total = models.PositiveIntegerField(help_text="Items.")
     items_digest = models.CharField(max_length=64, help_text="SHA-256 of what is signed.")
     status = models.CharField(
         max_length=10, choices=[(s, s) for s in BatchStatus], default=BatchStatus.PENDING
@@ -63,11 +62,10 @@ class InterventionBatch(ProcessRow):
         return self.title or f"{self.total} payments, {shown(self.amount, self.currency)}"
 
 
-class BatchItem(models.Model):
+class BatchItem(RunItem):
     """One payment of a batch. What was wrong with it when it came is kept as it came, in `raw`."""
 
     batch = models.ForeignKey(InterventionBatch, on_delete=models.PROTECT, related_name="items")
-    number = models.PositiveIntegerField(help_text="Its place, from 1.")
     line = models.PositiveIntegerField(
         default=0, help_text="Where it began in the file; 0: it came from a program."
     )
@@ -79,12 +77,9 @@ class BatchItem(models.Model):
     status = models.CharField(
         max_length=10, choices=[(s, s) for s in BatchItemStatus], default=BatchItemStatus.WAITING
     )
-    error_code = models.CharField(max_length=60, blank=True)
-    error_detail = models.TextField(blank=True)
     intervention = models.OneToOneField(
         Intervention, null=True, on_delete=models.PROTECT, related_name="batch_item"
     )
-    settled_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["batch", "number"]

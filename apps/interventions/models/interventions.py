@@ -3,10 +3,9 @@
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Left
-from django.utils import timezone
 
 from apps.common.money import shown
-from apps.engine.models_abstract import AskedQuerySet, ProcessRow, end_stays
+from apps.engine.models_abstract import AskedQuerySet, ProcessRow, StepRow, end_stays
 from apps.interventions.contracts import InterventionStatus, Step
 from apps.interventions.models.budgets import Budget
 from apps.interventions.models.policies import Policy
@@ -123,26 +122,11 @@ class Intervention(ProcessRow):
         return f"{self.workflow_id}-execution"
 
 
-class InterventionStep(models.Model):
-    """A step of the saga as people see it. The workflow's history remains the truth."""
-
-    class Status(models.TextChoices):
-        RUNNING = "running"
-        DONE = "done"
-        FAILED = "failed"
-        COMPENSATED = "compensated"
+class InterventionStep(StepRow):
+    """A step of an intervention's saga."""
 
     intervention = models.ForeignKey(Intervention, on_delete=models.CASCADE, related_name="steps")
     name = models.CharField(max_length=30, choices=[(s, s) for s in Step])
-    status = models.CharField(max_length=12, choices=Status, default=Status.RUNNING)
-    attempts = models.PositiveIntegerField(default=1)
-    detail = models.TextField(blank=True)
-    started_at = models.DateTimeField(default=timezone.now)
-    finished_at = models.DateTimeField(null=True, blank=True)
 
-    class Meta:
-        ordering = ["id"]
+    class Meta(StepRow.Meta):
         constraints = [models.UniqueConstraint(fields=["intervention", "name"], name="step_once")]
-
-    def __str__(self) -> str:
-        return self.name

@@ -8,7 +8,7 @@ from apps.approvals import kinds
 from apps.approvals.kinds import ApprovalKind, Fact, Simulation, TierRule
 from apps.approvals.models import ApprovalRequest
 from apps.common.money import shown
-from apps.engine import process
+from apps.engine import runs
 from apps.interventions import services
 from apps.interventions.contracts import (
     BATCH_KIND,
@@ -21,7 +21,7 @@ from apps.interventions.contracts import (
 from apps.interventions.models import InterventionBatch, Policy
 from apps.interventions.services import settlement
 from apps.interventions.services.batches_rows import (
-    BATCH,
+    RUN,
     batch_lock,
     item_asked,
     item_settled,
@@ -58,11 +58,7 @@ def register() -> None:
         )
     )
     settlement.follow(settled=item_settled, asked=item_asked)
-    process.register(
-        BATCH,
-        closed=services.batch_closed,
-        view="interventions.view_intervention",
-    )
+    runs.register(RUN, view="interventions.view_intervention")
 
 
 def _facts(request: ApprovalRequest) -> list[Fact]:

@@ -46,6 +46,12 @@ TONES = {
     "allocate": "",
     "transfer_out": "warn",
     "transfer_in": "good",
+    # Of a policy, and of a budget.
+    "applies_now": "good",
+    "off": "warn",
+    "not_yet_valid": "warn",
+    "no_longer_valid": "warn",
+    "low": "warn",
 }
 
 WORDS = {
@@ -57,6 +63,7 @@ WORDS = {
     "commit": "spent",
     "transfer_out": "moved out",
     "transfer_in": "moved in",
+    "low": "little is left",
 }
 
 

@@ -27,9 +27,7 @@ from apps.interventions.services.batches import (
 )
 from apps.interventions.services.batches_running import (
     batch_cancelled,
-    batch_closed,
     batch_finish,
-    batch_restart,
     batches_stranded,
     item_note,
     items_prepare,
@@ -51,14 +49,7 @@ from apps.interventions.services.budgets import (
     budget_release,
     budget_reserve,
 )
-from apps.interventions.services.execution import (
-    execution_begin,
-    execution_finish,
-    execution_refuse,
-    roll_back_begin,
-    roll_back_finish,
-    roll_back_refuse,
-)
+from apps.interventions.services.execution import EXECUTION
 from apps.interventions.services.outcomes import (
     feature_update,
     intervention_settle,
@@ -80,7 +71,7 @@ from apps.interventions.services.recovery import (
     stranded,
 )
 from apps.interventions.services.requests import intervention_cancel, intervention_request
-from apps.interventions.services.step_group import step_group_run
+from apps.interventions.services.rows import step_group_run
 from apps.interventions.services.transfers import (
     transfer_approval,
     transfer_cancel,
@@ -89,6 +80,7 @@ from apps.interventions.services.transfers import (
 )
 
 __all__ = [
+    "EXECUTION",
     "BudgetProof",
     "approval_edit",
     "approval_open",
@@ -98,7 +90,6 @@ __all__ = [
     "attention_settled",
     "batch_cancel",
     "batch_cancelled",
-    "batch_closed",
     "batch_expire",
     "batch_finish",
     "batch_open",
@@ -106,7 +97,6 @@ __all__ = [
     "batch_read",
     "batch_refuse",
     "batch_request",
-    "batch_restart",
     "batch_resume",
     "batch_settled",
     "batch_try",
@@ -120,9 +110,6 @@ __all__ = [
     "budget_reserve",
     "command_undeliverable",
     "decision_read",
-    "execution_begin",
-    "execution_finish",
-    "execution_refuse",
     "feature_update",
     "intervention_cancel",
     "intervention_expire",
@@ -138,9 +125,6 @@ __all__ = [
     "policy_validate",
     "process_closed",
     "reservations_reconcile",
-    "roll_back_begin",
-    "roll_back_finish",
-    "roll_back_refuse",
     "saga_facts",
     "stakeholders_notify",
     "step_group_run",

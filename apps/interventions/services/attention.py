@@ -20,7 +20,7 @@ from apps.approvals.services import request_open
 from apps.audit.contracts import ENGINE
 from apps.interventions.contracts import ATTENTION_KIND, SUBJECT, Execution, InterventionStatus
 from apps.interventions.models import Intervention
-from apps.interventions.services.commands import execution_start, intervention_start_again
+from apps.interventions.services.commands import intervention_start_again
 from apps.interventions.services.rows import (
     execution_of,
     intervention_lock,
@@ -95,7 +95,8 @@ def attention_settled(
     elif request.status == RequestStatus.REJECTED and not is_settled(intervention):
         record(intervention, f"{SUBJECT}.given_up", by=by or ENGINE, via=via)
         if _may_be_executed(intervention):
-            execution_start(intervention, key=f"attention:{request.pk}", undo=True)
+            # Its saga reads that this was rejected.
+            intervention_start_again(intervention, key=f"attention:{request.pk}")
         else:
             settle_row(
                 intervention,

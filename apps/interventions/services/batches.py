@@ -1,7 +1,6 @@
 """Batches of payments: asked for, tried out, paused, resumed, cancelled."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,14 +13,12 @@ from django.db import transaction
 from apps.accounts.models import User
 from apps.approvals.rule_text import band_in_words
 from apps.approvals.rules import requirement
-from apps.approvals.services import request_cancel
-from apps.audit.services import refusals
-from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
+from apps.common.errors import DomainError, Invalid, NotAllowed, NotFound
 from apps.common.idempotency import asked_before, clean_key, save_or_known
 from apps.common.identifiers import new_id
 from apps.common.validation import MOST, clean_code, clean_currency, clean_text
-from apps.engine import process
-from apps.interventions.contracts import BATCH_KIND, BATCH_SUBJECT, BatchItemStatus, BatchStatus
+from apps.engine import process, runs
+from apps.interventions.contracts import BATCH_KIND, BATCH_SUBJECT, BatchItemStatus
 from apps.interventions.models import BatchItem, Budget, InterventionBatch, Policy
 from apps.interventions.services.batches_input import (
     Item,
@@ -30,26 +27,12 @@ from apps.interventions.services.batches_input import (
     items_digest,
     items_judge,
 )
-from apps.interventions.services.batches_rows import (
-    BATCH,
-    batch_end,
-    batch_lock,
-    batch_record,
-    batch_request_of,
-    batch_save,
-    batch_start,
-    batch_wake,
-    unknown,
-)
+from apps.interventions.services.batches_rows import BATCH, RUN
 from apps.interventions.services.batches_warnings import Warned, items_warn
 from apps.interventions.services.periods import check_open
-from apps.interventions.services.policies import policy_active
+from apps.interventions.services.policies import policy_active, policy_currency
 from apps.interventions.services.policy_limits import check_days
-from apps.interventions.services.requests import (
-    CANCEL_PERMISSION,
-    REQUEST_PERMISSION,
-    check_currencies,
-)
+from apps.interventions.services.requests import REQUEST_PERMISSION, check_currencies
 
 #: Rows of one INSERT.
 CHUNK = 2000
@@ -86,7 +69,7 @@ def batch_request(
     *,
     policy: str,
     budget: str,
-    currency: str,
+    currency: str = "",
     items: Sequence[Any],
     by: User,
     via: str,
@@ -96,6 +79,7 @@ def batch_request(
 ) -> tuple[InterventionBatch, bool]:
     """Ask for many payments under one signature; the row, and whether it is new.
 
+    `currency`: empty is the policy's; else it must be that one.
     `items` are objects with amount (major units), target, justification and, if wanted, region, or
     rows of `file_items`. One that is not sound, or that the policy does not allow, is an item that
     has failed at once; it never fails the batch. Batch, items, audit entry and the command that
@@ -106,7 +90,8 @@ def batch_request(
     `policy_not_found`, `budget_not_found`; Conflict `policy_inactive`, `policy_not_yet_valid`,
     `policy_expired`, `budget_not_open`, `idempotency_key_reused`.
     """
-    with _audited("request", "", by, via):
+    with runs.audited(RUN, "request", "", by=by, via=via):
+        currency = currency or policy_currency(clean_code(policy))
         cleaned = _cleaned(items, currency, by)
         title = clean_text(title, field="title", limit=160) if title.strip() else ""
         key = clean_key(idempotency_key)
@@ -150,7 +135,7 @@ def batch_request(
             if known := save_or_known(batch, before):
                 return known, False
             BatchItem.objects.bulk_create(_rows(batch, wanted.items, as_of), batch_size=CHUNK)
-            batch_record(
+            RUN.record(
                 batch,
                 "requested",
                 by=by,
@@ -161,7 +146,7 @@ def batch_request(
                 sound=sum(item.sound for item in wanted.items),
                 items_digest=batch.items_digest,
             )
-            batch_start(batch)
+            process.start(BATCH, batch)
             process.tell(BATCH, batch, "status")
         return batch, True
 
@@ -170,7 +155,7 @@ def batch_try(
     *,
     policy: str,
     budget: str,
-    currency: str,
+    currency: str = "",
     items: Sequence[Any],
     by: User,
     via: str,
@@ -181,7 +166,8 @@ def batch_try(
 
     A batch without a sound item is told, not refused: that is what trying is for.
     """
-    with _audited("try", "", by, via):
+    with runs.audited(RUN, "try", "", by=by, via=via):
+        currency = currency or policy_currency(clean_code(policy))
         wanted = _wanted(
             policy=clean_code(policy),
             budget=clean_code(budget),
@@ -208,110 +194,26 @@ def batch_try(
 def batch_pause(
     *, batch_id: UUID | str, by: User, via: str, reason: str = "", as_of: datetime
 ) -> InterventionBatch:
-    """Begin no further item; those under way end. Paused already: as it is.
-
-    Raises, each audited: NotFound (also when the person may not see it); NotAllowed
-    `permission_denied`; Conflict `already_settled`, `not_running`; Invalid `reason_invalid`.
-    """
-    with _acting("pause", batch_id, by, via, reason) as (batch, reason):
-        if batch.status == BatchStatus.PAUSED:
-            return batch
-        if batch.status != BatchStatus.RUNNING:
-            raise Conflict("It has not begun yet.", code="not_running")
-        batch.status = BatchStatus.PAUSED
-        batch_save(batch, "status")
-        batch_record(batch, "paused", by=by, via=via, reason=reason)
-        batch_wake(batch)
-        return batch
+    """Begin no further item; those under way end. Raises, audited, what `runs.pause` does."""
+    return runs.pause(RUN, batch_id, by=by, via=via, reason=reason)
 
 
 def batch_resume(
     *, batch_id: UUID | str, by: User, via: str, reason: str = "", as_of: datetime
 ) -> InterventionBatch:
-    """Go on with what waits; where its workflow was ended in the engine, by a new one.
-
-    Running already: as it is. Raises as `batch_pause`, with Conflict `not_paused`.
-    """
-    with _acting("resume", batch_id, by, via, reason) as (batch, reason):
-        if batch.status == BatchStatus.RUNNING:
-            return batch
-        if batch.status != BatchStatus.PAUSED:
-            raise Conflict("It is not paused.", code="not_paused")
-        batch.status = BatchStatus.RUNNING
-        batch.error_code = batch.error_detail = ""
-        batch_save(batch, "status", "error_code", "error_detail")
-        batch_record(batch, "resumed", by=by, via=via, reason=reason)
-        batch_wake(batch)
-        return batch
+    """Go on with what waits. Raises, audited, what `runs.resume` does."""
+    return runs.resume(RUN, batch_id, by=by, via=via, reason=reason)
 
 
 def batch_cancel(
     *, batch_id: UUID | str, by: User, via: str, reason: str = "", as_of: datetime
 ) -> InterventionBatch:
-    """End it: what waits is never begun, what is under way ends, what was paid stays paid.
-
-    Its request for a signature is closed with it. Cancelled already: as it is. Raises as
-    `batch_pause`, without `not_running`.
-    """
-    with _acting("cancel", batch_id, by, via, reason, ended=True) as (batch, reason):
-        if batch.status == BatchStatus.CANCELLED:
-            return batch
-        _check_open(batch)
-        detail = reason or f"Cancelled by {by}."
-        batch_end(
-            batch,
-            BatchStatus.CANCELLED,
-            code="cancelled",
-            detail=detail,
-            by=by,
-            via=via,
-            as_of=as_of,
-        )
-        if (request := batch_request_of(batch.pk)) is not None:
-            request_cancel(request_id=request.pk, by=by, reason=detail, as_of=as_of)
-        batch_wake(batch)
-        return batch
+    """End it, and its request for a signature with it: what waits is never begun, what was paid
+    stays paid. Raises, audited, what `runs.cancel` does."""
+    return runs.cancel(RUN, batch_id, by=by, via=via, reason=reason, as_of=as_of)
 
 
 # --- helpers -------------------------------------------------------------------------------------
-def _audited(verb: str, batch_id: object, by: User, via: str) -> AbstractContextManager[None]:
-    return refusals(
-        action=f"{BATCH_SUBJECT}.{verb}",
-        subject_type=BATCH_SUBJECT,
-        subject_id=ascii(str(batch_id))[1:-1][:80],
-        by=by,
-        via=via,
-    )
-
-
-@contextmanager
-def _acting(
-    verb: str, batch_id: UUID | str, by: User, via: str, reason: str, *, ended: bool = False
-) -> Iterator[tuple[InterventionBatch, str]]:
-    """The locked row, for who may act on it: whose it is, or who may cancel what others ask for."""
-    with _audited(verb, batch_id, by, via):
-        if reason.strip():
-            reason = clean_text(reason, field="reason", limit=2000, multiline=True)
-        with transaction.atomic(durable=True):
-            batch = batch_lock(batch_id)
-            owner = batch.requested_by_id == by.pk
-            visible = InterventionBatch.objects.visible_to(by).filter(pk=batch.pk)
-            if not owner and not visible.exists():
-                raise unknown()
-            if not owner and not by.has_perm(CANCEL_PERMISSION):
-                raise NotAllowed("You may not do this.", code="permission_denied")
-            if not ended:
-                _check_open(batch)
-            yield batch, reason.strip()
-
-
-def _check_open(batch: InterventionBatch) -> None:
-    if BatchStatus(batch.status).terminal:
-        raise Conflict(
-            f"The batch is {batch.status} already.", code="already_settled", status=batch.status
-        )
-
-
 def _cleaned(items: Sequence[Any], currency: str, by: User) -> list[Item]:
     if not by.has_perm(REQUEST_PERMISSION):
         raise NotAllowed("You may not ask for interventions.", code="permission_denied")

@@ -1,22 +1,20 @@
-"""The row of a batch: locked, counted, recorded, told about; and its messages to the engine."""
+"""The row of a batch: what it is to the engine, what people are told of it, and its items."""
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count
 
 from apps.approvals.selectors import request_of
-from apps.approvals.services import clock_next
-from apps.audit.contracts import ENGINE, Actor
-from apps.common.errors import Conflict, NotFound
+from apps.approvals.services import clock_next, request_cancel
+from apps.audit.contracts import Actor
+from apps.common.csvio import by_number
 from apps.common.money import exact
-from apps.engine import process
-from apps.engine import services as engine
+from apps.engine import process, runs
+from apps.engine.contracts import RunProgress
 from apps.engine.process import Carrier, Process
+from apps.engine.runs import RunSpec
 from apps.engine.services import timings
 from apps.interventions.contracts import (
     BATCH_SUBJECT,
@@ -25,12 +23,12 @@ from apps.interventions.contracts import (
     TASK_QUEUE,
     BatchFacts,
     BatchItemStatus,
-    BatchProgress,
     BatchRef,
     BatchStatus,
     InterventionStatus,
 )
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
+from apps.interventions.services.commands import CANCEL_PERMISSION
 from apps.live.broadcast import broadcast
 from apps.notifications.services import notify
 
@@ -51,6 +49,7 @@ ITEM_DETAILS = {
 FIELDS = ("amount", "target", "justification", "region")
 FAILURE_COLUMNS = ("number", *FIELDS, "code", "detail")
 
+BATCH_ENDS = {status for status in BatchStatus if status.terminal}
 _ITEM_ENDS = {
     InterventionStatus.EXECUTED: BatchItemStatus.DONE,
     InterventionStatus.CANCELLED: BatchItemStatus.CANCELLED,
@@ -63,89 +62,64 @@ def batch_lock(batch_id: UUID | str) -> InterventionBatch:
     return process.locked(BATCH, batch_id, "policy", "budget", "requested_by")
 
 
-def batch_pk(batch_id: UUID | str) -> UUID:
-    return process.id_of(BATCH, batch_id)
-
-
-def unknown() -> NotFound:
-    return process.unknown(BATCH)
-
-
-def check_carrier(batch: InterventionBatch, workflow_id: str) -> None:
-    """Conflict `not_its_workflow` unless this workflow carries the batch now."""
-    if batch.workflow_id != workflow_id:
-        raise Conflict(
-            f"This batch belongs to the workflow {batch.workflow_id}.", code="not_its_workflow"
-        )
-
-
-def batch_save(batch: InterventionBatch, *fields: str) -> None:
-    """Write the fields and a new version, and tell open pages. Joins the caller's transaction."""
-    process.save(BATCH, batch, *fields)
-
-
-def announce(batch: InterventionBatch) -> None:
-    """Tell the pages that show this batch."""
-    process.announce(BATCH, batch)
-
-
-def batch_record(
-    batch: InterventionBatch,
-    event: str,
-    *,
-    by: Actor = ENGINE,
-    via: str = "engine",
-    **body: object,
-) -> None:
-    """An audit entry about the batch. Never the items: their digest stands for them."""
-    process.record(BATCH, batch, f"{BATCH_SUBJECT}.{event}", by=by, via=via, **body)
-
-
-def batch_end(
-    batch: InterventionBatch,
-    status: BatchStatus,
-    *,
-    as_of: datetime,
-    code: str = "",
-    detail: str = "",
-    by: Actor = ENGINE,
-    via: str = "engine",
-) -> None:
-    """End it for good: what waits is never begun. Joins the transaction that holds the lock."""
-    batch.items.filter(status=BatchItemStatus.WAITING).update(
-        status=BatchItemStatus.CANCELLED, settled_at=as_of
+def _ref(batch: InterventionBatch, again: bool) -> BatchRef:
+    return BatchRef(
+        str(batch.pk), timings(), concurrency=settings.BATCH_CONCURRENCY, per_run=ITEMS_PER_RUN
     )
-    batch.status = status
-    batch.error_code = code[:60]
-    batch.error_detail = detail[:5000]
-    batch.settled_at = max(as_of, batch.created_at)
-    batch_save(batch, "status", "error_code", "error_detail", "settled_at")
+
+
+def _record(batch: InterventionBatch, event: str, *, by: Actor, via: str, **body: Any) -> None:
+    """An audit entry; of its end the figures too. Never the items: their digest stands for them.
+
+    An end by somebody else is told to who asked for it, and closes its request with it.
+    """
+    if event not in BATCH_ENDS:
+        process.record(BATCH, batch, f"{BATCH_SUBJECT}.{event}", by=by, via=via, **body)
+        return
     progress = progress_of(batch)
-    batch_record(
-        batch,
-        status,
-        by=by,
-        via=via,
-        code=code,
-        detail=detail,
-        done=progress.done,
-        failed=progress.failed,
-        cancelled=progress.cancelled,
-    )
+    figures = {"done": progress.done, "failed": progress.failed, "cancelled": progress.cancelled}
+    process.record(BATCH, batch, f"{BATCH_SUBJECT}.{event}", by=by, via=via, **body, **figures)
     # Of a rejection the request tells, with the reason.
-    if code != "rejected" and by != batch.requested_by:
+    if batch.error_code != "rejected" and by != batch.requested_by:
         notify(
-            key=f"{BATCH_SUBJECT}:{batch.pk}:{status}",
+            key=f"{BATCH_SUBJECT}:{batch.pk}:{event}",
             recipients=[batch.requested_by],
-            kind=f"intervention.batch_{status}",
-            title=f"Batch {status}: {batch}"[:200],
-            text=detail or f"{progress.done} executed, {progress.failed} failed.",
-            url=batch_url(batch.pk),
+            kind=f"intervention.batch_{event}",
+            title=f"Batch {event}: {batch}"[:200],
+            text=batch.error_detail or f"{progress.done} executed, {progress.failed} failed.",
+            url=f"/interventions/batches/{batch.pk}/",
         )
+    request = batch_request_of(batch.pk) if event == BatchStatus.CANCELLED else None
+    if request is not None and batch.settled_at is not None:
+        why, at = batch.error_detail, batch.settled_at
+        request_cancel(request_id=request.pk, by=by, reason=why, as_of=at)
 
 
-def batch_url(batch_id: UUID | str) -> str:
-    return f"/interventions/batches/{batch_id}/"
+CARRIER: Carrier[InterventionBatch] = Carrier(BATCH_WORKFLOW, _ref, process.WAITING_BACKSTOP)
+
+BATCH = Process(
+    subject=BATCH_SUBJECT,
+    title="Batch of interventions",
+    noun="batch",
+    model=InterventionBatch,
+    queue=TASK_QUEUE,
+    url_name="batch",
+    carriers=(CARRIER,),
+    needs=lambda batch: None if BatchStatus(batch.status).terminal else CARRIER,
+    open_rows=lambda: InterventionBatch.objects.unsettled(),
+    # While it waits for its signature its request names who is to be told.
+    keeps_id=lambda batch: batch.status == BatchStatus.PENDING,
+    lock=batch_lock,
+    list_topics=("intervention-batches",),
+)
+RUN = RunSpec(
+    process=BATCH,
+    items=BatchItem,
+    run="batch",
+    record=_record,
+    signal=SIGNAL_BATCH_CHANGED,
+    act=CANCEL_PERMISSION,
+)
 
 
 # --- items ---------------------------------------------------------------------------------------
@@ -175,31 +149,20 @@ def item_asked(intervention: Intervention) -> None:
         )
 
 
-def progress_of(batch: InterventionBatch) -> BatchProgress:
-    """Counted by the index (batch, status): a counter would be a row that all items want."""
-    return progress_by_batch([batch.pk])[batch.pk]
+def progress_of(batch: InterventionBatch) -> RunProgress:
+    """How many of its items stand where."""
+    return runs.progress_of(RUN, batch)
 
 
-def progress_by_batch(batch_ids: Iterable[UUID]) -> dict[UUID, BatchProgress]:
+def progress_by_batch(batch_ids: Iterable[UUID]) -> dict[UUID, RunProgress]:
     """The same of many, in one query."""
-    counts: dict[UUID, Counter[str]] = defaultdict(Counter)
-    ids = list(batch_ids)
-    rows = (
-        BatchItem.objects.filter(batch__in=ids)
-        .order_by()
-        .values_list("batch", "status")
-        .annotate(number=Count("pk"))
-    )
-    for batch_id, status, number in rows:
-        counts[batch_id][status] = number
-    return {pk: BatchProgress(total=counts[pk].total(), **counts[pk]) for pk in ids}
+    return runs.progress_by_run(RUN, batch_ids)
 
 
 def batch_failures(batch: InterventionBatch) -> Iterator[dict[str, Any]]:
     """The items that have failed, in order, with FAILURE_COLUMNS: as they came, where one was not
     sound. Of one that was kept in part, or was no object, `target` has what there is."""
-    failed = batch.items.filter(status=BatchItemStatus.FAILED).order_by("number")
-    for item in failed.iterator(chunk_size=1000):
+    for item in by_number(batch.items.filter(status=BatchItemStatus.FAILED)):
         texts: dict[str, Any] = dict.fromkeys(FIELDS, "")
         if item.amount is not None:
             texts = {name: getattr(item, name) for name in FIELDS}
@@ -235,49 +198,3 @@ def batch_facts(batch: InterventionBatch) -> BatchFacts:
         code=batch.error_code,
         detail=batch.error_detail,
     )
-
-
-# --- its workflow --------------------------------------------------------------------------------
-def _ref(batch: InterventionBatch, again: bool) -> BatchRef:
-    return BatchRef(
-        str(batch.pk),
-        timings(),
-        concurrency=settings.BATCH_CONCURRENCY,
-        per_run=ITEMS_PER_RUN,
-    )
-
-
-CARRIER: Carrier[InterventionBatch] = Carrier(BATCH_WORKFLOW, _ref, process.WAITING_BACKSTOP)
-
-BATCH = Process(
-    subject=BATCH_SUBJECT,
-    title="Batch of interventions",
-    noun="batch",
-    model=InterventionBatch,
-    queue=TASK_QUEUE,
-    url_name="batch",
-    carriers=(CARRIER,),
-    needs=lambda batch: None if BatchStatus(batch.status).terminal else CARRIER,
-    open_rows=lambda: InterventionBatch.objects.unsettled(),
-    # While it waits for its signature its request names who is to be told.
-    keeps_id=lambda batch: batch.status == BatchStatus.PENDING,
-    lock=batch_lock,
-    list_topics=("intervention-batches",),
-)
-
-
-def batch_start(batch: InterventionBatch) -> None:
-    """Start the workflow of a new batch. Joins the caller's transaction."""
-    process.start(BATCH, batch)
-
-
-def batch_wake(batch: InterventionBatch) -> None:
-    """Have its workflow read the row again; where that has ended and is needed, a new one.
-
-    Joins the caller's transaction, after the row was saved: its version makes the key.
-    """
-    if not engine.workflow_is_closed(workflow_id=batch.workflow_id):
-        event = f"changed:{batch.version}"
-        process.wake(BATCH, batch, signal=SIGNAL_BATCH_CHANGED, event=event)
-    elif batch.status == BatchStatus.RUNNING:
-        process.start_again(BATCH, batch)

@@ -20,6 +20,7 @@ from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import refusals
 from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict
+from apps.engine import process, runs
 from apps.interventions.contracts import (
     BATCH_KIND,
     BATCH_SUBJECT,
@@ -28,16 +29,12 @@ from apps.interventions.contracts import (
 )
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
 from apps.interventions.services.batches_rows import (
-    batch_end,
+    BATCH,
+    RUN,
     batch_facts,
     batch_lock,
-    batch_pk,
-    batch_record,
     batch_request_key,
     batch_request_of,
-    batch_save,
-    check_carrier,
-    unknown,
 )
 
 #: What of an item stands in the payload, in this order.
@@ -61,7 +58,7 @@ def batch_open(*, batch_id: UUID | str, workflow_id: str, as_of: datetime) -> Ba
         transaction.atomic(durable=True),
     ):
         batch = batch_lock(batch_id)
-        check_carrier(batch, workflow_id)
+        runs.check_carrier(RUN, batch, workflow_id)
         if batch.status == BatchStatus.PENDING:
             _ask(batch, as_of=as_of)
         return batch_facts(batch)
@@ -73,9 +70,9 @@ def batch_read(*, batch_id: UUID | str, signals: Iterable[str] = ()) -> BatchFac
     `signals` woke the workflow: those that find the request open and that nobody here has sent are
     audited.
     """
-    batch = InterventionBatch.objects.filter(pk=batch_pk(batch_id)).first()
+    batch = InterventionBatch.objects.filter(pk=process.id_of(BATCH, batch_id)).first()
     if batch is None:
-        raise unknown()
+        raise process.unknown(BATCH)
     facts = batch_facts(batch)
     if facts.request_id:
         signals_judge(request_id=facts.request_id, commands=signals)
@@ -127,7 +124,8 @@ def batch_settled(*, request: ApprovalRequest, by: User | None, via: str, as_of:
             raise Conflict("What was signed is not this batch.", code="batch_differs")
         _run(batch, by=by or ENGINE, via=via, as_of=as_of)
     elif request.status == RequestStatus.REJECTED:
-        batch_end(
+        runs.end(
+            RUN,
             batch,
             BatchStatus.REJECTED,
             code="rejected",
@@ -212,12 +210,12 @@ def _ask(batch: InterventionBatch, *, as_of: datetime) -> None:
 def _run(batch: InterventionBatch, *, by: Actor, via: str, as_of: datetime, **body: object) -> None:
     batch.status = BatchStatus.RUNNING
     batch.started_at = max(as_of, batch.created_at)
-    batch_save(batch, "status", "started_at")
-    batch_record(batch, "running", by=by, via=via, **body)
+    process.save(BATCH, batch, "status", "started_at")
+    RUN.record(batch, "running", by=by, via=via, **body)
 
 
 def _reject(batch: InterventionBatch, code: str, detail: str, *, as_of: datetime) -> None:
-    batch_end(batch, BatchStatus.REJECTED, code=code, detail=detail, as_of=as_of)
+    runs.end(RUN, batch, BatchStatus.REJECTED, code=code, detail=detail, as_of=as_of)
 
 
 def _signed_digest(request: ApprovalRequest) -> str:

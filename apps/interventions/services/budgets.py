@@ -36,6 +36,7 @@ from apps.interventions.services.policy_limits import target_hold
 from apps.interventions.services.rows import (
     StepStatus,
     budget_announce,
+    check_executor,
     check_unsettled,
     execution_of,
     is_undoing,
@@ -62,7 +63,7 @@ def budget_reserve(*, intervention_id: UUID | str, as_of: datetime | None = None
     not begin with the policy.
     """
     with saga_step(
-        intervention_id=intervention_id,
+        intervention_id,
         step=Step.RESERVE_BUDGET,
         action="budget.reserve",
         related=["budget", "policy"],
@@ -84,14 +85,17 @@ def budget_reserve(*, intervention_id: UUID | str, as_of: datetime | None = None
             raise Conflict("The reservation was given back.", code="reservation_released")
 
 
-def budget_release(*, intervention_id: UUID | str) -> None:
+def budget_release(*, intervention_id: UUID | str, workflow_id: str = "") -> None:
     """Give an open reservation back; nothing to do when there is none.
 
-    Raises Conflict `execution_stands` when the executor has, or may have, acted on it.
+    `workflow_id`: of the saga that asks. Raises Conflict `already_executing` when that is not the
+    one that executes it, `execution_stands` when the executor has, or may have, acted on it.
     """
     with saga_step(
-        intervention_id=intervention_id, step=Step.RELEASE_BUDGET, action="budget.release"
+        intervention_id, step=Step.RELEASE_BUDGET, action="budget.release"
     ) as intervention:
+        if workflow_id:
+            check_executor(intervention, workflow_id)
         if release_open(intervention):
             row_save(intervention)
 
@@ -102,7 +106,7 @@ def budget_commit(*, intervention_id: UUID | str) -> None:
     Raises Conflict `not_executed` while no receipt is known, `reservation_released`.
     """
     with saga_step(
-        intervention_id=intervention_id, step=Step.RECORD_OUTCOME, action="budget.commit"
+        intervention_id, step=Step.RECORD_OUTCOME, action="budget.commit"
     ) as intervention:
         if commit_open(intervention):
             row_save(intervention)

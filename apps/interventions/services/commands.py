@@ -1,6 +1,5 @@
 """What carries an intervention: its two workflows, and this domain's messages to them."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.db.models import Exists
@@ -25,13 +24,12 @@ from apps.interventions.models import Intervention
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
+#: To take back what others asked for.
+CANCEL_PERMISSION = "interventions.cancel_intervention"
+
 
 def _ref(intervention: Intervention, again: bool) -> InterventionRef:
     return InterventionRef(str(intervention.pk), timings(), restarted=again)
-
-
-def _undo_ref(intervention: Intervention, again: bool) -> InterventionRef:
-    return replace(_ref(intervention, again), undo=True)
 
 
 def _executed_by(intervention: Intervention) -> str:
@@ -66,8 +64,6 @@ APPROVAL: Carrier[Intervention] = Carrier(APPROVAL_WORKFLOW, _ref, process.WAITI
 EXECUTION: Carrier[Intervention] = Carrier(
     EXECUTE_WORKFLOW, _ref, process.SAGA_BACKSTOP, workflow_id=_executed_by
 )
-#: The saga that does not carry on, and settles what an earlier run left.
-UNDOING = replace(EXECUTION, ref=_undo_ref)
 
 INTERVENTION = Process(
     subject=SUBJECT,
@@ -90,11 +86,6 @@ INTERVENTION = Process(
 def approval_start(intervention: Intervention) -> None:
     """Start the workflow that waits for the signature. Joins the caller's transaction."""
     process.start(INTERVENTION, intervention)
-
-
-def execution_start(intervention: Intervention, *, key: str, undo: bool = False) -> None:
-    """Run the saga again from the row, under the id of the one that ran before. Joins."""
-    process.start_again(INTERVENTION, intervention, UNDOING if undo else EXECUTION, key=key)
 
 
 def intervention_start_again(intervention: Intervention, *, key: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from apps.accounts.models import User
 from apps.approvals.demo import decided
 from apps.common.errors import Conflict
+from apps.engine import effects
 from apps.interventions.contracts import SUBJECT, BatchStatus, InterventionStatus, ReadyItem
 from apps.interventions.models import InterventionBatch, Policy
 from apps.interventions.services.batches import batch_pause, batch_request
@@ -20,11 +21,7 @@ from apps.interventions.services.batches_rows import batch_request_of
 from apps.interventions.services.batches_running import items_prepare
 from apps.interventions.services.batches_signing import batch_open
 from apps.interventions.services.budgets import budget_release, budget_reserve
-from apps.interventions.services.execution import (
-    execution_begin,
-    execution_finish,
-    execution_refuse,
-)
+from apps.interventions.services.execution import EXECUTION
 from apps.interventions.services.outcomes import (
     feature_update,
     intervention_settle,
@@ -135,9 +132,9 @@ def _carried_out(item: ReadyItem, *, refused: str) -> None:
         return
     policy_details(**this)
     budget_reserve(**this)
-    if execution_begin(**this).receipt == "":
+    if effects.begin(EXECUTION, item.intervention_id).receipt == "":
         if refused:
-            execution_refuse(**this, detail=f"The executor refused: {refused}")
+            effects.refuse(EXECUTION, item.intervention_id, f"The executor refused: {refused}")
             budget_release(**this)
             intervention_settle(
                 **this,
@@ -146,7 +143,7 @@ def _carried_out(item: ReadyItem, *, refused: str) -> None:
                 detail=f"The executor refused: {refused}",
             )
             return
-        execution_finish(**this, receipt=f"DEMO-{item.intervention_id}")
+        effects.finish(EXECUTION, item.intervention_id, f"DEMO-{item.intervention_id}")
     feature_update(**this)
     stakeholders_notify(**this)
     outcome_record(**this)

@@ -7,10 +7,9 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals.selectors import signer_ids
-from apps.audit.contracts import ENGINE
-from apps.audit.services import refusals
 from apps.common.errors import Conflict, Invalid
 from apps.common.failpoints import failpoint
+from apps.engine.steps import refused
 from apps.interventions.contracts import (
     SUBJECT,
     Execution,
@@ -21,10 +20,12 @@ from apps.interventions.contracts import (
 from apps.interventions.models import Intervention
 from apps.interventions.services.approval import approval_key
 from apps.interventions.services.budgets import commit_open, has_open_reservation
-from apps.interventions.services.commands import cancel_signal
+from apps.interventions.services.commands import INTERVENTION, cancel_signal
 from apps.interventions.services.features import features_add
 from apps.interventions.services.rows import (
     StepStatus,
+    attention_status,
+    check_executor,
     execution_of,
     intervention_lock,
     is_settled,
@@ -43,7 +44,7 @@ from apps.notifications.services import notify
 def feature_update(*, intervention_id: UUID | str) -> None:
     """Count the execution in the feature store, once. Conflict `not_executed`, `being_undone`."""
     with saga_step(
-        intervention_id=intervention_id,
+        intervention_id,
         step=Step.UPDATE_FEATURE_STORE,
         action="intervention.feature_update",
     ) as intervention:
@@ -55,7 +56,7 @@ def feature_update(*, intervention_id: UUID | str) -> None:
 def stakeholders_notify(*, intervention_id: UUID | str) -> None:
     """Tell requester and signers, each once. Conflict `not_executed`, `being_undone`."""
     with saga_step(
-        intervention_id=intervention_id,
+        intervention_id,
         step=Step.NOTIFY_STAKEHOLDERS,
         action="intervention.notify",
         related=["budget", "requested_by"],
@@ -82,7 +83,7 @@ def outcome_record(*, intervention_id: UUID | str, missing: str = "") -> None:
     any clears it. Raises Conflict `not_executed`, `being_undone`, `reservation_released`.
     """
     with saga_step(
-        intervention_id=intervention_id,
+        intervention_id,
         step=Step.RECORD_OUTCOME,
         action="intervention.outcome",
         related=["budget"],
@@ -110,23 +111,20 @@ def intervention_settle(
     """End a saga or a request that comes to nothing; what stands is returned.
 
     When another workflow than `workflow_id` waits for a signature, it is woken. No-op when it has
-    ended. Raises Invalid `bad_status`; Conflict `execution_stands` where the executor has, or may
-    have, acted: then the money is not free, and this is not the end.
+    ended. Raises Invalid `bad_status`; Conflict `already_executing` when a saga asks and another
+    one executes it, `execution_stands` where the executor has, or may have, acted: then the money
+    is not free, and this is not the end.
     """
     with (
-        refusals(
-            action="intervention.settle",
-            subject_type=SUBJECT,
-            subject_id=str(intervention_id),
-            by=ENGINE,
-            via="engine",
-        ),
+        refused(INTERVENTION, intervention_id, action="intervention.settle"),
         transaction.atomic(durable=True),
     ):
         if status not in {InterventionStatus.FAILED, InterventionStatus.CANCELLED}:
             raise Invalid("A saga without an effect fails or is cancelled.", code="bad_status")
         intervention = intervention_lock(intervention_id)
         if not is_settled(intervention):
+            if workflow_id not in {"", intervention.workflow_id}:
+                check_executor(intervention, workflow_id)
             if execution_of(step_statuses(intervention)) in {Execution.UNKNOWN, Execution.DONE}:
                 raise Conflict("The execution stands.", code="execution_stands")
             waits = intervention.status == InterventionStatus.AWAITING_APPROVAL
@@ -143,10 +141,17 @@ def intervention_settle(
         return _facts(intervention)
 
 
-def saga_facts(*, intervention_id: UUID | str) -> SagaFacts:
-    """What the database knows of the saga now. Raises NotFound."""
+def saga_facts(*, intervention_id: UUID | str, workflow_id: str = "") -> SagaFacts:
+    """What the database knows of the saga now.
+
+    Raises NotFound; Conflict `already_executing` when `workflow_id` is that of a saga that has no
+    business with what another one executes.
+    """
     with transaction.atomic(durable=True):
-        return _facts(intervention_lock(intervention_id))
+        intervention = intervention_lock(intervention_id)
+        if workflow_id and not is_settled(intervention):
+            check_executor(intervention, workflow_id)
+        return _facts(intervention)
 
 
 def _facts(intervention: Intervention) -> SagaFacts:
@@ -157,6 +162,7 @@ def _facts(intervention: Intervention) -> SagaFacts:
         reserved=has_open_reservation(intervention),
         reversible=intervention.policy.reversible,
         undoing=is_undoing(steps),
+        attention=attention_status(intervention),
         code=intervention.error_code,
         detail=intervention.error_detail,
     )

@@ -35,6 +35,7 @@ from apps.interventions.services.batches_signing import signed_with_batch
 from apps.interventions.services.policy_limits import check_terms
 from apps.interventions.services.rows import (
     StepStatus,
+    check_executor,
     check_unsettled,
     execution_of,
     is_undoing,
@@ -182,17 +183,13 @@ def policy_validate(
     on. `as_of`: now, unless given.
     """
     with saga_step(
-        intervention_id=intervention_id,
+        intervention_id,
         step=Step.VALIDATE_POLICY,
         action="policy.validate",
         related=["policy", "requested_by"],
     ) as intervention:
         check_unsettled(intervention)
-        if intervention.executor_id not in {"", workflow_id}:
-            raise Conflict(
-                f"{intervention.executor_id} executes this intervention.",
-                code="already_executing",
-            )
+        check_executor(intervention, workflow_id)
         steps = step_statuses(intervention)
         if is_undoing(steps):
             raise Conflict("The intervention is being undone.", code="being_undone")
@@ -215,7 +212,7 @@ def policy_validate(
 def policy_details(*, intervention_id: UUID | str) -> PolicyDetails:
     """Second step: the version that the intervention was asked under. Raises NotFound."""
     with saga_step(
-        intervention_id=intervention_id,
+        intervention_id,
         step=Step.GET_POLICY_DETAILS,
         action="policy.details",
         related=["policy"],
@@ -245,6 +242,14 @@ def policy_active(code: str) -> Policy:
     if not policies[0].active:
         raise Conflict("The policy is not active.", code="policy_inactive")
     return policies[0]
+
+
+def policy_currency(code: str) -> str:
+    """What the policy's amounts are in, also while it is off; NotFound `policy_not_found`."""
+    currency = Policy.objects.filter(code=code).values_list("currency", flat=True).first()
+    if currency is None:
+        raise NotFound("There is no such policy.", code="policy_not_found")
+    return currency
 
 
 def _check_policy(intervention: Intervention, *, as_of: datetime) -> None:

@@ -8,15 +8,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from apps.approvals.selectors import requests_about, requests_by_row
 from apps.engine import process
-from apps.engine.contracts import RunStatus
-from apps.engine.selectors import runs_by_row, runs_of, starts_of
 from apps.interventions.contracts import (
-    ATTENTION_KIND,
     SUBJECT,
     BatchStatus,
     Execution,
@@ -24,10 +20,11 @@ from apps.interventions.contracts import (
     ReconcileResult,
 )
 from apps.interventions.models import TERMINAL, BudgetEntry, Intervention
-from apps.interventions.services.attention import attention_is_open, attention_raise
+from apps.interventions.services.attention import attention_raise
 from apps.interventions.services.budgets import has_open_reservation
 from apps.interventions.services.commands import INTERVENTION, held_by_batch
 from apps.interventions.services.rows import (
+    attention_status,
     execution_of,
     intervention_lock,
     is_settled,
@@ -42,7 +39,8 @@ if TYPE_CHECKING:
 
 #: Executed, and what follows an execution could not be done.
 STEPS_MISSING = "steps_missing"
-NOT_CLOSED = (RunStatus.RUNNING, RunStatus.LOST)
+#: Once a saga has begun only the saga counts: the workflow that waits for it can end nothing.
+SAGA = "executor_id"
 
 
 def intervention_restart(*, intervention_id: UUID | str) -> None:
@@ -77,7 +75,8 @@ def process_closed(
     if not Intervention.objects.filter(unfinished, pk=parse_id(intervention_id)).exists():
         return "left"
     intervention = intervention_lock(intervention_id)
-    if _is_carried(intervention) or attention_is_open(intervention):
+    carried = process.is_carried(INTERVENTION, intervention, id_field=SAGA)
+    if carried or attention_status(intervention) == "open":
         return "left"
     if is_settled(intervention):
         return _ask_again(intervention, as_of=as_of)
@@ -117,10 +116,11 @@ def process_closed(
 def command_undeliverable(*, command: "EngineCommand", as_of: datetime) -> None:
     """The engine will never take this message: a person decides. Joins the caller's transaction.
 
-    Nothing to do when the intervention has ended, as after a cancellation.
+    Nothing to do when the intervention has ended, as after a cancellation, and no step is missing.
     """
     intervention = intervention_lock(command.subject_id)
     if is_settled(intervention):
+        _ask_again(intervention, as_of=as_of)
         return
     what = {
         "start": f"{command.workflow_type} could not be started",
@@ -140,16 +140,9 @@ def stranded() -> list[str]:
 
 
 def reservations_reconcile(*, limit: int, as_of: datetime) -> ReconcileResult:
-    """Settle reservations whose workflow is closed, each in a transaction of its own.
+    """Settle reservations whose saga is closed, each in a transaction of its own."""
 
-    Asks again, too, where a decision to carry on met a run that was just ending.
-    Closed is what the mirror has confirmed; a workflow it does not know is left alone.
-    """
-
-    def settle_one(pk: UUID) -> str:
-        run = _newest_run(pk)
-        if run is None:
-            return "left"
+    def settle(pk: UUID, run: "WorkflowRun") -> str:
         return process_closed(
             intervention_id=pk,
             workflow_id=run.workflow_id,
@@ -157,8 +150,13 @@ def reservations_reconcile(*, limit: int, as_of: datetime) -> ReconcileResult:
             as_of=as_of,
         )
 
-    done = process.reconcile(
-        INTERVENTION, [*_abandoned(limit), *_not_carried_on(limit)], settle_one
+    lines = BudgetEntry.objects.filter(intervention=OuterRef("pk"))
+    held = Intervention.objects.unsettled().filter(
+        Exists(lines.filter(kind="reserve")),
+        ~Exists(lines.filter(kind__in=["release", "commit"])),
+    )
+    done = process.reconcile_closed(
+        INTERVENTION, held.order_by("created_at"), settle, id_field=SAGA, limit=limit
     )
     return ReconcileResult(
         settled=done["settled"], attention=done["attention"], left=done["left"] + done["failed"]
@@ -166,16 +164,9 @@ def reservations_reconcile(*, limit: int, as_of: datetime) -> ReconcileResult:
 
 
 def _ask_again(intervention: Intervention, *, as_of: datetime) -> str:
-    """Somebody decided to carry on with the steps that are missing, and nothing does.
-
-    Their start waits for the old run when it meets that one still closing. It has begun nothing
-    when it was discarded, or when the engine has that run as completed.
-    """
-    if intervention.error_code != STEPS_MISSING or _last_answer(intervention) != "approved":
-        return "left"
-    start = starts_of(SUBJECT, intervention.pk).exclude(run_id="").first()
-    if start and not _runs(intervention).filter(run_id=start.run_id).exists():
-        # A new run, and the mirror has not seen it yet; its end comes here too.
+    """Somebody decided to carry on with the steps that are missing, and nothing does: that run was
+    ended from outside, or its start was given up."""
+    if intervention.error_code != STEPS_MISSING or attention_status(intervention) != "approved":
         return "left"
     attention_raise(
         intervention=intervention,
@@ -184,64 +175,3 @@ def _ask_again(intervention: Intervention, *, as_of: datetime) -> str:
         as_of=as_of,
     )
     return "attention"
-
-
-def _last_answer(intervention: Intervention) -> str:
-    """What the newest question about it came to, or nothing."""
-    newest = requests_about(SUBJECT, intervention.pk, kind=ATTENTION_KIND).first()
-    return newest.status if newest else ""
-
-
-def _not_carried_on(limit: int) -> list[UUID]:
-    """Executed with steps missing, and the newest question about it was answered: carry on."""
-    runs = runs_by_row(SUBJECT)
-    questions = requests_by_row(SUBJECT, kind=ATTENTION_KIND)
-    rows = (
-        Intervention.objects.filter(status=InterventionStatus.EXECUTED, error_code=STEPS_MISSING)
-        .annotate(answer=Subquery(questions.order_by("-created_at", "-id").values("status")[:1]))
-        .filter(
-            ~Exists(runs.filter(status=RunStatus.RUNNING)),
-            Exists(runs.filter(confirmed=True).exclude(status__in=NOT_CLOSED)),
-            answer="approved",
-        )
-        .order_by("created_at")
-    )
-    return list(rows.values_list("pk", flat=True)[:limit])
-
-
-def _abandoned(limit: int) -> list[UUID]:
-    """Interventions with money set aside whose saga's newest run is closed, as the server says."""
-    lines = BudgetEntry.objects.filter(intervention=OuterRef("pk"))
-    runs = runs_by_row(SUBJECT, workflow_id=OuterRef("executor_id"))
-    rows = (
-        Intervention.objects.unsettled()
-        .filter(
-            Exists(lines.filter(kind="reserve")),
-            ~Exists(lines.filter(kind__in=["release", "commit"])),
-        )
-        .filter(
-            Exists(runs.filter(confirmed=True).exclude(status__in=NOT_CLOSED)),
-            ~Exists(runs.filter(status=RunStatus.RUNNING)),
-        )
-        .order_by("created_at")
-    )
-    return list(rows.values_list("pk", flat=True)[:limit])
-
-
-def _is_carried(intervention: Intervention) -> bool:
-    """Whether a workflow that can end it runs, as far as the mirror knows, or is under way.
-
-    Once a saga has begun only the saga counts: the workflow that waits for it can end nothing.
-    """
-    runs = _runs(intervention).filter(status=RunStatus.RUNNING)
-    return runs.exists() or process.is_under_way(INTERVENTION, intervention)
-
-
-def _newest_run(pk: UUID) -> "WorkflowRun | None":
-    intervention = Intervention.objects.get(pk=pk)
-    return _runs(intervention).first()
-
-
-def _runs(intervention: Intervention) -> "QuerySet[WorkflowRun]":
-    runs = runs_of(SUBJECT, intervention.pk)
-    return runs.filter(workflow_id=intervention.executor_id) if intervention.executor_id else runs

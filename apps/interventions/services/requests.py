@@ -25,9 +25,14 @@ from apps.common.validation import (
 from apps.engine import process
 from apps.interventions.contracts import SUBJECT, Execution, InterventionStatus
 from apps.interventions.models import Budget, Intervention, Policy
-from apps.interventions.services.commands import INTERVENTION, approval_start, cancel_signal
+from apps.interventions.services.commands import (
+    CANCEL_PERMISSION,
+    INTERVENTION,
+    approval_start,
+    cancel_signal,
+)
 from apps.interventions.services.periods import check_open
-from apps.interventions.services.policies import policy_active
+from apps.interventions.services.policies import policy_active, policy_currency
 from apps.interventions.services.policy_limits import check_target, check_terms
 from apps.interventions.services.rows import (
     check_unsettled,
@@ -40,7 +45,6 @@ from apps.interventions.services.settlement import settle_row
 from apps.interventions.services.validation import clean_target
 
 REQUEST_PERMISSION = "interventions.request_intervention"
-CANCEL_PERMISSION = "interventions.cancel_intervention"
 
 
 def intervention_request(
@@ -48,7 +52,7 @@ def intervention_request(
     policy: str,
     budget: str,
     amount: Decimal,
-    currency: str,
+    currency: str = "",
     target: str,
     justification: str,
     region: str = "",
@@ -59,6 +63,7 @@ def intervention_request(
 ) -> tuple[Intervention, bool]:
     """Ask for `amount` (major units of `currency`) to `target`; the row, and whether it is new.
 
+    `currency`: empty is the policy's, which never changes; else it must be that one.
     Row, audit entry and the command that starts its workflow commit together. The same key of the
     same person again: the same row, also when two come at once. Raises, each audited:
     NotAllowed `permission_denied`; Invalid `amount_invalid`, `currency_invalid`, `target_invalid`,
@@ -78,6 +83,7 @@ def intervention_request(
     ):
         if not by.has_perm(REQUEST_PERMISSION):
             raise NotAllowed("You may not ask for interventions.", code="permission_denied")
+        currency = currency or policy_currency(clean_code(policy))
         body: dict[str, Any] = {
             "policy": clean_code(policy),
             "budget": clean_code(budget),

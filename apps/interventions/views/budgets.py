@@ -5,15 +5,17 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.http import HttpRequest, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from apps.accounts.models import User
 from apps.audit.doors import needs
 from apps.audit.services import entry_record
 from apps.common.csvio import FORMATS, export, in_parts
-from apps.common.identifiers import number_of
+from apps.common.money import NO_BREAK, shown
 from apps.common.windows import site_day
 from apps.interventions.budget_forms import BudgetFilter, LedgerFilter
 from apps.interventions.burndown import burn_down
@@ -21,62 +23,54 @@ from apps.interventions.models import Budget, BudgetEntry
 from apps.interventions.services.periods import neighbours
 from apps.interventions.services.transfers import REQUEST_TRANSFER
 from apps.web.downloads import attachment
-from apps.web.fragments import fragment, person, seen_with
-from apps.web.lists import filtered_list
+from apps.web.fragments import person
+from apps.web.lists import PAGE_SIZE, ListPage, numbered
+from apps.web.pages import DetailPage
+from apps.web.pieces import Cell, Head, Line, Link, seen_by
 
-LEDGER_PAGE = 50
 COLUMNS = ("line", "at", "kind", "amount", "currency", "intervention", "transfer")
 VIEW = "interventions.view_budget"
+VIEW_INTERVENTIONS = "interventions.view_intervention"
+VIEW_TRANSFERS = "interventions.view_budgettransfer"
 
 
-@login_required
-@needs(VIEW)
-@require_GET
-def budgets(request: HttpRequest) -> HttpResponse:
-    """Every budget with what is spent, reserved and free."""
-    return render(request, "interventions/budgets.html", _budgets(request))
+def _line(budget: Budget) -> Line:
+    return Line(
+        title=budget.name,
+        href=reverse("budget", args=[budget.code]),
+        cells=(
+            Cell("Code", budget.code),
+            Cell("Total", shown(budget.total, budget.currency, blank=NO_BREAK), "total {}"),
+            Cell("Period", budget.period),
+            Cell("Series", budget.series, "period of {}"),
+        ),
+        amount=budget.available,
+        currency=budget.currency,
+        state="low" if budget.is_low else "",
+        under="free",
+        key=budget.pk,
+        version=budget.version,
+        row=budget,
+    )
 
 
-@fragment
-@require_GET
-def budgets_live(request: HttpRequest) -> HttpResponse:
-    """The bars as they are now."""
-    seen_with(request, VIEW)
-    return render(request, "interventions/_budgets_rows.html", _budgets(request))
-
-
-def _budgets(request: HttpRequest) -> dict[str, Any]:
-    form = BudgetFilter(request.GET)
-    chosen = form.apply(Budget.objects.all(), today=site_day(timezone.now()))
-    return filtered_list(request, form, chosen)
-
-
-@login_required
-@needs(VIEW)
-@require_GET
-def budget_page(request: HttpRequest, code: str) -> HttpResponse:
-    """One budget with its burn-down and its ledger, newest line first."""
-    context = _budget(request, code)
-    budget = context["budget"]
-    now = timezone.now()
-    before, after = neighbours(budget)
-    context |= {
-        # Not live: it tells of days, and a busy budget changes many times a second.
-        "chart": burn_down(budget, as_of=now),
-        "open_today": budget.is_open_on(site_day(now)),
-        "before": before,
-        "after": after,
-        "may_move": person(request).has_perm(REQUEST_TRANSFER),
-    }
-    return render(request, "interventions/budget.html", context)
-
-
-@fragment
-@require_GET
-def budget_live(request: HttpRequest, code: str) -> HttpResponse:
-    """The bar and the ledger as they are now."""
-    seen_with(request, VIEW)
-    return render(request, "interventions/_budget_live.html", _budget(request, code))
+LIST_PAGE = ListPage(
+    name="budgets",
+    title="Budgets",
+    lead="What was given, what is spent, what is reserved for running interventions.",
+    noun="budget",
+    topic="budgets",
+    rows=lambda user: Budget.objects.all(),
+    line=_line,
+    below="interventions/_budget_row.html",
+    filters=BudgetFilter,
+    permission=VIEW,
+    links=(
+        Link("Transfers", "transfers"),
+        Link("Move money", "transfer_new", REQUEST_TRANSFER, main=True),
+    ),
+    empty="A budget comes with its first allocation; whoever keeps the policies makes it.",
+)
 
 
 @login_required
@@ -89,7 +83,7 @@ def ledger_csv(request: HttpRequest, code: str) -> StreamingHttpResponse:
     """
     budget = get_object_or_404(Budget, code=code)
     form = LedgerFilter(request.GET)
-    rows = form.apply(BudgetEntry.objects.filter(budget=budget))
+    rows = form.matching(BudgetEntry.objects.filter(budget=budget), user=person(request))
     newest = rows.order_by("-pk").values_list("pk", flat=True).first() or 0
     with transaction.atomic(durable=True):
         entry_record(
@@ -121,28 +115,90 @@ def _ledger(budget: Budget, rows: Any) -> Iterator[dict[str, Any]]:
         yield dict(zip(COLUMNS, values, strict=True))
 
 
-def _budget(request: HttpRequest, code: str) -> dict[str, Any]:
-    budget = get_object_or_404(Budget, code=code)
-    form = LedgerFilter(request.GET)
-    entries = form.apply(BudgetEntry.objects.filter(budget=budget))
-    # Lines have a counter for an id: the place in the list is simply the last one shown.
-    before = number_of(request.GET.get("before", ""), digits=18)
-    if before is not None:
-        entries = entries.filter(pk__lt=before)
-    others = ("intervention", "transfer__source", "transfer__destination")
-    lines = list(entries.select_related(*others).order_by("-pk")[: LEDGER_PAGE + 1])
-    more = len(lines) > LEDGER_PAGE
-    lines = lines[:LEDGER_PAGE]
+def _get(request: HttpRequest, code: str) -> Budget:
+    return get_object_or_404(Budget, code=code)
+
+
+def _context(request: HttpRequest, budget: Budget) -> dict[str, Any]:
     user = person(request)
+    form = LedgerFilter(request.GET)
+    others = ("intervention", "transfer__source", "transfer__destination")
+    entries = form.matching(BudgetEntry.objects.filter(budget=budget), user=user)
+    found = numbered(
+        request, entries.select_related(*others), parameter="before", column="-pk", limit=PAGE_SIZE
+    )
     return {
+        "topics": f"budget:{budget.code}",
         "budget": budget,
-        "form": form,
-        "filtered": form.filtered,
-        "address": form.address,
-        "lines": lines,
-        "next_before": lines[-1].pk if more else None,
-        "later_page": before is not None,
-        "sees_interventions": user.has_perm("interventions.view_intervention"),
-        "sees_transfers": user.has_perm("interventions.view_budgettransfer"),
-        "query": request.GET.urlencode(),
+        "filter": form,
+        "lines": [_ledger_line(entry, budget, user) for entry in found["items"]],
+        "next_before": found["next"],
+        "later_page": found["later_page"],
     }
+
+
+def _ledger_line(entry: BudgetEntry, budget: Budget, user: User) -> Line:
+    """Who may not see what it was for reads that there is something, and not what."""
+    title, href = "The budget itself", ""
+    if (intervention := entry.intervention) is not None:
+        title = "An intervention"
+        if intervention.requested_by_id == user.pk or user.has_perm(VIEW_INTERVENTIONS):
+            title, href = intervention.target, reverse("intervention", args=[intervention.pk])
+    elif (transfer := entry.transfer) is not None:
+        title = "A transfer"
+        if transfer.requested_by_id == user.pk or user.has_perm(VIEW_TRANSFERS):
+            gives = entry.kind == BudgetEntry.Kind.TRANSFER_OUT
+            title = f"To {transfer.destination.code}" if gives else f"From {transfer.source.code}"
+            href = reverse("transfer", args=[transfer.pk])
+    return Line(
+        title=title,
+        href=href,
+        cells=(Cell("When", entry.at, form="when"),),
+        amount=entry.amount,
+        currency=budget.currency,
+        state=entry.kind,
+    )
+
+
+def _whole(request: HttpRequest, budget: Budget) -> dict[str, Any]:
+    """What is not live: a busy budget changes many times a second."""
+    now = timezone.now()
+    before, after = neighbours(budget)
+    lead = f"{budget.code} · total {shown(budget.total, budget.currency, blank=NO_BREAK)}"
+    if budget.period:
+        lead += f" · {budget.period}"
+    if not budget.is_open_on(site_day(now)):
+        lead += " · not open today"
+    series = Link(budget.series, f"{reverse('budgets')}?series={budget.series}")
+    links = (
+        Link(
+            "Move money",
+            f"{reverse('transfer_new')}?from={budget.code}",
+            REQUEST_TRANSFER,
+            main=True,
+        ),
+        Link("Its transfers", f"{reverse('transfers')}?budget={budget.code}"),
+        Link("Its interventions", f"{reverse('interventions')}?budget={budget.code}"),
+    )
+    return {
+        "head": Head(
+            budget.name,
+            lead,
+            crumbs=(Link("Budgets", "budgets"), *([series] if budget.series else [])),
+            links=seen_by(links, person(request)),
+        ),
+        "chart": burn_down(budget, as_of=now),
+        "before": before,
+        "after": after,
+    }
+
+
+DETAIL_PAGE = DetailPage(
+    name="budget",
+    get=_get,
+    context=_context,
+    permission=VIEW,
+    main=("interventions/_budget_figures.html", "interventions/_budget_ledger.html"),
+    template="interventions/budget.html",
+    whole=_whole,
+)

@@ -3,115 +3,78 @@
 from typing import Any
 from uuid import UUID
 
-from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
 
 from apps.approvals.selectors import requests_about
-from apps.audit.doors import may_ask
-from apps.common.errors import DomainError
+from apps.common.money import NO_BREAK, shown
 from apps.engine.timeline import timeline
 from apps.interventions import services
 from apps.interventions.contracts import SAGA_STEPS, SUBJECT, InterventionStatus, Step
-from apps.interventions.forms import CancelForm, InterventionFilter, InterventionForm
-from apps.interventions.models import Intervention, InterventionStep, Policy
+from apps.interventions.forms import InterventionFilter, InterventionForm
+from apps.interventions.models import Intervention
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
-from apps.web.cancel_verb import Tried, tried
-from apps.web.fragments import fragment, person
+from apps.web.fragments import person
 from apps.web.links import temporal_url
-from apps.web.lists import counted, filtered_list
-from apps.web.refusals import Refusal, refusal_of
+from apps.web.lists import ListPage
+from apps.web.pages import DetailPage, FormPage, PageVerb
+from apps.web.pieces import Cell, Fact, Head, Line, Link, Note
+from apps.web.steps import step_lines
+from apps.web.tones import words_of
+from apps.web.verbs import RequiredReasonForm
+
+UNDOING = (Step.ROLL_BACK, Step.RELEASE_BUDGET)
+LIST = Link("Interventions", "interventions")
 
 
-@login_required
-@require_GET
-def interventions(request: HttpRequest) -> HttpResponse:
-    """The interventions that this person may see, newest first."""
-    return render(request, "interventions/list.html", _list(request))
+def _line(row: Intervention) -> Line:
+    return Line(
+        title=row.target,
+        href=reverse("intervention", args=[row.pk]),
+        cells=(
+            Cell("Policy", row.policy.name),
+            Cell("Budget", row.budget.code, "budget {}"),
+            Cell("Region", row.region),
+            Cell("Asked by", row.requested_by, "asked by {}"),
+            Cell("Age", row.created_at, form="age"),
+            Cell("Error", row.error_code, form="words"),
+        ),
+        amount=row.amount,
+        currency=row.currency,
+        state=row.status,
+        key=row.pk,
+        version=row.version,
+    )
 
 
-@fragment
-@require_GET
-def interventions_live(request: HttpRequest) -> HttpResponse:
-    """The rows as they are now."""
-    return render(request, "interventions/_list_live.html", _list(request))
+LIST_PAGE = ListPage(
+    name="interventions",
+    title="Interventions",
+    lead="Payments of public money, from the request to the outcome.",
+    noun="intervention",
+    topic="interventions",
+    rows=lambda user: Intervention.objects.visible_to(user).for_list(),
+    line=_line,
+    filters=InterventionFilter,
+    links=(Link("Batches", "batches"), Link("Outcomes", "outcomes")),
+    new=Link("Ask for an intervention", "intervention_new", REQUEST_PERMISSION, main=True),
+)
 
-
-def _list(request: HttpRequest) -> dict[str, Any]:
-    user = person(request)
-    form = InterventionFilter(request.GET)
-    chosen = form.apply(Intervention.objects.visible_to(user), user_id=user.pk)
-    return {**filtered_list(request, form, chosen.for_list()), "count": counted(chosen)}
-
-
-@login_required
-@may_ask(REQUEST_PERMISSION, action=f"{SUBJECT}.request", subject_type=SUBJECT)
-@require_http_methods(["GET", "HEAD", "POST"])
-def intervention_new(request: HttpRequest) -> HttpResponse:
-    """Ask for an intervention. The same form sent twice asks once."""
-    if request.method != "POST":
-        return render(request, "interventions/new.html", {"form": InterventionForm()})
-    form = InterventionForm(request.POST)
-    if not form.is_valid():
-        return render(request, "interventions/new.html", {"form": form}, status=422)
-    wanted = form.cleaned_data
-    policy = Policy.objects.filter(code=wanted["policy"], active=True).first()
-    try:
-        intervention, created = services.intervention_request(
-            policy=wanted["policy"],
-            budget=wanted["budget"],
-            amount=wanted["amount"],
-            currency=policy.currency if policy else "",
-            target=wanted["target"],
-            justification=wanted["justification"],
-            region=wanted["region"],
-            by=person(request),
-            via="page",
-            idempotency_key=wanted["idempotency_key"],
-            as_of=timezone.now(),
-        )
-    except DomainError as error:
-        refusal = refusal_of(error)
-        context = {"form": form, "refusal": refusal}
-        return render(request, "interventions/new.html", context, status=refusal.status)
-    if created:
-        messages.success(request, "Asked. This page shows who has to sign and how far it is.")
-    else:
-        messages.info(request, "You had sent this form before; this is what it made. Nothing new.")
-    return redirect("intervention", intervention_id=intervention.pk)
-
-
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
-def intervention_page(request: HttpRequest, intervention_id: UUID) -> HttpResponse:
-    """One intervention: saga, ledger, timeline; POST calls it off."""
-    intervention = _get(request, intervention_id)
-    form = CancelForm(request.POST or None)
-    outcome = Tried()
-    if request.method == "POST":
-        outcome = tried(
-            request, form, services.intervention_cancel, intervention_id=intervention.pk
-        )
-        if outcome.done:
-            messages.success(
-                request, "Called off. Its request is closed and what was reserved is free again."
-            )
-            return redirect("intervention", intervention_id=intervention.pk)
-        intervention = _get(request, intervention_id)
-    context = _context(request, intervention, form=form, refusal=outcome.refusal)
-    return render(request, "interventions/detail.html", context, status=outcome.status)
-
-
-@fragment
-@require_GET
-def intervention_live(request: HttpRequest, intervention_id: UUID) -> HttpResponse:
-    """The parts of the page as they are now."""
-    intervention = _get(request, intervention_id)
-    context = _context(request, intervention, form=CancelForm())
-    return render(request, "interventions/_detail_live.html", context)
+FORM_PAGE = FormPage(
+    name="intervention_new",
+    title="Ask for an intervention",
+    lead="The policy decides who has to sign. You never sign what you ask for yourself.",
+    crumbs=(LIST,),
+    form=InterventionForm,
+    verb=services.intervention_request,
+    to="intervention",
+    asked="Asked. This page shows who has to sign and how far it is.",
+    draft="intervention",
+    permission=REQUEST_PERMISSION,
+    action=f"{SUBJECT}.request",
+    subject_type=SUBJECT,
+)
 
 
 def _get(request: HttpRequest, intervention_id: UUID) -> Intervention:
@@ -121,21 +84,26 @@ def _get(request: HttpRequest, intervention_id: UUID) -> Intervention:
     return get_object_or_404(visible, pk=intervention_id)
 
 
-def _context(
-    request: HttpRequest,
-    intervention: Intervention,
-    *,
-    form: CancelForm,
-    refusal: Refusal | None = None,
-) -> dict[str, Any]:
+def _context(request: HttpRequest, intervention: Intervention) -> dict[str, Any]:
     user = person(request)
-    cancellable = not InterventionStatus(intervention.status).terminal and (
-        intervention.requested_by_id == user.pk or user.has_perm(CANCEL_PERMISSION)
-    )
+    over = InterventionStatus(intervention.status).terminal
+    may_cancel = intervention.requested_by_id == user.pk or user.has_perm(CANCEL_PERMISSION)
+    currency = intervention.currency
     return {
+        "topics": f"{SUBJECT}:{intervention.pk} inbox",
+        "head": _head(intervention),
         "intervention": intervention,
-        "steps": saga_steps(intervention),
-        "entries": intervention.entries.order_by("id"),
+        "facts": _facts(intervention, sees_policy=user.has_perm("interventions.view_policy")),
+        "steps": step_lines(intervention.steps.all(), SAGA_STEPS, undoing=UNDOING, over=over),
+        "ledger": [
+            Line(
+                words_of(entry.kind).capitalize(),
+                cells=(Cell("When", entry.at, form="when"),),
+                amount=entry.amount,
+                currency=currency,
+            )
+            for entry in intervention.entries.order_by("id")
+        ],
         "requests": requests_about(SUBJECT, intervention.pk)
         .visible_to(user)
         .order_by("created_at")[:20],
@@ -143,27 +111,68 @@ def _context(
             subjects=[(SUBJECT, str(intervention.pk))],
             workflow_ids=[intervention.workflow_id, intervention.execution_workflow_id],
         ),
-        "approval_url": temporal_url(intervention.workflow_id),
         "execution_url": temporal_url(intervention.execution_workflow_id),
-        "form": form,
-        "refusal": refusal,
-        "cancellable": cancellable,
+        "cancellable": may_cancel and not over,
         "cancel_state": f"{intervention.status}:{intervention.cancel_requested_at or ''}",
     }
 
 
-def saga_steps(intervention: Intervention) -> list[dict[str, Any]]:
-    """The seven steps in order, those that have not begun included, then what was undone."""
-    known = {step.name: step for step in intervention.steps.all()}
-    names: list[Step] = [*SAGA_STEPS]
-    names += [step for step in (Step.ROLL_BACK, Step.RELEASE_BUDGET) if step in known]
-    over = InterventionStatus(intervention.status).terminal
-    lines: list[dict[str, Any]] = []
-    for number, name in enumerate(names, start=1):
-        step: InterventionStep | None = known.get(name)
-        status = step.status if step else ("skipped" if over else "waiting")
-        undoes = name not in SAGA_STEPS
-        lines.append(
-            {"number": number, "name": name, "step": step, "status": status, "undoes": undoes}
+def _head(intervention: Intervention) -> Head:
+    note = None
+    if intervention.error_code:
+        note = Note(
+            f"{words_of(intervention.error_code).capitalize()}.",
+            intervention.error_detail,
+            "Nothing stays half done: the steps below show what was undone. To try again, ask for "
+            "a new one."
+            if intervention.status == InterventionStatus.FAILED
+            else "The steps below show how far it came.",
+            tone="bad",
         )
-    return lines
+    engine_url = temporal_url(intervention.workflow_id)
+    amount = shown(intervention.amount, intervention.currency, blank=NO_BREAK)
+    return Head(
+        f"{amount} to {intervention.target}",
+        f"asked by {intervention.requested_by}",
+        at=intervention.created_at,
+        crumbs=(LIST, Link(intervention.policy.name, "")),
+        state=intervention.status,
+        links=(Link("Temporal UI", engine_url, outside=True),) if engine_url else (),
+        note=note,
+    )
+
+
+def _facts(intervention: Intervention, *, sees_policy: bool) -> list[Fact]:
+    policy = intervention.policy
+    facts = (
+        Fact(
+            "Policy",
+            policy.name,
+            href=reverse("policy", args=[policy.code]) if sees_policy else "",
+            note=f"v{policy.version}, {'can' if policy.reversible else 'cannot'} be undone",
+        ),
+        Fact("Budget", intervention.budget.name),
+        Fact("Region", intervention.region),
+        Fact("Why", intervention.justification, form="prose"),
+        Fact("Receipt", intervention.receipt, form="code"),
+        Fact("Ended", intervention.settled_at, form="when"),
+        Fact("Workflow", intervention.workflow_id, form="code"),
+    )
+    return [fact for fact in facts if fact.value]
+
+
+DETAIL_PAGE = DetailPage(
+    name="intervention",
+    get=_get,
+    context=_context,
+    main=("web/_steps.html", "interventions/_detail_ledger.html"),
+    side=("interventions/_detail_facts.html", "interventions/_detail_cancel.html"),
+    after=("console/_timeline.html",),
+    verb=PageVerb(
+        call=services.intervention_cancel,
+        key="intervention_id",
+        what="called off",
+        said="Called off. Its request is closed and what was reserved is free again.",
+        form=RequiredReasonForm,
+    ),
+)

@@ -1,108 +1,118 @@
 """Pages of policies: what may be asked for, under which limits, and who signs."""
 
-from datetime import date
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import Http404, HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET
 
-from apps.audit.doors import needs
 from apps.common.windows import site_day
 from apps.interventions.models import Policy
 from apps.interventions.services.policy_terms import signatures_of, terms_of, with_changes
-from apps.web.fragments import fragment, seen_with
-from apps.web.lists import listed
+from apps.web.fragments import person
+from apps.web.lists import ListPage, listed
+from apps.web.pages import DetailPage
+from apps.web.pieces import Cell, Fact, Head, Line, Link, Note, seen_by
 
 VIEW_POLICIES = "interventions.view_policy"
 VERSIONS_PAGE = 20
 
 
-@login_required
-@needs(VIEW_POLICIES)
-@require_GET
-def policies(request: HttpRequest) -> HttpResponse:
-    """The policies that apply now, each with its limits and its signatures."""
-    return render(request, "interventions/policies.html", _list(request))
+def _line(policy: Any) -> Line:
+    return Line(
+        title=policy.name,
+        href=reverse("policy", args=[policy.code]),
+        cells=(
+            Cell("Code", policy.code),
+            Cell("Version", policy.version, "version {}"),
+            Cell("Currency", policy.currency),
+        ),
+        state=_state(policy),
+        key=policy.code,
+        version=f"{policy.version}-{_state(policy)}",
+        row=policy,
+    )
 
 
-@fragment
-@require_GET
-def policies_live(request: HttpRequest) -> HttpResponse:
-    """The rows as they are now."""
-    seen_with(request, VIEW_POLICIES)
-    return render(request, "interventions/_policies_live.html", _list(request))
+def _with_terms(policies: list[Any]) -> None:
+    signatures = signatures_of(policies, brief=True)
+    for policy in policies:
+        policy.facts = [Fact(name, words) for name, words in terms_of(policy)]
+        policy.signatures = signatures[policy.code]
 
 
-@login_required
-@needs(VIEW_POLICIES)
-@require_GET
-def policy_page(request: HttpRequest, code: str) -> HttpResponse:
-    """One policy: what applies now, who signs, and its versions with what each changed."""
-    return render(request, "interventions/policy.html", _policy(request, code))
+LIST_PAGE = ListPage(
+    name="policies",
+    title="Policies",
+    lead="What may be asked for, within which limits, and who has to sign it.",
+    noun="policy",
+    topic="policies",
+    rows=lambda user: Policy.objects.filter(active=True),
+    line=_line,
+    complete=_with_terms,
+    below="interventions/_policy_row.html",
+    permission=VIEW_POLICIES,
+    links=(Link("New policy", "admin:interventions_policy_put", "interventions.add_policy"),),
+    empty="Nobody can ask for an intervention until an administrator makes one.",
+)
 
 
-@fragment
-@require_GET
-def policy_live(request: HttpRequest, code: str) -> HttpResponse:
-    """The parts of the page as they are now."""
-    seen_with(request, VIEW_POLICIES)
-    return render(request, "interventions/_policy_live.html", _policy(request, code))
-
-
-def _list(request: HttpRequest) -> dict[str, Any]:
-    found = listed(request, Policy.objects.filter(active=True))
-    signatures = signatures_of(found["items"], brief=True)
-    today = site_day(timezone.now())
-    return {
-        "rows": [
-            {
-                "policy": policy,
-                "terms": terms_of(policy),
-                "signatures": signatures[policy.code],
-                "state": _state(policy, today),
-            }
-            for policy in found["items"]
-        ],
-        **_place(request, found),
-        "list_url": reverse("policies"),
-    }
-
-
-def _policy(request: HttpRequest, code: str) -> dict[str, Any]:
+def _get(request: HttpRequest, code: str) -> Policy:
     newest = Policy.objects.filter(code=code).order_by("-version").first()
     if newest is None:
         raise Http404
-    found = listed(request, Policy.objects.filter(code=code), limit=VERSIONS_PAGE)
+    return newest
+
+
+def _context(request: HttpRequest, policy: Policy) -> dict[str, Any]:
+    found = listed(request, Policy.objects.filter(code=policy.code), limit=VERSIONS_PAGE)
+    own = f"{reverse('interventions')}?policy={policy.code}"
+    put = reverse("admin:interventions_policy_put_from", args=[policy.pk])
+    links = (
+        Link("Its interventions", own),
+        Link("New version", put, "interventions.change_policy"),
+    )
+    off = Note(
+        "Switched off.",
+        "Nobody can ask under it, and what waits under it is not executed.",
+        "A new version switches it on again.",
+    )
     return {
-        "policy": newest,
-        "state": _state(newest, site_day(timezone.now())),
-        "terms": terms_of(newest),
-        "signatures": signatures_of([newest])[code],
+        "topics": f"policy:{policy.code}",
+        "head": Head(
+            policy.name,
+            f"{policy.code} · version {policy.version} · amounts in {policy.currency}",
+            crumbs=(Link("Policies", "policies"),),
+            state=_state(policy),
+            links=seen_by(links, person(request)),
+            note=None if policy.active else off,
+        ),
+        "facts": [Fact(name, words) for name, words in terms_of(policy)],
+        "signatures": signatures_of([policy])[policy.code],
         "versions": with_changes(found["items"]),
-        **_place(request, found),
-        # A code may end in "live": the address of the page is not cut out of the fragment's.
-        "list_url": reverse("policy", args=[code]),
-    }
-
-
-def _place(request: HttpRequest, found: dict[str, Any]) -> dict[str, Any]:
-    return {
         "next": found["next"],
         "later_page": bool(request.GET.get("cursor")),
-        # Of the page that is open: what it fetches again.
-        "query": request.GET.urlencode(),
+        # A code may end in "live": the address of the page is not cut out of the fragment's.
+        "list_url": reverse("policy", args=[policy.code]),
     }
 
 
-def _state(policy: Policy, today: date) -> str:
+DETAIL_PAGE = DetailPage(
+    name="policy",
+    get=_get,
+    context=_context,
+    permission=VIEW_POLICIES,
+    main=("interventions/_policy_versions.html",),
+    side=("interventions/_policy_terms.html", "interventions/_policy_signatures.html"),
+)
+
+
+def _state(policy: Policy) -> str:
     if not policy.active:
         return "off"
+    today = site_day(timezone.now())
     if policy.valid_from is not None and today < policy.valid_from:
         return "not_yet_valid"
     if policy.valid_until is not None and today > policy.valid_until:
         return "no_longer_valid"
-    return ""
+    return "applies_now"

@@ -3,100 +3,71 @@
 from typing import Any
 from uuid import UUID
 
-from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
 
-from apps.audit.doors import may_ask
-from apps.common.errors import DomainError
+from apps.common.money import NO_BREAK, shown
 from apps.engine.timeline import timeline
 from apps.interventions import services
 from apps.interventions.budget_forms import TransferFilter, TransferForm
 from apps.interventions.contracts import TransferStatus
-from apps.interventions.forms import ReasonForm
-from apps.interventions.models import BudgetTransfer
+from apps.interventions.models import Budget, BudgetTransfer
 from apps.interventions.services.transfers import REQUEST_TRANSFER, SUBJECT
-from apps.web.cancel_verb import Tried, tried
-from apps.web.fragments import fragment, person
-from apps.web.lists import counted, filtered_list
-from apps.web.refusals import Refusal, refusal_of
+from apps.web.fragments import person
+from apps.web.lists import ListPage
+from apps.web.pages import DetailPage, FormPage, PageVerb
+from apps.web.pieces import Cell, Fact, Head, Line, Link, Note
+
+CRUMBS = (Link("Budgets", "budgets"), Link("Transfers", "transfers"))
 
 
-@login_required
-@require_GET
-def transfers(request: HttpRequest) -> HttpResponse:
-    """The transfers that this person may see, newest first."""
-    return render(request, "interventions/transfers.html", _list(request))
+def _line(row: BudgetTransfer) -> Line:
+    return Line(
+        title=f"{row.source.name} → {row.destination.name}",
+        href=reverse("transfer", args=[row.pk]),
+        cells=(
+            Cell("Asked by", row.requested_by, "asked by {}"),
+            Cell("Age", row.created_at, form="age"),
+            Cell("Error", row.error_code if row.error_code != row.status else "", form="words"),
+        ),
+        amount=row.amount,
+        currency=row.currency,
+        state=row.status,
+        key=row.pk,
+        version=row.version,
+    )
 
 
-@fragment
-@require_GET
-def transfers_live(request: HttpRequest) -> HttpResponse:
-    """The rows as they are now."""
-    return render(request, "interventions/_transfers_live.html", _list(request))
+LIST_PAGE = ListPage(
+    name="transfers",
+    title="Transfers",
+    lead="Money from one budget to another. A signature moves it, at once.",
+    noun="transfer",
+    topic="transfers",
+    rows=lambda user: BudgetTransfer.objects.visible_to(user).for_list(),
+    line=_line,
+    filters=TransferFilter,
+    crumbs=CRUMBS[:1],
+    new=Link("Move money", "transfer_new", REQUEST_TRANSFER, main=True),
+)
 
-
-def _list(request: HttpRequest) -> dict[str, Any]:
-    user = person(request)
-    form = TransferFilter(request.GET)
-    chosen = form.apply(BudgetTransfer.objects.visible_to(user), user_id=user.pk)
-    return {**filtered_list(request, form, chosen.for_list()), "count": counted(chosen)}
-
-
-@login_required
-@may_ask(REQUEST_TRANSFER, action="budget.transfer_request", subject_type=SUBJECT)
-@require_http_methods(["GET", "HEAD", "POST"])
-def transfer_new(request: HttpRequest) -> HttpResponse:
-    """Ask for a transfer. The same form sent twice asks once."""
-    template = "interventions/transfer_new.html"
-    if request.method != "POST":
-        initial = {"source": request.GET.get("from", ""), "destination": request.GET.get("to", "")}
-        return render(request, template, {"form": TransferForm(initial=initial)})
-    form = TransferForm(request.POST)
-    if not form.is_valid():
-        return render(request, template, {"form": form}, status=422)
-    try:
-        transfer, created = services.transfer_request(
-            **form.cleaned_data, by=person(request), via="page", as_of=timezone.now()
-        )
-    except DomainError as error:
-        refusal = refusal_of(error)
-        context = {"form": form, "refusal": refusal}
-        return render(request, template, context, status=refusal.status)
-    if created:
-        messages.success(request, "Asked. Nothing is moved before it is signed.")
-    else:
-        messages.info(request, "You had sent this form before; this is what it made. Nothing new.")
-    return redirect("transfer", transfer_id=transfer.pk)
-
-
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
-def transfer_page(request: HttpRequest, transfer_id: UUID) -> HttpResponse:
-    """One transfer: both budgets, its request, what happened; POST takes it back."""
-    transfer = _get(request, transfer_id)
-    form = ReasonForm(request.POST or None)
-    outcome = Tried()
-    if request.method == "POST":
-        outcome = tried(request, form, services.transfer_cancel, transfer_id=transfer.pk)
-        if outcome.done:
-            messages.success(request, "Taken back. Its request is closed; nothing was moved.")
-            return redirect("transfer", transfer_id=transfer.pk)
-        transfer = _get(request, transfer_id)
-    context = _context(request, transfer, form=form, refusal=outcome.refusal)
-    return render(request, "interventions/transfer.html", context, status=outcome.status)
-
-
-@fragment
-@require_GET
-def transfer_live(request: HttpRequest, transfer_id: UUID) -> HttpResponse:
-    """The parts of the page as they are now."""
-    transfer = _get(request, transfer_id)
-    context = _context(request, transfer, form=ReasonForm())
-    return render(request, "interventions/_transfer_live.html", context)
+FORM_PAGE = FormPage(
+    name="transfer_new",
+    title="Move money",
+    lead="Nothing is moved or held before somebody else has signed it. You never sign what you ask "
+    "for yourself.",
+    crumbs=CRUMBS,
+    form=TransferForm,
+    initial={"source": "from", "destination": "to"},
+    verb=services.transfer_request,
+    to="transfer",
+    asked="Asked. Nothing is moved before it is signed.",
+    draft="transfer",
+    permission=REQUEST_TRANSFER,
+    action="budget.transfer_request",
+    subject_type=SUBJECT,
+)
 
 
 def _get(request: HttpRequest, transfer_id: UUID) -> BudgetTransfer:
@@ -104,24 +75,69 @@ def _get(request: HttpRequest, transfer_id: UUID) -> BudgetTransfer:
     return get_object_or_404(visible, pk=transfer_id)
 
 
-def _context(
-    request: HttpRequest,
-    transfer: BudgetTransfer,
-    *,
-    form: ReasonForm,
-    refusal: Refusal | None = None,
-) -> dict[str, Any]:
+def _context(request: HttpRequest, transfer: BudgetTransfer) -> dict[str, Any]:
     user = person(request)
     waits = not TransferStatus(transfer.status).terminal
     return {
+        "topics": f"transfer:{transfer.pk} inbox",
+        "head": _head(transfer),
         "transfer": transfer,
-        "waits": waits,
-        # Who asked sees their own request, who signs sees all of them.
-        "approval": services.transfer_approval(transfer),
-        "sees_budgets": user.has_perm("interventions.view_budget"),
+        "facts": _facts(transfer, sees_budgets=user.has_perm("interventions.view_budget")),
         "cancellable": waits and transfer.requested_by_id == user.pk,
-        "cancel_state": transfer.status,
         "timeline": timeline(subjects=[(SUBJECT, str(transfer.pk))], workflow_ids=[]),
-        "form": form,
-        "refusal": refusal,
     }
+
+
+def _head(transfer: BudgetTransfer) -> Head:
+    # Who asked sees their own request, who signs sees all of them.
+    approval = services.transfer_approval(transfer)
+    request_url = reverse("request", args=[approval.pk]) if approval else ""
+    note = Note(
+        "It was signed, and nothing was moved.",
+        transfer.error_detail,
+        "If it is still wanted, it has to be asked for again.",
+        tone="bad",
+    )
+    amount = shown(transfer.amount, transfer.currency, blank=NO_BREAK)
+    return Head(
+        f"{amount} from {transfer.source.name} to {transfer.destination.name}",
+        f"asked by {transfer.requested_by}",
+        at=transfer.created_at,
+        crumbs=CRUMBS,
+        state=transfer.status,
+        links=(Link("Its request", request_url),) if approval else (),
+        note=note if transfer.status == TransferStatus.FAILED else None,
+    )
+
+
+def _facts(transfer: BudgetTransfer, *, sees_budgets: bool) -> list[Fact]:
+    def side(name: str, budget: Budget) -> Fact:
+        if not sees_budgets:
+            return Fact(name, budget.name)
+        free = shown(budget.available, transfer.currency, blank=NO_BREAK)
+        href = reverse("budget", args=[budget.code])
+        return Fact(name, budget.name, href=href, note=f"{free} free now")
+
+    ended = Fact("Ended", transfer.settled_at, note=transfer.error_detail, form="when")
+    return [
+        side("From", transfer.source),
+        side("To", transfer.destination),
+        Fact("Why", transfer.reason, form="prose"),
+        *([ended] if transfer.settled_at else []),
+    ]
+
+
+DETAIL_PAGE = DetailPage(
+    name="transfer",
+    get=_get,
+    context=_context,
+    main=("interventions/_transfer_facts.html",),
+    side=("interventions/_transfer_cancel.html",),
+    after=("console/_timeline.html",),
+    verb=PageVerb(
+        call=services.transfer_cancel,
+        key="transfer_id",
+        what="taken back",
+        said="Taken back. Its request is closed; nothing was moved.",
+    ),
+)

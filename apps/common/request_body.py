@@ -1,0 +1,74 @@
+"""Bodies of API requests that hold many rows: as JSON, or as a form with a file. Larger than what
+other requests may send, and read no further than that."""
+
+from typing import Any, TypeVar
+
+import pydantic
+from django.core.exceptions import RequestDataTooBig
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest
+from ninja import Schema
+from ninja.errors import HttpError, ValidationError
+
+from apps.common.strict_json import document_of
+
+S = TypeVar("S", bound=Schema)
+
+
+def described(*, json: type[Schema], form: type[Schema]) -> dict[str, Any]:
+    """For `openapi_extra` of an operation that takes either; it reads its body itself."""
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                media: {
+                    "schema": one.model_json_schema(ref_template="#/components/schemas/{model}")
+                }
+                for media, one in (("application/json", json), ("multipart/form-data", form))
+            },
+        }
+    }
+
+
+def document(request: HttpRequest, schema: type[S], *, most: int) -> S:
+    """The JSON of a body of at most `most` bytes.
+
+    400 for what is no JSON; 413 `too_large`; 422 for what does not fit the schema.
+    """
+    try:
+        content = document_of(_body(request, most))
+    except (ValueError, RecursionError) as error:
+        raise HttpError(400, "Cannot parse request body") from error
+    return _checked(schema, content)
+
+
+def form_with_file(request: HttpRequest, schema: type[S], *, most: int) -> tuple[S, bytes]:
+    """The fields of a form and the content of its `file`, one byte more than `most` at most: enough
+    to refuse it. 422 for what does not fit the schema, which has a `file`."""
+    file = request.FILES.get("file")
+    fields: dict[str, Any] = request.POST.dict()
+    form = _checked(schema, fields | ({} if file is None else {"file": b""}))
+    assert isinstance(file, UploadedFile)  # the form has one
+    return form, file.read(most + 1)
+
+
+def _body(request: HttpRequest, most: int) -> bytes:
+    try:
+        return request.body
+    except RequestDataTooBig:
+        body = request.read(most + 1)
+        if len(body) > most:
+            raise
+        return body
+
+
+def _checked(schema: type[S], content: Any) -> S:
+    try:
+        return schema.model_validate(content)
+    except pydantic.ValidationError as error:
+        raise ValidationError(
+            [
+                {"loc": ("body", *one["loc"]), "type": one["type"], "msg": one["msg"]}
+                for one in error.errors(include_input=False, include_context=False)
+            ]
+        ) from error

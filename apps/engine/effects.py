@@ -1,0 +1,245 @@
+"""An effect in the outside world: two steps of a saga, the call and what undoes it.
+
+The step's row is written before the call. From then on the effect may have happened, whoever is
+killed in between, until the other side has said what became of it:
+
+    never → unknown (`begin`) → done (`finish`) or refused (`refuse`)
+    unknown or done (`undo_begin`) → reversed, refused (voided in time) or done: it stands
+
+Activities call `carry_out` and `undo`; the other verbs are what these write before and after.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.common.errors import Conflict
+from apps.common.failpoints import failpoint
+from apps.engine import process as processes
+from apps.engine.contracts import EffectState
+from apps.engine.heartbeats import heartbeating
+from apps.engine.process import Process
+from apps.engine.process.spec import R
+from apps.engine.steps import Status, refused, save, statuses_of, step_put, step_save
+from apps.outbound.calls import Refused
+
+_STATES = {
+    Status.RUNNING: EffectState.UNKNOWN,
+    Status.DONE: EffectState.DONE,
+    Status.FAILED: EffectState.REFUSED,
+    Status.COMPENSATED: EffectState.REVERSED,
+}
+
+
+@dataclass(frozen=True)
+class Effect(Generic[R]):
+    """What a domain says of its effect.
+
+    `name` is in codes and audited actions ("execution" → `execution_refused`), `step` and
+    `reversal` are the steps' names. `call(row)` has it done and returns the receipt;
+    `take_back(row, void_only)` has it undone, or only stopped where it has not taken effect, and
+    returns what it came to and the receipt of what stands. Both send the row's own idempotency key,
+    the same at every attempt, and raise `outbound.calls.Refused` or Unavailable.
+    `check(row)` raises when it may not begin, `check_open(row)` when the row has ended.
+    `reversible(row)`: what took effect can be undone. `undone(row)` joins the note of that.
+    `receipt` is the row's column.
+    """
+
+    process: Process[R]
+    name: str
+    step: str
+    reversal: str
+    call: Callable[[R], str]
+    take_back: Callable[[R, bool], tuple[EffectState, str]]
+    check: Callable[[R], None]
+    check_open: Callable[[R], None]
+    reversible: Callable[[R], bool]
+    undone: Callable[[R], None] = lambda row: None
+    receipt: str = "receipt"
+
+
+@dataclass(frozen=True)
+class Reversal(Generic[R]):
+    """What is to be undone. `needed` False: nothing; it stays in `state`."""
+
+    row: R
+    needed: bool
+    void_only: bool
+    state: EffectState
+
+
+def state_of(statuses: Mapping[str, str], *, step: str) -> EffectState:
+    """What the steps of a row say about the effect of this step."""
+    return _STATES[Status(statuses[step])] if step in statuses else EffectState.NEVER
+
+
+def is_undoing(statuses: Mapping[str, str], *, reversal: str) -> bool:
+    """Whether a reversal was begun and may have happened: from then on there is only backwards."""
+    return statuses.get(reversal) in {Status.RUNNING, Status.DONE}
+
+
+# --- for activities, which send heartbeats meanwhile ---------------------------------------------
+def carry_out(effect: Effect[R], identifier: UUID | str) -> str:
+    """Have it done, once, however often called; the receipt.
+
+    Raises Conflict `<name>_refused` for the other side's no, which is noted, and what `begin` and
+    `finish` raise; Unavailable when nobody knows: the same call again is safe.
+    """
+    row = begin(effect, identifier)
+    if receipt := getattr(row, effect.receipt):
+        return str(receipt)
+    failpoint(f"{effect.step}.begun")
+    try:
+        receipt = heartbeating(effect.call, row)
+    except Refused as no:
+        refuse(effect, identifier, str(no))
+        raise Conflict(str(no), code=f"{effect.name}_refused") from no
+    failpoint(f"{effect.step}.answered")
+    finish(effect, identifier, receipt)
+    return receipt
+
+
+def undo(effect: Effect[R], identifier: UUID | str) -> EffectState:
+    """Have it undone as far as it can be; what it came to. `done`: it stands.
+
+    Raises Conflict `already_settled`, `<name>_unknown` when the other side neither undoes it nor
+    says whether it was done; Unavailable.
+    """
+    reversal = undo_begin(effect, identifier)
+    if not reversal.needed:
+        return reversal.state
+    failpoint(f"{effect.reversal}.begun")
+    try:
+        state, receipt = heartbeating(effect.take_back, reversal.row, reversal.void_only)
+    except Refused as no:
+        undo_refuse(effect, identifier, str(no))
+        return EffectState.DONE
+    failpoint(f"{effect.reversal}.answered")
+    undo_finish(effect, identifier, state, receipt)
+    return state
+
+
+# --- what is written before and after a call -----------------------------------------------------
+def begin(effect: Effect[R], identifier: UUID | str) -> R:
+    """Note that the call is about to be made, again for every further attempt; the row.
+
+    It has a receipt when the effect is done already. Raises what `check_open` and `check` raise,
+    Conflict `being_undone`, `<name>_refused`.
+    """
+    with _locked(effect, identifier, effect.step) as (row, statuses, state):
+        if is_undoing(statuses, reversal=effect.reversal):
+            raise Conflict(f"The {effect.process.noun} is being undone.", code="being_undone")
+        if state in {EffectState.REFUSED, EffectState.REVERSED}:
+            raise Conflict(f"The {effect.name} was refused.", code=f"{effect.name}_refused")
+        if state is not EffectState.DONE:
+            effect.check(row)
+            step_save(effect.process, row, effect.step, Status.RUNNING)
+        return row
+
+
+def finish(effect: Effect[R], identifier: UUID | str, receipt: str) -> None:
+    """The other side gave this receipt. Idempotent; Conflict `receipt_differs` for another one."""
+    with _locked(effect, identifier, effect.step, ended=True) as (row, _, state):
+        if getattr(row, effect.receipt) not in {"", receipt}:
+            raise Conflict("There was another receipt before.", code="receipt_differs")
+        if state is not EffectState.UNKNOWN:
+            return
+        setattr(row, effect.receipt, receipt)
+        told, fields = f"receipt {receipt}", [effect.receipt]
+        step_save(effect.process, row, effect.step, Status.DONE, told, fields=fields)
+        _record(effect, row, f"{effect.name}_done", receipt=receipt)
+        failpoint(f"{effect.step}.uncommitted")
+
+
+def refuse(effect: Effect[R], identifier: UUID | str, detail: str) -> None:
+    """The other side said no, for good: nothing was done and nothing will be. Idempotent."""
+    with _locked(effect, identifier, effect.step, ended=True) as (row, _, state):
+        if state is EffectState.UNKNOWN:
+            step_save(effect.process, row, effect.step, Status.FAILED, detail)
+            _record(effect, row, f"{effect.name}_refused", detail=detail)
+
+
+def undo_begin(effect: Effect[R], identifier: UUID | str) -> Reversal[R]:
+    """Note that a reversal is about to be asked for: from here on the saga only goes backwards.
+
+    Raises what `check_open` raises.
+    """
+    with _locked(effect, identifier, effect.reversal) as (row, statuses, state):
+        reversible = effect.reversible(row)
+        stands = statuses.get(effect.reversal) == Status.FAILED or not reversible
+        needed = state is EffectState.UNKNOWN or (state is EffectState.DONE and not stands)
+        if needed:
+            step_save(effect.process, row, effect.reversal, Status.RUNNING)
+        return Reversal(row, needed, not reversible, state)
+
+
+def undo_finish(
+    effect: Effect[R], identifier: UUID | str, state: EffectState, receipt: str = ""
+) -> None:
+    """What the other side answered: `reversed`, `refused` (voided before it took effect), or
+    `done`: it was done and stands, with this receipt. Idempotent."""
+    with _locked(effect, identifier, effect.reversal, ended=True) as (row, statuses, _):
+        if statuses.get(effect.reversal) != Status.RUNNING:
+            return
+        receipt = receipt or getattr(row, effect.receipt)
+        if state is EffectState.DONE:
+            setattr(row, effect.receipt, receipt)
+            step_put(row, effect.step, Status.DONE, f"receipt {receipt}")
+            step_put(row, effect.reversal, Status.FAILED, "It was executed and stands.")
+        elif state is EffectState.REVERSED:
+            step_put(row, effect.step, Status.COMPENSATED)
+            step_put(row, effect.reversal, Status.DONE)
+            effect.undone(row)
+        else:
+            step_put(row, effect.step, Status.FAILED, "Voided before it took effect.")
+            step_put(row, effect.reversal, Status.DONE)
+        save(effect.process, row, effect.receipt)
+        _record(effect, row, "rolled_back", execution=state)
+        failpoint(f"{effect.reversal}.uncommitted")
+
+
+def undo_refuse(effect: Effect[R], identifier: UUID | str, detail: str) -> None:
+    """The other side will not undo it. With a receipt the effect stands.
+
+    Raises Conflict `<name>_unknown` without one: a person has to find out.
+    """
+    with _locked(effect, identifier, effect.reversal, ended=True) as (row, statuses, state):
+        if statuses.get(effect.reversal) != Status.RUNNING:
+            return
+        if state is not EffectState.DONE:
+            raise Conflict(
+                f"Nobody undoes it, or says whether it was done: {detail}",
+                code=f"{effect.name}_unknown",
+            )
+        step_save(effect.process, row, effect.reversal, Status.FAILED, detail)
+        _record(effect, row, "reversal_refused", detail=detail)
+
+
+# --- helpers -------------------------------------------------------------------------------------
+@contextmanager
+def _locked(
+    effect: Effect[R], identifier: UUID | str, step: str, *, ended: bool = False
+) -> Iterator[tuple[R, dict[str, str], EffectState]]:
+    """The locked row, its steps and the effect's state; `ended`: the row may have ended too.
+
+    A refusal is audited. It is not written on the step, where `failed` says that the other side
+    refused.
+    """
+    process = effect.process
+    with (
+        refused(process, identifier, action=f"{process.subject}.{step}"),
+        transaction.atomic(durable=True),
+    ):
+        row = processes.locked(process, identifier)
+        if not ended:
+            effect.check_open(row)
+        statuses = statuses_of(row)
+        yield row, statuses, state_of(statuses, step=effect.step)
+
+
+def _record(effect: Effect[R], row: R, what: str, **body: Any) -> None:
+    processes.record(effect.process, row, f"{effect.process.subject}.{what}", **body)

@@ -1,0 +1,52 @@
+"""A run with items: one row that a workflow carries (`apps.engine.process`), and many items under
+it, each with an outcome of its own.
+
+A domain writes down once what its run is (`RunSpec`), registers it (`register`), and calls these
+functions from its services. Its items are worked through in one of two ways. Where an item takes a
+workflow of its own, the run's workflow keeps a few under way (`workers.bounded`) and asks for more
+with `begin_next`. Where an item is one transaction, an activity works through many with
+`work_through`. In both an item has one outcome, whoever asks, however often.
+"""
+
+from apps.engine.runs.changes import (
+    check_carrier,
+    check_open,
+    end,
+    go_on,
+    hold,
+    lock,
+    wake,
+)
+from apps.engine.runs.items import items_of, items_page, progress_by_run, progress_of
+from apps.engine.runs.recovery import closed, register, restart
+from apps.engine.runs.spec import RunSpec
+from apps.engine.runs.verbs import acting, audited, cancel, pause, resume
+from apps.engine.runs.working import HasItsOutcome, begin_next, finish, settle, work_through
+
+__all__ = [
+    "HasItsOutcome",
+    "RunSpec",
+    "acting",
+    "audited",
+    "begin_next",
+    "cancel",
+    "check_carrier",
+    "check_open",
+    "closed",
+    "end",
+    "finish",
+    "go_on",
+    "hold",
+    "items_of",
+    "items_page",
+    "lock",
+    "pause",
+    "progress_by_run",
+    "progress_of",
+    "register",
+    "restart",
+    "resume",
+    "settle",
+    "wake",
+    "work_through",
+]

@@ -1,0 +1,169 @@
+"""Working through a run: which items come next, what becomes of one, and the end.
+
+An item's status is changed only from the one it had, by who changes it first.
+"""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import OperationalError, connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from apps.engine import process
+from apps.engine.models_abstract import RunItem
+from apps.engine.runs.changes import check_carrier, end, lock
+from apps.engine.runs.items import items_of
+from apps.engine.runs.spec import COMPLETED, DONE, PENDING, RUNNING, WAITING, R, RunSpec
+
+#: Open pages are told about progress at most this often.
+ANNOUNCE_SECONDS = 0.2
+
+
+class HasItsOutcome(Exception):
+    """The item waits no more: a twin was first, or its run was stopped. Undoes what was done."""
+
+
+# --- items with a workflow of their own -----------------------------------------------------------
+def begin_next(
+    spec: RunSpec[R],
+    identifier: UUID | str,
+    *,
+    workflow_id: str,
+    limit: int,
+    known: Collection[int],
+    begin: Callable[[R, Any], Mapping[str, Any]],
+) -> tuple[R, list[Any]]:
+    """The locked run, and up to `limit` of its items that are to be carried out now.
+
+    First those that are under way and not among `known` (numbers): what an earlier try, or an
+    earlier run of the workflow, made ready and nobody is at; then the next that wait. `begin(run,
+    item)` makes ready what carries one out, and returns what the item keeps of it. None while the
+    run does not run. Asked again, or by two at once, an item still begins once. Joins the caller's
+    transaction. Raises NotFound, Conflict `not_its_workflow`.
+    """
+    run = lock(spec, identifier)
+    check_carrier(spec, run, workflow_id)
+    process.announce(spec.process, run)
+    if run.status != RUNNING:
+        return run, []
+    items = items_of(spec, run.pk).order_by("number")
+    ready = list(items.filter(status=RUNNING).exclude(number__in=known)[:limit])
+    for item in items.filter(status=WAITING)[: max(limit - len(ready), 0)]:
+        kept = {"status": RUNNING, **begin(run, item)}
+        items_of(spec, run.pk).filter(pk=item.pk, status=WAITING).update(**kept)
+        for name, value in kept.items():
+            setattr(item, name, value)
+        ready.append(item)
+    return run, ready
+
+
+def finish(spec: RunSpec[R], identifier: UUID | str, *, workflow_id: str, as_of: datetime) -> R:
+    """The locked run: completed, when this workflow carries it and no item waits or is under way;
+    as it stands in any case. Joins the caller's transaction. Raises NotFound."""
+    run = lock(spec, identifier)
+    left = items_of(spec, run.pk).filter(status__in=[WAITING, RUNNING])
+    ours = run.status == RUNNING and run.workflow_id == workflow_id
+    if ours and not left.exists():
+        end(spec, run, COMPLETED, as_of=as_of)
+    process.announce(spec.process, run)
+    return run
+
+
+# --- items that are a transaction each ------------------------------------------------------------
+def work_through(
+    spec: RunSpec[R],
+    identifier: UUID | str,
+    *,
+    workflow_id: str,
+    limit: int,
+    seconds: float,
+    item_do: Callable[[Any], object],
+    interrupted: Callable[[], bool] = lambda: False,
+) -> R:
+    """Do at most `limit` waiting items with `item_do(pk)`; begin none after `seconds` or when
+    interrupted. The run as it stands then; the last item ends it.
+
+    Safe to run again at any point, and twice at once: `item_do` does an item in a transaction that
+    ends with `settle`. Raises NotFound, Conflict `not_its_workflow` for another workflow than the
+    newest, and the database's error when nothing but items in trouble is left (try again later).
+    """
+    deadline = time.monotonic() + seconds
+    told = time.monotonic()
+    run = _begun(spec, identifier, workflow_id)
+    process.announce(spec.process, run)
+    rows: Any = spec.process.model._default_manager
+    settled = 0
+    trouble: OperationalError | None = None
+    waiting = items_of(spec, run.pk).filter(status=WAITING).order_by("number")
+    for item_id in list(waiting.values_list("pk", flat=True)[:limit]):
+        if interrupted() or (settled and time.monotonic() >= deadline):
+            break
+        # Asked again for each: it may have been stopped, or resumed under another workflow.
+        try:
+            if not rows.filter(pk=run.pk, workflow_id=workflow_id, status=RUNNING).exists():
+                break
+            item_do(item_id)
+            settled += 1
+        except OperationalError as error:
+            # A deadlock or a lock that is held is this item's trouble, and its turn comes again.
+            if connection.connection is None or not connection.is_usable():
+                raise
+            trouble = error
+        if time.monotonic() - told >= ANNOUNCE_SECONDS:
+            told = time.monotonic()
+            process.announce(spec.process, rows.get(pk=run.pk))
+    if trouble is not None and not settled:
+        raise trouble
+    with transaction.atomic(durable=True):
+        return finish(spec, identifier, workflow_id=workflow_id, as_of=timezone.now())
+
+
+def settle(
+    spec: RunSpec[R],
+    item: RunItem,
+    status: str,
+    *,
+    as_of: datetime,
+    code: str = "",
+    detail: str = "",
+    **fields: object,
+) -> None:
+    """The outcome of an item that waits, and `fields` of it; HasItsOutcome when it has one.
+
+    Joins the caller's transaction, and is the last thing in it: item and run are locked now.
+    """
+    run_id = getattr(item, f"{spec.run}_id")
+    changed = (
+        items_of(spec, run_id)
+        .filter(pk=item.pk, status=WAITING)
+        .update(
+            status=status,
+            error_code=code[:60],
+            error_detail=detail[:5000],
+            settled_at=as_of,
+            **fields,
+        )
+    )
+    if not changed:
+        raise HasItsOutcome
+    if spec.counts:
+        counter = "done" if status == DONE else "failed"
+        runs = spec.process.model._default_manager.filter(pk=run_id)
+        runs.update(**{counter: F(counter) + 1, "version": F("version") + 1})
+
+
+def _begun(spec: RunSpec[R], identifier: UUID | str, workflow_id: str) -> R:
+    """The run, which runs from now on, where this workflow carries it."""
+    pk = process.id_of(spec.process, identifier)
+    rows: Any = spec.process.model._default_manager.filter(pk=pk)
+    begun = rows.filter(status=PENDING, workflow_id=workflow_id)
+    begun.update(status=RUNNING, version=F("version") + 1)
+    run: R | None = rows.first()
+    if run is None:
+        raise process.unknown(spec.process)
+    check_carrier(spec, run, workflow_id)
+    return run

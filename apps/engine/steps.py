@@ -1,0 +1,186 @@
+"""Steps of a saga: a row for each, and the transaction in which a step runs.
+
+A process whose rows have steps has a model of `StepRow`, whose foreign key to the row has the
+`related_name` "steps". Compensation goes by these rows, never by what a run remembers.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, models, transaction
+from django.utils import timezone
+
+from apps.audit.contracts import ENGINE
+from apps.audit.services import refusals
+from apps.common.errors import DomainError, NotFound, Unavailable
+from apps.common.failpoints import failpoint
+from apps.engine import process as processes
+from apps.engine.models_abstract import StepRow
+from apps.engine.process import Process
+from apps.engine.process.spec import R
+
+Status = StepRow.Status
+
+#: The row whose steps share a transaction in this thread.
+_GROUPED: ContextVar[models.Model | None] = ContextVar("grouped_steps", default=None)
+
+
+# --- the rows of the steps -----------------------------------------------------------------------
+def statuses_of(row: models.Model) -> dict[str, str]:
+    """Name → status of the steps that were begun."""
+    carried: Any = row
+    return dict(carried.steps.order_by().values_list("name", "status"))
+
+
+def step_put(row: models.Model, step: str, status: str, detail: str = "") -> None:
+    """Write the step's row, in one statement; running again counts as a further attempt. Joins."""
+    with connection.cursor() as cursor:
+        cursor.execute(*_put(row, step, status, detail))
+
+
+def step_save(
+    process: Process[R],
+    row: R,
+    step: str,
+    status: str,
+    detail: str = "",
+    *,
+    fields: Sequence[str] = (),
+) -> None:
+    """`step_put` and `save` in one statement: a saga does this at every step. Joins."""
+    carried: Any = row
+    carried.version += 1
+    columns: list[Any] = [row._meta.get_field(name) for name in ("version", *fields)]
+    values = [
+        column.get_db_prep_save(getattr(row, column.attname), connection) for column in columns
+    ]
+    sets = ", ".join(f'"{column.column}" = %s' for column in columns)
+    statement, parameters = _put(row, step, status, detail)
+    update = f'UPDATE "{row._meta.db_table}" SET {sets} WHERE id = %s'  # noqa: S608 - our own names
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH noted AS ({statement}) {update}", [*parameters, *values, row.pk])
+    processes.tell(process, row, *fields, quietly=_is_grouped(row))
+
+
+def save(process: Process[R], row: R, *fields: str) -> None:
+    """As `process.save`, for what runs within steps. Joins."""
+    processes.save(process, row, *fields, quietly=_is_grouped(row))
+
+
+def announce(process: Process[R], row: R) -> None:
+    """Tell the pages that show this row; of a group of steps only once."""
+    if not _is_grouped(row):
+        processes.announce(process, row)
+
+
+# --- a step's transaction ------------------------------------------------------------------------
+@contextmanager
+def saga_step(
+    process: Process[R],
+    identifier: UUID | str,
+    *,
+    step: str,
+    action: str,
+    related: Sequence[str] = (),
+) -> Iterator[R]:
+    """The outermost transaction of a step, with the row locked and `related` at hand.
+
+    A refusal is audited as `action` and shown on the step's row, both after the rollback. Within
+    `run_together` neither: a refusal ends the group, and its steps run again one by one.
+    """
+    grouped: Any = _GROUPED.get()
+    if grouped is not None:
+        if grouped.pk != processes.id_of(process, identifier):
+            raise RuntimeError("The steps of a group are all of one row.")
+        yield grouped
+        failpoint(f"{step}.uncommitted")
+        return
+    with refused(process, identifier, action=action):
+        try:
+            with transaction.atomic(durable=True):
+                yield processes.locked(process, identifier, *related)
+                failpoint(f"{step}.uncommitted")
+        except DomainError as error:
+            _step_refused(process, identifier, step, error)
+            raise
+
+
+def run_together(
+    process: Process[R],
+    identifier: UUID | str,
+    steps: Callable[[], None],
+    *,
+    related: Sequence[str] = (),
+) -> None:
+    """Run `steps`, calls of `saga_step` for this row, in one transaction: all or none of them.
+
+    A step by itself is a lock, a commit and a turn of the workflow; three together cost half. What
+    each does, checks and records is the same. Where one refuses, all run again one by one, each in
+    a transaction of its own: those before it stand, and the refusal is audited and shown on its
+    step. Raises what they raise. `related` are read together with the locked row.
+    """
+    try:
+        with transaction.atomic(durable=True):
+            row = processes.locked(process, identifier, *related)
+            token = _GROUPED.set(row)
+            try:
+                steps()
+            finally:
+                _GROUPED.reset(token)
+            processes.announce(process, row)
+    except Unavailable:
+        raise
+    except DomainError:
+        steps()
+
+
+@contextmanager
+def refused(process: Process[R], identifier: UUID | str, *, action: str) -> Iterator[None]:
+    """A refusal that passes through is audited as the engine's `action` on the row."""
+    with refusals(
+        action=action,
+        subject_type=process.subject,
+        subject_id=str(identifier),
+        by=ENGINE,
+        via="engine",
+    ):
+        yield
+
+
+# --- helpers -------------------------------------------------------------------------------------
+def _is_grouped(row: models.Model) -> bool:
+    return _GROUPED.get() is row
+
+
+def _put(row: models.Model, step: str, status: str, detail: str) -> tuple[str, list[Any]]:
+    rel: Any = row._meta.get_field("steps")
+    key = rel.field.column
+    now = timezone.now()
+    running = status == Status.RUNNING
+    statement = f"""
+        INSERT INTO "{rel.related_model._meta.db_table}" AS known
+            ("{key}", name, status, attempts, detail, started_at, finished_at)
+        VALUES (%s, %s, %s, 1, %s, %s, %s)
+        ON CONFLICT ("{key}", name) DO UPDATE SET
+            status = EXCLUDED.status, attempts = known.attempts + {int(running)},
+            detail = EXCLUDED.detail, finished_at = EXCLUDED.finished_at
+        """  # noqa: S608 - our own names
+    return statement, [row.pk, step, status, detail[:2000], now, None if running else now]
+
+
+def _step_refused(
+    process: Process[R], identifier: UUID | str, step: str, error: DomainError
+) -> None:
+    try:
+        with transaction.atomic(durable=True):
+            row = processes.locked(process, identifier)
+            # Done stays done: a step that is repeated too late was not undone by that.
+            done = {Status.DONE, Status.COMPENSATED}
+            if process.needs(row) is None or statuses_of(row).get(step) in done:
+                return
+            step_save(process, row, step, Status.FAILED, f"{error.code}: {error.detail}")
+    except NotFound:
+        return

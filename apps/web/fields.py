@@ -1,0 +1,87 @@
+"""Fields that forms of several apps have."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import uuid4
+
+from django import forms
+from pydantic import Field
+
+from apps.common.api import Region
+from apps.common.errors import Invalid
+from apps.common.validation import LONGEST_KEY, LONGEST_REASON, clean_region
+from apps.web.tones import words_of
+
+
+class AmountField(forms.DecimalField):
+    """An amount in major units; what its currency allows the services know."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_digits": 18, "decimal_places": 2, "min_value": 0, **options})
+
+
+class DayField(forms.DateField):
+    """A day, with the browser's calendar."""
+
+    widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+
+class KeyField(forms.CharField):
+    """Idempotency key, made with the empty form: the same form sent twice asks once."""
+
+    widget = forms.HiddenInput
+
+    def __init__(self, prefix: str = "page", **options: Any) -> None:
+        options = {"max_length": LONGEST_KEY, "initial": lambda: f"{prefix}-{uuid4()}", **options}
+        super().__init__(**options)
+
+
+class ProseField(forms.CharField):
+    """A reason in sentences."""
+
+    def __init__(self, *, rows: int = 3, **options: Any) -> None:
+        widget = forms.Textarea(attrs={"rows": rows})
+        super().__init__(**{"max_length": LONGEST_REASON, "widget": widget, **options})
+
+
+# --- of filters -----------------------------------------------------------------------------------
+class StatusField(forms.ChoiceField):
+    """One of the statuses, in the words of its badge; empty is every one of them."""
+
+    def __init__(self, statuses: type[StrEnum], **options: Any) -> None:
+        self.api_type = statuses
+        super().__init__(required=False, choices=self._choices, **options)
+
+    def _choices(self) -> list[tuple[str, str]]:
+        return [("", "every status"), *((s.value, words_of(s)) for s in self.api_type)]
+
+
+class CodeField(forms.SlugField):
+    """The code of a row that others belong to."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, max_length=80, **options)
+
+
+class RegionField(forms.CharField):
+    """A country, which covers its parts, or one of them; in capitals, as it is stored."""
+
+    api_type = Annotated[Region, Field(description="A country covers its parts.")]
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.TextInput(attrs={"placeholder": "NG or NG-KO"})
+        super().__init__(required=False, max_length=6, widget=widget, **options)
+
+    def clean(self, value: Any) -> str:
+        """ValidationError `region_invalid` for what is no ISO 3166 code."""
+        try:
+            return clean_region(super().clean(value).upper())
+        except Invalid as refusal:
+            raise forms.ValidationError(refusal.detail, code=refusal.code) from refusal
+
+
+class MineField(forms.BooleanField):
+    """Only what the person asked for."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"required": False, "label": "Asked by me", **options})

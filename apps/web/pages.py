@@ -1,0 +1,159 @@
+"""Pages of one row, and pages that ask for a new one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path
+from django.views.decorators.http import require_http_methods
+
+from apps.web.denied import Denied
+from apps.web.fragments import fragment, person
+from apps.web.pieces import Head, Link
+from apps.web.verbs import Outcome, ReasonForm, call_verb
+
+SAFE = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormPage:
+    """Asks for a new row. The same form sent twice asks once, and a refusal keeps what was typed.
+
+    `name`: of its URL. `draft`: under which name the browser keeps what is typed. `verb`: the
+    service; it takes the form's fields and gives the row back, and whether it is new. `to`: URL
+    name of the row's page. `asked`: said there when it is new. `initial`: what GET parameters fill
+    in, by field. Without `permission` it is a 403, audited as `action` of `subject_type`.
+    """
+
+    name: str
+    title: str
+    lead: str
+    crumbs: tuple[Link, ...]
+    form: type[forms.Form]
+    verb: Callable[..., tuple[Any, bool]]
+    to: str
+    asked: str
+    draft: str
+    permission: str
+    action: str
+    subject_type: str
+    initial: Mapping[str, str] = field(default_factory=dict)
+
+    def page(self, request: HttpRequest) -> HttpResponse:
+        """The empty form, or what became of one that was sent."""
+        if not person(request).has_perm(self.permission):
+            raise Denied(self.permission, action=self.action, subject_type=self.subject_type)
+        if request.method in SAFE:
+            initial = {field: request.GET.get(name, "") for field, name in self.initial.items()}
+            return self._shown(request, self.form(initial=initial), Outcome())
+        form = self.form(request.POST)
+        outcome = call_verb(request, form, self.verb)
+        if not outcome.done:
+            return self._shown(request, form, outcome)
+        row, created = outcome.result
+        if created:
+            messages.success(request, self.asked)
+        else:
+            messages.info(
+                request, "You had sent this form before; this is what it made. Nothing new."
+            )
+        return redirect(self.to, row.pk)
+
+    def urls(self, route: str) -> list[URLPattern]:
+        """Its address."""
+        view = login_required(require_http_methods([*SAFE, "POST"])(self.page))
+        return [path(route, view, name=self.name)]
+
+    def _shown(self, request: HttpRequest, form: forms.Form, outcome: Outcome) -> HttpResponse:
+        context = {
+            "head": Head(self.title, self.lead, crumbs=self.crumbs),
+            "back": self.crumbs[-1].href,
+            "draft": self.draft,
+            "form": form,
+            "refusal": outcome.refusal,
+        }
+        return render(request, "web/form_page.html", context, status=outcome.status)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageVerb:
+    """What a page of one row does with a reason. `key`: the service's name for the row's id; `what`
+    and `said` tell that it was not done ("called off"), or that it was."""
+
+    call: Callable[..., Any]
+    key: str
+    what: str
+    said: str
+    form: type[forms.Form] = ReasonForm
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetailPage:
+    """One row in parts, and the fragment with the same parts as they are now.
+
+    `name`: of its URL; the fragment's is `<name>_live`. `get` takes what the address names and
+    raises Http404 for a row that is not there for the person. `context` says what the parts show:
+    `head`, and `topics`, on which something changes. `main`, `side` and `after` are templates, each
+    of one or more elements with data-merge. `template` may draw them otherwise, with what `whole`
+    adds for it. Without `permission` the page is a 403, and the fragment a 404.
+    """
+
+    name: str
+    get: Callable[..., Any]
+    context: Callable[[HttpRequest, Any], dict[str, Any]]
+    main: tuple[str, ...]
+    side: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    verb: PageVerb | None = None
+    permission: str = ""
+    template: str = "web/detail.html"
+    whole: Callable[[HttpRequest, Any], dict[str, Any]] | None = None
+
+    def page(self, request: HttpRequest, **which: Any) -> HttpResponse:
+        """The whole page; POST calls the verb."""
+        if self.permission and not person(request).has_perm(self.permission):
+            raise Denied(self.permission)
+        row = self.get(request, **which)
+        outcome, form = Outcome(), None
+        if self.verb:
+            form = self.verb.form(request.POST or None)
+            if request.method == "POST":
+                outcome = call_verb(request, form, self.verb.call, **{self.verb.key: row.pk})
+                if outcome.done:
+                    messages.success(request, self.verb.said)
+                    return redirect(request.path)
+                row = self.get(request, **which)
+        context = {
+            **self._context(request, row, which),
+            **(self.whole(request, row) if self.whole else {}),
+            "form": form,
+            "refusal": outcome.refusal,
+        }
+        return render(request, self.template, context, status=outcome.status)
+
+    def live(self, request: HttpRequest, **which: Any) -> HttpResponse:
+        """The parts as they are now."""
+        if self.permission and not person(request).has_perm(self.permission):
+            raise Http404
+        context = self._context(request, self.get(request, **which), which)
+        return render(request, "web/_detail_live.html", context)
+
+    def urls(self, route: str) -> list[URLPattern]:
+        """Both addresses."""
+        methods = [*SAFE, "POST"] if self.verb else [*SAFE]
+        shown = login_required(require_http_methods(methods)(self.page))
+        part = fragment(require_http_methods(["GET"])(self.live))
+        return [
+            path(route, shown, name=self.name),
+            path(f"{route}live/", part, name=f"{self.name}_live"),
+        ]
+
+    def _context(self, request: HttpRequest, row: Any, which: dict[str, Any]) -> dict[str, Any]:
+        # Of the page that is open: what it fetches again.
+        place = {"page": self, "key": next(iter(which.values())), "query": request.GET.urlencode()}
+        return {**place, **self.context(request, row)}

@@ -1,0 +1,282 @@
+"""Pages of runs with items: how far a run is, its verbs, its items, the file of what failed.
+
+A run is a row that works through numbered items (`row.items`, each with a `status`). A domain
+declares one `RunPages` with its rows, words and verbs, and a template that extends `web/run.html`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.common.csvio import FORMATS, export
+from apps.common.errors import Invalid
+from apps.common.identifiers import short
+from apps.common.pagination import numbered_page
+from apps.web.downloads import attachment
+from apps.web.drafts import draft_keep
+from apps.web.fragments import fragment, person
+from apps.web.links import temporal_url
+from apps.web.verbs import ReasonForm, call_verb
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+R = TypeVar("R", bound=Model)
+#: How many items have which status; the order is of no meaning.
+Counts = Mapping[str, int]
+
+DONE, FAILED = "done", "failed"
+#: An item with another status may still change.
+ENDS = (DONE, FAILED, "cancelled")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """How far a run is: two stretches in percent of the whole, and what they are called."""
+
+    total: int
+    done: int
+    failed: int
+    ended: int
+    #: "ended", "decided": what has happened to that many.
+    word: str
+    text: str
+
+    @property
+    def done_width(self) -> str:
+        """Also where what failed begins."""
+        return f"{100 * self.done / max(self.total, 1):.2f}%"
+
+    @property
+    def failed_width(self) -> str:
+        """Behind what is done."""
+        return f"{100 * self.failed / max(self.total, 1):.2f}%"
+
+    @property
+    def percent(self) -> int:
+        """Of the items, those that have ended."""
+        return 100 * self.ended // max(self.total, 1)
+
+
+def bar_of(counts: Counts, words: Mapping[str, str], *, word: str = "ended") -> Bar:
+    """The bar of a run whose items stand so; `words` says what a status is called."""
+    total, done, failed = sum(counts.values()), counts.get(DONE, 0), counts.get(FAILED, 0)
+    return Bar(
+        total=total,
+        done=done,
+        failed=failed,
+        ended=sum(counts.get(status, 0) for status in ENDS),
+        word=word,
+        text=f"{done} {words[DONE]}, {failed} {words[FAILED]} of {total}",
+    )
+
+
+@dataclass(frozen=True)
+class Tab:
+    """Items to look at by themselves, by `?show=key`. `empty`: what to say when there are none."""
+
+    key: str
+    title: str
+    statuses: tuple[str, ...]
+    empty: str
+
+
+@dataclass(frozen=True)
+class RunVerb:
+    """What a person can do to a run: `call` is the service, `said` tells that it is done.
+
+    `button` and `help` may name counts, such as `{waiting}`. `plain`: it ends nothing. Without
+    `title` it is a button alone, and asks for no reason.
+    """
+
+    call: Callable[..., object]
+    said: str
+    button: str
+    title: str = ""
+    help: str = ""
+    plain: bool = False
+    open: bool = False
+
+    def shown(self, key: str, address: str, counts: Counts) -> dict[str, Any]:
+        """What the box or button of the verb takes, on the page at `address`."""
+        return {
+            "key": key,
+            "title": self.title,
+            "button": self.button.format_map(counts),
+            "help": self.help.format_map(counts),
+            "tone": "plain" if self.plain else "",
+            "open": self.open,
+            "action": f"{address}{key}/",
+        }
+
+
+@dataclass(frozen=True)
+class RunNow:
+    """A run as it is now. `over`: it has ended; `moves`: it still changes by itself; `verbs`: those
+    that this person may use."""
+
+    title: str
+    over: bool
+    moves: bool
+    verbs: Sequence[str]
+    #: What the domain's own blocks of the template need besides.
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunPages(Generic[R]):
+    """The pages of one kind of run.
+
+    `name` is that of the run's page: of its address (`name`, `name_live`, `name_act`,
+    `name_failed_csv`), of the row in the template and of the argument of the verbs (`name_id`).
+    """
+
+    name: str
+    topic: str
+    template: str
+    rows: Callable[["User"], "QuerySet[R]"]
+    counts: Callable[[Sequence[R]], Mapping[UUID, Counts]]
+    now: Callable[[R, Counts, "User"], RunNow]
+    verbs: Mapping[str, RunVerb]
+    tabs: Sequence[Tab]
+    #: Status of an item → what it is called in the legend, in that order.
+    words: Mapping[str, str]
+    #: Columns of the file of what failed, and its lines.
+    columns: Sequence[str]
+    failures: Callable[[R], Iterator[Mapping[str, Any]]]
+    word: str = "ended"
+    related: Sequence[str] = ()
+    #: What is shown on the page and not read again for its fragment.
+    once: Callable[[R], Mapping[str, Any]] = lambda _run: {}
+
+    def paths(self, address: str) -> list[URLPattern]:
+        """The addresses of one run, below `address`."""
+        one = f"{address}<uuid:run_id>/"
+        return [
+            path(one, login_required(require_GET(self.page)), name=self.name),
+            path(f"{one}live/", fragment(require_GET(self.live)), name=f"{self.name}_live"),
+            path(
+                f"{one}failed.csv",
+                login_required(require_GET(self.failed_csv)),
+                name=f"{self.name}_failed_csv",
+            ),
+            path(
+                f"{one}<slug:verb>/",
+                login_required(require_POST(self.act)),
+                name=f"{self.name}_act",
+            ),
+        ]
+
+    def page(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
+        """How far it is, and what became of each item."""
+        run = self.get(request, run_id)
+        context = {**self._context(request, run), **self.once(run)}
+        return render(request, self.template, {**context, "layout": "console/base.html"})
+
+    def live(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
+        """The parts of the page as they are now."""
+        context = self._context(request, self.get(request, run_id))
+        return render(request, self.template, {**context, "layout": "web/_fragment.html"})
+
+    def act(self, request: HttpRequest, run_id: UUID, verb: str) -> HttpResponse:
+        """Call the verb, then show the page again. What was typed is kept when it is refused."""
+        if verb not in self.verbs:
+            raise Http404
+        chosen = self.verbs[verb]
+        outcome = call_verb(
+            request, ReasonForm(request.POST), chosen.call, **{f"{self.name}_id": run_id}
+        )
+        if outcome.done:
+            messages.success(request, chosen.said)
+        elif outcome.refusal is None:
+            self.get(request, run_id)
+            messages.warning(request, "Nothing was changed. The reason is too long, or no text.")
+        else:
+            messages.warning(request, f"Nothing was changed. {outcome.refusal.what}")
+        if not outcome.done:
+            draft_keep(request)
+        return redirect(self.name, run_id)
+
+    def failed_csv(self, request: HttpRequest, run_id: UUID) -> HttpResponseBase:
+        """The items that have failed, with why, as a file; made while it is sent."""
+        run = self.get(request, run_id)
+        return attachment(
+            request,
+            export(self.failures(run), self.columns, for_spreadsheets=True),
+            name=f"failed-{short(run.pk)}.csv",
+            content_type=FORMATS["csv"],
+        )
+
+    def get(self, request: HttpRequest, run_id: UUID) -> R:
+        """The run; Http404 also when this person may not see it."""
+        return get_object_or_404(self.rows(person(request)), pk=run_id)
+
+    def listed(self, runs: Sequence[R]) -> list[dict[str, Any]]:
+        """The rows of a list: each with its bar."""
+        counts = self.counts(runs)
+        return [{self.name: run, "bar": self.bar(counts[run.pk])} for run in runs]
+
+    def bar(self, counts: Counts) -> Bar:
+        """The bar in this domain's words."""
+        return bar_of(counts, self.words, word=self.word)
+
+    # --- helpers ----------------------------------------------------------------------------------
+    def _context(self, request: HttpRequest, run: R) -> dict[str, Any]:
+        counts = self.counts([run])[run.pk]
+        now = self.now(run, counts, person(request))
+        show = request.GET.get("show", "")
+        tab = next((one for one in self.tabs if one.key == show), self.tabs[0])
+        items = run.items.select_related(*self.related)  # type: ignore[attr-defined]
+        if tab.statuses:
+            items = items.filter(status__in=tab.statuses)
+        after = request.GET.get("after", "")
+        try:
+            found = numbered_page(items, cursor=after)
+        except Invalid:
+            after = ""
+            found = numbered_page(items, cursor=None)
+        bar = self.bar(counts)
+        address = reverse(self.name, args=[run.pk])
+        return {
+            self.name: run,
+            "name": self.name,
+            "run": run,
+            "topic": f"{self.topic}:{run.pk}",
+            "title": now.title,
+            "over": now.over,
+            "moves": now.moves,
+            "bar": bar,
+            "legend": [
+                (word, counts.get(status, 0), status)
+                for status, word in self.words.items()
+                if counts.get(status) or status in (DONE, FAILED)
+            ],
+            "tab": tab,
+            "tabs": list(self._tabs(counts, bar.total, tab)),
+            "items": found["items"],
+            "next_after": found["next"],
+            "later_page": bool(after),
+            "verbs": [self.verbs[key].shown(key, address, counts) for key in now.verbs],
+            "workflow_url": temporal_url(run.workflow_id),  # type: ignore[attr-defined]
+            "address": address,
+            "query": request.GET.urlencode(),
+            **now.more,
+        }
+
+    def _tabs(self, counts: Counts, total: int, current: Tab) -> Iterator[tuple[Tab, int]]:
+        """Those with something in them, the one that is open, and all."""
+        for tab in self.tabs:
+            statuses = tab.statuses or tuple(counts)
+            number = sum(counts.get(status, 0) for status in statuses)
+            if number or tab == current or not tab.statuses:
+                yield tab, number

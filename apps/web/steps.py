@@ -1,0 +1,44 @@
+"""The steps of a row's workflow as a page shows them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apps.web.tones import words_of
+
+ICONS = {"done": "check", "failed": "cross", "compensated": "undo", "running": "running"}
+#: Of a step; elsewhere these states have words of their own.
+WORDS = {"compensated": "undone", "skipped": "not needed"}
+
+
+@dataclass(frozen=True)
+class StepLine:
+    """A step, begun or not. `step`: its row; `icon`: instead of its number."""
+
+    number: int
+    name: str
+    status: str
+    icon: str
+    step: Any = None
+
+    @property
+    def words(self) -> str:
+        """Its status as people say it."""
+        return WORDS.get(self.status) or words_of(self.status)
+
+
+def step_lines(
+    rows: Iterable[Any], order: Sequence[str], *, undoing: Sequence[str] = (), over: bool
+) -> list[StepLine]:
+    """Those of `order`, begun or not, then those of `undoing` that have begun.
+
+    `over`: the workflow has ended; what has no row by then was skipped.
+    """
+    known = {row.name: row for row in rows}
+    lines = []
+    for number, name in enumerate([*order, *(name for name in undoing if name in known)], start=1):
+        row = known.get(name)
+        status = row.status if row else "skipped" if over else "waiting"
+        icon = "undo" if name in undoing else ICONS.get(status, "")
+        lines.append(StepLine(number, name, status, icon, row))
+    return lines

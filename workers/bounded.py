@@ -1,0 +1,134 @@
+"""Workflow helper: items of a run (`apps.engine.runs`), each a task, a few under way at a time.
+
+The rows know what waits, what is under way and what came of it; this keeps that many tasks going.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import timedelta
+from typing import Any, Generic, Protocol, TypeVar
+
+from temporalio import workflow
+
+from workers.wakeups import Wakeups
+
+#: Before it continues as new a run waits so long for its tasks; the next one finds those left.
+DRAIN = timedelta(minutes=1)
+
+
+class Item(Protocol):
+    """An item that is ready; its number is its own within the run."""
+
+    @property
+    def number(self) -> int: ...
+
+
+class Facts(Protocol):
+    """What a domain says of its row. `runs`: items begin; `settled`: it has ended; neither: paused,
+    or not begun."""
+
+    @property
+    def runs(self) -> bool: ...
+
+    @property
+    def settled(self) -> bool: ...
+
+
+F = TypeVar("F", bound=Facts)
+I = TypeVar("I", bound=Item)  # noqa: E741
+
+
+class BoundedRun(Generic[F, I]):
+    """Works through a run: at most `concurrency` tasks at a time, woken by its signals.
+
+    `prepare(limit, known)` makes up to `limit` items ready that are not among `known`, the numbers
+    of those under way here, and reads the row; `carry_out(item)` does one, to its end; `finish()`
+    ends the row when nothing is left, and reads it; `renew()` continues as new, after `per_run`
+    items or where the history grows long: the next run goes on from the rows.
+    """
+
+    def __init__(
+        self,
+        wakeups: Wakeups,
+        *,
+        concurrency: int,
+        per_run: int,
+        prepare: Callable[[int, tuple[int, ...]], Awaitable[tuple[F, Sequence[I]]]],
+        carry_out: Callable[[I], Coroutine[Any, Any, None]],
+        finish: Callable[[], Awaitable[F]],
+        renew: Callable[[], None],
+    ) -> None:
+        self._wakeups = wakeups
+        self._concurrency = concurrency
+        self._per_run = per_run
+        self._prepare = prepare
+        self._carry_out = carry_out
+        self._finish = finish
+        self._renew = renew
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._begun = 0
+
+    async def work(self, facts: F) -> F:
+        """Until nothing waits and nothing is under way, or the row was ended; how it stands then.
+
+        Raises what the steps raise, and a failure of a task.
+        """
+        while not facts.settled:
+            self._wakeups.take()
+            self._collect()
+            if self._begun >= self._per_run or workflow.info().is_continue_as_new_suggested():
+                await self._hand_over()
+            free = self._concurrency - len(self._running)
+            facts, items = await self._prepare(free, tuple(sorted(self._running)))
+            for item in items:
+                self._begin(item)
+            facts = await self._go_on(facts, nothing_ready=bool(free) and not items)
+        return await self.end()
+
+    async def end(self) -> F:
+        """What is under way comes to its end, and counts; nothing is begun. For a row that was
+        ended, also after a cancellation of the workflow."""
+        await workflow.wait_condition(lambda: not self._alive)
+        self._collect()
+        return await self._finish()
+
+    # --- helpers ---------------------------------------------------------------------------------
+    def _begin(self, item: I) -> None:
+        self._begun += 1
+        self._running[item.number] = asyncio.create_task(self._carry_out(item))
+
+    async def _go_on(self, facts: F, *, nothing_ready: bool) -> F:
+        """Wait for what makes another look worth it."""
+        if facts.settled:
+            return facts
+        if facts.runs:
+            if nothing_ready and not self._running:
+                return await self._finish()
+            # Several at a time: a look for each that ends would be a transaction more for each.
+            left = 0 if nothing_ready else self._concurrency - max(1, self._concurrency // 3)
+            await workflow.wait_condition(lambda: self._wakeups.woken() or self._alive <= left)
+        elif self._running:
+            # Paused. Once more when the last has ended, for the pages that show it.
+            await workflow.wait_condition(lambda: self._wakeups.woken() or not self._alive)
+        else:
+            await workflow.wait_condition(self._wakeups.woken)
+        return facts
+
+    @property
+    def _alive(self) -> int:
+        return sum(not task.done() for task in self._running.values())
+
+    def _collect(self) -> None:
+        """Forget those that have ended; a failure of our own ends the run."""
+        for number, task in list(self._running.items()):
+            if task.done():
+                del self._running[number]
+                task.result()
+
+    async def _hand_over(self) -> None:
+        try:
+            await workflow.wait_condition(lambda: not self._alive, timeout=DRAIN)
+        except TimeoutError:
+            workflow.logger.info("run.hands_over", extra={"under_way": self._alive})
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        self._renew()
