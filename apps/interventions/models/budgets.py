@@ -15,6 +15,7 @@ from django.db.models import F, Func, Q, Value
 from django.utils import timezone
 
 from apps.common.money import shown
+from apps.common.windows import Period
 from apps.engine.models_abstract import AskedQuerySet, AskedRow, as_signed, end_stays
 from apps.interventions.contracts import TransferStatus
 
@@ -114,17 +115,12 @@ class Budget(models.Model):
 
     def is_open_on(self, day: date) -> bool:
         """Whether its period has that day in it."""
-        return (self.starts_on is None or self.starts_on <= day) and (
-            self.ends_on is None or day <= self.ends_on
-        )
+        return Period(self.starts_on, self.ends_on).has(day)
 
     @property
     def period(self) -> str:
-        """`1 Jan 2026 to 31 Mar 2026`; empty when it has neither beginning nor end."""
-        first, last = (f"{day:%-d %b %Y}" if day else "" for day in (self.starts_on, self.ends_on))
-        if first and last:
-            return f"{first} to {last}"
-        return f"from {first}" if first else f"until {last}" if last else ""
+        """Its days in words; empty when it has neither beginning nor end."""
+        return Period(self.starts_on, self.ends_on).words
 
 
 class Effect(NamedTuple):

@@ -16,8 +16,8 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.interventions.models import Budget
-from apps.interventions.models.budgets import EFFECTS, Effect
-from apps.interventions.services.budget_alerts import Figures, crossing_tell
+from apps.interventions.models.budgets import EFFECTS, Effect, falls_short
+from apps.interventions.services.budget_alerts import low_tell
 from apps.interventions.services.rows import budget_announce
 
 #: The columns of a balance have 16 digits before the point.
@@ -100,11 +100,10 @@ def balance_move(budget: Budget, move: Move) -> Moved:
     if version is None:
         return Moved(written=written, covered=False)
     budget_announce(budget, version=version)
-    after = Figures(total=total, free=total - reserved - spent, percent=percent)
-    before = Figures(
-        total=total - move.effect.total * move.amount,
-        free=after.free - move.effect.free * move.amount,
-        percent=percent,
+    free, effect, amount = total - reserved - spent, move.effect, move.amount
+    was_short = falls_short(
+        total=total - effect.total * amount, free=free - effect.free * amount, percent=percent
     )
-    crossing_tell(budget, before=before, after=after, version=version)
+    if not was_short and falls_short(total=total, free=free, percent=percent):
+        low_tell(budget, free=free, total=total, percent=percent, version=version)
     return Moved(written=True, covered=True)
