@@ -21,7 +21,7 @@ for number in range({number}):
         by=by, via="command", as_of=timezone.now(),
     )
     services.approval_open(
-        intervention_id=made.pk, workflow_id=made.workflow_id, as_of=timezone.now()
+        made.pk, workflow_id=made.workflow_id, as_of=timezone.now()
     )
     ApprovalRequest.objects.filter(subject_id=str(made.pk)).update(workflow_id="")
 """

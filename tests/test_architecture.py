@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,66 @@ def test_a_workflow_module_imports_only_what_is_deterministic(path: Path) -> Non
 def test_contracts_import_only_the_standard_library_and_contracts(path: Path) -> None:
     strangers = {m for m in imports(path) if not standard(m) and not app_module(m, "contracts")}
     assert strangers == set()
+
+
+def imports_at_run_time(path: Path) -> Iterator[str]:
+    """As `imports`, without what is imported for types only."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+#: The user model is everybody's, as in Django, whose own apps import theirs so: `get_user_model()`
+#: would say the same in eighty places, and say less to a reader and to the type checker.
+EVERYBODYS_MODELS = {"apps.accounts.models.User"}
+
+
+def test_no_app_imports_the_models_of_another() -> None:
+    """Its selectors, services and contracts are what it offers; its tables are its own business.
+
+    Of all apps, the workers and the site's configuration. Abstract models (`models_abstract`) are
+    offered; what is imported for types only makes nothing depend on a table.
+    """
+    guilty = [
+        f"{path.relative_to(ROOT)}: {module}"
+        for folder in ("apps", "workers", "config")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if "migrations" not in path.parts
+        for module in imports_at_run_time(path)
+        if app_module(module, "models")
+        and module.split(".")[1] != path.relative_to(ROOT).parts[1]
+        and module not in EVERYBODYS_MODELS
+    ]
+    assert guilty == []
+
+
+def test_the_import_rules_name_every_app() -> None:
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (inside,) = (rule for rule in rules["contracts"] if rule["id"] == "inside-an-app")
+    apps = {f"apps.{path.parent.name}" for path in ROOT.glob("apps/*/__init__.py")}
+    assert set(inside["containers"]) == apps
+
+
+def test_no_app_asks_the_registry_for_the_models_of_another() -> None:
+    """`get_model` goes around the import. Of Django's own apps it is how migrations do it."""
+    guilty = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.args[0].value}"
+        for path in sorted((ROOT / "apps").rglob("*.py"))
+        if "migrations" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith("get_model")
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and str(node.args[0].value).split(".")[0] not in ("auth", path.relative_to(ROOT).parts[1])
+    ]
+    assert guilty == []
 
 
 def test_apps_never_import_workers() -> None:

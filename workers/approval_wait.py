@@ -7,33 +7,17 @@ A request without a clock costs nothing here: no activity, and a timer only wher
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from temporalio import workflow
 
 from apps.approvals.activities.clock import tick_request
-from apps.approvals.contracts import RequestStatus, TickInput
+from apps.approvals.contracts import RequestStatus, TickInput, Waiting
 from workers.steps import Timed, local_step
 from workers.wakeups import Wakeups
 
 #: Never less: a moment that is moved while we look must not spin.
 SHORTEST = timedelta(seconds=1)
-
-
-class Waiting(Protocol):
-    """What a domain says of its row. `waiting`: nobody has decided yet."""
-
-    @property
-    def waiting(self) -> bool: ...
-
-    @property
-    def request_id(self) -> str: ...
-
-    @property
-    def next_at(self) -> datetime | None: ...
-
-    @property
-    def expires_at(self) -> datetime | None: ...
 
 
 W = TypeVar("W", bound=Waiting)

@@ -2,9 +2,9 @@
 
     return await self._saga.uncancellable(self._run(ref))
     ...
-    stop = await self._saga.run_until(self._steps(ref), deadline=…, late=…, on_cancel=…)
+    stop = await self._saga.run_until(self._steps(ref), deadline=…)
     if stop is not None:
-        compensate, then settle as `stop` says
+        facts = await undone(…)
 
 A cancellation of the workflow only marks the saga: whoever awaits something at that moment goes on.
 The steps are then stopped like by a deadline. Where they are compensated already, or where they
@@ -16,16 +16,45 @@ not.
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
-from apps.engine.contracts import Stop
+from apps.engine.contracts import EffectState, Stop
 
 R = TypeVar("R")
 Task = asyncio.Task[Any]
+
+CANCELLED = Stop("cancelled", "cancelled", "Its workflow was cancelled in the engine.")
+GIVEN_UP = Stop("failed", "given_up", "A person decided not to carry on.")
+#: Pauses before a refused step that must be done is tried again.
+INSIST_SECONDS = (1, 5)
+_SILENT = "There is no answer: nobody knows whether it was done or undone."
+
+
+class Facts(Protocol):
+    """What a saga's row says of its one effect."""
+
+    @property
+    def settled(self) -> bool: ...
+
+    @property
+    def execution(self) -> str: ...
+
+    @property
+    def reversible(self) -> bool: ...
+
+
+class RolledBack(Protocol):
+    """What an effect came to."""
+
+    @property
+    def execution(self) -> str: ...
+
+
+F = TypeVar("F", bound=Facts)
 
 
 class Stopped(Exception):
@@ -53,19 +82,19 @@ class Saga:
                     self._cancelled.set_result(None)
         return task.result()
 
-    async def run_until(
-        self, steps: Coroutine[Any, Any, None], *, deadline: float, late: Stop, on_cancel: Stop
-    ) -> Stop | None:
-        """Run the steps; None when all are done, else why not.
+    async def run_until(self, steps: Coroutine[Any, Any, None], *, deadline: float) -> Stop | None:
+        """Run the steps; None when all are done, else why not: refused, not done within `deadline`
+        seconds, or cancelled in the engine.
 
-        `late` after `deadline` seconds, `on_cancel` when the workflow was cancelled. Returns only
-        when the running step has ended: until then nobody knows what there is to compensate.
+        Returns only when the running step has ended: until then nobody knows what there is to
+        compensate.
         """
         task = asyncio.create_task(steps)
         await workflow.wait(
             [task, self._cancelled], timeout=deadline, return_when=asyncio.FIRST_COMPLETED
         )
-        stop = on_cancel if self._cancelled.done() else None if task.done() else late
+        late = Stop("failed", "deadline_exceeded", f"Not done within {deadline:g} s.")
+        stop = CANCELLED if self._cancelled.done() else None if task.done() else late
         self._stopped = stop is not None
         return await outcome_of(task, stop)
 
@@ -78,10 +107,63 @@ class Saga:
             raise Stopped
 
 
-async def done_within(task: Task, seconds: float) -> bool:
-    """Wait for the task; whether it ended in time. It is not cancelled."""
-    await workflow.wait([task], timeout=seconds)
-    return task.done()
+async def undone(
+    read: Callable[[], Awaitable[F]],
+    roll_back: Callable[[], Coroutine[Any, Any, RolledBack]],
+    settle: Callable[[], Awaitable[F]],
+    ask: Callable[[str, str], Awaitable[NoReturn]],
+    *,
+    patience: float,
+    name: str,
+) -> F | None:
+    """Undo a saga with one effect (`apps.engine.effects`, of this `name`) as its row says; how the
+    row stands then, or None when the effect stands.
+
+    Steps: `read` the row, `roll_back` the effect, `settle` the row, which gives back what was set
+    aside. After `patience` seconds without an answer, and where nobody can say whether it was done,
+    `ask` puts it to a person and ends the run.
+    """
+    while True:
+        facts = await read()
+        if facts.settled:
+            return facts
+        state = facts.execution
+        if state == EffectState.UNKNOWN or (state == EffectState.DONE and facts.reversible):
+            task = asyncio.create_task(roll_back())
+            await workflow.wait([task], timeout=patience)
+            silent = Stop("failed", f"{name}_unknown", _SILENT)
+            stop = await outcome_of(task, None if task.done() else silent)
+            if stop is not None and stop.code != "already_settled":
+                await ask(stop.code, stop.detail)
+            state = task.result().execution if stop is None else (await read()).execution
+        if state == EffectState.DONE:
+            return None
+        try:
+            return await settle()
+        except ApplicationError as refused:
+            # An attempt that was given up for dead has made the call meanwhile.
+            if refused.type != f"{name}_stands":
+                raise
+
+
+async def insist(step: Callable[[], Awaitable[None]]) -> bool:
+    """Whether a step that must be done could be done at last: a refusal is tried again after each
+    of INSIST_SECONDS, outages are waited for."""
+    for pause in (*INSIST_SECONDS, 0):
+        try:
+            await step()
+        except ApplicationError as refused:
+            workflow.logger.warning("step.refused", extra={"code": refused.type})
+            if pause:
+                await asyncio.sleep(pause)
+        else:
+            return True
+    return False
+
+
+def fail(code: str, detail: str) -> NoReturn:
+    """End the run as failed, so that a second one of its id may carry on from the row."""
+    raise ApplicationError(detail, type=code, non_retryable=True)
 
 
 async def outcome_of(task: Task, stop: Stop | None) -> Stop | None:

@@ -11,6 +11,7 @@ from apps.approvals.kinds import ApprovalKind, EditableField
 from apps.approvals.models import DECIDE_PERMISSION, ApprovalRequest
 from apps.approvals.selectors.signing import PERMISSIONS_BACKEND
 from apps.approvals.services import REASON_LIMIT
+from apps.web.fields import AmountField
 
 #: Of people to choose from; in a larger house they are named by username through the API.
 MOST_PEOPLE = 500
@@ -85,12 +86,9 @@ class DelegationForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text="None ticked: every kind.",
     )
-    most = forms.DecimalField(
+    most = AmountField(
         required=False,
         label="Amounts up to",
-        min_value=0,
-        max_digits=18,
-        decimal_places=2,
         help_text="Empty: any amount.",
     )
     currency = forms.RegexField(

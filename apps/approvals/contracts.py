@@ -51,6 +51,27 @@ SIGNAL_CHANGED = "request_changed"
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """A row that a person signs, as its workflow reads it again after every wake-up.
+
+    `status` is the row's own; `waiting`: nobody has decided yet; `settled`: it has ended, `code`
+    and `detail` say why. `attention`: a person is asked about it. `next_at`: when its request's
+    clock next has something to do, expiry included.
+    """
+
+    status: str
+    waiting: bool = False
+    settled: bool = False
+    request_id: str = ""
+    request_status: str = ""
+    next_at: datetime | None = None
+    expires_at: datetime | None = None
+    attention: bool = False
+    code: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
 class ClockRef:
     """Input of the workflow that keeps one request's clock."""
 

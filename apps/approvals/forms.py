@@ -12,10 +12,11 @@ from django.http import QueryDict
 
 from apps.accounts.models import User
 from apps.approvals import kinds
-from apps.approvals.contracts import RequestStatus, Verdict
+from apps.approvals.contracts import BulkStatus, RequestStatus, Verdict
 from apps.approvals.models import ApprovalRequest, ApprovalRequestQuerySet, ApprovalRule
 from apps.approvals.rules import MOST_TIERS
 from apps.approvals.services import REASON_LIMIT
+from apps.web.fields import AmountField, StatusField
 from apps.web.filters import FilterForm
 
 AGES = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "7d": timedelta(days=7)}
@@ -97,11 +98,13 @@ class InboxFilter(FilterForm):
         choices=[("", "any age"), ("1h", "an hour"), ("1d", "a day"), ("7d", "a week")],
     )
     currency = forms.ChoiceField(required=False, choices=_currency_choices)
-    least = forms.DecimalField(
-        required=False, label="Amount from", min_value=0, max_digits=18, decimal_places=2
+    least = AmountField(
+        required=False,
+        label="Amount from",
     )
-    most = forms.DecimalField(
-        required=False, label="Amount to", min_value=0, max_digits=18, decimal_places=2
+    most = AmountField(
+        required=False,
+        label="Amount to",
     )
     mine = forms.BooleanField(required=False)
 
@@ -251,3 +254,11 @@ class BulkForm(forms.Form):
     )
     key = forms.UUIDField(widget=forms.HiddenInput)
     ids = forms.CharField(required=False, max_length=40_000, widget=forms.HiddenInput)
+
+
+class BulkFilter(FilterForm):
+    """Filters of the list of bulk decisions, as GET parameters."""
+
+    lookups = {"status": "status"}
+
+    status = StatusField(BulkStatus)

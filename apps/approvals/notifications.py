@@ -197,15 +197,15 @@ def tell_bulk(bulk: BulkDecision, event: str, *, by: Actor) -> None:
                 "total": bulk.total,
                 "done": bulk.done,
                 "failed": bulk.failed,
-                "by": bulk.by.audit_id,
+                "by": bulk.requested_by.audit_id,
             },
         )
-    if event not in {"completed", "stopped"} or by == bulk.by:
+    if event not in {"completed", "stopped"} or by == bulk.requested_by:
         return
     ended = "completed" if event == "completed" else "stopped before its end"
     notify(
         key=f"bulk:{bulk.pk}:{event}:{bulk.version}",
-        recipients=[bulk.by],
+        recipients=[bulk.requested_by],
         kind="approval.bulk_ended",
         title=f"Your bulk decision was {ended}",
         text=f"{bulk.done} of {bulk.total} signed, {bulk.failed} refused.",

@@ -18,12 +18,14 @@ from apps.audit.contracts import Actor
 from apps.audit.services import entry_record
 from apps.common.canonical_json import digest
 from apps.common.errors import Conflict, Invalid
+from apps.common.money import MOST_PLACES, places
+from apps.common.validation import amount_form, kept
 from apps.common.versions import put_version
 
 MOST_BANDS, MOST_TIERS, MOST_QUORUM = 20, 10, 20
 MOST_REMINDERS = 10
 MOST_HOURS = 24 * 366
-_DECIMAL = re.compile(r"\d{1,16}(\.\d{1,2})?", re.ASCII)
+_DECIMAL = re.compile(rf"\d{{1,16}}(\.\d{{1,{MOST_PLACES}}})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _BAND_FIELDS = {
     "above",
@@ -115,7 +117,7 @@ def rule_validate(bands: Any, *, currency: str = "") -> None:
     """Invalid unless `bands` can be a rule. Its code says why, its extra `band` where (from 0).
 
     `bands_invalid` (not a list of objects, too many, an unknown field), `above_invalid` (not a
-    decimal string of at most two places), `above_not_increasing` (null may only come first),
+    decimal string, or finer than the currency), `above_not_increasing` (null may only come first),
     `currency_invalid` (a band by amount needs a currency), `tiers_invalid` (none, or not
     {group, quorum}), `group_unknown`, `quorum_invalid` (1 to 20), `reason_required_invalid`,
     `expires_hours_invalid`, `due_hours_invalid`, `reminder_hours_invalid` (an increasing list of at
@@ -127,6 +129,9 @@ def rule_validate(bands: Any, *, currency: str = "") -> None:
         raise Invalid("A currency has three capital letters.", code="currency_invalid")
     if not currency and any(band.above is not None for band in parsed):
         raise Invalid("Bands by amount need a currency.", code="currency_invalid")
+    for index, band in enumerate(parsed):
+        if band.above is not None and kept(band.above, places(currency)) is None:
+            _refuse(index, "above_invalid", f'has an "above" not written {amount_form(currency)}')
     wanted = [_groups_of(band) for band in parsed]
     known = set(Group.objects.filter(name__in=set().union(*wanted)).values_list("name", flat=True))
     for index, names in enumerate(wanted):

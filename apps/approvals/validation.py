@@ -10,7 +10,8 @@ from django.utils import timezone
 from apps.common import identifiers
 from apps.common.canonical_json import canonical_json, plain
 from apps.common.errors import Invalid, NotFound
-from apps.common.validation import LONGEST_REASON, MOST, kept, unseen
+from apps.common.money import places
+from apps.common.validation import LONGEST_REASON, MOST, amount_form, kept, unseen
 
 REASON_LIMIT = LONGEST_REASON
 #: Clocks of two of our machines may differ by this much; more is somebody playing with time.
@@ -48,13 +49,17 @@ def reason_of(reason: Any) -> str:
     return reason
 
 
-def amount_of(amount: Decimal | None) -> Decimal | None:
-    """With two places; Invalid `amount_invalid` when it has more, is negative or too large."""
+def amount_of(amount: Decimal | None, currency: str) -> Decimal | None:
+    """With the currency's places; Invalid `amount_invalid` when it has more, is negative or too
+    large."""
     if amount is None:
         return None
-    exact = kept(amount)
+    exact = kept(amount, places(currency))
     if exact is None or not 0 <= exact < 10 * MOST:
-        raise Invalid("An amount has two places and is not negative.", code="amount_invalid")
+        raise Invalid(
+            f"An amount is not negative and written {amount_form(currency)}.",
+            code="amount_invalid",
+        )
     return exact
 
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from ninja import Query, Schema
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
+from apps.common.money import MOST_PLACES, exact_or_none
 from apps.common.validation import (
     CODE,
     CURRENCY,
-    KEPT_PLACES,
     LONGEST_KEY,
     LONGEST_LINE,
     LONGEST_REASON,
@@ -29,20 +29,14 @@ def _no_boolean(value: Any) -> Any:
     return value
 
 
-def _two_decimals(amount: Any) -> str:
-    if not isinstance(amount, Decimal):
-        raise ValueError("an amount is a decimal")
-    return f"{amount:.2f}"
-
-
 #: Above zero, in major units, as a number or a text; `clean_amount` knows the currency too.
 Amount = Annotated[
     Decimal,
     BeforeValidator(_no_boolean),
-    Field(gt=0, lt=MOST, decimal_places=KEPT_PLACES, allow_inf_nan=False),
+    Field(gt=0, lt=MOST, decimal_places=MOST_PLACES, allow_inf_nan=False),
 ]
 #: An amount as a text of digits, from zero.
-AmountText = Annotated[str, Field(pattern=rf"^\d{{1,16}}(\.\d{{1,{KEPT_PLACES}}})?$")]
+AmountText = Annotated[str, Field(pattern=rf"^\d{{1,16}}(\.\d{{1,{MOST_PLACES}}})?$")]
 Code = Annotated[str, StringConstraints(pattern=f"^{CODE.pattern}$")]
 Currency = Annotated[str, StringConstraints(pattern=f"^{CURRENCY.pattern}$")]
 #: Empty: none.
@@ -67,8 +61,6 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=300)]
 #: Of a list of numbered items: the last number seen.
 NumberCursor = Annotated[str | None, Query(max_length=10)]
-#: An amount in an answer: its digits, with two decimals.
-AmountOut = Annotated[str, BeforeValidator(_two_decimals)]
 
 
 class ErrorOut(Schema):
@@ -81,6 +73,18 @@ class ErrorOut(Schema):
 def error_of(row: Any) -> dict[str, str] | None:
     """`ErrorOut` of a row with `error_code` and `error_detail`; None without an error."""
     return {"code": row.error_code, "detail": row.error_detail} if row.error_code else None
+
+
+class InCurrency(Schema):
+    """The `amount` of a row with its `currency`, in the places that this has; null for none."""
+
+    amount: str
+    currency: str
+
+    @staticmethod
+    def resolve_amount(row: Any) -> str | None:
+        """The digits, as they are signed."""
+        return exact_or_none(row.amount, row.currency)
 
 
 class Failing(Schema):

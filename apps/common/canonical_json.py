@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 from uuid import UUID
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _encode(value: Any) -> str:
@@ -36,6 +39,26 @@ def canonical_json(document: Any) -> str:
 def plain(document: Any) -> Any:
     """The document with Decimals, UUIDs and dates as strings: what a jsonb column keeps."""
     return json.loads(canonical_json(document))
+
+
+def as_it_came(raw: Any, *, most: int) -> Any:
+    """What came from outside, for a jsonb column, to show later: as it is where the column can hold
+    it, in at most `most` characters; else `{"cut": …}` with the beginning of it. Never raises."""
+    try:
+        text = canonical_json(raw)
+        storable = "\\u0000" not in text and not _SURROGATE.search(text)
+        if storable and len(text) <= most:
+            return json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        text = _written(raw)
+    return {"cut": ascii(text)[1:-1][:most]}
+
+
+def _written(raw: Any) -> str:
+    try:
+        return ascii(raw)
+    except (ValueError, RecursionError):
+        return type(raw).__name__
 
 
 def digest(document: Any, *, salt: str = "") -> str:

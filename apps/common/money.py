@@ -4,12 +4,15 @@ An amount is a Decimal of major units (naira, not kobo). How many places it has 
 """
 
 import re
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from apps.common.errors import Invalid
 
 NO_BREAK = "\u00a0"
 _USUAL = 2
+_CENT = Decimal("0.01")
+#: The default context rounds to 28 digits; sums of a whole ledger may have more.
+_EVERY_DIGIT = Context(prec=60)
 #: ISO 4217, minor units of the active codes; those not named here have two.
 _PLACES = {
     **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG"), 0),
@@ -57,9 +60,29 @@ def shown(amount: Decimal | None, currency: str, *, blank: str = " ") -> str:
 
 
 def exact(amount: Decimal, currency: str) -> str:
-    """For programs: `25000.00`, `25000` of JPY. Never rounded: what has more places shows them."""
+    """For programs, and for what is signed, hashed or audited: `25000.00`, `25000` of JPY, `1.250`
+    of KWD. One amount has one text. Never rounded: what has more places shows them."""
     text = f"{amount:.{places(currency)}f}"
     return text if Decimal(text) == amount else f"{amount:f}"
+
+
+def exact_or_none(amount: Decimal | None, currency: str) -> str | None:
+    """The same; None when there is no amount."""
+    return None if amount is None else exact(amount, currency)
+
+
+def unambiguous(amount: Decimal, currency: str) -> str:
+    """The same for a file that comes back: `amount_written` reads it as this amount. Three places
+    could be thousands, so that KWD 1.250 is `1.2500`."""
+    text = exact(amount, currency)
+    return f"{text}0" if len(text.partition(".")[2]) == 3 else text
+
+
+def trimmed(amount: Decimal) -> Decimal:
+    """Without zeros at its end, but with two places at least: 25000.0000 is 25000.00, 1.2500 is
+    1.25. For an amount whose currency is not known yet, or not here."""
+    cents = amount.quantize(_CENT, context=_EVERY_DIGIT)
+    return cents if cents == amount else amount.normalize(_EVERY_DIGIT)
 
 
 def amount_written(text: str) -> Decimal:
@@ -80,7 +103,8 @@ def amount_written(text: str) -> Decimal:
     if len(decimals) == 3 and _MAYBE_GROUPED.fullmatch(whole):
         raise Invalid(
             f"{cell} can be read as {whole}{decimals} or as {whole} and a fraction. Write it "
-            f"without a separator of thousands: {whole}{decimals} is the first.",
+            f"without a separator of thousands: {whole}{decimals} is the first, "
+            f"{whole}.{decimals}0 is the second.",
             code="amount_ambiguous",
         )
     return Decimal(f"{_whole(whole)}.{decimals}")

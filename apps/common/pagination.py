@@ -62,23 +62,30 @@ def page(
 
 
 def numbered_page(
-    queryset: QuerySet[M], *, cursor: str | None, limit: int = DEFAULT_LIMIT
+    queryset: QuerySet[M],
+    *,
+    cursor: str | None,
+    limit: int = DEFAULT_LIMIT,
+    order: str = "number",
+    digits: int = 9,
 ) -> dict[str, Any]:
-    """Up to `limit` rows in the order of their `number`, after the one that the cursor names.
+    """Up to `limit` rows in the order of a number of theirs, after the one that the cursor names.
 
-    For items of a run: their numbers are no secret and never change, so the cursor is the number.
-    Raises Invalid `bad_cursor` for what is no number.
+    For items of a run, lines of a ledger: their numbers are no secret and never change, so the
+    cursor is the number. `order` is its column, with `-` before it for the highest first. Raises
+    Invalid `bad_cursor` for what is no number of so many digits.
     """
-    rows = queryset.order_by("number")
+    column = order.removeprefix("-")
+    rows = queryset.order_by(order)
     if cursor:
-        last = number_of(cursor, digits=9)
+        last = number_of(cursor, digits=digits)
         if last is None:
             raise Invalid("The cursor is not one of ours.", code="bad_cursor")
-        rows = rows.filter(number__gt=last)
+        rows = rows.filter(**{f"{column}__{'gt' if column == order else 'lt'}": last})
     found: list[Any] = list(rows[: limit + 1])
     return {
         "items": found[:limit],
-        "next": str(found[limit - 1].number) if len(found) > limit else None,
+        "next": str(getattr(found[limit - 1], column)) if len(found) > limit else None,
     }
 
 

@@ -22,7 +22,7 @@ def exact_document_of(text: str, *, most_depth: int) -> Any:
         document = json.loads(
             text,
             parse_constant=_no_constant,
-            parse_float=Decimal,
+            parse_float=_exact,
             object_pairs_hook=_named_once,
         )
     except RecursionError:
@@ -44,6 +44,14 @@ def _checked(body: bytes, document: Any) -> Any:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _exact(number: str) -> Decimal:
+    value = Decimal(number)
+    # As far as a float goes. Written out, 1e999999999 would fill the memory.
+    if abs(value.adjusted()) > 308:
+        raise ValueError("is a number that is too large or too small")
+    return value
 
 
 def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

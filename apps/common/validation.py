@@ -4,9 +4,10 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 from apps.common.errors import Invalid
-from apps.common.money import places
+from apps.common.money import MOST_PLACES, places, trimmed
 
 CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}", re.ASCII)
 CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -22,8 +23,6 @@ LONGEST_TEXT = 5000
 MOST_REGIONS = 300
 #: The columns have 16 digits before the point; sums of a budget need room above one amount.
 MOST = Decimal(10) ** 15
-#: Places that the columns of amounts keep: of a currency that has more, no more can be paid.
-KEPT_PLACES = 2
 #: Of no form of their own: format, line and paragraph separators, private use, unassigned.
 _UNSEEN = frozenset({"Cf", "Zl", "Zp", "Co", "Cn"})
 #: Format characters that scripts need: joiners (Persian, Indic, emoji), and the signs that Arabic,
@@ -42,7 +41,7 @@ def unseen(text: str) -> str:
     return ""
 
 
-def kept(amount: Decimal, digits: int = KEPT_PLACES) -> Decimal | None:
+def kept(amount: Decimal, digits: int = MOST_PLACES) -> Decimal | None:
     """The same amount with so many places, as a column keeps it; None where that changes it."""
     try:
         exact = amount.quantize(Decimal(1).scaleb(-digits))
@@ -51,22 +50,42 @@ def kept(amount: Decimal, digits: int = KEPT_PLACES) -> Decimal | None:
     return exact if exact.is_finite() and exact == amount else None
 
 
+def amount_sent(raw: Any) -> Decimal:
+    """The amount in a document of a program: a number, or a text such as 25000.00. NaN for what is
+    none, or has too many digits to be read."""
+    if isinstance(raw, Decimal):
+        return raw
+    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
+        return Decimal("NaN")
+    text = raw.strip() if isinstance(raw, str) else ""
+    if not isinstance(raw, str) and abs(raw) < 10**20:
+        # A float is written as it was: 0.1 is a tenth, and 1e16 has no exponent.
+        text = str(raw) if isinstance(raw, int) else format(Decimal(repr(raw)), "f")
+    return Decimal(text) if AMOUNT.fullmatch(text) else Decimal("NaN")
+
+
 def clean_amount(amount: Decimal, currency: str = "") -> Decimal:
-    """The amount with two places; Invalid `amount_invalid` unless 0 < amount < 10^15, exactly, and
-    not finer than the currency is: JPY has no places."""
-    allowed = min(places(currency), KEPT_PLACES)
-    exact = kept(amount)
-    if exact is None or kept(exact, allowed) is None or not 0 < exact < MOST:
-        written = (
-            f"like 25000.{'0' * allowed}: digits, a point and at most two decimal places"
-            if allowed
-            else f"like 25000 in {currency}: digits, without decimal places"
-        )
+    """The amount with the currency's places; Invalid `amount_invalid` unless 0 < amount < 10^15,
+    exactly, and not finer than the currency is: JPY has no places, KWD three. Without a currency
+    it may have as many as any has."""
+    allowed = places(currency) if currency else MOST_PLACES
+    exact = kept(amount, allowed)
+    if exact is None or not 0 < exact < MOST:
         raise Invalid(
-            f"An amount is above zero and written {written}, at most 15 digits before the point.",
+            f"An amount is above zero and written {amount_form(currency)}, at most 15 digits "
+            "before the point.",
             code="amount_invalid",
         )
-    return exact
+    return exact if currency else trimmed(exact)
+
+
+def amount_form(currency: str) -> str:
+    """How an amount is written, in words: `like 25000 in JPY: digits, without decimal places`."""
+    allowed = places(currency)
+    if not allowed:
+        return f"like 25000 in {currency}: digits, without decimal places"
+    number = ("one", "two", "three", "four")[allowed - 1]
+    return f"like 25000.{'0' * allowed}: digits, a point and at most {number} decimal places"
 
 
 def clean_text(text: str, *, field: str, limit: int, multiline: bool = False) -> str:

@@ -1,7 +1,7 @@
 """Columns and triggers that rows carried by a workflow have in common. No table of its own."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import pgtrigger
 from django.conf import settings
@@ -52,6 +52,13 @@ class AskedRow(models.Model):
 
     class Meta:
         abstract = True
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its status is one that never changes."""
+        rows: Any = type(self)._default_manager.all()
+        row: Any = self
+        return row.status not in rows.open_statuses
 
 
 class ProcessRow(AskedRow):

@@ -10,6 +10,7 @@ from typing import Any
 from django.utils import timezone
 from temporalio import activity
 
+from apps.approvals.contracts import Waiting
 from apps.engine import effects
 from apps.engine.heartbeats import heartbeating
 from apps.interventions import services
@@ -18,7 +19,6 @@ from apps.interventions.contracts import (
     BatchFacts,
     BatchInput,
     BatchRefusal,
-    Decision,
     ExecutionResult,
     OutcomeInput,
     PreparedItems,
@@ -35,22 +35,20 @@ from apps.interventions.contracts import (
 
 # --- the request ---------------------------------------------------------------------------------
 @activity.defn(name="open_approval")
-def open_approval(input: TimedInput) -> Decision:
+def open_approval(input: TimedInput) -> Waiting:
     return services.approval_open(
-        intervention_id=input.intervention_id,
-        workflow_id=_workflow_id(),
-        as_of=input.as_of,
+        input.intervention_id, workflow_id=_workflow_id(), as_of=input.as_of
     )
 
 
 @activity.defn(name="read_decision")
-def read_decision(input: StepInput) -> Decision:
-    return services.decision_read(intervention_id=input.intervention_id, signals=input.signals)
+def read_decision(input: StepInput) -> Waiting:
+    return services.decision_read(input.intervention_id, signals=input.signals)
 
 
 @activity.defn(name="expire_intervention")
-def expire_intervention(input: TimedInput) -> Decision:
-    return services.intervention_expire(intervention_id=input.intervention_id, as_of=input.as_of)
+def expire_intervention(input: TimedInput) -> Waiting:
+    return services.intervention_expire(input.intervention_id, as_of=input.as_of)
 
 
 # --- the saga's seven steps ----------------------------------------------------------------------
@@ -141,9 +139,7 @@ def settle_intervention(input: SettleInput) -> SagaFacts:
 
 @activity.defn(name="raise_attention")
 def raise_attention(input: AttentionInput) -> None:
-    services.attention_open(
-        intervention_id=input.intervention_id, code=input.code, detail=input.detail
-    )
+    services.attention_open(input.intervention_id, code=input.code, detail=input.detail)
 
 
 # --- the reconciler ------------------------------------------------------------------------------
@@ -158,7 +154,7 @@ def open_batch(input: BatchInput) -> BatchFacts:
     # Every payment is read, hashed and written: with 20,000 that takes its time.
     return heartbeating(
         services.batch_open,
-        batch_id=input.batch_id,
+        input.batch_id,
         workflow_id=_workflow_id(),
         as_of=input.as_of,
     )
@@ -166,18 +162,18 @@ def open_batch(input: BatchInput) -> BatchFacts:
 
 @activity.defn(name="read_batch")
 def read_batch(input: BatchInput) -> BatchFacts:
-    return services.batch_read(batch_id=input.batch_id, signals=input.signals)
+    return services.batch_read(input.batch_id, signals=input.signals)
 
 
 @activity.defn(name="expire_batch")
 def expire_batch(input: BatchInput) -> BatchFacts:
-    return services.batch_expire(batch_id=input.batch_id, as_of=input.as_of)
+    return services.batch_expire(input.batch_id, as_of=input.as_of)
 
 
 @activity.defn(name="refuse_batch")
 def refuse_batch(input: BatchRefusal) -> BatchFacts:
     return services.batch_refuse(
-        batch_id=input.batch_id, code=input.code, detail=input.detail, as_of=input.as_of
+        input.batch_id, code=input.code, detail=input.detail, as_of=input.as_of
     )
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from apps.engine.contracts import Count, EffectState, RunProgress, Stop, Timings
+from apps.approvals.contracts import Waiting
+from apps.engine.contracts import Count, EffectState, RunProgress, Timings
 
 TASK_QUEUE = "intervention-critical"
 APPROVAL_WORKFLOW = "InterventionApprovalWorkflow"
@@ -139,47 +140,6 @@ class StepInput:
 
 
 @dataclass(frozen=True)
-class PolicyDetails:
-    """What the saga needs to know of the policy version that the intervention was asked under."""
-
-    policy: str
-    version: int
-    reversible: bool
-    currency: str
-    amount: str
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The intervention as the approval workflow re-reads it after every wake-up.
-
-    `next_at`: when its request's clock next has something to do.
-    """
-
-    status: str
-    request_id: str = ""
-    request_status: str = ""
-    expires_at: datetime | None = None
-    attention: bool = False
-    code: str = ""
-    detail: str = ""
-    next_at: datetime | None = None
-
-    @property
-    def waiting(self) -> bool:
-        return self.status == InterventionStatus.AWAITING_APPROVAL
-
-    @property
-    def settled(self) -> bool:
-        return InterventionStatus(self.status).terminal
-
-    @classmethod
-    def of(cls, facts: "SagaFacts") -> "Decision":
-        """How it stands after it was settled."""
-        return cls(status=facts.status, code=facts.code, detail=facts.detail)
-
-
-@dataclass(frozen=True)
 class TimedInput:
     """For steps that time decides. `as_of` is the workflow's clock."""
 
@@ -202,7 +162,6 @@ class SagaFacts:
     execution: str = Execution.NEVER
     reserved: bool = False
     reversible: bool = True
-    undoing: bool = False
     attention: str = ""
     code: str = ""
     detail: str = ""
@@ -228,20 +187,8 @@ class RollBackResult:
 
 #: Refusals that say: this run has no business with this row. It leaves the row alone.
 NOT_MINE = frozenset({"not_found", "not_its_workflow", "already_executing"})
-
-
 #: Code of a second run that finds a person asked about the row: the answer begins another one.
 ATTENTION_OPEN = "attention_open"
-
-CANCELLED = Stop(
-    InterventionStatus.CANCELLED, "cancelled", "Its workflow was cancelled in the engine."
-)
-GIVEN_UP = Stop(InterventionStatus.FAILED, "given_up", "A person decided not to carry on.")
-NO_ANSWER = Stop(
-    InterventionStatus.FAILED,
-    "execution_unknown",
-    "The executor does not answer: nobody knows whether it was executed or undone.",
-)
 
 
 @dataclass(frozen=True)
@@ -310,28 +257,14 @@ class BatchRef:
 
 
 @dataclass(frozen=True)
-class BatchFacts:
-    """The batch as its workflow re-reads it. `next_at`: when its request's clock has to do."""
+class BatchFacts(Waiting):
+    """The batch as its workflow re-reads it."""
 
-    status: str
     progress: RunProgress = field(default_factory=RunProgress)
-    request_id: str = ""
-    expires_at: datetime | None = None
-    next_at: datetime | None = None
-    code: str = ""
-    detail: str = ""
-
-    @property
-    def waiting(self) -> bool:
-        return self.status == BatchStatus.PENDING
 
     @property
     def runs(self) -> bool:
         return self.status == BatchStatus.RUNNING
-
-    @property
-    def settled(self) -> bool:
-        return BatchStatus(self.status).terminal
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 
+from apps.common.money import exact
 from apps.interventions.contracts import Execution
 from apps.outbound.calls import Caller, Refused
 
@@ -36,7 +37,7 @@ def execute(intervention: "Intervention") -> str:
         body={
             "intervention_id": str(intervention.pk),
             "target": intervention.target,
-            "amount": f"{intervention.amount:.2f}",
+            "amount": exact(intervention.amount, intervention.currency),
             "currency": intervention.currency,
         },
     )

@@ -6,7 +6,6 @@ from django.db.models import Count, Sum
 from django.utils import timezone
 
 from apps.approvals.kinds import Fact, Simulation
-from apps.approvals.models import ApprovalRequest
 from apps.common.errors import DomainError
 from apps.common.money import shown
 from apps.common.windows import site_day
@@ -28,15 +27,8 @@ STEPS = (
 )
 
 
-def simulate(request: ApprovalRequest) -> Simulation:
+def simulate(intervention: Intervention) -> Simulation:
     """The budget after it, who else is about to draw on it, the seven steps, what would refuse."""
-    intervention = (
-        Intervention.objects.select_related("policy", "budget")
-        .filter(pk=request.subject_id)
-        .first()
-    )
-    if intervention is None:
-        return Simulation(outcome="Nothing: the intervention no longer exists.", tone="bad")
     budget = intervention.budget
     amount = shown(intervention.amount, intervention.currency)
     facts = _facts(intervention, budget)

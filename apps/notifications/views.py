@@ -51,6 +51,7 @@ def _list(request: HttpRequest) -> dict[str, Any]:
         "only_unread": only_unread,
         "count_all": counted(mine),
         "count_unread": counted(unread),
+        "topic": f"person:{person(request).pk}",
         "query": request.GET.urlencode(),
         "back": request.path.removesuffix("live/")
         + (f"?{request.GET.urlencode()}" if request.GET else ""),

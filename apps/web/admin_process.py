@@ -32,8 +32,6 @@ class ProcessAdmin(ReadOnlyAdmin):
     process: ClassVar[Carried]
     name = "__str__"
     columns: Sequence[Any] = ()
-    asked_by = "requested_by"
-    ended_at = "settled_at"
     list_filter: ClassVar[Any] = ("status", ("created_at", admin.DateFieldListFilter))
     ordering = ("-created_at", "-id")
     search_exact: Sequence[str] = ("id", "workflow_id")
@@ -45,7 +43,7 @@ class ProcessAdmin(ReadOnlyAdmin):
         """The same order for every process: what, where it stands, whose, when, where to go."""
         amount = ["amount"] if hasattr(self.model, "amount") else []
         before = [self.name, "state", *amount, "attention", *self.columns]
-        after = [self.asked_by, "created_at", self.ended_at, "staff_page", "temporal"]
+        after = ["requested_by", "created_at", "settled_at", "staff_page", "temporal"]
         return self.in_currency([*before, *after])
 
     def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -65,7 +63,7 @@ class ProcessAdmin(ReadOnlyAdmin):
         """The code that it stands at or has ended with; marked while somebody can do something."""
         if not (code := getattr(row, "error_code", "")):
             return None
-        ended = getattr(row, self.ended_at)
+        ended = row.settled_at
         return format_html(
             '<span class="badge{}" title="{}">{}</span>',
             "" if ended else " tone-warn",

@@ -7,8 +7,10 @@ from uuid import uuid4
 from django import forms
 from pydantic import Field
 
+from apps.common.amounts import DIGITS
 from apps.common.api import Region
 from apps.common.errors import Invalid
+from apps.common.money import MOST_PLACES
 from apps.common.validation import LONGEST_KEY, LONGEST_REASON, clean_region
 from apps.web.tones import words_of
 
@@ -17,7 +19,8 @@ class AmountField(forms.DecimalField):
     """An amount in major units; what its currency allows the services know."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"max_digits": 18, "decimal_places": 2, "min_value": 0, **options})
+        limits = {"max_digits": DIGITS, "decimal_places": MOST_PLACES, "min_value": 0}
+        super().__init__(**{**limits, **options})
 
 
 class DayField(forms.DateField):

@@ -9,12 +9,12 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.defaultfilters import slugify
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_GET
 
 from apps.common.errors import Invalid
-from apps.common.identifiers import number_of
-from apps.common.pagination import page
+from apps.common.pagination import numbered_page, page
 from apps.web.denied import Denied
 from apps.web.filters import FilterForm
 from apps.web.fragments import fragment, in_fragment, person
@@ -80,20 +80,23 @@ def shown_count(queryset: "QuerySet[Any]") -> str:
 
 
 def numbered(
-    request: HttpRequest, rows: "QuerySet[Any]", *, parameter: str, column: str, limit: int
+    request: HttpRequest,
+    rows: "QuerySet[Any]",
+    *,
+    parameter: str,
+    order: str = "number",
+    digits: int = 9,
 ) -> dict[str, Any]:
-    """`items`, `next` and `later_page` of rows that a number of theirs puts in order: the place in
-    the list is simply the last one shown. Ordered by `column`, which may begin with `-`."""
-    name = column.removeprefix("-")
-    last = number_of(request.GET.get(parameter, ""), digits=18)
-    if last is not None:
-        rows = rows.filter(**{f"{name}__{'lt' if name != column else 'gt'}": last})
-    items = list(rows.order_by(column)[: limit + 1])
-    return {
-        "items": items[:limit],
-        "next": getattr(items[limit - 1], name) if len(items) > limit else None,
-        "later_page": last is not None,
-    }
+    """`items`, `next` and `later_page` of rows in the order of a number of theirs, after the one
+    that the parameter names (`numbered_page`); from the first where it names none."""
+    cursor = request.GET.get(parameter, "")
+    place: dict[str, Any] = {"limit": PAGE_SIZE, "order": order, "digits": digits}
+    try:
+        found = numbered_page(rows, cursor=cursor, **place)
+    except Invalid:
+        cursor = ""
+        found = numbered_page(rows, cursor=None, **place)
+    return {**found, "later_page": bool(cursor)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,21 +104,24 @@ class ListPage:
     """A list of rows, newest first: its page, and the fragment that the open page fetches when
     something on `topic` changes. Both show what the filters in the address match.
 
-    `name`: of its URL; the fragment's is `<name>_live`. `rows`: those that a person may see, with
+    `name`: of its URL; the fragment's is `<name>_live`. `topic` may be told from the rows that are
+    shown. `rows`: those that a person may see, with
     what a row shows. `line`: a row as it is drawn; `below`: a template with more of it, for which
     `complete` may bring what costs a question for all of them at once. Without `permission` the
     page is a 403, and the fragment a 404. `noun`: of one row. `new`: asks for one; `first` and
-    `empty` stand where there is none, for who may ask and for others.
+    `empty` stand where there is none, for who may ask and for others. `arrivals`: rows come often
+    enough to be announced.
     """
 
     name: str
     title: str
     lead: str
     noun: str
-    topic: str
+    topic: str | Callable[[list[Any]], str]
     rows: "Callable[[User], QuerySet[Any]]"
     line: Callable[[Any], Line]
     filters: type[FilterForm] = FilterForm
+    arrivals: bool = True
     permission: str = ""
     crumbs: tuple[Link, ...] = ()
     links: tuple[Link, ...] = ()
@@ -158,6 +164,8 @@ class ListPage:
         return {
             **found,
             "list": self,
+            "topics": self.topic if isinstance(self.topic, str) else self.topic(found["rows"]),
+            "rows_id": f"{slugify(self.noun)}-rows",
             "head": Head(self.title, self.lead, crumbs=self.crumbs, links=links),
             "lines": [self.line(row) for row in found["rows"]],
             "list_url": reverse(self.name),

@@ -28,6 +28,8 @@ class FormPage:
     service; it takes the form's fields and gives the row back, and whether it is new. `to`: URL
     name of the row's page. `asked`: said there when it is new. `initial`: what GET parameters fill
     in, by field. Without `permission` it is a 403, audited as `action` of `subject_type`.
+    `trial` is called instead of the verb unless the form was sent with its button `send`: it gives
+    what `template` shows of what would come of it.
     """
 
     name: str
@@ -43,6 +45,8 @@ class FormPage:
     action: str
     subject_type: str
     initial: Mapping[str, str] = field(default_factory=dict)
+    trial: Callable[..., Mapping[str, Any]] | None = None
+    template: str = "web/form_page.html"
 
     def page(self, request: HttpRequest) -> HttpResponse:
         """The empty form, or what became of one that was sent."""
@@ -51,7 +55,9 @@ class FormPage:
         if request.method in SAFE:
             initial = {field: request.GET.get(name, "") for field, name in self.initial.items()}
             return self._shown(request, self.form(initial=initial), Outcome())
-        form = self.form(request.POST)
+        form = self.form(request.POST, request.FILES)
+        if self.trial and "send" not in request.POST:
+            return self._shown(request, form, call_verb(request, form, self.trial))
         outcome = call_verb(request, form, self.verb)
         if not outcome.done:
             return self._shown(request, form, outcome)
@@ -76,8 +82,9 @@ class FormPage:
             "draft": self.draft,
             "form": form,
             "refusal": outcome.refusal,
+            **(outcome.result or {}),
         }
-        return render(request, "web/form_page.html", context, status=outcome.status)
+        return render(request, self.template, context, status=outcome.status)
 
 
 @dataclass(frozen=True, kw_only=True)

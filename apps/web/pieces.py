@@ -81,8 +81,9 @@ class Cell:
 class Line:
     """A row of a list: a title, cells, and at its end an amount and a state.
 
-    Without `href` the title is no link. `under`: said below the amount where there is no state.
-    `key` and `version` tell an open page what changed; `row` is for a template of the list's own.
+    Without `href` the title is no link; without a title the state stands in its place. `under`:
+    said below the amount where there is no state. `key` and `version` tell an open page what
+    changed; `row` is for a template of the list's own.
     """
 
     title: str
@@ -99,7 +100,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Fact:
-    """A value with its name. `note` stands behind it, softer. `form`: `when`, `code` or `prose`."""
+    """A value with its name; without one it is a further value of the fact before it.
+
+    `note` stands behind the value, softer. `form`: `when`, `code` or `prose`.
+    """
 
     name: str
     value: Any

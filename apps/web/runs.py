@@ -5,7 +5,7 @@ declares one `RunPages` with its rows, words and verbs, and a template that exte
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
@@ -19,13 +19,14 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.common.csvio import FORMATS, export
-from apps.common.errors import Invalid
 from apps.common.identifiers import short
-from apps.common.pagination import numbered_page
 from apps.web.downloads import attachment
 from apps.web.drafts import draft_keep
 from apps.web.fragments import fragment, person
 from apps.web.links import temporal_url
+from apps.web.lists import numbered
+from apps.web.pieces import Head, Link, Note
+from apps.web.tones import words_of
 from apps.web.verbs import ReasonForm, call_verb
 
 if TYPE_CHECKING:
@@ -122,10 +123,10 @@ class RunVerb:
 
 @dataclass(frozen=True)
 class RunNow:
-    """A run as it is now. `over`: it has ended; `moves`: it still changes by itself; `verbs`: those
-    that this person may use."""
+    """A run as it is now. `head` of its page; `over`: it has ended; `moves`: it still changes by
+    itself; `verbs`: those that this person may use."""
 
-    title: str
+    head: Head
     over: bool
     moves: bool
     verbs: Sequence[str]
@@ -221,10 +222,11 @@ class RunPages(Generic[R]):
         """The run; Http404 also when this person may not see it."""
         return get_object_or_404(self.rows(person(request)), pk=run_id)
 
-    def listed(self, runs: Sequence[R]) -> list[dict[str, Any]]:
-        """The rows of a list: each with its bar."""
+    def complete(self, runs: Sequence[R]) -> None:
+        """Give each its `bar`: for the rows of a list, with `web/_run_bar.html` below them."""
         counts = self.counts(runs)
-        return [{self.name: run, "bar": self.bar(counts[run.pk])} for run in runs]
+        for run in runs:
+            run.bar = self.bar(counts[run.pk])  # type: ignore[attr-defined]
 
     def bar(self, counts: Counts) -> Bar:
         """The bar in this domain's words."""
@@ -239,21 +241,16 @@ class RunPages(Generic[R]):
         items = run.items.select_related(*self.related)  # type: ignore[attr-defined]
         if tab.statuses:
             items = items.filter(status__in=tab.statuses)
-        after = request.GET.get("after", "")
-        try:
-            found = numbered_page(items, cursor=after)
-        except Invalid:
-            after = ""
-            found = numbered_page(items, cursor=None)
+        found = numbered(request, items, parameter="after")
         bar = self.bar(counts)
         address = reverse(self.name, args=[run.pk])
         return {
             self.name: run,
             "name": self.name,
             "run": run,
-            "topic": f"{self.topic}:{run.pk}",
-            "title": now.title,
-            "over": now.over,
+            "topics": f"{self.topic}:{run.pk}",
+            "live_name": f"{self.name}_live",
+            "head": _completed(now.head, run, over=now.over),
             "moves": now.moves,
             "bar": bar,
             "legend": [
@@ -265,9 +262,8 @@ class RunPages(Generic[R]):
             "tabs": list(self._tabs(counts, bar.total, tab)),
             "items": found["items"],
             "next_after": found["next"],
-            "later_page": bool(after),
+            "later_page": found["later_page"],
             "verbs": [self.verbs[key].shown(key, address, counts) for key in now.verbs],
-            "workflow_url": temporal_url(run.workflow_id),  # type: ignore[attr-defined]
             "address": address,
             "query": request.GET.urlencode(),
             **now.more,
@@ -280,3 +276,13 @@ class RunPages(Generic[R]):
             number = sum(counts.get(status, 0) for status in statuses)
             if number or tab == current or not tab.statuses:
                 yield tab, number
+
+
+def _completed(head: Head, run: Any, *, over: bool) -> Head:
+    """With the way to its workflow, and the error that it stopped or ended with."""
+    engine = temporal_url(run.workflow_id)
+    links = (Link("Temporal UI", engine, outside=True),) if engine else ()
+    code = getattr(run, "error_code", "")
+    what = f"{words_of(code).capitalize()}."
+    note = Note(what, run.error_detail, tone="bad" if over else "warn") if code else None
+    return replace(head, links=(*head.links, *links), note=note)

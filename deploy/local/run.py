@@ -6,6 +6,7 @@ A process that dies is named and started again; everything started here ends wit
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 from deploy.local import lock
@@ -39,6 +41,8 @@ BACKOFF_MOST = 30.0
 #: A process that ran this long has recovered: its next death starts the backoff anew.
 HEALTHY_SECONDS = 60.0
 DEATHS_BEFORE_READY = 3
+#: What a source has in it that says what is done after every migrate.
+_AFTER_MIGRATE = re.compile(rb"\bpost_migrate\b|\bgrant\(|\bDefaultSchedule\b")
 
 
 class Interrupted(BaseException):
@@ -67,7 +71,7 @@ class Launcher:
         self.deaths: dict[str, int] = {}
         self.started: dict[str, float] = {}
         self.due: dict[str, float] = {}
-        self.migrations = _fingerprint()
+        self.sources = fingerprint()
         self.signals = 0
         self.woken = threading.Event()
         self.stopping = False
@@ -137,20 +141,20 @@ class Launcher:
         self.screen.say(f"Logs: {self.logs}  ·  Ctrl-C stops everything")
 
     def _is_prepared(self) -> bool:
-        """Whether this folder's own database has seen these migrations and the demo. One that is
+        """Whether this folder's own database was prepared from these sources. One that is
         not in this folder may be another one every time."""
         postgres = self.servers.postgres
         if postgres is None or not (postgres.data / "PG_VERSION").exists():
             return False
         with suppress(OSError):
-            return (self.data / "prepared").read_text() == self.migrations
+            return (self.data / "prepared").read_text() == self.sources
         return False
 
     def _prepare_database(self) -> None:
         """Changes nothing where there is nothing to do."""
         with self._step("Migrations and demo data"):
             self._manage("prepare")
-        (self.data / "prepared").write_text(self.migrations)
+        (self.data / "prepared").write_text(self.sources)
 
     def _manage(self, *words: str) -> None:
         log = self.logs / f"{words[0]}.log"
@@ -317,13 +321,19 @@ def main() -> int:
     return 0
 
 
-def _fingerprint() -> str:
-    """Changes when a migration of ours or a pinned dependency does."""
+def fingerprint(root: Path = ROOT) -> str:
+    """Changes when the database has to be prepared again: with a migration of ours, with what is
+    done after every migrate (roles, schedules, and what apps grant and declare), with a pinned
+    dependency. Read from the sources: starting Django to ask takes as long as preparing."""
     digest = hashlib.sha256()
-    files = sorted((ROOT / "apps").glob("*/migrations/*.py"))
-    for path in [*files, ROOT / "requirements" / "dev.txt"]:
-        digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    files = [path for path in sorted((root / "apps").rglob("*.py")) if _prepares(path)]
+    for path in [*files, root / "requirements" / "dev.txt"]:
+        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def _prepares(path: Path) -> bool:
+    return path.parent.name == "migrations" or bool(_AFTER_MIGRATE.search(path.read_bytes()))
 
 
 def _ending(process: Process) -> str:

@@ -62,7 +62,9 @@ def _tomorrow() -> object:
 
 def test_bulk_decisions_and_their_items_are_seen_by_who_made_them(people: dict[str, User]) -> None:
     request = opened(people["eve"])
-    bulk = BulkDecision.objects.create(key="k", by=people["ana"], verdict="approve", total=1)
+    bulk = BulkDecision.objects.create(
+        idempotency_key="k", requested_by=people["ana"], verdict="approve", total=1
+    )
     item = BulkItem.objects.create(
         bulk=bulk, number=1, request=request, authority=people["ana"], payload_hash="0" * 64
     )

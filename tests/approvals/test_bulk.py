@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -15,10 +15,12 @@ from apps.approvals.models import ApprovalRequest, BulkDecision, BulkItem, Signa
 from apps.approvals.selectors.bulk import bulk_preview
 from apps.approvals.services import bulk_running
 from apps.approvals.services.bulk import BulkChoice
+from apps.approvals.services.bulk_rows import RUN
 from apps.audit.models import AuditEntry
 from apps.common.errors import DomainError
-from apps.engine import subjects
+from apps.engine import process, subjects
 from apps.engine.models import EngineCommand, WorkflowRun
+from apps.engine.runs import HasItsOutcome, progress_of, settle, working
 from apps.notifications.models import Notification, WebhookDelivery
 from apps.notifications.services import webhook_create
 from tests.approvals import world
@@ -56,7 +58,7 @@ def work(bulk: BulkDecision, **changes: Any) -> Any:
 
 def outcomes(bulk: BulkDecision) -> list[str]:
     """Of each item in order: its status, or the code it was refused with."""
-    return [item.code or item.status for item in bulk.items.order_by("number")]
+    return [item.error_code or item.status for item in bulk.items.order_by("number")]
 
 
 def refused(code: str, fn: Any, *args: Any, **kwargs: Any) -> DomainError:
@@ -107,8 +109,8 @@ class TestOutcomes:
         assert (progress.ended, progress.done, progress.failed) == (True, 1, 4)
         bulk.refresh_from_db()
         assert (bulk.status, bulk.done, bulk.failed, bulk.left) == ("completed", 1, 4, 0)
-        assert bulk.finished_at is not None
-        assert all(item.detail for item in bulk.items.filter(status="failed"))
+        assert bulk.settled_at is not None
+        assert all(item.error_detail for item in bulk.items.filter(status="failed"))
         signature = Signature.objects.get(request=good)
         assert (signature.via, signature.reason) == ("bulk", "all of one shipment")
         assert world.domain.settled[-1] == (str(good.pk), "approved")
@@ -190,6 +192,20 @@ class TestOutcomes:
         assert outcomes(bulk) == ["done"]
         assert fresh(large).status == "approved"
         assert bulk.items.get().authority == boss
+
+    def test_an_item_has_one_outcome_and_is_counted_once(self, people):
+        requester, reviewer = people
+        bulk = begin(reviewer, [opened(requester), opened(requester)])
+        first = bulk.items.get(number=1)
+        settle(RUN, first, "failed", as_of=timezone.now(), code="x", detail="y")
+        for status in ("done", "failed"):
+            with pytest.raises(HasItsOutcome), transaction.atomic():
+                settle(RUN, first, status, as_of=timezone.now())
+        work(bulk)
+        bulk.refresh_from_db()
+        assert (outcomes(bulk), bulk.done, bulk.failed) == (["x", "done"], 1, 1)
+        counted = progress_of(RUN, bulk)
+        assert (counted.total, counted.done, counted.failed) == (2, bulk.done, bulk.failed)
 
     def test_who_lost_the_right_meanwhile_signs_nothing_more(self, people):
         requester, reviewer = people
@@ -450,9 +466,9 @@ class TestAtOnce:
             assert decision.status == "completed"
         assert one.done + two.done == Signature.objects.count() == 12
         assert one.failed + two.failed == 12
-        told = BulkItem.objects.filter(code="already_decided").first()
+        told = BulkItem.objects.filter(error_code="already_decided").first()
         assert told is not None
-        assert told.detail.startswith(("Already approved by one", "Already rejected by two"))
+        assert told.error_detail.startswith(("Already approved by one", "Already rejected by two"))
 
     def test_a_stop_in_the_middle_leaves_no_item_between(self):
         rule()
@@ -492,7 +508,7 @@ class TestAtOnce:
             assert Signature.objects.exists()
             raise Killed
 
-        monkeypatch.setattr(bulk_running, "_settle", die)
+        monkeypatch.setattr(bulk_running, "settle", die)
         with pytest.raises(Killed):
             work(bulk)
         monkeypatch.undo()
@@ -507,11 +523,11 @@ class TestAtOnce:
         requester, reviewer = person("requester"), person("reviewer", "first")
         bulk = begin(reviewer, [opened(requester) for _ in range(10)])
         told: list[int] = []
-        monkeypatch.setattr(bulk_running, "announce", lambda bulk: told.append(bulk.version))
+        monkeypatch.setattr(process, "announce", lambda _, bulk: told.append(bulk.version))
         looks = itertools.count()
         # Every look at the clock is 20 ms later; an item has two or three of them.
         clock = SimpleNamespace(monotonic=lambda: next(looks) * 0.02)
-        monkeypatch.setattr(bulk_running, "time", clock)
+        monkeypatch.setattr(working, "time", clock)
         work(bulk)
         passed = next(looks) * 0.02
         assert 3 <= len(told) <= 2 + passed / 0.2

@@ -83,7 +83,7 @@ class TestPages:
         begun = client.post("/inbox/bulk/run/", form)
         bulk = BulkDecision.objects.get()
         assert begun.headers["Location"] == f"/bulk/{bulk.pk}/"
-        assert (bulk.via, bulk.total, bulk.by) == ("page", 2, reviewer)
+        assert (bulk.via, bulk.total, bulk.requested_by) == ("page", 2, reviewer)
         # The same form again is the same bulk decision.
         assert client.post("/inbox/bulk/run/", form).headers["Location"] == f"/bulk/{bulk.pk}/"
         page = text(client.get(f"/bulk/{bulk.pk}/"))
@@ -320,4 +320,4 @@ def test_a_bulk_decision_that_is_stopped_says_when(requester: User, reviewer: Us
     bulk = begin(reviewer, [opened(requester)])
     now = timezone.now()
     stopped = services.bulk_stop(bulk_id=bulk.pk, by=reviewer, via="api", as_of=now)
-    assert stopped.finished_at == now
+    assert stopped.settled_at == now

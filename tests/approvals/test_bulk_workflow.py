@@ -12,7 +12,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, Wor
 
 from apps.approvals import services
 from apps.approvals.models import BulkDecision, Signature
-from apps.approvals.registration import bulk as registration
+from apps.engine import subjects
 from apps.engine.models import WorkflowRun
 from apps.engine.namespace import engine_ensure
 from tests.approvals.test_bulk import begin, outcomes
@@ -58,7 +58,7 @@ def run_of(stage: Stage, bulk: BulkDecision) -> WorkflowHandle[Any, Any]:
 
 
 async def row(bulk: BulkDecision) -> BulkDecision:
-    return await orm(BulkDecision.objects.select_related("by").get, pk=bulk.pk)
+    return await orm(BulkDecision.objects.select_related("requested_by").get, pk=bulk.pk)
 
 
 def at_item(monkeypatch: pytest.MonkeyPatch, number: int, do: Callable[[], Any]) -> None:
@@ -92,7 +92,7 @@ async def test_stopped_in_the_middle_and_resumed(
     act: dict[str, Any] = {}
     at_item(monkeypatch, 5, lambda: services.bulk_stop(**act, as_of=timezone.now()))
     bulk = await orm(made)
-    act.update(bulk_id=bulk.pk, by=bulk.by, via="page")
+    act.update(bulk_id=bulk.pk, by=bulk.requested_by, via="page")
     await working.deliver()
     assert (await run_of(working, bulk).result())["status"] == "stopped"
     assert await orm(outcomes, bulk) == ["done"] * 5 + ["stopped"] * (ITEMS - 5)
@@ -144,10 +144,10 @@ async def test_cancelled_in_the_engine_it_signs_nothing_more_and_can_be_resumed(
     assert await orm(outcomes, bulk) == ["done"] * 3 + ["waiting"] * (ITEMS - 3)
     # What the mirror does when it has seen the end.
     run = WorkflowRun(workflow_id=bulk.workflow_id, status="cancelled")
-    await orm(transaction.atomic(registration._on_closed), str(bulk.pk), run)
+    await orm(transaction.atomic(subjects.get("bulk").on_closed), str(bulk.pk), run)
     bulk = await row(bulk)
     assert bulk.status == "stopped"
-    resume = {"bulk_id": bulk.pk, "by": bulk.by, "via": "page", "as_of": timezone.now()}
+    resume = {"bulk_id": bulk.pk, "by": bulk.requested_by, "via": "page", "as_of": timezone.now()}
     bulk = await orm(services.bulk_resume, **resume)
     await working.deliver()
     assert (await run_of(working, bulk).result())["done"] == ITEMS

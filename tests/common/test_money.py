@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.common.errors import Invalid
-from apps.common.money import NO_BREAK, amount_written, exact, figure, places, shown, unit
+from apps.common.money import (
+    NO_BREAK,
+    amount_written,
+    exact,
+    figure,
+    places,
+    shown,
+    trimmed,
+    unit,
+)
 from apps.common.validation import clean_amount, read_amount
 
 
@@ -44,11 +53,27 @@ def test_an_amount_is_not_finer_than_its_currency(amount: str) -> None:
         read_amount(amount, "JPY")
 
 
-def test_of_a_currency_with_three_places_two_are_kept() -> None:
-    assert clean_amount(Decimal("1.500"), "KWD") == Decimal("1.50")
-    with pytest.raises(Invalid):
-        clean_amount(Decimal("1.501"), "KWD")
-    assert clean_amount(Decimal("25000"), "JPY") == 25000
+def test_every_place_of_the_currency_is_kept_and_no_further_one() -> None:
+    assert str(clean_amount(Decimal("1.501"), "KWD")) == "1.501"
+    assert str(clean_amount(Decimal("1.5"), "KWD")) == "1.500"
+    with pytest.raises(Invalid, match=r"25000\.000: .* three decimal places"):
+        clean_amount(Decimal("1.5015"), "KWD")
+    with pytest.raises(Invalid, match=r"25000\.00: .* two decimal places"):
+        clean_amount(Decimal("1.501"), "EUR")
+    assert str(clean_amount(Decimal("25000.00"), "JPY")) == "25000"
+
+
+def test_an_amount_without_its_currency_has_two_places_or_as_many_as_it_needs() -> None:
+    for written, short in (
+        ("25000.0000", "25000.00"),
+        ("1.2500", "1.25"),
+        ("1.2340", "1.234"),
+        ("1E+3", "1000.00"),
+        ("0.0000", "0.00"),
+        (f"{'9' * 40}.1000", f"{'9' * 40}.10"),
+    ):
+        assert str(trimmed(Decimal(written))) == short
+        assert str(trimmed(Decimal(f"-{written}"))) == f"-{short}"
 
 
 amounts = st.decimals(0, Decimal(10) ** 15, places=2, allow_nan=False)

@@ -40,7 +40,7 @@ def asked(world: World, items: Any = 3, **changes: Any) -> InterventionBatch:
 
 def opened(batch: InterventionBatch, **changes: Any) -> Any:
     return services.batch_open(
-        batch_id=batch.pk,
+        batch.pk,
         **{"workflow_id": batch.workflow_id, "as_of": timezone.now()} | changes,
     )
 

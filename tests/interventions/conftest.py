@@ -84,7 +84,7 @@ class World:
 
     def open(self, intervention: Intervention) -> Any:
         return services.approval_open(
-            intervention_id=intervention.pk,
+            intervention.pk,
             workflow_id=intervention.workflow_id,
             as_of=timezone.now(),
         )

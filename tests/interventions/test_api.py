@@ -71,8 +71,8 @@ def test_an_amount_is_a_text_or_a_number(caller: Caller, amount: Any) -> None:
     [
         {"amount": "0"},
         {"amount": "-5"},
-        {"amount": "1.001"},
-        {"amount": 0.001},
+        {"amount": "1.00001"},
+        {"amount": 0.00001},
         {"amount": "NaN"},
         {"amount": "Infinity"},
         {"amount": "1e15"},

@@ -102,7 +102,7 @@ async def test_signals_that_change_nothing_in_the_database_change_nothing(stage:
     assert (await stage.row(intervention)).status == "awaiting_approval"
     await stage.decide(intervention)
     # The decision's own signal again, from a relay that was killed before it noted the first.
-    request_id = (await orm(services.decision_read, intervention_id=intervention.pk)).request_id
+    request_id = (await orm(services.decision_read, intervention.pk)).request_id
     await handle.signal(
         "request_settled",
         SignalEnvelope(f"approval:{request_id}:settled", str(intervention.pk)),

@@ -17,7 +17,7 @@ from apps.approvals.rules import rule_put
 from apps.audit.models import AuditEntry
 from apps.common.canonical_json import digest
 from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
-from apps.engine import subjects
+from apps.engine import process, subjects
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.interventions import services
 from apps.interventions.models import (
@@ -27,7 +27,8 @@ from apps.interventions.models import (
     InterventionBatch,
 )
 from apps.interventions.services import batches_input
-from apps.interventions.services.batches_rows import progress_of
+from apps.interventions.services.batches_rows import BATCH, progress_of
+from apps.interventions.services.commands import INTERVENTION
 from apps.notifications.models import Notification
 from tests.interventions.batch_world import (
     acting,
@@ -339,10 +340,9 @@ def test_what_is_signed_cannot_be_changed_by_raw_sql(world: World, statement: st
 def test_when_nobody_signs_in_time_it_ends(world: World) -> None:
     batch = asked(world, LARGE)
     expires_at = opened(batch).expires_at
-    arguments = {"batch_id": batch.pk}
-    assert services.batch_expire(**arguments, as_of=timezone.now()).status == "pending"
+    assert services.batch_expire(batch.pk, as_of=timezone.now()).status == "pending"
     for _ in range(2):
-        facts = services.batch_expire(**arguments, as_of=expires_at)
+        facts = services.batch_expire(batch.pk, as_of=expires_at)
         assert (facts.status, facts.code) == ("rejected", "expired")
     assert request_of(batch).status == "expired"
     assert Notification.objects.filter(kind="intervention.batch_rejected").count() == 1
@@ -393,6 +393,30 @@ def test_items_made_ready_at_once_have_one_intervention_each(
     assert {tuple(i.number for i in answer.items) for answer in answers} == {tuple(range(1, 9))}
     assert Intervention.objects.count() == 8
     assert statuses(batch) == ["running"] * 8 + ["waiting"] * 4
+
+
+def test_a_death_while_items_are_made_ready_leaves_none_begun(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    batch = asked(world, 3)
+    opened(batch)
+    create, made = Intervention.objects.create, []
+
+    def die_at_the_second(**fields: Any) -> Intervention:
+        made.append(fields["target"])
+        if len(made) == 2:
+            raise Killed
+        return create(**fields)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Intervention.objects, "create", die_at_the_second)
+        prepared(batch)
+    assert (statuses(batch), Intervention.objects.count()) == (["waiting"] * 3, 0)
+    assert [item.number for item in prepared(batch).items] == [1, 2, 3]
+    assert Intervention.objects.count() == 3
 
 
 def test_another_workflow_has_no_business_with_it(world: World) -> None:
@@ -449,11 +473,11 @@ def test_an_item_that_does_not_end_is_told_and_corrected_when_it_ends(world: Wor
     opened(batch)
     one, two = [Intervention.objects.get(pk=item.intervention_id) for item in prepared(batch).items]
     world.execute(one)
-    services.attention_open(intervention_id=one.pk, code="execution_unknown", detail="?")
+    services.attention_open(one.pk, code="execution_unknown", detail="?")
     for intervention in (one, two, one):
         services.item_note(intervention_id=intervention.pk, as_of=timezone.now())
     assert codes(batch) == ["needs_attention", "unsettled"]
-    services.attention_open(intervention_id=two.pk, code="approved_not_executed", detail="?")
+    services.attention_open(two.pk, code="approved_not_executed", detail="?")
     assert codes(batch) == ["needs_attention", "needs_attention"]
     assert finished(batch).status == "completed"
     services.feature_update(intervention_id=one.pk)
@@ -622,15 +646,15 @@ def test_one_that_the_engine_lost_is_restarted_once(
     batch = asked(shared_world)
     opened(batch)
     prepared(batch, 1)
-    assert services.batches_stranded() == []
+    assert process.stranded(BATCH) == []
     old(batch)
     seen(batch, "lost")
-    assert services.batches_stranded() == [str(batch.pk)]
+    assert process.stranded(BATCH) == [str(batch.pk)]
     # Its items are its own, as long as it runs.
-    assert services.stranded() == []
+    assert process.stranded(INTERVENTION) == []
     side_by_side(lambda _: subject().restart(str(batch.pk)), 3)
     assert EngineCommand.objects.filter(kind="start").count() == 2
-    assert services.batches_stranded() == []
+    assert process.stranded(BATCH) == []
 
 
 def begun_item(batch: InterventionBatch) -> Intervention:
@@ -651,8 +675,8 @@ def test_an_item_that_has_begun_is_restarted_by_itself_when_its_batch_does_not_r
     )
     services.batch_pause(**acting(world, batch))
     old(batch)
-    assert services.stranded() == [str(item.pk)]
-    services.intervention_restart(intervention_id=item.pk)
+    assert process.stranded(INTERVENTION) == [str(item.pk)]
+    services.intervention_restart(item.pk)
     command = EngineCommand.objects.get(workflow_id=f"intervention-{item.pk}-execution")
     assert command.workflow_type == "ExecuteInterventionWorkflow"
 
@@ -664,9 +688,9 @@ def test_an_item_that_has_not_begun_waits_as_long_as_its_batch_is_paused(world: 
     # Its batch's workflow was ended from outside before it could start the saga.
     subject().on_closed(str(batch.pk), seen(batch, "terminated"))
     old(batch)
-    assert services.stranded() == []
+    assert process.stranded(INTERVENTION) == []
     # The reconciler may have listed it before the pause.
-    services.intervention_restart(intervention_id=item.pk)
+    services.intervention_restart(item.pk)
     assert not EngineCommand.objects.filter(workflow_id=item.execution_workflow_id).exists()
     batch.refresh_from_db()
     batch = services.batch_resume(**acting(world, batch))
@@ -681,14 +705,14 @@ def test_an_item_that_has_not_begun_ends_with_a_batch_that_was_cancelled(world: 
     batch.refresh_from_db()
     services.batch_cancel(**acting(world, batch))
     old(batch)
-    assert services.stranded() == [str(item.pk)]
+    assert process.stranded(INTERVENTION) == [str(item.pk)]
     for _ in range(2):
-        services.intervention_restart(intervention_id=item.pk)
+        services.intervention_restart(item.pk)
     item.refresh_from_db()
     assert (item.status, item.error_code) == ("cancelled", "batch_cancelled")
     assert statuses(batch) == ["cancelled"] * 3
     assert not EngineCommand.objects.filter(workflow_id=item.execution_workflow_id).exists()
-    assert services.stranded() == []
+    assert process.stranded(INTERVENTION) == []
 
 
 def test_ids_that_are_no_batch_are_nobodys() -> None:
@@ -712,6 +736,6 @@ def test_what_of_twenty_thousand_is_signed_fits_and_is_listed(world: World) -> N
     version = PayloadVersion.objects.get()
     assert len(version.payload["items"]) == batches_input.MOST_ITEMS
     with pytest.raises(NotFound):
-        services.batch_read(batch_id="x")
+        services.batch_read("x")
     entries = AuditEntry.objects.filter(subject_id=str(batch.pk))
     assert max(len(str(entry.body)) for entry in entries) < 2000

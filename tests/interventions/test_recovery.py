@@ -11,12 +11,13 @@ from django.utils import timezone
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import request_tick, rule_put
 from apps.common.errors import NotAllowed
-from apps.engine import effects, subjects
+from apps.engine import effects, process, subjects
 from apps.engine import services as engine
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.interventions import services
 from apps.interventions.contracts import ATTENTION_KIND
 from apps.interventions.models import Intervention
+from apps.interventions.services.commands import INTERVENTION
 from tests.interventions.conftest import World
 
 LARGE = Decimal("20000.00")
@@ -182,9 +183,7 @@ def test_an_item_that_nobody_signs_in_time_is_asked_again(world: World) -> None:
     with transaction.atomic():
         rule_put(kind=ATTENTION_KIND, scope="", currency="", bands=[band], by=None)
     intervention = world.ask()
-    services.attention_open(
-        intervention_id=intervention.pk, code="execution_unknown", detail="No answer."
-    )
+    services.attention_open(intervention.pk, code="execution_unknown", detail="No answer.")
     first = item(intervention)
     assert first is not None and first.expires_at is not None
     for _ in range(2):
@@ -208,9 +207,7 @@ def carried_on_too_early(world: World) -> Intervention:
     Intervention.objects.filter(pk=intervention.pk).update(
         error_code="steps_missing", error_detail="Executed, but not done: the feature store"
     )
-    services.attention_open(
-        intervention_id=intervention.pk, code="steps_missing", detail="Not done after it."
-    )
+    services.attention_open(intervention.pk, code="steps_missing", detail="Not done after it.")
     ran(intervention, "running", saga=True)
     world.decide(intervention)
     # The engine knew a run of that id, so the start is none: the relay notes the run that was.
@@ -298,7 +295,7 @@ def test_a_decision_to_carry_on_is_not_lost_to_the_end_of_the_run_that_asked(
         intervention_id=intervention.pk, workflow_id=intervention.execution_workflow_id
     )
     services.budget_reserve(intervention_id=intervention.pk)
-    services.attention_open(intervention_id=intervention.pk, code="stuck", detail="Look at it.")
+    services.attention_open(intervention.pk, code="stuck", detail="Look at it.")
     ran(intervention, "running", saga=True)
     world.decide(intervention)
     again = EngineCommand.objects.filter(
@@ -390,7 +387,7 @@ def test_stranded_are_those_that_nothing_and_nobody_carries(world: World) -> Non
     ran(running, "running")
     world.finish(ended)
     undeliverable(asked, "start")
-    assert set(services.stranded()) == {str(lost.pk), str(forgotten.pk)}
+    assert set(process.stranded(INTERVENTION)) == {str(lost.pk), str(forgotten.pk)}
 
 
 def test_a_restart_starts_what_the_status_needs_once(
@@ -415,7 +412,7 @@ def test_a_settled_one_is_not_restarted(world: World) -> None:
     intervention = world.ask()
     started(intervention)
     world.finish(intervention)
-    services.intervention_restart(intervention_id=intervention.pk)
+    process.restart(INTERVENTION, intervention.pk)
     assert EngineCommand.objects.filter(kind="start").count() == 1
 
 

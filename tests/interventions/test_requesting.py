@@ -159,7 +159,7 @@ def test_the_requester_takes_it_back_while_it_waits(world: World) -> None:
     cancelled = cancel(world, intervention)
     assert (cancelled.status, cancelled.error_detail) == ("cancelled", "Not needed any more.")
     assert cancelled.outcome.amount == 0
-    request = services.decision_read(intervention_id=intervention.pk)
+    request = services.decision_read(intervention.pk)
     assert request.request_status == "cancelled"
     assert EngineCommand.objects.get(kind="signal").name == "cancel_requested"
 

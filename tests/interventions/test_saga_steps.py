@@ -113,20 +113,18 @@ def test_silence_expires_it_and_too_early_changes_nothing(world: World) -> None:
     intervention = world.ask(amount=Decimal("20000"))
     decision = world.open(intervention)
     assert decision.expires_at is not None
-    early = services.intervention_expire(intervention_id=intervention.pk, as_of=timezone.now())
+    early = services.intervention_expire(intervention.pk, as_of=timezone.now())
     assert early.status == "awaiting_approval"
-    late = services.intervention_expire(intervention_id=intervention.pk, as_of=decision.expires_at)
+    late = services.intervention_expire(intervention.pk, as_of=decision.expires_at)
     assert (late.status, late.request_status) == ("expired", "expired")
-    again = services.intervention_expire(intervention_id=intervention.pk, as_of=decision.expires_at)
+    again = services.intervention_expire(intervention.pk, as_of=decision.expires_at)
     assert again.status == "expired"
 
 
 def test_another_workflow_cannot_open_the_request(world: World) -> None:
     intervention = world.ask(amount=Decimal("20000"))
     with pytest.raises(Conflict) as refused:
-        services.approval_open(
-            intervention_id=intervention.pk, workflow_id="by-hand", as_of=timezone.now()
-        )
+        services.approval_open(intervention.pk, workflow_id="by-hand", as_of=timezone.now())
     assert refused.value.code == "not_its_workflow"
 
 
@@ -202,7 +200,7 @@ def test_an_unknown_intervention_is_not_found_by_any_step(world: World, unknown:
         lambda: services.budget_reserve(intervention_id=unknown),
         lambda: effects.begin(services.EXECUTION, unknown),
         lambda: services.saga_facts(intervention_id=unknown),
-        lambda: services.decision_read(intervention_id=unknown),
+        lambda: services.decision_read(unknown),
     ]
     for call in calls:
         with pytest.raises(NotFound):

@@ -23,9 +23,7 @@ async def unanswered(stage: Stage) -> Intervention:
         intervention = stage.world.ask()
         stage.world.reserve(intervention)
         effects.begin(services.EXECUTION, intervention.pk)
-        services.attention_open(
-            intervention_id=intervention.pk, code="execution_unfinished", detail="Look at it."
-        )
+        services.attention_open(intervention.pk, code="execution_unfinished", detail="Look at it.")
         EngineCommand.objects.update(state="sent")
         return intervention
 
@@ -43,7 +41,7 @@ def forgotten(intervention: Intervention) -> None:
     long_ago = timezone.now() - timedelta(hours=1)
     EngineCommand.objects.filter(pk=command.pk).update(state="sent", settled_at=long_ago)
     with transaction.atomic():
-        services.intervention_restart(intervention_id=intervention.pk)
+        services.intervention_restart(intervention.pk)
     assert newest_start(intervention).pk != command.pk
 
 

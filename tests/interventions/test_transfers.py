@@ -18,6 +18,7 @@ from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed, NotFo
 from apps.interventions import services
 from apps.interventions.contracts import TRANSFER_KIND
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
+from apps.interventions.services.transfers import SIGNED
 from apps.notifications.models import Notification
 from tests.interventions.conftest import World
 
@@ -217,9 +218,7 @@ def test_settled_again_changes_nothing(world: World, spare: Budget) -> None:
     transfer = asked(world)
     request = decide(world, transfer)
     with transaction.atomic():
-        services.transfer_settled(
-            request=request, by=world.people["senior"], via="api", as_of=timezone.now()
-        )
+        SIGNED.settled(request=request, by=world.people["senior"], via="api", as_of=timezone.now())
     assert BudgetEntry.objects.filter(transfer=transfer).count() == 2
     assert proofs_hold()
 

@@ -13,6 +13,7 @@ from temporalio.exceptions import (
 )
 
 with workflow.unsafe.imports_passed_through():
+    from apps.approvals.contracts import Waiting
     from apps.engine.contracts import SAGA_BACKSTOP, RunProgress, SignalEnvelope
     from apps.interventions import activities
     from apps.interventions.contracts import (
@@ -29,7 +30,6 @@ with workflow.unsafe.imports_passed_through():
         BatchRefusal,
         BatchResult,
         BatchStatus,
-        Decision,
         InterventionRef,
         PrepareInput,
         ReadyItem,
@@ -170,7 +170,7 @@ async def _follow(ref: BatchRef, item: ReadyItem) -> None:
     """Another run has the saga: for as long as a saga may take to end and to be undone. The
     batch does not wait for ever for one of its payments."""
 
-    async def look() -> Decision:
+    async def look() -> Waiting:
         one = StepInput(item.intervention_id)
         return await local_step(activities.read_decision, one, timings=ref.timings)
 

@@ -7,7 +7,8 @@ every step re-reads the row under its lock, and compensation follows the row, no
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TypeVar
+from functools import partial
+from typing import NoReturn, TypeVar
 
 from temporalio import workflow
 from temporalio.common import VersioningBehavior
@@ -19,23 +20,19 @@ from temporalio.exceptions import (
 )
 
 with workflow.unsafe.imports_passed_through():
+    from apps.approvals.contracts import Waiting
     from apps.engine.contracts import SAGA_BACKSTOP, SignalEnvelope, Stop
     from apps.interventions import activities
     from apps.interventions.contracts import (
         APPROVAL_WORKFLOW,
         ATTENTION_OPEN,
-        CANCELLED,
         EXECUTE_WORKFLOW,
-        GIVEN_UP,
-        NO_ANSWER,
         NOT_MINE,
         RECONCILE_WORKFLOW,
         SIGNAL_CANCEL,
         SIGNAL_SETTLED,
         SUBJECT,
         AttentionInput,
-        Decision,
-        Execution,
         InterventionRef,
         InterventionResult,
         InterventionStatus,
@@ -50,7 +47,7 @@ with workflow.unsafe.imports_passed_through():
     from workers.approval_wait import wait_for_decision
     from workers.attributes import mark
     from workers.children import AlreadyRunning, follow, run_child
-    from workers.saga import Saga, done_within, outcome_of, refusal
+    from workers.saga import CANCELLED, GIVEN_UP, Saga, fail, insist, refusal, undone
     from workers.steps import local_step, remote_step
     from workers.wakeups import Wakeups
 
@@ -58,8 +55,11 @@ R = TypeVar("R")
 
 EXECUTION_BACKSTOP = timedelta(seconds=SAGA_BACKSTOP)
 LONGEST_PAUSE = timedelta(minutes=10)
-#: A step after the execution that is refused is tried again after these pauses.
-INSIST_SECONDS = (1, 5)
+#: What follows an execution, in words and in its order.
+_AFTER = {
+    "the feature store": activities.update_feature_store,
+    "the notification of the stakeholders": activities.notify_stakeholders,
+}
 
 
 @workflow.defn(name=APPROVAL_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
@@ -87,9 +87,7 @@ class InterventionApprovalWorkflow:
         await workflow.wait_condition(workflow.all_handlers_finished)
         if not decision.settled:
             # Failed, so that a second run of this id may carry on from the row.
-            raise ApplicationError(
-                "It has not ended: look at it, or carry on.", type="unsettled", non_retryable=True
-            )
+            fail("unsettled", "It has not ended: look at it, or carry on.")
         end = (decision.status, decision.code, decision.detail)
         return InterventionResult(ref.intervention_id, *end)
 
@@ -103,21 +101,21 @@ class InterventionApprovalWorkflow:
         """Somebody took the request back."""
         self._wakeups.wake(envelope)
 
-    async def _open(self, ref: InterventionRef) -> Decision:
+    async def _open(self, ref: InterventionRef) -> Waiting:
         timed = TimedInput(ref.intervention_id, workflow.now())
         try:
             return await local_step(activities.open_approval, timed, timings=ref.timings)
         except ApplicationError as refused:
             if refused.type in NOT_MINE:
                 raise
-            return Decision.of(await _settle(ref, refusal(refused)))
+            return _ended_as(await _settle(ref, refusal(refused)))
 
-    async def _wait(self, ref: InterventionRef, decision: Decision) -> Decision:
-        async def read(signals: tuple[str, ...]) -> Decision:
+    async def _wait(self, ref: InterventionRef, decision: Waiting) -> Waiting:
+        async def read(signals: tuple[str, ...]) -> Waiting:
             look = StepInput(ref.intervention_id, signals)
             return await local_step(activities.read_decision, look, timings=ref.timings)
 
-        async def expire() -> Decision:
+        async def expire() -> Waiting:
             timed = TimedInput(ref.intervention_id, workflow.now())
             return await local_step(activities.expire_intervention, timed, timings=ref.timings)
 
@@ -125,7 +123,7 @@ class InterventionApprovalWorkflow:
             self._wakeups, read, expire, decision, timings=ref.timings, renew=lambda: _renew(ref)
         )
 
-    async def _execute(self, ref: InterventionRef) -> Decision:
+    async def _execute(self, ref: InterventionRef) -> Waiting:
         try:
             await run_child(
                 EXECUTE_WORKFLOW,
@@ -144,11 +142,11 @@ class InterventionApprovalWorkflow:
         # The row says how it ended, and why; if it has not, this run must not hide that.
         return await _do(ref, activities.read_decision)
 
-    async def _follow(self, ref: InterventionRef) -> Decision:
+    async def _follow(self, ref: InterventionRef) -> Waiting:
         """Another run has the saga: until it has ended, a person is asked, or nobody can be at it
         any more."""
 
-        async def look() -> Decision:
+        async def look() -> Waiting:
             self._wakeups.take()
             return await _do(ref, activities.read_decision)
 
@@ -161,10 +159,10 @@ class InterventionApprovalWorkflow:
             renew=lambda: _renew(ref),
         )
 
-    async def _cancelled(self, ref: InterventionRef) -> Decision:
+    async def _cancelled(self, ref: InterventionRef) -> Waiting:
         """The engine's own cancellation counts like a person's: it ends what was not executed."""
         try:
-            return Decision.of(await _settle(ref, CANCELLED))
+            return _ended_as(await _settle(ref, CANCELLED))
         except ApplicationError as refused:
             if refused.type != "execution_stands":
                 raise
@@ -192,20 +190,13 @@ class ExecuteInterventionWorkflow:
         if ref.restarted:
             facts = await _do(ref, activities.read_saga)
             if facts.attention == "open":
-                why = "A person is asked about it."
-                raise ApplicationError(why, type=ATTENTION_OPEN, non_retryable=True)
+                fail(ATTENTION_OPEN, "A person is asked about it.")
             self._given_up = facts.attention == "rejected"
-            if self._given_up:
-                return await self._compensate(ref, GIVEN_UP)
             if facts.status == InterventionStatus.EXECUTED:
                 return await self._carry_on(ref)
-        seconds = ref.timings.deadline
-        late = Stop(
-            InterventionStatus.FAILED, "deadline_exceeded", f"Not done within {seconds:g} s."
-        )
-        stop = await self._saga.run_until(
-            self._steps(ref), deadline=seconds, late=late, on_cancel=CANCELLED
-        )
+        if self._given_up:
+            return await self._compensate(ref, GIVEN_UP)
+        stop = await self._saga.run_until(self._steps(ref), deadline=ref.timings.deadline)
         if stop is not None:
             return await self._compensate(ref, stop)
         return InterventionResult(ref.intervention_id, InterventionStatus.EXECUTED)
@@ -220,72 +211,45 @@ class ExecuteInterventionWorkflow:
 
     async def _compensate(self, ref: InterventionRef, stop: Stop) -> InterventionResult:
         if stop.code in NOT_MINE:
-            raise ApplicationError(stop.detail, type=stop.code, non_retryable=True)
-        while True:
-            facts = await _do(ref, activities.read_saga)
-            if facts.settled:
-                return _ended(ref, facts)
-            execution = facts.execution
-            if execution == Execution.UNKNOWN or (execution == Execution.DONE and facts.reversible):
-                execution = await self._roll_back(ref)
-            if execution == Execution.DONE:
-                return await self._carry_on(ref)
-            try:
-                await _do(ref, activities.release_budget)
-                facts = await _settle(ref, stop)
-            except ApplicationError as refused:
-                if refused.type != "execution_stands":
-                    raise
-                # An attempt that was given up for dead has called the executor meanwhile.
-                continue
-            return _ended(ref, facts)
-
-    async def _roll_back(self, ref: InterventionRef) -> str:
-        """What the execution came to. As patient as the saga was; then a person is asked."""
+            fail(stop.code, stop.detail)
         one = StepInput(ref.intervention_id)
-        task = asyncio.create_task(remote_step(activities.roll_back, one, timings=ref.timings))
-        in_time = await done_within(task, ref.timings.deadline)
-        stop = await outcome_of(task, None if in_time else NO_ANSWER)
-        if stop is None:
-            return task.result().execution
-        if stop.code != "already_settled":
-            await self._ask(ref, stop.code, stop.detail)
-        return (await _do(ref, activities.read_saga)).execution
+
+        async def settle() -> SagaFacts:
+            await _do(ref, activities.release_budget)
+            return await _settle(ref, stop)
+
+        facts = await undone(
+            partial(_do, ref, activities.read_saga),
+            partial(remote_step, activities.roll_back, one, timings=ref.timings),
+            settle,
+            partial(_ask, ref),
+            patience=ref.timings.deadline,
+            name="execution",
+        )
+        if facts is None:
+            return await self._carry_on(ref)
+        if facts.status not in {InterventionStatus.EXECUTED, InterventionStatus.CANCELLED}:
+            # Failed when it came to nothing, with its code as the type.
+            why = facts.detail or f"The intervention is {facts.status}."
+            fail(facts.code or facts.status, why)
+        return InterventionResult(ref.intervention_id, facts.status, facts.code, facts.detail)
 
     async def _carry_on(self, ref: InterventionRef) -> InterventionResult:
-        """The execution stands: the money is spent, and what comes after it is insisted on."""
+        """The execution stands: the money is spent, and what comes after it is insisted on; after a
+        person has given up it is left out."""
         await _do(ref, activities.commit_budget)
-        todo = (
-            ("the feature store", activities.update_feature_store),
-            ("the notification of the stakeholders", activities.notify_stakeholders),
-        )
-        # Given up by a person: what follows an execution is left out.
-        missing = [title for title, fn in todo if self._given_up or not await self._insist(ref, fn)]
+        missing = [
+            title
+            for title, fn in _AFTER.items()
+            if self._given_up or not await insist(partial(_do, ref, fn))
+        ]
         names = ", ".join(missing)
         outcome = OutcomeInput(ref.intervention_id, names)
         await local_step(activities.record_outcome, outcome, timings=ref.timings)
         if missing and not self._given_up:
             stands = f"The payment was executed and stands. Not done after it: {names}."
-            await self._ask(ref, "steps_missing", stands)
+            await _ask(ref, "steps_missing", stands)
         return InterventionResult(ref.intervention_id, InterventionStatus.EXECUTED)
-
-    async def _insist(self, ref: InterventionRef, fn: Callable[[StepInput], None]) -> bool:
-        """Whether the step could be done at last. Outages are waited for, refusals tried again."""
-        for pause in (*INSIST_SECONDS, 0):
-            try:
-                await _do(ref, fn)
-                return True
-            except ApplicationError as refused:
-                workflow.logger.warning("step.refused", extra={"code": refused.type})
-                if pause:
-                    await asyncio.sleep(pause)
-        return False
-
-    async def _ask(self, ref: InterventionRef, code: str, detail: str) -> None:
-        """Put it in the inbox and end as failed, so that a run may carry on from the row."""
-        attention = AttentionInput(ref.intervention_id, code, detail)
-        await local_step(activities.raise_attention, attention, timings=ref.timings)
-        raise ApplicationError(detail, type=code, non_retryable=True)
 
 
 @workflow.defn(name=RECONCILE_WORKFLOW, versioning_behavior=VersioningBehavior.PINNED)
@@ -308,17 +272,18 @@ async def _do(ref: InterventionRef, fn: Callable[[StepInput], R]) -> R:
     return await local_step(fn, StepInput(ref.intervention_id), timings=ref.timings)
 
 
+def _ended_as(facts: SagaFacts) -> Waiting:
+    """How it stands after it was settled."""
+    return Waiting(facts.status, settled=facts.settled, code=facts.code, detail=facts.detail)
+
+
 async def _settle(ref: InterventionRef, stop: Stop) -> SagaFacts:
     settle = SettleInput(ref.intervention_id, stop.status, stop.code, stop.detail)
     return await local_step(activities.settle_intervention, settle, timings=ref.timings)
 
 
-def _ended(ref: InterventionRef, facts: SagaFacts) -> InterventionResult:
-    """The result of a saga that has ended; failed when it came to nothing."""
-    if facts.status not in {InterventionStatus.EXECUTED, InterventionStatus.CANCELLED}:
-        raise ApplicationError(
-            facts.detail or f"The intervention is {facts.status}.",
-            type=facts.code or facts.status,
-            non_retryable=True,
-        )
-    return InterventionResult(ref.intervention_id, facts.status, facts.code, facts.detail)
+async def _ask(ref: InterventionRef, code: str, detail: str) -> NoReturn:
+    """Put it in the inbox and end as failed, so that a run may carry on from the row."""
+    attention = AttentionInput(ref.intervention_id, code, detail)
+    await local_step(activities.raise_attention, attention, timings=ref.timings)
+    fail(code, detail)

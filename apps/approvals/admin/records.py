@@ -89,11 +89,9 @@ class CommentAdmin(ReadOnlyAdmin):
 class BulkDecisionAdmin(ProcessAdmin):
     process = BULK
     columns = ("total", "done", "failed")
-    asked_by = "by"
-    ended_at = "finished_at"
     list_filter = ("status", "verdict")
-    list_select_related = ("by",)
-    search_exact = ("id", "key", "workflow_id")
+    list_select_related = ("requested_by",)
+    search_exact = ("id", "idempotency_key", "workflow_id")
     search_help_text = "An exact id, of the bulk decision or of its workflow, or a key."
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
@@ -103,7 +101,7 @@ class BulkDecisionAdmin(ProcessAdmin):
 
 @admin.register(BulkItem)
 class BulkItemAdmin(ReadOnlyAdmin):
-    list_display = ("request", "bulk", "number", "status", "code", "decided_at")
+    list_display = ("request", "bulk", "number", "status", "error_code", "settled_at")
     list_filter = ("status",)
     list_select_related = ("request", "bulk")
     search_exact = ("request", "bulk")
@@ -112,7 +110,9 @@ class BulkItemAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         """Of one's own bulk decisions; all for auditors."""
         rows, me = super().get_queryset(request), acting(request)
-        return rows if me.has_perm(VIEW_OTHERS_PERMISSION) else rows.filter(bulk__by=me.pk)
+        return (
+            rows if me.has_perm(VIEW_OTHERS_PERMISSION) else rows.filter(bulk__requested_by=me.pk)
+        )
 
 
 @admin.register(SavedFilter)

@@ -13,9 +13,9 @@ from django.utils.safestring import SafeString
 from apps.approvals import kinds, services
 from apps.approvals.models import ApprovalRule
 from apps.approvals.rule_preview import rule_preview, version_before
-from apps.common.amounts import AmountFormField
 from apps.web.admin import acting, choice_filter
 from apps.web.admin_forms import ReadableJSON, ReadableJSONField, ServiceFormAdmin
+from apps.web.fields import AmountField
 
 EXAMPLE = (
     '[{"above": "10000.00", "tiers": [{"group": "reviewer", "quorum": 1}], "due_hours": 16, '
@@ -45,9 +45,8 @@ class RuleForm(forms.Form):
         "reminders and escalation count working hours, expiry hours by the clock. Every field is "
         "explained in docs/contracts/rules.md.",
     )
-    amount = AmountFormField(
+    amount = AmountField(
         required=False,
-        min_value=0,
         label="Try an amount",
         help_text="Only for the preview: which band it matches. Not saved.",
     )
@@ -56,7 +55,7 @@ class RuleForm(forms.Form):
 class TrialForm(forms.Form):
     """The amount that is tried on a version that exists."""
 
-    amount = AmountFormField(required=False, min_value=0)
+    amount = AmountField(required=False)
 
 
 @admin.register(ApprovalRule)

@@ -14,7 +14,7 @@ from apps.accounts.models import User
 from apps.approvals import services
 from apps.approvals.api.base import DECIDE, READ, router
 from apps.approvals.contracts import BulkStatus, ItemStatus
-from apps.approvals.forms import inbox_matching
+from apps.approvals.forms import BulkFilter, inbox_matching
 from apps.approvals.models import BulkDecision
 from apps.approvals.rules import MOST_TIERS
 from apps.approvals.selectors.bulk import BulkLine, bulk_preview
@@ -23,7 +23,9 @@ from apps.approvals.services.rows import person_named
 from apps.common.api import Cursor, Limit, NumberCursor
 from apps.common.errors import NotFound
 from apps.common.identifiers import new_id
+from apps.common.money import exact, exact_or_none
 from apps.common.pagination import numbered_page, page
+from apps.web.filters import Narrow, filtered
 
 
 class BulkItemIn(Schema):
@@ -59,13 +61,13 @@ class BulkOut(BulkRef):
 
     verdict: str
     reason: str
-    by: str = Field(validation_alias="by.username")
+    by: str = Field(validation_alias="requested_by.username")
     via: str
     done: int
     failed: int
     left: int
     created_at: datetime
-    finished_at: datetime | None
+    finished_at: datetime | None = Field(validation_alias="settled_at")
 
 
 class BulkPage(Schema):
@@ -81,9 +83,9 @@ class BulkItemOut(Schema):
     title: str = Field(validation_alias="request.title")
     status: ItemStatus
     authority: str = Field(validation_alias="authority.username")
-    code: str
-    detail: str
-    decided_at: datetime | None
+    code: str = Field(validation_alias="error_code")
+    detail: str = Field(validation_alias="error_detail")
+    decided_at: datetime | None = Field(validation_alias="settled_at")
 
 
 class BulkItemPage(Schema):
@@ -158,7 +160,11 @@ def bulk_try(request: HttpRequest, body: Chosen) -> dict[str, Any]:
         "signable": [_preview_line(line) for line in seen.signable],
         "barred": [_preview_line(line) for line in seen.barred],
         "sums": [
-            {"currency": one.currency, "amount": f"{one.amount:.2f}", "count": one.count}
+            {
+                "currency": one.currency,
+                "amount": exact(one.amount, one.currency),
+                "count": one.count,
+            }
             for one in seen.sums
         ],
         "reason_required": seen.reason_required,
@@ -196,15 +202,14 @@ def bulk_decide(
 
 
 @router.get("/bulk-decisions", response=BulkPage, summary="Bulk decisions, newest first")
+@filtered(BulkFilter)
 def bulk_list(
-    request: HttpRequest,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
     """Your own; all for who may read the audit trail."""
     user = require(request, scope=READ)
-    rows = BulkDecision.objects.visible_to(user).select_related("by")
-    return dict(page(rows, cursor=cursor, limit=limit))
+    rows = BulkDecision.objects.visible_to(user).select_related("requested_by")
+    return page(narrow(rows, user=user), cursor=cursor, limit=limit)
 
 
 @router.get("/bulk-decisions/{bulk_id}", response=BulkOut, summary="One bulk decision")
@@ -229,7 +234,7 @@ def bulk_items(
     rows = bulk.items.select_related("request", "authority")
     if status:
         rows = rows.filter(status=status)
-    return dict(numbered_page(rows, cursor=cursor, limit=limit))
+    return numbered_page(rows, cursor=cursor, limit=limit)
 
 
 @router.post(
@@ -251,7 +256,8 @@ def bulk_resume(request: HttpRequest, bulk_id: UUID) -> BulkDecision:
 
 
 def _get(user: User, bulk_id: UUID) -> BulkDecision:
-    bulk = BulkDecision.objects.visible_to(user).select_related("by").filter(pk=bulk_id).first()
+    rows = BulkDecision.objects.visible_to(user).select_related("requested_by")
+    bulk = rows.filter(pk=bulk_id).first()
     if bulk is None:
         raise NotFound("There is no such bulk decision.")
     return bulk
@@ -278,7 +284,7 @@ def _preview_line(line: BulkLine) -> dict[str, Any]:
         "kind_title": line.kind_title,
         "payload_hash": line.payload_hash,
         "tier": item.tier_number,
-        "amount": None if item.amount is None else f"{item.amount:.2f}",
+        "amount": exact_or_none(item.amount, item.currency),
         "currency": item.currency,
         "reason_required": item.reason_required,
         "authorities": [{"username": one.username, "name": str(one)} for one in line.authorities],

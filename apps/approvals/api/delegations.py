@@ -14,6 +14,7 @@ from apps.approvals import selectors, services
 from apps.approvals.api.base import READ, WRITE, router
 from apps.approvals.models import Delegation
 from apps.common.api import AmountText
+from apps.common.money import exact_or_none
 from apps.common.pagination import page
 
 
@@ -29,7 +30,7 @@ class DelegationLine(Schema):
     delegator: Party
     delegate: Party
     kinds: list[str]
-    most: str | None = Field(description="Decimal in major units, two places.")
+    most: str | None = Field(description="Decimal in major units, as its currency has it.")
     currency: str
     starts_at: datetime
     ends_at: datetime
@@ -110,7 +111,7 @@ def _line(item: Delegation) -> dict[str, Any]:
         "delegator": _party(item.delegator),
         "delegate": _party(item.delegate),
         "kinds": item.kinds,
-        "most": None if item.most is None else f"{item.most:.2f}",
+        "most": exact_or_none(item.most, item.currency),
         "currency": item.currency,
         "starts_at": item.starts_at,
         "ends_at": item.ends_at,

@@ -1,7 +1,6 @@
 """The API of requests: list, read one, decide. Mounted at /api/v1/approvals."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -20,6 +19,7 @@ from apps.approvals.forms import InboxFilter
 from apps.approvals.models import ApprovalRequest, ApprovalRequestQuerySet, PayloadVersion
 from apps.approvals.rules import MOST_TIERS
 from apps.common.errors import Invalid, NotFound
+from apps.common.money import exact_or_none
 from apps.common.pagination import page
 from apps.live.presence import present
 
@@ -44,7 +44,7 @@ class RequestRow(Schema):
     subject_id: str
     workflow_id: str
     requested_by: Person | None
-    amount: str | None = Field(description="Decimal in major units, two places.")
+    amount: str | None = Field(description="Decimal in major units, as its currency has it.")
     currency: str
     tier: int
     tiers: int
@@ -288,7 +288,7 @@ def _row(item: ApprovalRequest, *, signed: int, payload_hash: str) -> dict[str, 
         "subject_id": item.subject_id,
         "workflow_id": item.workflow_id,
         "requested_by": _person(item.requested_by),
-        "amount": _money(item.amount),
+        "amount": exact_or_none(item.amount, item.currency),
         "currency": item.currency,
         "tier": item.tier_number,
         "tiers": len(item.tiers),
@@ -356,7 +356,3 @@ def detail(item: ApprovalRequest, user: User) -> dict[str, Any]:
 
 def _person(user: Any) -> dict[str, str] | None:
     return {"username": user.username, "name": str(user)} if user else None
-
-
-def _money(amount: Decimal | None) -> str | None:
-    return None if amount is None else f"{amount:.2f}"

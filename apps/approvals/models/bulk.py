@@ -3,14 +3,12 @@
 from typing import TYPE_CHECKING, Self
 
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
 from apps.approvals.contracts import BulkStatus, ItemStatus, Verdict
 from apps.approvals.models.requests import ApprovalRequest
-from apps.common.identifiers import new_id
+from apps.engine.models_abstract import AskedQuerySet, Run, RunItem
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -19,39 +17,29 @@ if TYPE_CHECKING:
 VIEW_OTHERS_PERMISSION = "audit.view_auditentry"
 
 
-class BulkDecisionQuerySet(models.QuerySet["BulkDecision"]):
+class BulkDecisionQuerySet(AskedQuerySet["BulkDecision"]):
     """The reads of bulk decisions."""
 
-    def visible_to(self, user: "User | AnonymousUser") -> Self:
+    view_permission = VIEW_OTHERS_PERMISSION
+    open_statuses = [BulkStatus.PENDING, BulkStatus.RUNNING]
+
+    def visible_to(self, user: "User") -> Self:
         """The person's own; all for auditors."""
-        if not user.is_active:
-            return self.none()
-        return self if user.has_perm(VIEW_OTHERS_PERMISSION) else self.filter(by=user.pk)
-
-    def unsettled(self) -> Self:
-        """Those that a workflow ought to work on."""
-        return self.filter(status__in=[BulkStatus.PENDING, BulkStatus.RUNNING])
+        return super().visible_to(user) if user.is_active else self.none()
 
 
-class BulkDecision(models.Model):
+class BulkDecision(Run):
     """One person's verdict on many requests. A workflow works through the items."""
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    key = models.CharField(max_length=200, unique=True, help_text="Made once, however often sent")
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    idempotency_key = models.CharField(max_length=150, help_text="Made once, however often sent")
     verdict = models.CharField(max_length=10, choices=[(v, v) for v in Verdict])
     reason = models.TextField(blank=True)
     via = models.CharField(max_length=20, help_text="The door it was asked through")
     status = models.CharField(
         max_length=10, choices=[(s, s) for s in BulkStatus], default=BulkStatus.PENDING
     )
-    workflow_id = models.CharField(max_length=200, blank=True)
-    total = models.PositiveIntegerField()
     done = models.PositiveIntegerField(default=0, help_text="Items that were signed")
     failed = models.PositiveIntegerField(default=0, help_text="Items that were refused")
-    version = models.PositiveIntegerField(default=1)
-    created_at = models.DateTimeField(default=timezone.now)
-    finished_at = models.DateTimeField(null=True, blank=True)
 
     objects = BulkDecisionQuerySet.as_manager()
 
@@ -61,9 +49,12 @@ class BulkDecision(models.Model):
             models.CheckConstraint(
                 name="bulk_counts_fit",
                 condition=Q(total__gte=models.F("done") + models.F("failed")),
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["requested_by", "idempotency_key"], name="bulk_key_once"
+            ),
         ]
-        indexes = [models.Index(fields=["by", "-created_at", "-id"])]
+        indexes = [models.Index(fields=["requested_by", "-created_at", "-id"])]
 
     def __str__(self) -> str:
         return f"{self.verdict} {self.total} requests"
@@ -79,11 +70,10 @@ class BulkDecision(models.Model):
         return self.total - self.done - self.failed
 
 
-class BulkItem(models.Model):
+class BulkItem(RunItem):
     """One request of it, bound to the payload and the tier that were seen."""
 
     bulk = models.ForeignKey(BulkDecision, on_delete=models.CASCADE, related_name="items")
-    number = models.PositiveIntegerField()
     request = models.ForeignKey(ApprovalRequest, on_delete=models.PROTECT, related_name="+")
     payload_hash = models.CharField(max_length=64)
     tier = models.PositiveIntegerField(null=True, help_text="That the signature is meant for")
@@ -103,9 +93,6 @@ class BulkItem(models.Model):
     status = models.CharField(
         max_length=10, choices=[(s, s) for s in ItemStatus], default=ItemStatus.WAITING
     )
-    code = models.CharField(max_length=60, blank=True, help_text="Of the refusal")
-    detail = models.CharField(max_length=500, blank=True)
-    decided_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["number"]

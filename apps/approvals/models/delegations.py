@@ -13,6 +13,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from apps.common.amounts import AmountField
+
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
@@ -67,9 +69,7 @@ class Delegation(models.Model):
     kinds = ArrayField(
         models.CharField(max_length=60), default=list, blank=True, help_text="Empty: every kind"
     )
-    most = models.DecimalField(
-        max_digits=18, decimal_places=2, null=True, blank=True, help_text="Amounts up to this"
-    )
+    most = AmountField(null=True, blank=True, help_text="Amounts up to this")
     currency = models.CharField(max_length=3, blank=True)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()

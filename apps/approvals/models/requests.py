@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from apps.approvals.contracts import RequestStatus, Verdict
 from apps.approvals.models.rules import ApprovalRule
+from apps.common.amounts import AmountField
 from apps.common.identifiers import new_id
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ class ApprovalRequest(models.Model):
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
-    amount = models.DecimalField(max_digits=18, decimal_places=2, null=True)
+    amount = AmountField(null=True)
     currency = models.CharField(max_length=3, blank=True)
     status = models.CharField(
         max_length=10, choices=[(s, s) for s in RequestStatus], default=RequestStatus.OPEN

@@ -7,6 +7,7 @@ from apps.approvals.selectors.requests import (
     request_of,
     requests_about,
     requests_by_row,
+    signed_payload,
     signer_ids,
 )
 from apps.approvals.selectors.signing import (
@@ -63,6 +64,7 @@ __all__ = [
     "request_of",
     "requests_about",
     "requests_by_row",
+    "signed_payload",
     "signer_ids",
     "signers",
     "simulation",

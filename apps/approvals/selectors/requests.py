@@ -1,13 +1,13 @@
 """Requests as other apps ask for them: by what they are about, or by their key."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db.models import OuterRef, QuerySet, TextField
+from django.db.models import F, OuterRef, QuerySet, TextField
 from django.db.models.functions import Cast
 
-from apps.approvals.models import ApprovalRequest, ApprovalRule, Signature
+from apps.approvals.models import ApprovalRequest, ApprovalRule, PayloadVersion, Signature
 
 if TYPE_CHECKING:
     from apps.approvals.models import ApprovalRequestQuerySet
@@ -43,6 +43,12 @@ def request_ids(subject_type: str, subject_ids: Iterable[object], *, kind: str) 
         subject_id__in=[str(identifier) for identifier in subject_ids],
     )
     return dict(rows.values_list("subject_id", "pk"))
+
+
+def signed_payload(request_id: UUID, part: str = "") -> Any:
+    """What is asked in the newest version of the request, or one named part of it, read alone."""
+    rows = PayloadVersion.objects.filter(request=request_id, number=F("request__payload_number"))
+    return rows.values_list(f"payload__{part}" if part else "payload", flat=True).get()
 
 
 def signer_ids(key: str) -> "QuerySet[Signature, int]":

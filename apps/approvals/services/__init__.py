@@ -3,9 +3,7 @@
 from apps.approvals.rules import rule_put, rule_validate
 from apps.approvals.services.bulk import (
     BulkChoice,
-    bulk_closed,
     bulk_decide,
-    bulk_restart,
     bulk_resume,
     bulk_run,
     bulk_stop,
@@ -29,9 +27,7 @@ from apps.approvals.validation import REASON_LIMIT
 __all__ = [
     "REASON_LIMIT",
     "BulkChoice",
-    "bulk_closed",
     "bulk_decide",
-    "bulk_restart",
     "bulk_resume",
     "bulk_run",
     "bulk_stop",

@@ -1,7 +1,6 @@
 """Deciding many requests in one go: begun, stopped, resumed; `bulk_running` works through them."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -11,22 +10,20 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from apps.approvals import validation
-from apps.approvals.contracts import BULK_SUBJECT, BulkStatus, ItemStatus, Verdict
+from apps.approvals.contracts import BulkStatus, Verdict
 from apps.approvals.models import ApprovalRequest, BulkDecision, BulkItem
 from apps.approvals.rules import MOST_TIERS
-from apps.approvals.services.bulk_rows import BULK, id_of, lock, record, stop, unknown
+from apps.approvals.services.bulk_rows import BULK, RUN
 from apps.approvals.services.bulk_running import bulk_run, item_decide
-from apps.audit.contracts import ENGINE
-from apps.audit.services import refusals
+from apps.common.canonical_json import digest
 from apps.common.errors import Conflict, Invalid, NotFound
-from apps.engine import process
+from apps.common.identifiers import new_id
+from apps.engine import process, runs
 
 __all__ = [
     "MOST_ITEMS",
     "BulkChoice",
-    "bulk_closed",
     "bulk_decide",
-    "bulk_restart",
     "bulk_resume",
     "bulk_run",
     "bulk_stop",
@@ -71,19 +68,23 @@ def bulk_decide(
     Invalid `bad_verdict`, `no_items`, `too_many_items`, `duplicate_items`, `bad_hash`, `bad_tier`,
     `bad_key`, `reason_too_long`, `invalid_text`, `as_of_in_future`.
     """
-    with _audited("bulk.decide", key, by, via):
+    with runs.audited(RUN, "decide", key, by=by, via=via):
         if verdict not in set(Verdict):
             raise Invalid("The verdict is approve or reject.", code="bad_verdict")
         reason = validation.reason_of(reason)
         validation.not_in_future(as_of)
-        key = _key_of(by, key)
-        wanted = _choices(items)
+        key, wanted = _key(key), _choices(items)
+        asked = _digest(verdict, reason, wanted)
         with transaction.atomic(durable=True):
             tiers = _tiers_of(by, wanted)
+            identifier = new_id()
             bulk, created = BulkDecision.objects.get_or_create(
-                key=key,
+                requested_by=by,
+                idempotency_key=key,
                 defaults={
-                    "by": by,
+                    "id": identifier,
+                    "workflow_id": process.workflow_id_of(BULK, identifier),
+                    "request_digest": asked,
                     "verdict": verdict,
                     "reason": reason,
                     "via": via,
@@ -92,7 +93,7 @@ def bulk_decide(
                 },
             )
             if not created:
-                return _same(bulk, verdict=verdict, reason=reason, wanted=wanted)
+                return _same(bulk, wanted, asked)
             BulkItem.objects.bulk_create(
                 BulkItem(
                     bulk=bulk,
@@ -106,7 +107,7 @@ def bulk_decide(
                 for number, (request_id, choice) in enumerate(wanted.items(), start=1)
             )
             process.start(BULK, bulk)
-            record(bulk, "started", by=by, via=via, reason=reason)
+            RUN.record(bulk, "started", by=by, via=via, reason=reason)
             return bulk
 
 
@@ -116,13 +117,10 @@ def bulk_stop(*, bulk_id: UUID | str, by: User, via: str, as_of: datetime) -> Bu
     Only the person whose decision it is may. Stopped already: as it is. Raises NotFound, Conflict
     `already_completed`.
     """
-    with _audited("bulk.stop", bulk_id, by, via), transaction.atomic(durable=True):
-        bulk = _lock_own(bulk_id, by)
-        if bulk.status == BulkStatus.STOPPED:
-            return bulk
-        if not bulk.runs:
-            raise Conflict("It has been worked through to its end.", code="already_completed")
-        stop(bulk, by=by, via=via, as_of=as_of)
+    with runs.acting(RUN, "stop", bulk_id, by=by, via=via) as (bulk, _):
+        if bulk.status == BulkStatus.COMPLETED:
+            raise _completed()
+        runs.end(RUN, bulk, BulkStatus.STOPPED, by=by, via=via, as_of=as_of)
         return bulk
 
 
@@ -132,49 +130,17 @@ def bulk_resume(*, bulk_id: UUID | str, by: User, via: str, as_of: datetime) -> 
     Only the person whose decision it is may. Raises NotFound, Conflict `already_running`,
     `already_completed`.
     """
-    with _audited("bulk.resume", bulk_id, by, via), transaction.atomic(durable=True):
-        bulk = _lock_own(bulk_id, by)
+    with runs.acting(RUN, "resume", bulk_id, by=by, via=via) as (bulk, _):
         if bulk.runs:
             raise Conflict("It is being worked through now.", code="already_running")
         if bulk.status != BulkStatus.STOPPED:
-            raise Conflict("It has been worked through to its end.", code="already_completed")
-        bulk.items.filter(status=ItemStatus.STOPPED).update(status=ItemStatus.WAITING)
-        bulk.status = BulkStatus.PENDING
-        bulk.finished_at = None
-        process.save(BULK, bulk, "status", "finished_at")
-        record(bulk, "resumed", by=by, via=via)
+            raise _completed()
+        runs.go_on(RUN, bulk, BulkStatus.PENDING, by=by, via=via)
         process.start_again(BULK, bulk)
         return bulk
 
 
-# --- the engine's side --------------------------------------------------------------------------
-def bulk_closed(bulk_id: UUID | str, *, workflow_id: str, why: str, as_of: datetime) -> None:
-    """Its workflow has ended or cannot begin: what waits is stopped, and can be resumed.
-
-    Joins the caller's transaction. Nothing when it is not running or another workflow carries it.
-    """
-    bulk = process.carried(BULK, bulk_id, workflow_id)
-    if bulk is not None:
-        stop(bulk, by=ENGINE, via="engine", as_of=as_of, reason=why)
-
-
-def bulk_restart(bulk_id: UUID | str) -> None:
-    """Start its workflow again from the row, unless it has ended or a start is under way.
-
-    Joins the caller's transaction.
-    """
-    bulk = process.restart(BULK, bulk_id)
-    if bulk is not None:
-        record(bulk, "restarted", by=ENGINE, via="engine")
-
-
 # --- helpers ------------------------------------------------------------------------------------
-def _lock_own(bulk_id: UUID | str, by: User) -> BulkDecision:
-    if not BulkDecision.objects.filter(pk=id_of(bulk_id), by=by.pk).exists():
-        raise unknown()
-    return lock(bulk_id)
-
-
 def _choices(items: Sequence[BulkChoice]) -> dict[UUID, BulkChoice]:
     if not items:
         raise Invalid("Choose at least one request.", code="no_items")
@@ -206,36 +172,31 @@ def _tiers_of(by: User, wanted: dict[UUID, BulkChoice]) -> dict[UUID, int]:
     return tiers
 
 
-def _same(
-    bulk: BulkDecision, *, verdict: str, reason: str, wanted: dict[UUID, BulkChoice]
-) -> BulkDecision:
+def _same(bulk: BulkDecision, wanted: dict[UUID, BulkChoice], request_digest: str) -> BulkDecision:
     """The bulk decision, if it is about exactly this, under the same authorities."""
-    made = {item.request_id: item for item in bulk.items.all()}
-    same = set(made) == set(wanted) and all(
-        made[pk].payload_hash == choice.payload_hash
-        and made[pk].asked_authority_id == (choice.on_behalf_of.pk if choice.on_behalf_of else None)
-        # Whoever did not name it got the one of that time.
-        and choice.tier in {None, made[pk].tier}
-        for pk, choice in wanted.items()
-    )
-    if not same or (bulk.verdict, bulk.reason) != (verdict, reason):
+    tiers = dict(bulk.items.values_list("request", "tier"))
+    # Whoever did not name a tier got the one of that time.
+    same = all(choice.tier in {None, tiers.get(pk)} for pk, choice in wanted.items())
+    if not same or bulk.request_digest != request_digest:
         raise Conflict("This key belongs to another bulk decision.", code="key_reused")
     return bulk
 
 
-def _key_of(by: User, key: str) -> str:
-    """Of the person: nobody finds out by a key what another one did."""
+def _digest(verdict: str, reason: str, wanted: dict[UUID, BulkChoice]) -> str:
+    """Of what was asked for but the tiers, in whatever order."""
+    chosen = [
+        [str(pk), choice.payload_hash, choice.on_behalf_of and choice.on_behalf_of.pk]
+        for pk, choice in sorted(wanted.items())
+    ]
+    return digest([verdict, reason, chosen])
+
+
+def _key(key: str) -> str:
     validation.text_of(key, code="bad_key")
     if not 0 < len(key) <= _KEY_LENGTH:
         raise Invalid(f"A key has 1 to {_KEY_LENGTH} characters.", code="bad_key")
-    return f"{by.pk}:{key}"
+    return key
 
 
-def _audited(action: str, subject_id: object, by: User, via: str) -> AbstractContextManager[None]:
-    return refusals(
-        action=action,
-        subject_type=BULK_SUBJECT,
-        subject_id=validation.printable(subject_id),
-        by=by,
-        via=via,
-    )
+def _completed() -> Conflict:
+    return Conflict("It has been worked through to its end.", code="already_completed")

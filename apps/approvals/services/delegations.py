@@ -15,6 +15,7 @@ from apps.approvals.models import DECIDE_PERMISSION, REASSIGN_PERMISSION, Delega
 from apps.approvals.services.rows import person_named
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.common.money import exact_or_none
 from apps.live.broadcast import broadcast
 
 SUBJECT = "delegation"
@@ -56,10 +57,11 @@ def delegation_give(
         to = person_named(delegate, code="delegate_invalid")
         assert to is not None  # `delegate` is required
         _check_delegate(delegator, to)
+        currency = _currency_of(most, currency)
         wanted = {
             "kinds": sorted({approval_kinds.get(str(name)).name for name in kinds}),
-            "most": validation.amount_of(most),
-            "currency": _currency_of(most, currency),
+            "most": validation.amount_of(most, currency),
+            "currency": currency,
         }
         validation.not_in_future(as_of)
         starts_at = _check_period(starts_at or as_of, ends_at, as_of=as_of)
@@ -180,7 +182,7 @@ def _record(delegation: Delegation, event: str, *, by: User, via: str) -> None:
             "delegator": delegation.delegator.audit_id,
             "delegate": delegation.delegate.audit_id,
             "kinds": delegation.kinds,
-            "most": delegation.most,
+            "most": exact_or_none(delegation.most, delegation.currency),
             "currency": delegation.currency,
             "starts_at": delegation.starts_at.isoformat(),
             "ends_at": delegation.ends_at.isoformat(),

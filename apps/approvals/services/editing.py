@@ -115,7 +115,7 @@ def _edited(
     answer: Edited = kind.edit(request=request, changes=changes, by=by, via=via, as_of=as_of)
     edited = Edited(
         title=validation.text_of(answer.title, code="title_invalid")[:200],
-        amount=validation.amount_of(answer.amount),
+        amount=validation.amount_of(answer.amount, answer.currency),
         currency=answer.currency,
         payload=validation.payload_of(answer.payload, most=kind.payload_bytes),
     )

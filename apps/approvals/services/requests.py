@@ -51,7 +51,7 @@ def request_open(
     """
     known = kinds.get(kind)
     payload = validation.payload_of(payload, most=known.payload_bytes)
-    amount = validation.amount_of(amount)
+    amount = validation.amount_of(amount, currency)
     title = validation.text_of(title, code="title_invalid")[:200]
     if found := ApprovalRequest.objects.filter(key=key).first():
         return _same(found, kind=kind, subject_type=subject_type, subject_id=subject_id)
@@ -128,7 +128,7 @@ def signature_needed(
 ) -> bool:
     """Whether the active rule wants a signature. Without any rule: yes, nothing passes unseen."""
     try:
-        exact = validation.amount_of(amount)
+        exact = validation.amount_of(amount, currency)
         needed = requirement(
             kind=kind, scope=scope, amount=exact, currency=currency, requested_by=requested_by
         )

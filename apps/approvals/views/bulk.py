@@ -11,13 +11,15 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.defaultfilters import pluralize
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods
+from django.utils.text import Truncator
+from django.views.decorators.http import require_http_methods
 
 from apps.accounts.models import User
 from apps.approvals import services
 from apps.approvals.contracts import BULK_SUBJECT, BulkStatus, ItemStatus, Verdict
-from apps.approvals.forms import BulkForm, inbox_matching
+from apps.approvals.forms import BulkFilter, BulkForm, inbox_matching
 from apps.approvals.models import BulkDecision
 from apps.approvals.selectors.bulk import BulkPreview, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
@@ -25,14 +27,16 @@ from apps.common.csvio import by_number
 from apps.common.errors import DomainError, Invalid
 from apps.common.identifiers import new_id, number_of
 from apps.engine.timeline import timeline
-from apps.web.fragments import fragment, person
-from apps.web.lists import listed
+from apps.web.fragments import person
+from apps.web.lists import ListPage
+from apps.web.pieces import Cell, Head, Line, Link
 from apps.web.refusals import Refusal, refusal_of
 from apps.web.runs import Counts, RunNow, RunPages, RunVerb, Tab
 
 #: Of the file of what was refused.
 COLUMNS = ("number", "request", "title", "authority", "code", "detail")
 MOST_LIVE = 10
+CRUMBS = (Link("Inbox", "inbox"), Link("Bulk decisions", "bulk_list"))
 
 
 # --- before ---------------------------------------------------------------------------------------
@@ -179,31 +183,49 @@ def _show_preview(
 
 
 # --- while and after ------------------------------------------------------------------------------
-@login_required
-@require_GET
-def bulk_list(request: HttpRequest) -> HttpResponse:
-    """The person's own bulk decisions, newest first."""
-    return render(request, "approvals/bulk_list.html", _list(request))
+def _line(bulk: BulkDecision) -> Line:
+    verb = "Approve" if bulk.verdict == Verdict.APPROVE else "Reject"
+    left = "{} stopped" if bulk.status == BulkStatus.STOPPED else "{} waiting"
+    return Line(
+        title=f"{verb} {bulk.total} request{pluralize(bulk.total)}",
+        href=reverse("bulk", args=[bulk.pk]),
+        cells=(
+            Cell("Age", bulk.created_at, form="age"),
+            Cell("Signed", f"{bulk.done} signed"),
+            Cell("Refused", bulk.failed, "{} refused"),
+            Cell("Left", bulk.left, left),
+            Cell("Reason", Truncator(bulk.reason).chars(80)),
+        ),
+        state=bulk.status,
+        key=bulk.pk,
+        version=bulk.version,
+        row=bulk if bulk.runs else None,
+    )
 
 
-@fragment
-@require_GET
-def bulk_list_live(request: HttpRequest) -> HttpResponse:
-    """The rows as they are now."""
-    return render(request, "approvals/_bulk_rows.html", _list(request))
+def _topics(bulks: list[BulkDecision]) -> str:
+    running = [bulk for bulk in bulks if bulk.runs][:MOST_LIVE]
+    return " ".join(f"{BULK_SUBJECT}:{bulk.pk}" for bulk in running)
 
 
-def _list(request: HttpRequest) -> dict[str, Any]:
-    mine = BulkDecision.objects.filter(by=person(request).pk).select_related("by")
-    found = listed(request, mine)
-    running = [bulk for bulk in found["items"] if bulk.runs][:MOST_LIVE]
-    return {
-        "rows": RUNS.listed(found["items"]),
-        "next": found["next"],
-        "later_page": bool(request.GET.get("cursor")),
-        "topics": " ".join(f"{BULK_SUBJECT}:{bulk.pk}" for bulk in running),
-        "query": request.GET.urlencode(),
-    }
+LIST_PAGE = ListPage(
+    name="bulk_list",
+    title="My bulk decisions",
+    lead="What you decided together, newest first.",
+    noun="bulk decision",
+    topic=_topics,
+    rows=lambda user: BulkDecision.objects.filter(requested_by=user.pk).select_related(
+        "requested_by"
+    ),
+    line=_line,
+    filters=BulkFilter,
+    crumbs=CRUMBS[:1],
+    new=Link("To the inbox", "inbox"),
+    first="You have not decided any together yet. Tick several requests in the inbox, or take all "
+    "that match a filter.",
+    below="web/_run_bar.html",
+    complete=lambda bulks: RUNS.complete(bulks),
+)
 
 
 def _counts(bulks: Sequence[BulkDecision]) -> dict[UUID, Counts]:
@@ -223,12 +245,16 @@ def _now(bulk: BulkDecision, counts: Counts, user: User) -> RunNow:
     verb = "stop" if bulk.runs else "resume" if bulk.status == BulkStatus.STOPPED else None
     doing = "Approving" if bulk.verdict == Verdict.APPROVE else "Rejecting"
     return RunNow(
-        title=f"{doing} {bulk.total} request{pluralize(bulk.total)}",
+        head=Head(
+            f"{doing} {bulk.total} request{pluralize(bulk.total)}",
+            crumbs=CRUMBS,
+            state=bulk.status,
+        ),
         over=not bulk.runs,
         moves=bulk.runs,
-        verbs=[verb] if verb and bulk.by_id == user.pk else [],
+        verbs=[verb] if verb and bulk.requested_by_id == user.pk else [],
         more={
-            "seconds": _seconds(bulk.created_at, bulk.finished_at),
+            "seconds": _seconds(bulk.created_at, bulk.settled_at),
             # The engine's own events would be asked for with every step of the bar.
             "timeline": timeline(
                 subjects=[(BULK_SUBJECT, str(bulk.pk))],
@@ -246,7 +272,7 @@ def _failures(bulk: BulkDecision) -> Iterator[dict[str, Any]]:
     refused = bulk.items.filter(status=ItemStatus.FAILED).select_related("request", "authority")
     for item in by_number(refused):
         about = (item.number, item.request_id, item.request.title, item.authority.username)
-        yield dict(zip(COLUMNS, (*about, item.code, item.detail), strict=True))
+        yield dict(zip(COLUMNS, (*about, item.error_code, item.error_detail), strict=True))
 
 
 def _without_reason(verb: Callable[..., object]) -> Callable[..., object]:
@@ -260,7 +286,7 @@ RUNS: RunPages[BulkDecision] = RunPages(
     name="bulk",
     topic=BULK_SUBJECT,
     template="approvals/bulk.html",
-    rows=lambda user: BulkDecision.objects.visible_to(user).select_related("by"),
+    rows=lambda user: BulkDecision.objects.visible_to(user).select_related("requested_by"),
     counts=_counts,
     now=_now,
     verbs={

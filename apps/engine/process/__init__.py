@@ -7,20 +7,34 @@ Order in every verb: `locked`, check again, `save`, `record`, then `start`, `sta
 """
 
 from apps.engine.contracts import PASS_BACKSTOP, SAGA_BACKSTOP, WAITING_BACKSTOP
+from apps.engine.process.followers import ASKED, SETTLED, follow, tell_followers
 from apps.engine.process.recovery import (
     STRANDED_LIMIT,
     carried,
     reconcile,
     register,
     stranded,
+    topics_register,
     why_closed,
     why_undeliverable,
 )
-from apps.engine.process.rows import announce, id_of, locked, record, save, tell, unknown
+from apps.engine.process.rows import (
+    announce,
+    check_carrier,
+    check_unsettled,
+    id_of,
+    locked,
+    record,
+    row_locked,
+    save,
+    tell,
+    unknown,
+)
 from apps.engine.process.runs import is_carried, reconcile_closed
 from apps.engine.process.spec import (
     Carrier,
     Process,
+    SubjectRow,
     subject_of,
     workflow_id_of,
 )
@@ -37,15 +51,21 @@ from apps.engine.process.workflow import (
 )
 
 __all__ = [
+    "ASKED",
     "PASS_BACKSTOP",
     "SAGA_BACKSTOP",
+    "SETTLED",
     "SETTLING_IN",
     "STRANDED_LIMIT",
     "WAITING_BACKSTOP",
     "Carrier",
     "Process",
+    "SubjectRow",
     "announce",
     "carried",
+    "check_carrier",
+    "check_unsettled",
+    "follow",
     "id_of",
     "is_carried",
     "is_under_way",
@@ -56,6 +76,7 @@ __all__ = [
     "record",
     "register",
     "restart",
+    "row_locked",
     "save",
     "start",
     "start_again",
@@ -63,6 +84,8 @@ __all__ = [
     "stranded",
     "subject_of",
     "tell",
+    "tell_followers",
+    "topics_register",
     "unknown",
     "wake",
     "why_closed",

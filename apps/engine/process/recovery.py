@@ -19,7 +19,7 @@ from apps.engine import subjects
 from apps.engine.contracts import CommandKind, CommandState, RunStatus
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.process.rows import locked, record
-from apps.engine.process.spec import Process, R, subject_of
+from apps.engine.process.spec import Process, R, SubjectRow, subject_of
 from apps.engine.process.workflow import (
     SETTLING_IN,
     newest_start_states,
@@ -80,14 +80,19 @@ def register(
     )
     if view is None:
         return
-    for name in process.list_topics:
+    topics_register(process, view=view, owner=owner)
+
+
+def topics_register(row: SubjectRow[R], *, view: str, owner: str = "requested_by") -> None:
+    """Make the live topics of a kind of row known, as `register` does for one with a workflow."""
+    for name in row.list_topics:
         topics.register(Topic(name))
     topics.register(
         Topic(
-            process.subject,
+            row.topic_name,
             pattern=UUID_PATTERN,
             permission=view,
-            owner=partial(_owns, process, owner),
+            owner=partial(_owns, row, owner),
         )
     )
 
@@ -101,7 +106,7 @@ def carried(process: Process[R], identifier: UUID | str, workflow_id: str) -> R 
     pk = uuid_of(identifier)
     if pk is None or not process.model._default_manager.filter(pk=pk, **named).exists():
         return None
-    row = process.lock(pk) if process.lock else locked(process, pk)
+    row = locked(process, pk)
     mine = getattr(row, process.id_field) == workflow_id
     return row if mine and process.needs(row) is not None else None
 
@@ -210,6 +215,6 @@ def _ended(process: Process[R], identifiers: Sequence[str]) -> list[str]:
     ]
 
 
-def _owns(process: Process[R], owner: str, user: "User", identifier: str) -> bool:
+def _owns(process: SubjectRow[R], owner: str, user: "User", identifier: str) -> bool:
     rows = process.model._default_manager
     return rows.filter(**{"pk": identifier, owner: user.pk}).exists()

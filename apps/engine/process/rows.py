@@ -7,17 +7,24 @@ from django.core.exceptions import ObjectDoesNotExist
 
 from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import entry_record
-from apps.common.errors import NotFound
+from apps.common.errors import Conflict, NotFound
 from apps.common.identifiers import uuid_of
-from apps.engine.process.spec import Process, R
+from apps.engine.process.spec import R, SubjectRow
 from apps.live.broadcast import broadcast
 
 
-def locked(process: Process[R], identifier: UUID | str, *related: str) -> R:
+def locked(process: SubjectRow[R], identifier: UUID | str, *related: str) -> R:
     """The row, locked until the end of the transaction; `related` are read with it. NotFound.
 
     NO KEY: rows that only point at this one need not wait for the lock.
     """
+    if process.lock is not None:
+        return process.lock(identifier)
+    return row_locked(process, identifier, *related)
+
+
+def row_locked(process: SubjectRow[R], identifier: UUID | str, *related: str) -> R:
+    """As `locked`, the row alone: for a `SubjectRow.lock`, which locks more than that."""
     rows = process.model._default_manager.select_for_update(
         of=("self",) if related else (), no_key=True
     )
@@ -29,7 +36,7 @@ def locked(process: Process[R], identifier: UUID | str, *related: str) -> R:
         raise unknown(process) from None
 
 
-def id_of(process: Process[R], identifier: UUID | str) -> UUID:
+def id_of(process: SubjectRow[R], identifier: UUID | str) -> UUID:
     """The row's id as a UUID; NotFound for what cannot be one."""
     pk = uuid_of(identifier)
     if pk is None:
@@ -37,12 +44,33 @@ def id_of(process: Process[R], identifier: UUID | str) -> UUID:
     return pk
 
 
-def unknown(process: Process[R]) -> NotFound:
+def unknown(process: SubjectRow[R]) -> NotFound:
     """What is raised for a row that is not there, or not to be seen."""
     return NotFound(f"There is no such {process.noun}.")
 
 
-def save(process: Process[R], row: R, *fields: str, quietly: bool = False) -> None:
+def check_carrier(process: SubjectRow[R], row: R, workflow_id: str) -> None:
+    """Conflict `not_its_workflow` unless this workflow carries the row now."""
+    carried: Any = row
+    if carried.workflow_id != workflow_id:
+        raise Conflict(
+            f"This {process.noun} belongs to the workflow {carried.workflow_id}.",
+            code="not_its_workflow",
+        )
+
+
+def check_unsettled(process: SubjectRow[R], row: R) -> None:
+    """Conflict `already_settled` (extra status) for a row that has ended."""
+    carried: Any = row
+    if carried.has_ended:
+        raise Conflict(
+            f"The {process.noun} is {carried.status} already.",
+            code="already_settled",
+            status=carried.status,
+        )
+
+
+def save(process: SubjectRow[R], row: R, *fields: str, quietly: bool = False) -> None:
     """Write the fields and a new version, and tell open pages; lists when the status is among them.
 
     `quietly`: the pages of the row itself are told later, by the caller.
@@ -53,7 +81,7 @@ def save(process: Process[R], row: R, *fields: str, quietly: bool = False) -> No
     tell(process, row, *fields, quietly=quietly)
 
 
-def tell(process: Process[R], row: R, *fields: str, quietly: bool = False) -> None:
+def tell(process: SubjectRow[R], row: R, *fields: str, quietly: bool = False) -> None:
     """Tell open pages that these fields were written, as `save` does."""
     if not quietly:
         announce(process, row)
@@ -63,14 +91,14 @@ def tell(process: Process[R], row: R, *fields: str, quietly: bool = False) -> No
             broadcast(topic, id=str(row.pk), version=carried.version)
 
 
-def announce(process: Process[R], row: R) -> None:
+def announce(process: SubjectRow[R], row: R) -> None:
     """Tell the pages that show this row."""
     carried: Any = row
-    broadcast(f"{process.subject}:{row.pk}", id=str(row.pk), version=carried.version)
+    broadcast(f"{process.topic_name}:{row.pk}", id=str(row.pk), version=carried.version)
 
 
 def record(
-    process: Process[R],
+    process: SubjectRow[R],
     row: R,
     action: str,
     *,

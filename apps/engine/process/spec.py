@@ -30,9 +30,33 @@ class Carrier(Generic[R]):
     workflow_id: Callable[[R], str] | None = None
 
 
-@dataclass(frozen=True)
-class Process(Generic[R]):
-    """What a row carried by a workflow is.
+@dataclass(frozen=True, kw_only=True)
+class SubjectRow(Generic[R]):
+    """A kind of row that the trail, links and pages know: its names, and where changes are told.
+
+    `lock(id)` gives the locked row where locking it takes more than `locked` does. `topic` is told
+    of every change of a row, `list_topics` when the status changes; those in `shared_topics` are
+    another app's.
+    """
+
+    subject: str
+    title: str
+    noun: str
+    model: type[R]
+    url_name: str
+    lock: Callable[[UUID | str], R] | None = None
+    topic: str = ""
+    list_topics: tuple[str, ...] = ()
+    shared_topics: tuple[str, ...] = ()
+
+    @property
+    def topic_name(self) -> str:
+        return self.topic or self.subject
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process(SubjectRow[R]):
+    """A kind of row that a workflow carries.
 
     `needs(row)` is the workflow that the row, as it stands, ought to have; None when it has ended.
     `open_rows()` are those for which `needs` is not None and nobody else looks after them.
@@ -42,17 +66,10 @@ class Process(Generic[R]):
     `most_runs`: after so many that somebody has ended `restart` leaves the row alone, because it
     is meant; 0: never. Runs that the engine has lost do not count.
     `unversioned`: which workflow carries the row is nothing that its readers see.
-    `lock(id)` gives the locked row where locking it takes more than `locked` does.
-    `list_topics` are told when the status changes; those in `shared_topics` are another app's.
     `forgotten`: what the newest run may be when the row is stranded, beside not being known.
     """
 
-    subject: str
-    title: str
-    noun: str
-    model: type[R]
     queue: str
-    url_name: str
     carriers: tuple[Carrier[R], ...]
     needs: Callable[[R], Carrier[R] | None]
     open_rows: Callable[[], "QuerySet[R]"]
@@ -62,9 +79,6 @@ class Process(Generic[R]):
     id_tails: tuple[str, ...] = ()
     unversioned: bool = False
     most_runs: int = 0
-    lock: Callable[[UUID | str], R] | None = None
-    list_topics: tuple[str, ...] = ()
-    shared_topics: tuple[str, ...] = ()
     forgotten: tuple[RunStatus, ...] = (RunStatus.LOST,)
 
 

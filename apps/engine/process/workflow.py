@@ -55,7 +55,7 @@ def restart(process: Process[R], identifier: UUID | str) -> R | None:
     The row when it was started, for the caller to record; else None. Two at once: one start. Also
     None when it is `worn_out`.
     """
-    row = process.lock(identifier) if process.lock else locked(process, identifier)
+    row = locked(process, identifier)
     if process.needs(row) is None or is_under_way(process, row):
         return None
     if worn_out(process, row):

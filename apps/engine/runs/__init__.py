@@ -17,7 +17,7 @@ from apps.engine.runs.changes import (
     lock,
     wake,
 )
-from apps.engine.runs.items import items_of, items_page, progress_by_run, progress_of
+from apps.engine.runs.items import items_of, progress_by_run, progress_of
 from apps.engine.runs.recovery import closed, register, restart
 from apps.engine.runs.spec import RunSpec
 from apps.engine.runs.verbs import acting, audited, cancel, pause, resume
@@ -38,7 +38,6 @@ __all__ = [
     "go_on",
     "hold",
     "items_of",
-    "items_page",
     "lock",
     "pause",
     "progress_by_run",

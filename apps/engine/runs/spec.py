@@ -9,13 +9,11 @@ from apps.engine.process import Process
 
 R = TypeVar("R", bound=Run)
 
-#: Statuses that every run has, among others of its domain's.
-PENDING, RUNNING, PAUSED, COMPLETED, CANCELLED = (
-    *("pending", "running", "paused"),
-    *("completed", "cancelled"),
-)
-#: Statuses that every item has; `running` where it has a workflow of its own.
-WAITING, DONE, FAILED = "waiting", "done", "failed"
+#: Statuses of a run, among others of its domain's.
+PENDING, RUNNING, PAUSED = "pending", "running", "paused"
+COMPLETED, CANCELLED = "completed", "cancelled"
+#: Of an item; `running` where it has a workflow of its own, then `done`, `failed`, `cancelled`.
+WAITING, DONE = "waiting", "done"
 
 
 @dataclass(frozen=True)

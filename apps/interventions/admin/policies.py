@@ -7,12 +7,12 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from apps.common.amounts import AmountFormField
 from apps.interventions import services
 from apps.interventions.models import FeatureValue, Policy
 from apps.web.admin import ReadOnlyAdmin, acting
 from apps.web.admin_forms import ServiceFormAdmin
 from apps.web.admin_verbs import Given, Line, verb
+from apps.web.fields import AmountField, DayField
 
 
 class RegionsField(forms.CharField):
@@ -35,17 +35,17 @@ class PolicyForm(forms.Form):
     reversible = forms.BooleanField(
         required=False, help_text="An execution can be undone; if not, the money is gone."
     )
-    min_amount = AmountFormField(
+    min_amount = AmountField(
         required=False,
         label="Least amount",
         help_text="Of one request. Empty: no limit.",
     )
-    max_amount = AmountFormField(
+    max_amount = AmountField(
         required=False,
         label="Most of one request",
         help_text="Empty: no limit.",
     )
-    target_limit = AmountFormField(
+    target_limit = AmountField(
         required=False,
         label="Most for one target",
         help_text="Reserved and spent together, within the days below. Empty: no limit.",
@@ -57,16 +57,8 @@ class PolicyForm(forms.Form):
         label="Within days",
         help_text="How far back the limit of a target looks.",
     )
-    valid_from = forms.DateField(
-        required=False,
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-        help_text="First day. Empty: always was.",
-    )
-    valid_until = forms.DateField(
-        required=False,
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-        help_text="Last day. Empty: no end.",
-    )
+    valid_from = DayField(required=False, help_text="First day. Empty: always was.")
+    valid_until = DayField(required=False, help_text="Last day. Empty: no end.")
     regions = RegionsField(
         required=False,
         max_length=3000,

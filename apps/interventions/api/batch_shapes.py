@@ -7,9 +7,10 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import ConfigDict, Field
 
-from apps.common.api import AmountOut, Code, Currency, ErrorOut, Failing, Key, Title
+from apps.common.api import Code, Currency, ErrorOut, Failing, InCurrency, Key, Title
+from apps.common.money import exact, exact_or_none
 from apps.interventions.contracts import BatchItemStatus, BatchStatus
-from apps.interventions.models import InterventionBatch
+from apps.interventions.models import BatchItem, InterventionBatch
 from apps.interventions.services.batches import BatchTrial
 from apps.interventions.services.batches_input import Item
 from apps.interventions.services.batches_rows import batch_request_of
@@ -77,15 +78,13 @@ class BatchTry(Schema):
     covered: bool
 
 
-class BatchOut(Failing, BatchRef):
+class BatchOut(Failing, InCurrency, BatchRef):
     """total = waiting + running + done + failed + cancelled. `amount` is of the sound items."""
 
     title: str
     policy: str = Field(validation_alias="policy.code")
     policy_version: int = Field(validation_alias="policy.version")
     budget: str = Field(validation_alias="budget.code")
-    amount: AmountOut
-    currency: str
     requested_by: str = Field(validation_alias="requested_by.username")
     total: int
     waiting: int = Field(validation_alias="progress.waiting")
@@ -127,13 +126,18 @@ class ItemOut(Failing):
 
     number: int
     status: BatchItemStatus
-    amount: AmountOut | None
+    amount: str | None
     target: str
     justification: str
     region: str
     intervention: UUID | None = Field(validation_alias="intervention_id")
     raw: Any
     settled_at: datetime | None
+
+    @staticmethod
+    def resolve_amount(item: BatchItem) -> str | None:
+        """In the places of the batch's currency."""
+        return exact_or_none(item.amount, item.batch.currency)
 
 
 class ItemPage(Schema):
@@ -147,13 +151,13 @@ def trial_out(trial: BatchTrial) -> dict[str, Any]:
         "total": trial.total,
         "sound": trial.sound,
         "failed": trial.total - trial.sound,
-        "amount": f"{trial.amount:.2f}",
+        "amount": exact(trial.amount, trial.currency),
         "currency": trial.currency,
         "errors": [_told(item) for item in trial.errors],
         "warnings": [_told(warning) for warning in trial.warned.first],
         "warned": trial.warned.total,
         "signatures": trial.signatures,
-        "available": f"{trial.available:.2f}",
+        "available": exact(trial.available, trial.currency),
         "covered": trial.covered,
     }
 

@@ -86,7 +86,7 @@ def batch_list(
     rows = narrow(_rows(user), user=user)
     found = page(rows, cursor=cursor, limit=limit)
     _count(*found["items"])
-    return dict(found)
+    return found
 
 
 @router.get("/{batch_id}", response=BatchDetail)
@@ -106,7 +106,7 @@ def batch_items(
     """In the order in which they were given. Refusals: 422 `bad_cursor`."""
     batch = _get(require(request, scope=Scope.INTERVENTIONS_READ), batch_id)
     rows = batch.items.filter(**{"status": status} if status else {})
-    return dict(numbered_page(rows, cursor=cursor, limit=limit))
+    return numbered_page(rows, cursor=cursor, limit=limit)
 
 
 @router.post("/{batch_id}/pause", response=BatchDetail)

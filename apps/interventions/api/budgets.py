@@ -14,6 +14,7 @@ from apps.accounts.models import User
 from apps.approvals.selectors import request_ids
 from apps.common.api import Amount, Code, Cursor, ErrorOut, Key, Limit, Reason, Why, error_of
 from apps.common.errors import NotFound
+from apps.common.money import exact
 from apps.common.pagination import page
 from apps.interventions import services
 from apps.interventions.api.base import reader
@@ -81,7 +82,7 @@ class TransferRef(Schema):
 class TransferOut(TransferRef):
     source: str
     destination: str
-    amount: str = Field(description="Decimal in major units, two places.")
+    amount: str = Field(description="Decimal in major units, as its currency has it.")
     currency: str
     reason: str
     requested_by: str
@@ -176,7 +177,8 @@ def _budget_reader(request: HttpRequest) -> User:
 
 def _budget(budget: Budget) -> dict[str, Any]:
     figures = {
-        name: f"{getattr(budget, name):.2f}" for name in ("total", "reserved", "spent", "available")
+        name: exact(getattr(budget, name), budget.currency)
+        for name in ("total", "reserved", "spent", "available")
     }
     return {
         "code": budget.code,
@@ -217,7 +219,7 @@ def _transfer(transfer: BudgetTransfer, approvals: dict[str, UUID]) -> dict[str,
         **_reference(transfer, approvals),
         "source": transfer.source.code,
         "destination": transfer.destination.code,
-        "amount": f"{transfer.amount:.2f}",
+        "amount": exact(transfer.amount, transfer.currency),
         "currency": transfer.currency,
         "reason": transfer.reason,
         "requested_by": transfer.requested_by.get_username(),

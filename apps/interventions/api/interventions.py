@@ -27,6 +27,7 @@ from apps.common.api import (
     error_of,
 )
 from apps.common.errors import NotFound
+from apps.common.money import exact
 from apps.common.pagination import page
 from apps.interventions import services
 from apps.interventions.contracts import InterventionStatus
@@ -41,7 +42,7 @@ router = Router(tags=["interventions"])
 
 
 class InterventionIn(Schema):
-    """`amount` in major units: a number, or better a text, with at most two decimal places."""
+    """`amount` in major units: a number, or better a text; not finer than the currency is."""
 
     # A misspelt idempotency_key must not be taken for none.
     model_config = ConfigDict(extra="forbid")
@@ -74,7 +75,7 @@ class InterventionRow(InterventionRef):
     policy: str
     policy_version: int
     budget: str
-    amount: str = Field(description="Decimal in major units, two places.")
+    amount: str = Field(description="Decimal in major units, as its currency has it.")
     currency: str
     target: str
     justification: str
@@ -179,7 +180,11 @@ def _detail(user: User, intervention_id: UUID) -> dict[str, Any]:
         "receipt": intervention.receipt,
         "steps": list(intervention.steps.all()),
         "ledger": [
-            {"kind": entry.kind, "amount": f"{entry.amount:.2f}", "at": entry.at}
+            {
+                "kind": entry.kind,
+                "amount": exact(entry.amount, intervention.currency),
+                "at": entry.at,
+            }
             for entry in intervention.entries.all()
         ],
         "approval": approval.pk if approval else None,
@@ -195,7 +200,7 @@ def _row(intervention: Intervention) -> dict[str, Any]:
         "policy": intervention.policy.code,
         "policy_version": intervention.policy.version,
         "budget": intervention.budget.code,
-        "amount": f"{intervention.amount:.2f}",
+        "amount": exact(intervention.amount, intervention.currency),
         "currency": intervention.currency,
         "target": intervention.target,
         "justification": intervention.justification,

@@ -9,6 +9,7 @@ from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
+from apps.common.money import exact
 from apps.common.windows import window_of
 from apps.interventions.scopes import Scope
 from apps.interventions.services.analytics import By, Figures, outcomes
@@ -86,5 +87,5 @@ def _figures(figures: Figures) -> dict[str, Any]:
     )
     return {
         **{name: getattr(figures, name) for name in names},
-        "paid": {currency: f"{amount:.2f}" for currency, amount in figures.paid.items()},
+        "paid": {currency: exact(amount, currency) for currency, amount in figures.paid.items()},
     }

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from apps.common.api import Cursor, Limit
 from apps.common.errors import NotFound
+from apps.common.money import exact_or_none
 from apps.common.pagination import page
 from apps.interventions.api.base import reader
 from apps.interventions.models import Policy
@@ -97,7 +98,7 @@ def _row(policy: Policy, signatures: dict[str, list[str]]) -> dict[str, Any]:
 
 def _version(policy: Policy) -> dict[str, Any]:
     amounts = {
-        name: None if (amount := getattr(policy, name)) is None else f"{amount:.2f}"
+        name: exact_or_none(getattr(policy, name), policy.currency)
         for name in ("min_amount", "max_amount", "target_limit")
     }
     others = (

@@ -4,6 +4,7 @@ import pgtrigger
 from django.db import models
 from django.db.models import Q
 
+from apps.common.amounts import AmountField
 from apps.common.money import shown
 from apps.engine.models_abstract import AskedQuerySet, Run, RunItem, as_signed, end_stays
 from apps.interventions.contracts import BatchItemStatus, BatchStatus
@@ -28,9 +29,7 @@ class InterventionBatch(Run):
     policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="batches")
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="batches")
     currency = models.CharField(max_length=3)
-    amount = models.DecimalField(
-        max_digits=18, decimal_places=2, help_text="Sum of the items that are sound."
-    )
+    amount = AmountField(help_text="Sum of the items that are sound.")
     items_digest = models.CharField(max_length=64, help_text="SHA-256 of what is signed.")
     status = models.CharField(
         max_length=10, choices=[(s, s) for s in BatchStatus], default=BatchStatus.PENDING
@@ -69,7 +68,7 @@ class BatchItem(RunItem):
     line = models.PositiveIntegerField(
         default=0, help_text="Where it began in the file; 0: it came from a program."
     )
-    amount = models.DecimalField(max_digits=18, decimal_places=2, null=True)
+    amount = AmountField(null=True)
     target = models.CharField(max_length=200, blank=True)
     justification = models.TextField(max_length=5000, blank=True)
     region = models.CharField(max_length=6, blank=True)

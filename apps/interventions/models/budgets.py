@@ -14,6 +14,7 @@ from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.utils import timezone
 
+from apps.common.amounts import AmountField
 from apps.common.money import shown
 from apps.common.windows import Period
 from apps.engine.models_abstract import AskedQuerySet, AskedRow, as_signed, end_stays
@@ -56,9 +57,9 @@ class Budget(models.Model):
     code = models.SlugField(max_length=80, unique=True)
     name = models.CharField(max_length=160)
     currency = models.CharField(max_length=3)
-    total = models.DecimalField(max_digits=18, decimal_places=2)
-    reserved = models.DecimalField(max_digits=18, decimal_places=2, default=Decimal(0))
-    spent = models.DecimalField(max_digits=18, decimal_places=2, default=Decimal(0))
+    total = AmountField()
+    reserved = AmountField(default=Decimal(0))
+    spent = AmountField(default=Decimal(0))
     series = models.SlugField(
         max_length=80,
         blank=True,
@@ -164,7 +165,7 @@ class BudgetEntry(models.Model):
         "interventions.BudgetTransfer", null=True, on_delete=models.PROTECT, related_name="entries"
     )
     kind = models.CharField(max_length=12, choices=Kind)
-    amount = models.DecimalField(max_digits=18, decimal_places=2)
+    amount = AmountField()
     key = models.CharField(max_length=120, unique=True)
     at = models.DateTimeField(default=timezone.now)
 
@@ -250,7 +251,7 @@ class BudgetTransfer(AskedRow):
 
     source = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="transfers_out")
     destination = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="transfers_in")
-    amount = models.DecimalField(max_digits=18, decimal_places=2)
+    amount = AmountField()
     currency = models.CharField(max_length=3)
     reason = models.TextField(max_length=2000)
     status = models.CharField(

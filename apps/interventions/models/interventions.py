@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Left
 
+from apps.common.amounts import AmountField
 from apps.common.money import shown
 from apps.engine.models_abstract import AskedQuerySet, ProcessRow, StepRow, end_stays
 from apps.interventions.contracts import InterventionStatus, Step
@@ -39,7 +40,7 @@ class Intervention(ProcessRow):
 
     policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="interventions")
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="interventions")
-    amount = models.DecimalField(max_digits=18, decimal_places=2)
+    amount = AmountField()
     currency = models.CharField(max_length=3)
     target = models.CharField(max_length=200, help_text="Who or what receives it.")
     justification = models.TextField(max_length=5000)

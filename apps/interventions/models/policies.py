@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from apps.common.amounts import AmountField
+
 
 @pghistory.track(exclude=["updated_at"])
 class Policy(models.Model):
@@ -19,15 +21,9 @@ class Policy(models.Model):
     reversible = models.BooleanField(
         default=True, help_text="An execution can be undone; if not, the money is gone."
     )
-    min_amount = models.DecimalField(
-        max_digits=18, decimal_places=2, null=True, blank=True, help_text="Least of one request."
-    )
-    max_amount = models.DecimalField(
-        max_digits=18, decimal_places=2, null=True, blank=True, help_text="Most of one request."
-    )
-    target_limit = models.DecimalField(
-        max_digits=18,
-        decimal_places=2,
+    min_amount = AmountField(null=True, blank=True, help_text="Least of one request.")
+    max_amount = AmountField(null=True, blank=True, help_text="Most of one request.")
+    target_limit = AmountField(
         null=True,
         blank=True,
         help_text="Most that one target gets under this policy within so many days.",

@@ -3,6 +3,7 @@
 from django.db import models
 from django.utils import timezone
 
+from apps.common.amounts import AmountField
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models.interventions import Intervention
 
@@ -30,7 +31,7 @@ class Outcome(models.Model):
         Intervention, on_delete=models.PROTECT, related_name="outcome"
     )
     status = models.CharField(max_length=20, choices=[(s, s) for s in InterventionStatus])
-    amount = models.DecimalField(max_digits=18, decimal_places=2)
+    amount = AmountField()
     seconds = models.FloatField(help_text="From the request to its end.")
     at = models.DateTimeField(default=timezone.now)
 

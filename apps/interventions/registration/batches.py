@@ -4,30 +4,22 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.approvals import kinds
-from apps.approvals.kinds import ApprovalKind, Fact, Simulation, TierRule
-from apps.approvals.models import ApprovalRequest
+from apps.approvals import subject
+from apps.approvals.kinds import Fact, Simulation, TierRule
 from apps.common.money import shown
-from apps.engine import runs
+from apps.engine import process, runs
 from apps.interventions import services
-from apps.interventions.contracts import (
-    BATCH_KIND,
-    BATCH_SUBJECT,
-    KIND,
-    SIGNAL_SETTLED,
-    TASK_QUEUE,
-    BatchStatus,
-)
+from apps.interventions.contracts import KIND, SIGNAL_SETTLED, BatchStatus
 from apps.interventions.models import InterventionBatch, Policy
-from apps.interventions.services import settlement
 from apps.interventions.services.batches_rows import (
     RUN,
-    batch_lock,
     item_asked,
     item_settled,
     progress_of,
 )
+from apps.interventions.services.batches_signing import SIGNED_BATCH
 from apps.interventions.services.batches_warnings import Warned
+from apps.interventions.services.commands import INTERVENTION
 
 #: So many are told to who signs; the batch's own page has more.
 _MOST_WARNINGS = 20
@@ -35,43 +27,34 @@ _MOST_WARNINGS = 20
 
 def register() -> None:
     """Called once, when Django is ready."""
-    kinds.register(
-        ApprovalKind(
-            name=BATCH_KIND,
-            title="Batch of interventions",
-            on_settled=services.batch_settled,
-            facts=_facts,
-            subject_url=_url,
-            signal=SIGNAL_SETTLED,
-            task_queue=TASK_QUEUE,
-            lock=_lock,
-            # Signed as one intervention of that total would be.
-            rules_of=KIND,
-            default_tiers=(TierRule("reviewer"),),
-            clocked=True,
-            simulate=_simulate,
-            carried_out_by=_carriers,
-            subject_type=BATCH_SUBJECT,
-            # No topic: the request's page would fetch all that is signed with every payment.
-            # Every payment stands in it; written out a character may need two bytes.
-            payload_bytes=2 * settings.BATCH_MAX_BYTES + 1024 * 1024,
-        )
+    subject.register(
+        SIGNED_BATCH,
+        title="Batch of interventions",
+        facts=_facts,
+        simulate=_simulate,
+        signal=SIGNAL_SETTLED,
+        # Signed as one intervention of that total would be.
+        rules_of=KIND,
+        default_tiers=(TierRule("reviewer"),),
+        carried_out_by=lambda batch: (batch.workflow_id,),
+        # The request's page would fetch all that is signed with every payment.
+        live=False,
+        # Every payment stands in it; written out a character may need two bytes.
+        payload_bytes=2 * settings.BATCH_MAX_BYTES + 1024 * 1024,
     )
-    settlement.follow(settled=item_settled, asked=item_asked)
+    process.follow(INTERVENTION, process.SETTLED, item_settled)
+    process.follow(INTERVENTION, process.ASKED, item_asked)
     runs.register(RUN, view="interventions.view_intervention")
 
 
-def _facts(request: ApprovalRequest) -> list[Fact]:
+def _facts(batch: InterventionBatch) -> list[Fact]:
     """Live, for the reader: what the budget can bear now. Never part of what is signed."""
-    batch = _find(request.subject_id)
-    if batch is None:
-        return []
     budget = batch.budget
     progress = progress_of(batch)
     left_out = progress.failed if batch.status == BatchStatus.PENDING else 0
     facts = [
         Fact("Amount in all", shown(batch.amount, batch.currency)),
-        Fact("Payments", f"{batch.total - left_out:,}", href=_url(str(batch.pk))),
+        Fact("Payments", f"{batch.total - left_out:,}", href=reverse("batch", args=[batch.pk])),
         Fact("Status", str(batch.status)),
         Fact(
             "Policy",
@@ -89,7 +72,7 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
             tone="bad"
             if batch.status == BatchStatus.PENDING and budget.available < batch.amount
             else "",
-            href=f"/budgets/{budget.code}/",
+            href=reverse("budget", args=[budget.code]),
         ),
         Fact("Asked by", str(batch.requested_by)),
     ]
@@ -98,11 +81,8 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
     return facts
 
 
-def _simulate(request: ApprovalRequest) -> Simulation:
+def _simulate(batch: InterventionBatch) -> Simulation:
     """The budget after it, what looks like a payment made twice, and how it is carried out."""
-    batch = _find(request.subject_id)
-    if batch is None:
-        return Simulation(outcome="Nothing: the batch no longer exists.", tone="bad")
     budget, policy = batch.budget, batch.policy
     if BatchStatus(batch.status).terminal:
         return Simulation(outcome=f"Nothing: it is {batch.status} already.", tone="bad")
@@ -134,7 +114,7 @@ def _simulate(request: ApprovalRequest) -> Simulation:
             "for each: check the policy, reserve the amount, pay, book it",
             "a payment that fails is told with its reason; the others go on",
         ),
-        facts=(free, after, *_warnings(warned, _url(str(batch.pk)))),
+        facts=(free, after, *_warnings(warned, reverse("batch", args=[batch.pk]))),
     )
 
 
@@ -144,21 +124,3 @@ def _warnings(warned: Warned, url: str) -> tuple[Fact, ...]:
         more = f"{warned.total - len(told):,} like these, on the batch's page"
         told.append(Fact("And more", more, tone="warn", href=url))
     return tuple(told)
-
-
-def _carriers(request: ApprovalRequest) -> tuple[str, ...]:
-    batch = _find(request.subject_id)
-    return (batch.workflow_id,) if batch and batch.workflow_id != request.workflow_id else ()
-
-
-def _find(batch_id: str) -> InterventionBatch | None:
-    rows = InterventionBatch.objects.select_related("policy", "budget", "requested_by")
-    return rows.filter(pk=batch_id).first()
-
-
-def _url(batch_id: str) -> str:
-    return reverse("batch", args=[batch_id])
-
-
-def _lock(batch_id: str) -> None:
-    batch_lock(batch_id)

@@ -2,24 +2,19 @@
 
 from typing import TYPE_CHECKING
 
+from django.urls import reverse
 from django.utils import timezone
 
-from apps.approvals import kinds
-from apps.approvals.kinds import ApprovalKind, EditableField, Fact, TierRule
-from apps.approvals.models import ApprovalRequest
+from apps.approvals import attention, subject
+from apps.approvals.kinds import EditableField, Fact, TierRule
 from apps.common.money import shown
 from apps.engine import process
 from apps.interventions import services
-from apps.interventions.contracts import (
-    ATTENTION_KIND,
-    KIND,
-    SIGNAL_SETTLED,
-    SUBJECT,
-    TASK_QUEUE,
-)
+from apps.interventions.contracts import SIGNAL_SETTLED
 from apps.interventions.models import Intervention
+from apps.interventions.services.approval import SIGNED
+from apps.interventions.services.attention import ATTENTION
 from apps.interventions.services.commands import INTERVENTION
-from apps.interventions.services.rows import intervention_lock
 from apps.interventions.simulation import simulate
 
 if TYPE_CHECKING:
@@ -31,68 +26,49 @@ DEFAULT_TIERS = (TierRule("reviewer"),)
 
 def register() -> None:
     """Called once, when Django is ready."""
-    kinds.register(
-        ApprovalKind(
-            name=KIND,
-            title="Intervention",
-            on_settled=services.approval_settled,
-            facts=_facts,
-            subject_url=_url,
-            signal=SIGNAL_SETTLED,
-            task_queue=TASK_QUEUE,
-            lock=_lock,
-            default_tiers=DEFAULT_TIERS,
-            clocked=True,
-            edit=services.approval_edit,
-            editable=(
-                EditableField("amount", "Amount", type="decimal"),
-                EditableField("target", "Paid to"),
-                EditableField("justification", "Why", type="prose"),
-            ),
-            simulate=simulate,
-            carried_out_by=_executions,
-            subject_type=SUBJECT,
-            topic=f"{SUBJECT}:{{id}}",
-        )
+    subject.register(
+        SIGNED,
+        title="Intervention",
+        facts=_facts,
+        simulate=simulate,
+        signal=SIGNAL_SETTLED,
+        default_tiers=DEFAULT_TIERS,
+        editable=(
+            EditableField("amount", "Amount", type="decimal"),
+            EditableField("target", "Paid to"),
+            EditableField("justification", "Why", type="prose"),
+        ),
+        carried_out_by=lambda intervention: (intervention.execution_workflow_id,),
     )
-    kinds.register(
-        ApprovalKind(
-            name=ATTENTION_KIND,
-            title="Intervention needs attention",
-            on_settled=services.attention_settled,
-            facts=_facts,
-            subject_url=_url,
-            lock=_lock,
-            default_tiers=DEFAULT_TIERS,
-            always_signed=True,
-            subject_type=SUBJECT,
-            topic=f"{SUBJECT}:{{id}}",
-        )
+    attention.register(
+        ATTENTION,
+        title="Intervention needs attention",
+        facts=_facts,
+        default_tiers=DEFAULT_TIERS,
+        related=SIGNED.related,
     )
     process.register(
         INTERVENTION,
+        restart=services.intervention_restart,
         on_closed=_on_closed,
         on_undeliverable=_on_undeliverable,
         view="interventions.view_intervention",
     )
 
 
-def _facts(request: ApprovalRequest) -> list[Fact]:
+def _facts(intervention: Intervention) -> list[Fact]:
     """Live, for the reader: what the budget can bear now. Never part of what is signed."""
-    intervention = (
-        Intervention.objects.select_related("policy", "budget", "requested_by")
-        .filter(pk=request.subject_id)
-        .first()
-    )
-    if intervention is None:
-        return []
     budget = intervention.budget
     covered = budget.available >= intervention.amount
     facts = [
         Fact("Amount", shown(intervention.amount, intervention.currency)),
         Fact("Paid to", intervention.target),
         *([Fact("Region", intervention.region)] if intervention.region else []),
-        Fact("Status", intervention.status.replace("_", " "), href=_url(str(intervention.pk))),
+        Fact(
+            "Status",
+            intervention.status.replace("_", " "),
+            href=reverse("intervention", args=[intervention.pk]),
+        ),
         Fact(
             "Policy",
             f"{intervention.policy.name} (version {intervention.policy.version})",
@@ -107,26 +83,13 @@ def _facts(request: ApprovalRequest) -> list[Fact]:
             f"Free in {budget.code}",
             shown(budget.available, budget.currency),
             tone="" if covered or intervention.receipt else "bad",
-            href=f"/budgets/{budget.code}/",
+            href=reverse("budget", args=[budget.code]),
         ),
         Fact("Asked by", str(intervention.requested_by)),
     ]
     if intervention.receipt:
         facts.append(Fact("Receipt", intervention.receipt))
     return facts
-
-
-def _executions(request: ApprovalRequest) -> tuple[str, ...]:
-    intervention = Intervention.objects.filter(pk=request.subject_id).first()
-    return (intervention.execution_workflow_id,) if intervention else ()
-
-
-def _url(intervention_id: str) -> str:
-    return f"/interventions/{intervention_id}/"
-
-
-def _lock(intervention_id: str) -> None:
-    intervention_lock(intervention_id)
 
 
 def _on_undeliverable(command: "EngineCommand") -> None:

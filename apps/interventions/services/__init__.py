@@ -7,16 +7,12 @@ executed, and a settled intervention takes part in nothing any more.
 """
 
 from apps.interventions.services.approval import (
-    approval_edit,
     approval_open,
-    approval_settled,
     decision_read,
     intervention_expire,
 )
 from apps.interventions.services.attention import (
     attention_open,
-    attention_raise,
-    attention_settled,
 )
 from apps.interventions.services.batches import (
     batch_cancel,
@@ -28,7 +24,6 @@ from apps.interventions.services.batches import (
 from apps.interventions.services.batches_running import (
     batch_cancelled,
     batch_finish,
-    batches_stranded,
     item_note,
     items_prepare,
 )
@@ -37,7 +32,6 @@ from apps.interventions.services.batches_signing import (
     batch_open,
     batch_read,
     batch_refuse,
-    batch_settled,
 )
 from apps.interventions.services.batches_warnings import batch_warn
 from apps.interventions.services.budgets import (
@@ -68,7 +62,6 @@ from apps.interventions.services.recovery import (
     intervention_restart,
     process_closed,
     reservations_reconcile,
-    stranded,
 )
 from apps.interventions.services.requests import intervention_cancel, intervention_request
 from apps.interventions.services.rows import step_group_run
@@ -76,18 +69,13 @@ from apps.interventions.services.transfers import (
     transfer_approval,
     transfer_cancel,
     transfer_request,
-    transfer_settled,
 )
 
 __all__ = [
     "EXECUTION",
     "BudgetProof",
-    "approval_edit",
     "approval_open",
-    "approval_settled",
     "attention_open",
-    "attention_raise",
-    "attention_settled",
     "batch_cancel",
     "batch_cancelled",
     "batch_expire",
@@ -98,10 +86,8 @@ __all__ = [
     "batch_refuse",
     "batch_request",
     "batch_resume",
-    "batch_settled",
     "batch_try",
     "batch_warn",
-    "batches_stranded",
     "budget_allocate",
     "budget_commit",
     "budget_open",
@@ -128,9 +114,7 @@ __all__ = [
     "saga_facts",
     "stakeholders_notify",
     "step_group_run",
-    "stranded",
     "transfer_approval",
     "transfer_cancel",
     "transfer_request",
-    "transfer_settled",
 ]

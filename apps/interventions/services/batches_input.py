@@ -3,8 +3,6 @@
 Nothing in one item can fail the others, so nothing here raises for an item.
 """
 
-import json
-import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,12 +12,12 @@ from typing import Any
 from django.conf import settings
 
 from apps.common import csvio
-from apps.common.canonical_json import canonical_json, digest
+from apps.common.canonical_json import as_it_came, digest
 from apps.common.csvio import CsvRow, FileRow
 from apps.common.errors import DomainError, Invalid
-from apps.common.money import amount_written
+from apps.common.money import amount_written, exact
 from apps.common.uploads import TooLarge, size_in_words
-from apps.common.validation import AMOUNT, clean_amount, clean_region, clean_text
+from apps.common.validation import amount_sent, clean_amount, clean_region, clean_text
 from apps.interventions.models import Policy
 from apps.interventions.services.policy_limits import check_limit, check_region
 from apps.interventions.services.validation import clean_target
@@ -30,7 +28,6 @@ RAW_LIMIT = 4000
 FIELDS = ("amount", "target", "justification", "region")
 _NEEDED = set(FIELDS[:3])
 _TOO_MANY = f"A batch has at most {MOST_ITEMS:,} items."
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,7 @@ class Item:
 
     number: int
     amount: Decimal | None = None
+    currency: str = ""
     target: str = ""
     justification: str = ""
     region: str = ""
@@ -58,8 +56,13 @@ class Item:
     def signed(self) -> list[Any]:
         """What of it is signed, and hashed."""
         assert self.amount is not None  # only sound items are
-        amount = f"{self.amount:.2f}"
-        return [self.number, amount, self.target, self.justification, self.region]
+        return [
+            self.number,
+            exact(self.amount, self.currency),
+            self.target,
+            self.justification,
+            self.region,
+        ]
 
 
 def items_clean(raw_items: Sequence[Any], *, currency: str) -> list[Item]:
@@ -105,7 +108,7 @@ def file_items(body: bytes) -> list[FileRow]:
 
 
 def _clean(number: int, came: Any, currency: str) -> Item:
-    line, raw = (came.line, came.values) if isinstance(came, FileRow) else (0, came)
+    line, raw = _parts(came)
     try:
         if not isinstance(raw, dict) or not _NEEDED <= raw.keys() <= set(FIELDS):
             raise Invalid(
@@ -117,11 +120,10 @@ def _clean(number: int, came: Any, currency: str) -> Item:
             number,
             # Programs write amounts in one way; people, in files, in several.
             amount=clean_amount(
-                amount_written(raw["amount"])
-                if isinstance(came, CsvRow)
-                else _amount(raw["amount"]),
+                (amount_written if isinstance(came, CsvRow) else amount_sent)(raw["amount"]),
                 currency,
             ),
+            currency=currency,
             target=clean_target(raw["target"]),
             justification=clean_text(
                 raw["justification"], field="justification", limit=5000, multiline=True
@@ -130,7 +132,7 @@ def _clean(number: int, came: Any, currency: str) -> Item:
             line=line,
         )
     except DomainError as refusal:
-        return _wrong(number, refusal, raw, line)
+        return _wrong(number, refusal, came)
 
 
 def _judged(item: Item, policy: Policy, raw_items: Sequence[Any]) -> Item:
@@ -139,53 +141,20 @@ def _judged(item: Item, policy: Policy, raw_items: Sequence[Any]) -> Item:
         check_limit(policy, item.amount)
         check_region(policy, item.region)
     except DomainError as refusal:
-        came = raw_items[item.number - 1]
-        raw = came.values if isinstance(came, FileRow) else came
-        return _wrong(item.number, refusal, raw, item.line)
+        return _wrong(item.number, refusal, raw_items[item.number - 1])
     return item
 
 
-def _wrong(number: int, refusal: DomainError, raw: Any, line: int) -> Item:
-    return Item(number, code=refusal.code, detail=refusal.detail, raw=_kept(raw), line=line)
+def _wrong(number: int, refusal: DomainError, came: Any) -> Item:
+    line, raw = _parts(came)
+    kept = as_it_came(raw, most=RAW_LIMIT)
+    return Item(number, code=refusal.code, detail=refusal.detail, raw=kept, line=line)
 
 
-def _amount(raw: Any) -> Decimal:
-    """A number or a text such as 25000.00; what is none becomes NaN, which is refused."""
-    if isinstance(raw, Decimal):
-        return raw
-    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
-        return Decimal("NaN")
-    # A float is written as it was: 0.1 is a tenth. Endless digits are not even read.
-    text = raw.strip() if isinstance(raw, str) else _number(raw)
-    return Decimal(text) if AMOUNT.fullmatch(text) else Decimal("NaN")
-
-
-def _number(raw: float) -> str:
-    if isinstance(raw, int):
-        return str(raw) if abs(raw) < 10**20 else ""
-    # repr(1e16) has an exponent.
-    return format(Decimal(repr(raw)), "f") if abs(raw) < 1e20 else ""
+def _parts(came: Any) -> tuple[int, Any]:
+    return (came.line, came.values) if isinstance(came, FileRow) else (0, came)
 
 
 def _region(raw: Any) -> Any:
     """None and blanks are no region."""
     return raw.strip() if isinstance(raw, str) else "" if raw is None else raw
-
-
-def _kept(raw: Any) -> Any:
-    """As it came, if a column can hold it and it is not too long; else the beginning of it."""
-    try:
-        text = canonical_json(raw)
-        storable = "\\u0000" not in text and not _SURROGATE.search(text)
-        if storable and len(text) <= RAW_LIMIT:
-            return json.loads(text)
-    except (TypeError, ValueError, RecursionError):
-        text = _ascii(raw)
-    return {"cut": ascii(text)[1:-1][:RAW_LIMIT]}
-
-
-def _ascii(raw: Any) -> str:
-    try:
-        return ascii(raw)
-    except (ValueError, RecursionError):
-        return type(raw).__name__

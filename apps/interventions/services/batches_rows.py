@@ -6,11 +6,13 @@ from uuid import UUID
 
 from django.conf import settings
 
+from apps.approvals.contracts import Waiting
 from apps.approvals.selectors import request_of
-from apps.approvals.services import clock_next, request_cancel
+from apps.approvals.services import request_cancel
+from apps.approvals.subject import waiting_of
 from apps.audit.contracts import Actor
 from apps.common.csvio import by_number
-from apps.common.money import exact
+from apps.common.money import unambiguous
 from apps.engine import process, runs
 from apps.engine.contracts import RunProgress
 from apps.engine.process import Carrier, Process
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
 
 #: After so many items a run continues as new: a long history is slow to replay.
 ITEMS_PER_RUN = 500
+#: In which nobody has decided about it.
+WAITS = frozenset({BatchStatus.PENDING})
+#: Read with its row.
+RELATED = ("policy", "budget", "requested_by")
 
 #: Of items whose intervention has not ended when its batch goes on without it.
 UNSETTLED = "unsettled"
@@ -59,7 +65,7 @@ _ITEM_ENDS = {
 # --- the row -------------------------------------------------------------------------------------
 def batch_lock(batch_id: UUID | str) -> InterventionBatch:
     """The row, locked until the end of the transaction. NotFound for what is no batch."""
-    return process.locked(BATCH, batch_id, "policy", "budget", "requested_by")
+    return process.row_locked(BATCH, batch_id, *RELATED)
 
 
 def _ref(batch: InterventionBatch, again: bool) -> BatchRef:
@@ -166,7 +172,7 @@ def batch_failures(batch: InterventionBatch) -> Iterator[dict[str, Any]]:
         texts: dict[str, Any] = dict.fromkeys(FIELDS, "")
         if item.amount is not None:
             texts = {name: getattr(item, name) for name in FIELDS}
-            texts["amount"] = exact(item.amount, batch.currency)
+            texts["amount"] = unambiguous(item.amount, batch.currency)
         elif isinstance(item.raw, dict) and "cut" not in item.raw:
             texts |= {name: item.raw[name] for name in FIELDS if name in item.raw}
         else:
@@ -176,25 +182,12 @@ def batch_failures(batch: InterventionBatch) -> Iterator[dict[str, Any]]:
 
 
 # --- the request for its signature ----------------------------------------------------------------
-def batch_request_key(batch_id: UUID | str) -> str:
-    """Key of its one request for a signature."""
-    return f"{BATCH_SUBJECT}:{batch_id}"
-
-
 def batch_request_of(batch_id: UUID | str) -> "ApprovalRequest | None":
     """Its request for a signature, if one was opened."""
-    return request_of(batch_request_key(batch_id))
+    return request_of(f"{BATCH_SUBJECT}:{batch_id}")
 
 
-def batch_facts(batch: InterventionBatch) -> BatchFacts:
-    """The contract that its workflow re-reads."""
-    request = batch_request_of(batch.pk) if batch.status == BatchStatus.PENDING else None
-    return BatchFacts(
-        status=batch.status,
-        progress=progress_of(batch),
-        request_id=str(request.pk) if request else "",
-        expires_at=request.expires_at if request else None,
-        next_at=clock_next(request) if request else None,
-        code=batch.error_code,
-        detail=batch.error_detail,
-    )
+def batch_facts(batch: InterventionBatch, waiting: Waiting | None = None) -> BatchFacts:
+    """The contract that its workflow re-reads; `waiting` where it waits for its signature."""
+    waiting = waiting or waiting_of(batch, waits=WAITS)
+    return BatchFacts(progress=progress_of(batch), **vars(waiting))

@@ -13,7 +13,7 @@ from django.db import transaction
 from apps.approvals.selectors import requests_about
 from apps.common.canonical_json import digest
 from apps.common.identifiers import new_id
-from apps.engine import process, runs
+from apps.engine import runs
 from apps.interventions.contracts import (
     ATTENTION_KIND,
     SUBJECT,
@@ -26,7 +26,6 @@ from apps.interventions.contracts import (
 )
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
 from apps.interventions.services.batches_rows import (
-    BATCH,
     ITEM_DETAILS,
     NEEDS_ATTENTION,
     RUN,
@@ -104,11 +103,6 @@ def batch_cancelled(*, batch_id: UUID | str, workflow_id: str, as_of: datetime) 
         why = "Its workflow was cancelled in the engine."
         runs.end(RUN, batch, BatchStatus.CANCELLED, code="cancelled", detail=why, as_of=as_of)
         return batch_facts(batch)
-
-
-def batches_stranded() -> list[str]:
-    """Ids of those that no workflow is known to carry (`process.stranded`)."""
-    return process.stranded(BATCH)
 
 
 # --- helpers -------------------------------------------------------------------------------------

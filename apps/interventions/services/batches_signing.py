@@ -1,139 +1,27 @@
 """The one signature of a batch: on its total, by its policy's rule, with every payment listed."""
 
-from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from django.db import transaction
-
-from apps.accounts.models import User
 from apps.approvals.contracts import RequestStatus
-from apps.approvals.models import ApprovalRequest, PayloadVersion
-from apps.approvals.services import (
-    request_expire,
-    request_open,
-    signals_judge,
-    signature_needed,
-)
-from apps.audit.contracts import ENGINE, Actor
-from apps.audit.services import refusals
+from apps.approvals.selectors import signed_payload
+from apps.approvals.services import signature_needed
+from apps.approvals.subject import Decided, SignedSubject
 from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict
+from apps.common.money import exact
 from apps.engine import process, runs
-from apps.interventions.contracts import (
-    BATCH_KIND,
-    BATCH_SUBJECT,
-    BatchFacts,
-    BatchStatus,
-)
+from apps.interventions.contracts import BATCH_KIND, BatchStatus
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
 from apps.interventions.services.batches_rows import (
     BATCH,
+    RELATED,
     RUN,
+    WAITS,
     batch_facts,
-    batch_lock,
-    batch_request_key,
-    batch_request_of,
 )
 
 #: What of an item stands in the payload, in this order.
 ITEM_FIELDS = ("number", "amount", "target", "justification", "region")
-
-
-def batch_open(*, batch_id: UUID | str, workflow_id: str, as_of: datetime) -> BatchFacts:
-    """Ask for the signatures that the policy's rule wants for the total; without any it runs.
-
-    Again is a look at how it stands. Raises NotFound, Conflict `not_its_workflow`, and what the
-    rule refuses.
-    """
-    with (
-        refusals(
-            action=f"{BATCH_SUBJECT}.open",
-            subject_type=BATCH_SUBJECT,
-            subject_id=str(batch_id),
-            by=ENGINE,
-            via="engine",
-        ),
-        transaction.atomic(durable=True),
-    ):
-        batch = batch_lock(batch_id)
-        runs.check_carrier(RUN, batch, workflow_id)
-        if batch.status == BatchStatus.PENDING:
-            _ask(batch, as_of=as_of)
-        return batch_facts(batch)
-
-
-def batch_read(*, batch_id: UUID | str, signals: Iterable[str] = ()) -> BatchFacts:
-    """How it stands now. Raises NotFound.
-
-    `signals` woke the workflow: those that find the request open and that nobody here has sent are
-    audited.
-    """
-    batch = InterventionBatch.objects.filter(pk=process.id_of(BATCH, batch_id)).first()
-    if batch is None:
-        raise process.unknown(BATCH)
-    facts = batch_facts(batch)
-    if facts.request_id:
-        signals_judge(request_id=facts.request_id, commands=signals)
-    return facts
-
-
-def batch_expire(*, batch_id: UUID | str, as_of: datetime) -> BatchFacts:
-    """The time to sign is over at `as_of`: request and batch end together.
-
-    No-op when somebody decided in time, and before its time.
-    """
-    with transaction.atomic(durable=True):
-        batch = batch_lock(batch_id)
-        request = batch_request_of(batch.pk)
-        if request is None or batch.status != BatchStatus.PENDING:
-            return batch_facts(batch)
-        try:
-            request = request_expire(request_id=request.pk, as_of=as_of)
-        except Conflict as refusal:
-            if refusal.code != "not_due":
-                raise
-            return batch_facts(batch)
-        if request.status == RequestStatus.EXPIRED:
-            _reject(batch, "expired", "Nobody signed in time.", as_of=as_of)
-        return batch_facts(batch)
-
-
-def batch_refuse(*, batch_id: UUID | str, code: str, detail: str, as_of: datetime) -> BatchFacts:
-    """It could not even be asked for: the batch ends as rejected, with why. No-op once it ended."""
-    with transaction.atomic(durable=True):
-        batch = batch_lock(batch_id)
-        if batch.status == BatchStatus.PENDING:
-            _reject(batch, code, detail, as_of=as_of)
-        return batch_facts(batch)
-
-
-def batch_settled(*, request: ApprovalRequest, by: User | None, via: str, as_of: datetime) -> None:
-    """The decision, on the row: signed it runs, rejected is the end of it.
-
-    Joins the transaction of the signature; the workflow learns of it by signal and re-reads.
-    Conflict `batch_differs` when what was signed is not what is in the batch: a last guard, the
-    tables let neither change.
-    """
-    batch = batch_lock(request.subject_id)
-    if batch.status != BatchStatus.PENDING:
-        return
-    if request.status == RequestStatus.APPROVED:
-        if _signed_digest(request) != batch.items_digest:
-            raise Conflict("What was signed is not this batch.", code="batch_differs")
-        _run(batch, by=by or ENGINE, via=via, as_of=as_of)
-    elif request.status == RequestStatus.REJECTED:
-        runs.end(
-            RUN,
-            batch,
-            BatchStatus.REJECTED,
-            code="rejected",
-            detail=request.settled_reason,
-            by=by or ENGINE,
-            via=via,
-            as_of=as_of,
-        )
 
 
 def signed_with_batch(intervention: Intervention) -> bool:
@@ -146,7 +34,7 @@ def signed_with_batch(intervention: Intervention) -> bool:
     )
     if item is None or not _is_this(item, intervention):
         return False
-    request = batch_request_of(item.batch_id)
+    request = SIGNED_BATCH.request_of(item.batch)
     if request is not None:
         # Of a signed one the digest was compared when it was signed; neither side can change.
         return request.status == RequestStatus.APPROVED and item.batch.started_at is not None
@@ -160,9 +48,14 @@ def signed_with_batch(intervention: Intervention) -> bool:
 
 
 def batch_payload(batch: InterventionBatch) -> dict[str, Any]:
-    """What is signed: where all of the money goes, payment by payment, as it was asked for."""
+    """What is signed: where all of the money goes, payment by payment, as it was asked for.
+
+    Conflict `batch_differs` when the items are not those that were asked for.
+    """
     rows = batch.items.filter(amount__isnull=False).order_by("number").values_list(*ITEM_FIELDS)
-    items = [[number, f"{amount:.2f}", *rest] for number, amount, *rest in rows.iterator()]
+    items = [
+        [number, exact(amount, batch.currency), *rest] for number, amount, *rest in rows.iterator()
+    ]
     payload: dict[str, Any] = plain(
         {
             "batch": batch.pk,
@@ -171,7 +64,7 @@ def batch_payload(batch: InterventionBatch) -> dict[str, Any]:
             "reversible": batch.policy.reversible,
             "budget": batch.budget.code,
             "currency": batch.currency,
-            "total_amount": f"{batch.amount:.2f}",
+            "total_amount": exact(batch.amount, batch.currency),
             "count": len(items),
             "columns": list(ITEM_FIELDS),
             "items": items,
@@ -179,51 +72,59 @@ def batch_payload(batch: InterventionBatch) -> dict[str, Any]:
             "requested_by": batch.requested_by.audit_id,
         }
     )
+    if digest(payload["items"]) != batch.items_digest:
+        raise Conflict("The items are not those that were asked for.", code="batch_differs")
     return payload
 
 
-def _ask(batch: InterventionBatch, *, as_of: datetime) -> None:
-    payload = batch_payload(batch)
-    if digest(payload["items"]) != batch.items_digest:
-        raise Conflict("The items are not those that were asked for.", code="batch_differs")
-    request = request_open(
-        key=batch_request_key(batch.pk),
-        kind=BATCH_KIND,
-        scope=batch.policy.code,
-        title=f"Batch: {batch}"[:200],
-        subject_type=BATCH_SUBJECT,
-        subject_id=str(batch.pk),
-        workflow_id=batch.workflow_id,
-        requested_by=batch.requested_by,
-        amount=batch.amount,
-        currency=batch.currency,
-        payload=payload,
-        as_of=as_of,
-    )
-    if request is None or request.status == RequestStatus.APPROVED:
-        _run(batch, by=ENGINE, via="engine", as_of=as_of, signature_needed=request is not None)
-    elif request.status != RequestStatus.OPEN:
-        # A restored backup may know the answer and not what followed from it.
-        _reject(batch, request.status, request.settled_reason, as_of=as_of)
-
-
-def _run(batch: InterventionBatch, *, by: Actor, via: str, as_of: datetime, **body: object) -> None:
+def _approved(batch: InterventionBatch, decided: Decided) -> None:
+    """Signed it runs. Conflict `batch_differs` when what was signed is not what is in the batch: a
+    last guard, the tables let neither change."""
+    # Only the digest is read, without the list of payments beside it.
+    if decided.request_id and batch.items_digest != signed_payload(
+        decided.request_id, "items_digest"
+    ):
+        raise Conflict("What was signed is not this batch.", code="batch_differs")
     batch.status = BatchStatus.RUNNING
-    batch.started_at = max(as_of, batch.created_at)
+    batch.started_at = max(decided.as_of, batch.created_at)
     process.save(BATCH, batch, "status", "started_at")
-    RUN.record(batch, "running", by=by, via=via, **body)
+    signed = decided.request_id is not None
+    RUN.record(batch, "running", by=decided.by, via=decided.via, signature_needed=signed)
 
 
-def _reject(batch: InterventionBatch, code: str, detail: str, *, as_of: datetime) -> None:
-    runs.end(RUN, batch, BatchStatus.REJECTED, code=code, detail=detail, as_of=as_of)
+def _rejected(batch: InterventionBatch, decided: Decided) -> None:
+    runs.end(
+        RUN,
+        batch,
+        BatchStatus.REJECTED,
+        code=decided.code,
+        detail=decided.detail,
+        by=decided.by,
+        via=decided.via,
+        as_of=decided.as_of,
+    )
 
 
-def _signed_digest(request: ApprovalRequest) -> str:
-    """The digest in what was signed, without the list of payments beside it."""
-    versions = PayloadVersion.objects.filter(request=request, number=request.payload_number)
-    return str(versions.values_list("payload__items_digest", flat=True).get())
+SIGNED_BATCH = SignedSubject(
+    row=BATCH,
+    kind=BATCH_KIND,
+    waits=WAITS,
+    payload=batch_payload,
+    scope=lambda batch: batch.policy.code,
+    title=lambda batch: f"Batch: {batch}",
+    on_approved=_approved,
+    on_rejected=_rejected,
+    facts=batch_facts,
+    related=RELATED,
+)
+
+batch_open = SIGNED_BATCH.open
+batch_read = SIGNED_BATCH.read
+batch_expire = SIGNED_BATCH.expire
+batch_refuse = SIGNED_BATCH.refuse
 
 
+# --- helpers -------------------------------------------------------------------------------------
 def _is_this(item: BatchItem, intervention: Intervention) -> bool:
     batch = item.batch
     return (

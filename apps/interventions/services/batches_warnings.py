@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.core.cache import cache
-from django.db.models import Exists, F, Max, Min, OuterRef, Subquery, Window
+from django.db.models import Exists, Max, OuterRef
 from django.utils.timezone import localtime
 
 from apps.interventions.contracts import InterventionStatus
@@ -50,8 +50,8 @@ class Warned:
 
 @dataclass(frozen=True)
 class _Evaluation:
-    """What a look at all payments of a batch came to at `until`. `counted`: of those paid within
-    UNSEEN before it, the ones that are in it; `oldest` of all that are."""
+    """What a look at all payments came to at `until`. `counted`: of those paid within UNSEEN before
+    it, the ones that are in it; `oldest` of all that are."""
 
     warned: Warned
     until: datetime
@@ -62,18 +62,7 @@ class _Evaluation:
 def items_warn(items: Iterable[Item], *, currency: str, as_of: datetime) -> Warned:
     """Of a list that is tried out: payments alike in target and amount, and those like one that was
     paid within RECENT. One query, however long the list."""
-    sound = [item for item in items if item.sound and item.amount is not None]
-    paid = _paid({item.target for item in sound}, currency=currency, as_of=as_of)
-    found: list[BatchWarning] = []
-    seen: dict[tuple[str, Decimal], Item] = {}
-    for item in sound:
-        assert item.amount is not None
-        key = (item.target, item.amount)
-        if (first := seen.setdefault(key, item)) is not item:
-            found.append(_same(item.number, item.line, first.number, first.line))
-        if at := paid.get(key):
-            found.append(_recent(item.number, item.line, at))
-    return Warned(tuple(found[:MOST]), len(found))
+    return _evaluated(items, Intervention.objects.filter(currency=currency), as_of).warned
 
 
 def batch_warn(batch: InterventionBatch, *, as_of: datetime) -> Warned:
@@ -88,38 +77,47 @@ def batch_warn(batch: InterventionBatch, *, as_of: datetime) -> Warned:
     key = f"batch-warned:{batch.pk}"
     known: _Evaluation | None = cache.get(key)
     if known is None or not _still_right(known, batch, until):
-        known = _evaluated(batch, until)
+        rows = batch.items.filter(amount__isnull=False).order_by("number")
+        columns = ("number", "amount", "target", "line")
+        items = (Item(**row) for row in rows.values(*columns).iterator(chunk_size=2000))
+        others = Intervention.objects.filter(currency=batch.currency).exclude(batch=batch.pk)
+        known = _evaluated(items, others, until)
         cache.set(key, known, CACHE_SECONDS)
     return known.warned
 
 
-def _evaluated(batch: InterventionBatch, until: datetime) -> _Evaluation:
-    like = Intervention.objects.filter(
-        target=OuterRef("target"), amount=OuterRef("amount"), currency=batch.currency
-    ).exclude(batch=batch.pk)
-    rows = batch.items.filter(amount__isnull=False)
-    recent = list(
-        rows.annotate(paid_at=Subquery(_recently(like, until).values("settled_at")[:1]))
-        .filter(paid_at__isnull=False)
-        .values_list("number", "line", "paid_at")
+# --- helpers -------------------------------------------------------------------------------------
+def _evaluated(items: Iterable[Item], others: InterventionQuerySet, until: datetime) -> _Evaluation:
+    sound = [item for item in items if item.sound and item.amount is not None]
+    lately = others.filter(
+        # The condition on the status is the index's own.
+        status=InterventionStatus.EXECUTED,
+        settled_at__gt=until - RECENT,
+        settled_at__lte=until,
+        target__in={item.target for item in sound},
     )
-    alike = Window(Min("number"), partition_by=["target", "amount"])
-    same = (
-        rows.annotate(
-            first=alike, first_line=Window(Min("line"), partition_by=["target", "amount"])
-        )
-        .filter(first__lt=F("number"))
-        .values_list("number", "line", "first", "first_line")
-    )
-    found = [_same(*row) for row in same] + [_recent(*row) for row in recent]
-    # Per payment, first what it repeats in the file.
-    found.sort(key=lambda one: (one.number, one.code == "paid_recently"))
-    paid = [paid_at for _, _, paid_at in recent]
+    newest = lately.order_by().values("target", "amount").annotate(at=Max("settled_at"))
+    paid: dict[tuple[str, Decimal | None], datetime] = {
+        (row["target"], row["amount"]): row["at"] for row in newest
+    }
+    found: list[BatchWarning] = []
+    counted: list[datetime] = []
+    seen: dict[tuple[str, Decimal | None], Item] = {}
+    for item in sound:
+        like = (item.target, item.amount)
+        if (first := seen.setdefault(like, item)) is not item:
+            same = _place(first.number, first.line).lower()
+            told = f"The same target and amount as {same}."
+            found.append(BatchWarning(item.number, item.line, "same_in_batch", told))
+        if at := paid.get(like):
+            counted.append(at)
+            told = f"The same target was paid the same amount on {localtime(at):%-d %b %Y}."
+            found.append(BatchWarning(item.number, item.line, "paid_recently", told))
     return _Evaluation(
         warned=Warned(tuple(found[:MOST]), len(found)),
         until=until,
-        counted=frozenset(at for at in paid if at > until - UNSEEN),
-        oldest=min(paid, default=None),
+        counted=frozenset(at for at in counted if at > until - UNSEEN),
+        oldest=min(counted, default=None),
     )
 
 
@@ -138,33 +136,6 @@ def _still_right(known: _Evaluation, batch: InterventionBatch, until: datetime) 
         target=OuterRef("intervention__target"), amount=OuterRef("intervention__amount")
     )
     return not since.filter(Exists(like)).exclude(at__in=known.counted).exists()
-
-
-def _paid(
-    targets: set[str], *, currency: str, as_of: datetime
-) -> dict[tuple[str, Decimal], datetime]:
-    """When each of them was last paid which amount, within RECENT."""
-    rows = Intervention.objects.filter(target__in=targets, currency=currency)
-    lately = _recently(rows, as_of).order_by().values("target", "amount")
-    found = lately.annotate(at=Max("settled_at")).values_list("target", "amount", "at")
-    return {(target, amount): at for target, amount, at in found}
-
-
-def _recently(rows: InterventionQuerySet, until: datetime) -> InterventionQuerySet:
-    # The condition on the status is the index's own.
-    return rows.filter(
-        status=InterventionStatus.EXECUTED, settled_at__gt=until - RECENT, settled_at__lte=until
-    ).order_by("-settled_at")
-
-
-def _same(number: int, line: int, first: int, first_line: int) -> BatchWarning:
-    detail = f"The same target and amount as {_place(first, first_line).lower()}."
-    return BatchWarning(number, line, "same_in_batch", detail)
-
-
-def _recent(number: int, line: int, at: datetime) -> BatchWarning:
-    detail = f"The same target was paid the same amount on {localtime(at):%-d %b %Y}."
-    return BatchWarning(number, line, "paid_recently", detail)
 
 
 def _place(number: int, line: int) -> str:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.audit.contracts import ENGINE
 from apps.audit.services import entry_record
-from apps.common.money import figure, shown
+from apps.common.money import exact, figure, shown
 from apps.interventions.models import Budget
 from apps.live.broadcast import broadcast
 from apps.notifications import kinds
@@ -34,7 +34,11 @@ def low_tell(budget: Budget, *, free: Decimal, total: Decimal, percent: int, ver
         subject_id=budget.code,
         by=ENGINE,
         via="engine",
-        body={"free": free, "total": total, "percent": percent},
+        body={
+            "free": exact(free, budget.currency),
+            "total": exact(total, budget.currency),
+            "percent": percent,
+        },
     )
     notify_group(
         key=f"budget:{budget.pk}:low:{version}",

@@ -20,7 +20,7 @@ from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotFound
 from apps.common.locks import transaction_lock
-from apps.common.money import shown
+from apps.common.money import exact, shown
 from apps.common.validation import clean_amount, clean_code, clean_currency, clean_text
 from apps.interventions.contracts import Execution, Step
 from apps.interventions.models import Budget, BudgetEntry, Intervention
@@ -219,7 +219,7 @@ def budget_allocate(
         budget = Budget.objects.filter(code=clean_code(code)).first()
         if budget is None:
             raise NotFound("There is no such budget.")
-        clean_amount(amount, budget.currency)
+        amount = clean_amount(amount, budget.currency)
         moved = balance_move(budget, Move(Kind.ALLOCATE, amount, key))
         if moved.written and not moved.covered:
             raise Conflict("No balance can hold so much.", code="budget_full")
@@ -228,7 +228,12 @@ def budget_allocate(
             raise Conflict("The key belongs to another line.", code="key_reused")
         if moved.written:
             why = {"reason": reason} if reason else {}
-            entry_record(**subject, by=by, via=via, body={"amount": amount, "key": key, **why})
+            entry_record(
+                **subject,
+                by=by,
+                via=via,
+                body={"amount": exact(amount, budget.currency), "key": key, **why},
+            )
     return entry
 
 
@@ -299,7 +304,10 @@ def _book(intervention: Intervention, kind: str, event: str) -> bool:
     """Audit the event, write the intervention's line and what it does to the balance; False when
     the line was there. Conflict `budget_exceeded` with what is available."""
     budget, amount = intervention.budget, intervention.amount
-    record(intervention, event, budget=budget.code, amount=amount, currency=intervention.currency)
+    currency = intervention.currency
+    record(
+        intervention, event, budget=budget.code, amount=exact(amount, currency), currency=currency
+    )
     key = f"{intervention.pk}:{kind}"
     moved = balance_move(budget, Move(kind, amount, key, intervention=intervention.pk))
     if moved.written and not moved.covered:
@@ -307,7 +315,7 @@ def _book(intervention: Intervention, kind: str, event: str) -> bool:
         raise Conflict(
             f"The budget {budget.code} has {shown(left, intervention.currency)} left.",
             code="budget_exceeded",
-            available=f"{left:.2f}",
+            available=exact(left, intervention.currency),
         )
     return moved.written
 

@@ -91,7 +91,7 @@ def batch_waiting_seed(people: dict[str, User], now: datetime) -> None:
         by=people["requester"],
         as_of=now - timedelta(hours=3),
     )
-    batch_open(batch_id=batch.pk, workflow_id=batch.workflow_id, as_of=now - timedelta(hours=3))
+    batch_open(batch.pk, workflow_id=batch.workflow_id, as_of=now - timedelta(hours=3))
 
 
 def _asked(
@@ -113,7 +113,7 @@ def _asked(
 
 
 def _signed(batch: InterventionBatch, *, by: User, as_of: datetime) -> None:
-    batch_open(batch_id=batch.pk, workflow_id=batch.workflow_id, as_of=batch.created_at)
+    batch_open(batch.pk, workflow_id=batch.workflow_id, as_of=batch.created_at)
     request = batch_request_of(batch.pk)
     if request is not None and request.status == "open":
         reason = "Names and amounts compared with the cooperative's list."

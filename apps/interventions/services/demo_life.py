@@ -69,7 +69,7 @@ def _waits(asked: Asked, people: dict[str, User], now: datetime) -> "ApprovalReq
     if found is None:
         # The workflow does this too, and finds it done: it would be of today.
         approval_open(
-            intervention_id=intervention.pk,
+            intervention.pk,
             workflow_id=intervention.workflow_id,
             as_of=intervention.created_at,
         )

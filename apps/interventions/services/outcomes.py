@@ -9,6 +9,7 @@ from apps.accounts.models import User
 from apps.approvals.selectors import signer_ids
 from apps.common.errors import Conflict, Invalid
 from apps.common.failpoints import failpoint
+from apps.engine import process
 from apps.engine.steps import refused
 from apps.interventions.contracts import (
     SUBJECT,
@@ -18,7 +19,7 @@ from apps.interventions.contracts import (
     Step,
 )
 from apps.interventions.models import Intervention
-from apps.interventions.services.approval import approval_key
+from apps.interventions.services.approval import SIGNED
 from apps.interventions.services.budgets import commit_open, has_open_reservation
 from apps.interventions.services.commands import INTERVENTION, cancel_signal
 from apps.interventions.services.features import features_add
@@ -37,7 +38,7 @@ from apps.interventions.services.rows import (
     step_save,
     step_statuses,
 )
-from apps.interventions.services.settlement import followers_tell, settle_row
+from apps.interventions.services.settlement import settle_row
 from apps.notifications.services import notify
 
 
@@ -161,7 +162,6 @@ def _facts(intervention: Intervention) -> SagaFacts:
         execution=execution_of(steps),
         reserved=has_open_reservation(intervention),
         reversible=intervention.policy.reversible,
-        undoing=is_undoing(steps),
         attention=attention_status(intervention),
         code=intervention.error_code,
         detail=intervention.error_detail,
@@ -184,11 +184,11 @@ def _complete(intervention: Intervention, missing: str) -> None:
     if intervention.error_code and not missing:
         intervention.error_code = intervention.error_detail = ""
         row_save(intervention, "error_code", "error_detail")
-        followers_tell(intervention)
+        process.tell_followers(INTERVENTION, intervention, process.SETTLED)
         record(intervention, f"{SUBJECT}.completed")
 
 
 def _stakeholders(intervention: Intervention) -> list[User]:
-    signers = signer_ids(approval_key(intervention))
+    signers = signer_ids(SIGNED.key(intervention))
     people = User.objects.filter(pk__in=signers).exclude(pk=intervention.requested_by_id)
     return [intervention.requested_by, *people.order_by("pk")]

@@ -27,7 +27,6 @@ from apps.interventions.contracts import (
     KIND,
     Execution,
     InterventionStatus,
-    PolicyDetails,
     Step,
 )
 from apps.interventions.models import Intervention, Policy
@@ -208,7 +207,7 @@ def policy_validate(
             record(intervention, "intervention.executing", workflow_id=workflow_id)
 
 
-def policy_details(*, intervention_id: UUID | str) -> PolicyDetails:
+def policy_details(*, intervention_id: UUID | str) -> Policy:
     """Second step: the version that the intervention was asked under. Raises NotFound."""
     with saga_step(
         intervention_id,
@@ -224,13 +223,7 @@ def policy_details(*, intervention_id: UUID | str) -> PolicyDetails:
             StepStatus.DONE,
             f"{policy}, {'reversible' if policy.reversible else 'not reversible'}",
         )
-        return PolicyDetails(
-            policy=policy.code,
-            version=policy.version,
-            reversible=policy.reversible,
-            currency=intervention.currency,
-            amount=f"{intervention.amount:.2f}",
-        )
+        return policy
 
 
 def policy_active(code: str) -> Policy:

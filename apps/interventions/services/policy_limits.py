@@ -7,7 +7,7 @@ from django.db.models import Exists, OuterRef, Sum
 
 from apps.common.errors import Conflict, Invalid
 from apps.common.locks import transaction_lock
-from apps.common.money import shown
+from apps.common.money import exact, shown
 from apps.common.windows import site_day
 from apps.interventions.models import BudgetEntry, Intervention, Policy
 
@@ -29,13 +29,13 @@ def check_limit(policy: Policy, amount: Decimal) -> None:
         raise Invalid(
             f"The policy allows at most {shown(policy.max_amount, policy.currency)}.",
             code="amount_above_limit",
-            limit=f"{policy.max_amount:.2f}",
+            limit=exact(policy.max_amount, policy.currency),
         )
     if policy.min_amount is not None and amount < policy.min_amount:
         raise Invalid(
             f"The policy allows no less than {shown(policy.min_amount, policy.currency)}.",
             code="amount_below_limit",
-            limit=f"{policy.min_amount:.2f}",
+            limit=exact(policy.min_amount, policy.currency),
         )
 
 
@@ -94,9 +94,9 @@ def check_target(policy: Policy, *, target: str, amount: Decimal, as_of: datetim
             f"The policy allows one target {shown(policy.target_limit, policy.currency)} within "
             f"{days}; {shown(max(left, Decimal(0)), policy.currency)} of it is left.",
             code="target_limit_exceeded",
-            limit=f"{policy.target_limit:.2f}",
+            limit=exact(policy.target_limit, policy.currency),
             days=policy.target_days,
-            available=f"{max(left, Decimal(0)):.2f}",
+            available=exact(max(left, Decimal(0)), policy.currency),
         )
 
 

@@ -20,7 +20,7 @@ from apps.interventions.contracts import (
     ReconcileResult,
 )
 from apps.interventions.models import TERMINAL, BudgetEntry, Intervention
-from apps.interventions.services.attention import attention_raise
+from apps.interventions.services.attention import ATTENTION
 from apps.interventions.services.budgets import has_open_reservation
 from apps.interventions.services.commands import INTERVENTION, held_by_batch
 from apps.interventions.services.rows import (
@@ -43,7 +43,7 @@ STEPS_MISSING = "steps_missing"
 SAGA = "executor_id"
 
 
-def intervention_restart(*, intervention_id: UUID | str) -> None:
+def intervention_restart(intervention_id: UUID | str) -> None:
     """Start its workflow again from the row, unless it has ended or a start is under way.
 
     An item that has not begun waits while its batch is paused, and ends with one that was
@@ -88,16 +88,16 @@ def process_closed(
     if execution in {Execution.UNKNOWN, Execution.DONE}:
         was = "was executed" if execution is Execution.DONE else "may have been executed"
         money = "still set aside" if has_open_reservation(intervention) else "spent"
-        attention_raise(
-            intervention=intervention,
+        ATTENTION.ask(
+            intervention,
             code="execution_unfinished",
             detail=f"{why} The payment {was}; the money is {money}.",
             as_of=as_of,
         )
         return "attention"
     if intervention.status == InterventionStatus.APPROVED:
-        attention_raise(
-            intervention=intervention,
+        ATTENTION.ask(
+            intervention,
             code="approved_not_executed",
             detail=f"{why} It is approved, and nothing was executed.",
             as_of=as_of,
@@ -126,17 +126,12 @@ def command_undeliverable(*, command: "EngineCommand", as_of: datetime) -> None:
         "start": f"{command.workflow_type} could not be started",
         "signal": f"the message {command.name!r} could not be delivered",
     }.get(command.kind, f"the command {command.kind!r} could not be carried out")
-    attention_raise(
-        intervention=intervention,
+    ATTENTION.ask(
+        intervention,
         code=f"{command.kind}_undeliverable",
         detail=f"For {command.workflow_id} {what}: {command.error[:1000] or 'unknown reason'}",
         as_of=as_of,
     )
-
-
-def stranded() -> list[str]:
-    """Ids of open interventions that no process is known to carry and nobody is asked about."""
-    return process.stranded(INTERVENTION)
 
 
 def reservations_reconcile(*, limit: int, as_of: datetime) -> ReconcileResult:
@@ -168,8 +163,8 @@ def _ask_again(intervention: Intervention, *, as_of: datetime) -> str:
     ended from outside, or its start was given up."""
     if intervention.error_code != STEPS_MISSING or attention_status(intervention) != "approved":
         return "left"
-    attention_raise(
-        intervention=intervention,
+    ATTENTION.ask(
+        intervention,
         code=STEPS_MISSING,
         detail=f"Somebody decided to carry on, and no workflow did. {intervention.error_detail}",
         as_of=as_of,

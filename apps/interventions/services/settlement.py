@@ -1,36 +1,17 @@
 """The one way in which an intervention ends: row, outcome and open questions in one transaction."""
 
-from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from uuid import UUID
 
-from apps.approvals.selectors import requests_about
-from apps.approvals.services import request_cancel
+from apps.approvals.subject import questions_close
 from apps.audit.contracts import ENGINE, Actor
+from apps.engine import process
 from apps.interventions.contracts import SUBJECT, InterventionStatus
 from apps.interventions.models import Intervention, Outcome
 from apps.interventions.services.budgets import release_open
+from apps.interventions.services.commands import INTERVENTION
 from apps.interventions.services.rows import record, row_save
 from apps.notifications.services import notify
-
-#: Who else has to know what became of an intervention, and that a person is asked about it.
-Follower = Callable[[Intervention], None]
-_settled: list[Follower] = []
-_asked: list[Follower] = []
-
-
-def follow(*, settled: Follower, asked: Follower) -> None:
-    """Have these called, with the locked row and in its transaction, when an intervention has ended
-    or its outcome changed, and when a person is asked about it. Called in `AppConfig.ready()`."""
-    _settled.append(settled)
-    _asked.append(asked)
-
-
-def followers_tell(intervention: Intervention, *, asked: bool = False) -> None:
-    """Call who follows it. Joins the transaction that holds the row's lock."""
-    for follower in _asked if asked else _settled:
-        follower(intervention)
 
 
 def settle_row(
@@ -63,9 +44,9 @@ def settle_row(
         seconds=(intervention.settled_at - intervention.created_at).total_seconds(),
         at=intervention.settled_at,
     )
-    followers_tell(intervention)
-    for pk in open_requests(intervention):
-        request_cancel(request_id=pk, by=by, reason=f"The intervention is {status}.", as_of=as_of)
+    process.tell_followers(INTERVENTION, intervention, process.SETTLED)
+    over = f"The intervention is {status}."
+    questions_close(INTERVENTION, intervention, by=by, reason=over, as_of=as_of)
     # Of a rejection the request tells, with the reason; of a batch its own end does.
     told = status in (InterventionStatus.EXECUTED, InterventionStatus.REJECTED)
     if not told and intervention.batch_id is None:
@@ -78,9 +59,3 @@ def settle_row(
             url=f"/interventions/{intervention.pk}/",
         )
     record(intervention, f"{SUBJECT}.{status}", by=by, via=via, code=code, detail=detail)
-
-
-def open_requests(intervention: Intervention) -> list[UUID]:
-    """Ids of what still asks somebody about this intervention."""
-    waiting = requests_about(SUBJECT, intervention.pk).filter(settled_at=None)
-    return list(waiting.order_by("pk").values_list("pk", flat=True))

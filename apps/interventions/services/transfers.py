@@ -4,6 +4,7 @@ There is no workflow: what an approval does is two lines and two balances, in th
 decision. Order of locks: the transfer, its request, then both budgets by their ids.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -14,22 +15,20 @@ from django.db import transaction
 from django.urls import reverse
 
 from apps.accounts.models import User
-from apps.approvals.contracts import RequestStatus
-from apps.approvals.models import ApprovalRequest
-from apps.approvals.selectors import current_payload
-from apps.approvals.services import request_cancel, request_open
-from apps.audit.contracts import ENGINE, Actor
-from apps.audit.services import entry_record, refusals
+from apps.approvals.selectors import signed_payload
+from apps.approvals.subject import Decided, SignedSubject, questions_close
+from apps.audit.contracts import Actor
+from apps.audit.services import refusals
 from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.common.idempotency import asked_before, clean_key, save_or_known
-from apps.common.identifiers import uuid_of
-from apps.common.money import shown
+from apps.common.money import exact, shown
 from apps.common.validation import clean_amount, clean_code, clean_text
+from apps.engine import process
+from apps.engine.process import SubjectRow
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
 from apps.interventions.services.balances import Move, balance_move
-from apps.live.broadcast import broadcast
 from apps.notifications.services import notify
 
 REQUEST_TRANSFER = "interventions.request_budgettransfer"
@@ -37,11 +36,8 @@ REQUEST_TRANSFER = "interventions.request_budgettransfer"
 SUBJECT = "budget_transfer"
 Kind = BudgetEntry.Kind
 
-_ENDS = {
-    RequestStatus.REJECTED: TransferStatus.REJECTED,
-    RequestStatus.EXPIRED: TransferStatus.EXPIRED,
-    RequestStatus.CANCELLED: TransferStatus.CANCELLED,
-}
+#: Read with the row.
+RELATED = ("source", "destination", "requested_by")
 
 
 def transfer_request(
@@ -86,12 +82,12 @@ def transfer_request(
             if known := before():
                 return known, False
             giving, taking = _budgets(source, destination)
-            clean_amount(amount, giving.currency)
-            _check_covered(giving, body["amount"])
+            amount = clean_amount(amount, giving.currency)
+            _check_covered(giving, amount)
             transfer = BudgetTransfer(
                 source=giving,
                 destination=taking,
-                amount=body["amount"],
+                amount=amount,
                 currency=giving.currency,
                 reason=body["reason"],
                 requested_by=by,
@@ -102,43 +98,9 @@ def transfer_request(
             if known := save_or_known(transfer, before):
                 return known, False
             _record(transfer, "requested", by=by, via=via, **body)
-            request_open(
-                key=_approval_key(transfer),
-                kind=TRANSFER_KIND,
-                scope=giving.code,
-                title=_title(transfer),
-                subject_type=SUBJECT,
-                subject_id=str(transfer.pk),
-                workflow_id="",
-                requested_by=by,
-                amount=transfer.amount,
-                currency=transfer.currency,
-                payload=transfer_payload(transfer),
-                as_of=as_of,
-            )
-            _announce(transfer)
+            SIGNED.ask(transfer, as_of=as_of)
+            process.tell(TRANSFER, transfer, "status")
         return transfer, True
-
-
-def transfer_settled(
-    *, request: ApprovalRequest, by: User | None, via: str, as_of: datetime
-) -> None:
-    """The decision, on the row: approved moves the money, anything else is the end of it.
-
-    Joins the transaction of the signature. A source that does not cover it any more, or a row that
-    is not what was signed: the decision stands, the transfer has failed, and who asked is told.
-    """
-    transfer = transfer_lock(request.subject_id)
-    if TransferStatus(transfer.status).terminal:
-        return
-    who = by or ENGINE
-    if request.status == RequestStatus.APPROVED:
-        signed = current_payload(request).payload
-        _carry_out(transfer, signed, by=who, via=via, as_of=as_of)
-    elif request.status in _ENDS:
-        status = _ENDS[RequestStatus(request.status)]
-        detail = request.settled_reason or "Nobody signed in time."
-        _end(transfer, status, code=status, detail=detail, by=who, via=via, as_of=as_of)
 
 
 def transfer_cancel(
@@ -165,38 +127,17 @@ def transfer_cancel(
                 raise NotFound("There is no such transfer.")
             if transfer.requested_by_id != by.pk:
                 raise NotAllowed("Only who asked takes it back.", code="permission_denied")
-            _check_waits(transfer)
+            process.check_unsettled(TRANSFER, transfer)
             why = reason.strip() or f"Taken back by {by}."
-            if request := transfer_approval(transfer):
-                request_cancel(request_id=request.pk, by=by, reason=why, as_of=as_of)
-            _end(
-                transfer,
-                TransferStatus.CANCELLED,
-                code="cancelled",
-                detail=why,
-                by=by,
-                via=via,
-                as_of=as_of,
-            )
+            questions_close(TRANSFER, transfer, by=by, reason=why, as_of=as_of)
+            _end(transfer, Decided(by, via, as_of, "cancelled", why))
         return transfer
 
 
-# --- reads that doors and the approval share ------------------------------------------------------
+# --- what is signed ------------------------------------------------------------------------------
 def transfer_lock(transfer_id: UUID | str) -> BudgetTransfer:
     """The row, locked until the end of the transaction, with its budgets and requester."""
-    rows = BudgetTransfer.objects.select_for_update(of=("self",), no_key=True).select_related(
-        "source", "destination", "requested_by"
-    )
-    pk = uuid_of(transfer_id)
-    row = rows.filter(pk=pk).first() if pk else None
-    if row is None:
-        raise NotFound("There is no such transfer.")
-    return row
-
-
-def transfer_approval(transfer: BudgetTransfer) -> ApprovalRequest | None:
-    """Its request for a signature."""
-    return ApprovalRequest.objects.filter(key=_approval_key(transfer)).first()
+    return process.locked(TRANSFER, transfer_id, *RELATED)
 
 
 def transfer_payload(transfer: BudgetTransfer) -> dict[str, Any]:
@@ -206,7 +147,7 @@ def transfer_payload(transfer: BudgetTransfer) -> dict[str, Any]:
             "transfer": transfer.pk,
             "source": transfer.source.code,
             "destination": transfer.destination.code,
-            "amount": f"{transfer.amount:.2f}",
+            "amount": exact(transfer.amount, transfer.currency),
             "currency": transfer.currency,
             "reason": transfer.reason,
             "requested_by": transfer.requested_by.audit_id,
@@ -215,7 +156,7 @@ def transfer_payload(transfer: BudgetTransfer) -> dict[str, Any]:
     return payload
 
 
-# --- the move -------------------------------------------------------------------------------------
+# --- the decision ---------------------------------------------------------------------------------
 class _NotMoved(Exception):
     """It cannot be done as it was signed: the savepoint takes the lines back."""
 
@@ -225,30 +166,25 @@ class _NotMoved(Exception):
         self.detail = detail
 
 
-def _carry_out(
-    transfer: BudgetTransfer, signed: dict[str, Any], *, by: Actor, via: str, as_of: datetime
-) -> None:
+def _approved(transfer: BudgetTransfer, decided: Decided) -> None:
+    """The money moves. A source that does not cover it any more, or a row that is not what was
+    signed: the decision stands, the transfer has failed, and who asked is told."""
     # By id, whichever gives: two that cross would else wait for each other.
     both = Budget.objects.filter(pk__in=[transfer.source_id, transfer.destination_id])
     list(both.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     try:
-        if signed != transfer_payload(transfer):
+        if decided.request_id is None or signed_payload(decided.request_id) != transfer_payload(
+            transfer
+        ):
             raise _NotMoved("not_as_signed", "The row is not what was signed.")
         with transaction.atomic():
             _move(transfer)
     except _NotMoved as trouble:
-        _end(
-            transfer,
-            TransferStatus.FAILED,
-            code=trouble.code,
-            detail=trouble.detail,
-            by=by,
-            via=via,
-            as_of=as_of,
-        )
+        why = replace(decided, code=trouble.code, detail=trouble.detail)
+        _end(transfer, why, TransferStatus.FAILED)
         _tell_failed(transfer)
         return
-    _end(transfer, TransferStatus.DONE, by=by, via=via, as_of=as_of)
+    _end(transfer, decided, TransferStatus.DONE)
 
 
 def _move(transfer: BudgetTransfer) -> None:
@@ -265,27 +201,24 @@ def _move(transfer: BudgetTransfer) -> None:
         raise _NotMoved("budget_full", f"{transfer.destination.code} cannot hold so much.")
 
 
-def _end(
-    transfer: BudgetTransfer,
-    status: TransferStatus,
-    *,
-    code: str = "",
-    detail: str = "",
-    by: Actor,
-    via: str,
-    as_of: datetime,
-) -> None:
-    transfer.status = status
-    transfer.error_code = code
-    transfer.error_detail = detail
-    transfer.settled_at = as_of
-    transfer.version += 1
-    transfer.save(update_fields=["status", "error_code", "error_detail", "settled_at", "version"])
-    told = {"code": code, "detail": detail} if code else {}
-    figures = {"amount": transfer.amount, "currency": transfer.currency}
-    names = {"source": transfer.source.code, "destination": transfer.destination.code}
-    _record(transfer, status, by=by, via=via, **names, **figures, **told)
-    _announce(transfer)
+def _end(transfer: BudgetTransfer, decided: Decided, status: TransferStatus | None = None) -> None:
+    """End it for good, as `status` or as the decision's code says."""
+    transfer.status = status or TransferStatus(decided.code)
+    transfer.error_code = decided.code
+    transfer.error_detail = decided.detail
+    transfer.settled_at = decided.as_of
+    process.save(TRANSFER, transfer, "status", "error_code", "error_detail", "settled_at")
+    _record(
+        transfer,
+        transfer.status,
+        by=decided.by,
+        via=decided.via,
+        source=transfer.source.code,
+        destination=transfer.destination.code,
+        amount=exact(transfer.amount, transfer.currency),
+        currency=transfer.currency,
+        **({"code": decided.code, "detail": decided.detail} if decided.code else {}),
+    )
 
 
 def _tell_failed(transfer: BudgetTransfer) -> None:
@@ -319,21 +252,8 @@ def _check_covered(budget: Budget, amount: Decimal) -> None:
         raise Conflict(
             f"The budget {budget.code} has {shown(budget.available, budget.currency)} left.",
             code="budget_exceeded",
-            available=f"{budget.available:.2f}",
+            available=exact(budget.available, budget.currency),
         )
-
-
-def _check_waits(transfer: BudgetTransfer) -> None:
-    if TransferStatus(transfer.status).terminal:
-        raise Conflict(
-            f"The transfer is {transfer.status} already.",
-            code="already_settled",
-            status=transfer.status,
-        )
-
-
-def _approval_key(transfer: BudgetTransfer) -> str:
-    return f"{TRANSFER_KIND}:{transfer.pk}"
 
 
 def _title(transfer: BudgetTransfer) -> str:
@@ -342,16 +262,30 @@ def _title(transfer: BudgetTransfer) -> str:
 
 
 def _record(transfer: BudgetTransfer, event: str, *, by: Actor, via: str, **body: object) -> None:
-    entry_record(
-        action=f"budget.transfer_{event}",
-        subject_type=SUBJECT,
-        subject_id=str(transfer.pk),
-        by=by,
-        via=via,
-        body=body,
-    )
+    process.record(TRANSFER, transfer, f"budget.transfer_{event}", by=by, via=via, **body)
 
 
-def _announce(transfer: BudgetTransfer) -> None:
-    for topic in ("transfers", f"transfer:{transfer.pk}"):
-        broadcast(topic, id=str(transfer.pk), version=transfer.version)
+TRANSFER = SubjectRow(
+    subject=SUBJECT,
+    title="Transfer",
+    noun="transfer",
+    model=BudgetTransfer,
+    url_name="transfer",
+    topic="transfer",
+    list_topics=("transfers",),
+)
+
+SIGNED = SignedSubject(
+    row=TRANSFER,
+    kind=TRANSFER_KIND,
+    waits=frozenset({TransferStatus.AWAITING_APPROVAL}),
+    payload=transfer_payload,
+    scope=lambda transfer: transfer.source.code,
+    title=_title,
+    on_approved=_approved,
+    on_rejected=_end,
+    facts=lambda transfer, waiting: waiting,
+    related=RELATED,
+)
+
+transfer_approval = SIGNED.request_of

@@ -4,24 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
-from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts.models import User
 from apps.approvals.selectors import requests_about
-from apps.audit.doors import may_ask
-from apps.common.errors import DomainError
+from apps.common.money import shown
 from apps.engine.timeline import timeline
 from apps.interventions import services
-from apps.interventions.batch_forms import MOST_TEXT, BatchFilter, BatchForm
+from apps.interventions.batch_forms import BatchFilter, BatchForm
 from apps.interventions.contracts import BATCH_SUBJECT, BatchItemStatus, BatchStatus
 from apps.interventions.models import InterventionBatch
-from apps.interventions.services.batches import BatchTrial
 from apps.interventions.services.batches_input import file_items
 from apps.interventions.services.batches_rows import (
     FAILURE_COLUMNS,
@@ -29,10 +22,12 @@ from apps.interventions.services.batches_rows import (
     progress_by_batch,
 )
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
-from apps.web.fragments import fragment, person
-from apps.web.lists import counted, filtered_list
-from apps.web.refusals import refusal_of
-from apps.web.runs import Counts, RunNow, RunPages, RunVerb, Tab
+from apps.web.lists import ListPage
+from apps.web.pages import FormPage
+from apps.web.pieces import Cell, Head, Line, Link
+from apps.web.runs import Bar, Counts, RunNow, RunPages, RunVerb, Tab
+
+CRUMBS = (Link("Interventions", "interventions"), Link("Batches", "batches"))
 
 _VERBS = {
     "pause": RunVerb(
@@ -65,101 +60,84 @@ _VERBS = {
 
 
 # --- the list ------------------------------------------------------------------------------------
-@login_required
-@require_GET
-def batches(request: HttpRequest) -> HttpResponse:
-    """The batches that this person may see, newest first."""
-    return render(request, "interventions/batches.html", _list(request))
-
-
-@fragment
-@require_GET
-def batches_live(request: HttpRequest) -> HttpResponse:
-    """The rows as they are now."""
-    return render(request, "interventions/_batches_live.html", _list(request))
-
-
-def _list(request: HttpRequest) -> dict[str, Any]:
-    user = person(request)
-    form = BatchFilter(request.GET)
-    chosen = form.matching(_rows(user), user=user)
-    context = filtered_list(request, form, chosen)
-    return {**context, "rows": RUNS.listed(context["rows"]), "count": counted(chosen)}
-
-
-# --- asking for one ------------------------------------------------------------------------------
-@login_required
-@may_ask(REQUEST_PERMISSION, action=f"{BATCH_SUBJECT}.request", subject_type=BATCH_SUBJECT)
-@require_http_methods(["GET", "HEAD", "POST"])
-def batch_new(request: HttpRequest) -> HttpResponse:
-    """Try a list of payments out, then ask for it. The same form sent twice asks once."""
-    if request.method != "POST":
-        return render(request, "interventions/batch_new.html", {"form": BatchForm()})
-    form = BatchForm(request.POST, request.FILES)
-    if not form.is_valid():
-        return render(request, "interventions/batch_new.html", {"form": form}, status=422)
-    wanted = form.cleaned_data
-    body = _body(wanted)
-    forgotten = bool(wanted["file"]) and len(body) > MOST_TEXT
-    context: dict[str, Any] = {"form": _again(form, body), "too_long": forgotten}
-    asked: dict[str, Any] = {
-        "policy": wanted["policy"],
-        "budget": wanted["budget"],
-        "by": person(request),
-        "via": "page",
-        "as_of": timezone.now(),
-    }
-    try:
-        items = file_items(body)
-        if "send" not in request.POST:
-            context["trial"] = trial = services.batch_try(**asked, items=items)
-            context["more"] = _more(trial)
-            return render(request, "interventions/batch_new.html", context)
-        batch, created = services.batch_request(
-            **asked,
-            items=items,
-            title=wanted["title"],
-            idempotency_key=wanted["idempotency_key"],
-        )
-    except DomainError as error:
-        refusal = refusal_of(error)
-        context["refusal"] = refusal
-        return render(request, "interventions/batch_new.html", context, status=refusal.status)
-    if created:
-        messages.success(request, "Asked. This page shows who has to sign and how far it is.")
-    else:
-        messages.info(request, "You had sent this form before; this is what it made. Nothing new.")
-    return redirect("batch", batch.pk)
-
-
-def _body(wanted: dict[str, Any]) -> bytes:
-    """Of the file, if one was chosen: one byte more than is taken is enough to refuse it."""
-    if wanted["file"]:
-        content: bytes = wanted["file"].read(settings.BATCH_MAX_BYTES + 1)
-        return content
-    return str(wanted["text"]).encode("utf-8", "replace")
-
-
-def _again(form: BatchForm, body: bytes) -> BatchForm:
-    """The form with the file's content in it: browsers forget which file was chosen, and what is
-    wrong in it can be corrected at once."""
-    if form.cleaned_data["file"] and len(body) <= MOST_TEXT:
-        data = {**form.data.dict()}  # type: ignore[attr-defined]
-        data["text"] = body.decode("utf-8-sig", "replace").replace("\0", "\ufffd")
-        form.data = data
-    return form
-
-
-def _more(trial: BatchTrial) -> int:
-    return trial.total - trial.sound - len(trial.errors)
-
-
-# --- one of them ---------------------------------------------------------------------------------
 def _rows(user: User) -> Any:
     visible = InterventionBatch.objects.visible_to(user)
     return visible.select_related("policy", "budget", "requested_by")
 
 
+def _state(batch: InterventionBatch) -> str:
+    return "awaiting_approval" if batch.status == BatchStatus.PENDING else batch.status
+
+
+def _line(batch: Any) -> Line:
+    bar: Bar = batch.bar
+    return Line(
+        title=str(batch),
+        href=reverse("batch", args=[batch.pk]),
+        cells=(
+            Cell("Policy", batch.policy.name),
+            Cell("Budget", batch.budget.code, "budget {}"),
+            Cell("Asked by", batch.requested_by, "asked by {}"),
+            Cell("Age", batch.created_at, form="age"),
+            Cell("Executed", f"{bar.done} of {bar.total} executed"),
+            Cell("Failed", bar.failed, "{} failed"),
+        ),
+        amount=batch.amount,
+        currency=batch.currency,
+        state=_state(batch),
+        key=batch.pk,
+        version=f"{batch.version}-{bar.ended}",
+        row=batch if batch.status in (BatchStatus.RUNNING, BatchStatus.PAUSED) else None,
+    )
+
+
+LIST_PAGE = ListPage(
+    name="batches",
+    title="Batches",
+    lead="Many payments under one signature.",
+    noun="batch",
+    topic="intervention-batches",
+    rows=_rows,
+    line=_line,
+    filters=BatchFilter,
+    crumbs=CRUMBS[:1],
+    new=Link("Ask for a batch", "batch_new", REQUEST_PERMISSION, main=True),
+    first="Bring a list of payments as a CSV file.",
+    below="web/_run_bar.html",
+    complete=lambda batches: RUNS.complete(batches),
+)
+
+
+# --- asking for one ------------------------------------------------------------------------------
+def _request(*, body: bytes, **values: Any) -> tuple[InterventionBatch, bool]:
+    return services.batch_request(items=file_items(body), **values)
+
+
+def _try(*, body: bytes, title: str, idempotency_key: str, **values: Any) -> dict[str, Any]:
+    trial = services.batch_try(items=file_items(body), **values)
+    return {"trial": trial, "more": trial.total - trial.sound - len(trial.errors)}
+
+
+FORM_PAGE = FormPage(
+    name="batch_new",
+    title="Ask for a batch",
+    lead="It is signed once, on its total. A payment that cannot be made fails alone; the others "
+    "are carried out.",
+    crumbs=CRUMBS,
+    form=BatchForm,
+    verb=_request,
+    trial=_try,
+    template="interventions/batch_new.html",
+    to="batch",
+    asked="Asked. This page shows who has to sign and how far it is.",
+    draft="batch",
+    permission=REQUEST_PERMISSION,
+    action=f"{BATCH_SUBJECT}.request",
+    subject_type=BATCH_SUBJECT,
+)
+
+
+# --- one of them ---------------------------------------------------------------------------------
 def _counts(batches: Sequence[InterventionBatch]) -> dict[UUID, Counts]:
     found = progress_by_batch(batch.pk for batch in batches)
     return {pk: {s: getattr(found[pk], s) for s in BatchItemStatus} for pk in found}
@@ -171,7 +149,13 @@ def _now(batch: InterventionBatch, counts: Counts, user: User) -> RunNow:
     may = batch.requested_by_id == user.pk or user.has_perm(CANCEL_PERMISSION)
     now = {BatchStatus.RUNNING: ["pause"], BatchStatus.PAUSED: ["resume"]}
     return RunNow(
-        title=str(batch),
+        head=Head(
+            str(batch),
+            f"{shown(batch.amount, batch.currency)} in all, asked by {batch.requested_by}",
+            at=batch.created_at,
+            crumbs=CRUMBS,
+            state=_state(batch),
+        ),
         over=over,
         moves=moves,
         verbs=[*now.get(BatchStatus(batch.status), []), "cancel"] if may and not over else [],

@@ -15,7 +15,7 @@ from apps.accounts.models import User
 from apps.audit.doors import needs
 from apps.audit.services import entry_record
 from apps.common.csvio import FORMATS, export, in_parts
-from apps.common.money import NO_BREAK, shown
+from apps.common.money import NO_BREAK, exact, shown
 from apps.common.windows import site_day
 from apps.interventions.budget_forms import BudgetFilter, LedgerFilter
 from apps.interventions.burndown import burn_down
@@ -24,7 +24,7 @@ from apps.interventions.services.periods import neighbours
 from apps.interventions.services.transfers import REQUEST_TRANSFER
 from apps.web.downloads import attachment
 from apps.web.fragments import person
-from apps.web.lists import PAGE_SIZE, ListPage, numbered
+from apps.web.lists import ListPage, numbered
 from apps.web.pages import DetailPage
 from apps.web.pieces import Cell, Head, Line, Link, seen_by
 
@@ -111,7 +111,8 @@ def _ledger(budget: Budget, rows: Any) -> Iterator[dict[str, Any]]:
         return list(following[:most])
 
     for pk, at, kind, amount, intervention, transfer in in_parts(part):
-        values = (pk, at.isoformat(), kind, amount, budget.currency, intervention, transfer)
+        text = exact(amount, budget.currency)
+        values = (pk, at.isoformat(), kind, text, budget.currency, intervention, transfer)
         yield dict(zip(COLUMNS, values, strict=True))
 
 
@@ -125,7 +126,7 @@ def _context(request: HttpRequest, budget: Budget) -> dict[str, Any]:
     others = ("intervention", "transfer__source", "transfer__destination")
     entries = form.matching(BudgetEntry.objects.filter(budget=budget), user=user)
     found = numbered(
-        request, entries.select_related(*others), parameter="before", column="-pk", limit=PAGE_SIZE
+        request, entries.select_related(*others), parameter="before", order="-pk", digits=18
     )
     return {
         "topics": f"budget:{budget.code}",

@@ -97,7 +97,8 @@ def _context(request: HttpRequest, intervention: Intervention) -> dict[str, Any]
         "steps": step_lines(intervention.steps.all(), SAGA_STEPS, undoing=UNDOING, over=over),
         "ledger": [
             Line(
-                words_of(entry.kind).capitalize(),
+                title="",
+                state=entry.kind,
                 cells=(Cell("When", entry.at, form="when"),),
                 amount=entry.amount,
                 currency=currency,

@@ -37,8 +37,9 @@ def _line(policy: Any) -> Line:
 def _with_terms(policies: list[Any]) -> None:
     signatures = signatures_of(policies, brief=True)
     for policy in policies:
-        policy.facts = [Fact(name, words) for name, words in terms_of(policy)]
-        policy.signatures = signatures[policy.code]
+        first, *others = signatures[policy.code] or ["none"]
+        signed = [Fact("Signatures", first), *(Fact("", words) for words in others)]
+        policy.facts = [*(Fact(name, words) for name, words in terms_of(policy)), *signed]
 
 
 LIST_PAGE = ListPage(
@@ -49,6 +50,7 @@ LIST_PAGE = ListPage(
     topic="policies",
     rows=lambda user: Policy.objects.filter(active=True),
     line=_line,
+    arrivals=False,
     complete=_with_terms,
     below="interventions/_policy_row.html",
     permission=VIEW_POLICIES,

@@ -1,0 +1,134 @@
+"""Items in the inbox about what the system must not decide alone: a person carries on, or gives up.
+
+A domain says once what the two choices do to its row (`Attention`), makes that known in
+`AppConfig.ready()` (`register`), and asks (`ask`) where a process cannot go on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.approvals.contracts import RequestStatus
+from apps.approvals.kinds import Fact, TierRule
+from apps.approvals.models import ApprovalRequest
+from apps.approvals.selectors import current_payload, requests_about
+from apps.approvals.services import request_open
+from apps.approvals.subject import Decided, R, kind_register
+from apps.audit.contracts import ENGINE
+from apps.engine import process
+from apps.engine.process import SubjectRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention(Generic[R]):
+    """What a person is asked about a row, and what the two answers do.
+
+    `reject(row)` says in words what giving up does to the row as it stands; `about(row)` is what
+    else is written down when it is asked. The hooks get the row locked, in the transaction that
+    asks or of the signature: `on_asked(row)`, `on_carry_on(row, decided)`, and
+    `on_give_up(row, decided)`, which is not called for a row that has ended.
+    """
+
+    row: SubjectRow[R]
+    kind: str
+    reject: Callable[[R], str]
+    on_carry_on: Callable[[R, Decided], None]
+    on_give_up: Callable[[R, Decided], None]
+    approve: str = "Carry on from where it stands."
+    about: Callable[[R], dict[str, str]] = lambda row: {}
+    on_asked: Callable[[R], None] | None = None
+
+    def ask(self, row: R, *, code: str, detail: str, as_of: datetime) -> ApprovalRequest | None:
+        """Ask a person to look at it; while one such item is open there is no second.
+
+        Joins the transaction that holds the row's lock. Who asked for the row cannot sign it.
+        """
+        items = requests_about(self.row.subject, row.pk, kind=self.kind)
+        if open_item := items.open().first():
+            return open_item
+        asked: Any = row
+        item = request_open(
+            key=f"{self.row.subject}:{row.pk}:attention:{items.count() + 1}",
+            kind=self.kind,
+            scope="",
+            title=f"Look at {row}"[:200],
+            subject_type=self.row.subject,
+            subject_id=str(row.pk),
+            # Nobody waits for it: it must be decidable although the workflow has ended.
+            workflow_id="",
+            requested_by=asked.requested_by,
+            amount=asked.amount,
+            currency=asked.currency,
+            payload={
+                self.row.noun: str(row.pk),
+                "code": code,
+                "detail": detail,
+                "status": asked.status,
+                **self.about(row),
+                "approve": self.approve,
+                "reject": self.reject(row),
+            },
+            as_of=as_of,
+        )
+        if self.on_asked:
+            self.on_asked(row)
+        process.record(self.row, row, f"{self.row.subject}.attention", code=code, detail=detail)
+        process.announce(self.row, row)
+        return item
+
+    def open(self, identifier: UUID | str, *, code: str, detail: str) -> None:
+        """As `ask`, in a transaction of its own: for a workflow that needs a person."""
+        with transaction.atomic(durable=True):
+            row = process.locked(self.row, identifier)
+            self.ask(row, code=code, detail=detail, as_of=timezone.now())
+
+    def is_open(self, row: R) -> bool:
+        """Whether a person is asked about it now."""
+        return requests_about(self.row.subject, row.pk, kind=self.kind).open().exists()
+
+    def settled(
+        self, *, request: ApprovalRequest, by: User | None, via: str, as_of: datetime
+    ) -> None:
+        """Do what the person decided: `ApprovalKind.on_settled`.
+
+        Nobody decided in time: the trouble is still there, so it is asked again.
+        """
+        row: Any = process.locked(self.row, request.subject_id)
+        who, subject = by or ENGINE, self.row.subject
+        decided = Decided(who, via, as_of, detail=request.settled_reason, request_id=request.pk)
+        if request.status == RequestStatus.APPROVED:
+            process.record(self.row, row, f"{subject}.carried_on", by=who, via=via)
+            self.on_carry_on(row, decided)
+        elif request.status == RequestStatus.REJECTED and not row.has_ended:
+            process.record(self.row, row, f"{subject}.given_up", by=who, via=via)
+            self.on_give_up(row, decided)
+        elif request.status == RequestStatus.EXPIRED:
+            asked = current_payload(request).payload
+            self.ask(row, code=asked["code"], detail=asked["detail"], as_of=as_of)
+
+
+def register(
+    attention: Attention[R],
+    *,
+    title: str,
+    facts: Callable[[R], list[Fact]],
+    default_tiers: tuple[TierRule, ...],
+    related: tuple[str, ...] = (),
+) -> None:
+    """Make the items' kind of approval known. Always signed: no rule makes trouble disappear."""
+    kind_register(
+        attention.row,
+        attention.kind,
+        title=title,
+        facts=facts,
+        related=related,
+        on_settled=attention.settled,
+        default_tiers=default_tiers,
+        always_signed=True,
+    )
