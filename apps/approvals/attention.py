@@ -30,9 +30,9 @@ class Attention(Generic[R]):
     """What a person is asked about a row, and what the two answers do.
 
     `reject(row)` says in words what giving up does to the row as it stands; `about(row)` is what
-    else is written down when it is asked. The hooks get the row locked, in the transaction that
-    asks or of the signature: `on_asked(row)`, `on_carry_on(row, decided)`, and
-    `on_give_up(row, decided)`, which is not called for a row that has ended.
+    else is written down when it is asked. The hooks get the row locked, in the transaction of the
+    signature; `on_give_up(row, decided)` is not called for a row that has ended. Who follows the
+    row (`process.follow`) hears that somebody is asked.
     """
 
     row: SubjectRow[R]
@@ -42,7 +42,6 @@ class Attention(Generic[R]):
     on_give_up: Callable[[R, Decided], None]
     approve: str = "Carry on from where it stands."
     about: Callable[[R], dict[str, str]] = lambda row: {}
-    on_asked: Callable[[R], None] | None = None
 
     def ask(self, row: R, *, code: str, detail: str, as_of: datetime) -> ApprovalRequest | None:
         """Ask a person to look at it; while one such item is open there is no second.
@@ -76,8 +75,7 @@ class Attention(Generic[R]):
             },
             as_of=as_of,
         )
-        if self.on_asked:
-            self.on_asked(row)
+        process.tell_followers(self.row, row, process.ASKED)
         process.record(self.row, row, f"{self.row.subject}.attention", code=code, detail=detail)
         process.announce(self.row, row)
         return item

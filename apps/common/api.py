@@ -1,6 +1,7 @@
 """Types of the API's fields, made of the same patterns and limits as `validation` has, and the
 shapes that several domains answer with."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -98,9 +99,34 @@ class Failing(Schema):
         return error_of(row)
 
 
+class AskedOut(Failing, InCurrency):
+    """A row that somebody asked for."""
+
+    requested_by: str = Field(validation_alias="requested_by.username")
+    created_at: datetime
+    settled_at: datetime | None
+
+
+class PersonOut(Schema):
+    """Somebody: by what they sign in with, and what they are called."""
+
+    username: str
+    name: str
+
+    @staticmethod
+    def resolve_name(user: Any) -> str:
+        """As pages call them."""
+        return str(user)
+
+
 class ReasonIn(Schema):
     """The body of a verb; none, or without a reason: nobody says why."""
 
     model_config = ConfigDict(extra="forbid")
 
     reason: Reason = ""
+
+
+def why(body: ReasonIn | None) -> str:
+    """The reason that was sent, if any."""
+    return body.reason if body else ""

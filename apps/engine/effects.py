@@ -44,9 +44,8 @@ class Effect(Generic[R]):
     `take_back(row, void_only)` has it undone, or only stopped where it has not taken effect, and
     returns what it came to and the receipt of what stands. Both send the row's own idempotency key,
     the same at every attempt, and raise `outbound.calls.Refused` or Unavailable.
-    `check(row)` raises when it may not begin, `check_open(row)` when the row has ended.
-    `reversible(row)`: what took effect can be undone. `undone(row)` joins the note of that.
-    `receipt` is the row's column.
+    `check(row)` raises when it may not begin. `reversible(row)`: what took effect can be undone.
+    `undone(row)` joins the note of that. `receipt` is the row's column.
     """
 
     process: Process[R]
@@ -56,7 +55,6 @@ class Effect(Generic[R]):
     call: Callable[[R], str]
     take_back: Callable[[R, bool], tuple[EffectState, str]]
     check: Callable[[R], None]
-    check_open: Callable[[R], None]
     reversible: Callable[[R], bool]
     undone: Callable[[R], None] = lambda row: None
     receipt: str = "receipt"
@@ -127,8 +125,8 @@ def undo(effect: Effect[R], identifier: UUID | str) -> EffectState:
 def begin(effect: Effect[R], identifier: UUID | str) -> R:
     """Note that the call is about to be made, again for every further attempt; the row.
 
-    It has a receipt when the effect is done already. Raises what `check_open` and `check` raise,
-    Conflict `being_undone`, `<name>_refused`.
+    It has a receipt when the effect is done already. Raises what `check` raises, Conflict
+    `already_settled`, `being_undone`, `<name>_refused`.
     """
     with _locked(effect, identifier, effect.step) as (row, statuses, state):
         if is_undoing(statuses, reversal=effect.reversal):
@@ -166,7 +164,7 @@ def refuse(effect: Effect[R], identifier: UUID | str, detail: str) -> None:
 def undo_begin(effect: Effect[R], identifier: UUID | str) -> Reversal[R]:
     """Note that a reversal is about to be asked for: from here on the saga only goes backwards.
 
-    Raises what `check_open` raises.
+    Raises Conflict `already_settled`.
     """
     with _locked(effect, identifier, effect.reversal) as (row, statuses, state):
         reversible = effect.reversible(row)
@@ -236,7 +234,7 @@ def _locked(
     ):
         row = processes.locked(process, identifier)
         if not ended:
-            effect.check_open(row)
+            processes.check_unsettled(process, row)
         statuses = statuses_of(row)
         yield row, statuses, state_of(statuses, step=effect.step)
 

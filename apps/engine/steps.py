@@ -70,12 +70,6 @@ def save(process: Process[R], row: R, *fields: str) -> None:
     processes.save(process, row, *fields, quietly=_is_grouped(row))
 
 
-def announce(process: Process[R], row: R) -> None:
-    """Tell the pages that show this row; of a group of steps only once."""
-    if not _is_grouped(row):
-        processes.announce(process, row)
-
-
 # --- a step's transaction ------------------------------------------------------------------------
 @contextmanager
 def saga_step(
@@ -176,10 +170,10 @@ def _step_refused(
 ) -> None:
     try:
         with transaction.atomic(durable=True):
-            row = processes.locked(process, identifier)
+            row: Any = processes.locked(process, identifier)
             # Done stays done: a step that is repeated too late was not undone by that.
             done = {Status.DONE, Status.COMPENSATED}
-            if process.needs(row) is None or statuses_of(row).get(step) in done:
+            if row.has_ended or statuses_of(row).get(step) in done:
                 return
             step_save(process, row, step, Status.FAILED, f"{error.code}: {error.detail}")
     except NotFound:

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from django.db.models import Count, Sum
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.approvals.kinds import Fact, Simulation
@@ -51,17 +52,41 @@ def simulate(intervention: Intervention) -> Simulation:
     )
 
 
+# --- facts of whatever is paid under a policy, from a budget --------------------------------------
+def terms(policy: Policy, *, undoing: str = "Undoing it") -> list[Fact]:
+    """The policy's version, and whether what is paid under it can be undone."""
+    undone = "possible" if policy.reversible else "not possible: the money is gone"
+    return [
+        Fact(
+            "Policy",
+            f"{policy.name} (version {policy.version})",
+            tone="" if policy.active else "warn",
+        ),
+        Fact(undoing, undone, tone="" if policy.reversible else "warn"),
+    ]
+
+
+def free(label: str, budget: Budget, *, tone: str = "") -> Fact:
+    """What the budget can bear now."""
+    href = reverse("budget", args=[budget.code])
+    return Fact(label, _money(budget, budget.available), tone=tone, href=href)
+
+
+def free_after(budget: Budget, amount: Decimal) -> Fact:
+    """What it could bear when the amount (major units) is spent."""
+    left = budget.available - amount
+    figure = _money(budget, left) if left >= 0 else f"{_money(budget, -left)} too little"
+    return Fact("Free after it", figure, tone="bad" if left < 0 else "")
+
+
+# --- helpers --------------------------------------------------------------------------------------
 def _facts(intervention: Intervention, budget: Budget) -> tuple[Fact, ...]:
     left = budget.available - intervention.amount
     reserved, reserved_sum = _reserved_beside(intervention)
     waiting, waiting_sum = _waiting_beside(intervention)
     return (
-        Fact("Free now", _money(budget, budget.available), href=f"/budgets/{budget.code}/"),
-        Fact(
-            "Free after it",
-            _money(budget, left) if left >= 0 else f"{_money(budget, -left)} too little",
-            tone="bad" if left < 0 else "",
-        ),
+        free("Free now", budget),
+        free_after(budget, intervention.amount),
         Fact("Reserved for others", _counted(budget, reserved, reserved_sum, "reservation")),
         Fact(
             "Others waiting for a signature",

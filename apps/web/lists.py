@@ -105,12 +105,11 @@ class ListPage:
     something on `topic` changes. Both show what the filters in the address match.
 
     `name`: of its URL; the fragment's is `<name>_live`. `topic` may be told from the rows that are
-    shown. `rows`: those that a person may see, with
-    what a row shows. `line`: a row as it is drawn; `below`: a template with more of it, for which
-    `complete` may bring what costs a question for all of them at once. Without `permission` the
-    page is a 403, and the fragment a 404. `noun`: of one row. `new`: asks for one; `first` and
-    `empty` stand where there is none, for who may ask and for others. `arrivals`: rows come often
-    enough to be announced.
+    shown. `rows`: those that a person may see, with what a row shows; `complete` adds what is read
+    for all of a page at once. `line`: a row as it is drawn; `below`: a template with more of one
+    whose line names its row. Without `permission` the page is a 403, and the fragment a 404.
+    `noun`: of one row. `new`: asks for one. `none` says that there is no row, then `first` what to
+    do about it, or `empty` for who may not ask. `arrivals`: rows come often enough to be announced.
     """
 
     name: str
@@ -126,6 +125,7 @@ class ListPage:
     crumbs: tuple[Link, ...] = ()
     links: tuple[Link, ...] = ()
     new: Link | None = None
+    none: str = ""
     first: str = "Ask for the first one."
     empty: str = "They appear here as soon as somebody asks for one."
     below: str = ""

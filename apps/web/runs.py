@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
+from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Model, QuerySet
@@ -194,9 +195,8 @@ class RunPages(Generic[R]):
         if verb not in self.verbs:
             raise Http404
         chosen = self.verbs[verb]
-        outcome = call_verb(
-            request, ReasonForm(request.POST), chosen.call, **{f"{self.name}_id": run_id}
-        )
+        form = ReasonForm(request.POST) if chosen.title else forms.Form(request.POST)
+        outcome = call_verb(request, form, chosen.call, **{f"{self.name}_id": run_id})
         if outcome.done:
             messages.success(request, chosen.said)
         elif outcome.refusal is None:
@@ -282,7 +282,7 @@ def _completed(head: Head, run: Any, *, over: bool) -> Head:
     """With the way to its workflow, and the error that it stopped or ended with."""
     engine = temporal_url(run.workflow_id)
     links = (Link("Temporal UI", engine, outside=True),) if engine else ()
-    code = getattr(run, "error_code", "")
-    what = f"{words_of(code).capitalize()}."
-    note = Note(what, run.error_detail, tone="bad" if over else "warn") if code else None
-    return replace(head, links=(*head.links, *links), note=note)
+    if run.error_code:
+        what = f"{words_of(run.error_code).capitalize()}."
+        head = replace(head, note=Note(what, run.error_detail, tone="bad" if over else "warn"))
+    return replace(head, links=(*head.links, *links))

@@ -20,7 +20,8 @@ from apps.audit.models import AuditEntry
 from apps.common.errors import DomainError
 from apps.engine import process, subjects
 from apps.engine.models import EngineCommand, WorkflowRun
-from apps.engine.runs import HasItsOutcome, progress_of, settle, working
+from apps.engine.runs import progress_of, working
+from apps.engine.runs.working import HasItsOutcome, settle
 from apps.notifications.models import Notification, WebhookDelivery
 from apps.notifications.services import webhook_create
 from tests.approvals import world
@@ -508,7 +509,7 @@ class TestAtOnce:
             assert Signature.objects.exists()
             raise Killed
 
-        monkeypatch.setattr(bulk_running, "settle", die)
+        monkeypatch.setattr(working, "settle", die)
         with pytest.raises(Killed):
             work(bulk)
         monkeypatch.undo()

@@ -154,7 +154,6 @@ def test_a_batch_is_signed_and_paid_in_the_places_of_its_currency(
     payload = request_of(batch).payloads.get().payload
     assert (payload["total_amount"], payload["items"][0][1]) == (exact, exact)
     assert payload["items_digest"] == batch.items_digest
-    services.batch_read(batch_id=batch.pk)
     place = f"/api/v1/intervention-batches/{batch.pk}"
     assert caller.get(place).json()["amount"] == exact
     assert caller.get(f"{place}/items").json()["items"][0]["amount"] == exact

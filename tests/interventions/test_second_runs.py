@@ -63,9 +63,7 @@ async def test_a_start_that_is_carried_out_late_does_what_was_decided_last(stage
     await orm(stage.world.decide, intervention, "reject")
     late = await orm(newest_start, intervention)
     # It was lost, as far as anybody knew; a person was asked once more and decided to carry on.
-    await orm(
-        services.attention_open, intervention_id=intervention.pk, code="stuck", detail="Look."
-    )
+    await orm(services.attention_open, intervention.pk, code="stuck", detail="Look.")
     await orm(stage.world.decide, intervention, "approve", by="reviewer2")
     await orm(EngineCommand.objects.exclude(pk=late.pk).update, state="sent")
     await stage.deliver()

@@ -12,6 +12,7 @@ from apps.accounts.models import User
 from apps.approvals.models import BulkDecision
 from apps.common import csvio
 from apps.web.runs import bar_of
+from tests.approvals.test_api import Api
 from tests.approvals.test_bulk import begin, work
 from tests.approvals.test_bulk_doors import signed_in, text
 from tests.approvals.world import opened, person, rule
@@ -121,3 +122,14 @@ def test_a_part_that_is_fetched_again_leaves_no_message_for_the_next_page(
     for _ in range(3):
         client.get("/bulk/live/", {"cursor": "nonsense"})
     assert gone not in text(client.get("/bulk/"))
+
+
+def test_the_list_has_the_same_filter_on_the_page_and_by_the_api(
+    bulk: BulkDecision, reviewer: User
+) -> None:
+    client, api = signed_in(reviewer), Api(reviewer)
+    for status, found in (("pending", 1), ("completed", 0)):
+        assert text(client.get("/bulk/", {"status": status})).count(f"/bulk/{bulk.pk}/") == found
+        assert len(api.get("/bulk-decisions", status=status).json()["items"]) == found
+    assert "The filters do not make sense" in text(client.get("/bulk/", {"status": "nonsense"}))
+    assert api.get("/bulk-decisions", status="nonsense").status_code == 422

@@ -20,10 +20,10 @@ from apps.approvals.rules import MOST_TIERS
 from apps.approvals.selectors.bulk import BulkLine, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
 from apps.approvals.services.rows import person_named
-from apps.common.api import Cursor, Limit, NumberCursor
+from apps.common.api import Cursor, InCurrency, Limit, NumberCursor
 from apps.common.errors import NotFound
 from apps.common.identifiers import new_id
-from apps.common.money import exact, exact_or_none
+from apps.common.money import exact_or_none
 from apps.common.pagination import numbered_page, page
 from apps.web.filters import Narrow, filtered
 
@@ -108,29 +108,47 @@ class BulkParty(Schema):
     username: str
     name: str
 
+    @staticmethod
+    def resolve_name(party: User) -> str:
+        """As pages show it."""
+        return str(party)
+
 
 class BulkPreviewLine(Schema):
     """`after`: who signs after an approval of yours; empty: it is carried out. `authorities` are
     those under which you could sign; without one `code` and `detail` say why not."""
 
-    id: UUID
-    title: str
-    kind: str
+    id: UUID = Field(validation_alias="request.pk")
+    title: str = Field(validation_alias="request.title")
+    kind: str = Field(validation_alias="request.kind")
     kind_title: str
     payload_hash: str
-    tier: int
+    tier: int = Field(validation_alias="request.tier_number")
     amount: str | None
-    currency: str
-    reason_required: bool
+    currency: str = Field(validation_alias="request.currency")
+    reason_required: bool = Field(validation_alias="request.reason_required")
     authorities: list[BulkParty]
     after: str
     code: str
     detail: str
 
+    @staticmethod
+    def resolve_amount(line: BulkLine) -> str | None:
+        """In the places of its currency."""
+        return exact_or_none(line.request.amount, line.request.currency)
 
-class BulkSum(Schema):
-    currency: str
-    amount: str
+    @staticmethod
+    def resolve_code(line: BulkLine) -> str:
+        """Of the refusal."""
+        return line.refusal.code if line.refusal else ""
+
+    @staticmethod
+    def resolve_detail(line: BulkLine) -> str:
+        """Of the refusal."""
+        return line.refusal.detail if line.refusal else ""
+
+
+class BulkSum(InCurrency):
     count: int
 
 
@@ -157,16 +175,9 @@ def bulk_try(request: HttpRequest, body: Chosen) -> dict[str, Any]:
     ids = list(dict.fromkeys(ids))
     seen = bulk_preview(user, ids[:MOST_ITEMS], as_of=now)
     return {
-        "signable": [_preview_line(line) for line in seen.signable],
-        "barred": [_preview_line(line) for line in seen.barred],
-        "sums": [
-            {
-                "currency": one.currency,
-                "amount": exact(one.amount, one.currency),
-                "count": one.count,
-            }
-            for one in seen.sums
-        ],
+        "signable": seen.signable,
+        "barred": seen.barred,
+        "sums": seen.sums,
         "reason_required": seen.reason_required,
         "cut": len(ids) > MOST_ITEMS,
     }
@@ -273,22 +284,3 @@ def _choices(items: list[BulkItemIn]) -> list[BulkChoice]:
         BulkChoice(item.id, item.payload_hash, people.get(item.on_behalf_of or ""), item.tier)
         for item in items
     ]
-
-
-def _preview_line(line: BulkLine) -> dict[str, Any]:
-    item = line.request
-    return {
-        "id": item.pk,
-        "title": item.title,
-        "kind": item.kind,
-        "kind_title": line.kind_title,
-        "payload_hash": line.payload_hash,
-        "tier": item.tier_number,
-        "amount": exact_or_none(item.amount, item.currency),
-        "currency": item.currency,
-        "reason_required": item.reason_required,
-        "authorities": [{"username": one.username, "name": str(one)} for one in line.authorities],
-        "after": line.after,
-        "code": line.refusal.code if line.refusal else "",
-        "detail": line.refusal.detail if line.refusal else "",
-    }

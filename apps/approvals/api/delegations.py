@@ -13,22 +13,17 @@ from apps.accounts.auth import require
 from apps.approvals import selectors, services
 from apps.approvals.api.base import READ, WRITE, router
 from apps.approvals.models import Delegation
-from apps.common.api import AmountText
+from apps.common.api import AmountText, PersonOut
 from apps.common.money import exact_or_none
 from apps.common.pagination import page
-
-
-class Party(Schema):
-    username: str
-    name: str
 
 
 class DelegationLine(Schema):
     """`delegate` may sign for `delegator`. `kinds` empty: every kind; `most`: amounts up to it."""
 
     id: int
-    delegator: Party
-    delegate: Party
+    delegator: PersonOut
+    delegate: PersonOut
     kinds: list[str]
     most: str | None = Field(description="Decimal in major units, as its currency has it.")
     currency: str
@@ -38,6 +33,16 @@ class DelegationLine(Schema):
     created_at: datetime
     revoked_at: datetime | None
     valid: bool
+
+    @staticmethod
+    def resolve_most(item: Delegation) -> str | None:
+        """In the places of its currency."""
+        return exact_or_none(item.most, item.currency)
+
+    @staticmethod
+    def resolve_valid(item: Delegation) -> bool:
+        """Whether somebody could sign under it now."""
+        return item.runs(as_of=timezone.now())
 
 
 class DelegationPage(Schema):
@@ -63,12 +68,11 @@ class Paging(Schema):
 @router.get("/delegations", response=DelegationPage, summary="Delegations you gave or hold")
 def delegation_list(request: HttpRequest, paging: Query[Paging]) -> dict[str, Any]:
     user = require(request, scope=READ)
-    found = page(selectors.delegations_of(user), cursor=paging.cursor, limit=paging.limit)
-    return {"items": [_line(item) for item in found["items"]], "next": found["next"]}
+    return page(selectors.delegations_of(user), cursor=paging.cursor, limit=paging.limit)
 
 
 @router.post("/delegations", response={201: DelegationLine}, summary="Let somebody sign for you")
-def delegation_create(request: HttpRequest, body: NewDelegation) -> Status[dict[str, Any]]:
+def delegation_create(request: HttpRequest, body: NewDelegation) -> Status[Delegation]:
     """Your own authority only, for at most 366 days. An equal one that runs is answered with.
 
     Refusals: 403 `permission_denied`; 409 `too_many_delegations`; 422 `delegate_invalid`,
@@ -89,38 +93,15 @@ def delegation_create(request: HttpRequest, body: NewDelegation) -> Status[dict[
         via="api",
         as_of=timezone.now(),
     )
-    return Status(201, _line(given))
+    return Status(201, given)
 
 
 @router.post(
     "/delegations/{delegation_id}/revoke", response=DelegationLine, summary="End a delegation"
 )
-def delegation_end(request: HttpRequest, delegation_id: int) -> dict[str, Any]:
+def delegation_end(request: HttpRequest, delegation_id: int) -> Delegation:
     """What was signed under it stands. Again changes nothing. Refusals: 404 `not_found`."""
     user = require(request, scope=WRITE)
-    return _line(
-        services.delegation_revoke(
-            delegation_id=delegation_id, by=user, via="api", as_of=timezone.now()
-        )
+    return services.delegation_revoke(
+        delegation_id=delegation_id, by=user, via="api", as_of=timezone.now()
     )
-
-
-def _line(item: Delegation) -> dict[str, Any]:
-    return {
-        "id": item.pk,
-        "delegator": _party(item.delegator),
-        "delegate": _party(item.delegate),
-        "kinds": item.kinds,
-        "most": exact_or_none(item.most, item.currency),
-        "currency": item.currency,
-        "starts_at": item.starts_at,
-        "ends_at": item.ends_at,
-        "reason": item.reason,
-        "created_at": item.created_at,
-        "revoked_at": item.revoked_at,
-        "valid": item.runs(as_of=timezone.now()),
-    }
-
-
-def _party(user: Any) -> dict[str, str]:
-    return {"username": user.username, "name": str(user)}

@@ -14,7 +14,6 @@ from apps.accounts.auth import require
 from apps.accounts.models import User
 from apps.approvals import validation
 from apps.approvals.api.base import READ, WRITE, router
-from apps.approvals.api.requests import Person
 from apps.approvals.models import ApprovalRequest, Comment, Evidence
 from apps.approvals.services.comments import comment_add
 from apps.approvals.services.evidence import (
@@ -24,6 +23,7 @@ from apps.approvals.services.evidence import (
     evidence_get,
 )
 from apps.common import uploads
+from apps.common.api import PersonOut
 from apps.common.errors import NotFound
 from apps.common.pagination import page
 
@@ -45,10 +45,15 @@ class CommentLine(Schema):
     """`mentions`: whom the text names who may see the request; the text is plain."""
 
     id: int
-    author: Person
+    author: PersonOut
     text: str
     mentions: list[str]
     created_at: datetime
+
+    @staticmethod
+    def resolve_mentions(comment: Comment) -> list[str]:
+        """User names, in order."""
+        return sorted(person.username for person in comment.mentions.all())
 
 
 class CommentPage(Schema):
@@ -69,10 +74,10 @@ class EvidenceLine(Schema):
     note: str
     payload_number: int
     scan: str = Field(description="clean, or not_scanned where no scanner is set")
-    uploaded_by: Person
+    uploaded_by: PersonOut
     created_at: datetime
     erased_at: datetime | None
-    erased_by: Person | None
+    erased_by: PersonOut | None
     erased_reason: str
 
 
@@ -91,8 +96,7 @@ def approval_comments(
 ) -> dict[str, Any]:
     found = _get(request_id, require(request, scope=READ))
     rows = Comment.objects.filter(request=found).select_related("author")
-    answer = page(rows.prefetch_related("mentions"), cursor=listing.cursor, limit=listing.limit)
-    return {"items": [_comment(item) for item in answer["items"]], "next": answer["next"]}
+    return page(rows.prefetch_related("mentions"), cursor=listing.cursor, limit=listing.limit)
 
 
 @router.post(
@@ -100,7 +104,7 @@ def approval_comments(
 )
 def approval_comment(
     request: HttpRequest, request_id: UUID, body: NewComment
-) -> tuple[int, dict[str, Any]]:
+) -> tuple[int, Comment]:
     """`@username` tells that person, if they may see the request.
 
     Refusals: 404 `not_found`; 403 `permission_denied`; 409 `nonce_reused`; 422 `comment_empty`,
@@ -114,7 +118,7 @@ def approval_comment(
         via="api",
         as_of=timezone.now(),
     )
-    return 201, _comment(comment)
+    return 201, comment
 
 
 @router.get("/{request_id}/evidence", response=EvidencePage, summary="Evidence, newest first")
@@ -123,8 +127,7 @@ def approval_evidence(
 ) -> dict[str, Any]:
     found = _get(request_id, require(request, scope=READ))
     rows = Evidence.objects.filter(request=found).select_related("uploaded_by", "erased_by")
-    answer = page(rows, cursor=listing.cursor, limit=listing.limit)
-    return {"items": [_evidence(item) for item in answer["items"]], "next": answer["next"]}
+    return page(rows, cursor=listing.cursor, limit=listing.limit)
 
 
 @router.post(
@@ -135,7 +138,7 @@ def approval_evidence_add(
     request_id: UUID,
     file: File[UploadedFile],
     note: Annotated[str, Form(max_length=20_000)] = "",
-) -> tuple[int, dict[str, Any]]:
+) -> tuple[int, Evidence]:
     """The same content again answers the row that is there.
 
     Refusals: 404 `not_found`; 403 `permission_denied`; 409 `request_closed`, `expired`,
@@ -154,7 +157,7 @@ def approval_evidence_add(
         via="api",
         as_of=timezone.now(),
     )
-    return 201, _evidence(kept)
+    return 201, kept
 
 
 @router.get("/{request_id}/evidence/{evidence_id}", summary="The content of a file")
@@ -175,13 +178,13 @@ def approval_evidence_content(
 )
 def approval_evidence_erase(
     request: HttpRequest, request_id: UUID, evidence_id: UUID, body: Erasure
-) -> dict[str, Any]:
+) -> Evidence:
     """For good; name, digest and trail stay. Again changes nothing.
 
     Refusals: 404 `not_found`; 403 `permission_denied`; 422 `reason_required`, `reason_too_long`,
     `invalid_text`.
     """
-    erased = evidence_erase(
+    return evidence_erase(
         request_id=request_id,
         evidence_id=evidence_id,
         by=require(request, scope=WRITE),
@@ -189,7 +192,6 @@ def approval_evidence_erase(
         via="api",
         as_of=timezone.now(),
     )
-    return _evidence(erased)
 
 
 def _get(request_id: UUID, user: User) -> ApprovalRequest:
@@ -199,35 +201,3 @@ def _get(request_id: UUID, user: User) -> ApprovalRequest:
     if found is None:
         raise NotFound("There is no such request.")
     return found
-
-
-def _comment(item: Comment) -> dict[str, Any]:
-    return {
-        "id": item.pk,
-        "author": _person(item.author),
-        "text": item.text,
-        "mentions": sorted(person.username for person in item.mentions.all()),
-        "created_at": item.created_at,
-    }
-
-
-def _evidence(item: Evidence) -> dict[str, Any]:
-    return {
-        "id": item.pk,
-        "name": item.name,
-        "content_type": item.content_type,
-        "size": item.size,
-        "sha256": item.sha256,
-        "note": item.note,
-        "payload_number": item.payload_number,
-        "scan": item.scan,
-        "uploaded_by": _person(item.uploaded_by),
-        "created_at": item.created_at,
-        "erased_at": item.erased_at,
-        "erased_by": _person(item.erased_by),
-        "erased_reason": item.erased_reason,
-    }
-
-
-def _person(user: User | None) -> dict[str, str] | None:
-    return {"username": user.username, "name": str(user)} if user else None

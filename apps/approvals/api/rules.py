@@ -18,17 +18,13 @@ from apps.approvals.rule_preview import Preview, rule_preview
 from apps.approvals.rule_text import rule_in_words
 from apps.approvals.scopes import Scope
 from apps.audit.services import refusals
+from apps.common.api import AmountText, PersonOut
 from apps.common.errors import NotAllowed
 from apps.common.pagination import page
 
 VIEW_PERMISSION = "approvals.view_approvalrule"
 ADD_PERMISSION = "approvals.add_approvalrule"
 CHANGE_PERMISSION = "approvals.change_approvalrule"
-
-
-class RuleAuthor(Schema):
-    username: str
-    name: str
 
 
 class RuleLine(Schema):
@@ -43,8 +39,13 @@ class RuleLine(Schema):
     active: bool
     bands: list[dict[str, Any]]
     words: list[str]
-    put_by: RuleAuthor | None
+    put_by: PersonOut | None
     created_at: datetime
+
+    @staticmethod
+    def resolve_words(rule: ApprovalRule) -> list[str]:
+        """From the lowest amount up."""
+        return rule_in_words(rule)
 
 
 class RulePage(Schema):
@@ -72,8 +73,8 @@ class NewRule(Schema):
 
 class TriedRule(NewRule):
     amount: Annotated[
-        str | None,
-        Field(pattern=r"^\d{1,16}(\.\d{1,2})?$", description="Which band would it match?"),
+        AmountText | None,
+        Field(description="Which band would it match?"),
     ] = None
 
 
@@ -121,12 +122,11 @@ def rule_list(request: HttpRequest, filters: Query[RuleFilters]) -> dict[str, An
         rows = rows.filter(scope=filters.scope)
     if filters.active is not None:
         rows = rows.filter(active=filters.active)
-    found = page(rows, cursor=filters.cursor, limit=filters.limit)
-    return {"items": [_line(rule) for rule in found["items"]], "next": found["next"]}
+    return page(rows, cursor=filters.cursor, limit=filters.limit)
 
 
 @router.post("/rules", response=RuleLine, summary="Put a rule: its next version")
-def rule_create(request: HttpRequest, body: NewRule) -> dict[str, Any]:
+def rule_create(request: HttpRequest, body: NewRule) -> ApprovalRule:
     """Applies to what is asked from now on; open requests keep theirs. Equal to the active one:
     that one. Nobody is freed by a version of their own.
 
@@ -156,7 +156,7 @@ def rule_create(request: HttpRequest, body: NewRule) -> dict[str, Any]:
             by=user,
             via="api",
         )
-    return _line(rule)
+    return rule
 
 
 @router.post("/rules/preview", response=RulePreview, summary="What a rule would mean")
@@ -194,19 +194,3 @@ def _check(user: User, body: NewRule) -> None:
         return
     if not (user.has_perm(CHANGE_PERMISSION) and _active(body)):
         raise NotAllowed("You may not put this rule.", code="permission_denied")
-
-
-def _line(rule: ApprovalRule) -> dict[str, Any]:
-    author = rule.put_by
-    return {
-        "id": rule.pk,
-        "kind": rule.kind,
-        "scope": rule.scope,
-        "version": rule.version,
-        "currency": rule.currency,
-        "active": rule.active,
-        "bands": rule.bands,
-        "words": rule_in_words(rule),
-        "put_by": {"username": author.username, "name": str(author)} if author else None,
-        "created_at": rule.created_at,
-    }

@@ -8,22 +8,17 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.approvals.contracts import SUBJECT_TYPE, BulkProgress, ItemStatus
+from apps.approvals.contracts import SUBJECT_TYPE, BulkProgress
 from apps.approvals.models import ApprovalRequest, BulkItem
 from apps.approvals.services.bulk_rows import RUN
 from apps.approvals.services.deciding import decision_sign
 from apps.audit.contracts import Outcome
 from apps.audit.services import entry_record
-from apps.common import correlation
-from apps.common.errors import Conflict, DomainError
+from apps.common.errors import DomainError
 from apps.engine import runs
-from apps.engine.runs import HasItsOutcome, settle
-
-logger = correlation.get_logger(__name__)
 
 
 def bulk_run(
@@ -44,7 +39,7 @@ def bulk_run(
         workflow_id=workflow_id,
         limit=limit,
         seconds=seconds,
-        item_do=lambda pk: item_decide(item_id=pk, as_of=timezone.now()),
+        do=lambda pk: item_decide(item_id=pk, as_of=timezone.now()),
         interrupted=interrupted,
     )
     return BulkProgress(
@@ -61,68 +56,39 @@ def bulk_run(
 def item_decide(*, item_id: int, as_of: datetime) -> str:
     """Sign one waiting item, in the name of who began it; its status afterwards.
 
-    Signature and item commit together. A refusal is audited as for any decision, and kept on the
-    item with code and detail. An item that has its outcome keeps it. Raises only what the
-    database's connection raises.
+    A refusal is audited as for any decision. What `runs.item_do` says holds.
     """
     item = BulkItem.objects.select_related("bulk__requested_by", "asked_authority").get(pk=item_id)
-    if item.status != ItemStatus.WAITING:
-        return item.status
     bulk = item.bulk
-    try:
-        with transaction.atomic(durable=True):
-            signed = decision_sign(
-                request_id=item.request_id,
-                by=bulk.requested_by,
-                verdict=bulk.verdict,
-                reason=bulk.reason,
-                payload_hash=item.payload_hash,
-                via="bulk",
-                as_of=as_of,
-                # One's own, where that was asked for, never becomes a delegated one meanwhile.
-                on_behalf_of=item.asked_authority,
-                tier=item.tier,
-            )
-            authority_id = _authority_of(signed, bulk.requested_by)
-            settle(RUN, item, ItemStatus.DONE, as_of=as_of, authority_id=authority_id)
-            return ItemStatus.DONE
-    except HasItsOutcome:
-        return _status_of(item)
-    except (OperationalError, InterfaceError):
-        raise
-    except DomainError as error:
-        refusal = error
-    except Exception:
-        # A fault of ours in one item must not keep the others waiting.
-        logger.exception("a bulk item failed", bulk=str(bulk.pk), request=str(item.request_id))
-        refusal = Conflict("It failed for a reason of ours.", code="internal_error")
-    return _refuse(item, refusal, as_of=as_of)
 
+    def sign() -> dict[str, object]:
+        signed = decision_sign(
+            request_id=item.request_id,
+            by=bulk.requested_by,
+            verdict=bulk.verdict,
+            reason=bulk.reason,
+            payload_hash=item.payload_hash,
+            via="bulk",
+            as_of=as_of,
+            # One's own, where that was asked for, never becomes a delegated one meanwhile.
+            on_behalf_of=item.asked_authority,
+            tier=item.tier,
+        )
+        return {"authority_id": _authority_of(signed, bulk.requested_by)}
 
-# --- helpers ------------------------------------------------------------------------------------
-def _refuse(item: BulkItem, refusal: DomainError, *, as_of: datetime) -> str:
-    """The refusal's entry and the item commit together: a twin that was first has neither twice."""
-    try:
-        with transaction.atomic(durable=True):
-            told = {"code": refusal.code, "detail": refusal.detail}
-            settle(RUN, item, ItemStatus.FAILED, as_of=as_of, **told)
-            entry_record(
-                action="approval.decide",
-                subject_type=SUBJECT_TYPE,
-                subject_id=str(item.request_id),
-                by=item.bulk.requested_by,
-                via="bulk",
-                outcome=Outcome.REFUSED,
-                code=refusal.code,
-                body={**refusal.extra, "detail": refusal.detail},
-            )
-    except HasItsOutcome:
-        return _status_of(item)
-    return ItemStatus.FAILED
+    def refused(refusal: DomainError) -> None:
+        entry_record(
+            action="approval.decide",
+            subject_type=SUBJECT_TYPE,
+            subject_id=str(item.request_id),
+            by=bulk.requested_by,
+            via="bulk",
+            outcome=Outcome.REFUSED,
+            code=refusal.code,
+            body={**refusal.extra, "detail": refusal.detail},
+        )
 
-
-def _status_of(item: BulkItem) -> str:
-    return BulkItem.objects.values_list("status", flat=True).get(pk=item.pk)
+    return runs.item_do(RUN, item, sign, refused=refused, as_of=as_of)
 
 
 def _authority_of(signed: ApprovalRequest, actor: User) -> int:

@@ -57,11 +57,10 @@ def delegation_give(
         to = person_named(delegate, code="delegate_invalid")
         assert to is not None  # `delegate` is required
         _check_delegate(delegator, to)
-        currency = _currency_of(most, currency)
         wanted = {
             "kinds": sorted({approval_kinds.get(str(name)).name for name in kinds}),
             "most": validation.amount_of(most, currency),
-            "currency": currency,
+            "currency": _currency_of(most, currency),
         }
         validation.not_in_future(as_of)
         starts_at = _check_period(starts_at or as_of, ends_at, as_of=as_of)

@@ -1,6 +1,6 @@
 """Deciding many requests in one go: the preview, the run, and the list of one's own."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -214,15 +214,13 @@ LIST_PAGE = ListPage(
     lead="What you decided together, newest first.",
     noun="bulk decision",
     topic=_topics,
-    rows=lambda user: BulkDecision.objects.filter(requested_by=user.pk).select_related(
-        "requested_by"
-    ),
+    rows=lambda user: BulkDecision.objects.filter(requested_by=user.pk),
     line=_line,
     filters=BulkFilter,
     crumbs=CRUMBS[:1],
     new=Link("To the inbox", "inbox"),
-    first="You have not decided any together yet. Tick several requests in the inbox, or take all "
-    "that match a filter.",
+    none="You have not decided any together yet",
+    first="Tick several requests in the inbox, or take all that match a filter.",
     below="web/_run_bar.html",
     complete=lambda bulks: RUNS.complete(bulks),
 )
@@ -275,13 +273,6 @@ def _failures(bulk: BulkDecision) -> Iterator[dict[str, Any]]:
         yield dict(zip(COLUMNS, (*about, item.error_code, item.error_detail), strict=True))
 
 
-def _without_reason(verb: Callable[..., object]) -> Callable[..., object]:
-    def call(*, reason: str, **which: Any) -> object:
-        return verb(**which)
-
-    return call
-
-
 RUNS: RunPages[BulkDecision] = RunPages(
     name="bulk",
     topic=BULK_SUBJECT,
@@ -291,12 +282,12 @@ RUNS: RunPages[BulkDecision] = RunPages(
     now=_now,
     verbs={
         "stop": RunVerb(
-            _without_reason(services.bulk_stop),
+            services.bulk_stop,
             said="Stopped. What was signed stays signed; the rest was not touched.",
             button="Stop",
         ),
         "resume": RunVerb(
-            _without_reason(services.bulk_resume),
+            services.bulk_resume,
             said="It goes on with what was left.",
             button="Go on with the {stopped} left",
             plain=True,

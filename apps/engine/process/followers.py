@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from apps.engine.process.spec import Process, R
+from apps.engine.process.spec import R, SubjectRow
 
 #: Events: the row has ended, or its outcome has changed; a person is asked about it.
 SETTLED, ASKED = "settled", "asked"
@@ -12,12 +12,12 @@ SETTLED, ASKED = "settled", "asked"
 _followers: dict[tuple[str, str], list[Callable[[Any], None]]] = defaultdict(list)
 
 
-def follow(process: Process[R], event: str, follower: Callable[[R], None]) -> None:
+def follow(process: SubjectRow[R], event: str, follower: Callable[[R], None]) -> None:
     """Have `follower` called with the locked row, in its transaction. In `AppConfig.ready()`."""
     _followers[process.subject, event].append(follower)
 
 
-def tell_followers(process: Process[R], row: R, event: str) -> None:
+def tell_followers(process: SubjectRow[R], row: R, event: str) -> None:
     """Call who follows the row. Joins the transaction that holds its lock."""
     for follower in _followers[process.subject, event]:
         follower(row)

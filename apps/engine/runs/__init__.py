@@ -8,44 +8,27 @@ with `begin_next`. Where an item is one transaction, an activity works through m
 `work_through`. In both an item has one outcome, whoever asks, however often.
 """
 
-from apps.engine.runs.changes import (
-    check_carrier,
-    check_open,
-    end,
-    go_on,
-    hold,
-    lock,
-    wake,
-)
-from apps.engine.runs.items import items_of, progress_by_run, progress_of
-from apps.engine.runs.recovery import closed, register, restart
+from apps.engine.runs.changes import check_carrier, end, go_on, register
+from apps.engine.runs.items import progress_by_run, progress_of
 from apps.engine.runs.spec import RunSpec
 from apps.engine.runs.verbs import acting, audited, cancel, pause, resume
-from apps.engine.runs.working import HasItsOutcome, begin_next, finish, settle, work_through
+from apps.engine.runs.working import begin_next, finish, item_do, work_through
 
 __all__ = [
-    "HasItsOutcome",
     "RunSpec",
     "acting",
     "audited",
     "begin_next",
     "cancel",
     "check_carrier",
-    "check_open",
-    "closed",
     "end",
     "finish",
     "go_on",
-    "hold",
-    "items_of",
-    "lock",
+    "item_do",
     "pause",
     "progress_by_run",
     "progress_of",
     "register",
-    "restart",
     "resume",
-    "settle",
-    "wake",
     "work_through",
 ]

@@ -4,6 +4,7 @@ Lock order: the run, then its items; where the run counts, its items first (`Run
 """
 
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from apps.audit.contracts import ENGINE, Actor
@@ -11,22 +12,20 @@ from apps.common.errors import Conflict
 from apps.engine import process
 from apps.engine import services as engine
 from apps.engine.runs.items import items_of
-from apps.engine.runs.spec import CANCELLED, PAUSED, RUNNING, WAITING, R, RunSpec
+from apps.engine.runs.spec import CANCELLED, PAUSED, PENDING, RUNNING, WAITING, R, RunSpec
+
+#: Why it is stopped, paused or cancelled where its workflow was ended in the engine.
+CLOSED = "workflow_closed"
 
 
 def lock(spec: RunSpec[R], identifier: UUID | str) -> R:
     """The run, locked until the end of the transaction. NotFound for what is none."""
-    own = spec.process.lock
-    return own(identifier) if own else process.locked(spec.process, identifier)
+    return process.locked(spec.process, identifier)
 
 
 def check_carrier(spec: RunSpec[R], run: R, workflow_id: str) -> None:
     """Conflict `not_its_workflow` unless this workflow carries the run now."""
-    if run.workflow_id != workflow_id:
-        raise Conflict(
-            f"This {spec.process.noun} belongs to the workflow {run.workflow_id}.",
-            code="not_its_workflow",
-        )
+    process.check_carrier(spec.process, run, workflow_id)
 
 
 def check_open(spec: RunSpec[R], run: R) -> None:
@@ -106,3 +105,42 @@ def wake(spec: RunSpec[R], run: R) -> None:
         process.wake(spec.process, run, signal=spec.signal, event=f"changed:{run.version}")
     elif run.status == RUNNING:
         process.start_again(spec.process, run)
+
+
+# --- what the engine tells -----------------------------------------------------------------------
+def register(spec: RunSpec[R], *, view: str) -> None:
+    """Make the run known to the engine, and its row and lists live topics (`process.register`)."""
+    process.register(
+        spec.process, closed=partial(closed, spec), restart=partial(restart, spec), view=view
+    )
+
+
+def restart(spec: RunSpec[R], identifier: UUID | str) -> None:
+    """Start its workflow again from the row, unless it has ended or a start is under way.
+
+    Joins the caller's transaction.
+    """
+    run = process.restart(spec.process, identifier)
+    if run is not None:
+        spec.record(run, "restarted", by=ENGINE, via="engine")
+
+
+def closed(
+    spec: RunSpec[R], identifier: UUID | str, *, workflow_id: str, why: str, as_of: datetime
+) -> None:
+    """Its workflow has ended or cannot begin: nothing further is begun.
+
+    It is stopped, or paused, and a person resumes it; one that waited for a signature ends as
+    cancelled. Joins the caller's transaction. Nothing when it has ended or another workflow
+    carries it.
+    """
+    run = process.carried(spec.process, identifier, workflow_id)
+    if run is None or run.error_code == CLOSED:
+        return
+    if spec.stopped:
+        end(spec, run, spec.stopped, code=CLOSED, detail=why, as_of=as_of)
+    elif run.status == PENDING:
+        end(spec, run, CANCELLED, code=CLOSED, detail=why, as_of=as_of)
+    else:
+        detail = f"{why} Nothing further is begun until somebody resumes it."
+        hold(spec, run, reason=why, code=CLOSED, detail=detail)

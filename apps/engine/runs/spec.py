@@ -12,8 +12,8 @@ R = TypeVar("R", bound=Run)
 #: Statuses of a run, among others of its domain's.
 PENDING, RUNNING, PAUSED = "pending", "running", "paused"
 COMPLETED, CANCELLED = "completed", "cancelled"
-#: Of an item; `running` where it has a workflow of its own, then `done`, `failed`, `cancelled`.
-WAITING, DONE = "waiting", "done"
+#: Of an item; between them `running`, where it has a workflow of its own.
+WAITING, DONE, FAILED = "waiting", "done", "failed"
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from apps.common import correlation
+from apps.common.errors import Conflict, DomainError
 from apps.engine import process
 from apps.engine.models_abstract import RunItem
 from apps.engine.runs.changes import check_carrier, end, lock
 from apps.engine.runs.items import items_of
-from apps.engine.runs.spec import COMPLETED, DONE, PENDING, RUNNING, WAITING, R, RunSpec
+from apps.engine.runs.spec import COMPLETED, DONE, FAILED, PENDING, RUNNING, WAITING, R, RunSpec
+
+logger = correlation.get_logger(__name__)
 
 #: Open pages are told about progress at most this often.
 ANNOUNCE_SECONDS = 0.2
@@ -81,15 +85,15 @@ def work_through(
     workflow_id: str,
     limit: int,
     seconds: float,
-    item_do: Callable[[Any], object],
+    do: Callable[[Any], object],
     interrupted: Callable[[], bool] = lambda: False,
 ) -> R:
-    """Do at most `limit` waiting items with `item_do(pk)`; begin none after `seconds` or when
+    """Do at most `limit` waiting items with `do(pk)`; begin none after `seconds` or when
     interrupted. The run as it stands then; the last item ends it.
 
-    Safe to run again at any point, and twice at once: `item_do` does an item in a transaction that
-    ends with `settle`. Raises NotFound, Conflict `not_its_workflow` for another workflow than the
-    newest, and the database's error when nothing but items in trouble is left (try again later).
+    Safe to run again at any point, and twice at once, where `do` calls `item_do`. Raises NotFound,
+    Conflict `not_its_workflow` for another workflow than the newest, and the database's error when
+    nothing but items in trouble is left (try again later).
     """
     deadline = time.monotonic() + seconds
     told = time.monotonic()
@@ -106,7 +110,7 @@ def work_through(
         try:
             if not rows.filter(pk=run.pk, workflow_id=workflow_id, status=RUNNING).exists():
                 break
-            item_do(item_id)
+            do(item_id)
             settled += 1
         except OperationalError as error:
             # A deadlock or a lock that is held is this item's trouble, and its turn comes again.
@@ -120,6 +124,44 @@ def work_through(
         raise trouble
     with transaction.atomic(durable=True):
         return finish(spec, identifier, workflow_id=workflow_id, as_of=timezone.now())
+
+
+def item_do(
+    spec: RunSpec[R],
+    item: RunItem,
+    act: Callable[[], Mapping[str, Any]],
+    *,
+    refused: Callable[[DomainError], object],
+    as_of: datetime,
+) -> str:
+    """Do one waiting item; its status afterwards. An item that has its outcome keeps it.
+
+    `act()` does it, and returns what the item keeps of it; effect and outcome commit together. What
+    it is refused with is the item's code and detail; `refused(error)` joins that transaction. A
+    fault of ours in one item is `internal_error` and does not keep the others waiting. Raises only
+    what the database's connection raises.
+    """
+    if item.status != WAITING:
+        return item.status
+    try:
+        try:
+            with transaction.atomic(durable=True):
+                settle(spec, item, DONE, as_of=as_of, **act())
+                return DONE
+        except (HasItsOutcome, OperationalError, InterfaceError):
+            raise
+        except DomainError as error:
+            refusal = error
+        except Exception:
+            logger.exception("an item failed", subject=spec.process.subject, item=item.pk)
+            refusal = Conflict("It failed for a reason of ours.", code="internal_error")
+        with transaction.atomic(durable=True):
+            settle(spec, item, FAILED, as_of=as_of, code=refusal.code, detail=refusal.detail)
+            refused(refusal)
+            return FAILED
+    except HasItsOutcome:
+        item.refresh_from_db(fields=["status"])
+        return item.status
 
 
 def settle(

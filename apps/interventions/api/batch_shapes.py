@@ -5,16 +5,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from apps.common.api import Code, Currency, ErrorOut, Failing, InCurrency, Key, Title
 from apps.common.money import exact, exact_or_none
 from apps.interventions.contracts import BatchItemStatus, BatchStatus
 from apps.interventions.models import BatchItem, InterventionBatch
 from apps.interventions.services.batches import BatchTrial
-from apps.interventions.services.batches_input import Item
 from apps.interventions.services.batches_rows import batch_request_of
-from apps.interventions.services.batches_warnings import BatchWarning
 from apps.web.links import temporal_url
 
 
@@ -55,10 +53,10 @@ class BatchError(ErrorOut):
     """`line`: where the item begins in a file, null where there is none."""
 
     number: int
-    line: int | None
+    line: Annotated[int | None, BeforeValidator(lambda line: line or None)]
 
 
-class BatchTry(Schema):
+class BatchTry(InCurrency):
     """What it would come to. `errors` are the first 100 items that would fail; `warnings` the first
     100 that look like another payment (`same_in_batch`, `paid_recently`: within 30 days), of
     `warned` in all; `signatures` says who would have to sign, empty: nobody; `covered`: the budget
@@ -68,14 +66,22 @@ class BatchTry(Schema):
     total: int
     sound: int
     failed: int
-    amount: str
-    currency: str
     errors: list[BatchError]
-    warnings: list[BatchError]
-    warned: int
+    warnings: list[BatchError] = Field(validation_alias="warned.first")
+    warned: int = Field(validation_alias="warned.total")
     signatures: str
     available: str
     covered: bool
+
+    @staticmethod
+    def resolve_failed(trial: BatchTrial) -> int:
+        """Those that are not sound."""
+        return trial.total - trial.sound
+
+    @staticmethod
+    def resolve_available(trial: BatchTrial) -> str:
+        """In the places of the currency."""
+        return exact(trial.available, trial.currency)
 
 
 class BatchOut(Failing, InCurrency, BatchRef):
@@ -143,29 +149,3 @@ class ItemOut(Failing):
 class ItemPage(Schema):
     items: list[ItemOut]
     next: str | None
-
-
-def trial_out(trial: BatchTrial) -> dict[str, Any]:
-    return {
-        "dry_run": True,
-        "total": trial.total,
-        "sound": trial.sound,
-        "failed": trial.total - trial.sound,
-        "amount": exact(trial.amount, trial.currency),
-        "currency": trial.currency,
-        "errors": [_told(item) for item in trial.errors],
-        "warnings": [_told(warning) for warning in trial.warned.first],
-        "warned": trial.warned.total,
-        "signatures": trial.signatures,
-        "available": exact(trial.available, trial.currency),
-        "covered": trial.covered,
-    }
-
-
-def _told(one: Item | BatchWarning) -> dict[str, Any]:
-    return {
-        "number": one.number,
-        "line": one.line or None,
-        "code": one.code,
-        "detail": one.detail,
-    }

@@ -24,7 +24,6 @@ from apps.interventions.api.batch_shapes import (
     BatchRef,
     BatchTry,
     ItemPage,
-    trial_out,
 )
 from apps.interventions.batch_forms import BatchFilter
 from apps.interventions.contracts import BatchItemStatus
@@ -63,7 +62,7 @@ def batch_create(request: HttpRequest) -> Status[Any]:
     now = timezone.now()
     if head.dry_run:
         trial = services.batch_try(**wanted, items=items, by=user, via="api", as_of=now)
-        return Status(200, trial_out(trial))
+        return Status(200, trial)
     batch, created = services.batch_request(
         **wanted,
         items=items,

@@ -1,6 +1,6 @@
 """The API of budgets and of transfers between them. Mounted at /api/v1/budgets."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from apps.accounts.auth import require
 from apps.accounts.models import User
 from apps.approvals.selectors import request_ids
-from apps.common.api import Amount, Code, Cursor, ErrorOut, Key, Limit, Reason, Why, error_of
+from apps.common.api import Amount, AskedOut, Code, Cursor, Key, Limit, ReasonIn, Why, why
 from apps.common.errors import NotFound
 from apps.common.money import exact
 from apps.common.pagination import page
@@ -65,12 +65,6 @@ class TransferIn(Schema):
     idempotency_key: Key = ""
 
 
-class TransferCancelIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
-    reason: Reason = ""
-
-
 class TransferRef(Schema):
     """`approval` is the id of its request for a signature."""
 
@@ -79,16 +73,10 @@ class TransferRef(Schema):
     approval: UUID | None
 
 
-class TransferOut(TransferRef):
-    source: str
-    destination: str
-    amount: str = Field(description="Decimal in major units, as its currency has it.")
-    currency: str
+class TransferOut(AskedOut, TransferRef):
+    source: str = Field(validation_alias="source.code")
+    destination: str = Field(validation_alias="destination.code")
     reason: str
-    requested_by: str
-    created_at: datetime
-    settled_at: datetime | None
-    error: ErrorOut | None = Field(description="Why it did not end as asked.")
 
 
 class TransferPage(Schema):
@@ -109,7 +97,7 @@ def budget_list(
 
 # Before the budgets by code: no budget has this one (`code_reserved`).
 @router.post("/transfers", response={200: TransferRef, 201: TransferRef})
-def transfer_create(request: HttpRequest, body: TransferIn) -> Status[dict[str, Any]]:
+def transfer_create(request: HttpRequest, body: TransferIn) -> Status[BudgetTransfer]:
     """Ask to move money; a signature moves it. The same key and body again: the same one, with 200.
 
     Refusals: 403 `permission_denied`; 404 `budget_not_found`; 409 `budget_exceeded`,
@@ -120,7 +108,7 @@ def transfer_create(request: HttpRequest, body: TransferIn) -> Status[dict[str, 
     transfer, created = services.transfer_request(
         **body.dict(), by=user, via="api", as_of=timezone.now()
     )
-    return Status(201 if created else 200, _reference(transfer, _approvals([transfer])))
+    return Status(201 if created else 200, _with_approvals([transfer])[0])
 
 
 @router.get("/transfers", response=TransferPage)
@@ -132,12 +120,12 @@ def transfer_list(
     user = require(request, scope=Scope.BUDGETS_READ)
     rows = narrow(BudgetTransfer.objects.visible_to(user).for_list(), user=user)
     found = page(rows, cursor=cursor, limit=limit)
-    approvals = _approvals(found["items"])
-    return {"items": [_transfer(one, approvals) for one in found["items"]], "next": found["next"]}
+    _with_approvals(found["items"])
+    return found
 
 
 @router.get("/transfers/{transfer_id}", response=TransferOut)
-def transfer_read(request: HttpRequest, transfer_id: UUID) -> dict[str, Any]:
+def transfer_read(request: HttpRequest, transfer_id: UUID) -> BudgetTransfer:
     """One transfer."""
     user = require(request, scope=Scope.BUDGETS_READ)
     return _detail(user, transfer_id)
@@ -145,8 +133,8 @@ def transfer_read(request: HttpRequest, transfer_id: UUID) -> dict[str, Any]:
 
 @router.post("/transfers/{transfer_id}/cancel", response=TransferOut)
 def transfer_cancel(
-    request: HttpRequest, transfer_id: UUID, body: TransferCancelIn | None = None
-) -> dict[str, Any]:
+    request: HttpRequest, transfer_id: UUID, body: ReasonIn | None = None
+) -> BudgetTransfer:
     """Take it back while it waits; for who asked. Refusals: 403 `permission_denied`; 409
     `already_settled`."""
     user = require(request, scope=Scope.BUDGETS_WRITE)
@@ -154,7 +142,7 @@ def transfer_cancel(
         transfer_id=transfer_id,
         by=user,
         via="api",
-        reason=body.reason if body else "",
+        reason=why(body),
         as_of=timezone.now(),
     )
     return _detail(user, transfer_id)
@@ -193,37 +181,17 @@ def _budget(budget: Budget) -> dict[str, Any]:
     }
 
 
-def _detail(user: User, transfer_id: UUID) -> dict[str, Any]:
+def _detail(user: User, transfer_id: UUID) -> BudgetTransfer:
     rows = BudgetTransfer.objects.visible_to(user).for_list()
     transfer = rows.filter(pk=transfer_id).first()
     if transfer is None:
         raise NotFound("There is no such transfer.")
-    return _transfer(transfer, _approvals([transfer]))
+    return _with_approvals([transfer])[0]
 
 
-def _approvals(transfers: list[BudgetTransfer]) -> dict[str, UUID]:
-    """Ids of their requests by ids of theirs."""
-    return request_ids(SUBJECT, [transfer.pk for transfer in transfers], kind=TRANSFER_KIND)
-
-
-def _reference(transfer: BudgetTransfer, approvals: dict[str, UUID]) -> dict[str, Any]:
-    return {
-        "id": transfer.pk,
-        "status": transfer.status,
-        "approval": approvals.get(str(transfer.pk)),
-    }
-
-
-def _transfer(transfer: BudgetTransfer, approvals: dict[str, UUID]) -> dict[str, Any]:
-    return {
-        **_reference(transfer, approvals),
-        "source": transfer.source.code,
-        "destination": transfer.destination.code,
-        "amount": exact(transfer.amount, transfer.currency),
-        "currency": transfer.currency,
-        "reason": transfer.reason,
-        "requested_by": transfer.requested_by.get_username(),
-        "created_at": transfer.created_at,
-        "settled_at": transfer.settled_at,
-        "error": error_of(transfer),
-    }
+def _with_approvals(transfers: list[BudgetTransfer]) -> list[BudgetTransfer]:
+    """Each with the id of its request, which TransferRef reads: one query for all."""
+    found = request_ids(SUBJECT, [transfer.pk for transfer in transfers], kind=TRANSFER_KIND)
+    for transfer in transfers:
+        transfer.approval = found.get(str(transfer.pk))  # type: ignore[attr-defined]
+    return transfers

@@ -14,17 +14,17 @@ from apps.accounts.auth import require
 from apps.accounts.models import User
 from apps.common.api import (
     Amount,
+    AskedOut,
     Code,
     Currency,
     Cursor,
-    ErrorOut,
     Key,
     Limit,
     Line,
-    Reason,
+    ReasonIn,
     Region,
     Text,
-    error_of,
+    why,
 )
 from apps.common.errors import NotFound
 from apps.common.money import exact
@@ -57,33 +57,21 @@ class InterventionIn(Schema):
     idempotency_key: Key = ""
 
 
-class CancelIn(Schema):
-    model_config = ConfigDict(extra="forbid")
-
-    reason: Reason = ""
-
-
 class InterventionRef(Schema):
     id: UUID
     workflow_id: str
     status: InterventionStatus
 
 
-class InterventionRow(InterventionRef):
+class InterventionRow(AskedOut, InterventionRef):
     """An intervention in a list."""
 
-    policy: str
-    policy_version: int
-    budget: str
-    amount: str = Field(description="Decimal in major units, as its currency has it.")
-    currency: str
+    policy: str = Field(validation_alias="policy.code")
+    policy_version: int = Field(validation_alias="policy.version")
+    budget: str = Field(validation_alias="budget.code")
     target: str
     justification: str
     region: str = Field(description="ISO 3166, such as NG-KO; empty when none was named.")
-    requested_by: str
-    created_at: datetime
-    settled_at: datetime | None
-    error: ErrorOut | None
 
 
 class StepOut(Schema):
@@ -100,15 +88,32 @@ class LedgerLine(Schema):
     amount: str
     at: datetime
 
+    @staticmethod
+    def resolve_amount(entry: BudgetEntry) -> str:
+        """In the currency of the intervention."""
+        assert entry.intervention is not None  # it was found by it
+        return exact(entry.amount, entry.intervention.currency)
+
 
 class InterventionOut(InterventionRow):
     """`approval` is the id of its request for a signature, null when none was needed."""
 
     receipt: str
     steps: list[StepOut]
-    ledger: list[LedgerLine]
+    ledger: list[LedgerLine] = Field(validation_alias="entries")
     approval: UUID | None
     temporal_url: str | None
+
+    @staticmethod
+    def resolve_approval(intervention: Intervention) -> UUID | None:
+        """One more query."""
+        approval = approval_of(intervention)
+        return approval.pk if approval else None
+
+    @staticmethod
+    def resolve_temporal_url(intervention: Intervention) -> str | None:
+        """Null where there is no Temporal UI."""
+        return temporal_url(intervention.workflow_id) or None
 
 
 class InterventionPage(Schema):
@@ -134,11 +139,11 @@ def intervention_list(
     """Those that the caller may see, newest first."""
     user = require(request, scope=Scope.INTERVENTIONS_READ)
     chosen = narrow(Intervention.objects.visible_to(user).for_list(), user=user)
-    return page(chosen, cursor=cursor, limit=limit, shape=_row)
+    return page(chosen, cursor=cursor, limit=limit)
 
 
 @router.get("/{intervention_id}", response=InterventionOut)
-def intervention_read(request: HttpRequest, intervention_id: UUID) -> dict[str, Any]:
+def intervention_read(request: HttpRequest, intervention_id: UUID) -> Intervention:
     """One intervention with the steps of its saga and its lines in the ledger."""
     user = require(request, scope=Scope.INTERVENTIONS_READ)
     return _detail(user, intervention_id)
@@ -146,22 +151,21 @@ def intervention_read(request: HttpRequest, intervention_id: UUID) -> dict[str, 
 
 @router.post("/{intervention_id}/cancel", response=InterventionOut)
 def intervention_cancel(
-    request: HttpRequest, intervention_id: UUID, body: CancelIn | None = None
-) -> dict[str, Any]:
+    request: HttpRequest, intervention_id: UUID, body: ReasonIn | None = None
+) -> Intervention:
     """End it before the executor is called; its reservation is given back at once."""
     user = require(request, scope=Scope.INTERVENTIONS_WRITE)
     services.intervention_cancel(
         intervention_id=intervention_id,
         by=user,
         via="api",
-        reason=body.reason if body else "",
+        reason=why(body),
         as_of=timezone.now(),
     )
     return _detail(user, intervention_id)
 
 
-# --- shapes --------------------------------------------------------------------------------------
-def _detail(user: User, intervention_id: UUID) -> dict[str, Any]:
+def _detail(user: User, intervention_id: UUID) -> Intervention:
     intervention = (
         Intervention.objects.visible_to(user)
         .for_list()
@@ -174,39 +178,4 @@ def _detail(user: User, intervention_id: UUID) -> dict[str, Any]:
     )
     if intervention is None:
         raise NotFound("There is no such intervention.")
-    approval = approval_of(intervention)
-    return {
-        **_row(intervention),
-        "receipt": intervention.receipt,
-        "steps": list(intervention.steps.all()),
-        "ledger": [
-            {
-                "kind": entry.kind,
-                "amount": exact(entry.amount, intervention.currency),
-                "at": entry.at,
-            }
-            for entry in intervention.entries.all()
-        ],
-        "approval": approval.pk if approval else None,
-        "temporal_url": temporal_url(intervention.workflow_id) or None,
-    }
-
-
-def _row(intervention: Intervention) -> dict[str, Any]:
-    return {
-        "id": intervention.pk,
-        "workflow_id": intervention.workflow_id,
-        "status": intervention.status,
-        "policy": intervention.policy.code,
-        "policy_version": intervention.policy.version,
-        "budget": intervention.budget.code,
-        "amount": exact(intervention.amount, intervention.currency),
-        "currency": intervention.currency,
-        "target": intervention.target,
-        "justification": intervention.justification,
-        "region": intervention.region,
-        "requested_by": intervention.requested_by.get_username(),
-        "created_at": intervention.created_at,
-        "settled_at": intervention.settled_at,
-        "error": error_of(intervention),
-    }
+    return intervention

@@ -20,6 +20,7 @@ from apps.interventions.services.batches_rows import (
 from apps.interventions.services.batches_signing import SIGNED_BATCH
 from apps.interventions.services.batches_warnings import Warned
 from apps.interventions.services.commands import INTERVENTION
+from apps.interventions.simulation import free, free_after, terms
 
 #: So many are told to who signs; the batch's own page has more.
 _MOST_WARNINGS = 20
@@ -51,29 +52,15 @@ def _facts(batch: InterventionBatch) -> list[Fact]:
     """Live, for the reader: what the budget can bear now. Never part of what is signed."""
     budget = batch.budget
     progress = progress_of(batch)
-    left_out = progress.failed if batch.status == BatchStatus.PENDING else 0
+    waits = batch.status == BatchStatus.PENDING
+    left_out = progress.failed if waits else 0
+    short = waits and budget.available < batch.amount
     facts = [
         Fact("Amount in all", shown(batch.amount, batch.currency)),
         Fact("Payments", f"{batch.total - left_out:,}", href=reverse("batch", args=[batch.pk])),
         Fact("Status", str(batch.status)),
-        Fact(
-            "Policy",
-            f"{batch.policy.name} (version {batch.policy.version})",
-            tone="" if batch.policy.active else "warn",
-        ),
-        Fact(
-            "Undoing a payment",
-            "possible" if batch.policy.reversible else "not possible: the money is gone",
-            tone="" if batch.policy.reversible else "warn",
-        ),
-        Fact(
-            f"Free in {budget.code}",
-            shown(budget.available, budget.currency),
-            tone="bad"
-            if batch.status == BatchStatus.PENDING and budget.available < batch.amount
-            else "",
-            href=reverse("budget", args=[budget.code]),
-        ),
+        *terms(batch.policy, undoing="Undoing a payment"),
+        free(f"Free in {budget.code}", budget, tone="bad" if short else ""),
         Fact("Asked by", str(batch.requested_by)),
     ]
     if left_out:
@@ -90,14 +77,6 @@ def _simulate(batch: InterventionBatch) -> Simulation:
         off = f"Every payment would fail: the policy {policy.code} is switched off."
         return Simulation(outcome=off, tone="bad")
     left = budget.available - batch.amount
-    free = Fact("Free now", shown(budget.available, budget.currency))
-    after = Fact(
-        "Free after it",
-        shown(left, budget.currency)
-        if left >= 0
-        else f"{shown(-left, budget.currency)} too little",
-        tone="bad" if left < 0 else "",
-    )
     warned = services.batch_warn(batch, as_of=timezone.now())
     outcome = (
         "Its payments are carried out one after the other, each for itself."
@@ -114,7 +93,11 @@ def _simulate(batch: InterventionBatch) -> Simulation:
             "for each: check the policy, reserve the amount, pay, book it",
             "a payment that fails is told with its reason; the others go on",
         ),
-        facts=(free, after, *_warnings(warned, reverse("batch", args=[batch.pk]))),
+        facts=(
+            free("Free now", budget),
+            free_after(budget, batch.amount),
+            *_warnings(warned, reverse("batch", args=[batch.pk])),
+        ),
     )
 
 

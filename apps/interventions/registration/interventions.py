@@ -15,7 +15,7 @@ from apps.interventions.models import Intervention
 from apps.interventions.services.approval import SIGNED
 from apps.interventions.services.attention import ATTENTION
 from apps.interventions.services.commands import INTERVENTION
-from apps.interventions.simulation import simulate
+from apps.interventions.simulation import free, simulate, terms
 
 if TYPE_CHECKING:
     from apps.engine.models import EngineCommand, WorkflowRun
@@ -69,21 +69,11 @@ def _facts(intervention: Intervention) -> list[Fact]:
             intervention.status.replace("_", " "),
             href=reverse("intervention", args=[intervention.pk]),
         ),
-        Fact(
-            "Policy",
-            f"{intervention.policy.name} (version {intervention.policy.version})",
-            tone="" if intervention.policy.active else "warn",
-        ),
-        Fact(
-            "Undoing it",
-            "possible" if intervention.policy.reversible else "not possible: the money is gone",
-            tone="" if intervention.policy.reversible else "warn",
-        ),
-        Fact(
+        *terms(intervention.policy),
+        free(
             f"Free in {budget.code}",
-            shown(budget.available, budget.currency),
+            budget,
             tone="" if covered or intervention.receipt else "bad",
-            href=reverse("budget", args=[budget.code]),
         ),
         Fact("Asked by", str(intervention.requested_by)),
     ]

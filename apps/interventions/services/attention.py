@@ -8,14 +8,13 @@ steps missing after it, stays as it is.
 
 from apps.approvals.attention import Attention
 from apps.approvals.subject import Decided
-from apps.engine import process
 from apps.interventions.contracts import ATTENTION_KIND, Execution, InterventionStatus
 from apps.interventions.models import Intervention
 from apps.interventions.services.commands import (
     INTERVENTION,
     intervention_start_again,
 )
-from apps.interventions.services.rows import execution_of, is_settled, step_statuses
+from apps.interventions.services.rows import execution_of, step_statuses
 from apps.interventions.services.settlement import settle_row
 
 
@@ -44,7 +43,7 @@ def _may_be_executed(intervention: Intervention) -> bool:
 
 
 def _what_reject_does(intervention: Intervention) -> str:
-    if is_settled(intervention):
+    if intervention.has_ended:
         return "Leave it as it is."
     if not _may_be_executed(intervention):
         return "End it as failed; nothing was executed and its money is free."
@@ -58,10 +57,8 @@ ATTENTION = Attention(
     kind=ATTENTION_KIND,
     reject=_what_reject_does,
     about=lambda intervention: {"execution": execution_of(step_statuses(intervention))},
-    on_asked=lambda intervention: process.tell_followers(INTERVENTION, intervention, process.ASKED),
     on_carry_on=_carry_on,
     on_give_up=_give_up,
 )
 
 attention_open = ATTENTION.open
-attention_is_open = ATTENTION.is_open

@@ -33,7 +33,7 @@ from apps.interventions.services.batches_rows import (
     batch_facts,
     batch_lock,
 )
-from apps.interventions.services.rows import intervention_lock, is_settled, record
+from apps.interventions.services.rows import intervention_lock, record
 from apps.live.broadcast import broadcast
 
 
@@ -69,7 +69,7 @@ def item_note(*, intervention_id: UUID | str, as_of: datetime) -> None:
     """
     with transaction.atomic(durable=True):
         intervention = intervention_lock(intervention_id)
-        if is_settled(intervention):
+        if intervention.has_ended:
             return
         questions = requests_about(SUBJECT, intervention.pk, kind=ATTENTION_KIND)
         code = NEEDS_ATTENTION if questions.open().exists() else UNSETTLED

@@ -8,7 +8,7 @@ from apps.interventions.models import Intervention
 from apps.interventions.services.budgets import has_open_reservation
 from apps.interventions.services.commands import INTERVENTION
 from apps.interventions.services.features import features_revert
-from apps.interventions.services.rows import StepStatus, check_unsettled, step_put
+from apps.interventions.services.rows import StepStatus, step_put
 
 
 def _check_reserved(intervention: Intervention) -> None:
@@ -32,7 +32,6 @@ EXECUTION = Effect(
     call=lambda intervention: executor.execute(intervention),
     take_back=lambda intervention, void_only: executor.reverse(intervention, void_only=void_only),
     check=_check_reserved,
-    check_open=check_unsettled,
     reversible=lambda intervention: intervention.policy.reversible,
     undone=_undone,
 )

@@ -29,7 +29,6 @@ from apps.interventions.services.rows import (
     check_executor,
     execution_of,
     intervention_lock,
-    is_settled,
     is_undoing,
     record,
     row_save,
@@ -89,7 +88,7 @@ def outcome_record(*, intervention_id: UUID | str, missing: str = "") -> None:
         action="intervention.outcome",
         related=["budget"],
     ) as intervention:
-        if is_settled(intervention):
+        if intervention.has_ended:
             _complete(intervention, missing)
             return
         if is_undoing(step_statuses(intervention)):
@@ -123,7 +122,7 @@ def intervention_settle(
         if status not in {InterventionStatus.FAILED, InterventionStatus.CANCELLED}:
             raise Invalid("A saga without an effect fails or is cancelled.", code="bad_status")
         intervention = intervention_lock(intervention_id)
-        if not is_settled(intervention):
+        if not intervention.has_ended:
             if workflow_id not in {"", intervention.workflow_id}:
                 check_executor(intervention, workflow_id)
             if execution_of(step_statuses(intervention)) in {Execution.UNKNOWN, Execution.DONE}:
@@ -150,7 +149,7 @@ def saga_facts(*, intervention_id: UUID | str, workflow_id: str = "") -> SagaFac
     """
     with transaction.atomic(durable=True):
         intervention = intervention_lock(intervention_id)
-        if workflow_id and not is_settled(intervention):
+        if workflow_id and not intervention.has_ended:
             check_executor(intervention, workflow_id)
         return _facts(intervention)
 

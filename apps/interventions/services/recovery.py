@@ -27,7 +27,6 @@ from apps.interventions.services.rows import (
     attention_status,
     execution_of,
     intervention_lock,
-    is_settled,
     parse_id,
     record,
     step_statuses,
@@ -78,7 +77,7 @@ def process_closed(
     carried = process.is_carried(INTERVENTION, intervention, id_field=SAGA)
     if carried or attention_status(intervention) == "open":
         return "left"
-    if is_settled(intervention):
+    if intervention.has_ended:
         return _ask_again(intervention, as_of=as_of)
     if intervention.executor_id not in {"", workflow_id}:
         # The saga may run although the mirror has not seen it yet; its own end comes here too.
@@ -119,7 +118,7 @@ def command_undeliverable(*, command: "EngineCommand", as_of: datetime) -> None:
     Nothing to do when the intervention has ended, as after a cancellation, and no step is missing.
     """
     intervention = intervention_lock(command.subject_id)
-    if is_settled(intervention):
+    if intervention.has_ended:
         _ask_again(intervention, as_of=as_of)
         return
     what = {

@@ -122,9 +122,9 @@ def transfer_cancel(
         if reason.strip():
             reason = clean_text(reason, field="reason", limit=2000, multiline=True)
         with transaction.atomic(durable=True):
-            transfer = transfer_lock(transfer_id)
+            transfer = process.locked(TRANSFER, transfer_id, *RELATED)
             if not BudgetTransfer.objects.visible_to(by).filter(pk=transfer.pk).exists():
-                raise NotFound("There is no such transfer.")
+                raise process.unknown(TRANSFER)
             if transfer.requested_by_id != by.pk:
                 raise NotAllowed("Only who asked takes it back.", code="permission_denied")
             process.check_unsettled(TRANSFER, transfer)
@@ -135,11 +135,6 @@ def transfer_cancel(
 
 
 # --- what is signed ------------------------------------------------------------------------------
-def transfer_lock(transfer_id: UUID | str) -> BudgetTransfer:
-    """The row, locked until the end of the transaction, with its budgets and requester."""
-    return process.locked(TRANSFER, transfer_id, *RELATED)
-
-
 def transfer_payload(transfer: BudgetTransfer) -> dict[str, Any]:
     """What is signed: everything that decides what is moved."""
     payload: dict[str, Any] = plain(

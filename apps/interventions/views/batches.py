@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals.selectors import requests_about
-from apps.common.money import shown
+from apps.common.money import NO_BREAK, shown
 from apps.engine.timeline import timeline
 from apps.interventions import services
 from apps.interventions.batch_forms import BatchFilter, BatchForm
@@ -147,11 +147,12 @@ def _now(batch: InterventionBatch, counts: Counts, user: User) -> RunNow:
     over = BatchStatus(batch.status).terminal
     moves = not over or counts[BatchItemStatus.RUNNING] > 0
     may = batch.requested_by_id == user.pk or user.has_perm(CANCEL_PERMISSION)
+    amount = shown(batch.amount, batch.currency, blank=NO_BREAK)
     now = {BatchStatus.RUNNING: ["pause"], BatchStatus.PAUSED: ["resume"]}
     return RunNow(
         head=Head(
             str(batch),
-            f"{shown(batch.amount, batch.currency)} in all, asked by {batch.requested_by}",
+            f"{amount} in all, asked by {batch.requested_by}",
             at=batch.created_at,
             crumbs=CRUMBS,
             state=_state(batch),

@@ -55,6 +55,7 @@ LIST_PAGE = ListPage(
     below="interventions/_policy_row.html",
     permission=VIEW_POLICIES,
     links=(Link("New policy", "admin:interventions_policy_put", "interventions.add_policy"),),
+    none="No policy applies",
     empty="Nobody can ask for an intervention until an administrator makes one.",
 )
 
