@@ -274,7 +274,7 @@ def test_a_warning_tells_nobody_of_a_payment_that_they_may_not_see(world: World)
         seen[name] = sorted(one["code"] for one in answer["warnings"])
     assert seen["requester"] == ["paid_recently", "paid_recently", "same_in_batch"]
     assert seen["other"] == ["same_in_batch"]
-    batch = asked(world, csv_items(body.encode()), by=other)
+    batch = asked(world, file_items(body.encode()), by=other)
     opened(batch)
     # The reviewer sees all payments, in both orders of who looks first.
     request = reverse("request", args=[request_of(batch).pk])
