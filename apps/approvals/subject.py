@@ -41,14 +41,15 @@ W = TypeVar("W", bound=Waiting)
 
 @dataclass(frozen=True)
 class Decided:
-    """The answer, and whose. `code` and `detail` say why it is no yes; `request_id` None: it needed
-    no signature, or could not be asked for."""
+    """The answer, and whose. `code` and `detail` say why it is no yes, `reason_code` is the coded
+    reason of who signed; `request_id` None: it needed no signature, or could not be asked for."""
 
     by: Actor
     via: str
     as_of: datetime
     code: str = ""
     detail: str = ""
+    reason_code: str = ""
     request_id: UUID | None = None
 
 
@@ -236,7 +237,8 @@ class SignedSubject(Generic[R, W]):
             self.on_approved(row, Decided(by, via, as_of, request_id=request.pk))
         else:
             why = (request.status, request.settled_words)
-            self.on_rejected(row, Decided(by, via, as_of, *why, request_id=request.pk))
+            coded = request.settled_reason_code
+            self.on_rejected(row, Decided(by, via, as_of, *why, coded, request_id=request.pk))
 
 
 def waiting_of(

@@ -26,7 +26,6 @@ from tests.interventions.batch_world import acting, asked, opened
 from tests.interventions.conftest import (  # noqa: F401 - fixtures
     World,
     shared_world,
-    side_by_side,
     world,
 )
 
@@ -227,7 +226,7 @@ def test_the_end_of_an_old_run_settles_nothing_while_a_start_was_sent_a_moment_a
 
 def test_restarted_twice_or_at_once_it_is_started_once(
     shared_world: World,  # noqa: F811
-    side_by_side: SideBySide,  # noqa: F811
+    side_by_side: SideBySide,
 ) -> None:
     rows = {"intervention": shared_world.ask(), "intervention-batch": asked(shared_world)}
     opened(rows["intervention-batch"])
