@@ -62,6 +62,7 @@ LIST_PAGE = ListPage(
     topic="budgets",
     rows=lambda user: Budget.objects.all(),
     line=_line,
+    arrivals=False,
     below="interventions/_budget_row.html",
     filters=BudgetFilter,
     permission=VIEW,
