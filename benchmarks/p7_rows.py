@@ -90,7 +90,7 @@ INSERT INTO approvals_approvalrequest
      currency, status, rule_id, tiers, band, tier_number, tier_group, reason_required,
      payload_number, version, created_at, due_at, expires_at, clock, claimed_by_id, claimed_until,
      holds, escalated_group, escalated_to_id, escalated_at, search_text, settled_at, settled_by_id,
-     settled_reason)
+     settled_reason, settled_reason_code)
 SELECT id, 'bench:' || n,
        CASE WHEN b < 0.95 THEN 'intervention' ELSE 'intervention.attention' END, '',
        currency || ' ' || amount || ' to ' || person || ', ' || thing,
@@ -111,7 +111,7 @@ SELECT id, 'bench:' || n,
        || CASE WHEN n %% 100000 = 777 THEN ' {RARE}' ELSE '' END,
        CASE WHEN NOT waits THEN created_at + interval '1 hour' * (1 + c * 30) END,
        CASE WHEN NOT waits THEN reviewer END,
-       CASE WHEN NOT waits THEN 'Checked the papers.' ELSE '' END
+       CASE WHEN NOT waits THEN 'Checked the papers.' ELSE '' END, ''
 FROM named, people,
      LATERAL (SELECT CASE WHEN amount > 150000 THEN 'senior reviewer' ELSE 'reviewer' END AS tier,
                      -- A lease is half an hour: nobody holds thousands, however many wait.
@@ -127,10 +127,11 @@ FROM approvals_approvalrequest
 
 _SIGNATURES = """
 INSERT INTO approvals_signature
-    (request_id, payload_id, tier, actor_id, authority_id, delegation_id, verdict, reason, via, at)
+    (request_id, payload_id, tier, actor_id, authority_id, delegation_id, verdict, reason,
+     reason_code, via, at)
 SELECT r.id, p.id, 1, r.settled_by_id, r.settled_by_id, NULL,
        CASE WHEN r.status = 'approved' THEN 'approve' ELSE 'reject' END, 'Checked the papers.',
-       'page', r.settled_at
+       '', 'page', r.settled_at
 FROM approvals_approvalrequest r JOIN approvals_payloadversion p ON p.request_id = r.id
 WHERE r.settled_by_id IS NOT NULL
 """

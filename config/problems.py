@@ -24,6 +24,7 @@ from django.utils.decorators import sync_and_async_middleware
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from apps.audit.doors import denial_record
 from apps.common.correlation import get_logger
 from apps.common.errors import DomainError
 
@@ -103,6 +104,7 @@ class _Encoder(DjangoJSONEncoder):
 
 # --- inside an operation ------------------------------------------------------------------------
 def _domain(request: HttpRequest, error: DomainError) -> HttpResponse:
+    denial_record(request, error)
     # An extra may bear a name of ours (a request's own `status`): it must not clash in the call.
     extra = {name: value for name, value in error.extra.items() if name not in _OWN}
     return problem(status=error.status, code=error.code, detail=error.detail, **extra)
@@ -134,6 +136,7 @@ def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 
 def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+    denial_record(request, error)
     return problem(status=404, code="not_found", detail="There is no such object.")
 
 

@@ -99,7 +99,7 @@ class Attention(Generic[R]):
         """
         row: Any = process.locked(self.row, request.subject_id)
         who, subject = by or ENGINE, self.row.subject
-        decided = Decided(who, via, as_of, detail=request.settled_reason, request_id=request.pk)
+        decided = Decided(who, via, as_of, detail=request.settled_words, request_id=request.pk)
         if request.status == RequestStatus.APPROVED:
             process.record(self.row, row, f"{subject}.carried_on", by=who, via=via)
             self.on_carry_on(row, decided)

@@ -1,6 +1,7 @@
 """Forms of the inbox and of a decision. They clean input; the rules are in `services`."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from apps.accounts.models import User
 from apps.approvals import kinds
 from apps.approvals.contracts import BulkStatus, RequestStatus, Verdict
 from apps.approvals.models import ApprovalRequest, ApprovalRequestQuerySet, ApprovalRule
+from apps.approvals.reason_forms import CodedForm
 from apps.approvals.rules import MOST_TIERS
 from apps.approvals.services import REASON_LIMIT
 from apps.web.fields import AmountField, StatusField
@@ -215,7 +217,7 @@ def inbox_matching(*, user: User, query: str, as_of: datetime) -> ApprovalReques
     return form.apply(visible, user=user, as_of=as_of).order_by()
 
 
-class DecideForm(forms.Form):
+class DecideForm(CodedForm):
     """A verdict with its reason, on the payload and at the tier that were on the page."""
 
     verdict = forms.ChoiceField(
@@ -234,13 +236,27 @@ class DecideForm(forms.Form):
     )
 
     def __init__(self, *args: Any, approval: ApprovalRequest, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["reason"].required = approval.reason_required
+        super().__init__(*args, names=[approval.kind], **kwargs)
+        self._text_required = approval.reason_required
+
+    def clean(self) -> None:
+        """A reason, in words or coded, as the decision itself asks for it."""
+        self.codes_clean(
+            names=[kind.name for kind in self.kinds],
+            text_required=self._text_required,
+            why="This field is required.",
+        )
+
+    @property
+    def reason_code(self) -> str:
+        """The coded reason that was chosen for the verdict that was."""
+        return next(iter(self.codes.values()), "")
 
 
-class BulkForm(forms.Form):
-    """One verdict with its reason for many requests. `key` makes a form that is sent twice count
-    once; `ids` are all that the preview shows, so that it can be shown again."""
+class BulkForm(CodedForm):
+    """One verdict with its reasons for many requests, a coded one for each kind. `key` makes a form
+    that is sent twice count once; `ids` are all that the preview shows, so that it can be shown
+    again; `picked` are the kinds of what is ticked."""
 
     verdict = forms.ChoiceField(
         choices=[(Verdict.APPROVE.value, "Approve"), (Verdict.REJECT.value, "Reject")],
@@ -248,12 +264,26 @@ class BulkForm(forms.Form):
         error_messages={"required": "Choose one: approve or reject."},
     )
     reason = forms.CharField(
+        required=False,
         max_length=REASON_LIMIT,
         widget=forms.Textarea(attrs={"rows": 3}),
-        error_messages={"required": "Say in a sentence why: it is kept with each of them."},
     )
     key = forms.UUIDField(widget=forms.HiddenInput)
     ids = forms.CharField(required=False, max_length=40_000, widget=forms.HiddenInput)
+
+    def __init__(
+        self, *args: Any, names: Iterable[str], picked: Iterable[str] = (), **kwargs: Any
+    ) -> None:
+        super().__init__(*args, names=names, **kwargs)
+        self._picked = set(picked)
+
+    def clean(self) -> None:
+        """A reason, in words or coded, for each of the kinds that are picked."""
+        self.codes_clean(
+            names=self._picked,
+            text_required=True,
+            why="Say in a sentence why: it is kept with each of them.",
+        )
 
 
 class BulkFilter(FilterForm):

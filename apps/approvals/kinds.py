@@ -3,19 +3,25 @@
 Registered in the domain's `AppConfig.ready()`; approvals never imports a domain.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import ImproperlyConfigured
+
+from apps.approvals.contracts import Verdict
 from apps.common.errors import Invalid
 from apps.common.registry import Registry
 
 if TYPE_CHECKING:
+    from apps.accounts.models import User
     from apps.approvals.models import ApprovalRequest
 
 #: What is signed is read by people: seldom more than a page.
 PAYLOAD_BYTES = 256 * 1024
+_REASON_CODE = re.compile(r"[A-Za-z0-9_]{1,60}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,21 @@ class TierRule:
 
     group: str
     quorum: int = 1
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A coded reason of one verdict.
+
+    `code` is kept for good and sent to programs, such as a directory's `FRAUD`; `label` is its text
+    for people. `text_required`: the code alone does not say why. Any other code stands for the text
+    where a rule asks for a reason.
+    """
+
+    code: str
+    label: str
+    verdict: Verdict
+    text_required: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +104,8 @@ class ApprovalKind:
     `edit(request=…, changes=…, by=…, via=…, as_of=…)` checks and writes the changes (a mapping of
     `editable` names to text) to the domain's row, in the transaction of the edit, and returns what
     is asked from then on; it raises Invalid for what cannot be meant. None: not editable.
-    `simulate(request)` tells what approving it now would do; None: nothing is known.
+    `simulate(request, user)` tells what approving it now would do, with nothing of others that the
+    user may not see; None: nothing is known.
     `clocked`: the domain's own workflow keeps the request's clock (ticks, and settles its row on
     expiry); otherwise a workflow of the app approvals does, and `on_settled` is called for an
     expiry too, with `by=None`.
@@ -93,6 +115,8 @@ class ApprovalKind:
     topic under which a subject's own changes are told, with `{id}` in it.
     `rules_of`: the kind whose rules judge requests of this one; no rule is put for it itself.
     `payload_bytes`: how large a payload may be, for a kind that lists much.
+    `reasons`: the coded reasons to choose from, each for one verdict. A verdict that has some needs
+    one of them; with `reasons_required=False` it may have one.
     `always_signed`: they apply as well where the rule asks for no signature or cannot judge the
     amount. For items that report trouble: a rule must not make them disappear.
     """
@@ -107,9 +131,11 @@ class ApprovalKind:
     lock: Callable[[str], None] | None = None
     default_tiers: tuple[TierRule, ...] = ()
     always_signed: bool = False
+    reasons: tuple[Reason, ...] = ()
+    reasons_required: bool = True
     edit: Callable[..., Edited] | None = None
     editable: tuple[EditableField, ...] = ()
-    simulate: "Callable[[ApprovalRequest], Simulation] | None" = None
+    simulate: "Callable[[ApprovalRequest, User], Simulation] | None" = None
     clocked: bool = False
     carried_out_by: "Callable[[ApprovalRequest], tuple[str, ...]] | None" = None
     subject_type: str = ""
@@ -117,12 +143,24 @@ class ApprovalKind:
     rules_of: str = ""
     payload_bytes: int = PAYLOAD_BYTES
 
+    def reasons_for(self, verdict: str) -> tuple[Reason, ...]:
+        """The coded reasons of that verdict, in the order in which they are offered."""
+        return tuple(reason for reason in self.reasons if reason.verdict == verdict)
+
+    def reason(self, verdict: str, code: object) -> Reason | None:
+        """The coded reason of that verdict; None for a code that the kind does not have."""
+        return next((one for one in self.reasons_for(verdict) if one.code == code), None)
+
 
 _kinds = Registry[ApprovalKind]("approval kind")
 
 
 def register(kind: ApprovalKind) -> None:
-    """Make the kind known. ImproperlyConfigured when the name is taken by another one."""
+    """Make the kind known. ImproperlyConfigured when the name is taken by another one, and for a
+    reason's code that is not 1 to 60 letters, digits and _, or is there twice for one verdict."""
+    codes = [(reason.verdict, reason.code) for reason in kind.reasons]
+    if len(set(codes)) < len(codes) or not all(_REASON_CODE.fullmatch(code) for _, code in codes):
+        raise ImproperlyConfigured(f"The reasons of {kind.name} have codes that do not fit.")
     _kinds.add(kind.name, kind)
 
 
@@ -153,3 +191,10 @@ def title_of(name: str) -> str:
     """The kind's title, or its bare name when the app that registered it is gone."""
     kind = find(name)
     return kind.title if kind else name
+
+
+def reason_label(name: str, verdict: str, code: str) -> str:
+    """A coded reason in words, or the bare code when the kind or the code is gone."""
+    kind = find(name)
+    reason = kind.reason(verdict, code) if kind else None
+    return reason.label if reason else code

@@ -45,7 +45,7 @@ OTHER_EVENTS = {
 #: After these somebody else has to sign.
 _WAITS = {"opened", "signed", "edited"}
 #: Of what the trail keeps about an event, what programs hear as well: ids and numbers, no words.
-_DETAILS = ("to", "until", "held_by", "number", "due_at", "comment", "evidence")
+_DETAILS = ("to", "until", "held_by", "number", "due_at", "comment", "evidence", "reason_code")
 
 
 def register() -> None:
@@ -251,7 +251,7 @@ def _settled(request: ApprovalRequest, by: Actor) -> None:
         recipients=[person],
         kind="approval.settled",
         title=f"{str(request.status).capitalize()}: {request.title}",
-        text=f"By {who}. {request.settled_reason}".strip(),
+        text=f"By {who}. {request.settled_words}".strip(),
         url=reverse("request", args=[request.pk]),
     )
 

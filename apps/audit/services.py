@@ -100,6 +100,7 @@ def refusals(
                 actor=by.audit_id if by else "",
                 code=error.code,
             )
+        error.audited = True
         raise
 
 

@@ -20,6 +20,7 @@ from apps.common.validation import (
     REGION,
 )
 
+_DIGITS = rf"\d{{1,16}}(\.\d{{1,{MOST_PLACES}}})?"
 _ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 
 
@@ -37,7 +38,9 @@ Amount = Annotated[
     Field(gt=0, lt=MOST, decimal_places=MOST_PLACES, allow_inf_nan=False),
 ]
 #: An amount as a text of digits, from zero.
-AmountText = Annotated[str, Field(pattern=rf"^\d{{1,16}}(\.\d{{1,{MOST_PLACES}}})?$")]
+AmountText = Annotated[str, Field(pattern=f"^{_DIGITS}$")]
+#: The same of a filter; empty: none.
+AmountFilter = Annotated[str, Field(pattern=f"^({_DIGITS})?$")]
 Code = Annotated[str, StringConstraints(pattern=f"^{CODE.pattern}$")]
 Currency = Annotated[str, StringConstraints(pattern=f"^{CURRENCY.pattern}$")]
 #: Empty: none.
@@ -58,6 +61,9 @@ Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONG
 Why = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_REASON)
 ]
+#: Of a sane size and no more: the service that takes it knows the rules, and audits its refusals.
+LONGEST_UNJUDGED = 20_000
+Unjudged = Annotated[str, Field(max_length=LONGEST_UNJUDGED)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=300)]
 #: Of a list of numbered items: the last number seen.

@@ -11,6 +11,8 @@ class DomainError(Exception):
 
     status: ClassVar[int] = 400
     code: str = "invalid"
+    #: Whether the audit trail has it already.
+    audited: bool = False
 
     def __init__(self, detail: str, *, code: str | None = None, **extra: Any) -> None:
         super().__init__(detail)

@@ -16,6 +16,7 @@ from apps.audit.selectors import (
     chain_state,
     entries_search,
 )
+from apps.common.api import Cursor, Limit
 from apps.common.pagination import page
 from apps.console.audit import actors_of
 from apps.console.audit_export import FORMATS, export
@@ -86,8 +87,8 @@ class EntryChoice(Schema):
 
 
 class EntryFilters(EntryChoice):
-    cursor: Annotated[str, Field(max_length=500)] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Cursor = None
+    limit: Limit = 50
 
 
 @audit_router.get("", response=EntryPage, summary="Audit entries, newest first")

@@ -6,6 +6,7 @@ from django.db.models import Count, Sum
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.accounts.models import User
 from apps.approvals.kinds import Fact, Simulation
 from apps.common.errors import DomainError
 from apps.common.money import shown
@@ -28,7 +29,7 @@ STEPS = (
 )
 
 
-def simulate(intervention: Intervention) -> Simulation:
+def simulate(intervention: Intervention, user: User) -> Simulation:
     """The budget after it, who else is about to draw on it, the seven steps, what would refuse."""
     budget = intervention.budget
     amount = shown(intervention.amount, intervention.currency)

@@ -10,6 +10,7 @@ from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from apps.accounts.auth import require
+from apps.common.api import Cursor, Limit
 from apps.common.errors import NotFound
 from apps.common.pagination import page
 from apps.notifications import kinds, services
@@ -88,8 +89,8 @@ class Ping(Schema):
 
 
 class Place(Schema):
-    cursor: Annotated[str, Field(max_length=500)] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Cursor = None
+    limit: Limit = 50
 
 
 @router.get("", response=WebhookPage, summary="Webhooks, newest first")

@@ -4,7 +4,7 @@ button on the row's page, after a page that says what will happen and asks for t
 `save_model` calling a service would report success on failure, so no verb goes through it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +43,12 @@ class Line:
 @dataclass(frozen=True)
 class Given:
     """What a verb is called with beside its row: the request, the reason, what the line's stamp was
-    when the page was shown."""
+    when the page was shown, and the whole form."""
 
     request: HttpRequest
     reason: str
     stamp: str
+    form: forms.Form
 
     @property
     def by(self) -> "User":
@@ -83,6 +84,11 @@ class ReasonForm(forms.Form):
     )
 
 
+def reason_form(data: Any, rows: Sequence[Any]) -> forms.Form:
+    """The form that asks for the reason and nothing else."""
+    return ReasonForm(data)
+
+
 def default_line(row: Any, request: HttpRequest) -> Line:
     """What the row is and where it stands."""
     return Line(note=str(getattr(row, "status", "")))
@@ -101,6 +107,7 @@ class Verb:
     button: str
     line: Callable[[Any, HttpRequest], Line]
     with_reason: bool
+    form: Callable[[Any, Sequence[Any]], forms.Form]
 
     @property
     def __name__(self) -> str:  # Django's, of every action
@@ -118,7 +125,7 @@ class Verb:
             )
             return HttpResponseRedirect(request.get_full_path())
         sent = request.POST.get("confirmed") == "yes"
-        form = ReasonForm(request.POST if sent else None)
+        form = self.form(request.POST if sent else None, chosen)
         place = request.get_full_path()
         from_row = "_row" in request.POST and len(chosen) == 1
         context: dict[str, Any] = {
@@ -131,8 +138,7 @@ class Verb:
             "back": row_url(model_admin, chosen[0]) if from_row else place,
         }
         if sent and (form.is_valid() or not self.with_reason):
-            reason = form.cleaned_data["reason"] if self.with_reason else ""
-            outcomes = [self._outcome(model_admin, row, request, reason) for row in chosen]
+            outcomes = [self._outcome(model_admin, row, request, form) for row in chosen]
             if any(outcome.refusal is None for outcome in outcomes):
                 # A reason that was refused for every row is still to be sent.
                 draft_accept(request)
@@ -154,9 +160,10 @@ class Verb:
         return replace(line, pk=str(row.pk), label=line.label or str(row))
 
     def _outcome(
-        self, model_admin: BaseAdmin, row: Any, request: HttpRequest, reason: str
+        self, model_admin: BaseAdmin, row: Any, request: HttpRequest, form: forms.Form
     ) -> Outcome:
-        given = Given(request, reason, request.POST.get(f"stamp-{row.pk}", ""))
+        reason = form.cleaned_data["reason"] if self.with_reason else ""
+        given = Given(request, reason, request.POST.get(f"stamp-{row.pk}", ""), form)
         try:
             return Outcome(label=str(row), done=self.run(model_admin, row, given))
         except DomainError as error:
@@ -172,13 +179,15 @@ def verb(
     permission: str = "change",
     line: Callable[[Any, HttpRequest], Line] = default_line,
     with_reason: bool = True,
+    form: Callable[[Any, Sequence[Any]], forms.Form] = reason_form,
 ) -> Callable[[Callable[[Any, Any, Given], str]], Verb]:
     """Makes a method of a ModelAdmin a verb, to be named in its `actions`.
 
     The method takes the row and what was `Given`, calls one service and says in a sentence what
     happened; a DomainError is shown as the row's outcome. `permission` is asked as `granted` asks
-    it. `line` says beforehand what will happen to a row. Which rows may be chosen says `verb_rows`
-    of the class.
+    it. `line` says beforehand what will happen to a row. `form` makes a form that asks for more
+    than the reason, of what was sent (None: nothing yet) and of the rows. Which rows may be chosen
+    says `verb_rows` of the class.
     """
 
     def made(run: Callable[[Any, Any, Given], str]) -> Verb:
@@ -192,6 +201,7 @@ def verb(
             button=button,
             line=line,
             with_reason=with_reason,
+            form=form,
         )
 
     return made

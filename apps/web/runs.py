@@ -15,12 +15,13 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.common.csvio import FORMATS, export
 from apps.common.identifiers import short
+from apps.web.denied import row_of
 from apps.web.downloads import attachment
 from apps.web.drafts import draft_keep
 from apps.web.fragments import fragment, person
@@ -159,7 +160,7 @@ class RunPages(Generic[R]):
     word: str = "ended"
     related: Sequence[str] = ()
     #: What is shown on the page and not read again for its fragment.
-    once: Callable[[R], Mapping[str, Any]] = lambda _run: {}
+    once: Callable[[R, "User"], Mapping[str, Any]] = lambda _run, _user: {}
 
     def paths(self, address: str) -> list[URLPattern]:
         """The addresses of one run, below `address`."""
@@ -182,7 +183,7 @@ class RunPages(Generic[R]):
     def page(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
         """How far it is, and what became of each item."""
         run = self.get(request, run_id)
-        context = {**self._context(request, run), **self.once(run)}
+        context = {**self._context(request, run), **self.once(run, person(request))}
         return render(request, self.template, {**context, "layout": "console/base.html"})
 
     def live(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
@@ -220,7 +221,7 @@ class RunPages(Generic[R]):
 
     def get(self, request: HttpRequest, run_id: UUID) -> R:
         """The run; Http404 also when this person may not see it."""
-        return get_object_or_404(self.rows(person(request)), pk=run_id)
+        return row_of(self.rows(person(request)), pk=run_id)
 
     def complete(self, runs: Sequence[R]) -> None:
         """Give each its `bar`: for the rows of a list, with `web/_run_bar.html` below them."""

@@ -80,7 +80,7 @@ kinds.register(
             EditableField("amount", "Amount", type="decimal"),
             EditableField("target", "Paid to"),
         ),
-        simulate=lambda request: Simulation(
+        simulate=lambda request, user: Simulation(
             outcome="NGN 5.00 would be left.",
             tone="warn",
             steps=("reserve", "pay"),

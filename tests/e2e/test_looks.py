@@ -46,6 +46,7 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
     failing = site.asked("Cooperativa Boa Vista", "48000.00")
     key = site.stack.api_key("reviewer")
     decision = {"verdict": "reject", "reason": "The invoice names another person."}
+    decision["reason_code"] = "wrong_target"
     decision["payload_hash"] = failing["payload_hash"]
     site.call("POST", f"/approvals/{failing['id']}/decide", decision, key)
     site.ends_as(failing["intervention"], "rejected")
@@ -62,6 +63,7 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "bulk": f"/bulk/{bulk}/",
             "delegations": "/delegations/",
             "request-open": f"/requests/{waiting['id']}/",
+            "request-rejecting": f"/requests/{waiting['id']}/?verdict=reject",
             "request-settled": f"/requests/{failing['id']}/",
             "not-found": "/nowhere/",
             "not-allowed": "/interventions/new/",
@@ -291,6 +293,8 @@ def test_the_confirmation_and_the_menus_are_accessible_too(
     page.locator("input[name=ids]").first.check()
     page.get_by_role("button", name="Decide what is ticked").click()
     page.locator("#bulk-lines").wait_for()
+    page.get_by_label("Reject", exact=True).check()
+    page.get_by_label("Grounds to reject").wait_for()
     for width in (PHONE, DESKTOP):
         page.set_viewport_size({"width": width, "height": 900})
         picture(page, f"bulk-preview-{width}")

@@ -1,7 +1,7 @@
 """Files as people have them, and payments of a batch that look like another one."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,10 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.accounts.models import User
 from apps.approvals.selectors import simulation
 from apps.interventions import services
 from apps.interventions.models import InterventionBatch, Outcome
-from apps.interventions.services.batches_input import csv_items
+from apps.interventions.services.batches_input import file_items
 from tests.interventions.batch_world import asked, finished, opened, payment, prepared, request_of
 from tests.interventions.conftest import World
 from tests.interventions.test_api import Caller
@@ -39,6 +40,12 @@ def tried(world: World, items: Any) -> Any:
         via="api",
         as_of=timezone.now(),
     )
+
+
+def warned(world: World, batch: InterventionBatch, as_of: datetime | None = None) -> Any:
+    """As somebody who sees every payment is warned."""
+    reviewer = world.people["reviewer"]
+    return services.batch_warn(batch, by=reviewer, as_of=as_of or timezone.now())
 
 
 def paid(world: World, *, days_ago: int = 0, **changes: Any) -> None:
@@ -73,7 +80,7 @@ def paid(world: World, *, days_ago: int = 0, **changes: Any) -> None:
     ],
 )
 def test_amounts_as_people_write_them(world: World, by: str, written: str, amount: str) -> None:
-    trial = tried(world, csv_items(file_of(written, by=by)))
+    trial = tried(world, file_items(file_of(written, by=by)))
     assert [item.code for item in trial.errors] == []
     assert trial.amount == Decimal(amount)
 
@@ -83,7 +90,7 @@ def test_amounts_as_people_write_them(world: World, by: str, written: str, amoun
 def test_what_can_be_meant_in_two_ways_is_refused_and_never_guessed(
     world: World, by: str, written: str
 ) -> None:
-    (wrong,) = tried(world, csv_items(file_of(written, by=by))).errors
+    (wrong,) = tried(world, file_items(file_of(written, by=by))).errors
     assert (wrong.code, wrong.line, wrong.raw["amount"]) == ("amount_ambiguous", 2, written)
     before_the_mark = re.split("[.,]", written)[0]
     assert f"or as {before_the_mark} and a fraction" in wrong.detail
@@ -97,7 +104,7 @@ def test_what_can_be_meant_in_two_ways_is_refused_and_never_guessed(
     ],
 )
 def test_what_is_no_amount_is_told_as_before(world: World, written: str) -> None:
-    (wrong,) = tried(world, csv_items(file_of(written))).errors
+    (wrong,) = tried(world, file_items(file_of(written))).errors
     assert wrong.code == "amount_invalid"
 
 
@@ -121,6 +128,36 @@ def test_a_column_that_is_not_known_is_named(world: World, head: str, named: lis
     answer = upload(Caller(world.requester), head + "\n1,a,b\n")
     assert answer.json()["code"] == "csv_columns"
     assert all(one in answer.json()["detail"] for one in named), answer.json()
+
+
+# --- JSON lines ----------------------------------------------------------------------------------
+def test_json_lines_are_a_file_too_with_amounts_as_programs_write_them(world: World) -> None:
+    body = (
+        b'\n{"amount": "1234.56", "target": "Amina", "justification": "Food"}\n'
+        b'{"amount": 0.10, "target": "Bola", "justification": "Food", "region": null}\n'
+        b'{"amount": "1.234,56", "target": "Chika", "justification": "Food"}\n'
+        b'["amount"]\n'
+        b'{"amount": 1.5, "target": {"a": 1}, "justification": "Food"}\n'
+        b'{"amount": 1, "target": "Dayo", "justification": "Food", "payee": 0.5}\n'
+    )
+    answer = upload(Caller(world.requester), body, dry_run="true").json()
+    assert (answer["sound"], answer["amount"]) == (2, "1234.66")
+    assert [(one["line"], one["code"]) for one in answer["errors"]] == [
+        (4, "amount_invalid"), (5, "item_invalid"), (6, "target_invalid"), (7, "item_invalid"),
+    ]  # fmt: skip
+    trial = tried(world, file_items(body))
+    assert trial.errors[3].raw == {
+        "amount": 1, "target": "Dayo", "justification": "Food", "payee": "0.5",
+    }  # fmt: skip
+
+
+def test_a_line_that_is_no_json_is_named_and_nothing_is_stored(world: World) -> None:
+    body = b'{"amount": 1, "target": "a", "justification": "b"}\n{"amount": NaN}\n'
+    answer = upload(Caller(world.requester), body)
+    assert (answer.status_code, answer.json()["code"], answer.json()["line"]) == (
+        422, "json_invalid", 2,
+    )  # fmt: skip
+    assert not InterventionBatch.objects.exists()
 
 
 # --- payments like another one -------------------------------------------------------------------
@@ -172,11 +209,11 @@ def test_its_own_payments_and_other_currencies_are_none_of_those(world: World) -
     opened(batch)
     for item in prepared(batch).items:
         world.finish(batch.interventions.get(pk=item.intervention_id))
-    assert services.batch_warn(batch, as_of=timezone.now()).total == 0
-    again = services.batch_warn(asked(world, 2), as_of=timezone.now())
+    assert warned(world, batch).total == 0
+    again = warned(world, asked(world, 2))
     assert [one.code for one in again.first] == ["paid_recently"] * 2
     batch.interventions.update(currency="USD")
-    assert services.batch_warn(asked(world, 2), as_of=timezone.now()).total == 0
+    assert warned(world, asked(world, 2)).total == 0
 
 
 def test_however_long_the_list_the_look_ups_are_as_many(world: World) -> None:
@@ -189,8 +226,8 @@ def test_however_long_the_list_the_look_ups_are_as_many(world: World) -> None:
         assert trial.warned.total == 2 * number - 1
         batch = asked(world, items)
         with CaptureQueriesContext(connection) as warning:
-            warned = services.batch_warn(batch, as_of=timezone.now())
-        assert (warned.total, len(warned.first)) == (2 * number - 1, min(2 * number - 1, 100))
+            found = warned(world, batch)
+        assert (found.total, len(found.first)) == (2 * number - 1, min(2 * number - 1, 100))
         return len(trying), len(warning)
 
     queries(1)  # the person's permissions are read once
@@ -221,5 +258,29 @@ def test_a_page_looks_at_every_payment_once_and_again_when_one_like_them_was_pai
     paid(world, target="Household 1", amount="100.00")
     assert shown() == (4, True)
     later = timezone.now() + timedelta(days=2)
-    assert services.batch_warn(batch, as_of=later).total == 3
-    assert services.batch_warn(batch, as_of=later + timedelta(days=30)).total == 1
+    assert warned(world, batch, later).total == 3
+    assert warned(world, batch, later + timedelta(days=30)).total == 1
+
+
+def test_a_warning_tells_nobody_of_a_payment_that_they_may_not_see(world: World) -> None:
+    paid(world, target="Amina", amount="9000.00")
+    other = User.objects.create(username="other")
+    other.groups.set(world.requester.groups.all())
+    world.people["other"] = other
+    body = "amount;target;justification\n9000;Amina;Food\n9000;Amina;Shelter\n"
+    seen = {}
+    for name in ("requester", "other"):
+        answer = upload(Caller(world.people[name]), body, dry_run="true").json()
+        seen[name] = sorted(one["code"] for one in answer["warnings"])
+    assert seen["requester"] == ["paid_recently", "paid_recently", "same_in_batch"]
+    assert seen["other"] == ["same_in_batch"]
+    batch = asked(world, file_items(body.encode()), by=other)
+    opened(batch)
+    # The reviewer sees all payments, in both orders of who looks first.
+    request = reverse("request", args=[request_of(batch).pk])
+    for name, told in (("other", 0), ("reviewer", 2), ("other", 0), ("reviewer", 2)):
+        client = client_of(world, name)
+        for address in (reverse("batch", args=[batch.pk]), request):
+            page = text(client.get(address))
+            assert page.count("was paid the same amount") == told, (name, address)
+            assert "The same target and amount as" in page

@@ -35,7 +35,7 @@ from apps.interventions.models import (
 )
 from apps.interventions.services import demo_batches
 from apps.interventions.services.batches_rows import progress_of
-from apps.interventions.services.demo import REQUESTS
+from apps.interventions.services.demo import requests_of
 
 
 def seed(*options: str) -> str:
@@ -99,7 +99,7 @@ def check_that_every_page_has_something_to_show() -> None:
     assert {*settled.values_list("status", flat=True)} == {"approved", "rejected"}
     bulk = BulkDecision.objects.get()
     assert (bulk.status, bulk.done, bulk.failed) == ("completed", 3, 1)
-    assert bulk.items.get(status="failed").code == "claimed"
+    assert bulk.items.get(status="failed").error_code == "claimed"
     reviewer2 = User.objects.get(username="reviewer2")
     assert Delegation.objects.valid(as_of=now).get().delegate == reviewer2
     (half,) = requests.filter(status="open", tier_number=2)
@@ -178,7 +178,7 @@ def test_without_the_past_it_is_only_what_waits() -> None:
     seed("--bare")
     assert not ApprovalRequest.objects.exists()
     assert not InterventionBatch.objects.exists()
-    assert Intervention.objects.count() == len(REQUESTS)
+    assert Intervention.objects.count() == len(requests_of("new"))
 
 
 @pytest.mark.django_db

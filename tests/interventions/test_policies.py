@@ -449,11 +449,12 @@ def test_the_simulation_says_what_the_policy_would_refuse(world: World) -> None:
     request = ApprovalRequest.objects.get(subject_id=str(intervention.pk))
     simulate = kinds.get("intervention").simulate
     assert simulate is not None
-    assert simulate(request).tone == "good"
+    assert simulate(request, world.people["reviewer"]).tone == "good"
     for _ in range(3):
         world.reserve(world.ask())
-    said = simulate(request)
+    said = simulate(request, world.people["reviewer"])
     assert said.tone == "bad"
     assert "allows one target NGN 30,000.00 within 30 days" in said.outcome
     Policy.objects.filter(code="relief").update(valid_until=TODAY - timedelta(1))
-    assert f"was valid until {TODAY - timedelta(1)}" in simulate(request).outcome
+    said = simulate(request, world.people["reviewer"])
+    assert f"was valid until {TODAY - timedelta(1)}" in said.outcome

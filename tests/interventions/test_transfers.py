@@ -404,8 +404,8 @@ def test_the_request_shows_both_budgets_and_what_it_would_do(world: World, spare
     assert shown["Free in the source"] == "NGN 10,000,000.00 in main"
     assert shown["Free in the destination"] == "NGN 500.00 in spare"
     assert kind.simulate is not None
-    assert kind.simulate(request).tone == "good"
+    assert kind.simulate(request, world.people["reviewer"]).tone == "good"
     Budget.objects.filter(code="main").update(total=Decimal("999.99"))
-    assert kind.simulate(request).tone == "bad"
+    assert kind.simulate(request, world.people["reviewer"]).tone == "bad"
     tones = {fact.label: fact.tone for fact in kind.facts(request)}
     assert tones["Free in the source"] == "bad"

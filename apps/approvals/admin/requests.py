@@ -18,6 +18,7 @@ from apps.approvals.models import (
     PayloadVersion,
     Signature,
 )
+from apps.approvals.reason_forms import CodedForm
 from apps.common.canonical_json import canonical_json
 from apps.common.errors import DomainError
 from apps.common.identifiers import number_of
@@ -29,7 +30,7 @@ from apps.web.admin import (
     choice_filter,
     workflow_link,
 )
-from apps.web.admin_verbs import Given, Line, verb
+from apps.web.admin_verbs import Given, Line, ReasonForm, verb
 from apps.web.refusals import refusal_of
 
 
@@ -41,10 +42,22 @@ def _kind_choices() -> list[tuple[str, str]]:
 PAYLOAD_SHOWN = 5000
 
 
+class DecideActionForm(CodedForm, ReasonForm):
+    """Why: a coded reason of each kind that has some, or words."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].required = not self.coded
+
+    def clean(self) -> None:
+        """One of both for each of the kinds."""
+        self.codes_clean(names=[kind.name for kind in self.kinds], text_required=True)
+
+
 class SignatureInline(ReadOnlyInline):
     model = Signature
     fk_name = "request"
-    fields = ("tier", "actor", "authority", "verdict", "reason", "via", "at")
+    fields = ("tier", "actor", "authority", "verdict", "reason_label", "reason", "via", "at")
     related = ("actor", "authority")
 
 
@@ -117,6 +130,7 @@ def _decided(approval: ApprovalRequest, given: Given, verdict: Verdict) -> str:
         on_behalf_of=behalf or given.by,
         # No tier is 0: what the page did not say is refused, not guessed.
         tier=number_of(tier, digits=9) or 0,
+        reason_code=cast("DecideActionForm", given.form).codes.get(approval.kind, ""),
         **given.asked_now,
     )
     if decided.status == RequestStatus.OPEN:
@@ -124,8 +138,12 @@ def _decided(approval: ApprovalRequest, given: Given, verdict: Verdict) -> str:
     return f"It is {decided.status} now."
 
 
-def _deciding(word: str) -> dict[str, Any]:
+def _deciding(word: str, verdict: Verdict) -> dict[str, Any]:
     return {
+        "line": partial(_decide_line, verdict=verdict),
+        "form": lambda data, rows: DecideActionForm(
+            data, names=[row.kind for row in rows], verdict=verdict
+        ),
         "title": f"{word} requests",
         "explanation": "You sign what is listed here, each on its own: one that is refused does "
         "not stop the others. The programs act on it within seconds.",
@@ -181,12 +199,12 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
     def verb_rows(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
         return cast("ApprovalRequestQuerySet", rows).visible_to(acting(request)).for_signing()
 
-    @verb("Approve", **_deciding("Approve"), line=partial(_decide_line, verdict=Verdict.APPROVE))
+    @verb("Approve", **_deciding("Approve", Verdict.APPROVE))
     def approve(self, approval: ApprovalRequest, given: Given) -> str:
         """Sign the chosen requests."""
         return _decided(approval, given, Verdict.APPROVE)
 
-    @verb("Reject", **_deciding("Reject"), line=partial(_decide_line, verdict=Verdict.REJECT))
+    @verb("Reject", **_deciding("Reject", Verdict.REJECT))
     def reject(self, approval: ApprovalRequest, given: Given) -> str:
         """Reject the chosen requests."""
         return _decided(approval, given, Verdict.REJECT)
@@ -234,7 +252,16 @@ class PayloadVersionAdmin(ReadOnlyAdmin):
 
 @admin.register(Signature)
 class SignatureAdmin(ReadOnlyAdmin):
-    list_display = ("request", "tier", "actor", "authority", "verdict", "via", "at")
+    list_display = (
+        "request",
+        "tier",
+        "actor",
+        "authority",
+        "verdict",
+        "reason_code",
+        "via",
+        "at",
+    )
     list_filter = ("verdict",)
     list_select_related = ("request", "actor", "authority")
     search_exact = ("request",)

@@ -14,11 +14,12 @@ from apps.approvals import selectors, services
 from apps.approvals.api.base import DECIDE, READ, WRITE, router
 from apps.approvals.api.requests import FactLine, RequestDetail, detail, visible
 from apps.approvals.models import ApprovalRequest
+from apps.common.api import Unjudged
 
 
 class Reassignment(Schema):
     username: Annotated[str, Field(max_length=150)]
-    reason: Annotated[str, Field(max_length=20_000)] = ""
+    reason: Unjudged = ""
 
 
 class Edit(Schema):
@@ -26,7 +27,7 @@ class Edit(Schema):
 
     changes: Annotated[dict[str, str], Field(max_length=50)]
     payload_hash: Annotated[str, Field(max_length=64)]
-    reason: Annotated[str, Field(max_length=20_000)] = ""
+    reason: Unjudged = ""
 
 
 class Effect(Schema):

@@ -11,8 +11,9 @@ from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
 from apps.accounts.models import User
-from apps.approvals import services
+from apps.approvals import kinds, services
 from apps.approvals.api.base import DECIDE, READ, router
+from apps.approvals.api.reasons import ReasonLine, reason_lines
 from apps.approvals.contracts import BulkStatus, ItemStatus
 from apps.approvals.forms import BulkFilter, inbox_matching
 from apps.approvals.models import BulkDecision
@@ -20,11 +21,12 @@ from apps.approvals.rules import MOST_TIERS
 from apps.approvals.selectors.bulk import BulkLine, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
 from apps.approvals.services.rows import person_named
-from apps.common.api import Cursor, InCurrency, Limit, NumberCursor
+from apps.common.api import Cursor, InCurrency, Limit, NumberCursor, Unjudged
 from apps.common.errors import NotFound
 from apps.common.identifiers import new_id
 from apps.common.money import exact_or_none
 from apps.common.pagination import numbered_page, page
+from apps.web.denied import row_of
 from apps.web.filters import Narrow, filtered
 
 
@@ -45,7 +47,10 @@ class BulkIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     verdict: Annotated[str, Field(max_length=20, description="approve or reject")]
-    reason: Annotated[str, Field(max_length=20_000)] = ""
+    reason: Unjudged = ""
+    reason_codes: Annotated[
+        dict[str, str], Field(max_length=100, description="The coded reason of each kind.")
+    ] = {}
     items: Annotated[list[BulkItemIn], Field(max_length=2 * MOST_ITEMS)]
 
 
@@ -61,6 +66,7 @@ class BulkOut(BulkRef):
 
     verdict: str
     reason: str
+    reason_codes: dict[str, str]
     by: str = Field(validation_alias="requested_by.username")
     via: str
     done: int
@@ -153,12 +159,14 @@ class BulkSum(InCurrency):
 
 
 class BulkPreviewOut(Schema):
-    """`sums` are of what is `signable`; `cut`: more match than can be decided in one go."""
+    """`sums` are of what is `signable`; `cut`: more match than can be decided in one go. `reasons`:
+    the coded reasons of its kinds, by their names, for `reason_codes`."""
 
     signable: list[BulkPreviewLine]
     barred: list[BulkPreviewLine]
     sums: list[BulkSum]
     reason_required: bool
+    reasons: dict[str, list[ReasonLine]]
     cut: bool
 
 
@@ -179,6 +187,11 @@ def bulk_try(request: HttpRequest, body: Chosen) -> dict[str, Any]:
         "barred": seen.barred,
         "sums": seen.sums,
         "reason_required": seen.reason_required,
+        "reasons": {
+            name: lines
+            for name in {line.request.kind for line in seen.signable}
+            if (lines := reason_lines(kinds.find(name)))
+        },
         "cut": len(ids) > MOST_ITEMS,
     }
 
@@ -196,14 +209,16 @@ def bulk_decide(
 
     Refusals: 404 `unknown_request` (extra `ids`; nothing is begun); 409 `key_reused`; 422
     `bad_verdict`, `no_items`, `too_many_items`, `duplicate_items`, `bad_hash`,
-    `authority_invalid`, `reason_too_long`, `invalid_text`. What an item can be refused with is
-    what `decide` refuses, and `internal_error`.
+    `authority_invalid`, `reason_too_long`, `invalid_text`, and with the `kind` (nothing is begun)
+    `reason_code_required`, `reason_code_unknown`, `reason_required`. What an item can be refused
+    with is what `decide` refuses, and `internal_error`.
     """
     user = require(request, scope=DECIDE)
     begun = services.bulk_decide(
         by=user,
         verdict=body.verdict,
         reason=body.reason,
+        reason_codes=body.reason_codes,
         items=_choices(body.items),
         key=f"api:{idempotency_key or new_id()}",
         via="api",
@@ -267,11 +282,8 @@ def bulk_resume(request: HttpRequest, bulk_id: UUID) -> BulkDecision:
 
 
 def _get(user: User, bulk_id: UUID) -> BulkDecision:
-    rows = BulkDecision.objects.visible_to(user).select_related("requested_by")
-    bulk = rows.filter(pk=bulk_id).first()
-    if bulk is None:
-        raise NotFound("There is no such bulk decision.")
-    return bulk
+    visible = BulkDecision.objects.visible_to(user).select_related("requested_by")
+    return row_of(visible, NotFound("There is no such bulk decision."), pk=bulk_id)
 
 
 def _choices(items: list[BulkItemIn]) -> list[BulkChoice]:

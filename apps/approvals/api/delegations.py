@@ -13,7 +13,7 @@ from apps.accounts.auth import require
 from apps.approvals import selectors, services
 from apps.approvals.api.base import READ, WRITE, router
 from apps.approvals.models import Delegation
-from apps.common.api import AmountText, PersonOut
+from apps.common.api import AmountText, Cursor, Limit, PersonOut, Unjudged
 from apps.common.money import exact_or_none
 from apps.common.pagination import page
 
@@ -57,12 +57,12 @@ class NewDelegation(Schema):
     currency: Annotated[str, Field(max_length=3)] = ""
     starts_at: datetime | None = Field(None, description="Without: now.")
     ends_at: datetime
-    reason: Annotated[str, Field(max_length=20_000)] = ""
+    reason: Unjudged = ""
 
 
 class Paging(Schema):
-    cursor: Annotated[str, Field(max_length=500)] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Cursor = None
+    limit: Limit = 50
 
 
 @router.get("/delegations", response=DelegationPage, summary="Delegations you gave or hold")

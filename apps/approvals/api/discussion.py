@@ -12,7 +12,6 @@ from pydantic import Field
 
 from apps.accounts.auth import require
 from apps.accounts.models import User
-from apps.approvals import validation
 from apps.approvals.api.base import READ, WRITE, router
 from apps.approvals.models import ApprovalRequest, Comment, Evidence
 from apps.approvals.services.comments import comment_add
@@ -23,21 +22,22 @@ from apps.approvals.services.evidence import (
     evidence_get,
 )
 from apps.common import uploads
-from apps.common.api import PersonOut
+from apps.common.api import LONGEST_UNJUDGED, Cursor, Limit, PersonOut, Unjudged
 from apps.common.errors import NotFound
 from apps.common.pagination import page
+from apps.web.denied import row_of
 
 
 class Listing(Schema):
-    cursor: Annotated[str, Field(max_length=500)] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Cursor = None
+    limit: Limit = 50
 
 
 class NewComment(Schema):
     """`nonce`: the same again with the same text is one comment; empty: each call counts."""
 
     # Only a sane size is asked here: the service knows the limit, and audits refusals.
-    text: Annotated[str, Field(max_length=20_000)]
+    text: Unjudged
     nonce: Annotated[str, Field(max_length=200)] = ""
 
 
@@ -87,7 +87,7 @@ class EvidencePage(Schema):
 
 
 class Erasure(Schema):
-    reason: Annotated[str, Field(max_length=20_000)]
+    reason: Unjudged
 
 
 @router.get("/{request_id}/comments", response=CommentPage, summary="Comments, newest first")
@@ -137,7 +137,7 @@ def approval_evidence_add(
     request: HttpRequest,
     request_id: UUID,
     file: File[UploadedFile],
-    note: Annotated[str, Form(max_length=20_000)] = "",
+    note: Annotated[str, Form(max_length=LONGEST_UNJUDGED)] = "",
 ) -> tuple[int, Evidence]:
     """The same content again answers the row that is there.
 
@@ -195,9 +195,5 @@ def approval_evidence_erase(
 
 
 def _get(request_id: UUID, user: User) -> ApprovalRequest:
-    found = (
-        ApprovalRequest.objects.visible_to(user).filter(pk=validation.uuid_of(request_id)).first()
-    )
-    if found is None:
-        raise NotFound("There is no such request.")
-    return found
+    visible = ApprovalRequest.objects.visible_to(user)
+    return row_of(visible, NotFound("There is no such request."), pk=request_id)

@@ -13,6 +13,7 @@ from apps.approvals.api.base import READ, WRITE, router
 from apps.approvals.forms import InboxFilter
 from apps.approvals.models import SavedFilter
 from apps.approvals.services.filters import filter_delete, filter_save, may_delete
+from apps.common.api import Cursor, Limit
 from apps.common.pagination import page
 
 
@@ -47,8 +48,8 @@ class NewFilter(Schema):
 
 
 class FilterPlace(Schema):
-    cursor: Annotated[str, Field(max_length=500)] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Cursor = None
+    limit: Limit = 50
 
 
 @router.get("/filters", response=FilterPage, summary="Saved filters: yours and shared ones")

@@ -14,14 +14,17 @@ from apps.accounts.auth import require
 from apps.accounts.models import User
 from apps.approvals import kinds, selectors, services
 from apps.approvals.api.base import DECIDE, READ, router
+from apps.approvals.api.reasons import ReasonLine, reason_lines
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.forms import InboxFilter
 from apps.approvals.models import ApprovalRequest, ApprovalRequestQuerySet, PayloadVersion
 from apps.approvals.rules import MOST_TIERS
+from apps.common.api import AmountFilter, Cursor, Limit, Unjudged
 from apps.common.errors import Invalid, NotFound
 from apps.common.money import exact_or_none
 from apps.common.pagination import page
 from apps.live.presence import present
+from apps.web.denied import row_of
 
 
 class Person(Schema):
@@ -84,6 +87,8 @@ class SignatureLine(Schema):
     authority: Person
     verdict: str
     reason: str
+    reason_code: str
+    reason_label: str
     via: str
     at: datetime
     payload_number: int
@@ -112,9 +117,11 @@ class RequestDetail(RequestRow):
     rule: str
     band: str
     reason_required: bool
+    reasons: list[ReasonLine]
     escalated_group: str
     escalated_to: Person | None
     settled_reason: str
+    settled_reason_code: str
     payload: dict[str, Any]
     payload_number: int
     tier_states: list[TierState]
@@ -132,9 +139,6 @@ class RequestSeen(RequestDetail):
     present: list[Person]
 
 
-Amount = Annotated[str, Field(pattern=r"^(\d{1,16}(\.\d{1,2})?)?$")]
-
-
 class Filters(Schema):
     """Those of the inbox, with the same meaning. `due`, `claim` and `sort=due` ask for what waits;
     without them and without a `status` settled requests are listed too."""
@@ -150,17 +154,20 @@ class Filters(Schema):
     claim: Literal["", "me", "free", "taken"] = ""
     age: Literal["", "1h", "1d", "7d"] = Field("", description="Older than that.")
     currency: Annotated[str, Field(max_length=3)] = ""
-    least: Amount = Field("", description="Amount from.")
-    most: Amount = Field("", description="Amount up to.")
+    least: AmountFilter = Field("", description="Amount from.")
+    most: AmountFilter = Field("", description="Amount up to.")
     sort: Literal["newest", "oldest", "due"] = "newest"
-    cursor: Annotated[str, Field(max_length=500)] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Cursor = None
+    limit: Limit = 50
 
 
 class Decision(Schema):
     # Only a sane size is asked here: the service knows verdicts and reasons, and audits refusals.
     verdict: Annotated[str, Field(max_length=20, description="approve or reject")]
-    reason: Annotated[str, Field(max_length=20_000)] = ""
+    reason: Unjudged = ""
+    reason_code: Annotated[
+        str, Field(max_length=200, description="One of the request's `reasons` for that verdict.")
+    ] = ""
     payload_hash: Annotated[str, Field(max_length=64)]
     on_behalf_of: Annotated[
         str | None,
@@ -214,6 +221,7 @@ def approval_decide(request: HttpRequest, request_id: UUID, body: Decision) -> d
     version, `difference`: `[{field, was, now}]`), `tier_changed` (with the current `tier`); 403
     `requester_cannot_sign`, `editor_cannot_sign`, `already_signed`, `permission_denied`,
     `not_in_group`, `no_delegation`; 422 `authority_invalid`, `bad_verdict`, `reason_required`,
+    `reason_code_required`, `reason_code_unknown` (both with `reason_codes`, those to choose from),
     `reason_too_long`, `invalid_text`, `invisible_characters`.
     """
     # Only the scope is asked here: the service refuses the person, and audits that.
@@ -223,6 +231,7 @@ def approval_decide(request: HttpRequest, request_id: UUID, body: Decision) -> d
         by=user,
         verdict=body.verdict,
         reason=body.reason,
+        reason_code=body.reason_code,
         payload_hash=body.payload_hash,
         via="api",
         as_of=timezone.now(),
@@ -234,10 +243,8 @@ def approval_decide(request: HttpRequest, request_id: UUID, body: Decision) -> d
 
 def visible(request_id: UUID, user: User) -> ApprovalRequest:
     """The request `for_detail`, if the person may see it; else NotFound."""
-    found = ApprovalRequest.objects.visible_to(user).for_detail().filter(pk=request_id).first()
-    if found is None:
-        raise NotFound("There is no such request.")
-    return found
+    visible = ApprovalRequest.objects.visible_to(user).for_detail()
+    return row_of(visible, NotFound("There is no such request."), pk=request_id)
 
 
 def _matching(filters: Filters, user: User) -> ApprovalRequestQuerySet:
@@ -323,9 +330,11 @@ def detail(item: ApprovalRequest, user: User) -> dict[str, Any]:
         "rule": str(item.rule or ""),
         "band": selectors.band_words(item),
         "reason_required": item.reason_required,
+        "reasons": reason_lines(kind),
         "escalated_group": item.escalated_group,
         "escalated_to": _person(item.escalated_to),
         "settled_reason": item.settled_reason,
+        "settled_reason_code": item.settled_reason_code,
         "payload": payload.payload,
         "payload_number": payload.number,
         "tier_states": states,
@@ -336,6 +345,8 @@ def detail(item: ApprovalRequest, user: User) -> dict[str, Any]:
                 "authority": _person(signature.authority),
                 "verdict": signature.verdict,
                 "reason": signature.reason,
+                "reason_code": signature.reason_code,
+                "reason_label": signature.reason_label,
                 "via": signature.via,
                 "at": signature.at,
                 "payload_number": numbers[signature.payload_id],

@@ -18,7 +18,7 @@ from apps.approvals.rule_preview import Preview, rule_preview
 from apps.approvals.rule_text import rule_in_words
 from apps.approvals.scopes import Scope
 from apps.audit.services import refusals
-from apps.common.api import AmountText, PersonOut
+from apps.common.api import AmountText, Cursor, Limit, PersonOut
 from apps.common.errors import NotAllowed
 from apps.common.pagination import page
 
@@ -57,8 +57,8 @@ class RuleFilters(Schema):
     kind: Annotated[str, Field(max_length=60, pattern=r"^[a-z0-9_.]*$")] = ""
     scope: Annotated[str | None, Field(max_length=80, pattern=r"^[^\x00]*$")] = None
     active: bool | None = None
-    cursor: Annotated[str, Field(max_length=500)] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Cursor = None
+    limit: Limit = 50
 
 
 class NewRule(Schema):

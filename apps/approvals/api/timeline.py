@@ -1,12 +1,11 @@
 """The API of what happened to a request."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
 from ninja import Query, Schema
-from pydantic import Field
 
 from apps.accounts.auth import require
 from apps.approvals.api.base import READ, router
@@ -14,6 +13,7 @@ from apps.approvals.api.requests import visible
 from apps.approvals.contracts import SUBJECT_TYPE
 from apps.approvals.services.rows import workflows_of
 from apps.audit.selectors import ORDER, entries_about
+from apps.common.api import Cursor, Limit
 from apps.common.pagination import page
 from apps.engine.timeline import engine_lines, told
 from apps.web.links import temporal_url
@@ -43,8 +43,8 @@ class TimelinePage(Schema):
 
 
 class TimelinePlace(Schema):
-    cursor: Annotated[str, Field(max_length=500)] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Cursor = None
+    limit: Limit = 50
 
 
 @router.get("/{request_id}/timeline", response=TimelinePage, summary="What happened, newest first")

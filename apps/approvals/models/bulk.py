@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from apps.approvals import kinds
 from apps.approvals.contracts import BulkStatus, ItemStatus, Verdict
 from apps.approvals.models.requests import ApprovalRequest
 from apps.engine.models_abstract import AskedQuerySet, Run, RunItem
@@ -34,6 +35,9 @@ class BulkDecision(Run):
     idempotency_key = models.CharField(max_length=150, help_text="Made once, however often sent")
     verdict = models.CharField(max_length=10, choices=[(v, v) for v in Verdict])
     reason = models.TextField(blank=True)
+    reason_codes = models.JSONField(
+        default=dict, blank=True, help_text="The coded reason of each kind that has some"
+    )
     via = models.CharField(max_length=20, help_text="The door it was asked through")
     status = models.CharField(
         max_length=10, choices=[(s, s) for s in BulkStatus], default=BulkStatus.PENDING
@@ -63,6 +67,14 @@ class BulkDecision(Run):
     def runs(self) -> bool:
         """Whether a workflow ought to work on it."""
         return self.status in {BulkStatus.PENDING, BulkStatus.RUNNING}
+
+    @property
+    def reason_labels(self) -> list[tuple[str, str]]:
+        """The coded reasons in words, each behind the title of its kind."""
+        return [
+            (kinds.title_of(name), kinds.reason_label(name, self.verdict, code))
+            for name, code in sorted(self.reason_codes.items())
+        ]
 
     @property
     def left(self) -> int:

@@ -13,6 +13,7 @@ from django.db.models import Count, Exists, OuterRef, Prefetch, Q, Subquery
 from django.db.models.functions import Coalesce, Upper
 from django.utils import timezone
 
+from apps.approvals import kinds
 from apps.approvals.contracts import RequestStatus, Verdict
 from apps.approvals.models.rules import ApprovalRule
 from apps.common.amounts import AmountField
@@ -283,6 +284,7 @@ class ApprovalRequest(models.Model):
         help_text="Whose signature or cancellation ended it; empty: the engine.",
     )
     settled_reason = models.TextField(blank=True)
+    settled_reason_code = models.CharField(max_length=60, blank=True)
 
     objects = ApprovalRequestQuerySet.as_manager()
 
@@ -359,6 +361,13 @@ class ApprovalRequest(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def settled_words(self) -> str:
+        """Why it was settled: the coded reason in words, and what was written beside it."""
+        verdict = Verdict.REJECT if self.status == RequestStatus.REJECTED else Verdict.APPROVE
+        label = kinds.reason_label(self.kind, verdict, self.settled_reason_code)
+        return ": ".join(filter(None, (label, self.settled_reason)))
 
 
 class PayloadVersion(models.Model):

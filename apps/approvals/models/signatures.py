@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from apps.approvals import kinds
 from apps.approvals.contracts import Verdict
 from apps.approvals.models.delegations import Delegation
 from apps.approvals.models.requests import ApprovalRequest, PayloadVersion
@@ -63,6 +64,7 @@ class Signature(models.Model):
     )
     verdict = models.CharField(max_length=10, choices=[(v, v) for v in Verdict])
     reason = models.TextField(blank=True)
+    reason_code = models.CharField(max_length=60, blank=True, help_text="Of the kind's reasons")
     via = models.CharField(max_length=20)
     at = models.DateTimeField(default=timezone.now)
 
@@ -90,6 +92,11 @@ class Signature(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verdict} by {self.actor}"
+
+    @property
+    def reason_label(self) -> str:
+        """The coded reason in words; empty without one."""
+        return kinds.reason_label(self.request.kind, self.verdict, self.reason_code)
 
     @property
     def on_behalf(self) -> bool:

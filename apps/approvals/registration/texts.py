@@ -13,12 +13,17 @@ def _released(body: dict[str, Any], actor: str) -> str:
     return "Gave it back"
 
 
+def _with_reason(text: str) -> timeline.Wording:
+    """And the coded reason, where the signature has one."""
+    return lambda body, actor: f"{text}: {{reason_label}}" if body.get("reason_label") else text
+
+
 ACTIONS: dict[str, timeline.Wording] = {
     "approval.opened": "Asked for a signature",
     "approval.not_needed": "No signature needed",
-    "approval.signed": "Signed in tier {tier}",
-    "approval.approved": "Approved",
-    "approval.rejected": "Rejected",
+    "approval.signed": _with_reason("Signed in tier {tier}"),
+    "approval.approved": _with_reason("Approved"),
+    "approval.rejected": _with_reason("Rejected"),
     "approval.expired": "Expired: nobody signed in time",
     "approval.cancelled": "Cancelled",
     "approval.claimed": "Took it on",
@@ -64,6 +69,8 @@ NEXT_STEPS = {
     "claim_used_up": "It is anybody's to decide now, and still yours to sign.",
     "no_delegation": "Nothing was recorded. Your delegations are listed on their own page.",
     "authority_invalid": "Nothing was recorded. Choose under whose authority you sign.",
+    "reason_code_required": "Nothing was recorded. Choose one of the coded reasons.",
+    "reason_code_unknown": "Nothing was recorded. Choose one of the coded reasons.",
     "too_many_edits": "Nothing was recorded. Have it cancelled, and ask for it anew.",
     "nothing_changed": "Nothing was recorded. Change a field, or leave the page.",
     "assignee_cannot_sign": "Nothing was changed. Choose somebody whose signature would count.",

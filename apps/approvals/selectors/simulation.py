@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.contrib.auth.models import AnonymousUser
-
 from apps.approvals import kinds
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.kinds import Simulation
@@ -33,9 +31,7 @@ class Preview:
     effect: Simulation | None
 
 
-def simulation(
-    request: ApprovalRequest, user: "User | AnonymousUser", *, as_of: datetime
-) -> Preview:
+def simulation(request: ApprovalRequest, user: "User", *, as_of: datetime) -> Preview:
     """The rule matched, who signs now and after this person's approval, what would follow."""
     kind = kinds.find(request.kind)
     open_ = request.status == RequestStatus.OPEN
@@ -48,7 +44,7 @@ def simulation(
         signs_now=who_signs_next(request),
         signs_after=after,
         settles=settles,
-        effect=kind.simulate(request) if kind and kind.simulate and open_ else None,
+        effect=kind.simulate(request, user) if kind and kind.simulate and open_ else None,
     )
 
 

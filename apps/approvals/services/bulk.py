@@ -1,6 +1,6 @@
 """Deciding many requests in one go: begun, stopped, resumed; `bulk_running` works through them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,6 +12,7 @@ from apps.accounts.models import User
 from apps.approvals import validation
 from apps.approvals.contracts import BulkStatus, Verdict
 from apps.approvals.models import ApprovalRequest, BulkDecision, BulkItem
+from apps.approvals.reasons import codes_check
 from apps.approvals.rules import MOST_TIERS
 from apps.approvals.services.bulk_rows import BULK, RUN
 from apps.approvals.services.bulk_running import bulk_run, item_decide
@@ -57,16 +58,19 @@ def bulk_decide(
     key: str,
     via: str,
     as_of: datetime,
+    reason_codes: Mapping[str, str] | None = None,
 ) -> BulkDecision:
     """Begin to sign these requests, each bound to the payload and the tier that were seen; returns
     at once.
 
     Nothing is signed here: a workflow does it item by item, and what an item is refused with is
-    kept on it. The same person's `key` again gives the bulk decision that exists. Raises, audited:
-    Conflict `key_reused` when that one is about something else; NotFound `unknown_request` (extra
-    ids) for requests that do not exist or are invisible to the person: then nothing is begun;
-    Invalid `bad_verdict`, `no_items`, `too_many_items`, `duplicate_items`, `bad_hash`, `bad_tier`,
-    `bad_key`, `reason_too_long`, `invalid_text`, `as_of_in_future`.
+    kept on it. `reason_codes`: by the name of a kind, the coded reason for all of that kind. The
+    same person's `key` again gives the bulk decision that exists. Raises, audited: Conflict
+    `key_reused` when that one is about something else; NotFound `unknown_request` (extra ids) for
+    requests that do not exist or are invisible to the person: then nothing is begun; Invalid
+    `bad_verdict`, `no_items`, `too_many_items`, `duplicate_items`, `bad_hash`, `bad_tier`,
+    `bad_key`, `reason_too_long`, `invalid_text`, `as_of_in_future`, and of the coded reasons
+    `reason_code_required`, `reason_code_unknown`, `reason_required` (with extra kind).
     """
     with runs.audited(RUN, "decide", key, by=by, via=via):
         if verdict not in set(Verdict):
@@ -74,9 +78,10 @@ def bulk_decide(
         reason = validation.reason_of(reason)
         validation.not_in_future(as_of)
         key, wanted = _key(key), _choices(items)
-        asked = _digest(verdict, reason, wanted)
         with transaction.atomic(durable=True):
-            tiers = _tiers_of(by, wanted)
+            tiers, names = _tiers_of(by, wanted)
+            codes = codes_check(names, Verdict(verdict), codes=reason_codes or {}, reason=reason)
+            asked = _digest(verdict, reason, codes, wanted)
             identifier = new_id()
             bulk, created = BulkDecision.objects.get_or_create(
                 requested_by=by,
@@ -87,6 +92,7 @@ def bulk_decide(
                     "request_digest": asked,
                     "verdict": verdict,
                     "reason": reason,
+                    "reason_codes": codes,
                     "via": via,
                     "total": len(wanted),
                     "created_at": as_of,
@@ -159,17 +165,18 @@ def _choices(items: Sequence[BulkChoice]) -> dict[UUID, BulkChoice]:
     return wanted
 
 
-def _tiers_of(by: User, wanted: dict[UUID, BulkChoice]) -> dict[UUID, int]:
-    """The tier that each is at; NotFound unless the person may see all of them."""
+def _tiers_of(by: User, wanted: dict[UUID, BulkChoice]) -> tuple[dict[UUID, int], set[str]]:
+    """The tier that each is at, and their kinds; NotFound unless the person may see all of them."""
     visible = ApprovalRequest.objects.visible_to(by).filter(pk__in=wanted)
-    tiers = dict(visible.values_list("pk", "tier_number"))
+    rows = list(visible.values_list("pk", "tier_number", "kind"))
+    tiers = {pk: tier for pk, tier, _ in rows}
     if unknown := set(wanted) - set(tiers):
         raise NotFound(
             f"{len(unknown)} of these requests do not exist.",
             code="unknown_request",
             ids=sorted(map(str, unknown))[:20],
         )
-    return tiers
+    return tiers, {kind for _, _, kind in rows}
 
 
 def _same(bulk: BulkDecision, wanted: dict[UUID, BulkChoice], request_digest: str) -> BulkDecision:
@@ -182,13 +189,15 @@ def _same(bulk: BulkDecision, wanted: dict[UUID, BulkChoice], request_digest: st
     return bulk
 
 
-def _digest(verdict: str, reason: str, wanted: dict[UUID, BulkChoice]) -> str:
+def _digest(
+    verdict: str, reason: str, codes: dict[str, str], wanted: dict[UUID, BulkChoice]
+) -> str:
     """Of what was asked for but the tiers, in whatever order."""
     chosen = [
         [str(pk), choice.payload_hash, choice.on_behalf_of and choice.on_behalf_of.pk]
         for pk, choice in sorted(wanted.items())
     ]
-    return digest([verdict, reason, chosen])
+    return digest([verdict, reason, codes, chosen])
 
 
 def _key(key: str) -> str:

@@ -58,7 +58,8 @@ def item_decide(*, item_id: int, as_of: datetime) -> str:
 
     A refusal is audited as for any decision. What `runs.item_do` says holds.
     """
-    item = BulkItem.objects.select_related("bulk__requested_by", "asked_authority").get(pk=item_id)
+    rows = BulkItem.objects.select_related("bulk__requested_by", "asked_authority", "request")
+    item = rows.get(pk=item_id)
     bulk = item.bulk
 
     def sign() -> dict[str, object]:
@@ -73,6 +74,7 @@ def item_decide(*, item_id: int, as_of: datetime) -> str:
             # One's own, where that was asked for, never becomes a delegated one meanwhile.
             on_behalf_of=item.asked_authority,
             tier=item.tier,
+            reason_code=bulk.reason_codes.get(item.request.kind, ""),
         )
         return {"authority_id": _authority_of(signed, bulk.requested_by)}
 

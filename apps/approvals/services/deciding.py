@@ -1,6 +1,7 @@
 """Deciding. Order: lock, recheck, write, audit, enqueue, broadcast."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -10,6 +11,7 @@ from apps.approvals import validation
 from apps.approvals.contracts import RequestStatus, Verdict
 from apps.approvals.kinds import ApprovalKind
 from apps.approvals.models import ApprovalRequest, Delegation, PayloadVersion, Signature
+from apps.approvals.reasons import reason_check
 from apps.approvals.selectors import (
     Standing,
     current_payload,
@@ -43,21 +45,24 @@ def request_decide(
     as_of: datetime,
     on_behalf_of: User | str | None = None,
     tier: int | None = None,
+    reason_code: str = "",
 ) -> ApprovalRequest:
     """Sign the version of the payload whose hash was seen. One rejection settles the request; an
     approval settles it when it completes the last tier, else it stays open for who signs next.
 
     `on_behalf_of` (a person or a username): under whose authority; None: their own if it can sign,
     else the only one delegated to them that can. `tier`: the number of the one that the person saw
-    signing; None: whichever signs now. Settling commits together: the request, the domain's own
-    rows (`on_settled`), audit and the signal to the waiting workflow. The same person twice signs
-    once, an authority counts once. Raises, each audited: NotFound `not_found` (or
-    invisible to the person); Conflict `already_decided` (extra decided_by, decided_at, status),
-    `expired`, `workflow_closed`, `claimed` (extra claimed_by, claimed_until), `payload_changed`
-    (extra payload_hash, the current one, and difference if an older version was seen),
-    `tier_changed` (extra tier, the one that signs now); NotAllowed `requester_cannot_sign`,
+    signing; None: whichever signs now. `reason_code`: one of the kind's reasons for that verdict;
+    the request that it settles has it as `settled_reason_code`. Settling commits together: the
+    request, the domain's own rows (`on_settled`), audit and the signal to the waiting workflow. The
+    same person twice signs once, an authority counts once. Raises, each audited: NotFound
+    `not_found` (or invisible to the person); Conflict `already_decided` (extra decided_by,
+    decided_at, status), `expired`, `workflow_closed`, `claimed` (extra claimed_by, claimed_until),
+    `payload_changed` (extra payload_hash, the current one, and difference if an older version was
+    seen), `tier_changed` (extra tier, the one that signs now); NotAllowed `requester_cannot_sign`,
     `editor_cannot_sign`, `already_signed`, `permission_denied`, `not_in_group`, `no_delegation`;
-    Invalid `authority_invalid`, `bad_verdict`, `reason_required`, `reason_too_long`,
+    Invalid `authority_invalid`, `bad_verdict`, `reason_required`, `reason_code_required`,
+    `reason_code_unknown` (both with extra reason_codes, those to choose from), `reason_too_long`,
     `invalid_text`, `invisible_characters`, `as_of_in_future`.
     """
     with tried("approval.decide", request_id, by=by, via=via), transaction.atomic(durable=True):
@@ -71,6 +76,7 @@ def request_decide(
             as_of=as_of,
             on_behalf_of=on_behalf_of,
             tier=tier,
+            reason_code=reason_code,
         )
         failpoint("request_decide.uncommitted")
     failpoint("request_decide.committed")
@@ -88,6 +94,7 @@ def decision_sign(
     as_of: datetime,
     on_behalf_of: User | str | None = None,
     tier: int | None = None,
+    reason_code: str = "",
 ) -> ApprovalRequest:
     """As `request_decide`; joins the caller's transaction, and the caller audits refusals.
 
@@ -107,8 +114,13 @@ def decision_sign(
         _delegation_lock(under.delegation, request, as_of=as_of)
     # After the rest: the same form sent twice is told that it was signed already.
     _tier_check(request, tier)
-    if request.reason_required and not reason:
-        raise Invalid("This decision needs a reason.", code="reason_required")
+    reason_code = reason_check(
+        kind,
+        Verdict(verdict),
+        code=reason_code,
+        reason=reason,
+        text_required=request.reason_required,
+    )
     return _sign(
         request,
         kind,
@@ -117,6 +129,7 @@ def decision_sign(
         by=by,
         verdict=Verdict(verdict),
         reason=reason,
+        reason_code=reason_code,
         via=via,
         as_of=as_of,
     )
@@ -167,6 +180,7 @@ def _sign(
     by: User,
     verdict: Verdict,
     reason: str,
+    reason_code: str,
     via: str,
     as_of: datetime,
 ) -> ApprovalRequest:
@@ -181,14 +195,16 @@ def _sign(
         delegation=under.delegation,
         verdict=verdict.value,
         reason=reason,
+        reason_code=reason_code,
         via=via,
         at=as_of,
     )
+    why: dict[str, Any] = {"reason": reason, "reason_code": reason_code}
     complete = tier.missing <= 1
     if verdict is Verdict.REJECT:
-        event = request_settle(request, RequestStatus.REJECTED, by=by, reason=reason, as_of=as_of)
+        event = request_settle(request, RequestStatus.REJECTED, by=by, as_of=as_of, **why)
     elif complete and tier.number == tier.of:
-        event = request_settle(request, RequestStatus.APPROVED, by=by, reason=reason, as_of=as_of)
+        event = request_settle(request, RequestStatus.APPROVED, by=by, as_of=as_of, **why)
     else:
         event = "signed"
         _go_on(request, complete=complete, as_of=as_of)
@@ -203,6 +219,7 @@ def _sign(
         body={
             "verdict": verdict,
             "reason": reason,
+            **_coded(signature),
             "tier": tier.number,
             "authority": under.authority.audit_id,
             "delegation": under.delegation.pk if under.delegation else None,
@@ -214,6 +231,13 @@ def _sign(
         workflow_tell(request, kind, event="settled")
     announce(request)
     return request
+
+
+def _coded(signature: Signature) -> dict[str, str]:
+    """For the trail: the code, and the words that stood for it when it was signed."""
+    if not signature.reason_code:
+        return {}
+    return {"reason_code": signature.reason_code, "reason_label": signature.reason_label}
 
 
 def _signature_put(request: ApprovalRequest, signature: Signature) -> None:

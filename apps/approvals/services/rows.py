@@ -128,11 +128,13 @@ def request_settle(
     by: User | None,
     reason: str,
     as_of: datetime,
+    reason_code: str = "",
 ) -> str:
     request.status = status
     request.settled_at = as_of
     request.settled_by = by
     request.settled_reason = reason
+    request.settled_reason_code = reason_code
     request.claimed_by = None
     request.claimed_until = None
     request.version += 1
@@ -142,6 +144,7 @@ def request_settle(
             "settled_at",
             "settled_by",
             "settled_reason",
+            "settled_reason_code",
             "claimed_by",
             "claimed_until",
             "version",

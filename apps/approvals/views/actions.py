@@ -15,8 +15,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.approvals import kinds, selectors, services
 from apps.approvals.action_forms import EditForm
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.models import EDIT_PERMISSION, ApprovalRequest
 from apps.common.errors import DomainError, NotFound
+from apps.web.denied import hidden, row_of
 from apps.web.drafts import draft_keep
 from apps.web.fragments import person
 from apps.web.refusals import refusal_of
@@ -76,7 +77,7 @@ def request_edit(request: HttpRequest, request_id: UUID) -> HttpResponse:
     approval = _get(request, request_id)
     kind = kinds.find(approval.kind)
     if kind is None or not services.may_edit(approval, person(request), kind):
-        raise Http404
+        raise hidden(Http404(), EDIT_PERMISSION)
     payload = selectors.current_payload(approval)
     form = EditForm(
         request.POST if request.method == "POST" else None,
@@ -121,10 +122,7 @@ def request_edit(request: HttpRequest, request_id: UUID) -> HttpResponse:
 
 def _get(request: HttpRequest, request_id: UUID) -> ApprovalRequest:
     visible = ApprovalRequest.objects.visible_to(person(request)).for_detail()
-    approval = visible.filter(pk=request_id).first()
-    if approval is None:
-        raise Http404
-    return approval
+    return row_of(visible, pk=request_id)
 
 
 def _done(request: HttpRequest, request_id: UUID, run: Callable[[], str]) -> HttpResponse:

@@ -20,7 +20,7 @@ from apps.accounts.models import User
 from apps.approvals import services
 from apps.approvals.contracts import BULK_SUBJECT, BulkStatus, ItemStatus, Verdict
 from apps.approvals.forms import BulkFilter, BulkForm, inbox_matching
-from apps.approvals.models import BulkDecision
+from apps.approvals.models import ApprovalRequest, BulkDecision
 from apps.approvals.selectors.bulk import BulkPreview, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
 from apps.common.csvio import by_number
@@ -58,7 +58,10 @@ def preview(request: HttpRequest) -> HttpResponse:
             "The others wait in the inbox.",
         )
     ids = chosen[:MOST_ITEMS]
-    form = BulkForm(initial={"key": new_id(), "ids": " ".join(map(str, ids))})
+    form = BulkForm(
+        initial={"key": new_id(), "ids": " ".join(map(str, ids))},
+        names=_kinds_of(request, ids).values(),
+    )
     return _show_preview(request, ids, form=form)
 
 
@@ -69,7 +72,13 @@ def run(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return redirect("inbox")
     picked = _Picked.of(request)
-    form = BulkForm(request.POST)
+    ids = _ids(str(request.POST.get("ids", "")).split())[:MOST_ITEMS]
+    names = _kinds_of(request, ids)
+    form = BulkForm(
+        request.POST,
+        names=names.values(),
+        picked=[name for pk, name in names.items() if str(pk) in picked.values],
+    )
     refusal: Refusal | None = None
     if form.is_valid() and picked.choices:
         try:
@@ -79,6 +88,7 @@ def run(request: HttpRequest) -> HttpResponse:
                 by=person(request),
                 verdict=form.cleaned_data["verdict"],
                 reason=form.cleaned_data["reason"],
+                reason_codes=form.codes,
                 items=picked.choices,
                 key=f"page:{form.cleaned_data['key']}",
                 via="page",
@@ -90,7 +100,6 @@ def run(request: HttpRequest) -> HttpResponse:
             return redirect("bulk", bulk.pk)
     if not picked.choices:
         form.add_error(None, "Nothing is ticked: tick what you want to sign.")
-    ids = _ids(str(request.POST.get("ids", "")).split())[:MOST_ITEMS]
     return _show_preview(request, ids, form=form, picked=picked, refusal=refusal)
 
 
@@ -141,6 +150,11 @@ def _chosen(request: HttpRequest) -> list[UUID]:
         rows = found.order_by("-created_at", "-pk").values_list("pk", flat=True)
         return list(rows[: MOST_ITEMS + 1])
     return _ids(request.POST.getlist("ids"))
+
+
+def _kinds_of(request: HttpRequest, ids: list[UUID]) -> dict[UUID, str]:
+    visible = ApprovalRequest.objects.visible_to(person(request)).filter(pk__in=ids)
+    return dict(visible.values_list("pk", "kind"))
 
 
 def _ids(texts: list[str]) -> list[UUID]:

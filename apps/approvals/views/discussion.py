@@ -34,6 +34,7 @@ from apps.common import uploads
 from apps.common.errors import DomainError, NotFound, TooMany
 from apps.common.identifiers import new_id
 from apps.live.presence import present
+from apps.web.denied import hidden, row_of
 from apps.web.fragments import person
 from apps.web.refusals import Refusal, refusal_of
 
@@ -178,7 +179,7 @@ def evidence_erasing(request: HttpRequest, request_id: UUID, evidence_id: UUID) 
     approval = _get(request, request_id)
     user = person(request)
     if request.method != "POST" and not user.has_perm(ERASE_PERMISSION):
-        raise Http404
+        raise hidden(Http404(), ERASE_PERMISSION)
     refusal = None
     try:
         found = evidence_get(request=approval, evidence_id=evidence_id)
@@ -211,10 +212,7 @@ def evidence_erasing(request: HttpRequest, request_id: UUID, evidence_id: UUID) 
 
 def _get(request: HttpRequest, request_id: UUID) -> ApprovalRequest:
     visible = ApprovalRequest.objects.visible_to(person(request)).for_detail()
-    approval = visible.filter(pk=request_id).first()
-    if approval is None:
-        raise Http404
-    return approval
+    return row_of(visible, pk=request_id)
 
 
 def _again(

@@ -21,6 +21,7 @@ from apps.approvals.services.rows import workflows_of
 from apps.approvals.views import clock, discussion
 from apps.common.errors import DomainError, NotFound
 from apps.engine.timeline import timeline
+from apps.web.denied import row_of
 from apps.web.fragments import fragment, person
 from apps.web.refusals import Refusal, refusal_of
 
@@ -63,10 +64,7 @@ def request_live(request: HttpRequest, request_id: UUID) -> HttpResponse:
 
 def _get(request: HttpRequest, request_id: UUID) -> ApprovalRequest:
     visible = ApprovalRequest.objects.visible_to(person(request)).for_detail()
-    approval = visible.filter(pk=request_id).first()
-    if approval is None:
-        raise Http404
-    return approval
+    return row_of(visible, pk=request_id)
 
 
 def _decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
@@ -85,6 +83,7 @@ def _decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
             by=person(request),
             verdict=form.cleaned_data["verdict"],
             reason=form.cleaned_data["reason"],
+            reason_code=form.reason_code,
             payload_hash=form.cleaned_data["payload_hash"],
             via="email" if request.POST.get("from") == FROM_EMAIL else "page",
             as_of=timezone.now(),

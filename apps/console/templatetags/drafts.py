@@ -24,7 +24,7 @@ def draft(
     by a POST, its address and the hidden fields to post there.
     """
     attributes = {
-        "data-draft": ":".join(_plain(str(part)) for part in parts),
+        "data-draft": _name(*parts),
         "data-draft-version": version,
         "data-draft-once": once,
         "data-draft-reopen": reopen,
@@ -35,6 +35,17 @@ def draft(
         if value:
             text += format_html('{}="{}" ', SafeString(name), value)
     return SafeString(text.strip())
+
+
+@register.simple_tag
+def drafts_over(subject: object, *verbs: str) -> SafeString:
+    """Attribute of what says that the subject is closed: what was typed for these verbs, which is
+    `draft verb subject`, can be sent no more, and the browser forgets it."""
+    return format_html('data-drafts-over="{}"', " ".join(_name(verb, subject) for verb in verbs))
+
+
+def _name(*parts: object) -> str:
+    return ":".join(_plain(str(part)) for part in parts)
 
 
 def _plain(part: str) -> str:

@@ -23,6 +23,7 @@ from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
 from apps.interventions.models import Budget, BudgetTransfer
 from apps.interventions.scopes import Scope
 from apps.interventions.services.transfers import SUBJECT
+from apps.web.denied import row_of
 from apps.web.filters import Narrow, filtered
 
 router = Router(tags=["budgets"])
@@ -183,9 +184,7 @@ def _budget(budget: Budget) -> dict[str, Any]:
 
 def _detail(user: User, transfer_id: UUID) -> BudgetTransfer:
     rows = BudgetTransfer.objects.visible_to(user).for_list()
-    transfer = rows.filter(pk=transfer_id).first()
-    if transfer is None:
-        raise NotFound("There is no such transfer.")
+    transfer = row_of(rows, NotFound("There is no such transfer."), pk=transfer_id)
     return _with_approvals([transfer])[0]
 
 

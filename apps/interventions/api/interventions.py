@@ -35,6 +35,7 @@ from apps.interventions.forms import InterventionFilter
 from apps.interventions.models import BudgetEntry, Intervention, InterventionStep
 from apps.interventions.scopes import Scope
 from apps.interventions.services.approval import approval_of
+from apps.web.denied import row_of
 from apps.web.filters import Narrow, filtered
 from apps.web.links import temporal_url
 
@@ -166,16 +167,13 @@ def intervention_cancel(
 
 
 def _detail(user: User, intervention_id: UUID) -> Intervention:
-    intervention = (
+    visible = (
         Intervention.objects.visible_to(user)
         .for_list()
         .prefetch_related(
             Prefetch("steps", InterventionStep.objects.order_by("id")),
             Prefetch("entries", BudgetEntry.objects.order_by("id")),
         )
-        .filter(pk=intervention_id)
-        .first()
     )
-    if intervention is None:
-        raise NotFound("There is no such intervention.")
+    intervention = row_of(visible, NotFound("There is no such intervention."), pk=intervention_id)
     return intervention

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.accounts.models import User
 from apps.approvals import subject
 from apps.approvals.kinds import Fact, Simulation, TierRule
 from apps.common.money import shown
@@ -11,6 +12,7 @@ from apps.engine import process, runs
 from apps.interventions import services
 from apps.interventions.contracts import KIND, SIGNAL_SETTLED, BatchStatus
 from apps.interventions.models import InterventionBatch, Policy
+from apps.interventions.registration.interventions import REASONS
 from apps.interventions.services.batches_rows import (
     RUN,
     item_asked,
@@ -37,6 +39,8 @@ def register() -> None:
         # Signed as one intervention of that total would be.
         rules_of=KIND,
         default_tiers=(TierRule("reviewer"),),
+        reasons=REASONS,
+        reasons_required=False,
         carried_out_by=lambda batch: (batch.workflow_id,),
         # The request's page would fetch all that is signed with every payment.
         live=False,
@@ -68,7 +72,7 @@ def _facts(batch: InterventionBatch) -> list[Fact]:
     return facts
 
 
-def _simulate(batch: InterventionBatch) -> Simulation:
+def _simulate(batch: InterventionBatch, user: User) -> Simulation:
     """The budget after it, what looks like a payment made twice, and how it is carried out."""
     budget, policy = batch.budget, batch.policy
     if BatchStatus(batch.status).terminal:
@@ -77,7 +81,7 @@ def _simulate(batch: InterventionBatch) -> Simulation:
         off = f"Every payment would fail: the policy {policy.code} is switched off."
         return Simulation(outcome=off, tone="bad")
     left = budget.available - batch.amount
-    warned = services.batch_warn(batch, as_of=timezone.now())
+    warned = services.batch_warn(batch, by=user, as_of=timezone.now())
     outcome = (
         "Its payments are carried out one after the other, each for itself."
         if left >= 0

@@ -6,7 +6,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.approvals import attention, subject
-from apps.approvals.kinds import EditableField, Fact, TierRule
+from apps.approvals.contracts import Verdict
+from apps.approvals.kinds import EditableField, Fact, Reason, TierRule
 from apps.common.money import shown
 from apps.engine import process
 from apps.interventions import services
@@ -22,6 +23,19 @@ if TYPE_CHECKING:
 
 #: A policy without a rule is not a policy without signatures.
 DEFAULT_TIERS = (TierRule("reviewer"),)
+#: Suspicion of fraud is none of them: whoever asked reads the reason.
+REASONS = tuple(
+    Reason(code, label, Verdict.REJECT, text_required=code == "other")
+    for code, label in (
+        ("duplicate", "Duplicate of another payment"),
+        ("wrong_target", "Wrong recipient"),
+        ("wrong_amount", "Wrong amount"),
+        ("insufficient_evidence", "Evidence is missing"),
+        ("not_justified", "Not justified"),
+        ("outside_policy", "Outside the policy"),
+        ("other", "Other"),
+    )
+)
 
 
 def register() -> None:
@@ -33,6 +47,9 @@ def register() -> None:
         simulate=simulate,
         signal=SIGNAL_SETTLED,
         default_tiers=DEFAULT_TIERS,
+        reasons=REASONS,
+        # What already rejects by the API names none.
+        reasons_required=False,
         editable=(
             EditableField("amount", "Amount", type="decimal"),
             EditableField("target", "Paid to"),

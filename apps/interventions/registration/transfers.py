@@ -2,6 +2,7 @@
 
 from django.urls import reverse
 
+from apps.accounts.models import User
 from apps.approvals import subject
 from apps.approvals.kinds import Fact, Simulation, TierRule
 from apps.common.money import shown
@@ -59,7 +60,7 @@ def _facts(transfer: BudgetTransfer) -> list[Fact]:
     return facts
 
 
-def _simulate(transfer: BudgetTransfer) -> Simulation:
+def _simulate(transfer: BudgetTransfer, user: User) -> Simulation:
     """Both balances after it. No lock: the decision checks again."""
     moved = shown(transfer.amount, transfer.currency)
     source, destination = transfer.source, transfer.destination

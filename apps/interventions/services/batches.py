@@ -81,7 +81,7 @@ def batch_request(
 
     `currency`: empty is the policy's; else it must be that one.
     `items` are objects with amount (major units), target, justification and, if wanted, region, or
-    rows of `csv_items`. One that is not sound, or that the policy does not allow, is an item that
+    rows of `file_items`. One that is not sound, or that the policy does not allow, is an item that
     has failed at once; it never fails the batch. Batch, items, audit entry and the command that
     starts its workflow commit together. The same key of the same person again: the same row, also
     when two come at once. Raises, each audited: NotAllowed `permission_denied`; Invalid `no_items`,
@@ -184,7 +184,7 @@ def batch_try(
             amount=wanted.amount,
             currency=currency,
             errors=[item for item in wanted.items if not item.sound][:errors],
-            warned=items_warn(wanted.items, currency=currency, as_of=as_of),
+            warned=items_warn(wanted.items, currency=currency, by=by, as_of=as_of),
             signatures=_signatures(wanted, by) if sound else "",
             available=wanted.budget.available,
             covered=wanted.amount <= wanted.budget.available,

@@ -1,5 +1,6 @@
 """Payments of a batch that look like another one. Nothing is refused for it: a household is paid
-the same every month. Who asks and who signs read it, line by line, before money moves.
+the same every month. Who asks and who signs read it, line by line, before money moves:
+each of them is told of the payments that they may see, never of others.
 """
 
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from django.core.cache import cache
 from django.db.models import Exists, Max, OuterRef
 from django.utils.timezone import localtime
 
+from apps.accounts.models import User
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Intervention, InterventionBatch, Outcome
 from apps.interventions.models.interventions import InterventionQuerySet
@@ -59,34 +61,40 @@ class _Evaluation:
     oldest: datetime | None
 
 
-def items_warn(items: Iterable[Item], *, currency: str, as_of: datetime) -> Warned:
-    """Of a list that is tried out: payments alike in target and amount, and those like one that was
-    paid within RECENT. One query, however long the list."""
-    return _evaluated(items, Intervention.objects.filter(currency=currency), as_of).warned
+def items_warn(items: Iterable[Item], *, currency: str, by: User, as_of: datetime) -> Warned:
+    """Of a list that `by` tries out: payments alike in target and amount, and those like one that
+    was paid within RECENT and is visible to them. One query, however long the list."""
+    return _evaluated(items, _visible(by).filter(currency=currency), as_of).warned
 
 
-def batch_warn(batch: InterventionBatch, *, as_of: datetime) -> Warned:
-    """The same of a batch, as its signer has to see it: also what others were paid since it was
-    asked for, until it began. Its own payments are none of those.
+def batch_warn(batch: InterventionBatch, *, by: User, as_of: datetime) -> Warned:
+    """The same of a batch, for who reads or signs it: also what was paid since it was asked for,
+    until it began. Its own payments are none of those, nor are payments that `by` may not see.
 
-    All of its payments are read once a process, with two queries; again only after one like them
-    was paid, or when one that counted is no longer recent. Until then a look is one query, for
-    what was paid since.
+    All of its payments are read once a process for everybody who sees every payment, and once for
+    each of the others, with two queries; again only after one like them was paid, or when one that
+    counted is no longer recent. Until then a look is one query, for what was paid since.
     """
     until = batch.started_at or as_of
-    key = f"batch-warned:{batch.pk}"
+    everything = by.has_perm(InterventionQuerySet.view_permission)
+    key = f"batch-warned:{batch.pk}" + ("" if everything else f":{by.pk}")
+    visible = _visible(by)
     known: _Evaluation | None = cache.get(key)
-    if known is None or not _still_right(known, batch, until):
+    if known is None or not _still_right(known, batch, visible, until):
         rows = batch.items.filter(amount__isnull=False).order_by("number")
         columns = ("number", "amount", "target", "line")
         items = (Item(**row) for row in rows.values(*columns).iterator(chunk_size=2000))
-        others = Intervention.objects.filter(currency=batch.currency).exclude(batch=batch.pk)
+        others = visible.filter(currency=batch.currency).exclude(batch=batch.pk)
         known = _evaluated(items, others, until)
         cache.set(key, known, CACHE_SECONDS)
     return known.warned
 
 
 # --- helpers -------------------------------------------------------------------------------------
+def _visible(by: User) -> InterventionQuerySet:
+    return Intervention.objects.visible_to(by)
+
+
 def _evaluated(items: Iterable[Item], others: InterventionQuerySet, until: datetime) -> _Evaluation:
     sound = [item for item in items if item.sound and item.amount is not None]
     lately = others.filter(
@@ -121,7 +129,9 @@ def _evaluated(items: Iterable[Item], others: InterventionQuerySet, until: datet
     )
 
 
-def _still_right(known: _Evaluation, batch: InterventionBatch, until: datetime) -> bool:
+def _still_right(
+    known: _Evaluation, batch: InterventionBatch, visible: InterventionQuerySet, until: datetime
+) -> bool:
     """Whether a look at all of the payments would come to the same."""
     if until < known.until or (known.oldest and known.oldest <= until - RECENT):
         return False
@@ -135,7 +145,8 @@ def _still_right(known: _Evaluation, batch: InterventionBatch, until: datetime) 
     like = batch.items.filter(
         target=OuterRef("intervention__target"), amount=OuterRef("intervention__amount")
     )
-    return not since.filter(Exists(like)).exclude(at__in=known.counted).exists()
+    fresh = since.filter(Exists(like)).exclude(at__in=known.counted)
+    return not visible.filter(pk__in=fresh.values("intervention")).exists()
 
 
 def _place(number: int, line: int) -> str:

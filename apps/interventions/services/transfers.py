@@ -15,6 +15,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.approvals.contracts import Waiting
 from apps.approvals.selectors import signed_payload
 from apps.approvals.subject import Decided, SignedSubject, questions_close
 from apps.audit.contracts import Actor
@@ -184,8 +185,8 @@ def _approved(transfer: BudgetTransfer, decided: Decided) -> None:
 
 def _move(transfer: BudgetTransfer) -> None:
     amount, key = transfer.amount, f"transfer:{transfer.pk}"
-    out = Move(Kind.TRANSFER_OUT, amount, f"{key}:out", transfer=transfer.pk, total=-amount)
-    into = Move(Kind.TRANSFER_IN, amount, f"{key}:in", transfer=transfer.pk, total=amount)
+    out = Move(Kind.TRANSFER_OUT, amount, f"{key}:out", transfer=transfer.pk)
+    into = Move(Kind.TRANSFER_IN, amount, f"{key}:in", transfer=transfer.pk)
     if not balance_move(transfer.source, out).covered:
         source = Budget.objects.get(pk=transfer.source_id)
         raise _NotMoved(
@@ -270,7 +271,7 @@ TRANSFER = SubjectRow(
     list_topics=("transfers",),
 )
 
-SIGNED = SignedSubject(
+SIGNED: SignedSubject[BudgetTransfer, Waiting] = SignedSubject(
     row=TRANSFER,
     kind=TRANSFER_KIND,
     waits=frozenset({TransferStatus.AWAITING_APPROVAL}),
@@ -279,7 +280,6 @@ SIGNED = SignedSubject(
     title=_title,
     on_approved=_approved,
     on_rejected=_end,
-    facts=lambda transfer, waiting: waiting,
     related=RELATED,
 )
 

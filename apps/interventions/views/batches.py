@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -15,7 +14,7 @@ from apps.interventions import services
 from apps.interventions.batch_forms import BatchFilter, BatchForm
 from apps.interventions.contracts import BATCH_SUBJECT, BatchItemStatus, BatchStatus
 from apps.interventions.models import InterventionBatch
-from apps.interventions.services.batches_input import csv_items
+from apps.interventions.services.batches_input import file_items
 from apps.interventions.services.batches_rows import (
     FAILURE_COLUMNS,
     batch_failures,
@@ -24,7 +23,7 @@ from apps.interventions.services.batches_rows import (
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
 from apps.web.lists import ListPage
 from apps.web.pages import FormPage
-from apps.web.pieces import Cell, Head, Line, Link
+from apps.web.pieces import Cell, Head, Line, Link, asked_line
 from apps.web.runs import Bar, Counts, RunNow, RunPages, RunVerb, Tab
 
 CRUMBS = (Link("Interventions", "interventions"), Link("Batches", "batches"))
@@ -71,21 +70,15 @@ def _state(batch: InterventionBatch) -> str:
 
 def _line(batch: Any) -> Line:
     bar: Bar = batch.bar
-    return Line(
-        title=str(batch),
-        href=reverse("batch", args=[batch.pk]),
-        cells=(
-            Cell("Policy", batch.policy.name),
-            Cell("Budget", batch.budget.code, "budget {}"),
-            Cell("Asked by", batch.requested_by, "asked by {}"),
-            Cell("Age", batch.created_at, form="age"),
-            Cell("Executed", f"{bar.done} of {bar.total} executed"),
-            Cell("Failed", bar.failed, "{} failed"),
-        ),
-        amount=batch.amount,
-        currency=batch.currency,
+    return asked_line(
+        batch,
+        "batch",
+        str(batch),
+        Cell("Policy", batch.policy.name),
+        Cell("Budget", batch.budget.code, "budget {}"),
+        Cell("Executed", f"{bar.done} of {bar.total} executed"),
+        Cell("Failed", bar.failed, "{} failed"),
         state=_state(batch),
-        key=batch.pk,
         version=f"{batch.version}-{bar.ended}",
         row=batch if batch.status in (BatchStatus.RUNNING, BatchStatus.PAUSED) else None,
     )
@@ -110,11 +103,11 @@ LIST_PAGE = ListPage(
 
 # --- asking for one ------------------------------------------------------------------------------
 def _request(*, body: bytes, **values: Any) -> tuple[InterventionBatch, bool]:
-    return services.batch_request(items=csv_items(body), **values)
+    return services.batch_request(items=file_items(body), **values)
 
 
 def _try(*, body: bytes, title: str, idempotency_key: str, **values: Any) -> dict[str, Any]:
-    trial = services.batch_try(items=csv_items(body), **values)
+    trial = services.batch_try(items=file_items(body), **values)
     return {"trial": trial, "more": trial.total - trial.sound - len(trial.errors)}
 
 
@@ -194,5 +187,5 @@ RUNS: RunPages[InterventionBatch] = RunPages(
     columns=FAILURE_COLUMNS,
     failures=batch_failures,
     # It is about what was asked for, and read from all of its payments.
-    once=lambda batch: {"warned": services.batch_warn(batch, as_of=timezone.now())},
+    once=lambda batch, user: {"warned": services.batch_warn(batch, by=user, as_of=timezone.now())},
 )

@@ -1,11 +1,10 @@
 // What is typed outlives the session. A form with data-draft (template tag `draft`) is kept in this
-// browser while somebody types, and is as they left it when they have signed in again.
-//
-// In localStorage and not in sessionStorage: signing out in one tab has to remove what every tab
-// kept, and a tab that was closed or has crashed is a loss as well. Computers are shared, so a draft
-// belongs to whoever typed it and is gone when they sign out, when somebody else signs in, when the
-// server has accepted the form, and after half a day. Passwords, codes and files are never kept,
-// nor hidden fields but those that the form names.
+// browser while somebody types, and is as they left it when they have signed in again. It is kept in
+// localStorage: signing out in one tab removes what every tab kept, and a tab that was closed or has
+// crashed is a loss as well. Computers are shared, so a draft belongs to whoever typed it and is gone
+// when they sign out, when somebody else signs in, when the server has accepted the form, when a page
+// says that it is closed (`drafts_over`), and after half a day. Passwords, codes and files are never
+// kept, nor hidden fields but those that the form names.
 const STORE = "drafts";
 const DONE = "drafts_done"; // cookie of apps/web/drafts.py
 const EVERYTHING = "*";
@@ -57,7 +56,8 @@ function told() {
 }
 
 function clear() {
-  const done = told();
+  const closed = [...document.querySelectorAll("[data-drafts-over]")];
+  const done = [...told(), ...closed.flatMap((one) => words(one.dataset.draftsOver))];
   try {
     if (done.includes(EVERYTHING)) return localStorage.removeItem(STORE);
   } catch {
@@ -384,7 +384,7 @@ if (owner) {
     if (!event.defaultPrevented && states.has(event.target)) save(event.target, true);
   });
   document.addEventListener("htmx:beforeSwap", flush);
-  document.addEventListener("countersign:merged", beginAll);
+  document.addEventListener("countersign:merged", () => (clear(), beginAll()));
   document.addEventListener("visibilitychange", () => document.hidden && flush());
   window.addEventListener("pagehide", flush);
   window.addEventListener("storage", (event) => {

@@ -31,7 +31,8 @@ function verdict(name) {
   const choice = document.querySelector(`#decide input[name=verdict][value=${name}]`);
   if (choice) {
     choice.checked = true;
-    document.querySelector("#decide textarea")?.focus();
+    const coded = document.querySelector(`#decide .grounds-${name} [aria-required]`);
+    (coded ?? document.querySelector("#decide textarea"))?.focus();
     return;
   }
   const link = rowOf(document.activeElement)?.querySelector(".row-title[data-decidable]");

@@ -36,6 +36,7 @@ function notSent(text) {
 function replaceState(old, fresh) {
   if (old.dataset.state === fresh.dataset.state) return;
   const typed = [...old.querySelectorAll("textarea")].filter((box) => box.value.trim());
+  const chosen = [...old.querySelectorAll("select[id]")].filter((box) => box.value);
   const verdict = old.querySelector("input[type=radio]:checked")?.value;
   const opened = [...old.querySelectorAll("details[id][open]")].map((details) => details.id);
   const hadFocus = old.contains(document.activeElement);
@@ -52,6 +53,10 @@ function replaceState(old, fresh) {
     const twin = fresh.querySelector(`textarea#${CSS.escape(box.id)}`);
     if (twin) twin.value = box.value;
     else fresh.append(notSent(box.value));
+  }
+  for (const box of chosen) {
+    const twin = fresh.querySelector(`select#${CSS.escape(box.id)}`);
+    if ([...(twin?.options ?? [])].some((one) => one.value === box.value)) twin.value = box.value;
   }
   if (hadFocus) {
     fresh.tabIndex = -1;

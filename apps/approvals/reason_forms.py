@@ -1,0 +1,93 @@
+"""Fields for the coded reasons of verdicts, on every form that decides."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+
+from apps.approvals import kinds
+from apps.approvals.contracts import Verdict
+from apps.approvals.kinds import ApprovalKind
+from apps.approvals.reasons import reason_check
+from apps.common.errors import Invalid
+
+
+class CodedForm(forms.Form):
+    """A choice for each kind and verdict that has coded reasons, beside the field `reason`.
+
+    Each verdict has fields of its own: what was chosen for the other one is not sent with this one.
+    `names` are the kinds asked about. `verdict`: the only one, of a form that does not ask for it.
+    """
+
+    def __init__(
+        self, *args: Any, names: Iterable[str], verdict: Verdict | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        found = (kinds.find(name) for name in sorted(set(names)))
+        self.kinds: list[ApprovalKind] = [kind for kind in found if kind]
+        self._verdict = verdict
+        coded = [kind for kind in self.kinds if kind.reasons]
+        for kind in coded:
+            for one in [verdict] if verdict else Verdict:
+                if kind.reasons_for(one):
+                    self.fields[_name(kind, one)] = _field(kind, one, many=len(coded) > 1)
+        self.order_fields([bound.name for _, bound in self.coded])
+
+    @property
+    def coded(self) -> list[tuple[Verdict, forms.BoundField]]:
+        """Those fields, each with its verdict."""
+        return [
+            (one, self[_name(kind, one)])
+            for one in Verdict
+            for kind in self.kinds
+            if _name(kind, one) in self.fields
+        ]
+
+    @property
+    def codes(self) -> dict[str, str]:
+        """The coded reason of each kind that was given one, for the verdict that was chosen."""
+        verdict = self._verdict or self.cleaned_data.get("verdict", "")
+        found = {kind.name: self.cleaned_data.get(_name(kind, verdict)) for kind in self.kinds}
+        return {name: code for name, code in found.items() if code}
+
+    def codes_clean(self, *, names: Iterable[str], text_required: bool, why: str = "") -> None:
+        """Adds what the decision would be refused with to its field, for these of the kinds. `why`:
+        the words for a reason that is missing."""
+        verdict = self._verdict or self.cleaned_data.get("verdict", "")
+        wanted = set(names)
+        for kind in self.kinds if verdict else ():
+            place = _name(kind, verdict)
+            if kind.name not in wanted or place in self.errors:
+                continue
+            try:
+                reason_check(
+                    kind,
+                    Verdict(verdict),
+                    code=self.cleaned_data.get(place, ""),
+                    reason=self.cleaned_data.get("reason", ""),
+                    text_required=text_required,
+                )
+            except Invalid as error:
+                of_text = error.code == "reason_required"
+                if not (of_text and "reason" in self.errors):
+                    words = why if of_text and why else error.detail
+                    self.add_error("reason" if of_text else place, words)
+
+
+def _name(kind: ApprovalKind, verdict: str) -> str:
+    return f"reason_code-{verdict}-{kind.name}"
+
+
+def _field(kind: ApprovalKind, verdict: Verdict, *, many: bool) -> forms.ChoiceField:
+    offered = kind.reasons_for(verdict)
+    nothing = "Choose one" if kind.reasons_required else "None of these"
+    more = [one.label for one in offered if one.text_required]
+    return forms.ChoiceField(
+        required=False,
+        choices=[("", nothing), *((one.code, one.label) for one in offered)],
+        label=f"Grounds to {verdict}" + (f": {kind.title}" if many else ""),
+        help_text="Stands for a reason in words"
+        + (f", except {' and '.join(more)}." if more else "."),
+        error_messages={"invalid_choice": "Choose one of these."},
+        widget=forms.Select(attrs={"aria-required": "true"} if kind.reasons_required else {}),
+    )

@@ -1,0 +1,65 @@
+"""The coded reasons of verdicts: one check for forms, single decisions and bulk decisions."""
+
+from collections.abc import Mapping
+
+from apps.approvals import kinds
+from apps.approvals.contracts import Verdict
+from apps.approvals.kinds import ApprovalKind
+from apps.common.errors import Invalid
+
+
+def reason_check(
+    kind: ApprovalKind, verdict: Verdict, *, code: object, reason: str, text_required: bool
+) -> str:
+    """The code, empty for none. `text_required`: the request's rule asks for a reason; a code that
+    says enough is one.
+
+    Raises Invalid `reason_code_unknown` for a code that the kind does not have for that verdict,
+    `reason_code_required` (both with extra reason_codes, those to choose from), `reason_required`.
+    """
+    offered = kind.reasons_for(verdict)
+    chosen = kind.reason(verdict, code)
+    known = [one.code for one in offered]
+    if chosen is None and code != "":
+        raise Invalid(
+            "This decision has no such coded reason.",
+            code="reason_code_unknown",
+            reason_codes=known,
+        )
+    if chosen is None and offered and kind.reasons_required:
+        raise Invalid(
+            "This decision needs one of the coded reasons.",
+            code="reason_code_required",
+            reason_codes=known,
+        )
+    if not reason and (chosen.text_required if chosen else text_required):
+        raise Invalid("This decision needs a reason.", code="reason_required")
+    return chosen.code if chosen else ""
+
+
+def codes_check(
+    names: set[str], verdict: Verdict, *, codes: Mapping[str, str], reason: str
+) -> dict[str, str]:
+    """The coded reason of each kind in `names` that is given one, for one verdict on them all.
+
+    Raises what `reason_check` raises, with extra kind; `reason_code_unknown` also for a kind that
+    is not among them. Whether a request's rule asks for a text is asked when it is signed.
+    """
+    try:
+        given = {str(name): code for name, code in codes.items() if code != ""}
+    except AttributeError:
+        raise Invalid("Coded reasons are an object.", code="reason_code_unknown") from None
+    if set(given) - names:
+        raise Invalid("A coded reason is for none of these.", code="reason_code_unknown")
+    for name in sorted(names):
+        kind = kinds.find(name)
+        if kind is None:
+            continue
+        try:
+            reason_check(
+                kind, verdict, code=given.get(name, ""), reason=reason, text_required=False
+            )
+        except Invalid as error:
+            error.extra["kind"] = name
+            raise
+    return given
