@@ -1,4 +1,4 @@
-"""The admin of a row that a workflow carries."""
+"""The admin of a row that somebody asked for, and of one that a workflow carries."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
@@ -22,41 +22,33 @@ class Carried(Protocol):
     def id_field(self) -> str: ...
 
 
-class ProcessAdmin(ReadOnlyAdmin):
-    """Rows that a workflow owns: what they are, where they stand, whether somebody has to look, and
-    the ways to the staff page and to the workflow. Verbs (`admin_verbs`) are all that changes one.
+class AskedAdmin(ReadOnlyAdmin):
+    """Rows that somebody asked for: what they are, where they stand, whether somebody has to look,
+    and the way to the staff page (`page_name`). Verbs (`admin_verbs`) are all that changes one.
 
-    `process` says which; `columns` are the domain's own in the list, after `name` and its state.
+    `columns` are the domain's own in the list, after `name` and its state.
     """
 
-    process: ClassVar[Carried]
     name = "__str__"
     columns: Sequence[Any] = ()
     list_filter: ClassVar[Any] = ("status", ("created_at", admin.DateFieldListFilter))
     ordering = ("-created_at", "-id")
-    search_exact: Sequence[str] = ("id", "workflow_id")
-    search_help_text = "An exact id, of the row or of its workflow."
-    exclude = ("request_digest", "idempotency_key")
-    readonly_fields: ClassVar[Any] = ("state", "workflow", "staff_page")
+    search_exact: Sequence[str] = ("id",)
+    search_help_text = "An exact id."
+    exclude: ClassVar[Any] = ("request_digest", "idempotency_key", "status")
+    readonly_fields: ClassVar[Any] = ("state", "staff_page")
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """The same order for every process: what, where it stands, whose, when, where to go."""
+        """The same order for all of them: what, where it stands, whose, when, where to go."""
         amount = ["amount"] if hasattr(self.model, "amount") else []
         before = [self.name, "state", *amount, "attention", *self.columns]
-        after = ["requested_by", "created_at", "settled_at", "staff_page", "temporal"]
+        after = ["requested_by", "created_at", "settled_at", "staff_page"]
         return self.in_currency([*before, *after])
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Where it stands comes first."""
         names = super().get_fields(request, obj)
         return ["state", *(name for name in names if name != "state")]
-
-    def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
-        return (*self.exclude, "status", self.process.id_field)
-
-    @property
-    def page_name(self) -> str:  # type: ignore[override]
-        return self.process.url_name
 
     @admin.display(description="status", ordering="status")
     def state(self, row: Any) -> SafeString:
@@ -75,6 +67,25 @@ class ProcessAdmin(ReadOnlyAdmin):
             getattr(row, "error_detail", ""),
             code,
         )
+
+
+class ProcessAdmin(AskedAdmin):
+    """Those that a workflow carries, with the ways to it; `process` says which."""
+
+    process: ClassVar[Carried]
+    search_exact: Sequence[str] = ("id", "workflow_id")
+    search_help_text = "An exact id, of the row or of its workflow."
+    readonly_fields: ClassVar[Any] = ("state", "workflow", "staff_page")
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [*super().get_list_display(request), "temporal"]
+
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
+        return (*self.exclude, self.process.id_field)
+
+    @property
+    def page_name(self) -> str:  # type: ignore[override]
+        return self.process.url_name
 
     @admin.display(description="workflow")
     def temporal(self, row: Any) -> SafeString | str:

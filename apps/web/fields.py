@@ -47,6 +47,17 @@ class ProseField(forms.CharField):
         super().__init__(**{"max_length": LONGEST_REASON, "widget": widget, **options})
 
 
+class RegionsField(forms.CharField):
+    """ISO 3166 codes with commas or blanks between them, as a list."""
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value) or ""
+        return text.replace(",", " ").upper().split()
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(value) if isinstance(value, list) else value
+
+
 # --- of filters -----------------------------------------------------------------------------------
 class StatusField(forms.ChoiceField):
     """One of the statuses, in the words of its badge; empty is every one of them."""

@@ -11,6 +11,7 @@ from apps.interventions.budget_forms import AllocateForm, BudgetOpenForm
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
 from apps.web.admin import ReadOnlyAdmin, ReadOnlyInline, acting, amount_text
 from apps.web.admin_forms import FormPagesAdmin, form_page
+from apps.web.admin_process import AskedAdmin
 
 
 class BudgetEntryInline(ReadOnlyInline):
@@ -115,26 +116,10 @@ class TransferEntryInline(ReadOnlyInline):
 
 
 @admin.register(BudgetTransfer)
-class BudgetTransferAdmin(ReadOnlyAdmin):
+class BudgetTransferAdmin(AskedAdmin):
     """Transfers. A signature in the inbox decides them, nobody here."""
 
     page_name = "transfer"
-    list_display = (
-        "created_at",
-        "source",
-        "destination",
-        "amount",
-        "status",
-        "error_code",
-        "requested_by",
-        "settled_at",
-        "staff_page",
-    )
-    list_filter = ("status", ("created_at", admin.DateFieldListFilter))
+    columns = ("source", "destination")
     list_select_related = ("source", "destination", "requested_by")
-    ordering = ("-created_at", "-id")
-    search_exact = ("id",)
-    search_help_text = "An exact id."
-    exclude = ("request_digest",)
-    readonly_fields = ("staff_page",)
     inlines = (TransferEntryInline,)

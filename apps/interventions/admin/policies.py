@@ -12,18 +12,7 @@ from apps.interventions.models import FeatureValue, Policy
 from apps.web.admin import ReadOnlyAdmin, acting
 from apps.web.admin_forms import ServiceFormAdmin
 from apps.web.admin_verbs import Given, Line, verb
-from apps.web.fields import AmountField, DayField
-
-
-class RegionsField(forms.CharField):
-    """ISO 3166 codes with commas or blanks between them, as a list."""
-
-    def to_python(self, value: Any) -> Any:
-        text = super().to_python(value) or ""
-        return text.replace(",", " ").upper().split()
-
-    def prepare_value(self, value: Any) -> Any:
-        return ", ".join(value) if isinstance(value, list) else value
+from apps.web.fields import AmountField, DayField, RegionsField
 
 
 class PolicyForm(forms.Form):
