@@ -1,17 +1,19 @@
 """Addresses. Each app owns its own; this assembles them."""
 
+from django.apps import apps
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.utils.module_loading import module_has_submodule
 
 from config.api import api, unknown_address
 
 urlpatterns = [
-    path("", include("apps.engine.urls")),
-    path("", include("apps.accounts.urls")),
-    path("", include("apps.console.urls")),
-    path("", include("apps.notifications.urls")),
-    path("", include("apps.approvals.urls")),
-    path("", include("apps.interventions.urls")),
+    # Of every app of ours that has pages, in the order of INSTALLED_APPS.
+    *(
+        path("", include(f"{app.name}.urls"))
+        for app in apps.get_app_configs()
+        if app.name.startswith("apps.") and module_has_submodule(app.module, "urls")
+    ),
     path("api/v1/", api.urls),
     re_path(r"^api/", unknown_address),
     path("admin/", admin.site.urls),

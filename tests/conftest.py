@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from temporalio.testing import WorkflowEnvironment
 
     from tests.database import Image, Kept
+    from tests.stage import EngineStage
 
 CHROMIUM_ARGS = [
     "--headless",
@@ -208,6 +210,40 @@ async def time_skipping() -> AsyncIterator["WorkflowEnvironment"]:
 def task_queue(request: pytest.FixtureRequest) -> str:
     """A queue that no other test uses."""
     return f"{request.node.name[:40]}-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+async def engine_stage(
+    transactional_db: None, temporal_client: "Client", task_queue: str
+) -> Callable[[str], "EngineStage"]:
+    """`engine_stage("visits")`: a worker of this process for what that queue runs, not yet at work,
+    and a relay that the test turns by hand."""
+    from apps.engine.namespace import engine_ensure
+    from tests.stage import EngineStage
+
+    await engine_ensure(temporal_client)
+    return lambda serves: EngineStage(client=temporal_client, queue=task_queue, serves=serves)
+
+
+@pytest.fixture
+def side_by_side() -> Callable[..., list[Any]]:
+    """`side_by_side(fn, n)` calls fn(0) … fn(n-1) at once; results, or the exceptions raised."""
+
+    from django.db import connections
+
+    def run(fn: Callable[[int], Any], n: int) -> list[Any]:
+        def one(number: int) -> Any:
+            try:
+                return fn(number)
+            except Exception as error:
+                return error
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(n) as threads:
+            return list(threads.map(one, range(n)))
+
+    return run
 
 
 # --- processes ----------------------------------------------------------------------------------

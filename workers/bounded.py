@@ -14,6 +14,8 @@ from workers.wakeups import Wakeups
 
 #: Before it continues as new a run waits so long for its tasks; the next one finds those left.
 DRAIN = timedelta(minutes=1)
+#: Between two looks at a row that runs although nothing of it may begin now.
+PAUSE = timedelta(seconds=1)
 
 
 class Item(Protocol):
@@ -103,7 +105,11 @@ class BoundedRun(Generic[F, I]):
             return facts
         if facts.runs:
             if nothing_ready and not self._running:
-                return await self._finish()
+                facts = await self._finish()
+                if facts.runs:
+                    # What waits may not begin yet: its domain holds it back.
+                    await self._wait(self._wakeups.woken, PAUSE)
+                return facts
             # Several at a time: a look for each that ends would be a transaction more for each.
             left = 0 if nothing_ready else self._concurrency - max(1, self._concurrency // 3)
             await workflow.wait_condition(lambda: self._wakeups.woken() or self._alive <= left)
@@ -125,10 +131,15 @@ class BoundedRun(Generic[F, I]):
                 del self._running[number]
                 task.result()
 
-    async def _hand_over(self) -> None:
+    async def _wait(self, there: Callable[[], bool], longest: timedelta) -> bool:
         try:
-            await workflow.wait_condition(lambda: not self._alive, timeout=DRAIN)
+            await workflow.wait_condition(there, timeout=longest)
         except TimeoutError:
+            return False
+        return True
+
+    async def _hand_over(self) -> None:
+        if not await self._wait(lambda: not self._alive, DRAIN):
             workflow.logger.info("run.hands_over", extra={"under_way": self._alive})
         await workflow.wait_condition(workflow.all_handlers_finished)
         self._renew()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
 from django.db import transaction
@@ -58,24 +58,24 @@ class SignedSubject(Generic[R, W]):
 
     `waits` are the statuses in which nobody has decided. `payload(row)` is what is signed:
     everything that decides what is done; it raises Conflict where the row is not what was asked
-    for. `scope` chooses the rule, `title` is what the inbox shows; amount, currency and requester
-    are columns of the row; `related` are read with it.
+    for. `scope` chooses the rule, `title` is what the inbox shows; the requester, and amount and
+    currency where there are any, are columns of the row; `related` are read with it.
 
     The hooks get the row locked, in the transaction of the decision. `on_asked(row, request_id)`:
     it waits now. `on_approved(row, decided)` raises Conflict where what was signed is not the row.
     `on_rejected(row, decided)`: `code` is rejected, expired, cancelled, or that of a refusal.
     `edit(row, changes, as_of)` checks the changes and writes them to the row.
-    `facts(row, waiting)` is what the workflow that waits reads.
+    `facts(row, waiting)` is what the workflow that waits reads: `waiting`, or more than that.
     """
 
     row: SubjectRow[R]
     kind: str
     waits: frozenset[str]
     payload: Callable[[R], dict[str, Any]]
-    scope: Callable[[R], str]
+    scope: Callable[[R], str] = lambda row: ""
     on_approved: Callable[[R, Decided], None]
     on_rejected: Callable[[R, Decided], None]
-    facts: Callable[[R, Waiting], W]
+    facts: Callable[[R, Waiting], W] = lambda row, waiting: cast("Any", waiting)
     on_asked: Callable[[R, UUID], None] | None = None
     edit: Callable[[R, Mapping[str, str], datetime], None] | None = None
     title: Callable[[R], str] = str
@@ -152,8 +152,8 @@ class SignedSubject(Generic[R, W]):
             subject_id=str(row.pk),
             workflow_id=getattr(row, "workflow_id", ""),
             requested_by=asked.requested_by,
-            amount=asked.amount,
-            currency=asked.currency,
+            amount=getattr(row, "amount", None),
+            currency=getattr(row, "currency", ""),
             payload=self.payload(row),
             as_of=as_of,
         )
@@ -193,7 +193,8 @@ class SignedSubject(Generic[R, W]):
         self.edit(asked, changes, as_of)
         action = f"{self.row.subject}.edited"
         process.record(self.row, asked, action, by=by, via=via, fields=sorted(changes))
-        return Edited(self.title(asked), asked.amount, asked.currency, self.payload(asked))
+        money = (getattr(asked, "amount", None), getattr(asked, "currency", ""))
+        return Edited(self.title(asked), *money, self.payload(asked))
 
     # --- reads ------------------------------------------------------------------------------------
     def key(self, row: R) -> str:

@@ -11,14 +11,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *batches.FORM_PAGE.urls("interventions/batches/new/"),
     *batches.RUNS.paths("interventions/batches/"),
     *interventions.FORM_PAGE.urls("interventions/new/"),
-    *interventions.DETAIL_PAGE.urls("interventions/<uuid:intervention_id>/"),
+    *interventions.DETAIL_PAGE.urls("interventions/<uuid:key>/"),
     # No code begins with `-`: this is no policy's page.
     *policies.LIST_PAGE.urls("policies/", live="policies/-/live/"),
-    *policies.DETAIL_PAGE.urls("policies/<slug:code>/"),
+    *policies.DETAIL_PAGE.urls("policies/<slug:key>/"),
     *budgets.LIST_PAGE.urls("budgets/"),
     *transfers.LIST_PAGE.urls("budgets/transfers/"),
     *transfers.FORM_PAGE.urls("budgets/transfers/new/"),
-    *transfers.DETAIL_PAGE.urls("budgets/transfers/<uuid:transfer_id>/"),
+    *transfers.DETAIL_PAGE.urls("budgets/transfers/<uuid:key>/"),
     path("budgets/<slug:code>/ledger.csv", budgets.ledger_csv, name="budget_ledger"),
-    *budgets.DETAIL_PAGE.urls("budgets/<slug:code>/"),
+    *budgets.DETAIL_PAGE.urls("budgets/<slug:key>/"),
 ]

@@ -37,7 +37,7 @@ class ProcessAdmin(ReadOnlyAdmin):
     search_exact: Sequence[str] = ("id", "workflow_id")
     search_help_text = "An exact id, of the row or of its workflow."
     exclude = ("request_digest", "idempotency_key")
-    readonly_fields: ClassVar[Any] = ("state", "attention", "workflow", "staff_page")
+    readonly_fields: ClassVar[Any] = ("state", "workflow", "staff_page")
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """The same order for every process: what, where it stands, whose, when, where to go."""
@@ -45,6 +45,11 @@ class ProcessAdmin(ReadOnlyAdmin):
         before = [self.name, "state", *amount, "attention", *self.columns]
         after = ["requested_by", "created_at", "settled_at", "staff_page", "temporal"]
         return self.in_currency([*before, *after])
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Where it stands comes first."""
+        names = super().get_fields(request, obj)
+        return ["state", *(name for name in names if name != "state")]
 
     def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
         return (*self.exclude, "status", self.process.id_field)

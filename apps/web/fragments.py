@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.views.decorators.vary import vary_on_cookie
 
-from apps.web.denied import hidden
+from apps.web.denied import Denied, hidden
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -48,9 +48,15 @@ def in_fragment(request: HttpRequest) -> bool:
     return getattr(request, "_fragment", False)
 
 
+def let_in(request: HttpRequest, permission: str, **told: str) -> None:
+    """Denied for a page that the person may not see, with what the trail is told (`Denied`)."""
+    if permission and not person(request).has_perm(permission):
+        raise Denied(permission, **told)
+
+
 def seen_with(request: HttpRequest, permission: str) -> None:
     """Http404 for a fragment that the person may not see: the page itself says why, with a 403."""
-    if not person(request).has_perm(permission):
+    if permission and not person(request).has_perm(permission):
         raise hidden(Http404(), permission)
 
 

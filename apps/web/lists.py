@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.defaultfilters import slugify
 from django.urls import URLPattern, path, reverse
@@ -15,9 +15,8 @@ from django.views.decorators.http import require_GET
 
 from apps.common.errors import Invalid
 from apps.common.pagination import numbered_page, page
-from apps.web.denied import Denied
 from apps.web.filters import FilterForm
-from apps.web.fragments import fragment, in_fragment, person
+from apps.web.fragments import fragment, in_fragment, let_in, person, seen_with
 from apps.web.pieces import Head, Line, Link, seen_by
 
 if TYPE_CHECKING:
@@ -133,14 +132,12 @@ class ListPage:
 
     def page(self, request: HttpRequest) -> HttpResponse:
         """The whole page."""
-        if self.permission and not person(request).has_perm(self.permission):
-            raise Denied(self.permission)
+        let_in(request, self.permission)
         return render(request, "web/list.html", self._context(request))
 
     def live(self, request: HttpRequest) -> HttpResponse:
         """The rows as they are now."""
-        if self.permission and not person(request).has_perm(self.permission):
-            raise Http404
+        seen_with(request, self.permission)
         return render(request, "web/_list_live.html", self._context(request))
 
     def urls(self, route: str, *, live: str = "") -> list[URLPattern]:

@@ -2,20 +2,24 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_http_methods
 
-from apps.web.denied import Denied
-from apps.web.fragments import fragment, person
+from apps.web.denied import row_of
+from apps.web.fragments import fragment, let_in, person, seen_with
 from apps.web.pieces import Head, Link
 from apps.web.verbs import Outcome, ReasonForm, call_verb
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
 
 SAFE = ("GET", "HEAD")
 
@@ -50,8 +54,7 @@ class FormPage:
 
     def page(self, request: HttpRequest) -> HttpResponse:
         """The empty form, or what became of one that was sent."""
-        if not person(request).has_perm(self.permission):
-            raise Denied(self.permission, action=self.action, subject_type=self.subject_type)
+        let_in(request, self.permission, action=self.action, subject_type=self.subject_type)
         if request.method in SAFE:
             initial = {field: request.GET.get(name, "") for field, name in self.initial.items()}
             return self._shown(request, self.form(initial=initial), Outcome())
@@ -89,11 +92,11 @@ class FormPage:
 
 @dataclass(frozen=True, kw_only=True)
 class PageVerb:
-    """What a page of one row does with a reason. `key`: the service's name for the row's id; `what`
+    """What a page of one row does with a reason. `row_id`: the service's name for its id; `what`
     and `said` tell that it was not done ("called off"), or that it was."""
 
     call: Callable[..., Any]
-    key: str
+    row_id: str
     what: str
     said: str
     form: type[forms.Form] = ReasonForm
@@ -103,17 +106,19 @@ class PageVerb:
 class DetailPage:
     """One row in parts, and the fragment with the same parts as they are now.
 
-    `name`: of its URL; the fragment's is `<name>_live`. `get` takes what the address names and
-    raises Http404 for a row that is not there for the person. `context` says what the parts show:
-    `head`, and `topics`, on which something changes. `main`, `side` and `after` are templates, each
-    of one or more elements with data-merge. `template` may draw them otherwise, with what `whole`
-    adds for it. Without `permission` the page is a 403, and the fragment a 404.
+    `name`: of its URL; the fragment's is `<name>_live`. `rows`: those that a person may see; the
+    address has the value of `column` of one of them, the first where it has several. `context`
+    says what the parts show: `head`, and `topics`, on which something changes. `main`, `side` and
+    `after` are templates, each of one or more elements with data-merge. `template` may draw them
+    otherwise, with what `whole` adds for it. Without `permission` the page is a 403, and the
+    fragment a 404.
     """
 
     name: str
-    get: Callable[..., Any]
+    rows: "Callable[[User], QuerySet[Any]]"
     context: Callable[[HttpRequest, Any], dict[str, Any]]
     main: tuple[str, ...]
+    column: str = "pk"
     side: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     verb: PageVerb | None = None
@@ -121,37 +126,35 @@ class DetailPage:
     template: str = "web/detail.html"
     whole: Callable[[HttpRequest, Any], dict[str, Any]] | None = None
 
-    def page(self, request: HttpRequest, **which: Any) -> HttpResponse:
+    def page(self, request: HttpRequest, key: Any) -> HttpResponse:
         """The whole page; POST calls the verb."""
-        if self.permission and not person(request).has_perm(self.permission):
-            raise Denied(self.permission)
-        row = self.get(request, **which)
+        let_in(request, self.permission)
+        row = self._get(request, key)
         outcome, form = Outcome(), None
         if self.verb:
             form = self.verb.form(request.POST or None)
             if request.method == "POST":
-                outcome = call_verb(request, form, self.verb.call, **{self.verb.key: row.pk})
+                outcome = call_verb(request, form, self.verb.call, **{self.verb.row_id: row.pk})
                 if outcome.done:
                     messages.success(request, self.verb.said)
                     return redirect(request.path)
-                row = self.get(request, **which)
+                row = self._get(request, key)
         context = {
-            **self._context(request, row, which),
+            **self._context(request, row, key),
             **(self.whole(request, row) if self.whole else {}),
             "form": form,
             "refusal": outcome.refusal,
         }
         return render(request, self.template, context, status=outcome.status)
 
-    def live(self, request: HttpRequest, **which: Any) -> HttpResponse:
+    def live(self, request: HttpRequest, key: Any) -> HttpResponse:
         """The parts as they are now."""
-        if self.permission and not person(request).has_perm(self.permission):
-            raise Http404
-        context = self._context(request, self.get(request, **which), which)
+        seen_with(request, self.permission)
+        context = self._context(request, self._get(request, key), key)
         return render(request, "web/_detail_live.html", context)
 
     def urls(self, route: str) -> list[URLPattern]:
-        """Both addresses."""
+        """Both addresses; the route names the `key` of a row."""
         methods = [*SAFE, "POST"] if self.verb else [*SAFE]
         shown = login_required(require_http_methods(methods)(self.page))
         part = fragment(require_http_methods(["GET"])(self.live))
@@ -160,7 +163,10 @@ class DetailPage:
             path(f"{route}live/", part, name=f"{self.name}_live"),
         ]
 
-    def _context(self, request: HttpRequest, row: Any, which: dict[str, Any]) -> dict[str, Any]:
+    def _get(self, request: HttpRequest, key: Any) -> Any:
+        return row_of(self.rows(person(request)), **{self.column: key})
+
+    def _context(self, request: HttpRequest, row: Any, key: Any) -> dict[str, Any]:
         # Of the page that is open: what it fetches again.
-        place = {"page": self, "key": next(iter(which.values())), "query": request.GET.urlencode()}
+        place = {"page": self, "key": key, "query": request.GET.urlencode()}
         return {**place, **self.context(request, row)}

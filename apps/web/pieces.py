@@ -6,6 +6,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.shortcuts import resolve_url
+from django.urls import reverse
+
+from apps.common.money import NO_BREAK, shown
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -96,6 +99,33 @@ class Line:
     key: Any = ""
     version: Any = ""
     row: Any = None
+
+
+def asked_line(row: Any, url_name: str, title: str, /, *cells: Cell, **own: Any) -> Line:
+    """The line of a row that somebody asked for: `cells`, then who asked, when, and why it did not
+    end as asked. `own`: what it has otherwise."""
+    error = row.error_code if row.error_code != row.status else ""
+    common = {
+        "amount": row.amount,
+        "currency": row.currency,
+        "state": row.status,
+        "key": row.pk,
+        "version": row.version,
+    }
+    asked = (
+        Cell("Asked by", row.requested_by, "asked by {}"),
+        Cell("Age", row.created_at, form="age"),
+        Cell("Error", error, form="words"),
+    )
+    href = reverse(url_name, args=[row.pk])
+    return Line(title, href, (*cells, *asked), **{**common, **own})
+
+
+def asked_head(row: Any, title: str, /, **own: Any) -> Head:
+    """The head of such a row's page; `title` stands behind its amount."""
+    amount = shown(row.amount, row.currency, blank=NO_BREAK)
+    lead = f"asked by {row.requested_by}"
+    return Head(f"{amount} {title}", lead, **{"at": row.created_at, "state": row.status, **own})
 
 
 @dataclass(frozen=True)

@@ -18,26 +18,26 @@ from apps.engine.namespace import engine_ensure
 from tests.approvals.test_bulk import begin, outcomes
 from tests.approvals.world import opened, person, rule
 from tests.histories import replay
-from tests.interventions.stage import Stage, orm
+from tests.stage import EngineStage, orm
 
 ITEMS = 12
 
 
 @pytest.fixture
-async def stage(transactional_db: None, temporal_client: Any, task_queue: str) -> Stage:
+async def stage(transactional_db: None, temporal_client: Any, task_queue: str) -> EngineStage:
     """The dev server; the worker is the test's."""
     await engine_ensure(temporal_client)
-    return Stage(None, temporal_client, task_queue, None, serves="approvals")  # type: ignore[arg-type]
+    return EngineStage(client=temporal_client, queue=task_queue, serves="approvals")
 
 
 @pytest.fixture
-async def working(stage: Stage) -> AsyncIterator[Stage]:
+async def working(stage: EngineStage) -> AsyncIterator[EngineStage]:
     """The same with a worker of this process."""
     async with stage.working():
         yield stage
 
 
-async def begun(stage: Stage, own: int = 0) -> BulkDecision:
+async def begun(stage: EngineStage, own: int = 0) -> BulkDecision:
     """A bulk decision over ITEMS requests, and over `own` that the person asked for themselves."""
 
     bulk = await orm(made, own)
@@ -53,7 +53,7 @@ def made(own: int = 0) -> BulkDecision:
     return begin(reviewer, [opened(one, workflow_id="") for one in by])
 
 
-def run_of(stage: Stage, bulk: BulkDecision) -> WorkflowHandle[Any, Any]:
+def run_of(stage: EngineStage, bulk: BulkDecision) -> WorkflowHandle[Any, Any]:
     return stage.client.get_workflow_handle(bulk.workflow_id)
 
 
@@ -76,7 +76,9 @@ def at_item(monkeypatch: pytest.MonkeyPatch, number: int, do: Callable[[], Any])
     monkeypatch.setattr(bulk_running, "item_decide", wrapped)
 
 
-async def test_it_signs_what_can_be_signed_and_its_history_stays_small(working: Stage) -> None:
+async def test_it_signs_what_can_be_signed_and_its_history_stays_small(
+    working: EngineStage,
+) -> None:
     bulk = await begun(working, own=3)
     result = await run_of(working, bulk).result()
     assert (result["status"], result["done"], result["failed"]) == ("completed", ITEMS, 3)
@@ -87,7 +89,7 @@ async def test_it_signs_what_can_be_signed_and_its_history_stays_small(working: 
 
 
 async def test_stopped_in_the_middle_and_resumed(
-    working: Stage, monkeypatch: pytest.MonkeyPatch
+    working: EngineStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     act: dict[str, Any] = {}
     at_item(monkeypatch, 5, lambda: services.bulk_stop(**act, as_of=timezone.now()))
@@ -106,7 +108,7 @@ async def test_stopped_in_the_middle_and_resumed(
 
 
 async def test_a_worker_that_ends_hands_the_rest_to_the_next_one(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: EngineStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reached = threading.Event()
 
@@ -125,7 +127,7 @@ async def test_a_worker_that_ends_hands_the_rest_to_the_next_one(
 
 
 async def test_cancelled_in_the_engine_it_signs_nothing_more_and_can_be_resumed(
-    working: Stage, monkeypatch: pytest.MonkeyPatch
+    working: EngineStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reached = threading.Event()
 
@@ -153,7 +155,7 @@ async def test_cancelled_in_the_engine_it_signs_nothing_more_and_can_be_resumed(
     assert (await run_of(working, bulk).result())["done"] == ITEMS
 
 
-async def test_started_by_hand_under_another_id_it_does_nothing(working: Stage) -> None:
+async def test_started_by_hand_under_another_id_it_does_nothing(working: EngineStage) -> None:
     bulk = await orm(made)
     ref = {"bulk_id": str(bulk.pk)}
     handle = await working.client.start_workflow(

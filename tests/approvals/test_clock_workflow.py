@@ -24,7 +24,7 @@ from apps.engine.namespace import engine_ensure
 from apps.notifications.models import Notification
 from tests.approvals import world
 from tests.histories import replay
-from tests.interventions.stage import Stage, orm
+from tests.stage import EngineStage, orm
 from tests.support import eventually_async
 from workers.options import worker_options
 from workers.workflows.approvals import ApprovalClockWorkflow
@@ -48,7 +48,7 @@ def always_open(transactional_db: None, settings: Any) -> None:
 
 
 @pytest.fixture
-async def days(always_open: None, time_skipping: Any, task_queue: str) -> Stage:
+async def days(always_open: None, time_skipping: Any, task_queue: str) -> EngineStage:
     """The time-skipping server. The worker is the test's."""
     keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
     await time_skipping.client.operator_service.add_search_attributes(
@@ -57,19 +57,26 @@ async def days(always_open: None, time_skipping: Any, task_queue: str) -> Stage:
             search_attributes={SUBJECT_ATTRIBUTE: keyword, KIND_ATTRIBUTE: keyword},
         )
     )
-    return Stage(None, time_skipping.client, task_queue, None, time_skipping, "approvals")  # type: ignore[arg-type]
+    return EngineStage(
+        client=time_skipping.client,
+        queue=task_queue,
+        environment=time_skipping,
+        serves="approvals",
+    )
 
 
 @pytest.fixture
-async def now(always_open: None, temporal_client: Any, task_queue: str) -> AsyncIterator[Stage]:
+async def now(
+    always_open: None, temporal_client: Any, task_queue: str
+) -> AsyncIterator[EngineStage]:
     """The dev server, and a worker of this process."""
     await engine_ensure(temporal_client)
-    stage = Stage(None, temporal_client, task_queue, None, serves="approvals")  # type: ignore[arg-type]
+    stage = EngineStage(client=temporal_client, queue=task_queue, serves="approvals")
     async with stage.working():
         yield stage
 
 
-async def opened(stage: Stage, **changes: Any) -> ApprovalRequest:
+async def opened(stage: EngineStage, **changes: Any) -> ApprovalRequest:
     """A request with the clock of BAND, and its workflow started."""
     at = await stage.environment.get_current_time() if stage.environment else None
 
@@ -87,11 +94,11 @@ async def opened(stage: Stage, **changes: Any) -> ApprovalRequest:
     return request
 
 
-def clock_of(stage: Stage, request: ApprovalRequest) -> WorkflowHandle[Any, Any]:
+def clock_of(stage: EngineStage, request: ApprovalRequest) -> WorkflowHandle[Any, Any]:
     return stage.client.get_workflow_handle(request.clock_id or clock_workflow_id(request.pk))
 
 
-async def end_of(stage: Stage, request: ApprovalRequest) -> Any:
+async def end_of(stage: EngineStage, request: ApprovalRequest) -> Any:
     """The result, days later; time passes whenever the workflow only waits."""
     async with stage.environment.time_skipping_unlocked():
         return await clock_of(stage, request).result()
@@ -114,7 +121,7 @@ FIVE_DAYS = ["opened", "reminded", "reminded", "escalated", "overdue", "expired"
 MESSAGES = [("reminder", "ada"), ("reminder", "ada"), ("escalated", "chief")]
 
 
-async def assert_five_days(stage: Stage, request: ApprovalRequest) -> None:
+async def assert_five_days(stage: EngineStage, request: ApprovalRequest) -> None:
     """Each event happened once, at its time, and nobody was told twice."""
     row = await orm(world.fresh, request)
     assert row.status == "expired"
@@ -131,7 +138,9 @@ async def assert_five_days(stage: Stage, request: ApprovalRequest) -> None:
     assert all(timedelta(0) <= by < timedelta(seconds=5) for by in late), late
 
 
-async def test_a_request_of_five_days_is_reminded_twice_escalated_and_expires(days: Stage) -> None:
+async def test_a_request_of_five_days_is_reminded_twice_escalated_and_expires(
+    days: EngineStage,
+) -> None:
     request = await opened(days)
     async with days.working():
         result = await end_of(days, request)
@@ -143,7 +152,7 @@ async def test_a_request_of_five_days_is_reminded_twice_escalated_and_expires(da
     assert await replay.replay(history, [ApprovalClockWorkflow]) is None
 
 
-async def test_another_worker_goes_on_where_one_stopped(days: Stage) -> None:
+async def test_another_worker_goes_on_where_one_stopped(days: EngineStage) -> None:
     request = await opened(days)
     # Without a cache: this server waits ten seconds for the worker that had the workflow.
     async with working_with(days, tick_request, max_cached_workflows=0):
@@ -154,7 +163,7 @@ async def test_another_worker_goes_on_where_one_stopped(days: Stage) -> None:
     await assert_five_days(days, request)
 
 
-async def test_ticks_whose_answers_are_lost_do_everything_once(days: Stage) -> None:
+async def test_ticks_whose_answers_are_lost_do_everything_once(days: EngineStage) -> None:
     seen: set[datetime] = set()
 
     @activity.defn(name="tick_request")
@@ -174,7 +183,7 @@ async def test_ticks_whose_answers_are_lost_do_everything_once(days: Stage) -> N
 
 
 @asynccontextmanager
-async def working_with(stage: Stage, tick: Any, **options: Any) -> AsyncIterator[None]:
+async def working_with(stage: EngineStage, tick: Any, **options: Any) -> AsyncIterator[None]:
     async with Worker(
         stage.client,
         task_queue=stage.queue,
@@ -187,7 +196,7 @@ async def working_with(stage: Stage, tick: Any, **options: Any) -> AsyncIterator
         yield
 
 
-async def test_a_signature_on_the_second_day_ends_the_clock(days: Stage) -> None:
+async def test_a_signature_on_the_second_day_ends_the_clock(days: EngineStage) -> None:
     request = await opened(days)
     async with days.working():
         await days.pass_time(hours=1.5 * DAY)
@@ -199,7 +208,7 @@ async def test_a_signature_on_the_second_day_ends_the_clock(days: Stage) -> None
     assert await orm(told) == MESSAGES[:1]
 
 
-async def test_a_forged_signal_is_audited_and_decides_nothing(now: Stage) -> None:
+async def test_a_forged_signal_is_audited_and_decides_nothing(now: EngineStage) -> None:
     request = await opened(now)
     handle = clock_of(now, request)
     real = f"approval:{request.pk}:clock:settled"
@@ -225,7 +234,7 @@ async def _both(refused: Any) -> list[str]:
     return found if len(found) > 1 else []
 
 
-async def test_a_row_that_was_restored_gets_its_workflow_again(now: Stage) -> None:
+async def test_a_row_that_was_restored_gets_its_workflow_again(now: EngineStage) -> None:
     request = await opened(now)
     await clock_of(now, request).terminate()
     await orm(EngineCommand.objects.all().delete)

@@ -155,3 +155,25 @@ def test_a_file_comes_and_goes_without_scripts_and_one_too_large_is_told_in_word
     with page.expect_download() as download:
         page.locator("#request-evidence").get_by_role("link", name="a_html.csv").click()
     assert download.value.path().read_bytes() == good["buffer"]
+
+
+def test_a_page_whose_part_is_refused_says_that_it_no_longer_follows(site: Site) -> None:
+    """The right was taken away, the row is gone: nothing will change there by itself any more."""
+    page = site.sign_in("reviewer")
+    page.goto("/inbox/")
+    be_live(page)
+    stayed = stay(page)
+    page.route("**/inbox/live/**", lambda route: route.fulfill(status=404, body="gone"))
+    site.asked(f"Unseen {uuid4().hex[:6]}")
+    indicator = page.locator("[data-live-indicator]")
+    expect(indicator).to_contain_text("Not live")
+    expect(indicator.get_by_role("link")).to_be_visible()
+    # Seen again, it is live again: the next change is fetched.
+    page.unroute("**/inbox/live/**")
+    target = f"Seen {uuid4().hex[:6]}"
+    site.asked(target)
+    be_live(page)
+    expect(page.get_by_role("link", name=target)).to_be_visible()
+    assert stayed()
+    # A part that is refused is told to the console: here that is as it should be.
+    site.complaints[:] = [one for one in site.complaints if "from /inbox/live/" not in one]

@@ -1,13 +1,12 @@
 """People, a policy with its rule, a budget; and the way from a request to its end."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connections, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts.demo_users import PEOPLE, demo_people_ensure
@@ -160,25 +159,6 @@ def shared_world(world_image: Image, transactional_db: None) -> World:
 
 
 @pytest.fixture
-def side_by_side() -> Callable[..., list[Any]]:
-    """`side_by_side(fn, n)` calls fn(0) … fn(n-1) at once; results, or the exceptions raised."""
-
-    def run(fn: Callable[[int], Any], n: int) -> list[Any]:
-        def one(number: int) -> Any:
-            try:
-                return fn(number)
-            except Exception as error:
-                return error
-            finally:
-                connections.close_all()
-
-        with ThreadPoolExecutor(n) as threads:
-            return list(threads.map(one, range(n)))
-
-    return run
-
-
-@pytest.fixture
 def sink() -> Iterator[Any]:
     from tests.interventions.stage import running_sink
 
@@ -196,7 +176,7 @@ async def stage(
 
     quick(settings, sink.url)
     await engine_ensure(temporal_client)
-    stage = Stage(shared_world, temporal_client, task_queue, sink)
+    stage = Stage(world=shared_world, client=temporal_client, queue=task_queue, sink=sink)
     async with stage.working():
         yield stage
 
@@ -220,7 +200,13 @@ async def skipping_stage(
             search_attributes={SUBJECT_ATTRIBUTE: keyword, KIND_ATTRIBUTE: keyword},
         )
     )
-    stage = Stage(shared_world, time_skipping.client, task_queue, sink, time_skipping)
+    stage = Stage(
+        world=shared_world,
+        client=time_skipping.client,
+        queue=task_queue,
+        sink=sink,
+        environment=time_skipping,
+    )
     async with stage.working():
         yield stage
 

@@ -10,7 +10,8 @@ from apps.engine.contracts import SignalEnvelope
 from apps.engine.models import EngineCommand
 from apps.interventions import services
 from tests.histories import replay
-from tests.interventions.stage import Stage, failure, orm
+from tests.interventions.stage import Stage
+from tests.stage import failure, orm
 from tests.support import eventually_async
 from workers.workflows.interventions import InterventionApprovalWorkflow
 

@@ -26,7 +26,8 @@ from tests.interventions.batch_world import (
     statuses,
 )
 from tests.interventions.conftest import World, quick
-from tests.interventions.stage import Stage, orm
+from tests.interventions.stage import Stage
+from tests.stage import orm
 from tests.support import FULL_SIZE, eventually_async
 
 MANY = 500 if FULL_SIZE else 100
@@ -39,7 +40,7 @@ async def resting(
     """The stage without a worker: the test says when one works."""
     quick(settings, sink.url)
     await engine_ensure(temporal_client)
-    yield Stage(shared_world, temporal_client, task_queue, sink)
+    yield Stage(world=shared_world, client=temporal_client, queue=task_queue, sink=sink)
 
 
 async def begun(stage: Stage, *args: Any, **kwargs: Any) -> InterventionBatch:

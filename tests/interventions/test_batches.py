@@ -17,7 +17,7 @@ from apps.approvals.rules import rule_put
 from apps.audit.models import AuditEntry
 from apps.common.canonical_json import digest
 from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
-from apps.engine import process, subjects
+from apps.engine import process, runs, subjects
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.interventions import services
 from apps.interventions.models import (
@@ -27,7 +27,7 @@ from apps.interventions.models import (
     InterventionBatch,
 )
 from apps.interventions.services import batches_input
-from apps.interventions.services.batches_rows import BATCH, progress_of
+from apps.interventions.services.batches_rows import BATCH, RUN, progress_of
 from apps.interventions.services.commands import INTERVENTION
 from apps.notifications.models import Notification
 from tests.interventions.batch_world import (
@@ -417,6 +417,30 @@ def test_a_death_while_items_are_made_ready_leaves_none_begun(
     assert (statuses(batch), Intervention.objects.count()) == (["waiting"] * 3, 0)
     assert [item.number for item in prepared(batch).items] == [1, 2, 3]
     assert Intervention.objects.count() == 3
+
+
+def test_an_item_that_may_not_begin_has_failed_and_fails_no_other(world: World) -> None:
+    batch = asked(world, 3)
+    opened(batch)
+
+    def begin(_: InterventionBatch, item: BatchItem) -> dict[str, Any]:
+        if item.number == 2:
+            raise Conflict("Somebody else is at it.", code="already_replaying")
+        return {}
+
+    with transaction.atomic():
+        _, items = runs.begin_next(
+            RUN,
+            batch.pk,
+            workflow_id=batch.workflow_id,
+            limit=3,
+            known=(),
+            begin=begin,
+            as_of=timezone.now(),
+        )
+    assert [item.number for item in items] == [1, 3]
+    assert statuses(batch) == ["running", "failed", "running"]
+    assert codes(batch) == ["", "already_replaying", ""]
 
 
 def test_another_workflow_has_no_business_with_it(world: World) -> None:

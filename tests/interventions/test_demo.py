@@ -99,7 +99,7 @@ def check_that_every_page_has_something_to_show() -> None:
     assert {*settled.values_list("status", flat=True)} == {"approved", "rejected"}
     bulk = BulkDecision.objects.get()
     assert (bulk.status, bulk.done, bulk.failed) == ("completed", 3, 1)
-    assert bulk.items.get(status="failed").code == "claimed"
+    assert bulk.items.get(status="failed").error_code == "claimed"
     reviewer2 = User.objects.get(username="reviewer2")
     assert Delegation.objects.valid(as_of=now).get().delegate == reviewer2
     (half,) = requests.filter(status="open", tier_number=2)

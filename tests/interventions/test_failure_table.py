@@ -33,8 +33,9 @@ from tests.interventions.failures import (
     expected,
     undone,
 )
-from tests.interventions.stage import Stage, orm
+from tests.interventions.stage import Stage
 from tests.interventions.test_approval_workflow import cancel
+from tests.stage import orm
 from tests.support import eventually_async, patient
 
 AMOUNT = Decimal("5000.00")
@@ -107,7 +108,7 @@ async def wide_stage(
     # Half of what a hanging attempt takes: the next one begins while it still hangs.
     settings.ACTIVITY_TIMEOUT_SECONDS = HANG_SECONDS / 2
     await engine_ensure(temporal_client)
-    stage = Stage(shared_world, temporal_client, task_queue, sink)
+    stage = Stage(world=shared_world, client=temporal_client, queue=task_queue, sink=sink)
     async with stage.working(slots=24):
         yield stage
 

@@ -13,8 +13,9 @@ from apps.engine.models import WorkflowRun
 from apps.interventions import services
 from apps.interventions.contracts import RECONCILE_WORKFLOW, ReconcileInput
 from apps.interventions.models import Intervention
-from tests.interventions.stage import Stage, failure, orm
+from tests.interventions.stage import Stage
 from tests.interventions.test_approval_workflow import LARGE, cancel
+from tests.stage import failure, orm
 from tests.support import eventually_async
 
 Patch = pytest.MonkeyPatch

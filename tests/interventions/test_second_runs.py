@@ -12,8 +12,9 @@ from apps.engine import effects
 from apps.engine.models import EngineCommand
 from apps.interventions import services
 from apps.interventions.models import Intervention
-from tests.interventions.stage import Stage, failure, orm
+from tests.interventions.stage import Stage
 from tests.interventions.test_saga_workflow import ended, items
+from tests.stage import failure, orm
 
 
 async def unanswered(stage: Stage) -> Intervention:

@@ -12,7 +12,8 @@ from apps.engine.namespace import engine_ensure
 from apps.interventions.models import Intervention
 from deploy.local.servers import temporal_program
 from tests.interventions.conftest import World, quick
-from tests.interventions.stage import Sink, Stage, orm
+from tests.interventions.stage import Sink, Stage
+from tests.stage import orm
 from tests.support import eventually_async
 from workers.refusals import RefusalWriter
 
@@ -22,7 +23,7 @@ async def test_a_signal_by_hand_without_input_leaves_the_intervention_waiting(
 ) -> None:
     quick(settings, sink.url)
     await engine_ensure(temporal_client)
-    stage = Stage(shared_world, temporal_client, task_queue, sink)
+    stage = Stage(world=shared_world, client=temporal_client, queue=task_queue, sink=sink)
     writer = RefusalWriter()
     writer.start()
     async with stage.working(refused=writer.tell):

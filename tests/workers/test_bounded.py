@@ -114,6 +114,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.wait_for(turns_until(there), seconds)
 
     monkeypatch.setattr(bounded, "DRAIN", timedelta(milliseconds=20))
+    monkeypatch.setattr(bounded, "PAUSE", timedelta(milliseconds=20))
     monkeypatch.setattr(
         bounded,
         "workflow",
@@ -183,6 +184,22 @@ def test_a_task_that_fails_ends_the_run_with_its_failure() -> None:
 
     with pytest.raises(ZeroDivisionError):
         within(5, run_of(one, carry_out=failing).work(Facts("running")))
+
+
+def test_what_its_domain_holds_back_is_asked_for_again_after_a_pause_and_not_at_once() -> None:
+    """As where a rate allows one item now and then."""
+    one, looks = toy(3), 0
+    prepare = one.prepare
+
+    async def one_in_three(limit: int, known: tuple[int, ...]) -> tuple[Facts, list[Item]]:
+        nonlocal looks
+        looks += 1
+        return await prepare(0 if looks % 3 else 1, known)
+
+    one.prepare = one_in_three  # type: ignore[method-assign]
+    assert within(5, run_of(one).work(Facts("running"))).status == "completed"
+    assert one.begun == [1, 2, 3]
+    assert looks < 15
 
 
 @pytest.mark.parametrize("slow", [(), (1,)])

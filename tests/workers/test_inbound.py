@@ -32,7 +32,7 @@ from apps.engine import refusals as engine_refusals
 from apps.engine.contracts import RefusedInput, SignalEnvelope
 from apps.engine.namespace import engine_ensure
 from tests.histories import replay
-from tests.interventions.stage import orm
+from tests.stage import orm
 from tests.support import eventually, eventually_async
 from tests.workers.conftest import MakeWorker
 from workers import refusals

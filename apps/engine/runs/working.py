@@ -40,14 +40,16 @@ def begin_next(
     limit: int,
     known: Collection[int],
     begin: Callable[[R, Any], Mapping[str, Any]],
+    as_of: datetime,
 ) -> tuple[R, list[Any]]:
     """The locked run, and up to `limit` of its items that are to be carried out now.
 
     First those that are under way and not among `known` (numbers): what an earlier try, or an
     earlier run of the workflow, made ready and nobody is at; then the next that wait. `begin(run,
-    item)` makes ready what carries one out, and returns what the item keeps of it. None while the
-    run does not run. Asked again, or by two at once, an item still begins once. Joins the caller's
-    transaction. Raises NotFound, Conflict `not_its_workflow`.
+    item)` makes ready what carries one out, and returns what the item keeps of it; an item that it
+    refuses, before it has written anything, has failed with that code, and fails no other. None
+    while the run does not run. Asked again, or by two at once, an item still begins once. Joins the
+    caller's transaction. Raises NotFound, Conflict `not_its_workflow`.
     """
     run = lock(spec, identifier)
     check_carrier(spec, run, workflow_id)
@@ -57,7 +59,12 @@ def begin_next(
     items = items_of(spec, run.pk).order_by("number")
     ready = list(items.filter(status=RUNNING).exclude(number__in=known)[:limit])
     for item in items.filter(status=WAITING)[: max(limit - len(ready), 0)]:
-        kept = {"status": RUNNING, **begin(run, item)}
+        try:
+            kept = {"status": RUNNING, **begin(run, item)}
+        except DomainError as refusal:
+            told = {"code": refusal.code, "detail": refusal.detail}
+            settle(spec, item, FAILED, as_of=as_of, **told)
+            continue
         items_of(spec, run.pk).filter(pk=item.pk, status=WAITING).update(**kept)
         for name, value in kept.items():
             setattr(item, name, value)

@@ -30,6 +30,7 @@ from apps.interventions.contracts import (
     InterventionStatus,
 )
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
+from apps.interventions.services.batches_input import FIELDS
 from apps.interventions.services.commands import CANCEL_PERMISSION
 from apps.live.broadcast import broadcast
 from apps.notifications.services import notify
@@ -52,7 +53,6 @@ ITEM_DETAILS = {
     NEEDS_ATTENTION: "It has not ended: a person is asked what is to become of it.",
 }
 
-FIELDS = ("amount", "target", "justification", "region")
 FAILURE_COLUMNS = ("number", *FIELDS, "code", "detail")
 
 BATCH_ENDS = {status for status in BatchStatus if status.terminal}

@@ -54,7 +54,13 @@ def items_prepare(
 
     with transaction.atomic(durable=True):
         batch, items = runs.begin_next(
-            RUN, batch_id, workflow_id=workflow_id, limit=limit, known=known, begin=begin
+            RUN,
+            batch_id,
+            workflow_id=workflow_id,
+            limit=limit,
+            known=known,
+            begin=begin,
+            as_of=as_of,
         )
         ready = [ReadyItem(item.number, str(item.intervention_id)) for item in items]
         return PreparedItems(facts=batch_facts(batch), items=tuple(ready))

@@ -12,6 +12,7 @@ from apps.common.money import exact
 from apps.engine import process, runs
 from apps.interventions.contracts import BATCH_KIND, BatchStatus
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
+from apps.interventions.services.batches_input import FIELDS
 from apps.interventions.services.batches_rows import (
     BATCH,
     RELATED,
@@ -21,7 +22,7 @@ from apps.interventions.services.batches_rows import (
 )
 
 #: What of an item stands in the payload, in this order.
-ITEM_FIELDS = ("number", "amount", "target", "justification", "region")
+ITEM_FIELDS = ("number", *FIELDS)
 
 
 def signed_with_batch(intervention: Intervention) -> bool:

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.approvals.contracts import Waiting
 from apps.approvals.selectors import signed_payload
 from apps.approvals.subject import Decided, SignedSubject, questions_close
 from apps.audit.contracts import Actor
@@ -270,7 +271,7 @@ TRANSFER = SubjectRow(
     list_topics=("transfers",),
 )
 
-SIGNED = SignedSubject(
+SIGNED: SignedSubject[BudgetTransfer, Waiting] = SignedSubject(
     row=TRANSFER,
     kind=TRANSFER_KIND,
     waits=frozenset({TransferStatus.AWAITING_APPROVAL}),
@@ -279,7 +280,6 @@ SIGNED = SignedSubject(
     title=_title,
     on_approved=_approved,
     on_rejected=_end,
-    facts=lambda transfer, waiting: waiting,
     related=RELATED,
 )
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -24,7 +23,7 @@ from apps.interventions.services.batches_rows import (
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
 from apps.web.lists import ListPage
 from apps.web.pages import FormPage
-from apps.web.pieces import Cell, Head, Line, Link
+from apps.web.pieces import Cell, Head, Line, Link, asked_line
 from apps.web.runs import Bar, Counts, RunNow, RunPages, RunVerb, Tab
 
 CRUMBS = (Link("Interventions", "interventions"), Link("Batches", "batches"))
@@ -71,21 +70,15 @@ def _state(batch: InterventionBatch) -> str:
 
 def _line(batch: Any) -> Line:
     bar: Bar = batch.bar
-    return Line(
-        title=str(batch),
-        href=reverse("batch", args=[batch.pk]),
-        cells=(
-            Cell("Policy", batch.policy.name),
-            Cell("Budget", batch.budget.code, "budget {}"),
-            Cell("Asked by", batch.requested_by, "asked by {}"),
-            Cell("Age", batch.created_at, form="age"),
-            Cell("Executed", f"{bar.done} of {bar.total} executed"),
-            Cell("Failed", bar.failed, "{} failed"),
-        ),
-        amount=batch.amount,
-        currency=batch.currency,
+    return asked_line(
+        batch,
+        "batch",
+        str(batch),
+        Cell("Policy", batch.policy.name),
+        Cell("Budget", batch.budget.code, "budget {}"),
+        Cell("Executed", f"{bar.done} of {bar.total} executed"),
+        Cell("Failed", bar.failed, "{} failed"),
         state=_state(batch),
-        key=batch.pk,
         version=f"{batch.version}-{bar.ended}",
         row=batch if batch.status in (BatchStatus.RUNNING, BatchStatus.PAUSED) else None,
     )

@@ -116,10 +116,6 @@ def _ledger(budget: Budget, rows: Any) -> Iterator[dict[str, Any]]:
         yield dict(zip(COLUMNS, values, strict=True))
 
 
-def _get(request: HttpRequest, code: str) -> Budget:
-    return get_object_or_404(Budget, code=code)
-
-
 def _context(request: HttpRequest, budget: Budget) -> dict[str, Any]:
     user = person(request)
     form = LedgerFilter(request.GET)
@@ -196,7 +192,8 @@ def _whole(request: HttpRequest, budget: Budget) -> dict[str, Any]:
 
 DETAIL_PAGE = DetailPage(
     name="budget",
-    get=_get,
+    rows=lambda user: Budget.objects.all(),
+    column="code",
     context=_context,
     permission=VIEW,
     main=("interventions/_budget_figures.html", "interventions/_budget_ledger.html"),

@@ -1,25 +1,23 @@
 """Pages of interventions."""
 
 from typing import Any
-from uuid import UUID
 
 from django.http import HttpRequest
 from django.urls import reverse
 
+from apps.accounts.models import User
 from apps.approvals.selectors import requests_about
-from apps.common.money import NO_BREAK, shown
 from apps.engine.timeline import timeline
 from apps.interventions import services
 from apps.interventions.contracts import SAGA_STEPS, SUBJECT, InterventionStatus, Step
 from apps.interventions.forms import InterventionFilter, InterventionForm
 from apps.interventions.models import Intervention
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
-from apps.web.denied import row_of
 from apps.web.fragments import person
 from apps.web.links import temporal_url
 from apps.web.lists import ListPage
 from apps.web.pages import DetailPage, FormPage, PageVerb
-from apps.web.pieces import Cell, Fact, Head, Line, Link, Note
+from apps.web.pieces import Cell, Fact, Head, Line, Link, Note, asked_head, asked_line
 from apps.web.steps import step_lines
 from apps.web.tones import words_of
 from apps.web.verbs import RequiredReasonForm
@@ -28,23 +26,18 @@ UNDOING = (Step.ROLL_BACK, Step.RELEASE_BUDGET)
 LIST = Link("Interventions", "interventions")
 
 
+def _rows(user: User) -> Any:
+    return Intervention.objects.visible_to(user).for_list()
+
+
 def _line(row: Intervention) -> Line:
-    return Line(
-        title=row.target,
-        href=reverse("intervention", args=[row.pk]),
-        cells=(
-            Cell("Policy", row.policy.name),
-            Cell("Budget", row.budget.code, "budget {}"),
-            Cell("Region", row.region),
-            Cell("Asked by", row.requested_by, "asked by {}"),
-            Cell("Age", row.created_at, form="age"),
-            Cell("Error", row.error_code, form="words"),
-        ),
-        amount=row.amount,
-        currency=row.currency,
-        state=row.status,
-        key=row.pk,
-        version=row.version,
+    return asked_line(
+        row,
+        "intervention",
+        row.target,
+        Cell("Policy", row.policy.name),
+        Cell("Budget", row.budget.code, "budget {}"),
+        Cell("Region", row.region),
     )
 
 
@@ -54,7 +47,7 @@ LIST_PAGE = ListPage(
     lead="Payments of public money, from the request to the outcome.",
     noun="intervention",
     topic="interventions",
-    rows=lambda user: Intervention.objects.visible_to(user).for_list(),
+    rows=_rows,
     line=_line,
     filters=InterventionFilter,
     links=(Link("Batches", "batches"), Link("Outcomes", "outcomes")),
@@ -75,13 +68,6 @@ FORM_PAGE = FormPage(
     action=f"{SUBJECT}.request",
     subject_type=SUBJECT,
 )
-
-
-def _get(request: HttpRequest, intervention_id: UUID) -> Intervention:
-    visible = Intervention.objects.visible_to(person(request)).select_related(
-        "policy", "budget", "requested_by", "outcome"
-    )
-    return row_of(visible, pk=intervention_id)
 
 
 def _context(request: HttpRequest, intervention: Intervention) -> dict[str, Any]:
@@ -131,13 +117,10 @@ def _head(intervention: Intervention) -> Head:
             tone="bad",
         )
     engine_url = temporal_url(intervention.workflow_id)
-    amount = shown(intervention.amount, intervention.currency, blank=NO_BREAK)
-    return Head(
-        f"{amount} to {intervention.target}",
-        f"asked by {intervention.requested_by}",
-        at=intervention.created_at,
+    return asked_head(
+        intervention,
+        f"to {intervention.target}",
         crumbs=(LIST, Link(intervention.policy.name, "")),
-        state=intervention.status,
         links=(Link("Temporal UI", engine_url, outside=True),) if engine_url else (),
         note=note,
     )
@@ -164,14 +147,14 @@ def _facts(intervention: Intervention, *, sees_policy: bool) -> list[Fact]:
 
 DETAIL_PAGE = DetailPage(
     name="intervention",
-    get=_get,
+    rows=_rows,
     context=_context,
     main=("web/_steps.html", "interventions/_detail_ledger.html"),
     side=("interventions/_detail_facts.html", "interventions/_detail_cancel.html"),
     after=("console/_timeline.html",),
     verb=PageVerb(
         call=services.intervention_cancel,
-        key="intervention_id",
+        row_id="intervention_id",
         what="called off",
         said="Called off. Its request is closed and what was reserved is free again.",
         form=RequiredReasonForm,

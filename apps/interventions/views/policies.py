@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
@@ -60,13 +60,6 @@ LIST_PAGE = ListPage(
 )
 
 
-def _get(request: HttpRequest, code: str) -> Policy:
-    newest = Policy.objects.filter(code=code).order_by("-version").first()
-    if newest is None:
-        raise Http404
-    return newest
-
-
 def _context(request: HttpRequest, policy: Policy) -> dict[str, Any]:
     found = listed(request, Policy.objects.filter(code=policy.code), limit=VERSIONS_PAGE)
     own = f"{reverse('interventions')}?policy={policy.code}"
@@ -90,6 +83,7 @@ def _context(request: HttpRequest, policy: Policy) -> dict[str, Any]:
             links=seen_by(links, person(request)),
             note=None if policy.active else off,
         ),
+        "facts_title": "What it allows",
         "facts": [Fact(name, words) for name, words in terms_of(policy)],
         "signatures": signatures_of([policy])[policy.code],
         "versions": with_changes(found["items"]),
@@ -102,11 +96,13 @@ def _context(request: HttpRequest, policy: Policy) -> dict[str, Any]:
 
 DETAIL_PAGE = DetailPage(
     name="policy",
-    get=_get,
+    # The newest version is the policy.
+    rows=lambda user: Policy.objects.order_by("-version"),
+    column="code",
     context=_context,
     permission=VIEW_POLICIES,
     main=("interventions/_policy_versions.html",),
-    side=("interventions/_policy_terms.html", "interventions/_policy_signatures.html"),
+    side=("web/_facts_panel.html", "interventions/_policy_signatures.html"),
 )
 
 

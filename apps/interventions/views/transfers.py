@@ -1,11 +1,11 @@
 """Pages of transfers between budgets."""
 
 from typing import Any
-from uuid import UUID
 
 from django.http import HttpRequest
 from django.urls import reverse
 
+from apps.accounts.models import User
 from apps.common.money import NO_BREAK, shown
 from apps.engine.timeline import timeline
 from apps.interventions import services
@@ -13,30 +13,20 @@ from apps.interventions.budget_forms import TransferFilter, TransferForm
 from apps.interventions.contracts import TransferStatus
 from apps.interventions.models import Budget, BudgetTransfer
 from apps.interventions.services.transfers import REQUEST_TRANSFER, SUBJECT
-from apps.web.denied import row_of
 from apps.web.fragments import person
 from apps.web.lists import ListPage
 from apps.web.pages import DetailPage, FormPage, PageVerb
-from apps.web.pieces import Cell, Fact, Head, Line, Link, Note
+from apps.web.pieces import Fact, Head, Line, Link, Note, asked_head, asked_line
 
 CRUMBS = (Link("Budgets", "budgets"), Link("Transfers", "transfers"))
 
 
+def _rows(user: User) -> Any:
+    return BudgetTransfer.objects.visible_to(user).for_list()
+
+
 def _line(row: BudgetTransfer) -> Line:
-    return Line(
-        title=f"{row.source.name} → {row.destination.name}",
-        href=reverse("transfer", args=[row.pk]),
-        cells=(
-            Cell("Asked by", row.requested_by, "asked by {}"),
-            Cell("Age", row.created_at, form="age"),
-            Cell("Error", row.error_code if row.error_code != row.status else "", form="words"),
-        ),
-        amount=row.amount,
-        currency=row.currency,
-        state=row.status,
-        key=row.pk,
-        version=row.version,
-    )
+    return asked_line(row, "transfer", f"{row.source.name} → {row.destination.name}")
 
 
 LIST_PAGE = ListPage(
@@ -45,7 +35,7 @@ LIST_PAGE = ListPage(
     lead="Money from one budget to another. A signature moves it, at once.",
     noun="transfer",
     topic="transfers",
-    rows=lambda user: BudgetTransfer.objects.visible_to(user).for_list(),
+    rows=_rows,
     line=_line,
     filters=TransferFilter,
     crumbs=CRUMBS[:1],
@@ -68,11 +58,6 @@ FORM_PAGE = FormPage(
     action="budget.transfer_request",
     subject_type=SUBJECT,
 )
-
-
-def _get(request: HttpRequest, transfer_id: UUID) -> BudgetTransfer:
-    visible = BudgetTransfer.objects.visible_to(person(request)).for_list()
-    return row_of(visible, pk=transfer_id)
 
 
 def _context(request: HttpRequest, transfer: BudgetTransfer) -> dict[str, Any]:
@@ -98,13 +83,10 @@ def _head(transfer: BudgetTransfer) -> Head:
         "If it is still wanted, it has to be asked for again.",
         tone="bad",
     )
-    amount = shown(transfer.amount, transfer.currency, blank=NO_BREAK)
-    return Head(
-        f"{amount} from {transfer.source.name} to {transfer.destination.name}",
-        f"asked by {transfer.requested_by}",
-        at=transfer.created_at,
+    return asked_head(
+        transfer,
+        f"from {transfer.source.name} to {transfer.destination.name}",
         crumbs=CRUMBS,
-        state=transfer.status,
         links=(Link("Its request", request_url),) if approval else (),
         note=note if transfer.status == TransferStatus.FAILED else None,
     )
@@ -129,14 +111,14 @@ def _facts(transfer: BudgetTransfer, *, sees_budgets: bool) -> list[Fact]:
 
 DETAIL_PAGE = DetailPage(
     name="transfer",
-    get=_get,
+    rows=_rows,
     context=_context,
-    main=("interventions/_transfer_facts.html",),
+    main=("web/_facts_panel.html",),
     side=("interventions/_transfer_cancel.html",),
     after=("console/_timeline.html",),
     verb=PageVerb(
         call=services.transfer_cancel,
-        key="transfer_id",
+        row_id="transfer_id",
         what="taken back",
         said="Taken back. Its request is closed; nothing was moved.",
     ),

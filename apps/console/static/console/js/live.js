@@ -13,6 +13,7 @@ const WORDS = {
   live: ["Live", "Live: changes appear by themselves."],
   off: ["Not live", "Not live: reload the page to see what changed. It keeps trying to connect."],
   away: ["Not reachable", "Not reachable, trying again. What you see is as it was."],
+  gone: ["Not live", "Not live: a part of this page is no longer there for you. Reload the page."],
 };
 
 const indicator = document.querySelector("[data-live-indicator]");
@@ -29,14 +30,15 @@ function show(state) {
   indicator.querySelector("[data-live-words]").textContent = WORDS[state][0];
   indicator.querySelector("[data-live-more]").textContent = WORDS[state][1];
   const reload = indicator.querySelector("[data-live-reload]");
-  if (reload) reload.hidden = state !== "off" && state !== "away";
+  if (reload) reload.hidden = !["off", "away", "gone"].includes(state);
 }
 
 const elements = () => [...document.querySelectorAll("[data-live]")];
 const topicsOf = (element) => element.dataset.live.split(/\s+/).filter(Boolean);
 
 // --- a part that cannot be fetched ------------------------------------------------------------
-// htmx leaves the page as it is; here it is said, and tried again until every part came.
+// htmx leaves the page as it is; here it is said, and tried again until every part came. A part that
+// is refused, because the row is gone or a right was taken away, is asked for with the next change.
 const away = new Set();
 
 const fetches = (event) => event.target.closest?.("[data-live]");
@@ -44,9 +46,11 @@ const fetches = (event) => event.target.closest?.("[data-live]");
 function notFetched(event) {
   const element = fetches(event);
   const status = event.detail.xhr?.status ?? 0;
-  if (!element || (status && status < 500)) return;
+  if (!element || status === 401) return; // on its way to sign in
+  const refused = status >= 400 && status < 500 && status !== 429;
   away.add(element);
-  show("away");
+  show(refused ? "gone" : "away");
+  if (refused) return;
   setTimeout(() => element.isConnected && htmx.trigger(element, "live"), AWAY_WAIT);
 }
 

@@ -1,0 +1,92 @@
+"""`docs/adding-a-domain.md` is kept true: its listing is made in a copy of the project and run."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+GUIDE = (ROOT / "docs" / "adding-a-domain.md").read_text()
+LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "node_modules")
+
+
+def _blocks(language: str) -> list[tuple[str, str]]:
+    """(file named last before it, content) of each fenced block."""
+    found, path = [], ""
+    for part in re.finditer(
+        r"^(?:### )?`(?P<path>[\w/.]+)`:?$|^```(?P<kind>\w+)\n(?P<body>.*?)^```$",
+        GUIDE,
+        re.MULTILINE | re.DOTALL,
+    ):
+        if part["path"]:
+            path = part["path"]
+        elif part["kind"] == language:
+            found.append((path, part["body"]))
+    return found
+
+
+def _write_domain(project: Path) -> None:
+    for name, body in _blocks("python"):
+        file = project / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(body)
+    for package in ("apps/visits", "apps/visits/migrations", "tests/visits"):
+        (project / package).mkdir(exist_ok=True)
+        (project / package / "__init__.py").touch()
+    for name, hunk in _blocks("diff"):
+        lines = hunk.splitlines(keepends=True)
+        known = "".join(line[1:] for line in lines if line[0] == " ")
+        added = "".join(line[1:] for line in lines if line[0] == "+")
+        text = (project / name).read_text()
+        assert text.count(known) == 1, f"{name} has these lines {text.count(known)} times:\n{known}"
+        (project / name).write_text(text.replace(known, known + added))
+
+
+def _run(project: Path, *command: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=project,
+        # Its own servers, its own caches; where programs are found stays the same.
+        env={
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTEST_", "COV_", "COVERAGE_"))
+        }
+        | {"PYTHONPATH": str(project)},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, f"{' '.join(command)}\n{output[-8000:]}"
+    return output
+
+
+@pytest.mark.waits
+@pytest.mark.timeout(900)
+def test_the_domain_of_the_guide_works(tmp_path: Path, db: None) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(ROOT, project, ignore=LEFT_OUT)
+    _write_domain(project)
+    made = _run(project, "manage.py", "makemigrations", "visits")
+    assert "Create model Visit" in made
+    _run(project, "-m", "ruff", "check", "apps/visits", "workers", "config", "tests/visits")
+    rules = _run(project, "-c", "import importlinter.cli as cli; cli.lint_imports_command()")
+    assert " 0 broken" in rules
+    tests = ("tests/visits", "tests/test_architecture.py")
+    result = _run(project, "-m", "pytest", *tests, "-q", "-n0", "-p", "no:randomly")
+    assert re.search(r"\b\d+ passed", result) and "failed" not in result
+
+
+def test_the_table_of_costs_is_what_the_listing_has() -> None:
+    rows = dict(re.findall(r"^\| `([\w/.]+)` \| (\d+) \|$", GUIDE, re.MULTILINE))
+    listed = {name: str(len(body.splitlines())) for name, body in _blocks("python")}
+    assert rows == listed
+    added = sum(line[0] == "+" for _, hunk in _blocks("diff") for line in hunk.splitlines())
+    assert re.search(rf"^\| in shared files \| {added} \|$", GUIDE, re.MULTILINE)
+    total = added + sum(map(int, listed.values()))
+    assert f"| **Together** | **{total}** |" in GUIDE
