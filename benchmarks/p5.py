@@ -76,9 +76,7 @@ def ours(budget: int) -> Reserve:
     from apps.interventions.services.balances import MOVE, Move
 
     def reserve(connection: psycopg.Connection, intervention: UUID) -> None:
-        move = Move(
-            "reserve", AMOUNT, f"{intervention}:reserve", intervention=intervention, reserved=AMOUNT
-        )
+        move = Move("reserve", AMOUNT, f"{intervention}:reserve", intervention=intervention)
         row = connection.execute(MOVE, move.parameters(budget)).fetchone()
         if row is None or row[1] is None:
             raise SystemExit("a reservation of ours was refused")

@@ -1,5 +1,6 @@
 """Demo users, all with the password `demo`. Local and test settings only."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -9,11 +10,13 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from apps.audit.contracts import SystemActor
+from apps.audit.selectors import entries_about
 from apps.audit.services import entry_record
 from apps.common.errors import NotAllowed
 
 PASSWORD = "demo"  # noqa: S105 - known to everybody, and refused where it matters
 SEEDER = SystemActor("demo seed")
+DONE = "demo.seeded"
 
 
 @dataclass(frozen=True)
@@ -85,3 +88,14 @@ def demo_people_ensure() -> dict[str, User]:
                 user.senior = people[person.senior]
                 user.save(update_fields=["senior"])
     return people
+
+
+def demo_once(title: str, part: Callable[[], None]) -> bool:
+    """Make a part of the demo unless an earlier run has, whatever became of it since; whether it
+    was made now. The audit trail keeps that it was."""
+    if entries_about(("demo", title)).filter(action=DONE).exists():
+        return False
+    part()
+    with transaction.atomic(durable=True):
+        entry_record(action=DONE, subject_type="demo", subject_id=title, by=SEEDER, via="command")
+    return True

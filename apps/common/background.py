@@ -16,6 +16,9 @@ class LoopThread:
     One for each purpose and process: it is never ended.
     """
 
+    _loop: asyncio.AbstractEventLoop | None
+    _thread: threading.Thread | None
+
     def __init__(self, name: str) -> None:
         self._name = name
         self._forget()
@@ -39,8 +42,7 @@ class LoopThread:
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._loop = self._thread = None
 
     @staticmethod
     def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -1,4 +1,4 @@
-"""Tables as files: CSV as spreadsheets write it, read; CSV and JSON lines, written as a stream."""
+"""Tables as files: CSV as spreadsheets write it and JSON lines, read and written as a stream."""
 
 import codecs
 import csv
@@ -6,12 +6,15 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from itertools import islice
 from typing import Any, TypeVar
 from uuid import UUID
 
 from apps.common.errors import Invalid
+from apps.common.strict_json import exact_document_of
+from apps.common.uploads import TooLarge, size_in_words
 
 #: Comma, semicolon (where the comma is the decimal sign) and tab (copied from a sheet).
 _DELIMITERS = (",", ";", "\t")
@@ -20,6 +23,8 @@ _NAME_LIMIT = 40
 FORMATS = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
 #: Rows that are read, and in memory, at a time.
 PART = 1000
+#: Of JSON lines: bytes of one line, and lists and objects inside each other.
+LINE_BYTES, MOST_DEPTH = 64 * 1024, 32
 #: A spreadsheet takes a text that begins with one of these for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -27,19 +32,25 @@ Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
-class CsvRow:
-    """A row of a file that has as many fields as its head, or the fields as they stand there.
-
-    `line`: where it begins, from 1.
-    """
+class FileRow:
+    """A row of a file; `line`: where it begins, from 1."""
 
     line: int
     values: Any
 
 
+class CsvRow(FileRow):
+    """Texts, as people wrote them, by the names of the columns; the fields as they stand there in
+    a row that has not as many as the head."""
+
+
+class JsonRow(FileRow):
+    """What a line of JSON says, usually an object: a number with a point is a Decimal."""
+
+
 def read(
     body: bytes, columns: Sequence[str], *, needed: Sequence[str], most: int, rows_in_words: str
-) -> list[CsvRow]:
+) -> list[FileRow]:
     """The rows of a CSV file in UTF-8 whose first line names the columns, in any order and case.
 
     `columns` are those that may stand there, `needed` those that must; separated by comma,
@@ -52,7 +63,7 @@ def read(
     head_line = text.lstrip("\r\n").splitlines()[0]
     delimiter = max(_DELIMITERS, key=head_line.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows: list[CsvRow] = []
+    rows: list[FileRow] = []
     head: list[str] = []
     begins = 1
     try:
@@ -71,6 +82,64 @@ def read(
         line = reader.line_num
         raise Invalid(f"Line {line}: {error}.", code="csv_invalid", line=line) from None
     return rows
+
+
+def read_json_lines(
+    chunks: Iterable[bytes], *, most: int, most_bytes: int, rows_in_words: str
+) -> Iterator[JsonRow]:
+    """The rows of a file of JSON documents, one a line, read as its chunks come.
+
+    UTF-8; blank lines are passed over. Invalid `empty_file`, `line_too_long` (LINE_BYTES),
+    `json_invalid` (no JSON, NaN, a member named twice, deeper than MOST_DEPTH), `invalid_text`,
+    all with the line as extra; `too_many_items` beyond `most` rows, which are called
+    `rows_in_words` then; TooLarge beyond `most_bytes`. The rows before stand: it is a generator.
+    """
+    number = 0
+    for line, raw in _lines(chunks, most_bytes):
+        if not raw.strip():
+            continue
+        number += 1
+        if number > most:
+            raise Invalid(rows_in_words, code="too_many_items")
+        yield JsonRow(line, _document(raw, line))
+    if not number:
+        raise Invalid("The file is empty.", code="empty_file")
+
+
+def _document(raw: bytes, line: int) -> Any:
+    try:
+        return exact_document_of(raw.decode(), most_depth=MOST_DEPTH)
+    except Invalid as refusal:
+        raise Invalid(f"Line {line}: {refusal.detail}", code=refusal.code, line=line) from None
+    except UnicodeDecodeError:
+        why = "is not UTF-8"
+    except json.JSONDecodeError as error:
+        why = f"is not JSON: {error.msg}, column {error.colno}"
+    except ValueError as error:
+        why = str(error) if str(error).startswith(("is ", "names ")) else "is not JSON"
+    raise Invalid(f"Line {line} {why}.", code="json_invalid", line=line)
+
+
+def _lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """The lines with their numbers; no more than a chunk and a line is kept."""
+    size, line, begun = 0, 1, b""
+    for chunk in chunks:
+        size += len(chunk)
+        if size > most_bytes:
+            raise TooLarge(f"A file may have at most {size_in_words(most_bytes)}.", most=most_bytes)
+        *whole, begun = (begun + chunk).split(b"\n")
+        for raw in whole:
+            yield line, _bounded(raw, line)
+            line += 1
+        _bounded(begun, line)
+    yield line, _bounded(begun, line)
+
+
+def _bounded(raw: bytes, line: int) -> bytes:
+    if len(raw) > LINE_BYTES:
+        words = f"Line {line} is longer than {size_in_words(LINE_BYTES)}."
+        raise Invalid(words, code="line_too_long", line=line)
+    return raw.removeprefix(codecs.BOM_UTF8) if line == 1 else raw
 
 
 def _text(body: bytes) -> str:
@@ -157,7 +226,8 @@ def export(
     """A file of the rows, PART of them a piece, made while it is sent.
 
     `csv`: the columns, then their values; a text that a spreadsheet would run is kept as text by an
-    apostrophe before it, documents are JSON. `jsonl`: a JSON object a line, nothing changed.
+    apostrophe before it, documents are JSON. `jsonl`: a JSON object a line, nothing changed but
+    amounts, ids and moments, which are texts; ValueError for NaN.
     `for_spreadsheets` begins with the mark by which they know UTF-8.
     """
     writer = _csv_lines if format == "csv" else _json_lines
@@ -184,7 +254,16 @@ def _csv_lines(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Ite
 
 def _json_lines(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Iterator[str]:
     for row in rows:
-        yield json.dumps({name: row[name] for name in columns}, ensure_ascii=False) + "\n"
+        values = {name: row[name] for name in columns}
+        yield json.dumps(values, ensure_ascii=False, allow_nan=False, default=_as_text) + "\n"
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise ValueError("no number")
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 class _Echo:

@@ -1,6 +1,7 @@
 """JSON as RFC 8259 has it: no NaN or Infinity; and no text that PostgreSQL cannot keep."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 from apps.common.errors import Invalid
@@ -8,7 +9,33 @@ from apps.common.errors import Invalid
 
 def document_of(body: bytes) -> Any:
     """The document. ValueError for what is no JSON; Invalid `invalid_text`."""
-    document = json.loads(body, parse_constant=_no_constant)
+    return _checked(body, json.loads(body, parse_constant=_no_constant))
+
+
+def exact_document_of(text: str, *, most_depth: int) -> Any:
+    """The document of a line that somebody else's program wrote; numbers with a point are Decimals.
+
+    ValueError for what is no JSON, for a member that is named twice, of which readers disagree on
+    what it says, and for lists and objects deeper than `most_depth`; Invalid `invalid_text`.
+    """
+    try:
+        document = json.loads(
+            text,
+            parse_constant=_no_constant,
+            parse_float=_exact,
+            object_pairs_hook=_named_once,
+        )
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    level, depth = [document], 0
+    while level := [part for item in level for part in _parts(item)]:
+        depth += 1
+        if depth > most_depth:
+            raise ValueError("is nested too deeply")
+    return _checked(text.encode(), document)
+
+
+def _checked(body: bytes, document: Any) -> Any:
     # Both can only come in as escapes: JSON forbids raw control characters, UTF-8 surrogates.
     if b"\\u" in body and not _storable(document):
         raise Invalid("A text holds characters that cannot be stored.", code="invalid_text")
@@ -17,6 +44,21 @@ def document_of(body: bytes) -> Any:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _exact(number: str) -> Decimal:
+    value = Decimal(number)
+    # As far as a float goes. Written out, 1e999999999 would fill the memory.
+    if abs(value.adjusted()) > 308:
+        raise ValueError("is a number that is too large or too small")
+    return value
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("names a member twice")
+    return members
 
 
 def _storable(value: Any) -> bool:
@@ -31,7 +73,12 @@ def _storable(value: Any) -> bool:
                 return False
         elif isinstance(item, dict):
             waiting.extend(item)
-            waiting.extend(item.values())
-        elif isinstance(item, list):
-            waiting.extend(item)
+        waiting.extend(_parts(item))
     return True
+
+
+def _parts(item: Any) -> list[Any]:
+    """What a list or an object holds."""
+    if isinstance(item, dict):
+        return list(item.values())
+    return item if isinstance(item, list) else []

@@ -77,6 +77,31 @@ def window_of(*, first: date | None, last: date | None, as_of: datetime) -> Wind
     return Window(first, last)
 
 
+class Period(NamedTuple):
+    """The days on which something is valid, the first and the last included; None: no such end."""
+
+    first: date | None
+    last: date | None
+
+    def checked(self) -> "Period":
+        """Itself; Invalid `days_out_of_order`."""
+        if self.first is not None and self.last is not None and self.last < self.first:
+            raise Invalid("The last day lies before the first.", code="days_out_of_order")
+        return self
+
+    def has(self, day: date) -> bool:
+        """Whether the day is one of them."""
+        return (self.first or day) <= day <= (self.last or day)
+
+    @property
+    def words(self) -> str:
+        """`1 Jan 2026 to 31 Mar 2026`; empty where it has neither beginning nor end."""
+        first, last = (f"{day:%-d %b %Y}" if day else "" for day in self)
+        if first and last:
+            return f"{first} to {last}"
+        return f"from {first} on" if first else f"until {last}" if last else ""
+
+
 @dataclass(frozen=True)
 class Counted:
     """How many rows a day, a month or an hour has, by when it begins (an hour: a datetime).

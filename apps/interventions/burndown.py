@@ -17,6 +17,7 @@ from django.utils import timezone
 from apps.common.money import shown
 from apps.common.windows import MOST_DAYS, Window, midnight, site_day
 from apps.interventions.models import Budget, BudgetEntry
+from apps.interventions.models.budgets import EFFECTS
 from apps.web.charts import LineChart, Reading, line
 
 #: Days that the pace is taken from.
@@ -26,17 +27,6 @@ LEAST_DAYS = 3
 #: Farther away nobody plans; a tiny pace would lead past the calendar's end.
 FARTHEST_DAYS = 3660
 CACHE_SECONDS = 26 * 3600
-
-Kind = BudgetEntry.Kind
-#: What a line of the kind does to the free money, and whether it is use (not more or less of it).
-EFFECT: dict[str, int] = {
-    Kind.ALLOCATE: 1,
-    Kind.TRANSFER_IN: 1,
-    Kind.TRANSFER_OUT: -1,
-    Kind.RESERVE: -1,
-    Kind.RELEASE: 1,
-}
-USE: dict[str, int] = {Kind.RESERVE: 1, Kind.RELEASE: -1}
 
 _NONE = Decimal(0)
 #: Amounts by day and kind of line.
@@ -84,7 +74,7 @@ def burn_down(budget: Budget, *, as_of: datetime) -> BurnDown | None:
     for back in range((last - first).days + 1):
         day = last - timedelta(days=back)
         readings.append(Reading(day, free))
-        free -= _total(sums.get(day, {}), EFFECT)
+        free -= _free(sums.get(day, {}))
     readings.reverse()
     pace = _pace(sums, readings, running=running)
     used_up = pace.used_up_on
@@ -147,18 +137,26 @@ def _added_up(budget: Budget, first: date, last: date) -> Sums:
 def _changed_after(budget: Budget, day: date) -> Decimal:
     """How much more is free now than at the end of the day."""
     rows = BudgetEntry.objects.filter(budget=budget, at__gte=midnight(day + timedelta(days=1)))
-    return _total(dict(rows.order_by().values_list("kind").annotate(amount=Sum("amount"))), EFFECT)
+    return _free(dict(rows.order_by().values_list("kind").annotate(amount=Sum("amount"))))
 
 
-def _total(amounts: dict[str, Decimal], signs: dict[str, int]) -> Decimal:
-    return sum((signs.get(kind, 0) * amount for kind, amount in amounts.items()), _NONE)
+def _free(amounts: dict[str, Decimal]) -> Decimal:
+    """What lines of these kinds add to the free money."""
+    return sum((EFFECTS[kind].free * amount for kind, amount in amounts.items()), _NONE)
 
 
 def _pace(sums: Sums, readings: list[Reading], *, running: bool) -> Pace:
     """What was given back counts against what was taken. A period that is over uses up nothing."""
     days = min(PACE_DAYS, len(readings))
     recent = readings[-days:]
-    used = sum((_total(sums.get(reading.day, {}), USE) for reading in recent), _NONE)
+    used = sum(
+        (
+            EFFECTS[kind].used * amount
+            for reading in recent
+            for kind, amount in sums.get(reading.day, {}).items()
+        ),
+        _NONE,
+    )
     amount = max(used, _NONE) / days if days >= LEAST_DAYS else _NONE
     last = readings[-1]
     left = ceil(max(last.amount, _NONE) / amount) if amount else FARTHEST_DAYS + 1

@@ -37,7 +37,7 @@ def present(topic: str) -> list[int]:
     answer. Whether the asker may know is the caller's question."""
     now = time.time()
     try:
-        found = _redis.ask(
+        found: Any = _redis.ask(
             lambda redis: redis.zrangebyscore(_key(topic), now, "+inf", start=0, num=MOST_SOCKETS)
         )
     except RedisAway:

@@ -16,7 +16,8 @@ LINE_WIDTH, LINE_HEIGHT = 640, 160
 MOST_POINTS = 60
 
 
-class Value(NamedTuple):
+@dataclass(frozen=True)
+class Value:
     """What a bar stands for: `marked` of the `count` are drawn in the chart's tone."""
 
     count: int

@@ -2,16 +2,20 @@
 `AppConfig.ready()`.
 """
 
+import csv
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
+from django.apps import apps
 from django.utils.module_loading import import_string
 
 from apps.common.registry import Registry
 
 #: Called with `people=` (users by name); yields a line for each thing that it has made.
 Seed = Callable[..., Iterable[str]]
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -44,3 +48,11 @@ def register(part: DemoPart) -> None:
 def registered() -> list[DemoPart]:
     """All parts, by order."""
     return sorted(_parts.values(), key=lambda part: part.order)
+
+
+def table(app: str, name: str, row: Callable[..., Row]) -> list[Row]:
+    """The rows of the app's `demo/<name>.csv`, each given to `row` by the names of the columns, as
+    text. Call it when the apps are ready."""
+    path = Path(apps.get_app_config(app).path) / "demo" / f"{name}.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        return [row(**fields) for fields in csv.DictReader(file)]

@@ -9,7 +9,7 @@ MOST_TEXT = 1_000_000
 
 
 class TableForm(forms.Form):
-    """A CSV file, or the same pasted; a file goes before what is pasted.
+    """A file of CSV or JSON lines, or the same pasted; a file goes before what is pasted.
 
     `cleaned_data` has its bytes as `body`, one more than `most_bytes()` at most: enough to refuse
     it. The content of a file comes back as text: browsers forget which file was chosen, and what is
@@ -19,7 +19,7 @@ class TableForm(forms.Form):
     file = forms.FileField(
         required=False,
         label="CSV file",
-        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,text/csv"}),
+        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,.jsonl,text/csv"}),
     )
     text = forms.CharField(
         required=False,

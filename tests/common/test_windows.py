@@ -7,7 +7,8 @@ import pytest
 from django.db.models import Q
 
 from apps.accounts.models import User
-from apps.common.windows import Window, counted, counted_by_hour, midnight
+from apps.common.errors import Invalid
+from apps.common.windows import Period, Window, counted, counted_by_hour, midnight
 
 NOW = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
 
@@ -48,3 +49,19 @@ def test_hours_and_days_are_counted_with_the_empty_ones(people: None) -> None:
     assert [(one.begins.day, one.count, one.marked) for one in days] == [
         (8, 0, 0), (9, 2, 0), (10, 3, 1),
     ]  # fmt: skip
+
+
+def test_a_period_may_have_no_beginning_and_no_end() -> None:
+    first, last = date(2026, 3, 1), date(2026, 3, 31)
+    assert Period(first, last).words == "1 Mar 2026 to 31 Mar 2026"
+    assert Period(first, None).words == "from 1 Mar 2026 on"
+    assert (Period(None, last).words, Period(None, None).words) == ("until 31 Mar 2026", "")
+    day = timedelta(days=1)
+    period = Period(first, last).checked()
+    assert [period.has(one) for one in (first - day, first, last, last + day)] == [
+        False, True, True, False,
+    ]  # fmt: skip
+    assert Period(first, None).has(date.max) and Period(None, last).has(date.min)
+    with pytest.raises(Invalid) as refused:
+        Period(last, first).checked()
+    assert refused.value.code == "days_out_of_order"

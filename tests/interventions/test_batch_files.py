@@ -15,7 +15,7 @@ from apps.accounts.models import User
 from apps.approvals.selectors import simulation
 from apps.interventions import services
 from apps.interventions.models import InterventionBatch, Outcome
-from apps.interventions.services.batches_input import csv_items
+from apps.interventions.services.batches_input import file_items
 from tests.interventions.batch_world import asked, finished, opened, payment, prepared, request_of
 from tests.interventions.conftest import World
 from tests.interventions.test_api import Caller
@@ -80,7 +80,7 @@ def paid(world: World, *, days_ago: int = 0, **changes: Any) -> None:
     ],
 )
 def test_amounts_as_people_write_them(world: World, by: str, written: str, amount: str) -> None:
-    trial = tried(world, csv_items(file_of(written, by=by)))
+    trial = tried(world, file_items(file_of(written, by=by)))
     assert [item.code for item in trial.errors] == []
     assert trial.amount == Decimal(amount)
 
@@ -90,7 +90,7 @@ def test_amounts_as_people_write_them(world: World, by: str, written: str, amoun
 def test_what_can_be_meant_in_two_ways_is_refused_and_never_guessed(
     world: World, by: str, written: str
 ) -> None:
-    (wrong,) = tried(world, csv_items(file_of(written, by=by))).errors
+    (wrong,) = tried(world, file_items(file_of(written, by=by))).errors
     assert (wrong.code, wrong.line, wrong.raw["amount"]) == ("amount_ambiguous", 2, written)
     before_the_mark = re.split("[.,]", written)[0]
     assert f"or as {before_the_mark} and a fraction" in wrong.detail
@@ -104,7 +104,7 @@ def test_what_can_be_meant_in_two_ways_is_refused_and_never_guessed(
     ],
 )
 def test_what_is_no_amount_is_told_as_before(world: World, written: str) -> None:
-    (wrong,) = tried(world, csv_items(file_of(written))).errors
+    (wrong,) = tried(world, file_items(file_of(written))).errors
     assert wrong.code == "amount_invalid"
 
 
@@ -128,6 +128,36 @@ def test_a_column_that_is_not_known_is_named(world: World, head: str, named: lis
     answer = upload(Caller(world.requester), head + "\n1,a,b\n")
     assert answer.json()["code"] == "csv_columns"
     assert all(one in answer.json()["detail"] for one in named), answer.json()
+
+
+# --- JSON lines ----------------------------------------------------------------------------------
+def test_json_lines_are_a_file_too_with_amounts_as_programs_write_them(world: World) -> None:
+    body = (
+        b'\n{"amount": "1234.56", "target": "Amina", "justification": "Food"}\n'
+        b'{"amount": 0.10, "target": "Bola", "justification": "Food", "region": null}\n'
+        b'{"amount": "1.234,56", "target": "Chika", "justification": "Food"}\n'
+        b'["amount"]\n'
+        b'{"amount": 1.5, "target": {"a": 1}, "justification": "Food"}\n'
+        b'{"amount": 1, "target": "Dayo", "justification": "Food", "payee": 0.5}\n'
+    )
+    answer = upload(Caller(world.requester), body, dry_run="true").json()
+    assert (answer["sound"], answer["amount"]) == (2, "1234.66")
+    assert [(one["line"], one["code"]) for one in answer["errors"]] == [
+        (4, "amount_invalid"), (5, "item_invalid"), (6, "target_invalid"), (7, "item_invalid"),
+    ]  # fmt: skip
+    trial = tried(world, file_items(body))
+    assert trial.errors[3].raw == {
+        "amount": 1, "target": "Dayo", "justification": "Food", "payee": "0.5",
+    }  # fmt: skip
+
+
+def test_a_line_that_is_no_json_is_named_and_nothing_is_stored(world: World) -> None:
+    body = b'{"amount": 1, "target": "a", "justification": "b"}\n{"amount": NaN}\n'
+    answer = upload(Caller(world.requester), body)
+    assert (answer.status_code, answer.json()["code"], answer.json()["line"]) == (
+        422, "json_invalid", 2,
+    )  # fmt: skip
+    assert not InterventionBatch.objects.exists()
 
 
 # --- payments like another one -------------------------------------------------------------------
@@ -244,7 +274,7 @@ def test_a_warning_tells_nobody_of_a_payment_that_they_may_not_see(world: World)
         seen[name] = sorted(one["code"] for one in answer["warnings"])
     assert seen["requester"] == ["paid_recently", "paid_recently", "same_in_batch"]
     assert seen["other"] == ["same_in_batch"]
-    batch = asked(world, csv_items(body.encode()), by=other)
+    batch = asked(world, file_items(body.encode()), by=other)
     opened(batch)
     # The reviewer sees all payments, in both orders of who looks first.
     request = reverse("request", args=[request_of(batch).pk])

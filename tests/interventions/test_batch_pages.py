@@ -18,7 +18,7 @@ from apps.accounts.models import User
 from apps.interventions import services
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
 from apps.interventions.registration.shell import BATCHES
-from apps.interventions.services.batches_input import csv_items
+from apps.interventions.services.batches_input import file_items
 from config.body_limit import limited
 from tests.interventions.batch_world import (
     acting,
@@ -137,12 +137,12 @@ def test_a_file_that_is_none_is_refused_with_why(
     ],
 )
 def test_files_as_spreadsheets_write_them(file: str) -> None:
-    (row,) = csv_items(file.encode())
+    (row,) = file_items(file.encode())
     assert row.values == {"amount": "5", "target": "A", "justification": "B", "region": "NG-KO"}
 
 
 def test_a_row_of_another_width_is_an_item_that_has_failed() -> None:
-    rows = csv_items(b'amount,target,justification\n1,"a\nb",c\n1,a\n2,a,b\n')
+    rows = file_items(b'amount,target,justification\n1,"a\nb",c\n1,a\n2,a,b\n')
     assert [row.line for row in rows] == [2, 4, 5]
     assert rows[1].values == ["1", "a"]
 

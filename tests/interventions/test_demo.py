@@ -35,7 +35,7 @@ from apps.interventions.models import (
 )
 from apps.interventions.services import demo_batches
 from apps.interventions.services.batches_rows import progress_of
-from apps.interventions.services.demo import REQUESTS
+from apps.interventions.services.demo import requests_of
 
 
 def seed(*options: str) -> str:
@@ -178,7 +178,7 @@ def test_without_the_past_it_is_only_what_waits() -> None:
     seed("--bare")
     assert not ApprovalRequest.objects.exists()
     assert not InterventionBatch.objects.exists()
-    assert Intervention.objects.count() == len(REQUESTS)
+    assert Intervention.objects.count() == len(requests_of("new"))
 
 
 @pytest.mark.django_db

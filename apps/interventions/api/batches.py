@@ -29,7 +29,7 @@ from apps.interventions.batch_forms import BatchFilter
 from apps.interventions.contracts import BatchItemStatus
 from apps.interventions.models import InterventionBatch
 from apps.interventions.scopes import Scope
-from apps.interventions.services.batches_input import csv_items
+from apps.interventions.services.batches_input import file_items
 from apps.interventions.services.batches_rows import progress_by_batch
 from apps.web.denied import row_of
 from apps.web.filters import Narrow, filtered
@@ -44,14 +44,14 @@ router = Router(tags=["batches"])
     summary="Ask for many payments under one signature",
 )
 def batch_create(request: HttpRequest) -> Status[Any]:
-    """As JSON or as a form with a CSV `file`. With `dry_run` nothing is stored: 200 says what it
-    would come to. The same key and body again: the same one, with 200.
+    """As JSON or as a form with a `file`, CSV or JSON lines. With `dry_run` nothing is stored: 200
+    says what it would come to. The same key and body again: the same one, with 200.
 
     Refusals: 403 `permission_denied`; 404 `policy_not_found`, `budget_not_found`; 409
     `policy_inactive`, `policy_not_yet_valid`, `policy_expired`, `budget_not_open`,
     `idempotency_key_reused`; 413 `too_large`; 422 `no_items`, `too_many_items`, `no_valid_items`,
     `amount_invalid` (of the sum), `currency_mismatch`, `title_invalid`, `csv_columns`,
-    `csv_invalid`, `csv_encoding`, `empty_file`.
+    `csv_invalid`, `csv_encoding`, `json_invalid`, `line_too_long`, `invalid_text`, `empty_file`.
     """
     user = require(request, scope=Scope.INTERVENTIONS_WRITE)
     head, items = _sent(request)
@@ -138,7 +138,7 @@ def _sent(request: HttpRequest) -> tuple[BatchHead, list[Any]]:
     """The head and the items, of either form."""
     if request.content_type == "multipart/form-data":
         form, body = form_with_file(request, BatchForm, most=settings.BATCH_MAX_BYTES)
-        return form, csv_items(body)
+        return form, file_items(body)
     sent = document(request, BatchIn, most=settings.BATCH_MAX_BYTES)
     return sent, sent.items
 

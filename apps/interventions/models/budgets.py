@@ -5,7 +5,7 @@ Money is decimal in major units with a currency beside it.
 
 from datetime import date
 from decimal import Decimal
-from typing import Self
+from typing import NamedTuple, Self
 
 import pgtrigger
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from apps.common.amounts import AmountField
 from apps.common.money import shown
+from apps.common.windows import Period
 from apps.engine.models_abstract import AskedQuerySet, AskedRow, as_signed, end_stays
 from apps.interventions.contracts import TransferStatus
 
@@ -115,17 +116,30 @@ class Budget(models.Model):
 
     def is_open_on(self, day: date) -> bool:
         """Whether its period has that day in it."""
-        return (self.starts_on is None or self.starts_on <= day) and (
-            self.ends_on is None or day <= self.ends_on
-        )
+        return Period(self.starts_on, self.ends_on).has(day)
 
     @property
     def period(self) -> str:
-        """`1 Jan 2026 to 31 Mar 2026`; empty when it has neither beginning nor end."""
-        first, last = (f"{day:%-d %b %Y}" if day else "" for day in (self.starts_on, self.ends_on))
-        if first and last:
-            return f"{first} to {last}"
-        return f"from {first}" if first else f"until {last}" if last else ""
+        """Its days in words; empty when it has neither beginning nor end."""
+        return Period(self.starts_on, self.ends_on).words
+
+
+class Effect(NamedTuple):
+    """What a kind of line adds to each balance, by its amount: 1, -1 or nothing."""
+
+    total: int = 0
+    reserved: int = 0
+    spent: int = 0
+
+    @property
+    def used(self) -> int:
+        """What it adds to the money that is spoken for."""
+        return self.reserved + self.spent
+
+    @property
+    def free(self) -> int:
+        """What it adds to the money that is free."""
+        return self.total - self.used
 
 
 class BudgetEntry(models.Model):
@@ -202,6 +216,17 @@ class BudgetEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount}"
+
+
+#: What a line does to its budget's balances: nothing else changes them.
+EFFECTS: dict[str, Effect] = {
+    BudgetEntry.Kind.ALLOCATE: Effect(total=1),
+    BudgetEntry.Kind.TRANSFER_IN: Effect(total=1),
+    BudgetEntry.Kind.TRANSFER_OUT: Effect(total=-1),
+    BudgetEntry.Kind.RESERVE: Effect(reserved=1),
+    BudgetEntry.Kind.RELEASE: Effect(reserved=-1),
+    BudgetEntry.Kind.COMMIT: Effect(reserved=-1, spent=1),
+}
 
 
 class TransferQuerySet(AskedQuerySet["BudgetTransfer"]):

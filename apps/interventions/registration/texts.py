@@ -10,6 +10,8 @@ NEXT_STEPS = {
     "no_valid_items": "Nothing was stored. Check the list: each line says what is wrong with it.",
     "csv_columns": "Nothing was stored. Correct the first line, then check again.",
     "csv_invalid": "Nothing was stored. Correct that line, then check again.",
+    "json_invalid": "Nothing was stored. Correct the line, then check again.",
+    "line_too_long": "Nothing was stored. Correct the line, then check again.",
     "csv_encoding": "Nothing was stored. Save it as CSV UTF-8, then choose it again.",
     "amount_below_limit": "Ask for more, or under a policy that allows so little.",
     "amount_ambiguous": "Write it with both separators, or with neither: 1,234.00 or 1234.00.",

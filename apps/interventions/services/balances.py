@@ -16,7 +16,8 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.interventions.models import Budget
-from apps.interventions.services.budget_alerts import Figures, crossing_tell
+from apps.interventions.models.budgets import EFFECTS, Effect, falls_short
+from apps.interventions.services.budget_alerts import low_tell
 from apps.interventions.services.rows import budget_announce
 
 #: The columns of a balance have 16 digits before the point.
@@ -51,16 +52,17 @@ SELECT EXISTS (SELECT FROM line), moved.*
 
 @dataclass(frozen=True)
 class Move:
-    """What a line does to its budget, in major units of its currency."""
+    """A line of the ledger, in major units of its budget's currency."""
 
     kind: str
     amount: Decimal
     key: str
     intervention: UUID | None = None
     transfer: UUID | None = None
-    total: Decimal = Decimal(0)
-    reserved: Decimal = Decimal(0)
-    spent: Decimal = Decimal(0)
+
+    @property
+    def effect(self) -> Effect:
+        return EFFECTS[self.kind]
 
     def parameters(self, budget_id: int) -> dict[str, Any]:
         """Of MOVE."""
@@ -72,9 +74,7 @@ class Move:
             "amount": self.amount,
             "key": self.key,
             "at": timezone.now(),
-            "total": self.total,
-            "reserved": self.reserved,
-            "spent": self.spent,
+            **{column: sign * self.amount for column, sign in self.effect._asdict().items()},
             "full": FULL,
         }
 
@@ -100,11 +100,10 @@ def balance_move(budget: Budget, move: Move) -> Moved:
     if version is None:
         return Moved(written=written, covered=False)
     budget_announce(budget, version=version)
-    after = Figures(total=total, free=total - reserved - spent, percent=percent)
-    before = Figures(
-        total=total - move.total,
-        free=after.free - move.total + move.reserved + move.spent,
-        percent=percent,
+    free, effect, amount = total - reserved - spent, move.effect, move.amount
+    was_short = falls_short(
+        total=total - effect.total * amount, free=free - effect.free * amount, percent=percent
     )
-    crossing_tell(budget, before=before, after=after, version=version)
+    if not was_short and falls_short(total=total, free=free, percent=percent):
+        low_tell(budget, free=free, total=total, percent=percent, version=version)
     return Moved(written=True, covered=True)

@@ -81,7 +81,7 @@ def batch_request(
 
     `currency`: empty is the policy's; else it must be that one.
     `items` are objects with amount (major units), target, justification and, if wanted, region, or
-    rows of `csv_items`. One that is not sound, or that the policy does not allow, is an item that
+    rows of `file_items`. One that is not sound, or that the policy does not allow, is an item that
     has failed at once; it never fails the batch. Batch, items, audit entry and the command that
     starts its workflow commit together. The same key of the same person again: the same row, also
     when two come at once. Raises, each audited: NotAllowed `permission_denied`; Invalid `no_items`,

@@ -3,6 +3,7 @@
 Nothing in one item can fail the others, so nothing here raises for an item.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,7 +13,7 @@ from django.conf import settings
 
 from apps.common import csvio
 from apps.common.canonical_json import as_it_came, digest
-from apps.common.csvio import CsvRow
+from apps.common.csvio import CsvRow, FileRow
 from apps.common.errors import DomainError, Invalid
 from apps.common.money import amount_written, exact
 from apps.common.uploads import TooLarge, size_in_words
@@ -89,16 +90,20 @@ def body_digest(items: Iterable[Item], **fields: str) -> str:
     return digest({**fields, "items": listed})
 
 
-def csv_items(body: bytes) -> list[CsvRow]:
-    """The rows of a file: a head with the columns amount, target, justification and, if wanted,
-    region, in any order; separated by `,`, `;` or tab; UTF-8.
+def file_items(body: bytes) -> list[FileRow]:
+    """The rows of a file in UTF-8: CSV whose head has the columns amount, target, justification
+    and, if wanted, region, in any order, separated by `,`, `;` or tab; or JSON lines, an object
+    with these members each.
 
-    Invalid `empty_file`, `csv_encoding`, `csv_columns`, `csv_invalid`, `too_many_items` as
-    `csvio.read`; TooLarge.
+    Raises as `csvio.read` or, where the file begins with `{`, as `csvio.read_json_lines`.
     """
     most = settings.BATCH_MAX_BYTES
     if len(body) > most:
         raise TooLarge(f"A batch may have at most {size_in_words(most)}.", most=most)
+    if body.removeprefix(BOM_UTF8).lstrip().startswith(b"{"):
+        return list(
+            csvio.read_json_lines([body], most=MOST_ITEMS, most_bytes=most, rows_in_words=_TOO_MANY)
+        )
     return csvio.read(body, FIELDS, needed=FIELDS[:3], most=MOST_ITEMS, rows_in_words=_TOO_MANY)
 
 
@@ -114,7 +119,10 @@ def _clean(number: int, came: Any, currency: str) -> Item:
         return Item(
             number,
             # Programs write amounts in one way; people, in files, in several.
-            amount=clean_amount((amount_written if line else amount_sent)(raw["amount"]), currency),
+            amount=clean_amount(
+                (amount_written if isinstance(came, CsvRow) else amount_sent)(raw["amount"]),
+                currency,
+            ),
             currency=currency,
             target=clean_target(raw["target"]),
             justification=clean_text(
@@ -144,7 +152,7 @@ def _wrong(number: int, refusal: DomainError, came: Any) -> Item:
 
 
 def _parts(came: Any) -> tuple[int, Any]:
-    return (came.line, came.values) if isinstance(came, CsvRow) else (0, came)
+    return (came.line, came.values) if isinstance(came, FileRow) else (0, came)
 
 
 def _region(raw: Any) -> Any:

@@ -4,7 +4,6 @@ What the guarded UPDATE returns says who crossed the line: of many at once, the 
 were above it before and are below it after. No look-up could tell, and none is needed.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from django.contrib.auth.models import Group
@@ -16,7 +15,6 @@ from apps.audit.contracts import ENGINE
 from apps.audit.services import entry_record
 from apps.common.money import exact, figure, shown
 from apps.interventions.models import Budget
-from apps.interventions.models.budgets import falls_short
 from apps.live.broadcast import broadcast
 from apps.notifications import kinds
 from apps.notifications.services import notify_group
@@ -27,24 +25,9 @@ TOLD_GROUP = "operator"
 ALSO_GROUP = "senior reviewer"
 
 
-@dataclass(frozen=True)
-class Figures:
-    """What the line is drawn through: the total, what of it is free, and the share in percent."""
-
-    total: Decimal
-    free: Decimal
-    percent: int
-
-    @property
-    def short(self) -> bool:
-        return falls_short(total=self.total, free=self.free, percent=self.percent)
-
-
-def crossing_tell(budget: Budget, *, before: Figures, after: Figures, version: int) -> None:
-    """Tell people if this change took the free money below its share. Joins the transaction of the
+def low_tell(budget: Budget, *, free: Decimal, total: Decimal, percent: int, version: int) -> None:
+    """Tell people that a change took the free money below its share. Joins the transaction of the
     change: nobody is told of what was rolled back, and `version` makes it once."""
-    if before.short or not after.short:
-        return
     entry_record(
         action="budget.low",
         subject_type="budget",
@@ -52,9 +35,9 @@ def crossing_tell(budget: Budget, *, before: Figures, after: Figures, version: i
         by=ENGINE,
         via="engine",
         body={
-            "free": exact(after.free, budget.currency),
-            "total": exact(after.total, budget.currency),
-            "percent": after.percent,
+            "free": exact(free, budget.currency),
+            "total": exact(total, budget.currency),
+            "percent": percent,
         },
     )
     notify_group(
@@ -62,8 +45,8 @@ def crossing_tell(budget: Budget, *, before: Figures, after: Figures, version: i
         group=TOLD_GROUP,
         kind=ALERT_KIND,
         title=f"Little is left in {budget.name}",
-        text=f"{shown(after.free, budget.currency)} of "
-        f"{figure(after.total, budget.currency)} are free, less than {after.percent} %. "
+        text=f"{shown(free, budget.currency)} of "
+        f"{figure(total, budget.currency)} are free, less than {percent} %. "
         "What it does not cover any more is refused.",
         url=reverse("budget", args=[budget.code]),
     )

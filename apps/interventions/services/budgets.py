@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q, Sum
+from django.db.models import Case, DecimalField, F, Sum, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -24,6 +24,7 @@ from apps.common.money import exact, shown
 from apps.common.validation import clean_amount, clean_code, clean_currency, clean_text
 from apps.interventions.contracts import Execution, Step
 from apps.interventions.models import Budget, BudgetEntry, Intervention
+from apps.interventions.models.budgets import EFFECTS, Effect
 from apps.interventions.services.balances import Move, balance_move
 from apps.interventions.services.periods import (
     OVERLAP_CONSTRAINT,
@@ -79,8 +80,7 @@ def budget_reserve(*, intervention_id: UUID | str, as_of: datetime | None = None
         check_open(intervention.budget, as_of=as_of)
         target_hold(intervention, as_of=as_of)
         step_save(intervention, Step.RESERVE_BUDGET, StepStatus.DONE)
-        record(intervention, "budget.reserved", **_figures(intervention))
-        new = _book(intervention, Kind.RESERVE, key="reserve", reserved=intervention.amount)
+        new = _book(intervention, Kind.RESERVE, "budget.reserved")
         if not new and _reservation(intervention) != "open":
             raise Conflict("The reservation was given back.", code="reservation_released")
 
@@ -127,8 +127,7 @@ def release_open(intervention: Intervention) -> bool:
         )
     step_put(intervention, Step.RESERVE_BUDGET, StepStatus.COMPENSATED)
     step_put(intervention, Step.RELEASE_BUDGET, StepStatus.DONE)
-    record(intervention, "budget.released", **_figures(intervention))
-    _settle(intervention, Kind.RELEASE, key="release", reserved=-intervention.amount)
+    _settle(intervention, Kind.RELEASE, "budget.released")
     return True
 
 
@@ -145,9 +144,7 @@ def commit_open(intervention: Intervention) -> bool:
         raise Conflict("There is no reservation to spend.", code="reservation_released")
     if execution_of(step_statuses(intervention)) is not Execution.DONE:
         raise Conflict("The execution is not known to be done.", code="not_executed")
-    record(intervention, "budget.committed", **_figures(intervention))
-    amount = intervention.amount
-    _settle(intervention, Kind.COMMIT, key="commit", reserved=-amount, spent=amount)
+    _settle(intervention, Kind.COMMIT, "budget.committed")
     return True
 
 
@@ -223,7 +220,7 @@ def budget_allocate(
         if budget is None:
             raise NotFound("There is no such budget.")
         amount = clean_amount(amount, budget.currency)
-        moved = balance_move(budget, Move(Kind.ALLOCATE, amount, key, total=amount))
+        moved = balance_move(budget, Move(Kind.ALLOCATE, amount, key))
         if moved.written and not moved.covered:
             raise Conflict("No balance can hold so much.", code="budget_full")
         entry = BudgetEntry.objects.get(key=key)
@@ -286,65 +283,47 @@ class BudgetProof:
 
 def budget_proof(budget: Budget) -> BudgetProof:
     """Add the ledger up again. One statement: balances and lines of the same moment."""
-    row: dict[str, Any] = dict(
-        Budget.objects.filter(pk=budget.pk)
-        .annotate(
-            **{
-                f"sum_{kind}": Coalesce(
-                    Sum("entries__amount", filter=Q(entries__kind=kind)), Decimal(0)
-                )
-                for kind in Kind.values
-            }
-        )
-        .values()
-        .get()
+    sums = {f"ledger_{column}": _added_up(column) for column in Effect._fields}
+    rows = Budget.objects.filter(pk=budget.pk).annotate(**sums)
+    return BudgetProof(**rows.values("code", *Effect._fields, *sums).get())
+
+
+def _added_up(column: str) -> Coalesce:
+    signs = Case(
+        *(
+            When(entries__kind=kind, then=getattr(effect, column))
+            for kind, effect in EFFECTS.items()
+        ),
+        output_field=DecimalField(),
     )
-    return BudgetProof(
-        code=row["code"],
-        total=row["total"],
-        reserved=row["reserved"],
-        spent=row["spent"],
-        ledger_total=row["sum_allocate"] + row["sum_transfer_in"] - row["sum_transfer_out"],
-        ledger_reserved=row["sum_reserve"] - row["sum_release"] - row["sum_commit"],
-        ledger_spent=row["sum_commit"],
-    )
+    return Coalesce(Sum(F("entries__amount") * signs, output_field=DecimalField()), Decimal(0))
 
 
 # --- the ledger and the balance ------------------------------------------------------------------
-def _book(
-    intervention: Intervention,
-    kind: str,
-    *,
-    key: str,
-    reserved: Decimal = Decimal(0),
-    spent: Decimal = Decimal(0),
-) -> bool:
-    """The intervention's line and what it does to the balance; False when the line was there."""
-    move = Move(
-        kind,
-        intervention.amount,
-        f"{intervention.pk}:{key}",
-        intervention=intervention.pk,
-        reserved=reserved,
-        spent=spent,
+def _book(intervention: Intervention, kind: str, event: str) -> bool:
+    """Audit the event, write the intervention's line and what it does to the balance; False when
+    the line was there. Conflict `budget_exceeded` with what is available."""
+    budget, amount = intervention.budget, intervention.amount
+    currency = intervention.currency
+    record(
+        intervention, event, budget=budget.code, amount=exact(amount, currency), currency=currency
     )
-    moved = balance_move(intervention.budget, move)
+    key = f"{intervention.pk}:{kind}"
+    moved = balance_move(budget, Move(kind, amount, key, intervention=intervention.pk))
     if moved.written and not moved.covered:
-        _refuse_exceeded(intervention)
+        left = Budget.objects.get(pk=budget.pk).available
+        raise Conflict(
+            f"The budget {budget.code} has {shown(left, intervention.currency)} left.",
+            code="budget_exceeded",
+            available=exact(left, intervention.currency),
+        )
     return moved.written
 
 
-def _settle(
-    intervention: Intervention,
-    kind: str,
-    *,
-    key: str,
-    reserved: Decimal,
-    spent: Decimal = Decimal(0),
-) -> None:
+def _settle(intervention: Intervention, kind: str, event: str) -> None:
     """The line that ends an open reservation. Conflict `key_reused` when it is not written: the
     money would be bound for ever, and the row would say that it is not."""
-    if not _book(intervention, kind, key=key, reserved=reserved, spent=spent):
+    if not _book(intervention, kind, event):
         raise Conflict("The key of this line belongs to another one.", code="key_reused")
 
 
@@ -358,20 +337,3 @@ def _reservation(intervention: Intervention) -> str:
     if Kind.RELEASE in kinds:
         return "released"
     return "open" if Kind.RESERVE in kinds else "none"
-
-
-def _refuse_exceeded(intervention: Intervention) -> None:
-    left = Budget.objects.get(pk=intervention.budget_id).available
-    raise Conflict(
-        f"The budget {intervention.budget.code} has {shown(left, intervention.currency)} left.",
-        code="budget_exceeded",
-        available=exact(left, intervention.currency),
-    )
-
-
-def _figures(intervention: Intervention) -> dict[str, Any]:
-    return {
-        "budget": intervention.budget.code,
-        "amount": exact(intervention.amount, intervention.currency),
-        "currency": intervention.currency,
-    }

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from apps.accounts.models import User
-from apps.approvals import services as approvals
-from apps.approvals.selectors import current_payload
+from apps.approvals.demo import decided
 from apps.common.errors import Conflict
 from apps.engine import effects
 from apps.interventions.contracts import SUBJECT, BatchStatus, InterventionStatus, ReadyItem
 from apps.interventions.models import InterventionBatch, Policy
 from apps.interventions.services.batches import batch_pause, batch_request
+from apps.interventions.services.batches_input import FIELDS
 from apps.interventions.services.batches_rows import batch_request_of
 from apps.interventions.services.batches_running import items_prepare
 from apps.interventions.services.batches_signing import batch_open
@@ -29,60 +29,32 @@ from apps.interventions.services.outcomes import (
     stakeholders_notify,
 )
 from apps.interventions.services.policies import policy_details, policy_validate
+from apps.web.demo import table
 
 
 class Payment(NamedTuple):
     """One payment; `refused`: what the executor says to it, empty: it pays."""
 
+    batch: str
     amount: str
     target: str
     justification: str
-    region: str = ""
-    refused: str = ""
+    region: str
+    refused: str
 
 
-INPUTS = "dry-season-inputs"
-HALF_TITLE = "Onion and tomato growers, first list"
+PAYMENTS = table("interventions", "payments", Payment)
+HALF = [payment for payment in PAYMENTS if payment.batch == "half"]
 #: So many of the sound ones are begun before it is paused.
 BEGUN = 9
-HALF = (
-    Payment("9500.00", "Adaeze Nnamdi, Gboko", "Seed onions and a treadle pump.", "NG-BE"),
-    Payment("8750.00", "Terver Iorfa, Gboko", "Seed onions and fertiliser.", "NG-BE"),
-    Payment("9200.00", "Mbakeren Growers, Vandeikya", "Tomato seed for six plots.", "NG-BE"),
-    Payment("4200.00", "Doose Akaa, Gboko", "Two bags of fertiliser.", "NG-BE"),
-    Payment("7800.00", "Sani Garba, Kura", "Tomato seed, nursery trays.", "NG-KO"),
-    Payment(
-        "8100.00", "Zainab Lawal, Bunkure", "Pump hose, 60 m.", "NG-KO",
-        "The account number belongs to another name.",
-    ),
-    Payment("6900.00", "Ibrahim Musa, Garun Mallam", "Tomato seed and lime.", "NG-KO"),
-    Payment("7400.00", "Folake Adeyemi, Epe", "Vegetable seed.", "NG-LA"),
-    Payment("7150.00", "Halima Shehu, Kura", "Seed onions.", "NG-KO"),
-    Payment("8300.00", "Mohammed Ndagi, Bida", "Treadle pump.", "NG-NI"),
-    Payment(
-        "7600.00", "Rakiya Baba, Mokwa", "Seed onions and lime.", "NG-NI", "The account is closed."
-    ),
-    Payment("8,900", "Aisha Jiya, Bida", "Tomato seed.", "NG-NI"),
-    Payment("6500.00", "Usman Gana, Lavun", "Fertiliser for one hectare.", "NG-NI"),
-    Payment("5900.00", "Fatima Mahmud, Wushishi", "Seed onions.", "NG-NI"),
-    Payment("6250.00", "Yakubu Tsado, Mokwa", "Nursery trays and seed.", "NG-NI"),
-)  # fmt: skip
-
-WARDS_TITLE = "Tarpaulins, wards 7 to 12"
-WARDS = tuple(
-    Payment(amount, f"Ward {ward} households, Lokoja", "Tarpaulins and rope, third delivery.")
-    for ward, amount in enumerate(
-        ("26000.00", "31500.00", "28000.00", "40500.00", "27500.00", "33000.00"), start=7
-    )
-)
 
 
 def batch_half_seed(people: dict[str, User], now: datetime) -> None:
     """A batch that was signed, worked on, and paused. What a worker is at already is left to it."""
     batch = _asked(
         HALF,
-        policy=INPUTS,
-        title=HALF_TITLE,
+        policy="dry-season-inputs",
+        title="Onion and tomato growers, first list",
         key="demo-batch-1",
         by=people["requester"],
         as_of=now - timedelta(hours=5),
@@ -112,9 +84,9 @@ def batch_half_seed(people: dict[str, User], now: datetime) -> None:
 def batch_waiting_seed(people: dict[str, User], now: datetime) -> None:
     """A batch that waits for its signature."""
     batch = _asked(
-        WARDS,
+        [payment for payment in PAYMENTS if payment.batch == "wards"],
         policy="flood-relief",
-        title=WARDS_TITLE,
+        title="Tarpaulins, wards 7 to 12",
         key="demo-batch-2",
         by=people["requester"],
         as_of=now - timedelta(hours=3),
@@ -130,7 +102,7 @@ def _asked(
         policy=policy,
         budget="relief-north-2026",
         currency=currency,
-        items=[_item(one) for one in payments],
+        items=[{name: getattr(one, name) for name in FIELDS} for one in payments],
         title=title,
         by=by,
         via="command",
@@ -140,27 +112,12 @@ def _asked(
     return batch
 
 
-def _item(payment: Payment) -> dict[str, Any]:
-    fields = payment._asdict()
-    del fields["refused"]
-    return fields
-
-
 def _signed(batch: InterventionBatch, *, by: User, as_of: datetime) -> None:
     batch_open(batch.pk, workflow_id=batch.workflow_id, as_of=batch.created_at)
     request = batch_request_of(batch.pk)
-    if request is None or request.status != "open":
-        return
-    approvals.request_decide(
-        request_id=request.pk,
-        by=by,
-        verdict="approve",
-        reason="Names and amounts compared with the cooperative's list.",
-        payload_hash=current_payload(request).hash,
-        via="command",
-        as_of=as_of,
-        on_behalf_of=by,
-    )
+    if request is not None and request.status == "open":
+        reason = "Names and amounts compared with the cooperative's list."
+        decided(request, by=by, verdict="approve", reason=reason, as_of=as_of)
 
 
 def _carried_out(item: ReadyItem, *, refused: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from apps.common.errors import Conflict, Invalid
 from apps.common.validation import clean_code
-from apps.common.windows import site_day
+from apps.common.windows import Period, site_day
 from apps.interventions.models import Budget
 
 #: Addresses of pages and of the API that a budget of that code would hide behind.
@@ -30,8 +30,7 @@ def clean_period(
 ) -> dict[str, Any]:
     """The fields of a period, checked. Invalid `code_invalid`, `days_out_of_order`,
     `alert_percent_invalid`."""
-    if starts_on is not None and ends_on is not None and ends_on < starts_on:
-        raise Invalid("The last day lies before the first.", code="days_out_of_order")
+    Period(starts_on, ends_on).checked()
     number = isinstance(alert_percent, int) and not isinstance(alert_percent, bool)
     if not number or not 0 <= alert_percent <= 100:
         raise Invalid("A share is 0 to 100 percent.", code="alert_percent_invalid")

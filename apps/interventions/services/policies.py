@@ -22,6 +22,7 @@ from apps.common.validation import (
     clean_text,
 )
 from apps.common.versions import lock_versions, put_version, switch_off
+from apps.common.windows import Period
 from apps.interventions.contracts import (
     KIND,
     Execution,
@@ -142,9 +143,7 @@ def _check_order(values: dict[str, Any]) -> None:
     least, most = values["min_amount"], values["max_amount"]
     if least is not None and most is not None and least > most:
         raise Invalid("The least amount is above the most.", code="limits_out_of_order")
-    first, last = values["valid_from"], values["valid_until"]
-    if first is not None and last is not None and first > last:
-        raise Invalid("The last day is before the first.", code="days_out_of_order")
+    Period(values["valid_from"], values["valid_until"]).checked()
     limit, days = values["target_limit"], values["target_days"]
     if limit is None and days is None:
         return

@@ -9,6 +9,7 @@ from apps.approvals import kinds
 from apps.approvals.rule_text import bands_in_words
 from apps.approvals.selectors import active_rules
 from apps.common.money import NO_BREAK, shown
+from apps.common.windows import Period
 from apps.interventions.contracts import KIND
 from apps.interventions.models import Policy
 
@@ -43,7 +44,7 @@ def terms_of(policy: Policy) -> list[tuple[str, str]]:
     return [
         ("Amount", amounts_in_words(policy)),
         ("One target", target_in_words(policy)),
-        ("Valid", days_in_words(policy)),
+        ("Valid", Period(policy.valid_from, policy.valid_until).words or "always"),
         ("Regions", ", ".join(policy.regions) or "everywhere"),
         ("Undoing it", "possible" if policy.reversible else "not possible: the money is gone"),
     ]
@@ -63,17 +64,6 @@ def target_in_words(policy: Policy) -> str:
         return "no limit"
     days = "a day" if policy.target_days == 1 else f"{policy.target_days} days"
     return f"up to {_money(policy, policy.target_limit)} within {days}"
-
-
-def days_in_words(policy: Policy) -> str:
-    """`1 Jan 2026 to 31 Mar 2026`, or one of them, or always."""
-    first, last = (
-        f"{day.day} {day:%b} {day.year}" if day else ""
-        for day in (policy.valid_from, policy.valid_until)
-    )
-    if first and last:
-        return f"{first} to {last}"
-    return f"from {first} on" if first else f"until {last}" if last else "always"
 
 
 def signatures_of(policies: Iterable[Policy], *, brief: bool = False) -> dict[str, list[str]]:

@@ -185,8 +185,8 @@ def _approved(transfer: BudgetTransfer, decided: Decided) -> None:
 
 def _move(transfer: BudgetTransfer) -> None:
     amount, key = transfer.amount, f"transfer:{transfer.pk}"
-    out = Move(Kind.TRANSFER_OUT, amount, f"{key}:out", transfer=transfer.pk, total=-amount)
-    into = Move(Kind.TRANSFER_IN, amount, f"{key}:in", transfer=transfer.pk, total=amount)
+    out = Move(Kind.TRANSFER_OUT, amount, f"{key}:out", transfer=transfer.pk)
+    into = Move(Kind.TRANSFER_IN, amount, f"{key}:in", transfer=transfer.pk)
     if not balance_move(transfer.source, out).covered:
         source = Budget.objects.get(pk=transfer.source_id)
         raise _NotMoved(

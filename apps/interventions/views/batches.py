@@ -14,7 +14,7 @@ from apps.interventions import services
 from apps.interventions.batch_forms import BatchFilter, BatchForm
 from apps.interventions.contracts import BATCH_SUBJECT, BatchItemStatus, BatchStatus
 from apps.interventions.models import InterventionBatch
-from apps.interventions.services.batches_input import csv_items
+from apps.interventions.services.batches_input import file_items
 from apps.interventions.services.batches_rows import (
     FAILURE_COLUMNS,
     batch_failures,
@@ -103,11 +103,11 @@ LIST_PAGE = ListPage(
 
 # --- asking for one ------------------------------------------------------------------------------
 def _request(*, body: bytes, **values: Any) -> tuple[InterventionBatch, bool]:
-    return services.batch_request(items=csv_items(body), **values)
+    return services.batch_request(items=file_items(body), **values)
 
 
 def _try(*, body: bytes, title: str, idempotency_key: str, **values: Any) -> dict[str, Any]:
-    trial = services.batch_try(items=csv_items(body), **values)
+    trial = services.batch_try(items=file_items(body), **values)
     return {"trial": trial, "more": trial.total - trial.sound - len(trial.errors)}
 
 
