@@ -247,23 +247,33 @@ def test_a_card_that_needs_a_permission_is_not_asked_for_without_it() -> None:
 
 
 # --- refusals ------------------------------------------------------------------------------------
+#: A code that is made of an effect's name: `apps.engine.effects`.
+_OF_EFFECT = r"f'\{effect\.name\}(_\w+)'"
 _RAISED = {"Invalid", "NotAllowed", "NotFound", "Conflict", "TooMany", "Unavailable"}
 
 
 def _raised() -> dict[str, set[str]]:
     """Codes that apps give to refusals, with the files."""
     found: dict[str, set[str]] = {}
+    effects: set[str] = set()
+    of_effects: dict[str, str] = {}
     for path in (ROOT / "apps").rglob("*.py"):
         if "simulators" in path.parts or "migrations" in path.parts:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
-            if node.func.id not in _RAISED:
-                continue
-            for keyword in node.keywords:
-                if keyword.arg == "code" and isinstance(keyword.value, ast.Constant):
-                    found.setdefault(keyword.value.value, set()).add(path.name)
+            given = {keyword.arg: keyword.value for keyword in node.keywords}
+            if node.func.id == "Effect" and "name" in given:
+                effects.add(ast.literal_eval(given["name"]))
+            code = given.get("code") if node.func.id in _RAISED else None
+            if isinstance(code, ast.Constant):
+                found.setdefault(code.value, set()).add(path.name)
+            elif code is not None and (known := re.fullmatch(_OF_EFFECT, ast.unparse(code))):
+                of_effects[known[1]] = path.name
+    for name in effects:
+        for ending, file in of_effects.items():
+            found.setdefault(name + ending, set()).add(file)
     return found
 
 
