@@ -1,4 +1,4 @@
-"""What people have decided in the demo."""
+"""Decisions of the demo data."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from apps.approvals.services import request_decide
 def decided(
     request: ApprovalRequest, *, by: User, verdict: str, reason: str, as_of: datetime
 ) -> None:
-    """The person's verdict on the request, at that time. Raises as `request_decide`."""
+    """Decide the request as the user, at that time. Raises what `request_decide` raises."""
     request_decide(
         request_id=request.pk,
         by=by,

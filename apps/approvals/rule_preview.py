@@ -1,4 +1,4 @@
-"""What a rule would mean, before it is saved: in words, who could sign, what changes."""
+"""Previews a rule before it is saved: its words, who could sign, and what changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from apps.approvals.rules import band_index, rule_for
 from apps.common.canonical_json import digest
 from apps.common.money import shown
 
-#: The backend that knows groups and permissions; others only say who somebody is.
+#: The backend that knows groups and permissions; the others only authenticate.
 PERMISSIONS = "django.contrib.auth.backends.ModelBackend"
 
 
 @dataclass(frozen=True)
 class TierPeople:
-    """How many can sign a tier today; `warning` when that is not enough, or only just."""
+    """How many users can sign a tier today; `warning` if they are too few or just enough."""
 
     group: str
     quorum: int
@@ -31,7 +31,7 @@ class TierPeople:
 
 @dataclass(frozen=True)
 class BandPreview:
-    """A line of the rule; one without tiers needs nobody."""
+    """One band of the rule in words; a band without tiers needs no signature."""
 
     words: str
     tiers: tuple[TierPeople, ...] = ()
@@ -41,7 +41,8 @@ class BandPreview:
 
 @dataclass(frozen=True)
 class Change:
-    """A line that is there only before (`was`) or only after (`is`), or in both (``)."""
+    """A line of the comparison: only in the old version (`was`), only in the new (`is`), or both
+    (``)."""
 
     kind: str
     words: str
@@ -49,7 +50,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Preview:
-    """`trial` says what the amount that was tried would need. `stamp` names what was shown."""
+    """`trial` says what the tried amount would need. `stamp` identifies the previewed content."""
 
     bands: list[BandPreview]
     changes: list[Change]
@@ -60,7 +61,7 @@ class Preview:
 
     @property
     def changed(self) -> bool:
-        """Whether anything is different from the version before."""
+        """Return whether any line differs from the previous version."""
         return any(change.kind for change in self.changes)
 
 
@@ -73,9 +74,9 @@ def rule_preview(
     before: ApprovalRule | None,
     amount: Decimal | None = None,
 ) -> Preview:
-    """Of bands that `rules.rule_validate` lets through. `before`: the version it is compared with.
+    """Preview bands that `rules.rule_validate` accepts. `before`: the version to compare with.
 
-    People are counted as they are now. Reads only.
+    Counts the users who can sign now. Reads only.
     """
     words = bands_in_words(bands, currency)
     offset = len(words) - len(bands)
@@ -111,14 +112,14 @@ def rule_preview(
 
 
 def version_before(rule: ApprovalRule) -> ApprovalRule | None:
-    """What applied until this version was put."""
+    """Return the version that was active before this one."""
     return ApprovalRule.objects.filter(
         kind=rule.kind, scope=rule.scope, version=rule.version - 1
     ).first()
 
 
 def _people_of(groups: set[str]) -> dict[str, set[int]]:
-    """Who could sign for each group today: active, in it, and allowed to decide."""
+    """Return the users who could sign for each group today: active members who may decide."""
     able = User.objects.with_perm(DECIDE_PERMISSION, backend=PERMISSIONS)
     found: dict[str, set[int]] = {name: set() for name in groups}
     rows = User.groups.through.objects.filter(
@@ -140,7 +141,7 @@ def _band(
     together = len(set().union(*(people[tier.group] for tier in tiers)))
     warning = ""
     if together < wanted and not any(tier.severe for tier in tiers):
-        # Nobody signs twice, whatever number of groups they are in.
+        # No user signs twice, even one who is in several groups.
         warning = (
             f"The tiers need {wanted} different people, and together only {together} can sign: "
             "such requests would wait for ever."

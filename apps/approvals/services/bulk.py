@@ -1,4 +1,4 @@
-"""Deciding many requests in one go: begun, stopped, resumed; `bulk_running` works through them."""
+"""Bulk decisions: start, stop and resume. `bulk_running` works through the items."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ __all__ = [
     "item_decide",
 ]
 
-#: As many requests as one person can answer for in one go.
+#: The most requests that one user can answer for in one decision.
 MOST_ITEMS: Final = 500
 _HASH_LENGTH = 64
 _KEY_LENGTH = 150
@@ -39,8 +39,8 @@ _KEY_LENGTH = 150
 
 @dataclass(frozen=True)
 class BulkChoice:
-    """One request that is to be signed, as it was seen. `on_behalf_of` as in `request_decide`;
-    `tier` None: the one that signs when the bulk decision is begun."""
+    """One request to sign, as the user saw it. `on_behalf_of` as in `request_decide`; `tier` None:
+    the tier that signs when the bulk decision starts."""
 
     request_id: UUID | str
     payload_hash: str
@@ -48,7 +48,7 @@ class BulkChoice:
     tier: int | None = None
 
 
-# --- begin, stop, resume ------------------------------------------------------------------------
+# --- start, stop, resume ------------------------------------------------------------------------
 def bulk_decide(
     *,
     by: User,
@@ -60,17 +60,17 @@ def bulk_decide(
     as_of: datetime,
     reason_codes: Mapping[str, str] | None = None,
 ) -> BulkDecision:
-    """Begin to sign these requests, each bound to the payload and the tier that were seen; returns
-    at once.
+    """Start signing these requests, each bound to the payload and tier that the user saw; return at
+    once.
 
-    Nothing is signed here: a workflow does it item by item, and what an item is refused with is
-    kept on it. `reason_codes`: by the name of a kind, the coded reason for all of that kind. The
-    same person's `key` again gives the bulk decision that exists. Raises, audited: Conflict
-    `key_reused` when that one is about something else; NotFound `unknown_request` (extra ids) for
-    requests that do not exist or are invisible to the person: then nothing is begun; Invalid
-    `bad_verdict`, `no_items`, `too_many_items`, `duplicate_items`, `bad_hash`, `bad_tier`,
-    `bad_key`, `reason_too_long`, `invalid_text`, `as_of_in_future`, and of the coded reasons
-    `reason_code_required`, `reason_code_unknown`, `reason_required` (with extra kind).
+    A workflow signs item by item; the item keeps its refusal. `reason_codes` maps the name of a
+    kind to the coded reason for all of its requests. The same user's `key` returns the existing
+    bulk decision. Raises, audited: Conflict `key_reused` when that one has other content; NotFound
+    `unknown_request` (extra ids) for requests that do not exist or are invisible to the user: then
+    nothing starts; Invalid `bad_verdict`, `no_items`, `too_many_items`, `duplicate_items`,
+    `bad_hash`, `bad_tier`, `bad_key`, `reason_too_long`, `invalid_text`, `as_of_in_future`, and for
+    coded reasons `reason_code_required`, `reason_code_unknown`, `reason_required` (with extra
+    kind).
     """
     with runs.audited(RUN, "decide", key, by=by, via=via):
         if verdict not in set(Verdict):
@@ -118,9 +118,9 @@ def bulk_decide(
 
 
 def bulk_stop(*, bulk_id: UUID | str, by: User, via: str, as_of: datetime) -> BulkDecision:
-    """Sign no further item: what is signed stays signed, the rest is `stopped`. Audited.
+    """Stop: signed items stay signed, waiting ones become `stopped`. Audited.
 
-    Only the person whose decision it is may. Stopped already: as it is. Raises NotFound, Conflict
+    Only for the user who started it. No-op if stopped already. Raises NotFound, Conflict
     `already_completed`.
     """
     with runs.acting(RUN, "stop", bulk_id, by=by, via=via) as (bulk, _):
@@ -131,9 +131,9 @@ def bulk_stop(*, bulk_id: UUID | str, by: User, via: str, as_of: datetime) -> Bu
 
 
 def bulk_resume(*, bulk_id: UUID | str, by: User, via: str, as_of: datetime) -> BulkDecision:
-    """Go on with what was stopped, under the payloads that were seen then. Audited.
+    """Continue with the stopped items, bound to the payloads seen at the start. Audited.
 
-    Only the person whose decision it is may. Raises NotFound, Conflict `already_running`,
+    Only for the user who started it. Raises NotFound, Conflict `already_running`,
     `already_completed`.
     """
     with runs.acting(RUN, "resume", bulk_id, by=by, via=via) as (bulk, _):
@@ -166,7 +166,8 @@ def _choices(items: Sequence[BulkChoice]) -> dict[UUID, BulkChoice]:
 
 
 def _tiers_of(by: User, wanted: dict[UUID, BulkChoice]) -> tuple[dict[UUID, int], set[str]]:
-    """The tier that each is at, and their kinds; NotFound unless the person may see all of them."""
+    """Return the requests' current tiers and kinds. Raises NotFound unless the user may see them
+    all."""
     visible = ApprovalRequest.objects.visible_to(by).filter(pk__in=wanted)
     rows = list(visible.values_list("pk", "tier_number", "kind"))
     tiers = {pk: tier for pk, tier, _ in rows}
@@ -180,9 +181,9 @@ def _tiers_of(by: User, wanted: dict[UUID, BulkChoice]) -> tuple[dict[UUID, int]
 
 
 def _same(bulk: BulkDecision, wanted: dict[UUID, BulkChoice], request_digest: str) -> BulkDecision:
-    """The bulk decision, if it is about exactly this, under the same authorities."""
+    """Return the bulk decision if its requests, authorities and reasons are the same."""
     tiers = dict(bulk.items.values_list("request", "tier"))
-    # Whoever did not name a tier got the one of that time.
+    # An item without a tier got the current tier at that time.
     same = all(choice.tier in {None, tiers.get(pk)} for pk, choice in wanted.items())
     if not same or bulk.request_digest != request_digest:
         raise Conflict("This key belongs to another bulk decision.", code="key_reused")
@@ -192,7 +193,7 @@ def _same(bulk: BulkDecision, wanted: dict[UUID, BulkChoice], request_digest: st
 def _digest(
     verdict: str, reason: str, codes: dict[str, str], wanted: dict[UUID, BulkChoice]
 ) -> str:
-    """Of what was asked for but the tiers, in whatever order."""
+    """Hash everything that was asked for except the tiers, regardless of the order."""
     chosen = [
         [str(pk), choice.payload_hash, choice.on_behalf_of and choice.on_behalf_of.pk]
         for pk, choice in sorted(wanted.items())
