@@ -1,4 +1,4 @@
-"""The items of a run: found, and counted."""
+"""Finds and counts a run's items."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -12,19 +12,19 @@ from apps.engine.runs.spec import R, RunSpec
 
 
 def items_of(spec: RunSpec[R], run_id: UUID) -> "QuerySet[Any]":
-    """All items of the run, in any order."""
+    """Return all items of the run, unordered."""
     rows: QuerySet[Any] = spec.items._default_manager.filter(**{spec.run: run_id})
     return rows
 
 
 def progress_of(spec: RunSpec[R], run: R) -> RunProgress:
-    """How many items stand where. Counted by an index on the run and the status: a counter would be
-    a row that all items want."""
+    """Count the run's items by status. An index on run and status is used: a counter column would
+    be a row that every item locks."""
     return progress_by_run(spec, [run.pk])[run.pk]
 
 
 def progress_by_run(spec: RunSpec[R], run_ids: Iterable[UUID]) -> dict[UUID, RunProgress]:
-    """The same of many, in one query."""
+    """As `progress_of`, for many runs in one query."""
     ids = list(run_ids)
     counts: dict[UUID, Counter[str]] = defaultdict(Counter)
     rows = spec.items._default_manager.filter(**{f"{spec.run}__in": ids}).order_by()

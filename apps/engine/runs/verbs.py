@@ -1,4 +1,4 @@
-"""A person's verbs on a run."""
+"""Actions of a user on a run: pause, resume, cancel."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def pause(spec: RunSpec[R], identifier: UUID | str, *, by: "User", via: str, reason: str = "") -> R:
-    """Begin no further item; those under way end. Paused already: as it is.
+    """Pause: start no further item; running ones finish. No-op if paused already.
 
     Raises what `acting` raises, Conflict `not_running`.
     """
@@ -39,9 +39,10 @@ def pause(spec: RunSpec[R], identifier: UUID | str, *, by: "User", via: str, rea
 def resume(
     spec: RunSpec[R], identifier: UUID | str, *, by: "User", via: str, reason: str = ""
 ) -> R:
-    """Go on with what waits; where its workflow was ended in the engine, by a new one.
+    """Resume; if the run's workflow was ended in Temporal, start a new one. No-op if running
+    already.
 
-    Running already: as it is. Raises what `acting` raises, Conflict `not_paused`.
+    Raises what `acting` raises, Conflict `not_paused`.
     """
     with acting(spec, "resume", identifier, by=by, via=via, reason=reason) as (run, reason):
         check_open(spec, run)
@@ -63,9 +64,9 @@ def cancel(
     reason: str = "",
     as_of: datetime,
 ) -> R:
-    """End it: what waits is never begun, what is under way ends, what is done stays done.
+    """Cancel: waiting items never start, running ones finish, done ones stay done.
 
-    Cancelled already: as it is. Raises what `acting` raises.
+    No-op if cancelled already. Raises what `acting` raises.
     """
     with acting(spec, "cancel", identifier, by=by, via=via, reason=reason) as (run, reason):
         if run.status == CANCELLED:
@@ -87,11 +88,11 @@ def acting(
     via: str,
     reason: str = "",
 ) -> Iterator[tuple[R, str]]:
-    """The locked run in a transaction, and the reason made clean, for who may act on it: whose it
-    is, or who has the permission `spec.act`.
+    """Open a transaction, check that the user may act, lock the run; yield it with the cleaned
+    reason. Allowed for the requester and with the permission `spec.act`.
 
-    Raises, audited as `<subject>.<verb>`, and so is what the caller raises: NotFound, also when the
-    person may not see it; NotAllowed `permission_denied`; Invalid `reason_invalid`.
+    Raises, audited as `<subject>.<verb>` like everything the caller raises: NotFound, also if the
+    user may not see the run; NotAllowed `permission_denied`; Invalid `reason_invalid`.
     """
     with audited(spec, verb, identifier, by=by, via=via):
         if reason.strip():
@@ -104,7 +105,7 @@ def acting(
 def audited(
     spec: RunSpec[R], verb: str, identifier: object, *, by: Actor, via: str
 ) -> AbstractContextManager[None]:
-    """What is refused inside is audited as `<subject>.<verb>`."""
+    """Audit refusals raised inside as `<subject>.<verb>`."""
     return refusals(
         action=f"{spec.process.subject}.{verb}",
         subject_type=spec.process.subject,
