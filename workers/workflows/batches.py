@@ -1,4 +1,4 @@
-"""Batches: one signature, then payment after payment, a few at a time."""
+"""Batches: one signature, then many payments, a few at a time."""
 
 import asyncio
 from datetime import timedelta
@@ -49,10 +49,11 @@ LONGEST_PAUSE = timedelta(minutes=1)
 
 @workflow.defn(name=BATCH_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
 class BatchInterventionWorkflow:
-    """Opens the request, waits for the signature, then keeps `concurrency` sagas under way.
+    """Opens the request, waits for the signature, then keeps `concurrency` sagas running.
 
-    Whoever decides, pauses, resumes or cancels changes the row in a transaction; the signal only
-    wakes this workflow, which then re-reads. Each saga is a child that outlives this one.
+    A decision, pause, resumption or cancellation changes the row in its own transaction; the signal
+    only wakes this workflow, which reads the row again. Each saga is a child that outlives this
+    one.
     """
 
     def __init__(self) -> None:
@@ -78,7 +79,7 @@ class BatchInterventionWorkflow:
         except (FailureError, asyncio.CancelledError) as failure:
             if not is_cancelled_exception(failure):
                 raise
-            # The engine's own cancellation counts like a person's; what is under way ends.
+            # A cancellation in Temporal counts like a user's: running payments finish.
             await local_step(activities.cancel_batch, _now(ref), timings=ref.timings)
             await payments.end()
         facts = self._facts
@@ -86,17 +87,17 @@ class BatchInterventionWorkflow:
 
     @workflow.signal(name=SIGNAL_SETTLED)
     def request_settled(self, envelope: SignalEnvelope) -> None:
-        """Somebody decided."""
+        """The request was decided."""
         self._wakeups.wake(envelope)
 
     @workflow.signal(name=SIGNAL_BATCH_CHANGED)
     def batch_changed(self, envelope: SignalEnvelope) -> None:
-        """Somebody paused, resumed or cancelled it."""
+        """The batch was paused, resumed or cancelled."""
         self._wakeups.wake(envelope)
 
     @workflow.query
     def progress(self) -> RunProgress:
-        """As it was when the row was last looked at."""
+        """Return the progress at the last look at the row."""
         return self._facts.progress
 
     # --- the signature ---------------------------------------------------------------------------
@@ -147,7 +148,7 @@ class BatchInterventionWorkflow:
 
 # --- one payment ----------------------------------------------------------------------------------
 async def _carry_out(ref: BatchRef, item: ReadyItem) -> None:
-    """One saga to its end. What came of it stands in its row, and in the item's."""
+    """Carry out one saga to its end. Its row and the item's row have the outcome."""
     try:
         await run_child(
             EXECUTE_WORKFLOW,
@@ -167,8 +168,8 @@ async def _carry_out(ref: BatchRef, item: ReadyItem) -> None:
 
 
 async def _follow(ref: BatchRef, item: ReadyItem) -> None:
-    """Another run has the saga: for as long as a saga may take to end and to be undone. The
-    batch does not wait for ever for one of its payments."""
+    """Follow a saga that another run carries, for as long as a saga may take to end and to be
+    undone: the batch must not wait for ever for one payment."""
 
     async def look() -> Waiting:
         one = StepInput(item.intervention_id)
