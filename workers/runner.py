@@ -289,8 +289,8 @@ class Runner:
             },
             threads=plan.threads,
             connections_pool=self._pool_size,
-            # The relay listens and leads on sessions outside the pool; a probe opens another one for
-            # a moment.
+            # The relay listens and leads on sessions outside the pool; a probe opens one for a
+            # moment.
             connections_direct=2 if self._relay is not None else 0,
             connections_probe=1,
         )
