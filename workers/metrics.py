@@ -137,11 +137,11 @@ class PoolCollector(Collector):
         figures = pool.get_stats() if pool is not None else {}
         for name, value in figures.items():
             title = f"db_pool_{name.removeprefix('pool_')}"
-            said = f"psycopg_pool: {name}"
+            description = f"psycopg_pool: {name}"
             if name in self.GAUGES:
-                yield GaugeMetricFamily(title, said, value=value)
+                yield GaugeMetricFamily(title, description, value=value)
             else:
-                yield CounterMetricFamily(title, said, value=value)
+                yield CounterMetricFamily(title, description, value=value)
 
     def describe(self) -> Iterable[Metric]:
         # Registration must not open a pool.

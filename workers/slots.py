@@ -49,14 +49,14 @@ def plan(
     the slots were set explicitly too: then TooFewThreads, as when not even one slot of each kind
     fits.
     """
-    wanted = {spec.name: _wanted(spec, max_workflows, max_activities) for spec in specs}
-    total = sum(slots.threads for slots in wanted.values())
+    requested = {spec.name: _wanted(spec, max_workflows, max_activities) for spec in specs}
+    total = sum(slots.threads for slots in requested.values())
     if threads == 0 or total <= threads:
-        return Plan(wanted, max(threads, total, 1))
-    least = sum(2 for slots in wanted.values() if slots.threads)
+        return Plan(requested, max(threads, total, 1))
+    least = sum(2 for slots in requested.values() if slots.threads)
     if activities_explicit or threads < least:
-        raise TooFewThreads(_refusal(wanted, threads, total, least, activities_explicit))
-    return Plan(_scaled(wanted, threads, total), threads)
+        raise TooFewThreads(_refusal(requested, threads, total, least, activities_explicit))
+    return Plan(_scaled(requested, threads, total), threads)
 
 
 def _wanted(spec: QueueSpec, max_workflows: int, max_activities: int) -> Slots:
@@ -68,10 +68,10 @@ def _wanted(spec: QueueSpec, max_workflows: int, max_activities: int) -> Slots:
     return Slots(workflows=workflows, remote=remote, local=min(remote, workflows))
 
 
-def _scaled(wanted: dict[str, Slots], threads: int, total: int) -> dict[str, Slots]:
+def _scaled(requested: dict[str, Slots], threads: int, total: int) -> dict[str, Slots]:
     """Return shares in proportion to the queues' needs, at least one remote and one local slot
     each."""
-    busy = {name: slots for name, slots in wanted.items() if slots.threads}
+    busy = {name: slots for name, slots in requested.items() if slots.threads}
     spare = threads - 2 * len(busy)
     shares = {name: 2 + spare * slots.threads // total for name, slots in busy.items()}
     # The queues with the greatest need get the rest from rounding.
@@ -87,17 +87,19 @@ def _scaled(wanted: dict[str, Slots], threads: int, total: int) -> dict[str, Slo
         )
         if name in shares
         else slots
-        for name, slots in wanted.items()
+        for name, slots in requested.items()
     }
 
 
-def _refusal(wanted: dict[str, Slots], threads: int, total: int, least: int, explicit: bool) -> str:
-    asked = ", ".join(
-        f"{name}: {slots.remote} remote + {slots.local} local" for name, slots in wanted.items()
+def _refusal(
+    requested: dict[str, Slots], threads: int, total: int, least: int, explicit: bool
+) -> str:
+    by_queue = ", ".join(
+        f"{name}: {slots.remote} remote + {slots.local} local" for name, slots in requested.items()
     )
     need = total if explicit else least
     return (
         f"WORKER_THREADS={threads} is less than the {need} activity slots that these queues need "
-        f"({asked}). Raise WORKER_THREADS, lower MAX_CONCURRENT_ACTIVITIES, serve fewer queues, "
+        f"({by_queue}). Raise WORKER_THREADS, lower MAX_CONCURRENT_ACTIVITIES, serve fewer queues, "
         "or leave one of the two variables unset."
     )

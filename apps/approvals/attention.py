@@ -108,8 +108,8 @@ class Attention(Generic[R]):
             process.record(self.row, row, f"{subject}.given_up", by=who, via=via)
             self.on_give_up(row, decided)
         elif request.status == RequestStatus.EXPIRED:
-            asked = current_payload(request).payload
-            self.ask(row, code=asked["code"], detail=asked["detail"], as_of=as_of)
+            payload = current_payload(request).payload
+            self.ask(row, code=payload["code"], detail=payload["detail"], as_of=as_of)
 
 
 def register(

@@ -125,13 +125,13 @@ def _windows_of(text: str) -> tuple[tuple[timedelta, timedelta], ...]:
 
 
 def _window_of(part: str, text: str) -> tuple[timedelta, timedelta]:
-    wanted = "windows such as 09:00-17:00, 09:00-12:00,13:00-17:00 or 22:00-06:00"
+    expected = "windows such as 09:00-17:00, 09:00-12:00,13:00-17:00 or 22:00-06:00"
     if not (match := _HOURS.fullmatch(part)):
-        raise _bad("WORKING_HOURS", text, wanted)
+        raise _bad("WORKING_HOURS", text, expected)
     h1, m1, h2, m2 = map(int, match.groups())
     opens, closes = timedelta(hours=h1, minutes=m1), timedelta(hours=h2, minutes=m2)
     if max(m1, m2) > 59 or opens >= DAY or closes > DAY or opens == closes:
-        raise _bad("WORKING_HOURS", text, wanted)
+        raise _bad("WORKING_HOURS", text, expected)
     return opens, closes if closes > opens else closes + DAY
 
 
@@ -159,5 +159,5 @@ def _holidays(country: str, year: int) -> frozenset[date]:
         raise _bad("WORKING_HOLIDAYS", country, "ISO countries such as NG,BR") from None
 
 
-def _bad(variable: str, value: str, wanted: str) -> ImproperlyConfigured:
-    return ImproperlyConfigured(f"{variable} must be {wanted}, not {value!r}")
+def _bad(variable: str, value: str, expected: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{variable} must be {expected}, not {value!r}")

@@ -242,10 +242,10 @@ def _settled(request: ApprovalRequest, by: Actor) -> None:
     endings."""
     person = request.requested_by
     kind = approval_kinds.find(request.kind)
-    told = {RequestStatus.APPROVED, RequestStatus.REJECTED}
+    reported = {RequestStatus.APPROVED, RequestStatus.REJECTED}
     if kind is None or not kind.clocked:
-        told.add(RequestStatus.EXPIRED)
-    if person is None or request.status not in told or by == person:
+        reported.add(RequestStatus.EXPIRED)
+    if person is None or request.status not in reported or by == person:
         return
     who = str(by) if isinstance(by, User) else "the engine"
     notify(

@@ -55,10 +55,10 @@ class CodedForm(forms.Form):
         """Add the refusals of the decision as errors of their fields, for the kinds in `names`.
         `why`: the message for a missing reason."""
         verdict = self._verdict or self.cleaned_data.get("verdict", "")
-        wanted = set(names)
+        kind_names = set(names)
         for kind in self.kinds if verdict else ():
             place = _name(kind, verdict)
-            if kind.name not in wanted or place in self.errors:
+            if kind.name not in kind_names or place in self.errors:
                 continue
             try:
                 reason_check(

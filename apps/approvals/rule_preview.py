@@ -137,13 +137,13 @@ def _band(
         _tier(tier["group"], tier.get("quorum", 1), len(people[tier["group"]]))
         for tier in band["tiers"]
     )
-    wanted = sum(tier.quorum for tier in tiers)
+    needed = sum(tier.quorum for tier in tiers)
     together = len(set().union(*(people[tier.group] for tier in tiers)))
     warning = ""
-    if together < wanted and not any(tier.severe for tier in tiers):
+    if together < needed and not any(tier.severe for tier in tiers):
         # No user signs twice, even one who is in several groups.
         warning = (
-            f"The tiers need {wanted} different people, and together only {together} can sign: "
+            f"The tiers need {needed} different people, and together only {together} can sign: "
             "such requests would wait for ever."
         )
     return BandPreview(words=words, tiers=tiers, warning=warning, matches=matches)

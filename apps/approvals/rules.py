@@ -131,9 +131,11 @@ def rule_validate(bands: Any, *, currency: str = "") -> None:
     for index, band in enumerate(parsed):
         if band.above is not None and kept(band.above, places(currency)) is None:
             _refuse(index, "above_invalid", f'has an "above" not written {amount_form(currency)}')
-    wanted = [_groups_of(band) for band in parsed]
-    known = set(Group.objects.filter(name__in=set().union(*wanted)).values_list("name", flat=True))
-    for index, names in enumerate(wanted):
+    groups_by_band = [_groups_of(band) for band in parsed]
+    known = set(
+        Group.objects.filter(name__in=set().union(*groups_by_band)).values_list("name", flat=True)
+    )
+    for index, names in enumerate(groups_by_band):
         if unknown := sorted(names - known):
             _refuse(index, "group_unknown", f"there is no group {unknown[0]!r}")
 

@@ -165,7 +165,7 @@ def _head(values: list[str], columns: Sequence[str], needed: Sequence[str]) -> l
     if not unknown and not twice and not missing:
         return names
     optional = [name for name in columns if name not in needed]
-    told = " ".join(
+    problems = " ".join(
         f"{what}: {', '.join(map(_readable, those[:10]))}."
         for what, those in (
             ("Not known", unknown),
@@ -174,11 +174,11 @@ def _head(values: list[str], columns: Sequence[str], needed: Sequence[str]) -> l
         )
         if those
     )
-    wanted = ", ".join(needed)
+    expected = ", ".join(needed)
     if optional:
-        wanted += f" and, if you want, {', '.join(optional)}"
+        expected += f" and, if you want, {', '.join(optional)}"
     raise Invalid(
-        f"The first line names the columns: {wanted}. {told}",
+        f"The first line names the columns: {expected}. {problems}",
         code="csv_columns",
         columns=[_readable(name) for name in (*unknown, *twice, *missing)][:10],
     )

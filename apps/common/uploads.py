@@ -160,9 +160,11 @@ def scan(body: bytes) -> bool:
         ) from error
     except Exception as error:
         logger.warning("the scanner refused an upload", scanner=path, error=repr(error))
-        said = "".join(c for c in str(error) if c.isprintable())[:SCANNER_WORDS_LIMIT]
+        reason = "".join(c for c in str(error) if c.isprintable())[:SCANNER_WORDS_LIMIT]
         detail = "The scanner refused the file."
-        raise Invalid(f"{detail[:-1]}: {said}." if said else detail, code="scan_refused") from error
+        raise Invalid(
+            f"{detail[:-1]}: {reason}." if reason else detail, code="scan_refused"
+        ) from error
     return True
 
 
@@ -252,8 +254,8 @@ def _office(body: bytes) -> str | None:
                     return None
                 return next((kind for part, kind in _OFFICE.items() if part in names), None)
             if "mimetype" in names:
-                said = _member(archive, "mimetype").decode("ascii", "replace").strip()
-                return said if said in TYPES and "opendocument" in said else None
+                mimetype = _member(archive, "mimetype").decode("ascii", "replace").strip()
+                return mimetype if mimetype in TYPES and "opendocument" in mimetype else None
     except _DAMAGED:
         return None
     return None

@@ -127,8 +127,8 @@ def actors_of(text: str) -> tuple[str, ...]:
 def audit(request: HttpRequest) -> HttpResponse:
     """Search the audit trail, newest first."""
     form = AuditFilter(request.GET)
-    wanted = form.wanted
-    rows = entries_none() if wanted is None else entries_search(wanted)
+    chosen = form.wanted
+    rows = entries_none() if chosen is None else entries_search(chosen)
     context = filtered_list(request, form, rows, order=ORDER)
     state = chain_state()
     for row in context["rows"]:
@@ -146,8 +146,8 @@ def audit(request: HttpRequest) -> HttpResponse:
 @require_POST
 def audit_export(request: HttpRequest) -> HttpResponseBase:
     """Export what the filter in the URL matches, as a file. POST, because the export is audited."""
-    wanted = AuditFilter(request.GET).wanted
-    if wanted is None:
+    chosen = AuditFilter(request.GET).wanted
+    if chosen is None:
         return render(
             request,
             "audit/refused.html",
@@ -157,14 +157,14 @@ def audit_export(request: HttpRequest) -> HttpResponseBase:
     try:
         return export(
             request,
-            wanted,
+            chosen,
             format=request.POST.get("format", ""),
             by=person(request),
             via="page",
         )
     except DomainError as error:
-        told = refusal_of(error)
-        return render(request, "audit/refused.html", {"what": told.what}, status=error.status)
+        refusal = refusal_of(error)
+        return render(request, "audit/refused.html", {"what": refusal.what}, status=error.status)
 
 
 def subject_url(subject_type: str, subject_id: str) -> str:

@@ -69,12 +69,12 @@ class SharedClient:
         Raises TimeoutError after `seconds`, RPCError and RuntimeError as the client raises them.
         Never retries: pages and probes have no time for it.
         """
-        asked = self._thread.submit(self._ask(question, seconds))
+        future = self._thread.submit(self._ask(question, seconds))
         try:
             # A little longer than the inner timeout, which cancels the call itself.
-            return asked.result(seconds + 0.1)
+            return future.result(seconds + 0.1)
         except TimeoutError:
-            asked.cancel()
+            future.cancel()
             raise
 
     async def _ask(self, question: Callable[[Client], Coroutine[Any, Any, R]], seconds: float) -> R:
@@ -102,8 +102,8 @@ def tls_config() -> TLSConfig | bool:
             "TEMPORAL_TLS_CERT_FILE and TEMPORAL_TLS_KEY_FILE must be set together"
         )
     server_name = settings.TEMPORAL_TLS_SERVER_NAME
-    wanted = (settings.TEMPORAL_TLS, settings.TEMPORAL_API_KEY, ca, certificate, server_name)
-    if not any(wanted):
+    switches = (settings.TEMPORAL_TLS, settings.TEMPORAL_API_KEY, ca, certificate, server_name)
+    if not any(switches):
         return False
     return TLSConfig(
         server_root_ca_cert=ca,

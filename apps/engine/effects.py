@@ -149,8 +149,8 @@ def finish(effect: Effect[R], identifier: UUID | str, receipt: str) -> None:
         if state is not EffectState.UNKNOWN:
             return
         setattr(row, effect.receipt, receipt)
-        told, fields = f"receipt {receipt}", [effect.receipt]
-        step_save(effect.process, row, effect.step, Status.DONE, told, fields=fields)
+        detail, fields = f"receipt {receipt}", [effect.receipt]
+        step_save(effect.process, row, effect.step, Status.DONE, detail, fields=fields)
         _record(effect, row, f"{effect.name}_done", receipt=receipt)
         failpoint(f"{effect.step}.uncommitted")
 

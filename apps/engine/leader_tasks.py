@@ -52,15 +52,15 @@ class Duty:
 
     async def keep(self, leader: Leader) -> None:
         """Run until cancelled. Failures are logged and retried at the next turn."""
-        said, said_at = "", 0.0
+        last_error, logged_at = "", 0.0
         while True:
             try:
                 more = await self.fn(leader)
             except Exception as error:
                 more = False
                 text = f"{type(error).__name__}: {error}"
-                if text != said or time.monotonic() - said_at > REPEAT_LOG_SECONDS:
-                    said, said_at = text, time.monotonic()
+                if text != last_error or time.monotonic() - logged_at > REPEAT_LOG_SECONDS:
+                    last_error, logged_at = text, time.monotonic()
                     logger.warning("a duty failed", duty=self.name, error=text)
             # Yield even when there is more work, so that other tasks get their turn.
             await asyncio.sleep(0 if more else self.every)

@@ -67,20 +67,20 @@ def commands_enqueue(commands: Sequence[NewCommand]) -> list[EngineCommand]:
         raise transaction.TransactionManagementError(
             "a command is written in the transaction that decides it"
         )
-    wanted = [_fields(command) for command in commands]
-    if not wanted:
+    new = [_fields(command) for command in commands]
+    if not new:
         return []
-    rows = {row.key: row for row in EngineCommand.objects.raw(_INSERT, _columns(wanted))}
-    existed = [fields["key"] for fields in wanted if fields["key"] not in rows]
+    rows = {row.key: row for row in EngineCommand.objects.raw(_INSERT, _columns(new))}
+    existed = [fields["key"] for fields in new if fields["key"] not in rows]
     if existed:
         rows |= {row.key: row for row in EngineCommand.objects.filter(key__in=existed)}
-    for fields in wanted:
+    for fields in new:
         row = rows[fields["key"]]
         if any(getattr(row, name) != value for name, value in fields.items()):
             raise Conflict(
                 f"the key {row.key!r} belongs to another command", code="command_key_reused"
             )
-    return [rows[fields["key"]] for fields in wanted]
+    return [rows[fields["key"]] for fields in new]
 
 
 def command_enqueue(command: NewCommand) -> EngineCommand:
@@ -104,9 +104,9 @@ def _fields(command: NewCommand) -> dict[str, Any]:
     return {"kind": command.kind.value, **texts, **content}
 
 
-def _columns(wanted: Sequence[Mapping[str, Any]]) -> list[Any]:
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
     def column(name: str) -> list[Any]:
-        return [fields[name] for fields in wanted]
+        return [fields[name] for fields in rows]
 
     return [
         *map(column, ("key", "kind", "workflow_id", "workflow_type", "task_queue", "name")),

@@ -235,8 +235,8 @@ def _conninfo() -> str:
     """Return Django's connection parameters, without those that only its pool and cursors
     understand."""
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
-    wanted = connections["default"].get_connection_params()
-    plain = {key: value for key, value in wanted.items() if key in known and value is not None}
+    params = connections["default"].get_connection_params()
+    plain = {key: value for key, value in params.items() if key in known and value is not None}
     return conninfo.make_conninfo("", **{**plain, "application_name": "countersign-probe"})
 
 

@@ -93,8 +93,8 @@ async def apply(client: Client, name: str, *, threads: Threads) -> str:
         )
     if row is None:
         return await _remove(handle, found)
-    wanted = {"row": digest(_fields(row))}
-    if found is not None and row.applied == wanted | {"engine": _digest(found)}:
+    digests = {"row": digest(_fields(row))}
+    if found is not None and row.applied == digests | {"engine": _digest(found)}:
         return "unchanged"
     if found is None:
         done = await _create(client, row)
@@ -104,7 +104,7 @@ async def apply(client: Client, name: str, *, threads: Threads) -> str:
     before = found.info.last_updated_at if found else None
     described = await _described_after(handle, before)
     if described is not None:
-        await threads.run(_note_applied, row, wanted | {"engine": _digest(described)})
+        await threads.run(_note_applied, row, digests | {"engine": _digest(described)})
     return done
 
 

@@ -190,13 +190,13 @@ def _done(entry: "AuditEntry", body: dict[str, Any], names: dict[str, str]) -> s
     if not isinstance(wording, str):
         wording = wording(body, entry.actor_id)
     # A body can be erased: its values are then left out, never guessed.
-    told = {key: _text(value) for key, value in body.items()}
+    texts = {key: _text(value) for key, value in body.items()}
     for key in filter(_people.get, body):
-        told[key] = names.get(told[key], told[key].removeprefix("group:"))
-    text = wording.format_map(_Gaps(told)).strip()
+        texts[key] = names.get(texts[key], texts[key].removeprefix("group:"))
+    text = wording.format_map(_Gaps(texts)).strip()
     authority = body.get("authority")
     if authority and authority != entry.actor_id:
-        text += f" on behalf of {told['authority']}"
+        text += f" on behalf of {texts['authority']}"
     return text
 
 

@@ -27,10 +27,10 @@ class Refused(Exception):
     the answer as text."""
 
     def __init__(self, name: str, status: int, answer: dict[str, Any]) -> None:
-        said = answer.get("detail") or answer.get("code") or f"status {status}"
+        reason = answer.get("detail") or answer.get("code") or f"status {status}"
         self.status, self.answer = status, answer
         self.code = str(answer.get("code", ""))[:80]
-        self.reason = "".join(c if c.isprintable() else " " for c in str(said))[:500]
+        self.reason = "".join(c if c.isprintable() else " " for c in str(reason))[:500]
         super().__init__(f"The {name} refused: {self.reason}")
 
 

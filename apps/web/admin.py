@@ -217,8 +217,8 @@ class BaseAdmin(admin.ModelAdmin):
             return
         verbs = {one: function for function, one, _ in self._get_base_actions()}  # type: ignore[attr-defined]
         if name in verbs and name not in self.get_actions(request):
-            asked = getattr(verbs[name], "permission", name)
-            raise Denied(f"{self.opts.label_lower}: {asked}")
+            permission = getattr(verbs[name], "permission", name)
+            raise Denied(f"{self.opts.label_lower}: {permission}")
 
     def _not_understood(self, request: HttpRequest) -> HttpResponse:
         self.message_user(

@@ -119,9 +119,9 @@ def filtered(form: type[FilterForm]) -> Callable[[Callable[..., Any]], Callable[
             return operation(request, narrow=narrow, **given)
 
         # Remove `narrow` from the signature: it is not a parameter of the request.
-        told = signature(operation)
-        others = [one for name, one in told.parameters.items() if name != "narrow"]
-        listing.__signature__ = told.replace(parameters=others)  # type: ignore[attr-defined]
+        declared = signature(operation)
+        others = [one for name, one in declared.parameters.items() if name != "narrow"]
+        listing.__signature__ = declared.replace(parameters=others)  # type: ignore[attr-defined]
         contribute_operation_args(listing, "filters", schema, Query(...))
         return listing
 

@@ -165,17 +165,17 @@ class RunPages(Generic[R]):
 
     def paths(self, address: str) -> list[URLPattern]:
         """Return the URLs of one run, below `address`."""
-        one = f"{address}<uuid:run_id>/"
+        base = f"{address}<uuid:run_id>/"
         return [
-            path(one, login_required(require_GET(self.page)), name=self.name),
-            path(f"{one}live/", fragment(require_GET(self.live)), name=f"{self.name}_live"),
+            path(base, login_required(require_GET(self.page)), name=self.name),
+            path(f"{base}live/", fragment(require_GET(self.live)), name=f"{self.name}_live"),
             path(
-                f"{one}failed.csv",
+                f"{base}failed.csv",
                 login_required(require_GET(self.failed_csv)),
                 name=f"{self.name}_failed_csv",
             ),
             path(
-                f"{one}<slug:verb>/",
+                f"{base}<slug:verb>/",
                 login_required(require_POST(self.act)),
                 name=f"{self.name}_act",
             ),

@@ -66,5 +66,5 @@ class ApprovalClockWorkflow:
         self._wakeups.wake(envelope)
 
     async def _tick(self, ref: ClockRef) -> Tick:
-        wanted = TickInput(ref.request_id, workflow.now(), self._wakeups.take())
-        return await local_step(tick_request, wanted, timings=ref.timings)
+        tick_input = TickInput(ref.request_id, workflow.now(), self._wakeups.take())
+        return await local_step(tick_request, tick_input, timings=ref.timings)

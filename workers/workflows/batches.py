@@ -172,8 +172,8 @@ async def _follow(ref: BatchRef, item: ReadyItem) -> None:
     undone: the batch must not wait for ever for one payment."""
 
     async def look() -> Waiting:
-        one = StepInput(item.intervention_id)
-        return await local_step(activities.read_decision, one, timings=ref.timings)
+        step_input = StepInput(item.intervention_id)
+        return await local_step(activities.read_decision, step_input, timings=ref.timings)
 
     await follow(
         look,

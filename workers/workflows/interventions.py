@@ -205,15 +205,15 @@ class ExecuteInterventionWorkflow:
     async def _steps(self, ref: InterventionRef) -> None:
         await _do(ref, activities.prepare_execution)
         self._saga.check()
-        one = StepInput(ref.intervention_id)
-        await remote_step(activities.execute_intervention, one, timings=ref.timings)
+        step_input = StepInput(ref.intervention_id)
+        await remote_step(activities.execute_intervention, step_input, timings=ref.timings)
         self._saga.check()
         await _do(ref, activities.conclude_execution)
 
     async def _compensate(self, ref: InterventionRef, stop: Stop) -> InterventionResult:
         if stop.code in NOT_MINE:
             fail(stop.code, stop.detail)
-        one = StepInput(ref.intervention_id)
+        step_input = StepInput(ref.intervention_id)
 
         async def settle() -> SagaFacts:
             await _do(ref, activities.release_budget)
@@ -221,7 +221,7 @@ class ExecuteInterventionWorkflow:
 
         facts = await undone(
             partial(_do, ref, activities.read_saga),
-            partial(remote_step, activities.roll_back, one, timings=ref.timings),
+            partial(remote_step, activities.roll_back, step_input, timings=ref.timings),
             settle,
             partial(_ask, ref),
             patience=ref.timings.deadline,

@@ -186,8 +186,8 @@ def claim_refusal(
     """Return Conflict `claimed` while somebody else holds the request."""
     if request.claimed_by_id == actor.pk:
         return None
-    theirs = hands.others.get(request.claimed_by_id or 0) if hands else None
-    if (held_by := holder(request, as_of=as_of, hands=theirs)) is None:
+    holder_hands = hands.others.get(request.claimed_by_id or 0) if hands else None
+    if (held_by := holder(request, as_of=as_of, hands=holder_hands)) is None:
         return None
     until = request.claimed_until.isoformat() if request.claimed_until else ""
     return Conflict(

@@ -77,11 +77,11 @@ def bulk_decide(
             raise Invalid("The verdict is approve or reject.", code="bad_verdict")
         reason = validation.reason_of(reason)
         validation.not_in_future(as_of)
-        key, wanted = _key(key), _choices(items)
+        key, choices = _key(key), _choices(items)
         with transaction.atomic(durable=True):
-            tiers, names = _tiers_of(by, wanted)
+            tiers, names = _tiers_of(by, choices)
             codes = codes_check(names, Verdict(verdict), codes=reason_codes or {}, reason=reason)
-            asked = _digest(verdict, reason, codes, wanted)
+            request_digest = _digest(verdict, reason, codes, choices)
             identifier = new_id()
             bulk, created = BulkDecision.objects.get_or_create(
                 requested_by=by,
@@ -89,17 +89,17 @@ def bulk_decide(
                 defaults={
                     "id": identifier,
                     "workflow_id": process.workflow_id_of(BULK, identifier),
-                    "request_digest": asked,
+                    "request_digest": request_digest,
                     "verdict": verdict,
                     "reason": reason,
                     "reason_codes": codes,
                     "via": via,
-                    "total": len(wanted),
+                    "total": len(choices),
                     "created_at": as_of,
                 },
             )
             if not created:
-                return _same(bulk, wanted, asked)
+                return _same(bulk, choices, request_digest)
             BulkItem.objects.bulk_create(
                 BulkItem(
                     bulk=bulk,
@@ -110,7 +110,7 @@ def bulk_decide(
                     asked_authority=choice.on_behalf_of,
                     authority=choice.on_behalf_of or by,
                 )
-                for number, (request_id, choice) in enumerate(wanted.items(), start=1)
+                for number, (request_id, choice) in enumerate(choices.items(), start=1)
             )
             process.start(BULK, bulk)
             RUN.record(bulk, "started", by=by, via=via, reason=reason)
@@ -152,26 +152,26 @@ def _choices(items: Sequence[BulkChoice]) -> dict[UUID, BulkChoice]:
         raise Invalid("Choose at least one request.", code="no_items")
     if len(items) > MOST_ITEMS:
         raise Invalid(f"At most {MOST_ITEMS} requests in one go.", code="too_many_items")
-    wanted: dict[UUID, BulkChoice] = {}
+    choices: dict[UUID, BulkChoice] = {}
     for item in items:
         validation.text_of(item.payload_hash, code="bad_hash")
         if not 0 < len(item.payload_hash) <= _HASH_LENGTH:
             raise Invalid("A payload hash has 64 hex digits.", code="bad_hash")
         if item.tier is not None and not 0 < item.tier <= MOST_TIERS:
             raise Invalid(f"Tiers are numbered from 1 to {MOST_TIERS}.", code="bad_tier")
-        wanted[validation.uuid_of(item.request_id)] = item
-    if len(wanted) < len(items):
+        choices[validation.uuid_of(item.request_id)] = item
+    if len(choices) < len(items):
         raise Invalid("The same request stands there twice.", code="duplicate_items")
-    return wanted
+    return choices
 
 
-def _tiers_of(by: User, wanted: dict[UUID, BulkChoice]) -> tuple[dict[UUID, int], set[str]]:
+def _tiers_of(by: User, choices: dict[UUID, BulkChoice]) -> tuple[dict[UUID, int], set[str]]:
     """Return the requests' current tiers and kinds. Raises NotFound unless the user may see them
     all."""
-    visible = ApprovalRequest.objects.visible_to(by).filter(pk__in=wanted)
+    visible = ApprovalRequest.objects.visible_to(by).filter(pk__in=choices)
     rows = list(visible.values_list("pk", "tier_number", "kind"))
     tiers = {pk: tier for pk, tier, _ in rows}
-    if unknown := set(wanted) - set(tiers):
+    if unknown := set(choices) - set(tiers):
         raise NotFound(
             f"{len(unknown)} of these requests do not exist.",
             code="unknown_request",
@@ -180,23 +180,23 @@ def _tiers_of(by: User, wanted: dict[UUID, BulkChoice]) -> tuple[dict[UUID, int]
     return tiers, {kind for _, _, kind in rows}
 
 
-def _same(bulk: BulkDecision, wanted: dict[UUID, BulkChoice], request_digest: str) -> BulkDecision:
+def _same(bulk: BulkDecision, choices: dict[UUID, BulkChoice], request_digest: str) -> BulkDecision:
     """Return the bulk decision if its requests, authorities and reasons are the same."""
     tiers = dict(bulk.items.values_list("request", "tier"))
     # An item without a tier got the current tier at that time.
-    same = all(choice.tier in {None, tiers.get(pk)} for pk, choice in wanted.items())
+    same = all(choice.tier in {None, tiers.get(pk)} for pk, choice in choices.items())
     if not same or bulk.request_digest != request_digest:
         raise Conflict("This key belongs to another bulk decision.", code="key_reused")
     return bulk
 
 
 def _digest(
-    verdict: str, reason: str, codes: dict[str, str], wanted: dict[UUID, BulkChoice]
+    verdict: str, reason: str, codes: dict[str, str], choices: dict[UUID, BulkChoice]
 ) -> str:
     """Hash everything that was asked for except the tiers, regardless of the order."""
     chosen = [
         [str(pk), choice.payload_hash, choice.on_behalf_of and choice.on_behalf_of.pk]
-        for pk, choice in sorted(wanted.items())
+        for pk, choice in sorted(choices.items())
     ]
     return digest([verdict, reason, codes, chosen])
 

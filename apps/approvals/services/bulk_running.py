@@ -95,5 +95,5 @@ def item_decide(*, item_id: int, as_of: datetime) -> str:
 
 def _authority_of(signed: ApprovalRequest, actor: User) -> int:
     """Return the authority of the signature that the actor just gave."""
-    theirs = [s for s in signed.signatures.all() if s.actor_id == actor.pk]
-    return max(theirs, key=lambda signature: signature.pk).authority_id
+    signatures = [s for s in signed.signatures.all() if s.actor_id == actor.pk]
+    return max(signatures, key=lambda signature: signature.pk).authority_id

@@ -50,12 +50,12 @@ def clock_plan(
     `band` is the raw band; its hours are working hours. Without any: ([], None). Reminders and the
     escalation belong to one tier; a later tier has its own (`clock_tier_begin`).
     """
-    wanted = [(REMINDER, n, h) for n, h in enumerate(band.get("reminder_hours") or (), start=1)]
+    planned = [(REMINDER, n, h) for n, h in enumerate(band.get("reminder_hours") or (), start=1)]
     if escalation := band.get("escalation"):
-        wanted.append((ESCALATION, 1, escalation["hours"]))
+        planned.append((ESCALATION, 1, escalation["hours"]))
     if band.get("due_hours"):
-        wanted.append((DUE, 1, band["due_hours"]))
-    timed = [(working_after(opened_at, hours), name, number) for name, number, hours in wanted]
+        planned.append((DUE, 1, band["due_hours"]))
+    timed = [(working_after(opened_at, hours), name, number) for name, number, hours in planned]
     timed.sort(key=lambda one: (one[0], _ORDER.index(one[1]), one[2]))
     due_at = next((at for at, name, _ in timed if name == DUE), None)
     return [
@@ -151,8 +151,8 @@ def clock_closed(request_id: str, run: "WorkflowRun") -> None:
     if not process.worn_out(CLOCK, request):
         clock_restart(request_id)
         return
-    told = entries_about((SUBJECT_TYPE, request.pk)).filter(action="approval.clock_stopped")
-    if not told.filter(body__workflow_id=run.workflow_id).exists():
+    recorded = entries_about((SUBJECT_TYPE, request.pk)).filter(action="approval.clock_stopped")
+    if not recorded.filter(body__workflow_id=run.workflow_id).exists():
         reason = f"Its workflow was ended {MOST_STARTS} times from outside."
         _stopped(request, reason, workflow_id=run.workflow_id)
 

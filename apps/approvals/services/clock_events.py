@@ -85,8 +85,8 @@ def signals_judge(*, request_id: UUID | str, commands: Iterable[str]) -> int:
     went to a workflow of this request while it is open. Opens the outermost transaction.
     """
     pk = validation.uuid_of(request_id)
-    wanted = list(dict.fromkeys(validation.printable(command) for command in commands))
-    if not wanted:
+    command_ids = list(dict.fromkeys(validation.printable(command) for command in commands))
+    if not command_ids:
         return 0
     with transaction.atomic(durable=True):
         rows = ApprovalRequest.objects.open().select_for_update(no_key=True)
@@ -97,7 +97,7 @@ def signals_judge(*, request_id: UUID | str, commands: Iterable[str]) -> int:
         noted = entries_about((SUBJECT_TYPE, request.pk)).filter(action="approval.signal")
         known = {validation.printable(key) for key in ours}
         known |= set(noted.values_list("body__command", flat=True))
-        strangers = [command for command in wanted if command not in known][:MOST_STRANGERS]
+        strangers = [command for command in command_ids if command not in known][:MOST_STRANGERS]
         for command in strangers:
             entry_record(
                 action="approval.signal",
@@ -211,14 +211,14 @@ def _target(
     request: ApprovalRequest, last: User | None, *, as_of: datetime
 ) -> tuple[User | None, str, list[User]]:
     """Return the senior or the group to escalate to, and who can sign as or for them."""
-    wanted = request.band.get("escalation") or {}
-    senior = last.senior if last and wanted.get("senior") else None
+    escalation = request.band.get("escalation") or {}
+    senior = last.senior if last and escalation.get("senior") else None
     if senior and (people := _let_in(request, as_of=as_of, senior=senior)):
         return senior, "", people
-    group = wanted.get("group") or ""
+    group = escalation.get("group") or ""
     if group and Group.objects.filter(name=group).exists():
         return None, group, _let_in(request, as_of=as_of, group=group)
-    senior = common_senior(request, as_of=as_of) if wanted.get("senior") else None
+    senior = common_senior(request, as_of=as_of) if escalation.get("senior") else None
     if senior and (people := _let_in(request, as_of=as_of, senior=senior)):
         return senior, "", people
     return None, "", []

@@ -157,7 +157,7 @@ def _counted(by: User, about: dict[str, Any]) -> throttle.Limit:
 
 def _tell(request: ApprovalRequest, comment: Comment, *, by: User, mentioned: list[User]) -> None:
     url = f"{reverse('request', args=[request.pk])}#comment-{comment.pk}"
-    told = {by.pk} | {person.pk for person in mentioned}
+    notified = {by.pk} | {person.pk for person in mentioned}
     notify(
         key=f"comment:{comment.pk}:mentioned",
         recipients=[person for person in mentioned if person.pk != by.pk],
@@ -166,7 +166,7 @@ def _tell(request: ApprovalRequest, comment: Comment, *, by: User, mentioned: li
         text=comment.text[:EXCERPT],
         url=url,
     )
-    others = may_see(request).filter(pk__in=_took_part(request) - told)
+    others = may_see(request).filter(pk__in=_took_part(request) - notified)
     notify(
         key=f"comment:{comment.pk}:commented",
         recipients=list(others),

@@ -57,7 +57,7 @@ def delegation_give(
         to = person_named(delegate, code="delegate_invalid")
         assert to is not None  # `delegate` is required
         _check_delegate(delegator, to)
-        wanted = {
+        terms = {
             "kinds": sorted({approval_kinds.get(str(name)).name for name in kinds}),
             "most": validation.amount_of(most, currency),
             "currency": _currency_of(most, currency),
@@ -73,7 +73,7 @@ def delegation_give(
         # A call that waited for the lock may find an equal delegation that started after its own
         # `as_of`.
         begun = max(starts_at, timezone.now())
-        same = running.filter(delegator=delegator, starts_at__lte=begun, ends_at=ends_at, **wanted)
+        same = running.filter(delegator=delegator, starts_at__lte=begun, ends_at=ends_at, **terms)
         if found := same.first():
             return found
         if running.count() >= MOST_HELD:
@@ -86,7 +86,7 @@ def delegation_give(
             starts_at=starts_at,
             ends_at=ends_at,
             reason=reason,
-            **wanted,
+            **terms,
         )
         _record(given, "given", by=by, via=via)
         notifications.tell_delegation(given, "given", by=by)
@@ -113,11 +113,11 @@ def delegation_revoke(
         transaction.atomic(durable=True),
     ):
         validation.not_in_future(as_of)
-        theirs = Q() if by.has_perm(REASSIGN_PERMISSION) else Q(delegator=by) | Q(delegate=by)
+        revocable = Q() if by.has_perm(REASSIGN_PERMISSION) else Q(delegator=by) | Q(delegate=by)
         found = (
             Delegation.objects.select_for_update(of=("self",), no_key=True)
             .select_related("delegator", "delegate")
-            .filter(theirs, pk=_number_of(delegation_id))
+            .filter(revocable, pk=_number_of(delegation_id))
             .first()
         )
         if found is None:

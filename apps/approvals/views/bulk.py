@@ -123,10 +123,10 @@ class _Picked:
             payload_hash, _, rest = rest.partition(":")
             tier, _, authority = rest.partition(":")
             for request_id in _ids([identifier]):
-                asked = request.POST.get(f"authority-{request_id}") or authority
-                picked.authorities[str(request_id)] = asked
+                chosen = request.POST.get(f"authority-{request_id}") or authority
+                picked.authorities[str(request_id)] = chosen
                 picked.values.add(str(request_id))
-                rows.append((request_id, payload_hash, tier, asked))
+                rows.append((request_id, payload_hash, tier, chosen))
         people = User.objects.in_bulk({number_of(key, digits=9) or 0 for *_, key in rows})
         for request_id, payload_hash, tier, key in rows:
             # Never fall back to another authority than the preview showed, such as the user's own

@@ -67,14 +67,14 @@ def _note(approval: ApprovalRequest, event: dict[str, Any], *, done: bool) -> st
         return "sent" if done else ""
     if name == ESCALATION:
         if not done:
-            wanted = approval.band.get("escalation") or {}
-            senior = "the senior of who holds it" if wanted.get("senior") else ""
-            words = "to " + ", else ".join(filter(None, [senior, wanted.get("group")]))
+            escalation = approval.band.get("escalation") or {}
+            senior = "the senior of who holds it" if escalation.get("senior") else ""
+            words = "to " + ", else ".join(filter(None, [senior, escalation.get("group")]))
             return f"{words}; nobody was found yet" if event.get("tried_at") else words
         target = approval.escalated_to or approval.escalated_group
         # A completed tier ends its escalation: the next tier has its own signers.
-        theirs = event.get("tier", 1) == approval.tier_number
-        return f"to {target}" if target and theirs else "done"
+        same_tier = event.get("tier", 1) == approval.tier_number
+        return f"to {target}" if target and same_tier else "done"
     if name == DUE:
         return "passed" if done else ""
     return "nobody signed in time" if done else "nobody may sign from then"

@@ -207,11 +207,11 @@ def _stranded(process: Process[R]) -> list[str]:
 def _ended(process: Process[R], identifiers: Sequence[str]) -> list[str]:
     """Return rows that need no workflow, or are gone. If one runs again, its own column and the
     mirror have the number of its last run (`last_number`)."""
-    wanted = {identifier: uuid_of(identifier) for identifier in identifiers}
-    rows = process.model._default_manager.in_bulk([pk for pk in wanted.values() if pk])
+    keys = {identifier: uuid_of(identifier) for identifier in identifiers}
+    rows = process.model._default_manager.in_bulk([pk for pk in keys.values() if pk])
     return [
         identifier
-        for identifier, pk in wanted.items()
+        for identifier, pk in keys.items()
         if pk not in rows or process.needs(rows[pk]) is None
     ]
 

@@ -128,8 +128,8 @@ class Delivery:
             await self._threads.run(settle, command.id, command.token, text, *args)
         except Exception as error:
             logger.exception(f"{settle.__name__} failed, will be tried again", alert=True)
-            said = f"{text}; {settle.__name__}: {type(error).__name__}: {error}"
-            return self._again(command, said, strike=False)
+            message = f"{text}; {settle.__name__}: {type(error).__name__}: {error}"
+            return self._again(command, message, strike=False)
         return None
 
     def _again(self, command: Claimed, error: str, *, strike: bool) -> Outcome:

@@ -139,15 +139,15 @@ async def _check_owner(
             f"The id {known.id} belongs to a workflow of the type {known.workflow_type}, and not "
             f"{command.workflow_type}."
         )
-    wanted = _subject_of(command)
+    expected = _subject_of(command)
     subject = known.typed_search_attributes.get(_SUBJECT) or memo.get("subject")
     if subject is None and await _input_of(client, known, deadline) == command.args:
         return
-    if subject != wanted:
+    if subject != expected:
         raise IdTakenError(
             f"The id {known.id} belongs to a workflow "
             + (f"of {subject}" if subject else "without a subject, with other input")
-            + f", and not of {wanted}."
+            + f", and not of {expected}."
         )
 
 

@@ -104,7 +104,7 @@ def work_through(
     only items with such errors are left (try again later).
     """
     deadline = time.monotonic() + seconds
-    told = time.monotonic()
+    announced_at = time.monotonic()
     run = _begun(spec, identifier, workflow_id)
     process.announce(spec.process, run)
     rows: Any = spec.process.model._default_manager
@@ -125,8 +125,8 @@ def work_through(
             if connection.connection is None or not connection.is_usable():
                 raise
             trouble = error
-        if time.monotonic() - told >= ANNOUNCE_SECONDS:
-            told = time.monotonic()
+        if time.monotonic() - announced_at >= ANNOUNCE_SECONDS:
+            announced_at = time.monotonic()
             process.announce(spec.process, rows.get(pk=run.pk))
     if trouble is not None and not settled:
         raise trouble
