@@ -6,8 +6,8 @@
     if stop is not None:
         facts = await undone(…)
 
-A cancellation of the workflow only marks the saga: the code that awaits something then continues.
-The steps are then stopped as by a deadline. If they are already compensated, or are required after
+A cancellation of the workflow only marks the saga: code that awaits something then goes on waiting.
+The steps are stopped as by a deadline. If they are already compensated, or are required after
 an effect that stands, the mark changes nothing.
 
 Nothing in here uses `workflow.wait_condition`: when the SDK applies all incoming events before any

@@ -47,7 +47,7 @@ class Reason:
     """A coded reason of one verdict.
 
     `code` is stored for good and sent to other systems, such as a directory's `FRAUD`; `label` is
-    its text for people. `text_required`: the code needs an explanation in words. Without it, the
+    its text for people. `text_required`: the code needs an explanation in words. Any other
     code is enough where a rule asks for a reason.
     """
 

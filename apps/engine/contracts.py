@@ -80,7 +80,7 @@ class Between:
     most: float
 
 
-#: The minimum is above zero: to the server a timeout of zero is missing, and it would refuse the
+#: The minimum is above zero: the server takes a timeout of zero for a missing one, and refuses the
 #: workflow's command for ever.
 Seconds = Annotated[float, Between(0.001, 400 * 24 * 3600)]
 Count = Annotated[int, Between(1, 1_000_000)]

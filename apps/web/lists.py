@@ -108,7 +108,7 @@ class ListPage:
     whole page at once. `line` makes a row's line; `below`: a template with more of the row that its
     line names. Without `permission` the page is a 403, and the fragment a 404. `noun`: of one row.
     `new` links to the form for one. `none` says that there is no row, then `first` what to do about
-    it, or `empty` for users who may not ask. `arrivals`: announce new rows, which come often.
+    it, or `empty` for users who may not ask. `arrivals`: whether to announce new rows.
     """
 
     name: str
