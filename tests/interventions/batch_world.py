@@ -5,8 +5,8 @@ from typing import Any
 from django.utils import timezone
 
 from apps.approvals.models import ApprovalRequest
-from apps.interventions import services
 from apps.interventions.models import InterventionBatch
+from apps.interventions.services import batches, batches_running, batches_signing
 from tests.interventions.conftest import World
 
 
@@ -34,19 +34,19 @@ def asked(world: World, items: Any = 3, **changes: Any) -> InterventionBatch:
         "via": "api",
         "as_of": timezone.now(),
     }
-    batch, _ = services.batch_request(**(wanted | changes))
+    batch, _ = batches.batch_request(**(wanted | changes))
     return batch
 
 
 def opened(batch: InterventionBatch, **changes: Any) -> Any:
-    return services.batch_open(
+    return batches_signing.batch_open(
         batch.pk,
         **{"workflow_id": batch.workflow_id, "as_of": timezone.now()} | changes,
     )
 
 
 def prepared(batch: InterventionBatch, limit: int = 10, known: Any = (), **changes: Any) -> Any:
-    return services.items_prepare(
+    return batches_running.items_prepare(
         batch_id=batch.pk,
         limit=limit,
         known=known,
@@ -55,7 +55,7 @@ def prepared(batch: InterventionBatch, limit: int = 10, known: Any = (), **chang
 
 
 def finished(batch: InterventionBatch) -> Any:
-    return services.batch_finish(
+    return batches_running.batch_finish(
         batch_id=batch.pk, workflow_id=batch.workflow_id, as_of=timezone.now()
     )
 

@@ -13,9 +13,8 @@ from apps.accounts.models import User
 from apps.common.errors import Invalid
 from apps.common.windows import window_of
 from apps.console.templatetags.ui import duration
-from apps.interventions import services
 from apps.interventions.models import Budget, Intervention, Outcome, Policy
-from apps.interventions.services import analytics
+from apps.interventions.services import analytics, policies
 from apps.interventions.services.analytics import By, bars, outcomes
 from tests.interventions.conftest import World
 from tests.interventions.test_api import Caller
@@ -115,7 +114,7 @@ def test_of_nothing_there_is_no_rate_and_no_time(world: World, auditor: User) ->
 
 
 def test_currencies_are_never_added_together(past: Past, auditor: User) -> None:
-    services.policy_put(
+    policies.policy_put(
         code="chuvas",
         name="Chuvas",
         currency="BRL",

@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 
-from apps.interventions import services
 from apps.interventions.models import BatchItem, InterventionBatch
+from apps.interventions.services import batches
 from apps.interventions.services.batches_rows import BATCH, progress_of
 from apps.interventions.services.requests import CANCEL_PERMISSION
 from apps.web.admin import ReadOnlyAdmin
@@ -37,7 +37,7 @@ class InterventionBatchAdmin(ProcessAdmin):
         permission=CANCEL_PERMISSION,
     )
     def pause(self, batch: InterventionBatch, given: Given) -> str:
-        services.batch_pause(batch_id=batch.pk, **given.asked_now)
+        batches.batch_pause(batch_id=batch.pk, **given.asked_now)
         return "Paused."
 
     @verb(
@@ -48,7 +48,7 @@ class InterventionBatchAdmin(ProcessAdmin):
         permission=CANCEL_PERMISSION,
     )
     def resume(self, batch: InterventionBatch, given: Given) -> str:
-        services.batch_resume(batch_id=batch.pk, **given.asked_now)
+        batches.batch_resume(batch_id=batch.pk, **given.asked_now)
         return "It goes on."
 
     @verb(
@@ -60,7 +60,7 @@ class InterventionBatchAdmin(ProcessAdmin):
         permission=CANCEL_PERMISSION,
     )
     def cancel(self, batch: InterventionBatch, given: Given) -> str:
-        services.batch_cancel(batch_id=batch.pk, **given.asked_now)
+        batches.batch_cancel(batch_id=batch.pk, **given.asked_now)
         return "Cancelled."
 
 

@@ -14,7 +14,6 @@ from apps.common.api import Cursor, Limit, NumberCursor, ReasonIn
 from apps.common.errors import NotFound
 from apps.common.pagination import numbered_page, page
 from apps.common.request_body import described, document, form_with_file
-from apps.interventions import services
 from apps.interventions.api.batch_shapes import (
     BatchDetail,
     BatchForm,
@@ -29,6 +28,7 @@ from apps.interventions.batch_forms import BatchFilter
 from apps.interventions.contracts import BatchItemStatus
 from apps.interventions.models import InterventionBatch
 from apps.interventions.scopes import Scope
+from apps.interventions.services import batches
 from apps.interventions.services.batches_input import file_items
 from apps.interventions.services.batches_rows import progress_by_batch
 from apps.web.denied import row_of
@@ -62,9 +62,9 @@ def batch_create(request: HttpRequest) -> Status[Any]:
     }
     now = timezone.now()
     if head.dry_run:
-        trial = services.batch_try(**wanted, items=items, by=user, via="api", as_of=now)
+        trial = batches.batch_try(**wanted, items=items, by=user, via="api", as_of=now)
         return Status(200, trial)
-    batch, created = services.batch_request(
+    batch, created = batches.batch_request(
         **wanted,
         items=items,
         title=head.title,
@@ -115,13 +115,13 @@ def batch_pause(request: HttpRequest, batch_id: UUID, body: ReasonIn | None = No
 
     Refusals: 403 `permission_denied`; 404; 409 `not_running`, `already_settled`.
     """
-    return _act(request, services.batch_pause, batch_id, body)
+    return _act(request, batches.batch_pause, batch_id, body)
 
 
 @router.post("/{batch_id}/resume", response=BatchDetail)
 def batch_resume(request: HttpRequest, batch_id: UUID, body: ReasonIn | None = None) -> Any:
     """Go on. Refusals: 403 `permission_denied`; 404; 409 `not_paused`, `already_settled`."""
-    return _act(request, services.batch_resume, batch_id, body)
+    return _act(request, batches.batch_resume, batch_id, body)
 
 
 @router.post("/{batch_id}/cancel", response=BatchDetail)
@@ -130,7 +130,7 @@ def batch_cancel(request: HttpRequest, batch_id: UUID, body: ReasonIn | None = N
 
     Refusals: 403 `permission_denied`; 404; 409 `already_settled`.
     """
-    return _act(request, services.batch_cancel, batch_id, body)
+    return _act(request, batches.batch_cancel, batch_id, body)
 
 
 # --- what comes in -------------------------------------------------------------------------------
@@ -162,8 +162,8 @@ def _get(user: User, batch_id: UUID) -> InterventionBatch:
     return batch
 
 
-def _count(*batches: InterventionBatch) -> None:
+def _count(*rows: InterventionBatch) -> None:
     """Give each its `progress`, which BatchOut reads."""
-    counts = progress_by_batch(batch.pk for batch in batches)
-    for batch in batches:
+    counts = progress_by_batch(batch.pk for batch in rows)
+    for batch in rows:
         batch.progress = counts[batch.pk]  # type: ignore[attr-defined]

@@ -16,12 +16,12 @@ from apps.common.api import Amount, AskedOut, Code, Cursor, Key, Limit, ReasonIn
 from apps.common.errors import NotFound
 from apps.common.money import exact
 from apps.common.pagination import page
-from apps.interventions import services
 from apps.interventions.api.base import reader
 from apps.interventions.budget_forms import BudgetFilter, TransferFilter
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
 from apps.interventions.models import Budget, BudgetTransfer
 from apps.interventions.scopes import Scope
+from apps.interventions.services import transfers
 from apps.interventions.services.transfers import SUBJECT
 from apps.web.denied import row_of
 from apps.web.filters import Narrow, filtered
@@ -106,7 +106,7 @@ def transfer_create(request: HttpRequest, body: TransferIn) -> Status[BudgetTran
     """
     # Whether the person may ask is the service's question: its refusal is audited.
     user = require(request, scope=Scope.BUDGETS_WRITE)
-    transfer, created = services.transfer_request(
+    transfer, created = transfers.transfer_request(
         **body.dict(), by=user, via="api", as_of=timezone.now()
     )
     return Status(201 if created else 200, _with_approvals([transfer])[0])
@@ -139,7 +139,7 @@ def transfer_cancel(
     """Take it back while it waits; for who asked. Refusals: 403 `permission_denied`; 409
     `already_settled`."""
     user = require(request, scope=Scope.BUDGETS_WRITE)
-    services.transfer_cancel(
+    transfers.transfer_cancel(
         transfer_id=transfer_id,
         by=user,
         via="api",
@@ -188,9 +188,9 @@ def _detail(user: User, transfer_id: UUID) -> BudgetTransfer:
     return _with_approvals([transfer])[0]
 
 
-def _with_approvals(transfers: list[BudgetTransfer]) -> list[BudgetTransfer]:
+def _with_approvals(rows: list[BudgetTransfer]) -> list[BudgetTransfer]:
     """Each with the id of its request, which TransferRef reads: one query for all."""
-    found = request_ids(SUBJECT, [transfer.pk for transfer in transfers], kind=TRANSFER_KIND)
-    for transfer in transfers:
+    found = request_ids(SUBJECT, [transfer.pk for transfer in rows], kind=TRANSFER_KIND)
+    for transfer in rows:
         transfer.approval = found.get(str(transfer.pk))  # type: ignore[attr-defined]
-    return transfers
+    return rows

@@ -10,9 +10,9 @@ from apps.approvals.contracts import Verdict
 from apps.approvals.kinds import EditableField, Fact, Reason, TierRule
 from apps.common.money import shown
 from apps.engine import process
-from apps.interventions import services
 from apps.interventions.contracts import SIGNAL_SETTLED
 from apps.interventions.models import Intervention
+from apps.interventions.services import recovery
 from apps.interventions.services.approval import SIGNED
 from apps.interventions.services.attention import ATTENTION
 from apps.interventions.services.commands import INTERVENTION
@@ -66,7 +66,7 @@ def register() -> None:
     )
     process.register(
         INTERVENTION,
-        restart=services.intervention_restart,
+        restart=recovery.intervention_restart,
         on_closed=_on_closed,
         on_undeliverable=_on_undeliverable,
         view="interventions.view_intervention",
@@ -100,11 +100,11 @@ def _facts(intervention: Intervention) -> list[Fact]:
 
 
 def _on_undeliverable(command: "EngineCommand") -> None:
-    services.command_undeliverable(command=command, as_of=timezone.now())
+    recovery.command_undeliverable(command=command, as_of=timezone.now())
 
 
 def _on_closed(intervention_id: str, run: "WorkflowRun") -> None:
-    services.process_closed(
+    recovery.process_closed(
         intervention_id=intervention_id,
         workflow_id=run.workflow_id,
         run_status=run.status,

@@ -16,9 +16,10 @@ from django.utils import timezone
 from apps.accounts.demo_users import SEEDER
 from apps.accounts.models import User
 from apps.approvals.services import rule_put
-from apps.interventions import services
 from apps.interventions.contracts import KIND
 from apps.interventions.models import Intervention
+from apps.interventions.services import budgets, policies, transfers
+from apps.interventions.services.requests import intervention_request
 from apps.web.demo import table
 
 REVIEWER = {"group": "reviewer", "quorum": 1}
@@ -122,7 +123,7 @@ def interventions_seed(*, people: dict[str, User]) -> Iterator[str]:
 
 def request_seed(asked: Asked, people: dict[str, User], now: datetime) -> tuple[Intervention, bool]:
     """The intervention, asked for at its time; whether it was not there yet."""
-    return services.intervention_request(
+    return intervention_request(
         policy=asked.policy,
         budget=asked.budget,
         amount=Decimal(asked.amount),
@@ -139,7 +140,7 @@ def request_seed(asked: Asked, people: dict[str, User], now: datetime) -> tuple[
 
 def transfer_seed(people: dict[str, User], now: datetime) -> None:
     """A transfer that waits for its signature."""
-    services.transfer_request(
+    transfers.transfer_request(
         source="education-2026",
         destination="relief-north-2026",
         amount=Decimal("750000.00"),
@@ -153,12 +154,12 @@ def transfer_seed(people: dict[str, User], now: datetime) -> None:
 
 def _budget(seed: BudgetSeed, **period: Any) -> None:
     said: dict[str, Any] = {"code": seed.code, "by": SEEDER, "via": "command"}
-    services.budget_open(**said, name=seed.name, currency=seed.currency, **period)
-    services.budget_allocate(**said, amount=Decimal(seed.total), key=f"demo:{seed.code}")
+    budgets.budget_open(**said, name=seed.name, currency=seed.currency, **period)
+    budgets.budget_allocate(**said, amount=Decimal(seed.total), key=f"demo:{seed.code}")
 
 
 def _policy(seed: PolicySeed) -> None:
-    services.policy_put(
+    policies.policy_put(
         code=seed.code,
         name=seed.name,
         currency=seed.currency,

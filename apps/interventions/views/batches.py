@@ -10,16 +10,17 @@ from apps.accounts.models import User
 from apps.approvals.selectors import requests_about
 from apps.common.money import NO_BREAK, shown
 from apps.engine.timeline import timeline
-from apps.interventions import services
 from apps.interventions.batch_forms import BatchFilter, BatchForm
 from apps.interventions.contracts import BATCH_SUBJECT, BatchItemStatus, BatchStatus
 from apps.interventions.models import InterventionBatch
+from apps.interventions.services import batches
 from apps.interventions.services.batches_input import file_items
 from apps.interventions.services.batches_rows import (
     FAILURE_COLUMNS,
     batch_failures,
     progress_by_batch,
 )
+from apps.interventions.services.batches_warnings import batch_warn
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
 from apps.web.lists import ListPage
 from apps.web.pages import FormPage
@@ -30,7 +31,7 @@ CRUMBS = (Link("Interventions", "interventions"), Link("Batches", "batches"))
 
 _VERBS = {
     "pause": RunVerb(
-        services.batch_pause,
+        batches.batch_pause,
         said="Paused. What is under way ends; nothing further is begun.",
         title="Pause it",
         button="Pause",
@@ -39,7 +40,7 @@ _VERBS = {
         plain=True,
     ),
     "resume": RunVerb(
-        services.batch_resume,
+        batches.batch_resume,
         said="It goes on with what was left.",
         title="Resume it",
         button="Resume",
@@ -48,7 +49,7 @@ _VERBS = {
         open=True,
     ),
     "cancel": RunVerb(
-        services.batch_cancel,
+        batches.batch_cancel,
         said="Cancelled. What was paid stays paid; the rest is not begun.",
         title="Cancel it",
         button="Cancel the batch",
@@ -97,17 +98,17 @@ LIST_PAGE = ListPage(
     new=Link("Ask for a batch", "batch_new", REQUEST_PERMISSION, main=True),
     first="Bring a list of payments as a CSV file.",
     below="web/_run_bar.html",
-    complete=lambda batches: RUNS.complete(batches),
+    complete=lambda rows: RUNS.complete(rows),
 )
 
 
 # --- asking for one ------------------------------------------------------------------------------
 def _request(*, body: bytes, **values: Any) -> tuple[InterventionBatch, bool]:
-    return services.batch_request(items=file_items(body), **values)
+    return batches.batch_request(items=file_items(body), **values)
 
 
 def _try(*, body: bytes, title: str, idempotency_key: str, **values: Any) -> dict[str, Any]:
-    trial = services.batch_try(items=file_items(body), **values)
+    trial = batches.batch_try(items=file_items(body), **values)
     return {"trial": trial, "more": trial.total - trial.sound - len(trial.errors)}
 
 
@@ -131,8 +132,8 @@ FORM_PAGE = FormPage(
 
 
 # --- one of them ---------------------------------------------------------------------------------
-def _counts(batches: Sequence[InterventionBatch]) -> dict[UUID, Counts]:
-    found = progress_by_batch(batch.pk for batch in batches)
+def _counts(rows: Sequence[InterventionBatch]) -> dict[UUID, Counts]:
+    found = progress_by_batch(batch.pk for batch in rows)
     return {pk: {s: getattr(found[pk], s) for s in BatchItemStatus} for pk in found}
 
 
@@ -187,5 +188,5 @@ RUNS: RunPages[InterventionBatch] = RunPages(
     columns=FAILURE_COLUMNS,
     failures=batch_failures,
     # It is about what was asked for, and read from all of its payments.
-    once=lambda batch, user: {"warned": services.batch_warn(batch, by=user, as_of=timezone.now())},
+    once=lambda batch, user: {"warned": batch_warn(batch, by=user, as_of=timezone.now())},
 )

@@ -8,10 +8,10 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.approvals.selectors import requests_about
 from apps.engine.timeline import timeline
-from apps.interventions import services
 from apps.interventions.contracts import SAGA_STEPS, SUBJECT, InterventionStatus, Step
 from apps.interventions.forms import InterventionFilter, InterventionForm
 from apps.interventions.models import Intervention
+from apps.interventions.services import requests
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
 from apps.web.fragments import person
 from apps.web.links import temporal_url
@@ -60,7 +60,7 @@ FORM_PAGE = FormPage(
     lead="The policy decides who has to sign. You never sign what you ask for yourself.",
     crumbs=(LIST,),
     form=InterventionForm,
-    verb=services.intervention_request,
+    verb=requests.intervention_request,
     to="intervention",
     asked="Asked. This page shows who has to sign and how far it is.",
     draft="intervention",
@@ -153,7 +153,7 @@ DETAIL_PAGE = DetailPage(
     side=("interventions/_detail_facts.html", "interventions/_detail_cancel.html"),
     after=("console/_timeline.html",),
     verb=PageVerb(
-        call=services.intervention_cancel,
+        call=requests.intervention_cancel,
         row_id="intervention_id",
         what="called off",
         said="Called off. Its request is closed and what was reserved is free again.",

@@ -8,10 +8,10 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.common.money import NO_BREAK, shown
 from apps.engine.timeline import timeline
-from apps.interventions import services
 from apps.interventions.budget_forms import TransferFilter, TransferForm
 from apps.interventions.contracts import TransferStatus
 from apps.interventions.models import Budget, BudgetTransfer
+from apps.interventions.services import transfers
 from apps.interventions.services.transfers import REQUEST_TRANSFER, SUBJECT
 from apps.web.fragments import person
 from apps.web.lists import ListPage
@@ -50,7 +50,7 @@ FORM_PAGE = FormPage(
     crumbs=CRUMBS,
     form=TransferForm,
     initial={"source": "from", "destination": "to"},
-    verb=services.transfer_request,
+    verb=transfers.transfer_request,
     to="transfer",
     asked="Asked. Nothing is moved before it is signed.",
     draft="transfer",
@@ -75,7 +75,7 @@ def _context(request: HttpRequest, transfer: BudgetTransfer) -> dict[str, Any]:
 
 def _head(transfer: BudgetTransfer) -> Head:
     # Who asked sees their own request, who signs sees all of them.
-    approval = services.transfer_approval(transfer)
+    approval = transfers.transfer_approval(transfer)
     request_url = reverse("request", args=[approval.pk]) if approval else ""
     note = Note(
         "It was signed, and nothing was moved.",
@@ -117,7 +117,7 @@ DETAIL_PAGE = DetailPage(
     side=("interventions/_transfer_cancel.html",),
     after=("console/_timeline.html",),
     verb=PageVerb(
-        call=services.transfer_cancel,
+        call=transfers.transfer_cancel,
         row_id="transfer_id",
         what="taken back",
         said="Taken back. Its request is closed; nothing was moved.",
