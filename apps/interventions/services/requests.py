@@ -19,6 +19,7 @@ from apps.common.validation import (
     clean_amount,
     clean_code,
     clean_currency,
+    clean_payee,
     clean_region,
     clean_text,
 )
@@ -42,7 +43,6 @@ from apps.interventions.services.rows import (
     step_statuses,
 )
 from apps.interventions.services.settlement import settle_row
-from apps.interventions.services.validation import clean_target
 
 REQUEST_PERMISSION = "interventions.request_intervention"
 
@@ -89,7 +89,7 @@ def intervention_request(
             "budget": clean_code(budget),
             "amount": clean_amount(amount, currency),
             "currency": clean_currency(currency),
-            "target": clean_target(target),
+            "target": clean_payee(target),
             "justification": clean_text(
                 justification, field="justification", limit=5000, multiline=True
             ),
