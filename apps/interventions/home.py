@@ -9,8 +9,9 @@ from django.urls import reverse
 from apps.common.windows import site_day
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, Intervention
-from apps.web.dashboard import SHOWN, Figure
+from apps.web.dashboard import SHOWN, Figure, rows_card
 from apps.web.lists import counted
+from apps.web.pieces import Cell, Line
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -21,20 +22,38 @@ FAILED_WINDOW = timedelta(days=7)
 def failed_card(user: "User", as_of: datetime) -> dict[str, Any]:
     """What failed in the last week: the newest, and how many."""
     rows = failed(user, as_of=as_of)
-    shown = list(rows[:SHOWN])
-    href, tone = reverse("interventions") + "?status=failed", "bad" if shown else ""
+    lines = [
+        Line(
+            row.target,
+            reverse("intervention", args=[row.pk]),
+            (
+                Cell("Error", row.error_code, form="words"),
+                Cell("Ended", row.settled_at, form="age"),
+            ),
+            row.amount,
+            row.currency,
+        )
+        for row in rows[:SHOWN]
+    ]
+    href, tone = reverse("interventions") + "?status=failed", "bad" if lines else ""
     figure = Figure(counted(rows), "failed in seven days", href, order=40, tone=tone)
-    return {"rows": shown, "figure": figure}
+    empty = "Nothing failed in the last seven days."
+    return {**rows_card("failed", "Failed", lines, all=href, empty=empty), "figure": figure}
 
 
 def budgets_card(user: "User", as_of: datetime) -> dict[str, Any]:
     """Budgets of which little is left."""
-    return {"budgets": list(low_budgets(as_of=as_of)[:SHOWN])}
-
-
-def ask_button(user: "User", as_of: datetime) -> dict[str, Any]:
-    """Nothing: the button is the same for everybody who sees it."""
-    return {}
+    lines = [
+        Line(
+            budget.name,
+            reverse("budget", args=[budget.code]),
+            (Cell("Share", budget.alert_percent, "less than {} % is free"),),
+            budget.available,
+            budget.currency,
+        )
+        for budget in low_budgets(as_of=as_of)[:SHOWN]
+    ]
+    return rows_card("budgets", "Little is left", lines, all=reverse("budgets") + "?state=low")
 
 
 def failed(user: "User", *, as_of: datetime) -> "QuerySet[Intervention]":

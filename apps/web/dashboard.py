@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from apps.common.registry import Registry
+from apps.web.pieces import Line, Link
 
 #: How many rows a card shows.
 SHOWN = 8
@@ -39,6 +40,22 @@ class Card:
     order: int
     permission: str = ""
     topics: tuple[str, ...] = ()
+
+
+def button(key: str, link: Link, *, order: int) -> Card:
+    """A card of the head: one way on, for who may follow it."""
+    given = {"link": link}
+    return Card(
+        key, "web/_card_button.html", lambda user, as_of: given, Place.HEAD, order, link.permission
+    )
+
+
+def rows_card(
+    key: str, title: str, lines: list[Line], *, all: str, empty: str = ""
+) -> dict[str, Any]:
+    """What `web/_card_rows.html` draws: the first rows, and the address of `all` of them. `empty`
+    stands there when there are none; without it there is no card then."""
+    return {"key": key, "title": title, "lines": lines, "all": all, "empty": empty}
 
 
 @dataclass(frozen=True)
