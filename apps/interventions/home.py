@@ -27,7 +27,7 @@ def failed_card(user: "User", as_of: datetime) -> dict[str, Any]:
             row.target,
             reverse("intervention", args=[row.pk]),
             (
-                Cell("Error", row.error_code, form="words"),
+                Cell("Why", row.error_code, form="words"),
                 Cell("Ended", row.settled_at, form="age"),
             ),
             row.amount,
@@ -38,7 +38,7 @@ def failed_card(user: "User", as_of: datetime) -> dict[str, Any]:
     href, tone = reverse("interventions") + "?status=failed", "bad" if lines else ""
     figure = Figure(counted(rows), "failed in seven days", href, order=40, tone=tone)
     empty = "Nothing failed in the last seven days."
-    return {**rows_card("failed", "Failed", lines, all=href, empty=empty), "figure": figure}
+    return {**rows_card("failed", "Failed", lines, href=href, empty=empty), "figure": figure}
 
 
 def budgets_card(user: "User", as_of: datetime) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def budgets_card(user: "User", as_of: datetime) -> dict[str, Any]:
         )
         for budget in low_budgets(as_of=as_of)[:SHOWN]
     ]
-    return rows_card("budgets", "Little is left", lines, all=reverse("budgets") + "?state=low")
+    return rows_card("budgets", "Little is left", lines, href=reverse("budgets") + "?state=low")
 
 
 def failed(user: "User", *, as_of: datetime) -> "QuerySet[Intervention]":

@@ -51,11 +51,11 @@ def button(key: str, link: Link, *, order: int) -> Card:
 
 
 def rows_card(
-    key: str, title: str, lines: list[Line], *, all: str, empty: str = ""
+    key: str, title: str, lines: list[Line], *, href: str, empty: str = ""
 ) -> dict[str, Any]:
-    """What `web/_card_rows.html` draws: the first rows, and the address of `all` of them. `empty`
+    """What `web/_card_rows.html` draws: the first rows, and the address of all of them. `empty`
     stands there when there are none; without it there is no card then."""
-    return {"key": key, "title": title, "lines": lines, "all": all, "empty": empty}
+    return {"key": key, "title": title, "lines": lines, "href": href, "empty": empty}
 
 
 @dataclass(frozen=True)
