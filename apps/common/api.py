@@ -82,16 +82,18 @@ def error_of(row: Any) -> dict[str, str] | None:
     return {"code": row.error_code, "detail": row.error_detail} if row.error_code else None
 
 
+def figure(name: str) -> "staticmethod[[Any], str | None]":
+    """For `resolve_<name>` of a row with a `currency`: that amount of it, as it is signed."""
+    return staticmethod(lambda row: exact_or_none(getattr(row, name), row.currency))
+
+
 class InCurrency(Schema):
     """The `amount` of a row with its `currency`, in the places that this has; null for none."""
 
     amount: str
     currency: str
 
-    @staticmethod
-    def resolve_amount(row: Any) -> str | None:
-        """The digits, as they are signed."""
-        return exact_or_none(row.amount, row.currency)
+    resolve_amount = figure("amount")
 
 
 class Failing(Schema):

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
@@ -10,11 +9,9 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.audit.chain import instant
 from apps.audit.selectors import EntryFilter, entries_search, newest_entry_id
-from apps.audit.services import entry_record
-from apps.common import csvio
-from apps.common.csvio import FORMATS, in_parts
+from apps.common.csvio import FORMATS
 from apps.common.errors import Invalid
-from apps.web.downloads import attachment
+from apps.web.downloads import recorded_export
 
 if TYPE_CHECKING:
     from apps.audit.models import AuditEntry, AuditSeal
@@ -51,23 +48,23 @@ def export(
     """
     if format not in FORMATS:
         raise Invalid(f"Export as one of {', '.join(FORMATS)}.", code="unknown_format")
-    rows = entries_search(wanted)
-    with transaction.atomic(durable=True):
-        # What comes later is not part of it, least of all the record of the export itself.
-        newest = newest_entry_id()
-        entry_record(
-            action="audit.export",
-            subject_type="audit",
-            subject_id="entries",
-            by=by,
-            via=via,
-            body={"format": format, "filter": wanted.chosen, "up_to_entry": newest},
-        )
-    existing = rows.filter(pk__lte=newest)
-    records = map(record_of, in_parts(lambda last, most: _part(existing, last, most)))
-    parts = csvio.export(records, COLUMNS, format=format)
-    name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.{format}"
-    return attachment(request, parts, name=name, content_type=FORMATS[format])
+    return recorded_export(
+        request,
+        entries_search(wanted),
+        COLUMNS,
+        record_of,
+        name=f"audit-{timezone.now():%Y%m%d-%H%M%S}",
+        format=format,
+        newest=newest_entry_id,
+        part=_part,
+        by=by,
+        via=via,
+        action="audit.export",
+        subject_type="audit",
+        subject_id="entries",
+        body={"format": format, "filter": wanted.chosen},
+        up_to="up_to_entry",
+    )
 
 
 def record_of(entry: "AuditEntry") -> dict[str, Any]:

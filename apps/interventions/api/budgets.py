@@ -12,9 +12,8 @@ from pydantic import ConfigDict, Field
 from apps.accounts.auth import require
 from apps.accounts.models import User
 from apps.approvals.selectors import request_ids
-from apps.common.api import Amount, AskedOut, Code, Cursor, Key, Limit, ReasonIn, Why, why
+from apps.common.api import Amount, AskedOut, Code, Cursor, Key, Limit, ReasonIn, Why, figure, why
 from apps.common.errors import NotFound
-from apps.common.money import exact
 from apps.common.pagination import page
 from apps.interventions.api.base import reader
 from apps.interventions.budget_forms import BudgetFilter, TransferFilter
@@ -45,7 +44,10 @@ class BudgetOut(Schema):
     starts_on: date | None = Field(description="First day; null: always was.")
     ends_on: date | None = Field(description="Last day; null: no end.")
     alert_percent: int
-    low: bool
+    low: bool = Field(validation_alias="is_low")
+
+    resolve_total, resolve_reserved = figure("total"), figure("reserved")
+    resolve_spent, resolve_available = figure("spent"), figure("available")
 
 
 class BudgetPage(Schema):
@@ -93,7 +95,7 @@ def budget_list(
     """Budgets with their balances, newest first; `series`: the periods of that series; `state`:
     those that are `open` today, or of which little is left (`low`)."""
     rows = narrow(Budget.objects.all(), user=_budget_reader(request))
-    return page(rows, cursor=cursor, limit=limit, shape=_budget)
+    return page(rows, cursor=cursor, limit=limit)
 
 
 # Before the budgets by code: no budget has this one (`code_reserved`).
@@ -150,36 +152,18 @@ def transfer_cancel(
 
 
 @router.get("/{code}", response=BudgetOut)
-def budget_read(request: HttpRequest, code: str) -> dict[str, Any]:
+def budget_read(request: HttpRequest, code: str) -> Budget:
     """One budget's balances."""
     _budget_reader(request)
     budget = Budget.objects.filter(code=code[:81]).first() if "\x00" not in code else None
     if budget is None:
         raise NotFound("There is no such budget.")
-    return _budget(budget)
+    return budget
 
 
 # --- shapes --------------------------------------------------------------------------------------
 def _budget_reader(request: HttpRequest) -> User:
     return reader(request, Scope.BUDGETS_READ, VIEW_BUDGETS, "You may not see budgets.")
-
-
-def _budget(budget: Budget) -> dict[str, Any]:
-    figures = {
-        name: exact(getattr(budget, name), budget.currency)
-        for name in ("total", "reserved", "spent", "available")
-    }
-    return {
-        "code": budget.code,
-        "name": budget.name,
-        "currency": budget.currency,
-        **figures,
-        "series": budget.series,
-        "starts_on": budget.starts_on,
-        "ends_on": budget.ends_on,
-        "alert_percent": budget.alert_percent,
-        "low": budget.is_low,
-    }
 
 
 def _detail(user: User, transfer_id: UUID) -> BudgetTransfer:
