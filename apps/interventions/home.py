@@ -9,9 +9,9 @@ from django.urls import reverse
 from apps.common.windows import site_day
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, Intervention
-from apps.web.dashboard import SHOWN, Figure, rows_card
+from apps.web.dashboard import SHOWN, Figure
 from apps.web.lists import counted
-from apps.web.pieces import Cell, Line
+from apps.web.pieces import Cell, Line, Link, rows_card
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -38,7 +38,9 @@ def failed_card(user: "User", as_of: datetime) -> dict[str, Any]:
     href, tone = reverse("interventions") + "?status=failed", "bad" if lines else ""
     figure = Figure(counted(rows), "failed in seven days", href, order=40, tone=tone)
     empty = "Nothing failed in the last seven days."
-    return {**rows_card("failed", "Failed", lines, href=href, empty=empty), "figure": figure}
+    link = Link("All of them", href)
+    card = rows_card("home-failed", "Failed", lines, link=link, empty=empty)
+    return {**card, "figure": figure}
 
 
 def budgets_card(user: "User", as_of: datetime) -> dict[str, Any]:
@@ -53,7 +55,8 @@ def budgets_card(user: "User", as_of: datetime) -> dict[str, Any]:
         )
         for budget in low_budgets(as_of=as_of)[:SHOWN]
     ]
-    return rows_card("budgets", "Little is left", lines, href=reverse("budgets") + "?state=low")
+    link = Link("All of them", reverse("budgets") + "?state=low")
+    return rows_card("home-budgets", "Little is left", lines, link=link)
 
 
 def failed(user: "User", *, as_of: datetime) -> "QuerySet[Intervention]":

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from apps.common.registry import Registry
-from apps.web.pieces import Line, Link
+from apps.web.pieces import Link
 
 #: How many rows a card shows.
 SHOWN = 8
@@ -48,14 +48,6 @@ def button(key: str, link: Link, *, order: int) -> Card:
     return Card(
         key, "web/_card_button.html", lambda user, as_of: given, Place.HEAD, order, link.permission
     )
-
-
-def rows_card(
-    key: str, title: str, lines: list[Line], *, href: str, empty: str = ""
-) -> dict[str, Any]:
-    """What `web/_card_rows.html` draws: the first rows, and the address of all of them. `empty`
-    stands there when there are none; without it there is no card then."""
-    return {"key": key, "title": title, "lines": lines, "href": href, "empty": empty}
 
 
 @dataclass(frozen=True)

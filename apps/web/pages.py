@@ -93,13 +93,23 @@ class FormPage:
 @dataclass(frozen=True, kw_only=True)
 class PageVerb:
     """What a page of one row does with a reason. `row_id`: the service's name for its id; `what`
-    and `said` tell that it was not done ("called off"), or that it was."""
+    and `said` tell that it was not done ("called off"), or that it was. `title`, `label` (of the
+    reason) and `help` stand in its box, which `web/_page_verb.html` draws."""
 
     call: Callable[..., Any]
     row_id: str
     what: str
     said: str
+    title: str
+    help: str
+    label: str = "Reason"
+    name: str = "cancel"
     form: type[forms.Form] = ReasonForm
+
+    @property
+    def required(self) -> bool:
+        """Whether a reason has to be given."""
+        return bool(self.form.base_fields["reason"].required)
 
 
 @dataclass(frozen=True, kw_only=True)

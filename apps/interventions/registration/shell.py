@@ -60,7 +60,7 @@ CARDS = (
     ),
     Card(
         key="failed",
-        template="web/_card_rows.html",
+        template="web/_rows_panel.html",
         context=home.failed_card,
         place=Place.SIDE,
         order=20,
@@ -68,7 +68,7 @@ CARDS = (
     ),
     Card(
         key="budgets",
-        template="web/_card_rows.html",
+        template="web/_rows_panel.html",
         context=home.budgets_card,
         place=Place.SIDE,
         order=30,

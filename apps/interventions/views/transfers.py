@@ -66,9 +66,8 @@ def _context(request: HttpRequest, transfer: BudgetTransfer) -> dict[str, Any]:
     return {
         "topics": f"transfer:{transfer.pk} inbox",
         "head": _head(transfer),
-        "transfer": transfer,
         "facts": _facts(transfer, sees_budgets=user.has_perm("interventions.view_budget")),
-        "cancellable": waits and transfer.requested_by_id == user.pk,
+        "may_call": waits and transfer.requested_by_id == user.pk,
         "timeline": timeline(subjects=[(SUBJECT, str(transfer.pk))], workflow_ids=[]),
     }
 
@@ -114,12 +113,15 @@ DETAIL_PAGE = DetailPage(
     rows=_rows,
     context=_context,
     main=("web/_facts_panel.html",),
-    side=("interventions/_transfer_cancel.html",),
+    side=("web/_page_verb.html",),
     after=("console/_timeline.html",),
     verb=PageVerb(
         call=transfers.transfer_cancel,
         row_id="transfer_id",
         what="taken back",
         said="Taken back. Its request is closed; nothing was moved.",
+        title="Take it back",
+        label="Reason, if there is one to keep",
+        help="Possible until it is signed. Its request is closed with it.",
     ),
 )
