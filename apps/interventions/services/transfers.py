@@ -199,11 +199,9 @@ def _move(transfer: BudgetTransfer) -> None:
 
 def _end(transfer: BudgetTransfer, decided: Decided, status: TransferStatus | None = None) -> None:
     """End it for good, as `status` or as the decision's code says."""
-    transfer.status = status or TransferStatus(decided.code)
-    transfer.error_code = decided.code
-    transfer.error_detail = decided.detail
-    transfer.settled_at = decided.as_of
-    process.save(TRANSFER, transfer, "status", "error_code", "error_detail", "settled_at")
+    why = {"code": decided.code, "detail": decided.detail}
+    end = status or TransferStatus(decided.code)
+    process.save(TRANSFER, transfer, *process.ended(transfer, end, as_of=decided.as_of, **why))
     _record(
         transfer,
         transfer.status,
@@ -213,7 +211,7 @@ def _end(transfer: BudgetTransfer, decided: Decided, status: TransferStatus | No
         destination=transfer.destination.code,
         amount=exact(transfer.amount, transfer.currency),
         currency=transfer.currency,
-        **({"code": decided.code, "detail": decided.detail} if decided.code else {}),
+        **(why if decided.code else {}),
     )
 
 

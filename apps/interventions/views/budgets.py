@@ -19,6 +19,7 @@ from apps.interventions.burndown import burn_down
 from apps.interventions.models import Budget, BudgetEntry
 from apps.interventions.services.periods import neighbours
 from apps.interventions.services.transfers import REQUEST_TRANSFER
+from apps.web.charts import AmountsBar
 from apps.web.downloads import recorded_export
 from apps.web.fragments import person
 from apps.web.lists import ListPage, numbered
@@ -47,8 +48,12 @@ def _line(budget: Budget) -> Line:
         under="free",
         key=budget.pk,
         version=budget.version,
-        row=budget,
+        row=_bar(budget),
     )
+
+
+def _bar(budget: Budget) -> AmountsBar:
+    return AmountsBar(budget.code, budget.total, budget.spent, budget.reserved, budget.currency)
 
 
 LIST_PAGE = ListPage(
@@ -60,7 +65,7 @@ LIST_PAGE = ListPage(
     rows=lambda user: Budget.objects.all(),
     line=_line,
     arrivals=False,
-    below="interventions/_budget_row.html",
+    below="web/_amounts_bar.html",
     filters=BudgetFilter,
     permission=VIEW,
     links=(
@@ -111,6 +116,7 @@ def _context(request: HttpRequest, budget: Budget) -> dict[str, Any]:
     return {
         "topics": f"budget:{budget.code}",
         "budget": budget,
+        "bar": _bar(budget),
         "filter": form,
         "lines": [_ledger_line(entry, budget, user) for entry in found["items"]],
         "next_before": found["next"],
