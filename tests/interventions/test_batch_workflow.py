@@ -13,7 +13,7 @@ from apps.approvals.models import ApprovalRequest
 from apps.engine.models import EngineCommand
 from apps.engine.namespace import engine_ensure
 from apps.interventions.models import Budget, BudgetEntry, Intervention, InterventionBatch
-from apps.interventions.services import batches, batches_rows, budgets
+from apps.interventions.services import batches, batches_rows
 from apps.interventions.services.batches_rows import progress_of
 from tests.histories import replay
 from tests.interventions.batch_world import (
@@ -25,6 +25,7 @@ from tests.interventions.batch_world import (
     statuses,
 )
 from tests.interventions.conftest import World, quick
+from tests.interventions.proof import budget_proof
 from tests.interventions.stage import Stage
 from tests.stage import orm
 from tests.support import FULL_SIZE, eventually_async
@@ -109,7 +110,7 @@ async def test_payments_of_which_three_are_bad_with_a_worker_that_is_restarted(
     assert await orm(paid, batch) == (sound, sound)
     budget = await orm(Budget.objects.get, code="main")
     assert (budget.spent, budget.reserved) == (10 * sound, 0)
-    assert (await orm(budgets.budget_proof, budget)).holds
+    assert (await orm(budget_proof, budget)).holds
     assert await orm(Intervention.objects.filter(status="executed").count) == sound
 
 
@@ -329,5 +330,5 @@ async def test_twenty_thousand_payments_continue_as_new_and_end(resting: Stage) 
     progress = await orm(progress_of, batch)
     assert (progress.done, progress.failed) == (19_990, 10)
     assert await orm(paid, batch) == (19_990, 19_990)
-    assert (await orm(budgets.budget_proof, (await row(batch)).budget)).holds
+    assert (await orm(budget_proof, (await row(batch)).budget)).holds
     assert (await row(batch)).settled_at <= timezone.now()

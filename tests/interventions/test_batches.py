@@ -30,7 +30,6 @@ from apps.interventions.services import (
     batches_input,
     batches_running,
     batches_signing,
-    budgets,
     policies,
     recovery,
     requests,
@@ -58,6 +57,7 @@ from tests.interventions.batch_world import (
     statuses,
 )
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 
 SideBySide = Callable[..., list[Any]]
 
@@ -766,7 +766,7 @@ def test_a_payment_is_reserved_and_spent_once_each(world: World) -> None:
         world.finish(Intervention.objects.get(pk=item.intervention_id))
     lines = BudgetEntry.objects.exclude(kind="allocate").order_by("id")
     assert [line.kind for line in lines] == ["reserve", "commit"] * 3
-    assert budgets.budget_proof(batch.budget).holds
+    assert budget_proof(batch.budget).holds
 
 
 def test_what_of_twenty_thousand_is_signed_fits_and_is_listed(world: World) -> None:

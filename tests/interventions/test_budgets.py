@@ -19,6 +19,7 @@ from apps.interventions.models import Budget, BudgetEntry, Intervention, Interve
 from apps.interventions.services import budgets, execution, requests
 from apps.interventions.services.outcomes import intervention_settle, outcome_record
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 
 
 def test_twenty_at_once_against_a_budget_for_twelve(shared_world: World, side_by_side: Any) -> None:
@@ -33,7 +34,7 @@ def test_twenty_at_once_against_a_budget_for_twelve(shared_world: World, side_by
     )
     refused = [one for one in outcomes if one is not None]
     assert [one.code for one in refused] == ["budget_exceeded"] * 8
-    proof = budgets.budget_proof(budget)
+    proof = budget_proof(budget)
     assert proof.holds
     assert (proof.reserved, proof.total) == (Decimal("60000.00"), Decimal("60000.00"))
     assert BudgetEntry.objects.filter(kind="reserve").count() == 12
@@ -66,7 +67,7 @@ def test_two_hundred_at_once_against_a_budget_for_120(shared_world: World) -> No
     with ThreadPoolExecutor(24) as threads:
         outcomes = [one for found in threads.map(some, range(24)) for one in found]
     assert Counter(outcomes) == {"reserved": 120, "budget_exceeded": 80}
-    proof = budgets.budget_proof(budget)
+    proof = budget_proof(budget)
     assert proof.holds
     assert (proof.reserved, proof.total) == (Decimal("600000.00"), Decimal("600000.00"))
     assert BudgetEntry.objects.filter(kind="reserve").count() == 120
@@ -81,7 +82,7 @@ def test_what_was_released_is_not_reserved_again(world: World) -> None:
     with pytest.raises(Conflict) as refused:
         budgets.budget_reserve(intervention_id=intervention.pk)
     assert refused.value.code == "reservation_released"
-    assert budgets.budget_proof(intervention.budget).holds
+    assert budget_proof(intervention.budget).holds
 
 
 def test_a_line_that_is_there_moves_no_balance_again(world: World) -> None:
@@ -91,7 +92,7 @@ def test_a_line_that_is_there_moves_no_balance_again(world: World) -> None:
     intervention.steps.filter(name="reserve_budget").delete()
     budgets.budget_reserve(intervention_id=intervention.pk)
     assert intervention.steps.get(name="reserve_budget").status == "done"
-    assert budgets.budget_proof(intervention.budget).holds
+    assert budget_proof(intervention.budget).holds
     assert Budget.objects.get(code="main").reserved == Decimal("5000.00")
 
 
@@ -143,7 +144,7 @@ def test_eight_at_once_for_one_intervention_write_one_line(
     assert outcomes == [None] * 8
     kind = {"budget_reserve": "reserve", "budget_release": "release", "outcome_record": "commit"}
     assert BudgetEntry.objects.filter(intervention=intervention, kind=kind[verb]).count() == 1
-    assert budgets.budget_proof(intervention.budget).holds
+    assert budget_proof(intervention.budget).holds
 
 
 def test_a_refused_reservation_leaves_no_line_and_says_what_is_left(world: World) -> None:
@@ -154,7 +155,7 @@ def test_a_refused_reservation_leaves_no_line_and_says_what_is_left(world: World
     assert refused.value.code == "budget_exceeded"
     assert refused.value.extra == {"available": "4999.99"}
     assert not BudgetEntry.objects.filter(intervention=intervention).exists()
-    assert budgets.budget_proof(budget).holds
+    assert budget_proof(budget).holds
     step = intervention.steps.get(name="reserve_budget")
     assert (step.status, step.detail.split(":")[0]) == ("failed", "budget_exceeded")
 
@@ -230,7 +231,7 @@ def test_eight_allocations_at_once_with_one_key_are_one(
     lines = side_by_side(lambda _: budgets.budget_allocate(**allocate).pk, 8)
     assert set(lines) == {BudgetEntry.objects.get(key="top-up").pk}
     assert Budget.objects.get(code="main").total == Decimal("10000005.00")
-    assert budgets.budget_proof(Budget.objects.get(code="main")).holds
+    assert budget_proof(Budget.objects.get(code="main")).holds
 
 
 def test_a_total_that_no_column_holds_is_refused(world: World) -> None:
@@ -242,15 +243,15 @@ def test_a_total_that_no_column_holds_is_refused(world: World) -> None:
     with pytest.raises(Conflict) as refused:
         budgets.budget_allocate(code="main", amount=most, key="more", by=None, via="command")
     assert refused.value.code == "budget_full"
-    assert budgets.budget_proof(Budget.objects.get(code="main")).holds
+    assert budget_proof(Budget.objects.get(code="main")).holds
 
 
 def test_a_wrong_balance_is_found_by_the_proof(world: World) -> None:
     world.reserve(world.ask())
     budget = Budget.objects.get(code="main")
-    assert budgets.budget_proof(budget).holds
+    assert budget_proof(budget).holds
     Budget.objects.update(spent=Decimal("0.01"))
-    assert not budgets.budget_proof(budget).holds
+    assert not budget_proof(budget).holds
 
 
 ACTIONS = st.lists(
@@ -302,7 +303,7 @@ def test_whatever_is_called_in_whatever_order_the_proof_holds(
             verbs[verb](asked[number])
         except DomainError:
             pass
-        assert budgets.budget_proof(budget).holds
+        assert budget_proof(budget).holds
     for intervention in Intervention.objects.filter(budget=budget):
         kinds = set(intervention.entries.values_list("kind", flat=True))
         if intervention.status == "executed":

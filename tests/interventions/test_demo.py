@@ -32,9 +32,10 @@ from apps.interventions.models import (
     Outcome,
     Policy,
 )
-from apps.interventions.services import budgets, demo_batches
+from apps.interventions.services import demo_batches
 from apps.interventions.services.batches_rows import progress_of
 from apps.interventions.services.demo import requests_of
+from tests.interventions.proof import budget_proof
 
 
 def seed(*options: str) -> str:
@@ -68,7 +69,7 @@ def test_it_has_its_figures_fills_every_queue_and_twice_is_once() -> None:
 def check_the_figures_that_outside_checks_rely_on() -> None:
     budget = Budget.objects.get(code="demo-2026")
     assert (budget.currency, budget.total) == ("NGN", Decimal("10000000.00"))
-    assert all(budgets.budget_proof(one).holds for one in Budget.objects.all())
+    assert all(budget_proof(one).holds for one in Budget.objects.all())
     assert Policy.objects.get(code="demo-relief", active=True).reversible
 
     def signed(amount: str) -> bool:

@@ -21,7 +21,7 @@ from apps.engine.models import EngineCommand
 from apps.engine.namespace import engine_ensure
 from apps.interventions.contracts import SAGA_STEPS, Step
 from apps.interventions.models import Budget, Intervention
-from apps.interventions.services import budgets, recovery
+from apps.interventions.services import recovery
 from tests.interventions.conftest import World, quick
 from tests.interventions.failures import (
     DONE,
@@ -33,6 +33,7 @@ from tests.interventions.failures import (
     expected,
     undone,
 )
+from tests.interventions.proof import budget_proof
 from tests.interventions.stage import Stage
 from tests.interventions.test_approval_workflow import cancel
 from tests.stage import orm
@@ -238,7 +239,7 @@ def _look(case: Case, effects: dict[str, Any]) -> End:
 
 
 def _check_money(budget: Budget, end: End, case: Case) -> None:
-    assert budgets.budget_proof(budget).holds, case.budget
+    assert budget_proof(budget).holds, case.budget
     open_reservation = end.ledger == ("reserve",)
     assert budget.reserved == (AMOUNT if open_reservation else 0), case.budget
     assert budget.spent == (AMOUNT if "commit" in end.ledger else 0), case.budget

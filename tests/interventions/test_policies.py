@@ -19,6 +19,7 @@ from apps.interventions.models import BudgetEntry, Intervention, Policy
 from apps.interventions.services import budgets, policies
 from apps.interventions.services.approval import approval_payload
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 
 TODAY = site_day(timezone.now())
 
@@ -340,7 +341,7 @@ def test_what_waits_takes_no_room_and_the_reservation_decides(world: World) -> N
     assert not BudgetEntry.objects.filter(intervention=asked[2]).exists()
     step = asked[2].steps.get(name="reserve_budget")
     assert (step.status, step.detail.split(":")[0]) == ("failed", "target_limit_exceeded")
-    assert budgets.budget_proof(asked[0].budget).holds
+    assert budget_proof(asked[0].budget).holds
 
 
 def test_what_is_given_back_makes_room_and_what_is_spent_does_not(world: World) -> None:
@@ -388,7 +389,7 @@ def test_of_eight_at_once_for_one_target_only_as_many_reserve_as_the_limit_cover
     codes = sorted(getattr(one, "code", "") for one in outcomes)
     assert codes == [*[""] * 3, *["target_limit_exceeded"] * 5]
     assert BudgetEntry.objects.filter(kind="reserve").count() == 3
-    assert budgets.budget_proof(asked[0].budget).holds
+    assert budget_proof(asked[0].budget).holds
 
 
 def test_one_intervention_reserved_eight_times_at_once_takes_its_room_once(

@@ -27,6 +27,7 @@ from apps.interventions.services import (
 )
 from apps.interventions.services.commands import INTERVENTION
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 
 LARGE = Decimal("20000.00")
 
@@ -87,7 +88,7 @@ def test_terminated_with_money_set_aside_and_nothing_executed_the_money_is_free(
     row = closed(intervention, ran(intervention, "timed_out", saga=True))
     assert (row.status, row.error_code) == ("failed", "workflow_timed_out")
     assert (row.budget.reserved, row.budget.spent) == (0, 0)
-    assert budgets.budget_proof(row.budget).holds
+    assert budget_proof(row.budget).holds
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -462,7 +463,7 @@ def test_the_reconciler_settles_only_what_the_server_says_is_closed(
     assert set(statuses.values()) == {"executing"}
     again = recovery.reservations_reconcile(limit=100, as_of=timezone.now())
     assert (again.settled, again.attention, again.left) == (0, 0, 1)
-    assert budgets.budget_proof(terminated.budget).holds
+    assert budget_proof(terminated.budget).holds
 
 
 @pytest.mark.django_db

@@ -14,8 +14,9 @@ from apps.engine import effects
 from apps.engine.models import EngineCommand
 from apps.engine.relay.starting import attributes_of
 from apps.interventions.models import Intervention, Policy
-from apps.interventions.services import approval, budgets, execution, requests
+from apps.interventions.services import approval, execution, requests
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 
 
 def test_row_audit_entry_and_start_command_are_written_together(world: World) -> None:
@@ -171,7 +172,7 @@ def test_cancelling_gives_the_reservation_back(world: World) -> None:
     budget = intervention.budget
     budget.refresh_from_db()
     assert (budget.reserved, budget.spent) == (0, 0)
-    assert budgets.budget_proof(budget).holds
+    assert budget_proof(budget).holds
     steps = dict(intervention.steps.values_list("name", "status"))
     assert (steps["reserve_budget"], steps["release_budget"]) == ("compensated", "done")
 
@@ -224,7 +225,7 @@ def test_of_a_cancellation_and_an_execution_at_once_one_wins(
         refused = [one for one in outcomes if isinstance(one, Conflict)]
         assert len(refused) == 1, outcomes
         assert refused[0].code in {"execution_started", "already_settled"}
-    assert budgets.budget_proof(intervention.budget).holds
+    assert budget_proof(intervention.budget).holds
 
 
 def test_an_edit_is_recorded_as_the_persons_own_at_the_door_they_used(world: World) -> None:

@@ -17,6 +17,7 @@ from apps.interventions.services import approval, budgets, outcomes, policies
 from apps.interventions.services.execution import EXECUTION
 from apps.notifications.models import Notification
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 
 
 def fresh(intervention: Intervention) -> Intervention:
@@ -33,7 +34,7 @@ def test_all_seven_steps_end_as_executed_with_the_money_spent(world: World) -> N
     assert [e.kind for e in row.entries.all()] == ["reserve", "commit"]
     assert row.budget.spent == Decimal("5000.00")
     assert row.outcome.amount == Decimal("5000.00")
-    assert budgets.budget_proof(row.budget).holds
+    assert budget_proof(row.budget).holds
 
 
 def test_every_step_twice_is_once(world: World) -> None:
@@ -57,7 +58,7 @@ def test_every_step_twice_is_once(world: World) -> None:
         Outcome.objects.count(),
     )
     assert after == before
-    assert budgets.budget_proof(intervention.budget).holds
+    assert budget_proof(intervention.budget).holds
 
 
 def test_an_execution_that_is_repeated_counts_its_attempts(world: World) -> None:
@@ -230,7 +231,7 @@ def test_a_reversed_execution_gives_money_and_features_back(world: World) -> Non
     assert steps["roll_back"] == steps["release_budget"] == "done"
     values = FeatureValue.objects.filter(name="paid_total_ngn").values_list("value", flat=True)
     assert list(values) == [5000, 0]
-    assert budgets.budget_proof(row.budget).holds
+    assert budget_proof(row.budget).holds
     assert row.budget.available == row.budget.total
 
 
@@ -291,7 +292,7 @@ def test_a_refused_execution_frees_the_money(world: World) -> None:
         intervention_id=intervention.pk, status="failed", code="execution_refused", detail="no"
     )
     assert (facts.status, facts.reserved) == ("failed", False)
-    assert budgets.budget_proof(intervention.budget).holds
+    assert budget_proof(intervention.budget).holds
 
 
 def test_what_was_executed_cannot_be_settled_as_failed(world: World) -> None:

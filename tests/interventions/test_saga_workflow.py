@@ -12,7 +12,8 @@ from apps.engine import effects
 from apps.engine.models import WorkflowRun
 from apps.interventions.contracts import RECONCILE_WORKFLOW, ReconcileInput
 from apps.interventions.models import Intervention
-from apps.interventions.services import budgets, outcomes, rows
+from apps.interventions.services import outcomes, rows
+from tests.interventions.proof import budget_proof
 from tests.interventions.stage import Stage
 from tests.interventions.test_approval_workflow import LARGE, cancel
 from tests.stage import failure, orm
@@ -357,7 +358,7 @@ async def test_twenty_sagas_at_once_against_a_budget_for_twelve(stage: Stage) ->
     budget = (await stage.row(asked[0])).budget
     assert (budget.spent, budget.reserved) == (Decimal("60000.00"), 0)
     assert sum(stage.sink.effects(one)["executions"] for one in asked) == 12
-    assert (await orm(budgets.budget_proof, budget)).holds
+    assert (await orm(budget_proof, budget)).holds
 
 
 # --- ended from outside --------------------------------------------------------------------------

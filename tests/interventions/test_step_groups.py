@@ -17,6 +17,7 @@ from apps.interventions.models import BudgetEntry, FeatureValue, Intervention
 from apps.interventions.services import budgets, execution, outcomes
 from apps.notifications.models import Notification
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 
 Patch = pytest.MonkeyPatch
 
@@ -85,7 +86,7 @@ def test_grouped_and_twice_is_once(world: World) -> None:
     run(activities.conclude_execution, intervention)
     assert before == trace(intervention)
     assert [kind for kind, _ in before["ledger"]] == ["reserve", "commit"]
-    assert budgets.budget_proof(intervention.budget).holds
+    assert budget_proof(intervention.budget).holds
 
 
 def test_eight_at_once_are_once(shared_world: World, side_by_side: Any) -> None:

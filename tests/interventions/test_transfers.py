@@ -21,6 +21,7 @@ from apps.interventions.services import budgets, transfers
 from apps.interventions.services.transfers import SIGNED
 from apps.notifications.models import Notification
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 
 
 def wanted(world: World, **changes: Any) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def shared_spare(shared_world: World) -> Budget:
 
 
 def proofs_hold() -> bool:
-    return all(budgets.budget_proof(budget).holds for budget in Budget.objects.all())
+    return all(budget_proof(budget).holds for budget in Budget.objects.all())
 
 
 def test_asking_opens_a_request_that_names_all_that_is_signed(world: World, spare: Budget) -> None:
