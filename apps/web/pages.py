@@ -118,10 +118,10 @@ class DetailPage:
 
     `name`: of its URL; the fragment's is `<name>_live`. `rows`: those that a person may see; the
     address has the value of `column` of one of them, the first where it has several. `context`
-    says what the parts show: `head`, and `topics`, on which something changes. `main`, `side` and
-    `after` are templates, each of one or more elements with data-merge. `template` may draw them
-    otherwise, with what `whole` adds for it. Without `permission` the page is a 403, and the
-    fragment a 404.
+    says what the parts show: `head`, `topics`, on which something changes, and `may_call`, whether
+    the person may call the verb now. `main`, `side` and `after` are templates, each of one or more
+    elements with data-merge. `template` may draw them otherwise, with what `whole` adds for it.
+    Without `permission` the page is a 403, and the fragment a 404.
     """
 
     name: str

@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from django.urls import reverse
 from django.utils import timezone
 
 from apps.approvals import attention, subject
 from apps.approvals.contracts import Verdict
-from apps.approvals.kinds import EditableField, Fact, Reason, TierRule
+from apps.approvals.kinds import EditableField, Fact, Reason, TierRule, status_fact
 from apps.common.money import shown
 from apps.engine import process
 from apps.interventions.contracts import SIGNAL_SETTLED
@@ -81,11 +80,7 @@ def _facts(intervention: Intervention) -> list[Fact]:
         Fact("Amount", shown(intervention.amount, intervention.currency)),
         Fact("Paid to", intervention.target),
         *([Fact("Region", intervention.region)] if intervention.region else []),
-        Fact(
-            "Status",
-            intervention.status.replace("_", " "),
-            href=reverse("intervention", args=[intervention.pk]),
-        ),
+        status_fact(intervention, "intervention"),
         *terms(intervention.policy),
         free(
             f"Free in {budget.code}",
