@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.audit.chain import instant
+from apps.audit.exports import recorded_export
 from apps.audit.selectors import EntryFilter, entries_search, newest_entry_id
 from apps.common.csvio import FORMATS
 from apps.common.errors import Invalid
-from apps.web.downloads import recorded_export
 
 if TYPE_CHECKING:
     from apps.audit.models import AuditEntry, AuditSeal

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.models import User
 from apps.audit.doors import needs
+from apps.audit.exports import recorded_export
 from apps.common.money import NO_BREAK, exact, shown
 from apps.common.windows import site_day
 from apps.interventions.budget_forms import BudgetFilter, LedgerFilter
@@ -20,7 +21,6 @@ from apps.interventions.models import Budget, BudgetEntry
 from apps.interventions.services.periods import neighbours
 from apps.interventions.services.transfers import REQUEST_TRANSFER
 from apps.web.charts import AmountsBar
-from apps.web.downloads import recorded_export
 from apps.web.fragments import person
 from apps.web.lists import ListPage, numbered
 from apps.web.pages import DetailPage
