@@ -7,7 +7,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.audit.chain import instant
+from apps.audit.chain import COVERED, instant
 from apps.audit.exports import recorded_export
 from apps.audit.selectors import EntryFilter, entries_search, newest_entry_id
 from apps.common.csvio import FORMATS
@@ -16,27 +16,10 @@ from apps.common.errors import Invalid
 if TYPE_CHECKING:
     from apps.audit.models import AuditEntry, AuditSeal
 
-COLUMNS = (
-    "sequence",
-    "sealed_at",
-    "previous",
-    "hash",
-    "id",
-    "at",
-    "actor_id",
-    "actor_label",
-    "via",
-    "action",
-    "outcome",
-    "code",
-    "subject_type",
-    "subject_id",
-    "correlation_id",
-    "digest",
-    "salt",
-    "erased_at",
-    "body",
-)
+SEAL = ("sequence", "sealed_at", "previous", "hash")
+#: What is exported of an entry: what its seal covers, which others verify by it, and the rest.
+OF_ENTRY = (*COVERED, "salt", "erased_at", "body")
+COLUMNS = (*SEAL, *OF_ENTRY)
 
 
 def export(
@@ -75,7 +58,7 @@ def record_of(entry: "AuditEntry") -> dict[str, Any]:
         "sealed_at": instant(seal.sealed_at) if seal else None,
         "previous": seal.previous if seal else None,
         "hash": seal.hash if seal else None,
-        **{name: getattr(entry, name) for name in COLUMNS[4:]},
+        **{name: getattr(entry, name) for name in OF_ENTRY},
         "at": instant(entry.at),
         "erased_at": instant(entry.erased_at) if entry.erased_at else None,
     }
