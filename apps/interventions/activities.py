@@ -10,19 +10,16 @@ from typing import Any
 from django.utils import timezone
 from temporalio import activity
 
-from apps.approvals.contracts import Waiting
+from apps.approvals.activities.signed_runs import run_activities, workflow_id
+from apps.approvals.contracts import RunPrepare, Waiting
 from apps.engine import effects
 from apps.engine.heartbeats import heartbeating
 from apps.interventions import services
 from apps.interventions.contracts import (
     AttentionInput,
-    BatchFacts,
-    BatchInput,
-    BatchRefusal,
     ExecutionResult,
     OutcomeInput,
     PreparedItems,
-    PrepareInput,
     ReconcileInput,
     ReconcileResult,
     RollBackResult,
@@ -37,7 +34,7 @@ from apps.interventions.contracts import (
 @activity.defn(name="open_approval")
 def open_approval(input: TimedInput) -> Waiting:
     return services.approval_open(
-        input.intervention_id, workflow_id=_workflow_id(), as_of=input.as_of
+        input.intervention_id, workflow_id=workflow_id(), as_of=input.as_of
     )
 
 
@@ -61,7 +58,7 @@ def prepare_execution(input: StepInput) -> None:
     def steps() -> None:
         pk = input.intervention_id
         services.policy_validate(
-            intervention_id=pk, workflow_id=_workflow_id(), as_of=timezone.now()
+            intervention_id=pk, workflow_id=workflow_id(), as_of=timezone.now()
         )
         services.policy_details(intervention_id=pk)
         services.budget_reserve(intervention_id=pk)
@@ -108,7 +105,7 @@ def conclude_execution(input: StepInput) -> None:
 # --- compensation and the end --------------------------------------------------------------------
 @activity.defn(name="read_saga")
 def read_saga(input: StepInput) -> SagaFacts:
-    return services.saga_facts(intervention_id=input.intervention_id, workflow_id=_workflow_id())
+    return services.saga_facts(intervention_id=input.intervention_id, workflow_id=workflow_id())
 
 
 @activity.defn(name="roll_back", no_thread_cancel_exception=True)
@@ -118,7 +115,7 @@ def roll_back(input: StepInput) -> RollBackResult:
 
 @activity.defn(name="release_budget")
 def release_budget(input: StepInput) -> None:
-    services.budget_release(intervention_id=input.intervention_id, workflow_id=_workflow_id())
+    services.budget_release(intervention_id=input.intervention_id, workflow_id=workflow_id())
 
 
 @activity.defn(name="commit_budget")
@@ -133,7 +130,7 @@ def settle_intervention(input: SettleInput) -> SagaFacts:
         status=input.status,
         code=input.code,
         detail=input.detail,
-        workflow_id=_workflow_id(),
+        workflow_id=workflow_id(),
     )
 
 
@@ -149,39 +146,14 @@ def reconcile_reservations(input: ReconcileInput) -> ReconcileResult:
 
 
 # --- batches -------------------------------------------------------------------------------------
-@activity.defn(name="open_batch")
-def open_batch(input: BatchInput) -> BatchFacts:
-    # Every payment is read, hashed and written: with 20,000 that takes its time.
-    return heartbeating(
-        services.batch_open,
-        input.batch_id,
-        workflow_id=_workflow_id(),
-        as_of=input.as_of,
-    )
-
-
-@activity.defn(name="read_batch")
-def read_batch(input: BatchInput) -> BatchFacts:
-    return services.batch_read(input.batch_id, signals=input.signals)
-
-
-@activity.defn(name="expire_batch")
-def expire_batch(input: BatchInput) -> BatchFacts:
-    return services.batch_expire(input.batch_id, as_of=input.as_of)
-
-
-@activity.defn(name="refuse_batch")
-def refuse_batch(input: BatchRefusal) -> BatchFacts:
-    return services.batch_refuse(
-        input.batch_id, code=input.code, detail=input.detail, as_of=input.as_of
-    )
+BATCH = run_activities(services.BATCH_RUN, services.SIGNED_BATCH)
 
 
 @activity.defn(name="prepare_items")
-def prepare_items(input: PrepareInput) -> PreparedItems:
+def prepare_items(input: RunPrepare) -> PreparedItems:
     return services.items_prepare(
-        batch_id=input.batch_id,
-        workflow_id=_workflow_id(),
+        input.run_id,
+        workflow_id=workflow_id(),
         limit=input.limit,
         known=input.known,
         as_of=input.as_of,
@@ -191,20 +163,6 @@ def prepare_items(input: PrepareInput) -> PreparedItems:
 @activity.defn(name="note_item")
 def note_item(input: TimedInput) -> None:
     services.item_note(intervention_id=input.intervention_id, as_of=input.as_of)
-
-
-@activity.defn(name="finish_batch")
-def finish_batch(input: BatchInput) -> BatchFacts:
-    return services.batch_finish(
-        batch_id=input.batch_id, workflow_id=_workflow_id(), as_of=input.as_of
-    )
-
-
-@activity.defn(name="cancel_batch")
-def cancel_batch(input: BatchInput) -> BatchFacts:
-    return services.batch_cancelled(
-        batch_id=input.batch_id, workflow_id=_workflow_id(), as_of=input.as_of
-    )
 
 
 ACTIVITIES: list[Callable[..., Any]] = [
@@ -224,16 +182,7 @@ ACTIVITIES: list[Callable[..., Any]] = [
     settle_intervention,
     raise_attention,
     reconcile_reservations,
-    open_batch,
-    read_batch,
-    expire_batch,
-    refuse_batch,
     prepare_items,
     note_item,
-    finish_batch,
-    cancel_batch,
+    *BATCH.all(),
 ]
-
-
-def _workflow_id() -> str:
-    return activity.info().workflow_id or ""

@@ -11,9 +11,7 @@ from apps.interventions.services.approval import (
     decision_read,
     intervention_expire,
 )
-from apps.interventions.services.attention import (
-    attention_open,
-)
+from apps.interventions.services.attention import attention_open
 from apps.interventions.services.batches import (
     batch_cancel,
     batch_pause,
@@ -21,18 +19,9 @@ from apps.interventions.services.batches import (
     batch_resume,
     batch_try,
 )
-from apps.interventions.services.batches_running import (
-    batch_cancelled,
-    batch_finish,
-    item_note,
-    items_prepare,
-)
-from apps.interventions.services.batches_signing import (
-    batch_expire,
-    batch_open,
-    batch_read,
-    batch_refuse,
-)
+from apps.interventions.services.batches_rows import RUN as BATCH_RUN
+from apps.interventions.services.batches_running import item_note, items_prepare
+from apps.interventions.services.batches_signing import SIGNED_BATCH
 from apps.interventions.services.batches_warnings import batch_warn
 from apps.interventions.services.budgets import (
     BudgetProof,
@@ -72,18 +61,14 @@ from apps.interventions.services.transfers import (
 )
 
 __all__ = [
+    "BATCH_RUN",
     "EXECUTION",
+    "SIGNED_BATCH",
     "BudgetProof",
     "approval_open",
     "attention_open",
     "batch_cancel",
-    "batch_cancelled",
-    "batch_expire",
-    "batch_finish",
-    "batch_open",
     "batch_pause",
-    "batch_read",
-    "batch_refuse",
     "batch_request",
     "batch_resume",
     "batch_try",

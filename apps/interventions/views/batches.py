@@ -1,14 +1,14 @@
 """Pages of batches: the list, asking for one, and how far one is."""
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
-from uuid import UUID
 
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals.selectors import requests_about
 from apps.common.money import NO_BREAK, shown
+from apps.engine import runs
 from apps.engine.timeline import timeline
 from apps.interventions import services
 from apps.interventions.batch_forms import BatchFilter, BatchForm
@@ -17,51 +17,22 @@ from apps.interventions.models import InterventionBatch
 from apps.interventions.services.batches_input import file_items
 from apps.interventions.services.batches_rows import (
     FAILURE_COLUMNS,
+    RELATED,
+    RUN,
     batch_failures,
-    progress_by_batch,
 )
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
 from apps.web.lists import ListPage
 from apps.web.pages import FormPage
 from apps.web.pieces import Cell, Head, Line, Link, asked_line
-from apps.web.runs import Bar, Counts, RunNow, RunPages, RunVerb, Tab
+from apps.web.runs import Bar, Counts, RunNow, RunPages, Tab, usual_verbs
 
 CRUMBS = (Link("Interventions", "interventions"), Link("Batches", "batches"))
-
-_VERBS = {
-    "pause": RunVerb(
-        services.batch_pause,
-        said="Paused. What is under way ends; nothing further is begun.",
-        title="Pause it",
-        button="Pause",
-        help="May be empty. What is under way ends; nothing further is begun until somebody "
-        "resumes it.",
-        plain=True,
-    ),
-    "resume": RunVerb(
-        services.batch_resume,
-        said="It goes on with what was left.",
-        title="Resume it",
-        button="Resume",
-        help="May be empty. It goes on with the {waiting} that wait.",
-        plain=True,
-        open=True,
-    ),
-    "cancel": RunVerb(
-        services.batch_cancel,
-        said="Cancelled. What was paid stays paid; the rest is not begun.",
-        title="Cancel it",
-        button="Cancel the batch",
-        help="May be empty. For good. What was paid stays paid, what is under way ends, the rest "
-        "is never begun.",
-    ),
-}
 
 
 # --- the list ------------------------------------------------------------------------------------
 def _rows(user: User) -> Any:
-    visible = InterventionBatch.objects.visible_to(user)
-    return visible.select_related("policy", "budget", "requested_by")
+    return InterventionBatch.objects.visible_to(user).select_related(*RELATED)
 
 
 def _state(batch: InterventionBatch) -> str:
@@ -131,11 +102,6 @@ FORM_PAGE = FormPage(
 
 
 # --- one of them ---------------------------------------------------------------------------------
-def _counts(batches: Sequence[InterventionBatch]) -> dict[UUID, Counts]:
-    found = progress_by_batch(batch.pk for batch in batches)
-    return {pk: {s: getattr(found[pk], s) for s in BatchItemStatus} for pk in found}
-
-
 def _now(batch: InterventionBatch, counts: Counts, user: User) -> RunNow:
     over = BatchStatus(batch.status).terminal
     moves = not over or counts[BatchItemStatus.RUNNING] > 0
@@ -170,9 +136,15 @@ RUNS: RunPages[InterventionBatch] = RunPages(
     topic=BATCH_SUBJECT,
     template="interventions/batch.html",
     rows=_rows,
-    counts=_counts,
+    counts=partial(runs.counts_by_run, RUN),
     now=_now,
-    verbs=_VERBS,
+    verbs=usual_verbs(
+        "batch",
+        pause=services.batch_pause,
+        resume=services.batch_resume,
+        cancel=services.batch_cancel,
+        stays="What was paid stays paid",
+    ),
     tabs=[
         Tab("", "All", (), "None now."),
         *(Tab(s, s.capitalize(), (s,), f"None are {s} now.") for s in BatchItemStatus),
