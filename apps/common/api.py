@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from ninja import Query, Schema
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
 from apps.common.money import MOST_PLACES, exact_or_none
 from apps.common.validation import (
@@ -138,3 +138,10 @@ class ReasonIn(Schema):
 def why(body: ReasonIn | None) -> str:
     """The reason that was sent, if any."""
     return body.reason if body else ""
+
+
+def page_of(item: type[Schema]) -> type[Schema]:
+    """A page of a list of these; `next`: pass it as `cursor`, null on the last."""
+    name = f"{item.__name__.removesuffix('Out')}Page"
+    items: Any = list[item]  # type: ignore[valid-type]
+    return create_model(name, __base__=Schema, items=(items, ...), next=(str | None, ...))

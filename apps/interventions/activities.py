@@ -10,18 +10,15 @@ from typing import Any
 from django.utils import timezone
 from temporalio import activity
 
-from apps.approvals.contracts import Waiting
+from apps.approvals.activities.signed_runs import run_activities, workflow_id
+from apps.approvals.contracts import RunPrepare, Waiting
 from apps.engine import effects
 from apps.engine.heartbeats import heartbeating
 from apps.interventions.contracts import (
     AttentionInput,
-    BatchFacts,
-    BatchInput,
-    BatchRefusal,
     ExecutionResult,
     OutcomeInput,
     PreparedItems,
-    PrepareInput,
     ReconcileInput,
     ReconcileResult,
     RollBackResult,
@@ -33,6 +30,7 @@ from apps.interventions.contracts import (
 from apps.interventions.services import (
     approval,
     attention,
+    batches_rows,
     batches_running,
     batches_signing,
     budgets,
@@ -48,7 +46,7 @@ from apps.interventions.services import (
 @activity.defn(name="open_approval")
 def open_approval(input: TimedInput) -> Waiting:
     return approval.approval_open(
-        input.intervention_id, workflow_id=_workflow_id(), as_of=input.as_of
+        input.intervention_id, workflow_id=workflow_id(), as_of=input.as_of
     )
 
 
@@ -72,7 +70,7 @@ def prepare_execution(input: StepInput) -> None:
     def steps() -> None:
         pk = input.intervention_id
         policies.policy_validate(
-            intervention_id=pk, workflow_id=_workflow_id(), as_of=timezone.now()
+            intervention_id=pk, workflow_id=workflow_id(), as_of=timezone.now()
         )
         policies.policy_details(intervention_id=pk)
         budgets.budget_reserve(intervention_id=pk)
@@ -119,7 +117,7 @@ def conclude_execution(input: StepInput) -> None:
 # --- compensation and the end --------------------------------------------------------------------
 @activity.defn(name="read_saga")
 def read_saga(input: StepInput) -> SagaFacts:
-    return outcomes.saga_facts(intervention_id=input.intervention_id, workflow_id=_workflow_id())
+    return outcomes.saga_facts(intervention_id=input.intervention_id, workflow_id=workflow_id())
 
 
 @activity.defn(name="roll_back", no_thread_cancel_exception=True)
@@ -129,7 +127,7 @@ def roll_back(input: StepInput) -> RollBackResult:
 
 @activity.defn(name="release_budget")
 def release_budget(input: StepInput) -> None:
-    budgets.budget_release(intervention_id=input.intervention_id, workflow_id=_workflow_id())
+    budgets.budget_release(intervention_id=input.intervention_id, workflow_id=workflow_id())
 
 
 @activity.defn(name="commit_budget")
@@ -144,7 +142,7 @@ def settle_intervention(input: SettleInput) -> SagaFacts:
         status=input.status,
         code=input.code,
         detail=input.detail,
-        workflow_id=_workflow_id(),
+        workflow_id=workflow_id(),
     )
 
 
@@ -160,39 +158,14 @@ def reconcile_reservations(input: ReconcileInput) -> ReconcileResult:
 
 
 # --- batches -------------------------------------------------------------------------------------
-@activity.defn(name="open_batch")
-def open_batch(input: BatchInput) -> BatchFacts:
-    # Every payment is read, hashed and written: with 20,000 that takes its time.
-    return heartbeating(
-        batches_signing.batch_open,
-        input.batch_id,
-        workflow_id=_workflow_id(),
-        as_of=input.as_of,
-    )
-
-
-@activity.defn(name="read_batch")
-def read_batch(input: BatchInput) -> BatchFacts:
-    return batches_signing.batch_read(input.batch_id, signals=input.signals)
-
-
-@activity.defn(name="expire_batch")
-def expire_batch(input: BatchInput) -> BatchFacts:
-    return batches_signing.batch_expire(input.batch_id, as_of=input.as_of)
-
-
-@activity.defn(name="refuse_batch")
-def refuse_batch(input: BatchRefusal) -> BatchFacts:
-    return batches_signing.batch_refuse(
-        input.batch_id, code=input.code, detail=input.detail, as_of=input.as_of
-    )
+BATCH = run_activities(batches_rows.RUN, batches_signing.SIGNED_BATCH)
 
 
 @activity.defn(name="prepare_items")
-def prepare_items(input: PrepareInput) -> PreparedItems:
+def prepare_items(input: RunPrepare) -> PreparedItems:
     return batches_running.items_prepare(
-        batch_id=input.batch_id,
-        workflow_id=_workflow_id(),
+        input.run_id,
+        workflow_id=workflow_id(),
         limit=input.limit,
         known=input.known,
         as_of=input.as_of,
@@ -202,20 +175,6 @@ def prepare_items(input: PrepareInput) -> PreparedItems:
 @activity.defn(name="note_item")
 def note_item(input: TimedInput) -> None:
     batches_running.item_note(intervention_id=input.intervention_id, as_of=input.as_of)
-
-
-@activity.defn(name="finish_batch")
-def finish_batch(input: BatchInput) -> BatchFacts:
-    return batches_running.batch_finish(
-        batch_id=input.batch_id, workflow_id=_workflow_id(), as_of=input.as_of
-    )
-
-
-@activity.defn(name="cancel_batch")
-def cancel_batch(input: BatchInput) -> BatchFacts:
-    return batches_running.batch_cancelled(
-        batch_id=input.batch_id, workflow_id=_workflow_id(), as_of=input.as_of
-    )
 
 
 ACTIVITIES: list[Callable[..., Any]] = [
@@ -235,16 +194,7 @@ ACTIVITIES: list[Callable[..., Any]] = [
     settle_intervention,
     raise_attention,
     reconcile_reservations,
-    open_batch,
-    read_batch,
-    expire_batch,
-    refuse_batch,
     prepare_items,
     note_item,
-    finish_batch,
-    cancel_batch,
+    *BATCH.all(),
 ]
-
-
-def _workflow_id() -> str:
-    return activity.info().workflow_id or ""

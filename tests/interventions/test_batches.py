@@ -355,9 +355,9 @@ def test_what_is_signed_cannot_be_changed_by_raw_sql(world: World, statement: st
 def test_when_nobody_signs_in_time_it_ends(world: World) -> None:
     batch = asked(world, LARGE)
     expires_at = opened(batch).expires_at
-    assert batches_signing.batch_expire(batch.pk, as_of=timezone.now()).status == "pending"
+    assert batches_signing.SIGNED_BATCH.expire(batch.pk, as_of=timezone.now()).status == "pending"
     for _ in range(2):
-        facts = batches_signing.batch_expire(batch.pk, as_of=expires_at)
+        facts = batches_signing.SIGNED_BATCH.expire(batch.pk, as_of=expires_at)
         assert (facts.status, facts.code) == ("rejected", "expired")
     assert request_of(batch).status == "expired"
     assert Notification.objects.filter(kind="intervention.batch_rejected").count() == 1
@@ -595,7 +595,7 @@ def test_who_may_not_see_it_finds_nothing_and_who_may_only_see_it_is_refused(
     stranger = User.objects.create(username="stranger")
     assert refused(verb, **acting(world, batch, by=stranger)) == "not_found"
     assert refused(verb, **acting(world, batch, by=world.people["auditor"])) == "permission_denied"
-    assert refused(verb, **acting(world, batch, batch_id="\x00")) == "not_found"
+    assert refused(verb, **acting(world, batch, identifier="\x00")) == "not_found"
     assert refused(verb, **acting(world, batch, reason="\x00")) == "reason_invalid"
     batch_pause(**acting(world, batch, by=world.people["operator"]))
 
@@ -775,6 +775,6 @@ def test_what_of_twenty_thousand_is_signed_fits_and_is_listed(world: World) -> N
     version = PayloadVersion.objects.get()
     assert len(version.payload["items"]) == batches_input.MOST_ITEMS
     with pytest.raises(NotFound):
-        batches_signing.batch_read("x")
+        batches_signing.SIGNED_BATCH.read("x")
     entries = AuditEntry.objects.filter(subject_id=str(batch.pk))
     assert max(len(str(entry.body)) for entry in entries) < 2000

@@ -7,6 +7,7 @@ Order in every verb: `locked`, check again, `save`, `record`, then `start`, `sta
 """
 
 from apps.engine.contracts import PASS_BACKSTOP, SAGA_BACKSTOP, WAITING_BACKSTOP
+from apps.engine.process.asking import acting, ask_once, audited
 from apps.engine.process.followers import ASKED, SETTLED, follow, tell_followers
 from apps.engine.process.recovery import (
     STRANDED_LIMIT,
@@ -62,7 +63,10 @@ __all__ = [
     "Carrier",
     "Process",
     "SubjectRow",
+    "acting",
     "announce",
+    "ask_once",
+    "audited",
     "carried",
     "check_carrier",
     "check_unsettled",

@@ -1,68 +1,45 @@
 """Pages of batches: the list, asking for one, and how far one is."""
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
-from uuid import UUID
 
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals.selectors import requests_about
 from apps.common.money import NO_BREAK, shown
+from apps.engine import runs
 from apps.engine.timeline import timeline
 from apps.interventions.batch_forms import BatchFilter, BatchForm
 from apps.interventions.contracts import BATCH_SUBJECT, BatchItemStatus, BatchStatus
 from apps.interventions.models import InterventionBatch
-from apps.interventions.services import batches
+from apps.interventions.services.batches import (
+    batch_cancel,
+    batch_pause,
+    batch_request,
+    batch_resume,
+    batch_try,
+)
 from apps.interventions.services.batches_input import file_items
 from apps.interventions.services.batches_rows import (
     FAILURE_COLUMNS,
+    RELATED,
+    RUN,
     batch_failures,
-    progress_by_batch,
 )
 from apps.interventions.services.batches_warnings import batch_warn
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
 from apps.web.lists import ListPage
 from apps.web.pages import FormPage
 from apps.web.pieces import Cell, Head, Line, Link, asked_line
-from apps.web.runs import Bar, Counts, RunNow, RunPages, RunVerb, Tab
+from apps.web.runs import Bar, Counts, RunNow, RunPages, Tab, usual_verbs
 
 CRUMBS = (Link("Interventions", "interventions"), Link("Batches", "batches"))
-
-_VERBS = {
-    "pause": RunVerb(
-        batches.batch_pause,
-        said="Paused. What is under way ends; nothing further is begun.",
-        title="Pause it",
-        button="Pause",
-        help="May be empty. What is under way ends; nothing further is begun until somebody "
-        "resumes it.",
-        plain=True,
-    ),
-    "resume": RunVerb(
-        batches.batch_resume,
-        said="It goes on with what was left.",
-        title="Resume it",
-        button="Resume",
-        help="May be empty. It goes on with the {waiting} that wait.",
-        plain=True,
-        open=True,
-    ),
-    "cancel": RunVerb(
-        batches.batch_cancel,
-        said="Cancelled. What was paid stays paid; the rest is not begun.",
-        title="Cancel it",
-        button="Cancel the batch",
-        help="May be empty. For good. What was paid stays paid, what is under way ends, the rest "
-        "is never begun.",
-    ),
-}
 
 
 # --- the list ------------------------------------------------------------------------------------
 def _rows(user: User) -> Any:
-    visible = InterventionBatch.objects.visible_to(user)
-    return visible.select_related("policy", "budget", "requested_by")
+    return InterventionBatch.objects.visible_to(user).select_related(*RELATED)
 
 
 def _state(batch: InterventionBatch) -> str:
@@ -98,17 +75,17 @@ LIST_PAGE = ListPage(
     new=Link("Ask for a batch", "batch_new", REQUEST_PERMISSION, main=True),
     first="Bring a list of payments as a CSV file.",
     below="web/_run_bar.html",
-    complete=lambda rows: RUNS.complete(rows),
+    complete=lambda batches: RUNS.complete(batches),
 )
 
 
 # --- asking for one ------------------------------------------------------------------------------
 def _request(*, body: bytes, **values: Any) -> tuple[InterventionBatch, bool]:
-    return batches.batch_request(items=file_items(body), **values)
+    return batch_request(items=file_items(body), **values)
 
 
 def _try(*, body: bytes, title: str, idempotency_key: str, **values: Any) -> dict[str, Any]:
-    trial = batches.batch_try(items=file_items(body), **values)
+    trial = batch_try(items=file_items(body), **values)
     return {"trial": trial, "more": trial.total - trial.sound - len(trial.errors)}
 
 
@@ -132,11 +109,6 @@ FORM_PAGE = FormPage(
 
 
 # --- one of them ---------------------------------------------------------------------------------
-def _counts(rows: Sequence[InterventionBatch]) -> dict[UUID, Counts]:
-    found = progress_by_batch(batch.pk for batch in rows)
-    return {pk: {s: getattr(found[pk], s) for s in BatchItemStatus} for pk in found}
-
-
 def _now(batch: InterventionBatch, counts: Counts, user: User) -> RunNow:
     over = BatchStatus(batch.status).terminal
     moves = not over or counts[BatchItemStatus.RUNNING] > 0
@@ -171,9 +143,15 @@ RUNS: RunPages[InterventionBatch] = RunPages(
     topic=BATCH_SUBJECT,
     template="interventions/batch.html",
     rows=_rows,
-    counts=_counts,
+    counts=partial(runs.counts_by_run, RUN),
     now=_now,
-    verbs=_VERBS,
+    verbs=usual_verbs(
+        "batch",
+        pause=batch_pause,
+        resume=batch_resume,
+        cancel=batch_cancel,
+        stays="What was paid stays paid",
+    ),
     tabs=[
         Tab("", "All", (), "None now."),
         *(Tab(s, s.capitalize(), (s,), f"None are {s} now.") for s in BatchItemStatus),
