@@ -82,16 +82,23 @@ def error_of(row: Any) -> dict[str, str] | None:
     return {"code": row.error_code, "detail": row.error_detail} if row.error_code else None
 
 
+def exactly(amount: str) -> Any:
+    """`resolve_…` of that amount of a row with its `currency`: the digits, as they are signed, in
+    the places that this has; null for none."""
+
+    def resolved(row: Any) -> str | None:
+        return exact_or_none(getattr(row, amount), row.currency)
+
+    return staticmethod(resolved)
+
+
 class InCurrency(Schema):
     """The `amount` of a row with its `currency`, in the places that this has; null for none."""
 
     amount: str
     currency: str
 
-    @staticmethod
-    def resolve_amount(row: Any) -> str | None:
-        """The digits, as they are signed."""
-        return exact_or_none(row.amount, row.currency)
+    resolve_amount = exactly("amount")
 
 
 class Failing(Schema):

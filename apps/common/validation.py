@@ -109,6 +109,13 @@ def clean_text(text: str, *, field: str, limit: int, multiline: bool = False) ->
     return cleaned
 
 
+def clean_reason(reason: str) -> str:
+    """Why something is done; empty where nobody says why; Invalid `reason_invalid`."""
+    if not reason.strip():
+        return ""
+    return clean_text(reason, field="reason", limit=LONGEST_REASON, multiline=True)
+
+
 def read_amount(text: str, currency: str = "") -> Decimal:
     """The amount that a text such as 25000.00 names; Invalid `amount_invalid` as `clean_amount`."""
     try:

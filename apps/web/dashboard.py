@@ -12,6 +12,10 @@ from apps.common.registry import Registry
 
 #: How many rows a card shows.
 SHOWN = 8
+#: Template of a card of rows. Its context has a `key`, a `title`, `lines` (`pieces.Line`), `all`
+#: (the address of all of them) and `none`, said where there is no line; without it there is no card
+#: then.
+ROWS = "web/_home_rows.html"
 
 
 class Place(StrEnum):

@@ -11,7 +11,7 @@ from django.db import transaction
 from apps.audit.contracts import Actor
 from apps.audit.services import refusals
 from apps.common.errors import Conflict, NotAllowed
-from apps.common.validation import clean_text
+from apps.common.validation import clean_reason
 from apps.engine import process
 from apps.engine.runs.changes import check_open, end, go_on, hold, lock, wake
 from apps.engine.runs.spec import CANCELLED, PAUSED, RUNNING, R, RunSpec
@@ -94,11 +94,10 @@ def acting(
     person may not see it; NotAllowed `permission_denied`; Invalid `reason_invalid`.
     """
     with audited(spec, verb, identifier, by=by, via=via):
-        if reason.strip():
-            reason = clean_text(reason, field="reason", limit=2000, multiline=True)
+        reason = clean_reason(reason)
         with transaction.atomic(durable=True):
             _check_may(spec, identifier, by)
-            yield lock(spec, identifier), reason.strip()
+            yield lock(spec, identifier), reason
 
 
 def audited(

@@ -74,7 +74,7 @@ CARDS = (
     ),
     Card(
         key="failed",
-        template="interventions/_home_failed.html",
+        template=dashboard.ROWS,
         context=home.failed_card,
         place=Place.SIDE,
         order=20,
@@ -82,7 +82,7 @@ CARDS = (
     ),
     Card(
         key="budgets",
-        template="interventions/_home_budgets.html",
+        template=dashboard.ROWS,
         context=home.budgets_card,
         place=Place.SIDE,
         order=30,

@@ -19,6 +19,7 @@ from apps.common.validation import (
     clean_amount,
     clean_code,
     clean_currency,
+    clean_reason,
     clean_region,
     clean_text,
 )
@@ -160,8 +161,7 @@ def intervention_cancel(
         by=by,
         via=via,
     ):
-        if reason.strip():
-            reason = clean_text(reason, field="reason", limit=2000, multiline=True)
+        reason = clean_reason(reason)
         with transaction.atomic(durable=True):
             intervention = intervention_lock(intervention_id)
             owner = intervention.requested_by_id == by.pk
@@ -183,7 +183,7 @@ def intervention_cancel(
                 intervention,
                 InterventionStatus.CANCELLED,
                 code="cancelled",
-                detail=reason.strip() or f"Cancelled by {by}.",
+                detail=reason or f"Cancelled by {by}.",
                 by=by,
                 via=via,
                 as_of=as_of,
