@@ -82,9 +82,14 @@ def error_of(row: Any) -> dict[str, str] | None:
     return {"code": row.error_code, "detail": row.error_detail} if row.error_code else None
 
 
-def figure(name: str) -> "staticmethod[[Any], str | None]":
-    """For `resolve_<name>` of a row with a `currency`: that amount of it, as it is signed."""
-    return staticmethod(lambda row: exact_or_none(getattr(row, name), row.currency))
+def exactly(amount: str) -> Any:
+    """`resolve_…` of that amount of a row with its `currency`: the digits, as they are signed, in
+    the places that this has; null for none."""
+
+    def resolved(row: Any) -> str | None:
+        return exact_or_none(getattr(row, amount), row.currency)
+
+    return staticmethod(resolved)
 
 
 class InCurrency(Schema):
@@ -93,7 +98,7 @@ class InCurrency(Schema):
     amount: str
     currency: str
 
-    resolve_amount = figure("amount")
+    resolve_amount = exactly("amount")
 
 
 class Failing(Schema):

@@ -109,6 +109,13 @@ def clean_text(text: str, *, field: str, limit: int, multiline: bool = False) ->
     return cleaned
 
 
+def clean_reason(reason: str) -> str:
+    """Why something is done; empty where nobody says why; Invalid `reason_invalid`."""
+    if not reason.strip():
+        return ""
+    return clean_text(reason, field="reason", limit=LONGEST_REASON, multiline=True)
+
+
 def clean_payee(text: str, *, field: str = "target") -> str:
     """Who is paid, written in one way, so that what reads the same is the same payee to the limits
     that count by it: composed (NFC), one blank between words. Invalid as `clean_text`, and

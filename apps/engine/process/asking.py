@@ -14,7 +14,7 @@ from apps.audit.services import refusals
 from apps.common.errors import NotAllowed
 from apps.common.idempotency import asked_before, clean_key, save_or_known
 from apps.common.identifiers import new_id
-from apps.common.validation import clean_text
+from apps.common.validation import clean_reason
 from apps.engine.process.rows import id_of, locked, tell, unknown
 from apps.engine.process.spec import Process, R, SubjectRow, workflow_id_of
 from apps.engine.process.workflow import start
@@ -84,11 +84,10 @@ def acting(
     person may not see it; NotAllowed `permission_denied`; Invalid `reason_invalid`.
     """
     with audited(process, verb, identifier, by=by, via=via):
-        if reason.strip():
-            reason = clean_text(reason, field="reason", limit=2000, multiline=True)
+        reason = clean_reason(reason)
         with transaction.atomic(durable=True):
             _check_may(process, identifier, by, permission)
-            yield locked(process, identifier), reason.strip()
+            yield locked(process, identifier), reason
 
 
 def audited(

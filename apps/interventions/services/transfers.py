@@ -24,7 +24,7 @@ from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.common.idempotency import asked_before, clean_key, save_or_known
 from apps.common.money import exact, shown
-from apps.common.validation import clean_amount, clean_code, clean_text
+from apps.common.validation import clean_amount, clean_code, clean_reason, clean_text
 from apps.engine import process
 from apps.engine.process import SubjectRow
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
@@ -120,8 +120,7 @@ def transfer_cancel(
         by=by,
         via=via,
     ):
-        if reason.strip():
-            reason = clean_text(reason, field="reason", limit=2000, multiline=True)
+        reason = clean_reason(reason)
         with transaction.atomic(durable=True):
             transfer = process.locked(TRANSFER, transfer_id, *RELATED)
             if not BudgetTransfer.objects.visible_to(by).filter(pk=transfer.pk).exists():
@@ -129,7 +128,7 @@ def transfer_cancel(
             if transfer.requested_by_id != by.pk:
                 raise NotAllowed("Only who asked takes it back.", code="permission_denied")
             process.check_unsettled(TRANSFER, transfer)
-            why = reason.strip() or f"Taken back by {by}."
+            why = reason or f"Taken back by {by}."
             questions_close(TRANSFER, transfer, by=by, reason=why, as_of=as_of)
             _end(transfer, Decided(by, via, as_of, "cancelled", why))
         return transfer

@@ -12,10 +12,12 @@ from apps.interventions.contracts import SAGA_STEPS, SUBJECT, InterventionStatus
 from apps.interventions.forms import InterventionFilter, InterventionForm
 from apps.interventions.models import Intervention
 from apps.interventions.services import requests
+from apps.interventions.services.analytics import OUTCOMES, VIEW_ALL
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
 from apps.web.fragments import person
 from apps.web.links import temporal_url
 from apps.web.lists import ListPage
+from apps.web.outcomes import OutcomesPage
 from apps.web.pages import DetailPage, FormPage, PageVerb
 from apps.web.pieces import (
     Cell,
@@ -63,6 +65,14 @@ LIST_PAGE = ListPage(
     filters=InterventionFilter,
     links=(Link("Batches", "batches"), Link("Outcomes", "outcomes")),
     new=Link("Ask for an intervention", "intervention_new", REQUEST_PERMISSION, main=True),
+)
+
+OUTCOMES_PAGE = OutcomesPage(
+    name="outcomes",
+    outcomes=OUTCOMES,
+    crumbs=(LIST,),
+    sees_all=VIEW_ALL,
+    empty="Widen the window; what still runs is in the list of interventions.",
 )
 
 FORM_PAGE = FormPage(
