@@ -208,6 +208,12 @@ def in_parts(read: Callable[[Row | None, int], list[Row]]) -> Iterator[Row]:
         place = rows[-1]
 
 
+def newest_numbers(rows: Any, last: Any, most: int) -> list[Any]:
+    """The next of the rows, from the newest number (primary key) down; `in_parts` reads so."""
+    following = rows if last is None else rows.filter(pk__lt=last.pk)
+    return list(following.order_by("-pk")[:most])
+
+
 def by_number(rows: Any) -> Iterator[Any]:
     """Yield numbered rows in order, read in parts, for a file that is generated while it is
     sent."""

@@ -100,6 +100,14 @@ class Line:
     row: Any = None
 
 
+def rows_card(
+    id: str, title: str, lines: list[Line], *, link: Link | None = None, empty: str = ""
+) -> dict[str, Any]:
+    """A panel of rows as `web/_rows_panel.html` draws it. `link` leads to all of them; `empty` is
+    said when there are none, and without it nothing is drawn then."""
+    return {"id": id, "title": title, "lines": lines, "link": link, "empty": empty}
+
+
 def asked_line(row: Any, url_name: str, title: str, /, *cells: Cell, **own: Any) -> Line:
     """Return the line of a row that a user asked for: `cells`, then the requester, the time, and
     the error. `own` sets or overrides fields."""

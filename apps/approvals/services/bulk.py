@@ -72,7 +72,7 @@ def bulk_decide(
     coded reasons `reason_code_required`, `reason_code_unknown`, `reason_required` (with extra
     kind).
     """
-    with runs.audited(RUN, "decide", key, by=by, via=via):
+    with process.audited(BULK, "decide", key, by=by, via=via):
         if verdict not in set(Verdict):
             raise Invalid("The verdict is approve or reject.", code="bad_verdict")
         reason = validation.reason_of(reason)
@@ -117,8 +117,8 @@ def bulk_decide(
             return bulk
 
 
-def bulk_stop(*, bulk_id: UUID | str, by: User, via: str, as_of: datetime) -> BulkDecision:
-    """Stop: signed items stay signed, waiting ones become `stopped`. Audited.
+def bulk_stop(bulk_id: UUID | str, *, by: User, via: str, as_of: datetime) -> BulkDecision:
+    """Sign no further item: what is signed stays signed, the rest is `stopped`. Audited.
 
     Only for the user who started it. No-op if stopped already. Raises NotFound, Conflict
     `already_completed`.
@@ -130,8 +130,8 @@ def bulk_stop(*, bulk_id: UUID | str, by: User, via: str, as_of: datetime) -> Bu
         return bulk
 
 
-def bulk_resume(*, bulk_id: UUID | str, by: User, via: str, as_of: datetime) -> BulkDecision:
-    """Continue with the stopped items, bound to the payloads seen at the start. Audited.
+def bulk_resume(bulk_id: UUID | str, *, by: User, via: str, as_of: datetime) -> BulkDecision:
+    """Go on with what was stopped, under the payloads that were seen then. Audited.
 
     Only for the user who started it. Raises NotFound, Conflict `already_running`,
     `already_completed`.
