@@ -83,12 +83,12 @@ def is_undoing(statuses: Mapping[str, str], *, reversal: str) -> bool:
 
 
 def check_forwards(process: Process[R], statuses: Mapping[str, str], *, reversal: str) -> None:
-    """Conflict `being_undone` from then on."""
+    """Raise Conflict `being_undone` once a reversal was begun."""
     if is_undoing(statuses, reversal=reversal):
         raise Conflict(f"The {process.noun} is being undone.", code="being_undone")
 
 
-# --- for activities, which send heartbeats meanwhile ---------------------------------------------
+# --- for activities; both send heartbeats during the call ----------------------------------------
 def carry_out(effect: Effect[R], identifier: UUID | str) -> str:
     """Execute the effect, once in all calls; return the receipt.
 

@@ -118,7 +118,7 @@ def bulk_decide(
 
 
 def bulk_stop(bulk_id: UUID | str, *, by: User, via: str, as_of: datetime) -> BulkDecision:
-    """Sign no further item: what is signed stays signed, the rest is `stopped`. Audited.
+    """Stop: signed items stay signed, waiting ones become `stopped`. Audited.
 
     Only for the user who started it. No-op if stopped already. Raises NotFound, Conflict
     `already_completed`.
@@ -131,7 +131,7 @@ def bulk_stop(bulk_id: UUID | str, *, by: User, via: str, as_of: datetime) -> Bu
 
 
 def bulk_resume(bulk_id: UUID | str, *, by: User, via: str, as_of: datetime) -> BulkDecision:
-    """Go on with what was stopped, under the payloads that were seen then. Audited.
+    """Continue with the stopped items, bound to the payloads seen at the start. Audited.
 
     Only for the user who started it. Raises NotFound, Conflict `already_running`,
     `already_completed`.
