@@ -11,10 +11,11 @@ from apps.approvals.services import rule_put
 from apps.audit.models import AuditEntry
 from apps.common.errors import Conflict, DomainError, NotFound
 from apps.engine import effects
-from apps.interventions import services
+from apps.interventions import executor, services
 from apps.interventions.contracts import SAGA_STEPS, Execution
 from apps.interventions.models import FeatureValue, Intervention, Outcome, Policy
 from apps.notifications.models import Notification
+from apps.outbound.calls import Refused
 from tests.interventions.conftest import World
 
 
@@ -277,6 +278,23 @@ def test_a_refused_reversal_leaves_the_execution_standing_or_asks(world: World) 
     with pytest.raises(Conflict) as refused:
         effects.undo_refuse(services.EXECUTION, unknown.pk, "not any more")
     assert refused.value.code == "execution_unknown"
+
+
+def test_a_refusal_that_comes_after_a_twin_has_reversed_it_is_no_word_that_it_stands(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intervention = world.ask()
+    world.execute(intervention)
+
+    def reverse(row: Intervention, *, void_only: bool) -> Any:
+        # An attempt that was given up for dead is answered meanwhile.
+        effects.undo_finish(services.EXECUTION, row.pk, Execution.REVERSED)
+        raise Refused("executor", 409, {"code": "reversed_already"})
+
+    monkeypatch.setattr(executor, "reverse", reverse)
+    monkeypatch.setattr(effects, "heartbeating", lambda call, *args: call(*args))
+    assert effects.undo(services.EXECUTION, intervention.pk) == Execution.REVERSED
+    assert services.saga_facts(intervention_id=intervention.pk).execution == Execution.REVERSED
 
 
 def test_a_refused_execution_frees_the_money(world: World) -> None:
