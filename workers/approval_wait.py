@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 from apps.approvals.activities.clock import tick_request
 from apps.approvals.contracts import RequestStatus, TickInput, Waiting
@@ -36,7 +37,8 @@ async def wait_for_decision(
 
     After each signal `read` is called with the signals' ids, at the expiry `expire`. `renew`
     continues as new, where the history has become long: signals that decide nothing may be sent
-    without end. The next run reads its row, so nothing is lost with the signals of that moment.
+    without end. The next run reads its row, so nothing is lost with the signals of that moment. It
+    opens the request again where a restored backup knows the row and no request.
     Raises what `workers.steps.local_step` raises.
     """
     while facts.waiting:
@@ -50,11 +52,13 @@ async def wait_for_decision(
             timings=timings,
         ):
             facts = await expire()
-            continue
-        signals = wakeups.take()
-        facts = await read(signals)
-        if not facts.waiting:
-            wakeups.keep(signals)
+        else:
+            signals = wakeups.take()
+            facts = await read(signals)
+            if not facts.waiting:
+                wakeups.keep(signals)
+        if facts.waiting and not facts.request_id:
+            renew()
     return facts
 
 
@@ -68,8 +72,8 @@ async def woken_in_time(
 ) -> bool:
     """Wait until `woken()`, doing what the request's clock has to do at its moments.
 
-    True: woken, or the request was found settled; read it again. False: `expires_at` (or the one
-    that an edit has put there) has come, and the domain ends its row. Raises what
+    True: woken, or the request was found settled or gone; read the row again. False: `expires_at`
+    (or the one that an edit has put there) has come, and the domain ends its row. Raises what
     `workers.steps.local_step` raises.
     """
     while True:
@@ -78,9 +82,14 @@ async def woken_in_time(
             return True
         if at == expires_at:
             return False
-        tick = await local_step(
-            tick_request, TickInput(request_id, workflow.now()), timings=timings
-        )
+        try:
+            tick = await local_step(
+                tick_request, TickInput(request_id, workflow.now()), timings=timings
+            )
+        except ApplicationError as refused:
+            if refused.type != "not_found":
+                raise
+            return True
         if tick.status != RequestStatus.OPEN:
             return True
         next_at = tick.next_at

@@ -25,6 +25,8 @@ logger = correlation.get_logger(__name__)
 
 #: Open pages are told about progress at most this often.
 ANNOUNCE_SECONDS = 0.2
+#: After so many items that may not begin those behind them wait for the next look.
+MOST_REFUSED = 100
 
 
 class HasItsOutcome(Exception):
@@ -47,9 +49,9 @@ def begin_next(
     First those that are under way and not among `known` (numbers): what an earlier try, or an
     earlier run of the workflow, made ready and nobody is at; then the next that wait. `begin(run,
     item)` makes ready what carries one out, and returns what the item keeps of it; an item that it
-    refuses, before it has written anything, has failed with that code, and fails no other. None
-    while the run does not run. Asked again, or by two at once, an item still begins once. Joins the
-    caller's transaction. Raises NotFound, Conflict `not_its_workflow`.
+    refuses, before it has written anything, has failed with that code, and the one behind it takes
+    its place. None while the run does not run. Asked again, or by two at once, an item still begins
+    once. Joins the caller's transaction. Raises NotFound, Conflict `not_its_workflow`.
     """
     run = lock(spec, identifier)
     check_carrier(spec, run, workflow_id)
@@ -58,17 +60,23 @@ def begin_next(
         return run, []
     items = items_of(spec, run.pk).order_by("number")
     ready = list(items.filter(status=RUNNING).exclude(number__in=known)[:limit])
-    for item in items.filter(status=WAITING)[: max(limit - len(ready), 0)]:
-        try:
-            kept = {"status": RUNNING, **begin(run, item)}
-        except DomainError as refusal:
-            told = {"code": refusal.code, "detail": refusal.detail}
-            settle(spec, item, FAILED, as_of=as_of, **told)
-            continue
-        items_of(spec, run.pk).filter(pk=item.pk, status=WAITING).update(**kept)
-        for name, value in kept.items():
-            setattr(item, name, value)
-        ready.append(item)
+    refused = 0
+    while len(ready) < limit and refused < MOST_REFUSED:
+        waiting = list(items.filter(status=WAITING)[: limit - len(ready)])
+        if not waiting:
+            break
+        for item in waiting:
+            try:
+                kept = {"status": RUNNING, **begin(run, item)}
+            except DomainError as refusal:
+                told = {"code": refusal.code, "detail": refusal.detail}
+                settle(spec, item, FAILED, as_of=as_of, **told)
+                refused += 1
+                continue
+            items_of(spec, run.pk).filter(pk=item.pk, status=WAITING).update(**kept)
+            for name, value in kept.items():
+                setattr(item, name, value)
+            ready.append(item)
     return run, ready
 
 
