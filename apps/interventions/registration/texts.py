@@ -64,6 +64,8 @@ WORDS = {
     "transfer_out": "moved out",
     "transfer_in": "moved in",
     "low": "little is left",
+    # What a request is about, in the link to it.
+    "intervention-batch": "batch",
 }
 
 
