@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -159,6 +161,26 @@ def test_each_of_several_signatures_has_its_own(requester: User, reviewer: User)
     assert line.text == "Signed in tier 1: The owner asked for it"
     decide(request, person("second", "first"), "reject", reason_code="FRAUD")
     assert codes() == [("approve", "USER_REQUESTED"), ("reject", "FRAUD")]
+
+
+def test_the_admin_asks_as_often_for_many_signatures_as_for_one(requester: User) -> None:
+    rule([{"above": "0.00", "tiers": [{"group": "first", "quorum": 9}]}])
+    staff = permit(person("staff", "first", is_staff=True), "view_signature")
+    client = signed_in(staff)
+    request = opened(requester)
+    row = reverse("admin:approvals_approvalrequest_change", args=[request.pk])
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as found:
+            assert client.get(row).status_code == 200
+        return len(found)
+
+    decide(request, staff)
+    queries()
+    one = queries()
+    for number in range(4):
+        decide(request, person(f"first{number}", "first"))
+    assert queries() == one
 
 
 def test_it_is_asked_of_whoever_signs_for_somebody_too(requester: User, reviewer: User) -> None:
