@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 from apps.approvals.activities.clock import tick_request
 from apps.approvals.contracts import RequestStatus, TickInput, Waiting
@@ -34,10 +35,11 @@ async def wait_for_decision(
 ) -> W:
     """Wait until the row no longer waits; return its last state.
 
-    Calls `read` with the signals' ids after signals, and `expire` at the expiry. `renew` continues
-    as new when the history has become long, because signals that decide nothing may be sent without
-    end. The next run reads its row, so no signal received at that time is lost. Raises what
-    `workers.steps.local_step` raises.
+    After each signal `read` is called with the signals' ids, at the expiry `expire`. `renew`
+    continues as new, where the history has become long: signals that decide nothing may be sent
+    without end. The next run reads its row, so nothing is lost with the signals of that moment. It
+    opens the request again where a restored backup knows the row and no request.
+    Raises what `workers.steps.local_step` raises.
     """
     while facts.waiting:
         if workflow.info().is_continue_as_new_suggested():
@@ -50,11 +52,13 @@ async def wait_for_decision(
             timings=timings,
         ):
             facts = await expire()
-            continue
-        signals = wakeups.take()
-        facts = await read(signals)
-        if not facts.waiting:
-            wakeups.keep(signals)
+        else:
+            signals = wakeups.take()
+            facts = await read(signals)
+            if not facts.waiting:
+                wakeups.keep(signals)
+        if facts.waiting and not facts.request_id:
+            renew()
     return facts
 
 
@@ -68,8 +72,8 @@ async def woken_in_time(
 ) -> bool:
     """Wait until `woken()`, and fire the events of the request's clock meanwhile.
 
-    True: woken, or the request was found settled; read it again. False: `expires_at` (or the one
-    that an edit has set) has passed, and the domain ends its row. Raises what
+    True: woken, or the request was found settled or gone; read the row again. False: `expires_at`
+    (or the one that an edit has put there) has come, and the domain ends its row. Raises what
     `workers.steps.local_step` raises.
     """
     while True:
@@ -78,9 +82,14 @@ async def woken_in_time(
             return True
         if at == expires_at:
             return False
-        tick = await local_step(
-            tick_request, TickInput(request_id, workflow.now()), timings=timings
-        )
+        try:
+            tick = await local_step(
+                tick_request, TickInput(request_id, workflow.now()), timings=timings
+            )
+        except ApplicationError as refused:
+            if refused.type != "not_found":
+                raise
+            return True
         if tick.status != RequestStatus.OPEN:
             return True
         next_at = tick.next_at

@@ -45,10 +45,7 @@ def codes_check(
     Raises what `reason_check` raises, with extra kind; `reason_code_unknown` also for a kind that
     is not in `names`. Signing each request checks later whether its rule requires a text.
     """
-    try:
-        given = {str(name): code for name, code in codes.items() if code != ""}
-    except AttributeError:
-        raise Invalid("Coded reasons are an object.", code="reason_code_unknown") from None
+    given = codes_given(codes)
     if set(given) - names:
         raise Invalid("A coded reason is for none of these.", code="reason_code_unknown")
     for name in sorted(names):
@@ -63,3 +60,11 @@ def codes_check(
             error.extra["kind"] = name
             raise
     return given
+
+
+def codes_given(codes: Mapping[str, str]) -> dict[str, str]:
+    """Those that are not empty, not checked; Invalid `reason_code_unknown` for no object."""
+    try:
+        return {str(name): code for name, code in codes.items() if code != ""}
+    except AttributeError:
+        raise Invalid("Coded reasons are an object.", code="reason_code_unknown") from None

@@ -122,8 +122,7 @@ def undo(effect: Effect[R], identifier: UUID | str) -> EffectState:
     try:
         state, receipt = heartbeating(effect.take_back, reversal.row, reversal.void_only)
     except Refused as no:
-        undo_refuse(effect, identifier, str(no))
-        return EffectState.DONE
+        return undo_refuse(effect, identifier, str(no))
     failpoint(f"{effect.reversal}.answered")
     undo_finish(effect, identifier, state, receipt)
     return state
@@ -207,14 +206,15 @@ def undo_finish(
         failpoint(f"{effect.reversal}.uncommitted")
 
 
-def undo_refuse(effect: Effect[R], identifier: UUID | str, detail: str) -> None:
-    """Note that the other side refuses the reversal. With a receipt the effect stands.
+def undo_refuse(effect: Effect[R], identifier: UUID | str, detail: str) -> EffectState:
+    """The other side will not undo it; what it came to. With a receipt the effect stands, unless
+    another attempt was answered before.
 
     Raises Conflict `<name>_unknown` without a receipt: a person has to find out.
     """
     with _locked(effect, identifier, effect.reversal, ended=True) as (row, statuses, state):
         if statuses.get(effect.reversal) != Status.RUNNING:
-            return
+            return state
         if state is not EffectState.DONE:
             raise Conflict(
                 f"Nobody undoes it, or says whether it was done: {detail}",
@@ -222,6 +222,7 @@ def undo_refuse(effect: Effect[R], identifier: UUID | str, detail: str) -> None:
             )
         step_save(effect.process, row, effect.reversal, Status.FAILED, detail)
         _record(effect, row, "reversal_refused", detail=detail)
+        return state
 
 
 # --- helpers -------------------------------------------------------------------------------------

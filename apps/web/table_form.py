@@ -19,8 +19,8 @@ class TableForm(forms.Form):
 
     file = forms.FileField(
         required=False,
-        label="CSV file",
-        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,.jsonl,text/csv"}),
+        label="File",
+        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,.jsonl,.ndjson,text/csv"}),
     )
     text = forms.CharField(
         required=False,

@@ -58,7 +58,7 @@ class SignatureInline(ReadOnlyInline):
     model = Signature
     fk_name = "request"
     fields = ("tier", "actor", "authority", "verdict", "reason_label", "reason", "via", "at")
-    related = ("actor", "authority")
+    related = ("request", "actor", "authority")
 
 
 class PayloadInline(ReadOnlyInline):

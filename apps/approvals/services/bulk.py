@@ -12,7 +12,7 @@ from apps.accounts.models import User
 from apps.approvals import validation
 from apps.approvals.contracts import BulkStatus, Verdict
 from apps.approvals.models import ApprovalRequest, BulkDecision, BulkItem
-from apps.approvals.reasons import codes_check
+from apps.approvals.reasons import codes_check, codes_given
 from apps.approvals.rules import MOST_TIERS
 from apps.approvals.services.bulk_rows import BULK, RUN
 from apps.approvals.services.bulk_running import bulk_run, item_decide
@@ -77,11 +77,15 @@ def bulk_decide(
             raise Invalid("The verdict is approve or reject.", code="bad_verdict")
         reason = validation.reason_of(reason)
         validation.not_in_future(as_of)
-        key, choices = _key(key), _choices(items)
+        key, wanted = _key(key), _choices(items)
+        codes = codes_given(reason_codes or {})
+        mine = BulkDecision.objects.filter(requested_by=by, idempotency_key=key)
         with transaction.atomic(durable=True):
-            tiers, names = _tiers_of(by, choices)
-            codes = codes_check(names, Verdict(verdict), codes=reason_codes or {}, reason=reason)
-            request_digest = _digest(verdict, reason, codes, choices)
+            # Before the reasons of today: a repeat is answered as the first was.
+            if known := mine.first():
+                return _same(known, verdict, reason, codes, wanted)
+            tiers, names = _tiers_of(by, wanted)
+            codes = codes_check(names, Verdict(verdict), codes=codes, reason=reason)
             identifier = new_id()
             bulk, created = BulkDecision.objects.get_or_create(
                 requested_by=by,
@@ -89,7 +93,7 @@ def bulk_decide(
                 defaults={
                     "id": identifier,
                     "workflow_id": process.workflow_id_of(BULK, identifier),
-                    "request_digest": request_digest,
+                    "request_digest": _digest(verdict, reason, codes, wanted),
                     "verdict": verdict,
                     "reason": reason,
                     "reason_codes": codes,
@@ -99,7 +103,7 @@ def bulk_decide(
                 },
             )
             if not created:
-                return _same(bulk, choices, request_digest)
+                return _same(bulk, verdict, reason, codes, wanted)
             BulkItem.objects.bulk_create(
                 BulkItem(
                     bulk=bulk,
@@ -180,12 +184,20 @@ def _tiers_of(by: User, choices: dict[UUID, BulkChoice]) -> tuple[dict[UUID, int
     return tiers, {kind for _, _, kind in rows}
 
 
-def _same(bulk: BulkDecision, choices: dict[UUID, BulkChoice], request_digest: str) -> BulkDecision:
-    """Return the bulk decision if its requests, authorities and reasons are the same."""
+def _same(
+    bulk: BulkDecision,
+    verdict: str,
+    reason: str,
+    codes: dict[str, str],
+    wanted: dict[UUID, BulkChoice],
+) -> BulkDecision:
+    """The bulk decision, if it is about exactly this, under the same authorities."""
+    # The codes of then make the digest: those that came now may be anything.
+    asked = _digest(verdict, reason, bulk.reason_codes, wanted)
     tiers = dict(bulk.items.values_list("request", "tier"))
-    # An item without a tier got the current tier at that time.
-    same = all(choice.tier in {None, tiers.get(pk)} for pk, choice in choices.items())
-    if not same or bulk.request_digest != request_digest:
+    # Whoever did not name a tier got the one of that time.
+    same = all(choice.tier in {None, tiers.get(pk)} for pk, choice in wanted.items())
+    if not same or codes != bulk.reason_codes or bulk.request_digest != asked:
         raise Conflict("This key belongs to another bulk decision.", code="key_reused")
     return bulk
 

@@ -73,9 +73,7 @@ def _decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
     # Whoever may not see the request learns nothing about it, but the attempt is still audited.
     form = DecideForm(request.POST, approval=approval or ApprovalRequest(reason_required=False))
     if not form.is_valid():
-        if approval is None:
-            raise Http404
-        context = _context(request, approval, form=form)
+        context = _context(request, _get(request, request_id), form=form)
         return render(request, "approvals/request.html", context, status=422)
     try:
         decided = services.request_decide(

@@ -95,9 +95,12 @@ def worn_out(process: Process[R], row: R) -> bool:
 
 
 def start_discarded(process: Process[R], row: R) -> bool:
-    """Return whether an operator has discarded the row's newest start: the row has no workflow
-    until that start is retried or somebody decides something else about the row."""
-    return newest_start_states(**_subject(process, row)).first() == CommandState.DISCARDED
+    """Whether an operator has discarded the row's newest start: it has no workflow, until somebody
+    sends that start again, decides something else about the row, or starts it by hand."""
+    if newest_start_states(**_subject(process, row)).first() != CommandState.DISCARDED:
+        return False
+    own = WorkflowRun.objects.filter(workflow_id=getattr(row, process.id_field))
+    return not own.filter(status=RunStatus.RUNNING).exists()
 
 
 def is_under_way(process: Process[R], row: R) -> bool:

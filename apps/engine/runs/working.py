@@ -25,6 +25,8 @@ logger = correlation.get_logger(__name__)
 
 #: The shortest time between two progress updates of open pages.
 ANNOUNCE_SECONDS = 0.2
+#: After so many items that may not begin those behind them wait for the next look.
+MOST_REFUSED = 100
 
 
 class HasItsOutcome(Exception):
@@ -45,12 +47,12 @@ def begin_next(
 ) -> tuple[R, list[Any]]:
     """Lock the run; return it with up to `limit` items to carry out now.
 
-    First come items that are running and not among `known` (numbers), which an earlier attempt or
-    an earlier run of the workflow prepared; then the next waiting ones. `begin(run, item)` prepares
-    what carries an item out, and returns the item's new fields; if it refuses an item before
-    writing anything, that item alone fails with the code. No items while the run is not running. An
-    item begins once, also for repeated or concurrent calls. Joins the caller's transaction. Raises
-    NotFound, Conflict `not_its_workflow`.
+    First those that are under way and not among `known` (numbers): what an earlier try, or an
+    earlier run of the workflow, made ready and nobody is at; then the next that wait. `begin(run,
+    item)` makes ready what carries one out, and returns what the item keeps of it; an item that it
+    refuses, before it has written anything, has failed with that code, and the one behind it takes
+    its place. None while the run does not run. Asked again, or by two at once, an item still begins
+    once. Joins the caller's transaction. Raises NotFound, Conflict `not_its_workflow`.
     """
     run = lock(spec, identifier)
     check_carrier(spec, run, workflow_id)
@@ -59,17 +61,23 @@ def begin_next(
         return run, []
     items = items_of(spec, run.pk).order_by("number")
     ready = list(items.filter(status=RUNNING).exclude(number__in=known)[:limit])
-    for item in items.filter(status=WAITING)[: max(limit - len(ready), 0)]:
-        try:
-            kept = {"status": RUNNING, **begin(run, item)}
-        except DomainError as refusal:
-            told = {"code": refusal.code, "detail": refusal.detail}
-            settle(spec, item, FAILED, as_of=as_of, **told)
-            continue
-        items_of(spec, run.pk).filter(pk=item.pk, status=WAITING).update(**kept)
-        for name, value in kept.items():
-            setattr(item, name, value)
-        ready.append(item)
+    refused = 0
+    while len(ready) < limit and refused < MOST_REFUSED:
+        waiting = list(items.filter(status=WAITING)[: limit - len(ready)])
+        if not waiting:
+            break
+        for item in waiting:
+            try:
+                kept = {"status": RUNNING, **begin(run, item)}
+            except DomainError as refusal:
+                told = {"code": refusal.code, "detail": refusal.detail}
+                settle(spec, item, FAILED, as_of=as_of, **told)
+                refused += 1
+                continue
+            items_of(spec, run.pk).filter(pk=item.pk, status=WAITING).update(**kept)
+            for name, value in kept.items():
+                setattr(item, name, value)
+            ready.append(item)
     return run, ready
 
 
