@@ -207,8 +207,8 @@ def undo_finish(
 
 
 def undo_refuse(effect: Effect[R], identifier: UUID | str, detail: str) -> EffectState:
-    """The other side will not undo it; what it came to. With a receipt the effect stands, unless
-    another attempt was answered before.
+    """Note that the other side refuses the reversal; return the resulting state. With a receipt the
+    effect stands, unless another attempt was answered before.
 
     Raises Conflict `<name>_unknown` without a receipt: a person has to find out.
     """
