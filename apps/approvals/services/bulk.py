@@ -77,14 +77,14 @@ def bulk_decide(
             raise Invalid("The verdict is approve or reject.", code="bad_verdict")
         reason = validation.reason_of(reason)
         validation.not_in_future(as_of)
-        key, wanted = _key(key), _choices(items)
+        key, choices = _key(key), _choices(items)
         codes = codes_given(reason_codes or {})
         mine = BulkDecision.objects.filter(requested_by=by, idempotency_key=key)
         with transaction.atomic(durable=True):
             # Before the reasons of today: a repeat is answered as the first was.
             if known := mine.first():
-                return _same(known, verdict, reason, codes, wanted)
-            tiers, names = _tiers_of(by, wanted)
+                return _same(known, verdict, reason, codes, choices)
+            tiers, names = _tiers_of(by, choices)
             codes = codes_check(names, Verdict(verdict), codes=codes, reason=reason)
             identifier = new_id()
             bulk, created = BulkDecision.objects.get_or_create(
@@ -93,7 +93,7 @@ def bulk_decide(
                 defaults={
                     "id": identifier,
                     "workflow_id": process.workflow_id_of(BULK, identifier),
-                    "request_digest": _digest(verdict, reason, codes, wanted),
+                    "request_digest": _digest(verdict, reason, codes, choices),
                     "verdict": verdict,
                     "reason": reason,
                     "reason_codes": codes,
@@ -103,7 +103,7 @@ def bulk_decide(
                 },
             )
             if not created:
-                return _same(bulk, verdict, reason, codes, wanted)
+                return _same(bulk, verdict, reason, codes, choices)
             BulkItem.objects.bulk_create(
                 BulkItem(
                     bulk=bulk,
