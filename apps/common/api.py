@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from ninja import Query, Schema
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
 from apps.common.money import MOST_PLACES, exact_or_none
 from apps.common.validation import (
@@ -82,14 +82,9 @@ def error_of(row: Any) -> dict[str, str] | None:
     return {"code": row.error_code, "detail": row.error_detail} if row.error_code else None
 
 
-def exactly(amount: str) -> Any:
-    """`resolve_…` of that amount of a row with its `currency`: the digits, as they are signed, in
-    the places that this has; null for none."""
-
-    def resolved(row: Any) -> str | None:
-        return exact_or_none(getattr(row, amount), row.currency)
-
-    return staticmethod(resolved)
+def figure(name: str) -> "staticmethod[[Any], str | None]":
+    """For `resolve_<name>` of a row with a `currency`: that amount of it, as it is signed."""
+    return staticmethod(lambda row: exact_or_none(getattr(row, name), row.currency))
 
 
 class InCurrency(Schema):
@@ -98,7 +93,7 @@ class InCurrency(Schema):
     amount: str
     currency: str
 
-    resolve_amount = exactly("amount")
+    resolve_amount = figure("amount")
 
 
 class Failing(Schema):
@@ -143,3 +138,10 @@ class ReasonIn(Schema):
 def why(body: ReasonIn | None) -> str:
     """The reason that was sent, if any."""
     return body.reason if body else ""
+
+
+def page_of(item: type[Schema]) -> type[Schema]:
+    """A page of a list of these; `next`: pass it as `cursor`, null on the last."""
+    name = f"{item.__name__.removesuffix('Out')}Page"
+    items: Any = list[item]  # type: ignore[valid-type]
+    return create_model(name, __base__=Schema, items=(items, ...), next=(str | None, ...))

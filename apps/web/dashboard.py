@@ -9,13 +9,10 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from apps.common.registry import Registry
+from apps.web.pieces import Link
 
 #: How many rows a card shows.
 SHOWN = 8
-#: Template of a card of rows. Its context has a `key`, a `title`, `lines` (`pieces.Line`), `all`
-#: (the address of all of them) and `none`, said where there is no line; without it there is no card
-#: then.
-ROWS = "web/_home_rows.html"
 
 
 class Place(StrEnum):
@@ -43,6 +40,14 @@ class Card:
     order: int
     permission: str = ""
     topics: tuple[str, ...] = ()
+
+
+def button(key: str, link: Link, *, order: int) -> Card:
+    """A card of the head: one way on, for who may follow it."""
+    given = {"link": link}
+    return Card(
+        key, "web/_card_button.html", lambda user, as_of: given, Place.HEAD, order, link.permission
+    )
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,9 @@ from redis import Redis
 
 from apps.common.redis import CALL_SECONDS
 from apps.engine import effects
-from apps.interventions import services
 from apps.interventions.contracts import Execution
 from apps.interventions.models import FeatureValue
-from apps.interventions.services import online_store
+from apps.interventions.services import execution, online_store, outcomes
 from apps.interventions.services.online_store import COPIES, copy_end, features_online
 from deploy.local.processes import free_port
 from tests.interventions.conftest import World
@@ -84,21 +83,21 @@ def test_a_payment_that_is_rolled_back_never_reaches_the_copy(
     intervention = world.ask()
     world.execute(intervention)
     with django_capture_on_commit_callbacks() as callbacks:
-        services.feature_update(intervention_id=intervention.pk)
+        outcomes.feature_update(intervention_id=intervention.pk)
     puts = [one for one in callbacks if getattr(one, "func", None) is copy_end]
     assert len(puts) == 1
     with django_capture_on_commit_callbacks() as callbacks:
-        services.feature_update(intervention_id=intervention.pk)
+        outcomes.feature_update(intervention_id=intervention.pk)
     assert not [one for one in callbacks if getattr(one, "func", None) is copy_end]
 
 
 def test_an_undone_payment_is_taken_out_of_the_copy_too(shared_world: World) -> None:
     intervention = shared_world.ask()
     shared_world.execute(intervention)
-    services.feature_update(intervention_id=intervention.pk)
+    outcomes.feature_update(intervention_id=intervention.pk)
     known()
-    effects.undo_begin(services.EXECUTION, intervention.pk)
-    effects.undo_finish(services.EXECUTION, intervention.pk, Execution.REVERSED, "R-2")
+    effects.undo_begin(execution.EXECUTION, intervention.pk)
+    effects.undo_finish(execution.EXECUTION, intervention.pk, Execution.REVERSED, "R-2")
     nothing = {"paid_count": Decimal(0), "paid_total_ngn": Decimal(0)}
     assert [known(), known()] == [(nothing, "postgres"), (nothing, "redis")]
 
@@ -172,7 +171,7 @@ def test_two_payments_to_one_target_at_once_are_both_counted(
         shared_world.execute(intervention)
 
     def pay(n: int) -> None:
-        services.feature_update(intervention_id=asked[n].pk)
+        outcomes.feature_update(intervention_id=asked[n].pk)
         known()
 
     assert side_by_side(pay, 6) == [None] * 6

@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 from django.test import Client
 
-from apps.interventions import services
 from apps.interventions.models import Budget
+from apps.interventions.services.outcomes import intervention_settle
 from tests.interventions.conftest import World
 
 
@@ -31,7 +31,7 @@ def test_a_card_of_rows_says_that_there_is_none_or_is_not_there(operator: Client
 
 def test_what_failed_stands_there_with_its_reason(world: World, operator: Client) -> None:
     intervention = world.ask()
-    services.intervention_settle(
+    intervention_settle(
         intervention_id=intervention.pk, status="failed", code="budget_exceeded", detail="x"
     )
     card = home(operator).partition('id="home-failed"')[2].partition("</section>")[0]

@@ -14,8 +14,8 @@ from apps.common import outcomes
 from apps.common.errors import Invalid
 from apps.common.windows import Counted, Window, window_of
 from apps.console.templatetags.ui import duration
-from apps.interventions import services
 from apps.interventions.models import Budget, Intervention, Outcome, Policy
+from apps.interventions.services import policies
 from apps.interventions.services.analytics import OUTCOMES, By
 from tests.interventions.conftest import World
 from tests.interventions.test_api import Caller
@@ -119,7 +119,7 @@ def test_of_nothing_there_is_no_rate_and_no_time(world: World, auditor: User) ->
 
 
 def test_currencies_are_never_added_together(past: Past, auditor: User) -> None:
-    services.policy_put(
+    policies.policy_put(
         code="chuvas",
         name="Chuvas",
         currency="BRL",
@@ -214,11 +214,7 @@ def test_the_first_and_the_last_day_are_part_of_the_window(past: Past, auditor: 
     for at in (begin - moment, begin, end - moment, end):
         past.end("executed", at=at)
     assert told(auditor).total.count == 2
-    assert [bar.count for bar in drawn_for(auditor)] == [
-        1,
-        *[0] * 29,
-        1,
-    ]
+    assert [bar.count for bar in drawn_for(auditor)] == [1, *[0] * 29, 1]
 
 
 def test_a_long_window_is_drawn_by_month(past: Past, auditor: User) -> None:

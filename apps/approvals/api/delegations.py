@@ -13,7 +13,7 @@ from apps.accounts.auth import require
 from apps.approvals import selectors, services
 from apps.approvals.api.base import READ, WRITE, router
 from apps.approvals.models import Delegation
-from apps.common.api import AmountText, Cursor, Limit, PersonOut, Unjudged, exactly
+from apps.common.api import AmountText, Cursor, Limit, PersonOut, Unjudged, figure
 from apps.common.pagination import page
 
 
@@ -33,7 +33,7 @@ class DelegationLine(Schema):
     revoked_at: datetime | None
     valid: bool
 
-    resolve_most = exactly("most")
+    resolve_most = figure("most")
 
     @staticmethod
     def resolve_valid(item: Delegation) -> bool:
