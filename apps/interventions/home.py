@@ -22,19 +22,7 @@ FAILED_WINDOW = timedelta(days=7)
 def failed_card(user: "User", as_of: datetime) -> dict[str, Any]:
     """What failed in the last week: the newest, and how many."""
     rows = failed(user, as_of=as_of)
-    lines = [
-        Line(
-            row.target,
-            reverse("intervention", args=[row.pk]),
-            (
-                Cell("Why", row.error_code, form="words"),
-                Cell("Ended", row.settled_at, form="age"),
-            ),
-            row.amount,
-            row.currency,
-        )
-        for row in rows[:SHOWN]
-    ]
+    lines = [_failed_line(row) for row in rows[:SHOWN]]
     href, tone = reverse("interventions") + "?status=failed", "bad" if lines else ""
     figure = Figure(counted(rows), "failed in seven days", href, order=40, tone=tone)
     empty = "Nothing failed in the last seven days."
@@ -72,3 +60,13 @@ def failed(user: "User", *, as_of: datetime) -> "QuerySet[Intervention]":
 def low_budgets(*, as_of: datetime) -> "QuerySet[Budget]":
     """Budgets of today of which little is left."""
     return Budget.objects.low().open_on(site_day(as_of)).order_by("name", "id")
+
+
+def _failed_line(row: Intervention) -> Line:
+    return Line(
+        row.target,
+        reverse("intervention", args=[row.pk]),
+        (Cell("Error", row.error_code, form="words"), Cell("Ended", row.settled_at, form="age")),
+        row.amount,
+        row.currency,
+    )

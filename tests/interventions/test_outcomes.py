@@ -214,7 +214,11 @@ def test_the_first_and_the_last_day_are_part_of_the_window(past: Past, auditor: 
     for at in (begin - moment, begin, end - moment, end):
         past.end("executed", at=at)
     assert told(auditor).total.count == 2
-    assert [bar.count for bar in drawn_for(auditor)] == [1, *[0] * 29, 1]
+    assert [bar.count for bar in drawn_for(auditor)] == [
+        1,
+        *[0] * 29,
+        1,
+    ]
 
 
 def test_a_long_window_is_drawn_by_month(past: Past, auditor: User) -> None:

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from apps.accounts.auth import require
 from apps.accounts.models import User
 from apps.approvals.selectors import request_ids
-from apps.common.api import Amount, AskedOut, Code, Cursor, Key, Limit, ReasonIn, Why, figure, why
+from apps.common.api import Amount, AskedOut, Code, Cursor, Key, Limit, ReasonIn, Why, exactly, why
 from apps.common.errors import NotFound
 from apps.common.pagination import page
 from apps.interventions.api.base import reader
@@ -46,8 +46,8 @@ class BudgetOut(Schema):
     alert_percent: int
     low: bool = Field(validation_alias="is_low")
 
-    resolve_total, resolve_reserved = figure("total"), figure("reserved")
-    resolve_spent, resolve_available = figure("spent"), figure("available")
+    resolve_total, resolve_reserved = exactly("total"), exactly("reserved")
+    resolve_spent, resolve_available = exactly("spent"), exactly("available")
 
 
 class BudgetPage(Schema):

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from ninja import Router, Schema
 from pydantic import Field
 
-from apps.common.api import Cursor, Limit, figure
+from apps.common.api import Cursor, Limit, exactly
 from apps.common.errors import NotFound
 from apps.common.pagination import page
 from apps.interventions.api.base import reader
@@ -37,9 +37,9 @@ class PolicyVersion(Schema):
     regions: list[str] = Field(description="ISO 3166; a country covers its parts.")
     created_at: datetime
 
-    resolve_min_amount = figure("min_amount")
-    resolve_max_amount = figure("max_amount")
-    resolve_target_limit = figure("target_limit")
+    resolve_min_amount = exactly("min_amount")
+    resolve_max_amount = exactly("max_amount")
+    resolve_target_limit = exactly("target_limit")
 
 
 class PolicyRow(PolicyVersion):
