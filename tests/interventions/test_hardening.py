@@ -15,7 +15,7 @@ class _Answering:
     def __init__(self, response: httpx2.Response) -> None:
         self.response = response
 
-    def post(self, *args: object, **kwargs: object) -> httpx2.Response:
+    def request(self, *args: object, **kwargs: object) -> httpx2.Response:
         return self.response
 
 
