@@ -33,9 +33,9 @@ from apps.interventions.services.rows import (
     StepStatus,
     budget_announce,
     check_executor,
+    check_forwards,
     check_unsettled,
     execution_of,
-    is_undoing,
     record,
     row_save,
     saga_step,
@@ -66,8 +66,7 @@ def budget_reserve(*, intervention_id: UUID | str, as_of: datetime | None = None
     ) as intervention:
         check_unsettled(intervention)
         steps = step_statuses(intervention)
-        if is_undoing(steps):
-            raise Conflict("The intervention is being undone.", code="being_undone")
+        check_forwards(steps)
         if steps.get(Step.VALIDATE_POLICY) != StepStatus.DONE:
             raise Conflict("The policy was not validated.", code="not_validated")
         if steps.get(Step.RESERVE_BUDGET) == StepStatus.DONE:

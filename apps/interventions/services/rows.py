@@ -24,7 +24,6 @@ step_save = partial(steps.step_save, INTERVENTION)
 saga_step = partial(steps.saga_step, INTERVENTION)
 step_group_run = partial(steps.run_together, INTERVENTION)
 execution_of = partial(effects.state_of, step=Step.EXECUTE)
-is_undoing = partial(effects.is_undoing, reversal=Step.ROLL_BACK)
 check_forwards = partial(effects.check_forwards, INTERVENTION, reversal=Step.ROLL_BACK)
 
 
