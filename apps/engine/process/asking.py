@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def ask_once(
-    process: Process[R],
+    process: SubjectRow[R],
     columns: Callable[[], Mapping[str, Any]],
     *,
     made: Callable[[R], None],
@@ -39,7 +39,8 @@ def ask_once(
     The same idempotency key of the same person again: the same row, also when two come at once.
     `digest` of what was asked for tells a repeat, which is answered as the first was: the rules of
     today are in `columns()`, which returns the domain's own columns. `made(row)` writes what
-    belongs to a new row and records it. All of it commits together with the start of its workflow.
+    belongs to a new row and records it. All of it commits together with the start of its workflow,
+    if it has one.
     Raises what these raise, Invalid `idempotency_key_invalid`, Conflict `idempotency_key_reused`.
     """
     key = clean_key(key)
@@ -48,11 +49,12 @@ def ask_once(
     with transaction.atomic(durable=True):
         if known := before():
             return known, False
-        own, pk = columns(), new_id()
+        own, pk = dict(columns()), new_id()
+        if isinstance(process, Process):
+            own["workflow_id"] = workflow_id_of(process, pk)
         row = process.model(
             **own,
             id=pk,
-            workflow_id=workflow_id_of(process, pk),
             requested_by=by,
             idempotency_key=key,
             request_digest=digest,
@@ -61,7 +63,8 @@ def ask_once(
         if known := save_or_known(row, before):
             return known, False
         made(row)
-        start(process, row)
+        if isinstance(process, Process):
+            start(process, row)
         tell(process, row, "status")
     return row, True
 
