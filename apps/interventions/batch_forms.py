@@ -35,7 +35,7 @@ class BatchForm(TableForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["file"].help_text = (
-            "Separated by commas, semicolons or tabs, or JSON lines; UTF-8; at most 20,000 "
+            "CSV, separated by commas, semicolons or tabs, or JSON lines; UTF-8; at most 20,000 "
             "payments."
         )
         self.fields["text"].help_text = (

@@ -1,6 +1,4 @@
-"""What `manage.py seeddemo` fills an empty installation with. Each app registers its own part in
-`AppConfig.ready()`.
-"""
+"""The demo data of `manage.py seeddemo`. Each app registers its own part in `AppConfig.ready()`."""
 
 import csv
 from collections.abc import Callable, Iterable
@@ -13,17 +11,17 @@ from django.utils.module_loading import import_string
 
 from apps.common.registry import Registry
 
-#: Called with `people=` (users by name); yields a line for each thing that it has made.
+#: Called with `people=` (users by name); yields a line for each thing it has created.
 Seed = Callable[..., Iterable[str]]
 Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
 class DemoPart:
-    """A part of the demo. `seed` is the dotted name of its function, which is loaded when the demo
-    is made. It must be idempotent.
+    """A part of the demo. `seed` is the dotted name of its function, which is imported when the
+    demo is made and must be idempotent.
 
-    `bare`: it belongs to the bare demo as well, which has no past and takes no decisions.
+    `bare`: also part of the bare demo, which has no past and no decisions.
     """
 
     title: str
@@ -32,7 +30,7 @@ class DemoPart:
     bare: bool = True
 
     def load(self) -> Seed:
-        """The function. ImportError when there is none."""
+        """Import the function. Raises ImportError when there is none."""
         found: Any = import_string(self.seed)
         return found
 
@@ -41,12 +39,12 @@ _parts = Registry[DemoPart]("part of the demo")
 
 
 def register(part: DemoPart) -> None:
-    """Add the part. ImproperlyConfigured when its title is taken by another one."""
+    """Register the part. Raises ImproperlyConfigured when another part has its title."""
     _parts.add(part.title, part)
 
 
 def registered() -> list[DemoPart]:
-    """All parts, by order."""
+    """Return all parts, sorted by order."""
     return sorted(_parts.values(), key=lambda part: part.order)
 
 

@@ -1,11 +1,14 @@
 """Coded reasons of verdicts: asked for at every door, kept with the signature."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -158,6 +161,26 @@ def test_each_of_several_signatures_has_its_own(requester: User, reviewer: User)
     assert line.text == "Signed in tier 1: The owner asked for it"
     decide(request, person("second", "first"), "reject", reason_code="FRAUD")
     assert codes() == [("approve", "USER_REQUESTED"), ("reject", "FRAUD")]
+
+
+def test_the_admin_asks_as_often_for_many_signatures_as_for_one(requester: User) -> None:
+    rule([{"above": "0.00", "tiers": [{"group": "first", "quorum": 9}]}])
+    staff = permit(person("staff", "first", is_staff=True), "view_signature")
+    client = signed_in(staff)
+    request = opened(requester)
+    row = reverse("admin:approvals_approvalrequest_change", args=[request.pk])
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as found:
+            assert client.get(row).status_code == 200
+        return len(found)
+
+    decide(request, staff)
+    queries()
+    one = queries()
+    for number in range(4):
+        decide(request, person(f"first{number}", "first"))
+    assert queries() == one
 
 
 def test_it_is_asked_of_whoever_signs_for_somebody_too(requester: User, reviewer: User) -> None:
@@ -332,6 +355,19 @@ def test_a_bulk_decision_over_several_kinds_has_a_reason_for_each(
         assert item_decide(item_id=item.pk, as_of=timezone.now()) == "done"
         item_decide(item_id=item.pk, as_of=timezone.now())
     assert codes() == [("reject", "FRAUD"), ("reject", "USER_REQUESTED"), ("reject", "")]
+
+
+def test_the_same_bulk_decision_again_is_answered_by_the_reasons_of_then(
+    requester: User, reviewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, kind = claim(requester), kinds.get(CLAIM)
+    begun = bulk(reviewer, row, reason_codes={CLAIM: "FRAUD"})
+    # A later release asks for other reasons; the program repeats what it was not answered.
+    monkeypatch.setitem(kinds._kinds._values, CLAIM, replace(kind, reasons=kind.reasons[:1]))
+    assert bulk(reviewer, row, reason_codes={CLAIM: "FRAUD", REFUND: ""}).pk == begun.pk
+    with pytest.raises(DomainError, match="another bulk decision"):
+        bulk(reviewer, row, reason_codes={CLAIM: "OTHER"})
+    assert bulk(reviewer, row, reason_codes={}, key="later").pk != begun.pk
 
 
 def test_the_preview_asks_for_one_of_each_kind_that_is_ticked(

@@ -107,6 +107,14 @@ def test_a_row_that_is_there_and_not_for_them_is_a_denial(world: World, address:
     assert body_of(entry)["status"] == 404
 
 
+def test_a_form_that_says_nothing_is_a_denial_too(world: World) -> None:
+    _, approval = ask_to_sign(world)
+    place = f"/requests/{approval.pk}/"
+    assert signed_in(stranger()).post(place, {"verdict": "perhaps"}).status_code == 404
+    (entry,) = refused()
+    assert (entry.action, entry.subject_id) == ("page.denied", place)
+
+
 def test_both_answers_are_the_same(world: World) -> None:
     _, approval = ask_to_sign(world)
     client = signed_in(stranger())

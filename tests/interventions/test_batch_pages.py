@@ -127,6 +127,12 @@ def test_a_file_that_is_none_is_refused_with_why(
     assert not InterventionBatch.objects.exists()
 
 
+def test_a_text_in_the_place_of_the_file_is_none(caller: Caller) -> None:
+    answer = caller._client.post(URL, {**HEAD, "file": CSV})
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_error"), answer.content
+    assert answer.json()["errors"][0]["loc"] == ["body", "file"]
+
+
 @pytest.mark.parametrize(
     "file",
     [

@@ -1,4 +1,4 @@
-"""The items of a run: found, and counted."""
+"""Finds and counts a run's items."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from apps.engine.runs.spec import R, RunSpec
 
 
 def items_of(spec: RunSpec[R], run_id: UUID) -> "QuerySet[Any]":
-    """All items of the run, in any order."""
+    """Return all items of the run, unordered."""
     rows: QuerySet[Any] = spec.items._default_manager.filter(**{spec.run: run_id})
     return rows
 

@@ -36,8 +36,13 @@ TONES = {
     "low": "warn",
 }
 
-#: Lines of a ledger in the words of the bar above them.
-WORDS = {**{kind.value: str(kind.label) for kind in BudgetEntry.Kind}, "low": "little is left"}
+WORDS = {
+    # Lines of a ledger, in the words of the bar above them.
+    **{kind.value: str(kind.label) for kind in BudgetEntry.Kind},
+    "low": "little is left",
+    # What a request is about, in the link to it.
+    "intervention-batch": "batch",
+}
 
 
 def register() -> None:
