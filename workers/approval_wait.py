@@ -35,11 +35,11 @@ async def wait_for_decision(
 ) -> W:
     """Wait until the row no longer waits; return its last state.
 
-    After each signal `read` is called with the signals' ids, at the expiry `expire`. `renew`
-    continues as new, where the history has become long: signals that decide nothing may be sent
-    without end. The next run reads its row, so nothing is lost with the signals of that moment. It
-    opens the request again where a restored backup knows the row and no request.
-    Raises what `workers.steps.local_step` raises.
+    Calls `read` with the signals' ids after signals, and `expire` at the expiry. `renew` continues
+    as new when the history has become long, because signals that decide nothing may be sent without
+    end. The next run reads its row, so no signal received at that time is lost; it opens the
+    request again if a restored backup has the row without the request. Raises what
+    `workers.steps.local_step` raises.
     """
     while facts.waiting:
         if workflow.info().is_continue_as_new_suggested():
@@ -73,7 +73,7 @@ async def woken_in_time(
     """Wait until `woken()`, and fire the events of the request's clock meanwhile.
 
     True: woken, or the request was found settled or gone; read the row again. False: `expires_at`
-    (or the one that an edit has put there) has come, and the domain ends its row. Raises what
+    (or the one that an edit has set) has passed, and the domain ends its row. Raises what
     `workers.steps.local_step` raises.
     """
     while True:

@@ -113,7 +113,7 @@ class ClockResult:
 # --- runs that are signed once (apps.approvals.signed_runs) ---------------------------------------
 @dataclass(frozen=True)
 class RunFacts(Waiting):
-    """The run as its workflow re-reads it."""
+    """State of the run, as its workflow reads it."""
 
     progress: RunProgress = field(default_factory=RunProgress)
 
@@ -124,7 +124,7 @@ class RunFacts(Waiting):
 
 @dataclass(frozen=True)
 class RunStep:
-    """For steps of a run. `signals`: commands of the signals after which it is read again."""
+    """Input of a run's steps. `signals`: commands of the signals received since the last read."""
 
     run_id: str
     as_of: datetime
@@ -143,7 +143,8 @@ class RunRefusal:
 
 @dataclass(frozen=True)
 class RunPrepare:
-    """Make up to `limit` items ready. `known`: numbers of those that the workflow is at now."""
+    """Prepare up to `limit` items. `known`: numbers of the items that the workflow carries out
+    now."""
 
     run_id: str
     limit: int

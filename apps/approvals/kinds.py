@@ -36,7 +36,7 @@ class Fact:
 
 
 def status_fact(row: Any, url_name: str) -> Fact:
-    """Where the row stands, with the way to its page."""
+    """Return the row's status as a fact, linked to its page."""
     href = reverse(url_name, args=[row.pk])
     return Fact("Status", row.status.replace("_", " "), href=href)
 

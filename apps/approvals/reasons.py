@@ -63,7 +63,8 @@ def codes_check(
 
 
 def codes_given(codes: Mapping[str, str]) -> dict[str, str]:
-    """Those that are not empty, not checked; Invalid `reason_code_unknown` for no object."""
+    """Return the codes that are not empty, unchecked. Raises Invalid `reason_code_unknown` for what
+    is not an object."""
     try:
         return {str(name): code for name, code in codes.items() if code != ""}
     except AttributeError:

@@ -113,7 +113,7 @@ def rule_preview(
 
 
 def version_before(rule: ApprovalRule) -> ApprovalRule | None:
-    """What applied until this version was put."""
+    """Return the version that was active before this one."""
     return versions.version_before(rule, "kind", "scope")
 
 

@@ -84,8 +84,8 @@ def error_of(row: Any) -> dict[str, str] | None:
 
 
 def exactly(amount: str) -> Any:
-    """`resolve_…` of that amount of a row with its `currency`: the digits, as they are signed, in
-    the places that this has; null for none."""
+    """Return a `resolve_…` method for that amount of a row with its `currency`: the exact digits,
+    in the currency's decimal places; null for none."""
 
     def resolved(row: Any) -> str | None:
         return exact_or_none(getattr(row, amount), row.currency)
@@ -148,7 +148,8 @@ def why(body: ReasonIn | None) -> str:
 
 
 def page_of(item: type[Schema]) -> type[Schema]:
-    """A page of a list of these; `next`: pass it as `cursor`, null on the last."""
+    """Return the schema of a page of these items; `next` is the `cursor` of the next page, or
+    null."""
     name = f"{item.__name__.removesuffix('Out')}Page"
     items: Any = list[item]  # type: ignore[valid-type]
     return create_model(name, __base__=Schema, items=(items, ...), next=(str | None, ...))

@@ -209,7 +209,7 @@ def in_parts(read: Callable[[Row | None, int], list[Row]]) -> Iterator[Row]:
 
 
 def newest_numbers(rows: Any, last: Any, most: int) -> list[Any]:
-    """The next of the rows, from the newest number (primary key) down; `in_parts` reads so."""
+    """Return the next rows, the highest primary key first: a `read` function for `in_parts`."""
     following = rows if last is None else rows.filter(pk__lt=last.pk)
     return list(following.order_by("-pk")[:most])
 

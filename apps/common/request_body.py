@@ -46,7 +46,7 @@ def form_with_file(request: HttpRequest, schema: type[S], *, most: int) -> tuple
     """Return the fields of a form and the content of its `file`, at most one byte more than `most`:
     enough to refuse it. Raises 422 for what does not fit the schema, which has a `file`."""
     file = request.FILES.get("file")
-    # A text in the place of the file is none.
+    # A text in place of the file does not count as one.
     fields: dict[str, Any] = {k: v for k, v in request.POST.items() if k != "file"}
     form = _checked(schema, fields | ({} if file is None else {"file": b""}))
     assert isinstance(file, UploadedFile)  # the schema requires it

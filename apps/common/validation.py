@@ -32,7 +32,7 @@ _NEEDED = frozenset("\u200c\u200d\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U00011
     map(chr, range(0x0600, 0x0606))
 )
 _JOINERS = frozenset("\u200c\u200d")
-#: Nothing is seen of them: fillers, selectors of variants, the joiner that is a mark.
+#: Invisible characters: fillers, variation selectors, and the joiner that is a combining mark.
 _BLANK = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
 ) | frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
@@ -111,16 +111,16 @@ def clean_text(text: str, *, field: str, limit: int, multiline: bool = False) ->
 
 
 def clean_reason(reason: str) -> str:
-    """Why something is done; empty where nobody says why; Invalid `reason_invalid`."""
+    """Return the reason, which may be empty. Raises Invalid `reason_invalid`."""
     if not reason.strip():
         return ""
     return clean_text(reason, field="reason", limit=LONGEST_REASON, multiline=True)
 
 
 def clean_payee(text: str, *, field: str = "target") -> str:
-    """Who is paid, written in one way, so that what reads the same is the same payee to the limits
-    that count by it: composed (NFC), one blank between words. Invalid as `clean_text`, and
-    `invisible_characters` also for those that no name needs where they stand."""
+    """Return the payee's name in normal form, so that names that look the same count as one payee
+    for limits: composed (NFC), one space between words. Raises Invalid as `clean_text`, and
+    `invisible_characters` also for characters that no name needs at that place."""
     cleaned = clean_text(text, field=field, limit=LONGEST_LINE)
     for before, character in zip(f" {cleaned}", cleaned, strict=False):
         if character in _BLANK or (character in _JOINERS and not _joins(before)):
@@ -130,8 +130,8 @@ def clean_payee(text: str, *, field: str = "target") -> str:
 
 
 def _joins(before: str) -> bool:
-    """Whether a joiner after this character changes what is seen: after an Arabic letter, or a sign
-    that takes away the vowel of an Indic one (RFC 5892, A.1 and A.2)."""
+    """Return whether a joiner after this character is visible: after an Arabic letter, or a sign
+    that removes the vowel of an Indic one (RFC 5892, A.1 and A.2)."""
     return unicodedata.bidirectional(before) == "AL" or unicodedata.combining(before) == 9
 
 

@@ -56,10 +56,10 @@ def switch_off(rows: "QuerySet[Row]", key: dict[str, Any]) -> None:
         row.save(update_fields=["active", "updated_at"])
 
 
-# --- what became of a key -------------------------------------------------------------------------
+# --- history of a key -----------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Changed:
-    """What a version has otherwise than the one before it. `field` is what people call it."""
+    """A value that differs from the version before. `field` is its name for people."""
 
     field: str
     was: Any
@@ -67,7 +67,7 @@ class Changed:
 
 
 def version_before(row: Row, *key: str) -> Row | None:
-    """What applied until this version was put; `key` names the columns of its key."""
+    """Return the version that was active before this one; `key` names the columns of its key."""
     versioned: Any = row
     same = {name: getattr(row, name) for name in key}
     rows: Any = row._meta.model._default_manager
@@ -81,10 +81,10 @@ def with_changes(
     names: Mapping[str, str],
     shown: Callable[[Row, str], Any] = getattr,
 ) -> list[tuple[Row, list[Changed]]]:
-    """Versions of one key, the newest first, each with what it changed; a first one nothing.
+    """Return versions of one key, newest first, each with its changes; the first one without.
 
-    `names`: column → what people call it, in the order in which it is read; `shown` writes the
-    value of a column. One query: for the version before the last of them.
+    `names`: column → its name for people, in display order; `shown` formats the value of a column.
+    One query, for the version before the last of them.
     """
     if not rows:
         return []

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from apps.audit.models import AuditEntry, AuditSeal
 
 SEAL = ("sequence", "sealed_at", "previous", "hash")
-#: What is exported of an entry: what its seal covers, which others verify by it, and the rest.
+#: The exported fields of an entry: those that its seal covers, for verification, and the rest.
 OF_ENTRY = (*COVERED, "salt", "erased_at", "body")
 COLUMNS = (*SEAL, *OF_ENTRY)
 

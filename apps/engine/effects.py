@@ -83,12 +83,12 @@ def is_undoing(statuses: Mapping[str, str], *, reversal: str) -> bool:
 
 
 def check_forwards(process: Process[R], statuses: Mapping[str, str], *, reversal: str) -> None:
-    """Conflict `being_undone` from then on."""
+    """Raise Conflict `being_undone` once a reversal was begun."""
     if is_undoing(statuses, reversal=reversal):
         raise Conflict(f"The {process.noun} is being undone.", code="being_undone")
 
 
-# --- for activities, which send heartbeats meanwhile ---------------------------------------------
+# --- for activities; both send heartbeats during the call ----------------------------------------
 def carry_out(effect: Effect[R], identifier: UUID | str) -> str:
     """Execute the effect, once in all calls; return the receipt.
 
@@ -207,8 +207,8 @@ def undo_finish(
 
 
 def undo_refuse(effect: Effect[R], identifier: UUID | str, detail: str) -> EffectState:
-    """The other side will not undo it; what it came to. With a receipt the effect stands, unless
-    another attempt was answered before.
+    """Note that the other side refuses the reversal; return the resulting state. With a receipt the
+    effect stands, unless another attempt was answered before.
 
     Raises Conflict `<name>_unknown` without a receipt: a person has to find out.
     """

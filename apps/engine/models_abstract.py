@@ -18,9 +18,9 @@ R = TypeVar("R", bound=models.Model)
 
 
 class AskedQuerySet(models.QuerySet[R]):
-    """Reads that several doors share. `view_permission` lets people see what others asked for;
-    `open_statuses` are those in which a row has not ended: named, not excluded, because a partial
-    index is found by them. `listed_with`: what a row of a list shows besides."""
+    """Queries that pages, API and admin share. `view_permission` lets users see what others asked
+    for; `open_statuses` are those in which a row has not ended: listed, not excluded, because the
+    partial indexes name them. `listed_with`: the relations that a list's row shows."""
 
     view_permission: ClassVar[str]
     open_statuses: ClassVar[Iterable[str]]
@@ -37,7 +37,7 @@ class AskedQuerySet(models.QuerySet[R]):
         return self.filter(status__in=self.open_statuses)
 
     def for_list(self) -> Self:
-        """Newest first, with what a row of a list shows: one query."""
+        """Return the rows newest first, with what a list's row shows, in one query."""
         return self.select_related(*self.listed_with).order_by("-created_at", "-id")
 
 
@@ -126,14 +126,15 @@ class StepRow(models.Model):
 
 
 def status_field(first: StrEnum, *, longest: int = 20) -> "models.CharField[str, str]":
-    """A column with one of the statuses that `first` is of; a new row has that one."""
+    """Return a column for the statuses of `first`'s enumeration; `first` is the default."""
     return models.CharField(
         max_length=longest, choices=[(status, status) for status in type(first)], default=first
     )
 
 
 def asked_once(name: str) -> models.UniqueConstraint:
-    """The same key of the same person makes one row (`apps.common.idempotency`)."""
+    """Return the constraint that a user's idempotency key makes one row
+    (`apps.common.idempotency`)."""
     return models.UniqueConstraint(
         fields=["requested_by", "idempotency_key"],
         condition=~models.Q(idempotency_key=""),

@@ -52,7 +52,7 @@ class BarChart:
 
 @dataclass(frozen=True)
 class AmountsBar:
-    """A total of which something is spent and something reserved, all in one currency."""
+    """A total with a spent and a reserved part, in one currency."""
 
     label: str
     total: Decimal
@@ -62,17 +62,17 @@ class AmountsBar:
 
     @property
     def free(self) -> Decimal:
-        """What is left."""
+        """Return what is left."""
         return self.total - self.spent - self.reserved
 
     @property
     def spent_width(self) -> str:
-        """Also where what is reserved begins."""
+        """Return the width of the spent part, where the reserved one begins."""
         return self._percent(self.spent)
 
     @property
     def reserved_width(self) -> str:
-        """Behind what is spent."""
+        """Return the width of the reserved part, which follows the spent one."""
         return self._percent(self.reserved)
 
     def _percent(self, part: Decimal) -> str:

@@ -43,7 +43,7 @@ class Card:
 
 
 def button(key: str, link: Link, *, order: int) -> Card:
-    """A card of the head: one way on, for who may follow it."""
+    """Return a card of the head with a link, for users who may follow it."""
     given = {"link": link}
     return Card(
         key, "web/_card_button.html", lambda user, as_of: given, Place.HEAD, order, link.permission

@@ -51,9 +51,9 @@ def registered() -> list[DemoPart]:
 def table(
     app: str, name: str, row: Callable[..., Row], **read: Callable[[str], object]
 ) -> list[Row]:
-    """The rows of the app's `demo/<name>.csv`, each given to `row` by the names of the columns, as
-    text, or as `read` makes it of a column's text: None of an empty one. Call it when the apps are
-    ready."""
+    """Return the rows of the app's `demo/<name>.csv`, calling `row` with each column as a keyword
+    argument: as text, or converted by the function in `read`, which gives None for an empty text.
+    Call it when the apps are ready."""
     path = Path(apps.get_app_config(app).path) / "demo" / f"{name}.csv"
     with path.open(encoding="utf-8", newline="") as file:
         rows: list[dict[str, Any]] = list(csv.DictReader(file))

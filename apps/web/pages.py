@@ -92,9 +92,9 @@ class FormPage:
 
 @dataclass(frozen=True, kw_only=True)
 class PageVerb:
-    """What a page of one row does with a reason. `row_id`: the service's name for its id; `what`
-    and `said` tell that it was not done ("called off"), or that it was. `title`, `label` (of the
-    reason) and `help` stand in its box, which `web/_page_verb.html` draws."""
+    """The action of a row's page, with a reason. `row_id`: the service's name for the row's id;
+    `what` and `said` are the messages if it was not done ("called off"), and if it was. `title`,
+    `label` (of the reason) and `help` are texts of its box, which `web/_page_verb.html` draws."""
 
     call: Callable[..., Any]
     row_id: str
@@ -108,7 +108,7 @@ class PageVerb:
 
     @property
     def required(self) -> bool:
-        """Whether a reason has to be given."""
+        """Return whether a reason is required."""
         return bool(self.form.base_fields["reason"].required)
 
 
@@ -116,11 +116,11 @@ class PageVerb:
 class DetailPage:
     """One row in parts, and the fragment with the current parts.
 
-    `name`: of its URL; the fragment's is `<name>_live`. `rows`: those that a person may see; the
-    address has the value of `column` of one of them, the first where it has several. `context`
-    says what the parts show: `head`, `topics`, on which something changes, and `may_call`, whether
-    the person may call the verb now. `main`, `side` and `after` are templates, each of one or more
-    elements with data-merge. `template` may draw them otherwise, with what `whole` adds for it.
+    `name`: of its URL; the fragment's is `<name>_live`. `rows`: those that a user may see; the URL
+    has the value of `column` of one of them, the first where several match. `context` returns what
+    the parts show: `head`, `topics`, on which changes are announced, and `may_call`, whether the
+    user may call the action now. `main`, `side` and `after` are templates, each of one or more
+    elements with data-merge. `template` may draw them differently, with what `whole` adds for it.
     Without `permission` the page is a 403, and the fragment a 404.
     """
 

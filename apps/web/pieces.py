@@ -103,8 +103,8 @@ class Line:
 def rows_card(
     id: str, title: str, lines: list[Line], *, link: Link | None = None, empty: str = ""
 ) -> dict[str, Any]:
-    """A panel of rows as `web/_rows_panel.html` draws it. `link` leads to all of them; `empty` is
-    said when there are none, and without it nothing is drawn then."""
+    """Return the context of a panel of rows for `web/_rows_panel.html`. `link` leads to all of
+    them; `empty` is the text when there are none; without it an empty panel is not drawn."""
     return {"id": id, "title": title, "lines": lines, "link": link, "empty": empty}
 
 

@@ -97,8 +97,8 @@ class Tab:
 
 @dataclass(frozen=True)
 class RunVerb:
-    """What a person can do to a run: `call` is the service, which takes the run's id first, `said`
-    tells that it is done.
+    """An action of a user on a run: `call` is the service, which takes the run's id first, `said`
+    the message when it is done.
 
     `button` and `help` may name counts, such as `{waiting}`. `plain`: it ends nothing. Without
     `title` it is only a button, without a reason.
@@ -146,7 +146,8 @@ def usual_verbs(
     cancel: Callable[..., object],
     stays: str,
 ) -> dict[str, RunVerb]:
-    """The three verbs of a run that can be paused; `stays` says what a cancellation leaves."""
+    """Return the three actions of a run that can be paused; `stays` says what remains after a
+    cancellation."""
     return {
         "pause": RunVerb(
             pause,
@@ -181,8 +182,8 @@ def usual_verbs(
 class RunPages(Generic[R]):
     """The pages of one kind of run.
 
-    `name` is that of the run's page: of its address (`name`, `name_live`, `name_act`,
-    `name_failed_csv`), and of the row in the template.
+    `name` is the base of the URL names (`name`, `name_live`, `name_act`, `name_failed_csv`), and
+    the row's name in the template.
     """
 
     name: str

@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 
 from apps.common.registry import Registry
 
-#: Of rows that somebody asks for, and of what carries them.
+#: States of rows that a user asks for, and of their workflows.
 COMMON = {
     "pending": "info",
     "awaiting_approval": "warn",

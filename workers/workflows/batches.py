@@ -58,17 +58,17 @@ class BatchInterventionWorkflow:
 
     @workflow.signal(name=SIGNAL_SETTLED)
     def request_settled(self, envelope: SignalEnvelope) -> None:
-        """Somebody decided."""
+        """The request was decided."""
         self._run.wakeups.wake(envelope)
 
     @workflow.signal(name=SIGNAL_BATCH_CHANGED)
     def batch_changed(self, envelope: SignalEnvelope) -> None:
-        """Somebody paused, resumed or cancelled it."""
+        """The batch was paused, resumed or cancelled."""
         self._run.wakeups.wake(envelope)
 
     @workflow.query
     def progress(self) -> RunProgress:
-        """As it was when the row was last looked at."""
+        """Return the progress at the last look at the row."""
         return self._run.facts.progress
 
 

@@ -81,7 +81,7 @@ def bulk_decide(
         codes = codes_given(reason_codes or {})
         mine = BulkDecision.objects.filter(requested_by=by, idempotency_key=key)
         with transaction.atomic(durable=True):
-            # Before the reasons of today: a repeat is answered as the first was.
+            # Before checking today's reasons: a repetition gets the first answer.
             if known := mine.first():
                 return _same(known, verdict, reason, codes, choices)
             tiers, names = _tiers_of(by, choices)
@@ -122,7 +122,7 @@ def bulk_decide(
 
 
 def bulk_stop(bulk_id: UUID | str, *, by: User, via: str, as_of: datetime) -> BulkDecision:
-    """Sign no further item: what is signed stays signed, the rest is `stopped`. Audited.
+    """Stop: signed items stay signed, waiting ones become `stopped`. Audited.
 
     Only for the user who started it. No-op if stopped already. Raises NotFound, Conflict
     `already_completed`.
@@ -135,7 +135,7 @@ def bulk_stop(bulk_id: UUID | str, *, by: User, via: str, as_of: datetime) -> Bu
 
 
 def bulk_resume(bulk_id: UUID | str, *, by: User, via: str, as_of: datetime) -> BulkDecision:
-    """Go on with what was stopped, under the payloads that were seen then. Audited.
+    """Continue with the stopped items, bound to the payloads seen at the start. Audited.
 
     Only for the user who started it. Raises NotFound, Conflict `already_running`,
     `already_completed`.
@@ -191,11 +191,11 @@ def _same(
     codes: dict[str, str],
     wanted: dict[UUID, BulkChoice],
 ) -> BulkDecision:
-    """The bulk decision, if it is about exactly this, under the same authorities."""
-    # The codes of then make the digest: those that came now may be anything.
+    """Return the bulk decision if its requests, authorities and reasons are the same."""
+    # The digest uses the stored codes, because the new ones are not checked.
     asked = _digest(verdict, reason, bulk.reason_codes, wanted)
     tiers = dict(bulk.items.values_list("request", "tier"))
-    # Whoever did not name a tier got the one of that time.
+    # An item without a tier got the current tier at that time.
     same = all(choice.tier in {None, tiers.get(pk)} for pk, choice in wanted.items())
     if not same or codes != bulk.reason_codes or bulk.request_digest != asked:
         raise Conflict("This key belongs to another bulk decision.", code="key_reused")

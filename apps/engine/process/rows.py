@@ -75,7 +75,7 @@ def check_unsettled(process: SubjectRow[R], row: R) -> None:
 def ended(
     row: models.Model, status: str, *, as_of: datetime, code: str = "", detail: str = ""
 ) -> tuple[str, ...]:
-    """Set the status in which the row ends, since when and why; the fields, for `save`."""
+    """Set the row's final status, time and error; return the fields, for `save`."""
     asked: Any = row
     asked.status = status
     asked.error_code, asked.error_detail = code[:60], detail[:5000]

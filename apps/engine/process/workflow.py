@@ -95,8 +95,9 @@ def worn_out(process: Process[R], row: R) -> bool:
 
 
 def start_discarded(process: Process[R], row: R) -> bool:
-    """Whether an operator has discarded the row's newest start: it has no workflow, until somebody
-    sends that start again, decides something else about the row, or starts it by hand."""
+    """Return whether an operator has discarded the row's newest start: the row has no workflow
+    until that start is retried, somebody decides something else about the row, or starts it by
+    hand."""
     if newest_start_states(**_subject(process, row)).first() != CommandState.DISCARDED:
         return False
     own = WorkflowRun.objects.filter(workflow_id=getattr(row, process.id_field))

@@ -23,7 +23,7 @@ def pause(
     reason: str = "",
     as_of: datetime,
 ) -> R:
-    """Begin no further item; those under way end. Paused already: as it is.
+    """Pause: start no further item; running ones finish. No-op if paused already.
 
     Raises what `acting` raises, Conflict `not_running`.
     """
@@ -89,7 +89,7 @@ def cancel(
 def acting(
     spec: RunSpec[R], verb: str, identifier: UUID | str, *, by: "User", via: str, reason: str = ""
 ) -> AbstractContextManager[tuple[R, str]]:
-    """`process.acting`, for whose run it is, or who has the permission `spec.act`."""
+    """As `process.acting`, for the requester and with the permission `spec.act`."""
     return process.acting(
         spec.process, verb, identifier, by=by, via=via, reason=reason, permission=spec.act
     )

@@ -25,7 +25,7 @@ logger = correlation.get_logger(__name__)
 
 #: The shortest time between two progress updates of open pages.
 ANNOUNCE_SECONDS = 0.2
-#: After so many items that may not begin those behind them wait for the next look.
+#: After this many refused items the following ones wait for the next look.
 MOST_REFUSED = 100
 
 
@@ -47,12 +47,12 @@ def begin_next(
 ) -> tuple[R, list[Any]]:
     """Lock the run; return it with up to `limit` items to carry out now.
 
-    First those that are under way and not among `known` (numbers): what an earlier try, or an
-    earlier run of the workflow, made ready and nobody is at; then the next that wait. `begin(run,
-    item)` makes ready what carries one out, and returns what the item keeps of it; an item that it
-    refuses, before it has written anything, has failed with that code, and the one behind it takes
-    its place. None while the run does not run. Asked again, or by two at once, an item still begins
-    once. Joins the caller's transaction. Raises NotFound, Conflict `not_its_workflow`.
+    First come items that are running and not among `known` (numbers), which an earlier attempt or
+    an earlier run of the workflow prepared; then the next waiting ones. `begin(run, item)` prepares
+    what carries an item out, and returns the item's new fields; if it refuses an item before
+    writing anything, that item alone fails with the code, and the next one takes its place. No
+    items while the run is not running. An item begins once, also for repeated or concurrent calls.
+    Joins the caller's transaction. Raises NotFound, Conflict `not_its_workflow`.
     """
     run = lock(spec, identifier)
     check_carrier(spec, run, workflow_id)
