@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def ask_once(
-    process: Process[R],
+    process: SubjectRow[R],
     columns: Callable[[], Mapping[str, Any]],
     *,
     made: Callable[[R], None],
@@ -40,8 +40,8 @@ def ask_once(
     The same user's idempotency key returns the same row, also for concurrent calls. `digest` of the
     request identifies a repetition, which is answered as before: today's rules are in `columns()`,
     which returns the domain's own columns. `made(row)` writes what belongs to a new row and audits
-    it. Everything commits together with the start of the row's workflow. Raises what these raise,
-    Invalid `idempotency_key_invalid`, Conflict `idempotency_key_reused`.
+    it. Everything commits together with the start of the row's workflow, if it has one. Raises what
+    these raise, Invalid `idempotency_key_invalid`, Conflict `idempotency_key_reused`.
     """
     key = clean_key(key)
     rows = process.model._default_manager.select_related(*related)
@@ -49,11 +49,12 @@ def ask_once(
     with transaction.atomic(durable=True):
         if known := before():
             return known, False
-        own, pk = columns(), new_id()
+        own, pk = dict(columns()), new_id()
+        if isinstance(process, Process):
+            own["workflow_id"] = workflow_id_of(process, pk)
         row = process.model(
             **own,
             id=pk,
-            workflow_id=workflow_id_of(process, pk),
             requested_by=by,
             idempotency_key=key,
             request_digest=digest,
@@ -62,7 +63,8 @@ def ask_once(
         if known := save_or_known(row, before):
             return known, False
         made(row)
-        start(process, row)
+        if isinstance(process, Process):
+            start(process, row)
         tell(process, row, "status")
     return row, True
 

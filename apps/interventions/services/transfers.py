@@ -7,7 +7,6 @@ decision. Order of locks: the transfer, its request, then both budgets by their 
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +21,6 @@ from apps.audit.contracts import Actor
 from apps.audit.services import refusals
 from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
-from apps.common.idempotency import asked_before, clean_key, save_or_known
 from apps.common.money import exact, shown
 from apps.common.validation import clean_amount, clean_code, clean_reason, clean_text
 from apps.engine import process
@@ -74,34 +72,28 @@ def transfer_request(
         }
         if source == destination:
             raise Invalid("Money moves between two different budgets.", code="same_budget")
-        key = clean_key(idempotency_key)
-        body_digest = digest(body)
-        rows = BudgetTransfer.objects.for_list()
-        before = partial(asked_before, rows, by=by, key=key, digest=body_digest)
-        with transaction.atomic(durable=True):
-            # Before what is true today: a repeat is answered as the first was.
-            if known := before():
-                return known, False
+
+        def columns() -> dict[str, Any]:
             giving, taking = _budgets(source, destination)
-            amount = clean_amount(amount, giving.currency)
-            _check_covered(giving, amount)
-            transfer = BudgetTransfer(
-                source=giving,
-                destination=taking,
-                amount=amount,
-                currency=giving.currency,
-                reason=body["reason"],
-                requested_by=by,
-                idempotency_key=key,
-                request_digest=body_digest,
-                created_at=as_of,
-            )
-            if known := save_or_known(transfer, before):
-                return known, False
+            exactly = clean_amount(amount, giving.currency)
+            _check_covered(giving, exactly)
+            moved = {"amount": exactly, "currency": giving.currency, "reason": body["reason"]}
+            return {"source": giving, "destination": taking, **moved}
+
+        def made(transfer: BudgetTransfer) -> None:
             _record(transfer, "requested", by=by, via=via, **body)
             SIGNED.ask(transfer, as_of=as_of)
-            process.tell(TRANSFER, transfer, "status")
-        return transfer, True
+
+        return process.ask_once(
+            TRANSFER,
+            columns,
+            made=made,
+            by=by,
+            key=idempotency_key,
+            digest=digest(body),
+            related=RELATED,
+            as_of=as_of,
+        )
 
 
 def transfer_cancel(
