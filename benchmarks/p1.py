@@ -102,10 +102,10 @@ class _Sides:
         """From the first request to the last end."""
         from django.utils import timezone
 
-        from apps.interventions import services
+        from apps.interventions.services.requests import intervention_request
 
         def ask(number: int) -> None:
-            services.intervention_request(
+            intervention_request(
                 policy=CODE,
                 budget=CODE,
                 amount=self.body["amount"],
@@ -143,9 +143,9 @@ def _prepare() -> dict[str, Any]:
     """A policy that nobody signs for and a budget that covers everything; what a row is made of."""
     from apps.accounts.models import User
     from apps.approvals.services import rule_put
-    from apps.interventions import services
     from apps.interventions.contracts import KIND
     from apps.interventions.models import Policy
+    from apps.interventions.services import budgets, policies
 
     admin = User.objects.get(username="admin")
     requester = User.objects.get(username="requester")
@@ -156,7 +156,7 @@ def _prepare() -> dict[str, Any]:
         "by": admin,
         "via": "command",
     }
-    services.policy_put(**name, reversible=True, max_amount=None)
+    policies.policy_put(**name, reversible=True, max_amount=None)
     rule_put(
         kind=KIND,
         scope=CODE,
@@ -165,8 +165,8 @@ def _prepare() -> dict[str, Any]:
         by=admin,
         via="command",
     )
-    budget = services.budget_open(**name)
-    services.budget_allocate(code=CODE, amount=Decimal(10**12), key=CODE, by=admin, via="command")
+    budget = budgets.budget_open(**name)
+    budgets.budget_allocate(code=CODE, amount=Decimal(10**12), key=CODE, by=admin, via="command")
     return {
         "policy": Policy.objects.get(code=CODE, active=True),
         "budget": budget,

@@ -111,10 +111,10 @@ class _Sides:
 
         from apps.accounts.models import User
         from apps.approvals.models import ApprovalRequest
-        from apps.interventions import services
+        from apps.interventions.services import requests
 
         asked = [
-            services.intervention_request(
+            requests.intervention_request(
                 policy="demo-relief",
                 budget="demo-2026",
                 amount=Decimal("10000.01"),

@@ -10,17 +10,16 @@ from decimal import Decimal
 from django.utils import timezone
 from apps.accounts.models import User
 from apps.approvals.models import ApprovalRequest
-from apps.interventions import services
-from apps.interventions.services import requests
+from apps.interventions.services import approval, requests
 requests.approval_start = lambda intervention: None
 by = User.objects.get(username="requester")
 for number in range({number}):
-    made, _ = services.intervention_request(
+    made, _ = requests.intervention_request(
         policy="demo-relief", budget="demo-2026", amount=Decimal("25000.00"), currency="NGN",
         target=f"{word} ward {{number:03}}", justification="Roofs before the rains.",
         by=by, via="command", as_of=timezone.now(),
     )
-    services.approval_open(
+    approval.approval_open(
         made.pk, workflow_id=made.workflow_id, as_of=timezone.now()
     )
     ApprovalRequest.objects.filter(subject_id=str(made.pk)).update(workflow_id="")

@@ -21,6 +21,7 @@ PASSTHROUGH = (
     "workers.bounded",
     "workers.children",
     "workers.saga",
+    "workers.signed_run",
     "workers.steps",
     "workers.wakeups",
 )

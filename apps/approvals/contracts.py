@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from apps.engine.contracts import Count, Timings
+from apps.engine.contracts import Count, RunProgress, Timings
 
 #: How audit entries and links name a request.
 SUBJECT_TYPE = "approval"
@@ -106,6 +106,47 @@ class ClockResult:
 
     request_id: str
     status: str
+
+
+# --- runs that are signed once (apps.approvals.signed_runs) ---------------------------------------
+@dataclass(frozen=True)
+class RunFacts(Waiting):
+    """The run as its workflow re-reads it."""
+
+    progress: RunProgress = field(default_factory=RunProgress)
+
+    @property
+    def runs(self) -> bool:
+        return self.status == "running"
+
+
+@dataclass(frozen=True)
+class RunStep:
+    """For steps of a run. `signals`: commands of the signals after which it is read again."""
+
+    run_id: str
+    as_of: datetime
+    signals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunRefusal:
+    """Why a run does not begin."""
+
+    run_id: str
+    code: str
+    detail: str
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class RunPrepare:
+    """Make up to `limit` items ready. `known`: numbers of those that the workflow is at now."""
+
+    run_id: str
+    limit: int
+    known: tuple[int, ...]
+    as_of: datetime
 
 
 # --- bulk decisions -------------------------------------------------------------------------------

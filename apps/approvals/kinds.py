@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse
 
 from apps.approvals.contracts import Verdict
 from apps.common.errors import Invalid
@@ -32,6 +33,12 @@ class Fact:
     value: str
     tone: str = ""
     href: str = ""
+
+
+def status_fact(row: Any, url_name: str) -> Fact:
+    """Where the row stands, with the way to its page."""
+    href = reverse(url_name, args=[row.pk])
+    return Fact("Status", row.status.replace("_", " "), href=href)
 
 
 @dataclass(frozen=True)

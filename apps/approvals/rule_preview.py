@@ -11,6 +11,7 @@ from apps.approvals import kinds
 from apps.approvals.models import DECIDE_PERMISSION, ApprovalRule
 from apps.approvals.rule_text import bands_in_words
 from apps.approvals.rules import band_index, rule_for
+from apps.common import versions
 from apps.common.canonical_json import digest
 from apps.common.money import shown
 
@@ -112,9 +113,7 @@ def rule_preview(
 
 def version_before(rule: ApprovalRule) -> ApprovalRule | None:
     """What applied until this version was put."""
-    return ApprovalRule.objects.filter(
-        kind=rule.kind, scope=rule.scope, version=rule.version - 1
-    ).first()
+    return versions.version_before(rule, "kind", "scope")
 
 
 def _people_of(groups: set[str]) -> dict[str, set[int]]:

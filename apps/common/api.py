@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from ninja import Query, Schema
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
 from apps.common.money import MOST_PLACES, exact_or_none
 from apps.common.validation import (
@@ -82,16 +82,23 @@ def error_of(row: Any) -> dict[str, str] | None:
     return {"code": row.error_code, "detail": row.error_detail} if row.error_code else None
 
 
+def exactly(amount: str) -> Any:
+    """`resolve_…` of that amount of a row with its `currency`: the digits, as they are signed, in
+    the places that this has; null for none."""
+
+    def resolved(row: Any) -> str | None:
+        return exact_or_none(getattr(row, amount), row.currency)
+
+    return staticmethod(resolved)
+
+
 class InCurrency(Schema):
     """The `amount` of a row with its `currency`, in the places that this has; null for none."""
 
     amount: str
     currency: str
 
-    @staticmethod
-    def resolve_amount(row: Any) -> str | None:
-        """The digits, as they are signed."""
-        return exact_or_none(row.amount, row.currency)
+    resolve_amount = exactly("amount")
 
 
 class Failing(Schema):
@@ -136,3 +143,10 @@ class ReasonIn(Schema):
 def why(body: ReasonIn | None) -> str:
     """The reason that was sent, if any."""
     return body.reason if body else ""
+
+
+def page_of(item: type[Schema]) -> type[Schema]:
+    """A page of a list of these; `next`: pass it as `cursor`, null on the last."""
+    name = f"{item.__name__.removesuffix('Out')}Page"
+    items: Any = list[item]  # type: ignore[valid-type]
+    return create_model(name, __base__=Schema, items=(items, ...), next=(str | None, ...))

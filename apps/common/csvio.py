@@ -206,6 +206,12 @@ def in_parts(read: Callable[[Row | None, int], list[Row]]) -> Iterator[Row]:
         place = rows[-1]
 
 
+def newest_numbers(rows: Any, last: Any, most: int) -> list[Any]:
+    """The next of the rows, from the newest number (primary key) down; `in_parts` reads so."""
+    following = rows if last is None else rows.filter(pk__lt=last.pk)
+    return list(following.order_by("-pk")[:most])
+
+
 def by_number(rows: Any) -> Iterator[Any]:
     """The numbered rows in their order, read in parts: for a file that is made while it is sent."""
 

@@ -30,6 +30,11 @@ _UNSEEN = frozenset({"Cf", "Zl", "Zp", "Co", "Cn"})
 _NEEDED = frozenset("\u200c\u200d\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd") | frozenset(
     map(chr, range(0x0600, 0x0606))
 )
+_JOINERS = frozenset("\u200c\u200d")
+#: Nothing is seen of them: fillers, selectors of variants, the joiner that is a mark.
+_BLANK = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+) | frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 
 
 def unseen(text: str) -> str:
@@ -100,13 +105,42 @@ def clean_text(text: str, *, field: str, limit: int, multiline: bool = False) ->
             f"The {field} is a text of 1 to {limit} printable characters.", code=f"{field}_invalid"
         )
     if character := unseen(cleaned):
-        raise Invalid(
-            f"The {field} has a character that nobody sees ({character}): type it anew there.",
-            code="invisible_characters",
-            field=field,
-            character=character,
-        )
+        raise _invisible(field, character)
     return cleaned
+
+
+def clean_reason(reason: str) -> str:
+    """Why something is done; empty where nobody says why; Invalid `reason_invalid`."""
+    if not reason.strip():
+        return ""
+    return clean_text(reason, field="reason", limit=LONGEST_REASON, multiline=True)
+
+
+def clean_payee(text: str, *, field: str = "target") -> str:
+    """Who is paid, written in one way, so that what reads the same is the same payee to the limits
+    that count by it: composed (NFC), one blank between words. Invalid as `clean_text`, and
+    `invisible_characters` also for those that no name needs where they stand."""
+    cleaned = clean_text(text, field=field, limit=LONGEST_LINE)
+    for before, character in zip(f" {cleaned}", cleaned, strict=False):
+        if character in _BLANK or (character in _JOINERS and not _joins(before)):
+            raise _invisible(field, f"U+{ord(character):04X}")
+    one_way = " ".join(unicodedata.normalize("NFC", cleaned).split())
+    return clean_text(one_way, field=field, limit=LONGEST_LINE)
+
+
+def _joins(before: str) -> bool:
+    """Whether a joiner after this character changes what is seen: after an Arabic letter, or a sign
+    that takes away the vowel of an Indic one (RFC 5892, A.1 and A.2)."""
+    return unicodedata.bidirectional(before) == "AL" or unicodedata.combining(before) == 9
+
+
+def _invisible(field: str, character: str) -> Invalid:
+    return Invalid(
+        f"The {field} has a character that nobody sees ({character}): type it anew there.",
+        code="invisible_characters",
+        field=field,
+        character=character,
+    )
 
 
 def read_amount(text: str, currency: str = "") -> Decimal:

@@ -4,7 +4,8 @@ A model has the columns of its key, `version` (from 1 on) and `active`, with uni
 key and version, and on the key of the active row.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -51,3 +52,52 @@ def switch_off(rows: "QuerySet[Row]", key: dict[str, Any]) -> None:
     for row in rows.filter(**key, active=True):
         row.active = False  # type: ignore[attr-defined]
         row.save(update_fields=["active", "updated_at"])
+
+
+# --- what became of a key -------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Changed:
+    """What a version has otherwise than the one before it. `field` is what people call it."""
+
+    field: str
+    was: Any
+    now: Any
+
+
+def version_before(row: Row, *key: str) -> Row | None:
+    """What applied until this version was put; `key` names the columns of its key."""
+    versioned: Any = row
+    same = {name: getattr(row, name) for name in key}
+    rows: Any = row._meta.model._default_manager
+    before: Row | None = rows.filter(**same, version=versioned.version - 1).first()
+    return before
+
+
+def with_changes(
+    rows: list[Row],
+    *key: str,
+    names: Mapping[str, str],
+    shown: Callable[[Row, str], Any] = getattr,
+) -> list[tuple[Row, list[Changed]]]:
+    """Versions of one key, the newest first, each with what it changed; a first one nothing.
+
+    `names`: column → what people call it, in the order in which it is read; `shown` writes the
+    value of a column. One query: for the version before the last of them.
+    """
+    if not rows:
+        return []
+    befores = [*rows[1:], version_before(rows[-1], *key)]
+    return [
+        (row, _changes(before, row, names, shown) if before else [])
+        for row, before in zip(rows, befores, strict=True)
+    ]
+
+
+def _changes(
+    before: Row, after: Row, names: Mapping[str, str], shown: Callable[[Row, str], Any]
+) -> list[Changed]:
+    return [
+        Changed(words, shown(before, name), shown(after, name))
+        for name, words in names.items()
+        if getattr(before, name) != getattr(after, name)
+    ]

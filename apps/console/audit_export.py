@@ -2,44 +2,24 @@
 
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.audit.chain import instant
+from apps.audit.chain import COVERED, instant
+from apps.audit.exports import recorded_export
 from apps.audit.selectors import EntryFilter, entries_search, newest_entry_id
-from apps.audit.services import entry_record
-from apps.common import csvio
-from apps.common.csvio import FORMATS, in_parts
+from apps.common.csvio import FORMATS
 from apps.common.errors import Invalid
-from apps.web.downloads import attachment
 
 if TYPE_CHECKING:
     from apps.audit.models import AuditEntry, AuditSeal
 
-COLUMNS = (
-    "sequence",
-    "sealed_at",
-    "previous",
-    "hash",
-    "id",
-    "at",
-    "actor_id",
-    "actor_label",
-    "via",
-    "action",
-    "outcome",
-    "code",
-    "subject_type",
-    "subject_id",
-    "correlation_id",
-    "digest",
-    "salt",
-    "erased_at",
-    "body",
-)
+SEAL = ("sequence", "sealed_at", "previous", "hash")
+#: What is exported of an entry: what its seal covers, which others verify by it, and the rest.
+OF_ENTRY = (*COVERED, "salt", "erased_at", "body")
+COLUMNS = (*SEAL, *OF_ENTRY)
 
 
 def export(
@@ -51,23 +31,23 @@ def export(
     """
     if format not in FORMATS:
         raise Invalid(f"Export as one of {', '.join(FORMATS)}.", code="unknown_format")
-    rows = entries_search(wanted)
-    with transaction.atomic(durable=True):
-        # What comes later is not part of it, least of all the record of the export itself.
-        newest = newest_entry_id()
-        entry_record(
-            action="audit.export",
-            subject_type="audit",
-            subject_id="entries",
-            by=by,
-            via=via,
-            body={"format": format, "filter": wanted.chosen, "up_to_entry": newest},
-        )
-    existing = rows.filter(pk__lte=newest)
-    records = map(record_of, in_parts(lambda last, most: _part(existing, last, most)))
-    parts = csvio.export(records, COLUMNS, format=format)
-    name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.{format}"
-    return attachment(request, parts, name=name, content_type=FORMATS[format])
+    return recorded_export(
+        request,
+        entries_search(wanted),
+        COLUMNS,
+        record_of,
+        name=f"audit-{timezone.now():%Y%m%d-%H%M%S}",
+        format=format,
+        newest=newest_entry_id,
+        part=_part,
+        by=by,
+        via=via,
+        action="audit.export",
+        subject_type="audit",
+        subject_id="entries",
+        body={"format": format, "filter": wanted.chosen},
+        up_to="up_to_entry",
+    )
 
 
 def record_of(entry: "AuditEntry") -> dict[str, Any]:
@@ -78,7 +58,7 @@ def record_of(entry: "AuditEntry") -> dict[str, Any]:
         "sealed_at": instant(seal.sealed_at) if seal else None,
         "previous": seal.previous if seal else None,
         "hash": seal.hash if seal else None,
-        **{name: getattr(entry, name) for name in COLUMNS[4:]},
+        **{name: getattr(entry, name) for name in OF_ENTRY},
         "at": instant(entry.at),
         "erased_at": instant(entry.erased_at) if entry.erased_at else None,
     }

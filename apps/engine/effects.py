@@ -80,6 +80,12 @@ def is_undoing(statuses: Mapping[str, str], *, reversal: str) -> bool:
     return statuses.get(reversal) in {Status.RUNNING, Status.DONE}
 
 
+def check_forwards(process: Process[R], statuses: Mapping[str, str], *, reversal: str) -> None:
+    """Conflict `being_undone` from then on."""
+    if is_undoing(statuses, reversal=reversal):
+        raise Conflict(f"The {process.noun} is being undone.", code="being_undone")
+
+
 # --- for activities, which send heartbeats meanwhile ---------------------------------------------
 def carry_out(effect: Effect[R], identifier: UUID | str) -> str:
     """Have it done, once, however often called; the receipt.
@@ -129,8 +135,7 @@ def begin(effect: Effect[R], identifier: UUID | str) -> R:
     `already_settled`, `being_undone`, `<name>_refused`.
     """
     with _locked(effect, identifier, effect.step) as (row, statuses, state):
-        if is_undoing(statuses, reversal=effect.reversal):
-            raise Conflict(f"The {effect.process.noun} is being undone.", code="being_undone")
+        check_forwards(effect.process, statuses, reversal=effect.reversal)
         if state in {EffectState.REFUSED, EffectState.REVERSED}:
             raise Conflict(f"The {effect.name} was refused.", code=f"{effect.name}_refused")
         if state is not EffectState.DONE:

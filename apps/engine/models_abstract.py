@@ -1,6 +1,7 @@
 """Columns and triggers that rows carried by a workflow have in common. No table of its own."""
 
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import pgtrigger
@@ -19,10 +20,11 @@ R = TypeVar("R", bound=models.Model)
 class AskedQuerySet(models.QuerySet[R]):
     """Reads that several doors share. `view_permission` lets people see what others asked for;
     `open_statuses` are those in which a row has not ended: named, not excluded, because a partial
-    index is found by them."""
+    index is found by them. `listed_with`: what a row of a list shows besides."""
 
     view_permission: ClassVar[str]
     open_statuses: ClassVar[Iterable[str]]
+    listed_with: ClassVar[tuple[str, ...]] = ("requested_by",)
 
     def visible_to(self, user: "User") -> Self:
         """All of them with the view permission, else the person's own."""
@@ -33,6 +35,10 @@ class AskedQuerySet(models.QuerySet[R]):
     def unsettled(self) -> Self:
         """Those that have not ended."""
         return self.filter(status__in=self.open_statuses)
+
+    def for_list(self) -> Self:
+        """Newest first, with what a row of a list shows: one query."""
+        return self.select_related(*self.listed_with).order_by("-created_at", "-id")
 
 
 class AskedRow(models.Model):
@@ -117,6 +123,22 @@ class StepRow(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+def status_field(first: StrEnum, *, longest: int = 20) -> "models.CharField[str, str]":
+    """A column with one of the statuses that `first` is of; a new row has that one."""
+    return models.CharField(
+        max_length=longest, choices=[(status, status) for status in type(first)], default=first
+    )
+
+
+def asked_once(name: str) -> models.UniqueConstraint:
+    """The same key of the same person makes one row (`apps.common.idempotency`)."""
+    return models.UniqueConstraint(
+        fields=["requested_by", "idempotency_key"],
+        condition=~models.Q(idempotency_key=""),
+        name=name,
+    )
 
 
 def end_stays(ends: Iterable[str], *, name: str) -> pgtrigger.Protect:

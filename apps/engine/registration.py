@@ -8,11 +8,6 @@ from apps.engine import default_schedules, timeline
 from apps.web import tones
 
 TONES = {
-    "pending": "info",
-    "running": "info",
-    "completed": "good",
-    "failed": "bad",
-    "cancelled": "",
     "terminated": "bad",
     "timed_out": "bad",
     "parked": "bad",

@@ -10,19 +10,15 @@ from typing import Any
 from django.utils import timezone
 from temporalio import activity
 
-from apps.approvals.contracts import Waiting
+from apps.approvals.activities.signed_runs import run_activities, workflow_id
+from apps.approvals.contracts import RunPrepare, Waiting
 from apps.engine import effects
 from apps.engine.heartbeats import heartbeating
-from apps.interventions import services
 from apps.interventions.contracts import (
     AttentionInput,
-    BatchFacts,
-    BatchInput,
-    BatchRefusal,
     ExecutionResult,
     OutcomeInput,
     PreparedItems,
-    PrepareInput,
     ReconcileInput,
     ReconcileResult,
     RollBackResult,
@@ -31,24 +27,37 @@ from apps.interventions.contracts import (
     StepInput,
     TimedInput,
 )
+from apps.interventions.services import (
+    approval,
+    attention,
+    batches_rows,
+    batches_running,
+    batches_signing,
+    budgets,
+    execution,
+    outcomes,
+    policies,
+    recovery,
+    rows,
+)
 
 
 # --- the request ---------------------------------------------------------------------------------
 @activity.defn(name="open_approval")
 def open_approval(input: TimedInput) -> Waiting:
-    return services.approval_open(
-        input.intervention_id, workflow_id=_workflow_id(), as_of=input.as_of
+    return approval.approval_open(
+        input.intervention_id, workflow_id=workflow_id(), as_of=input.as_of
     )
 
 
 @activity.defn(name="read_decision")
 def read_decision(input: StepInput) -> Waiting:
-    return services.decision_read(input.intervention_id, signals=input.signals)
+    return approval.decision_read(input.intervention_id, signals=input.signals)
 
 
 @activity.defn(name="expire_intervention")
 def expire_intervention(input: TimedInput) -> Waiting:
-    return services.intervention_expire(input.intervention_id, as_of=input.as_of)
+    return approval.intervention_expire(input.intervention_id, as_of=input.as_of)
 
 
 # --- the saga's seven steps ----------------------------------------------------------------------
@@ -60,36 +69,36 @@ def prepare_execution(input: StepInput) -> None:
 
     def steps() -> None:
         pk = input.intervention_id
-        services.policy_validate(
-            intervention_id=pk, workflow_id=_workflow_id(), as_of=timezone.now()
+        policies.policy_validate(
+            intervention_id=pk, workflow_id=workflow_id(), as_of=timezone.now()
         )
-        services.policy_details(intervention_id=pk)
-        services.budget_reserve(intervention_id=pk)
+        policies.policy_details(intervention_id=pk)
+        budgets.budget_reserve(intervention_id=pk)
 
     related = ("policy", "requested_by", "budget")
-    services.step_group_run(input.intervention_id, steps, related=related)
+    rows.step_group_run(input.intervention_id, steps, related=related)
 
 
 # Cancellation is looked at by `heartbeating`; raised in the thread, it could cut off the note of
 # what the executor has just answered.
 @activity.defn(name="execute_intervention", no_thread_cancel_exception=True)
 def execute_intervention(input: StepInput) -> ExecutionResult:
-    return ExecutionResult(effects.carry_out(services.EXECUTION, input.intervention_id))
+    return ExecutionResult(effects.carry_out(execution.EXECUTION, input.intervention_id))
 
 
 @activity.defn(name="update_feature_store")
 def update_feature_store(input: StepInput) -> None:
-    services.feature_update(intervention_id=input.intervention_id)
+    outcomes.feature_update(intervention_id=input.intervention_id)
 
 
 @activity.defn(name="notify_stakeholders")
 def notify_stakeholders(input: StepInput) -> None:
-    services.stakeholders_notify(intervention_id=input.intervention_id)
+    outcomes.stakeholders_notify(intervention_id=input.intervention_id)
 
 
 @activity.defn(name="record_outcome")
 def record_outcome(input: OutcomeInput) -> None:
-    services.outcome_record(intervention_id=input.intervention_id, missing=input.missing)
+    outcomes.outcome_record(intervention_id=input.intervention_id, missing=input.missing)
 
 
 @activity.defn(name="conclude_execution")
@@ -102,86 +111,61 @@ def conclude_execution(input: StepInput) -> None:
         record_outcome(OutcomeInput(input.intervention_id))
 
     related = ("requested_by", "budget")
-    services.step_group_run(input.intervention_id, steps, related=related)
+    rows.step_group_run(input.intervention_id, steps, related=related)
 
 
 # --- compensation and the end --------------------------------------------------------------------
 @activity.defn(name="read_saga")
 def read_saga(input: StepInput) -> SagaFacts:
-    return services.saga_facts(intervention_id=input.intervention_id, workflow_id=_workflow_id())
+    return outcomes.saga_facts(intervention_id=input.intervention_id, workflow_id=workflow_id())
 
 
 @activity.defn(name="roll_back", no_thread_cancel_exception=True)
 def roll_back(input: StepInput) -> RollBackResult:
-    return RollBackResult(effects.undo(services.EXECUTION, input.intervention_id))
+    return RollBackResult(effects.undo(execution.EXECUTION, input.intervention_id))
 
 
 @activity.defn(name="release_budget")
 def release_budget(input: StepInput) -> None:
-    services.budget_release(intervention_id=input.intervention_id, workflow_id=_workflow_id())
+    budgets.budget_release(intervention_id=input.intervention_id, workflow_id=workflow_id())
 
 
 @activity.defn(name="commit_budget")
 def commit_budget(input: StepInput) -> None:
-    services.budget_commit(intervention_id=input.intervention_id)
+    budgets.budget_commit(intervention_id=input.intervention_id)
 
 
 @activity.defn(name="settle_intervention")
 def settle_intervention(input: SettleInput) -> SagaFacts:
-    return services.intervention_settle(
+    return outcomes.intervention_settle(
         intervention_id=input.intervention_id,
         status=input.status,
         code=input.code,
         detail=input.detail,
-        workflow_id=_workflow_id(),
+        workflow_id=workflow_id(),
     )
 
 
 @activity.defn(name="raise_attention")
 def raise_attention(input: AttentionInput) -> None:
-    services.attention_open(input.intervention_id, code=input.code, detail=input.detail)
+    attention.attention_open(input.intervention_id, code=input.code, detail=input.detail)
 
 
 # --- the reconciler ------------------------------------------------------------------------------
 @activity.defn(name="reconcile_reservations")
 def reconcile_reservations(input: ReconcileInput) -> ReconcileResult:
-    return heartbeating(services.reservations_reconcile, limit=input.limit, as_of=timezone.now())
+    return heartbeating(recovery.reservations_reconcile, limit=input.limit, as_of=timezone.now())
 
 
 # --- batches -------------------------------------------------------------------------------------
-@activity.defn(name="open_batch")
-def open_batch(input: BatchInput) -> BatchFacts:
-    # Every payment is read, hashed and written: with 20,000 that takes its time.
-    return heartbeating(
-        services.batch_open,
-        input.batch_id,
-        workflow_id=_workflow_id(),
-        as_of=input.as_of,
-    )
-
-
-@activity.defn(name="read_batch")
-def read_batch(input: BatchInput) -> BatchFacts:
-    return services.batch_read(input.batch_id, signals=input.signals)
-
-
-@activity.defn(name="expire_batch")
-def expire_batch(input: BatchInput) -> BatchFacts:
-    return services.batch_expire(input.batch_id, as_of=input.as_of)
-
-
-@activity.defn(name="refuse_batch")
-def refuse_batch(input: BatchRefusal) -> BatchFacts:
-    return services.batch_refuse(
-        input.batch_id, code=input.code, detail=input.detail, as_of=input.as_of
-    )
+BATCH = run_activities(batches_rows.RUN, batches_signing.SIGNED_BATCH)
 
 
 @activity.defn(name="prepare_items")
-def prepare_items(input: PrepareInput) -> PreparedItems:
-    return services.items_prepare(
-        batch_id=input.batch_id,
-        workflow_id=_workflow_id(),
+def prepare_items(input: RunPrepare) -> PreparedItems:
+    return batches_running.items_prepare(
+        input.run_id,
+        workflow_id=workflow_id(),
         limit=input.limit,
         known=input.known,
         as_of=input.as_of,
@@ -190,21 +174,7 @@ def prepare_items(input: PrepareInput) -> PreparedItems:
 
 @activity.defn(name="note_item")
 def note_item(input: TimedInput) -> None:
-    services.item_note(intervention_id=input.intervention_id, as_of=input.as_of)
-
-
-@activity.defn(name="finish_batch")
-def finish_batch(input: BatchInput) -> BatchFacts:
-    return services.batch_finish(
-        batch_id=input.batch_id, workflow_id=_workflow_id(), as_of=input.as_of
-    )
-
-
-@activity.defn(name="cancel_batch")
-def cancel_batch(input: BatchInput) -> BatchFacts:
-    return services.batch_cancelled(
-        batch_id=input.batch_id, workflow_id=_workflow_id(), as_of=input.as_of
-    )
+    batches_running.item_note(intervention_id=input.intervention_id, as_of=input.as_of)
 
 
 ACTIVITIES: list[Callable[..., Any]] = [
@@ -224,16 +194,7 @@ ACTIVITIES: list[Callable[..., Any]] = [
     settle_intervention,
     raise_attention,
     reconcile_reservations,
-    open_batch,
-    read_batch,
-    expire_batch,
-    refuse_batch,
     prepare_items,
     note_item,
-    finish_batch,
-    cancel_batch,
+    *BATCH.all(),
 ]
-
-
-def _workflow_id() -> str:
-    return activity.info().workflow_id or ""

@@ -4,11 +4,10 @@ from django import forms
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.common.money import shown
 from apps.common.windows import site_day
 from apps.interventions.contracts import TransferStatus
-from apps.interventions.forms import MOST_CHOICES
-from apps.interventions.models import Budget, BudgetEntry
+from apps.interventions.forms import budget_choices
+from apps.interventions.models import BudgetEntry
 from apps.interventions.models.budgets import BudgetQuerySet
 from apps.web.fields import (
     AmountField,
@@ -62,19 +61,12 @@ class TransferFilter(FilterForm):
     mine = MineField()
 
 
-def _choices() -> list[tuple[str, str]]:
-    return [
-        (one.code, f"{one.name}: {shown(one.available, one.currency)} free")
-        for one in Budget.objects.order_by("name", "pk")[:MOST_CHOICES]
-    ]
-
-
 class TransferForm(forms.Form):
     """What is to be moved. `idempotency_key` is made with the empty form, so that the same form
     sent twice asks once."""
 
-    source = forms.ChoiceField(label="From", choices=_choices)
-    destination = forms.ChoiceField(label="To", choices=_choices)
+    source = forms.ChoiceField(label="From", choices=budget_choices)
+    destination = forms.ChoiceField(label="To", choices=budget_choices)
     amount = AmountField(help_text="In the currency of both budgets.")
     reason = ProseField(rows=4, label="Why", help_text="Whoever signs reads this first.")
     idempotency_key = KeyField()

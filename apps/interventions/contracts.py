@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from apps.approvals.contracts import Waiting
+from apps.approvals.contracts import RunFacts
 from apps.engine.contracts import Count, EffectState, RunProgress, Timings
 
 TASK_QUEUE = "intervention-critical"
@@ -257,46 +257,6 @@ class BatchRef:
 
 
 @dataclass(frozen=True)
-class BatchFacts(Waiting):
-    """The batch as its workflow re-reads it."""
-
-    progress: RunProgress = field(default_factory=RunProgress)
-
-    @property
-    def runs(self) -> bool:
-        return self.status == BatchStatus.RUNNING
-
-
-@dataclass(frozen=True)
-class BatchInput:
-    """For steps of a batch. `signals`: commands of the signals after which it is read again."""
-
-    batch_id: str
-    as_of: datetime
-    signals: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class BatchRefusal:
-    """Why a batch does not begin."""
-
-    batch_id: str
-    code: str
-    detail: str
-    as_of: datetime
-
-
-@dataclass(frozen=True)
-class PrepareInput:
-    """Make up to `limit` items ready. `known`: numbers of those that the workflow is at now."""
-
-    batch_id: str
-    limit: int
-    known: tuple[int, ...]
-    as_of: datetime
-
-
-@dataclass(frozen=True)
 class ReadyItem:
     """An item whose intervention is to be executed."""
 
@@ -308,7 +268,7 @@ class ReadyItem:
 class PreparedItems:
     """What is to be executed now, and how the batch stands."""
 
-    facts: BatchFacts
+    facts: RunFacts
     items: tuple[ReadyItem, ...] = ()
 
 

@@ -7,6 +7,7 @@ from apps.common.money import shown
 from apps.common.windows import site_day
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, Policy
+from apps.interventions.models.budgets import BudgetQuerySet
 from apps.web.fields import (
     AmountField,
     CodeField,
@@ -40,6 +41,15 @@ class InterventionFilter(FilterForm):
     mine = MineField()
 
 
+def budget_choices(rows: BudgetQuerySet | None = None) -> list[tuple[str, str]]:
+    """Budgets to choose from, without `rows` all, each with what is free in it."""
+    rows = Budget.objects.all() if rows is None else rows
+    return [
+        (one.code, f"{one.name}: {shown(one.available, one.currency)} free")
+        for one in rows.order_by("name", "pk")[:MOST_CHOICES]
+    ]
+
+
 class InterventionForm(forms.Form):
     """What is asked for. The currency is the policy's. `idempotency_key` is made with the empty
     form, so that the same form sent twice asks once."""
@@ -51,12 +61,7 @@ class InterventionForm(forms.Form):
         ]
     )
     budget = forms.ChoiceField(
-        choices=lambda: [
-            (b.code, f"{b.name}: {shown(b.available, b.currency)} free")
-            for b in Budget.objects.open_on(site_day(timezone.now())).order_by("name")[
-                :MOST_CHOICES
-            ]
-        ]
+        choices=lambda: budget_choices(Budget.objects.open_on(site_day(timezone.now())))
     )
     amount = AmountField()
     target = forms.CharField(

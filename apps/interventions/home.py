@@ -11,6 +11,7 @@ from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, Intervention
 from apps.web.dashboard import SHOWN, Figure
 from apps.web.lists import counted
+from apps.web.pieces import Cell, Line, Link, rows_card
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -21,20 +22,29 @@ FAILED_WINDOW = timedelta(days=7)
 def failed_card(user: "User", as_of: datetime) -> dict[str, Any]:
     """What failed in the last week: the newest, and how many."""
     rows = failed(user, as_of=as_of)
-    shown = list(rows[:SHOWN])
-    href, tone = reverse("interventions") + "?status=failed", "bad" if shown else ""
+    lines = [_failed_line(row) for row in rows[:SHOWN]]
+    href, tone = reverse("interventions") + "?status=failed", "bad" if lines else ""
     figure = Figure(counted(rows), "failed in seven days", href, order=40, tone=tone)
-    return {"rows": shown, "figure": figure}
+    empty = "Nothing failed in the last seven days."
+    link = Link("All of them", href)
+    card = rows_card("home-failed", "Failed", lines, link=link, empty=empty)
+    return {**card, "figure": figure}
 
 
 def budgets_card(user: "User", as_of: datetime) -> dict[str, Any]:
     """Budgets of which little is left."""
-    return {"budgets": list(low_budgets(as_of=as_of)[:SHOWN])}
-
-
-def ask_button(user: "User", as_of: datetime) -> dict[str, Any]:
-    """Nothing: the button is the same for everybody who sees it."""
-    return {}
+    lines = [
+        Line(
+            budget.name,
+            reverse("budget", args=[budget.code]),
+            (Cell("Share", budget.alert_percent, "less than {} % is free"),),
+            budget.available,
+            budget.currency,
+        )
+        for budget in low_budgets(as_of=as_of)[:SHOWN]
+    ]
+    link = Link("All of them", reverse("budgets") + "?state=low")
+    return rows_card("home-budgets", "Little is left", lines, link=link)
 
 
 def failed(user: "User", *, as_of: datetime) -> "QuerySet[Intervention]":
@@ -50,3 +60,13 @@ def failed(user: "User", *, as_of: datetime) -> "QuerySet[Intervention]":
 def low_budgets(*, as_of: datetime) -> "QuerySet[Budget]":
     """Budgets of today of which little is left."""
     return Budget.objects.low().open_on(site_day(as_of)).order_by("name", "id")
+
+
+def _failed_line(row: Intervention) -> Line:
+    return Line(
+        row.target,
+        reverse("intervention", args=[row.pk]),
+        (Cell("Error", row.error_code, form="words"), Cell("Ended", row.settled_at, form="age")),
+        row.amount,
+        row.currency,
+    )

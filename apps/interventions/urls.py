@@ -2,11 +2,11 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.interventions.views import batches, budgets, interventions, outcomes, policies, transfers
+from apps.interventions.views import batches, budgets, interventions, policies, transfers
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *interventions.LIST_PAGE.urls("interventions/"),
-    path("interventions/outcomes/", outcomes.outcomes, name="outcomes"),
+    *interventions.OUTCOMES_PAGE.urls("interventions/outcomes/"),
     *batches.LIST_PAGE.urls("interventions/batches/"),
     *batches.FORM_PAGE.urls("interventions/batches/new/"),
     *batches.RUNS.paths("interventions/batches/"),

@@ -5,6 +5,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from apps.accounts.models import User
 from apps.common.registry import Registry
 
 
@@ -30,6 +31,16 @@ class NotificationKind:
     decide: bool = False
     relevant: Callable[[str], bool] | None = None
     also: Callable[[str, list[int]], list[int]] | None = None
+
+
+def group_too(name: str) -> Callable[[str, list[int]], list[int]]:
+    """For `NotificationKind.also`: the people of that group hear of it as well, nobody twice."""
+
+    def members(key: str, people: list[int]) -> list[int]:
+        found = User.objects.filter(groups__name=name, is_active=True)
+        return list(found.values_list("pk", flat=True))
+
+    return members
 
 
 _kinds = Registry[NotificationKind]("notification kind")

@@ -50,6 +50,36 @@ class BarChart:
     width: int = WIDTH
 
 
+@dataclass(frozen=True)
+class AmountsBar:
+    """A total of which something is spent and something reserved, all in one currency."""
+
+    label: str
+    total: Decimal
+    spent: Decimal
+    reserved: Decimal
+    currency: str
+
+    @property
+    def free(self) -> Decimal:
+        """What is left."""
+        return self.total - self.spent - self.reserved
+
+    @property
+    def spent_width(self) -> str:
+        """Also where what is reserved begins."""
+        return self._percent(self.spent)
+
+    @property
+    def reserved_width(self) -> str:
+        """Behind what is spent."""
+        return self._percent(self.reserved)
+
+    def _percent(self, part: Decimal) -> str:
+        share = part * 100 / self.total if self.total > 0 else Decimal(0)
+        return f"{max(Decimal(0), min(Decimal(100), share)):.2f}%"
+
+
 def bars(values: Sequence[Value], *, height: int) -> BarChart:
     """A bar for each value, from left to right; the highest has the height of the chart."""
     most = max((value.count for value in values), default=0)

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from apps.common.registry import Registry
+from apps.web.pieces import Link
 
 #: How many rows a card shows.
 SHOWN = 8
@@ -39,6 +40,14 @@ class Card:
     order: int
     permission: str = ""
     topics: tuple[str, ...] = ()
+
+
+def button(key: str, link: Link, *, order: int) -> Card:
+    """A card of the head: one way on, for who may follow it."""
+    given = {"link": link}
+    return Card(
+        key, "web/_card_button.html", lambda user, as_of: given, Place.HEAD, order, link.permission
+    )
 
 
 @dataclass(frozen=True)

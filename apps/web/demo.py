@@ -50,9 +50,16 @@ def registered() -> list[DemoPart]:
     return sorted(_parts.values(), key=lambda part: part.order)
 
 
-def table(app: str, name: str, row: Callable[..., Row]) -> list[Row]:
+def table(
+    app: str, name: str, row: Callable[..., Row], **read: Callable[[str], object]
+) -> list[Row]:
     """The rows of the app's `demo/<name>.csv`, each given to `row` by the names of the columns, as
-    text. Call it when the apps are ready."""
+    text, or as `read` makes it of a column's text: None of an empty one. Call it when the apps are
+    ready."""
     path = Path(apps.get_app_config(app).path) / "demo" / f"{name}.csv"
     with path.open(encoding="utf-8", newline="") as file:
-        return [row(**fields) for fields in csv.DictReader(file)]
+        rows: list[dict[str, Any]] = list(csv.DictReader(file))
+    for fields in rows:
+        for column, made_of in read.items():
+            fields[column] = made_of(fields[column]) if fields[column] else None
+    return [row(**fields) for fields in rows]

@@ -93,13 +93,23 @@ class FormPage:
 @dataclass(frozen=True, kw_only=True)
 class PageVerb:
     """What a page of one row does with a reason. `row_id`: the service's name for its id; `what`
-    and `said` tell that it was not done ("called off"), or that it was."""
+    and `said` tell that it was not done ("called off"), or that it was. `title`, `label` (of the
+    reason) and `help` stand in its box, which `web/_page_verb.html` draws."""
 
     call: Callable[..., Any]
     row_id: str
     what: str
     said: str
+    title: str
+    help: str
+    label: str = "Reason"
+    name: str = "cancel"
     form: type[forms.Form] = ReasonForm
+
+    @property
+    def required(self) -> bool:
+        """Whether a reason has to be given."""
+        return bool(self.form.base_fields["reason"].required)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +118,10 @@ class DetailPage:
 
     `name`: of its URL; the fragment's is `<name>_live`. `rows`: those that a person may see; the
     address has the value of `column` of one of them, the first where it has several. `context`
-    says what the parts show: `head`, and `topics`, on which something changes. `main`, `side` and
-    `after` are templates, each of one or more elements with data-merge. `template` may draw them
-    otherwise, with what `whole` adds for it. Without `permission` the page is a 403, and the
-    fragment a 404.
+    says what the parts show: `head`, `topics`, on which something changes, and `may_call`, whether
+    the person may call the verb now. `main`, `side` and `after` are templates, each of one or more
+    elements with data-merge. `template` may draw them otherwise, with what `whole` adds for it.
+    Without `permission` the page is a 403, and the fragment a 404.
     """
 
     name: str

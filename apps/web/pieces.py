@@ -101,6 +101,14 @@ class Line:
     row: Any = None
 
 
+def rows_card(
+    id: str, title: str, lines: list[Line], *, link: Link | None = None, empty: str = ""
+) -> dict[str, Any]:
+    """A panel of rows as `web/_rows_panel.html` draws it. `link` leads to all of them; `empty` is
+    said when there are none, and without it nothing is drawn then."""
+    return {"id": id, "title": title, "lines": lines, "link": link, "empty": empty}
+
+
 def asked_line(row: Any, url_name: str, title: str, /, *cells: Cell, **own: Any) -> Line:
     """The line of a row that somebody asked for: `cells`, then who asked, when, and why it did not
     end as asked. `own`: what it has otherwise."""

@@ -96,7 +96,8 @@ class Tab:
 
 @dataclass(frozen=True)
 class RunVerb:
-    """What a person can do to a run: `call` is the service, `said` tells that it is done.
+    """What a person can do to a run: `call` is the service, which takes the run's id first, `said`
+    tells that it is done.
 
     `button` and `help` may name counts, such as `{waiting}`. `plain`: it ends nothing. Without
     `title` it is a button alone, and asks for no reason.
@@ -136,12 +137,51 @@ class RunNow:
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
+def usual_verbs(
+    noun: str,
+    *,
+    pause: Callable[..., object],
+    resume: Callable[..., object],
+    cancel: Callable[..., object],
+    stays: str,
+) -> dict[str, RunVerb]:
+    """The three verbs of a run that can be paused; `stays` says what a cancellation leaves."""
+    return {
+        "pause": RunVerb(
+            pause,
+            said="Paused. What is under way ends; nothing further is begun.",
+            title="Pause it",
+            button="Pause",
+            help="May be empty. What is under way ends; nothing further is begun until somebody "
+            "resumes it.",
+            plain=True,
+        ),
+        "resume": RunVerb(
+            resume,
+            said="It goes on with what was left.",
+            title="Resume it",
+            button="Resume",
+            help="May be empty. It goes on with the {waiting} that wait.",
+            plain=True,
+            open=True,
+        ),
+        "cancel": RunVerb(
+            cancel,
+            said=f"Cancelled. {stays}; the rest is not begun.",
+            title="Cancel it",
+            button=f"Cancel the {noun}",
+            help=f"May be empty. For good. {stays}, what is under way ends, the rest is never "
+            "begun.",
+        ),
+    }
+
+
 @dataclass(frozen=True)
 class RunPages(Generic[R]):
     """The pages of one kind of run.
 
     `name` is that of the run's page: of its address (`name`, `name_live`, `name_act`,
-    `name_failed_csv`), of the row in the template and of the argument of the verbs (`name_id`).
+    `name_failed_csv`), and of the row in the template.
     """
 
     name: str
@@ -197,7 +237,7 @@ class RunPages(Generic[R]):
             raise Http404
         chosen = self.verbs[verb]
         form = ReasonForm(request.POST) if chosen.title else forms.Form(request.POST)
-        outcome = call_verb(request, form, chosen.call, **{f"{self.name}_id": run_id})
+        outcome = call_verb(request, form, chosen.call, run_id)
         if outcome.done:
             messages.success(request, chosen.said)
         elif outcome.refusal is None:

@@ -7,6 +7,23 @@ from django.utils.safestring import SafeString
 
 from apps.common.registry import Registry
 
+#: Of rows that somebody asks for, and of what carries them.
+COMMON = {
+    "pending": "info",
+    "awaiting_approval": "warn",
+    "approved": "good",
+    "running": "info",
+    "executing": "info",
+    "executed": "good",
+    "done": "good",
+    "completed": "good",
+    "compensated": "warn",
+    "failed": "bad",
+    "rejected": "bad",
+    "expired": "warn",
+    "cancelled": "",
+}
+
 _tones = Registry[str]("tone of the state")
 _words = Registry[str]("wording of the state")
 
@@ -39,3 +56,6 @@ def badge(state: object) -> SafeString:
     return format_html(
         '<span class="badge{}">{}</span>', f" tone-{tone}" if tone else "", words_of(state)
     )
+
+
+register(COMMON, {"awaiting_approval": "waiting for approval"})

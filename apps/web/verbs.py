@@ -38,7 +38,7 @@ class Outcome:
 
 
 def call_verb(
-    request: HttpRequest, form: forms.Form, verb: Callable[..., Any], **which: Any
+    request: HttpRequest, form: forms.Form, verb: Callable[..., Any], *row: Any, **which: Any
 ) -> Outcome:
     """Call the service with what the form has, for the person of the request, now.
 
@@ -48,6 +48,7 @@ def call_verb(
         return Outcome(status=422)
     try:
         result = verb(
+            *row,
             **which,
             **form.cleaned_data,
             by=person(request),
@@ -55,7 +56,7 @@ def call_verb(
             as_of=timezone.now(),
         )
     except NotFound as error:
-        if which:
+        if row or which:
             raise Http404 from error
         refusal = refusal_of(error)
         return Outcome(status=refusal.status, refusal=refusal)

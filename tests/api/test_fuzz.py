@@ -32,7 +32,8 @@ from apps.approvals.models import ApprovalRequest
 from apps.approvals.rules import rule_put
 from apps.approvals.services import request_open
 from apps.interventions.models import Budget, Policy
-from apps.interventions.services import batch_request, intervention_request
+from apps.interventions.services.batches import batch_request
+from apps.interventions.services.requests import intervention_request
 from tests.api.conftest import TESTER
 from tests.support import FULL_SIZE
 

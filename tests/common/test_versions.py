@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from apps.approvals.models import ApprovalRule
 from apps.common.errors import Conflict
 from apps.common.locks import transaction_lock
-from apps.common.versions import lock_versions, put_version, switch_off
+from apps.common.versions import Changed, lock_versions, put_version, switch_off, with_changes
 
 KEY = {"kind": "intervention", "scope": "versions"}
 
@@ -54,6 +54,20 @@ def test_the_check_sees_the_newest_version_and_may_refuse() -> None:
         put_version(ApprovalRule.objects.all(), KEY, {"currency": "NGN", "bands": []}, check=refuse)
     assert seen == [first]
     assert ApprovalRule.objects.filter(**KEY).count() == 1
+
+
+@pytest.mark.django_db
+def test_each_version_is_told_with_what_it_changed() -> None:
+    rows = [put(band)[0] for band in "abc"]
+    names = {"currency": "money", "bands": "who signs"}
+    told = with_changes([rows[2], rows[1]], "kind", "scope", names=names)
+    # The last of a page is compared with one that is not on it.
+    assert told == [
+        (rows[2], [Changed("who signs", ["b"], ["c"])]),
+        (rows[1], [Changed("who signs", ["a"], ["b"])]),
+    ]
+    assert with_changes([rows[0]], "kind", "scope", names=names) == [(rows[0], [])]
+    assert with_changes([], "kind", "scope", names=names) == []
 
 
 @pytest.mark.django_db(transaction=True)

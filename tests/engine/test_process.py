@@ -17,8 +17,8 @@ from apps.engine import services as engine
 from apps.engine.forgetting import commands_forget
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.subjects import EngineSubject
-from apps.interventions import services
 from apps.interventions.models import Intervention, InterventionBatch
+from apps.interventions.services import batches
 from tests.approvals import test_clock as clocks
 from tests.approvals import world as approvals
 from tests.approvals.test_bulk import begin
@@ -91,7 +91,7 @@ def resumed(world: World, batch: InterventionBatch) -> InterventionBatch:  # noq
     batch.refresh_from_db()
     run = ran("intervention-batch", batch, batch.workflow_id, "terminated")
     closed("intervention-batch", batch, run)
-    return services.batch_resume(**acting(world, batch))
+    return batches.batch_resume(**acting(world, batch))
 
 
 # --- the ids of second runs ----------------------------------------------------------------------
@@ -312,7 +312,7 @@ def test_a_batch_whose_start_was_discarded_waits_for_a_person(shared_world: Worl
     batch.refresh_from_db()
     assert (batch.status, batch.error_code) == ("paused", "workflow_closed")
     assert subject("intervention-batch").stranded() == []
-    services.batch_resume(**acting(shared_world, batch))
+    batches.batch_resume(**acting(shared_world, batch))
     assert [start.state for start in starts(batch)] == ["sent", "discarded", "pending"]
 
 

@@ -5,8 +5,9 @@ from typing import Any
 from django.utils import timezone
 
 from apps.approvals.models import ApprovalRequest
-from apps.interventions import services
+from apps.approvals.signed_runs import finish
 from apps.interventions.models import InterventionBatch
+from apps.interventions.services import batches, batches_rows, batches_running, batches_signing
 from tests.interventions.conftest import World
 
 
@@ -34,20 +35,20 @@ def asked(world: World, items: Any = 3, **changes: Any) -> InterventionBatch:
         "via": "api",
         "as_of": timezone.now(),
     }
-    batch, _ = services.batch_request(**(wanted | changes))
+    batch, _ = batches.batch_request(**(wanted | changes))
     return batch
 
 
 def opened(batch: InterventionBatch, **changes: Any) -> Any:
-    return services.batch_open(
+    return batches_signing.SIGNED_BATCH.open(
         batch.pk,
         **{"workflow_id": batch.workflow_id, "as_of": timezone.now()} | changes,
     )
 
 
 def prepared(batch: InterventionBatch, limit: int = 10, known: Any = (), **changes: Any) -> Any:
-    return services.items_prepare(
-        batch_id=batch.pk,
+    return batches_running.items_prepare(
+        batch.pk,
         limit=limit,
         known=known,
         **{"workflow_id": batch.workflow_id, "as_of": timezone.now()} | changes,
@@ -55,9 +56,7 @@ def prepared(batch: InterventionBatch, limit: int = 10, known: Any = (), **chang
 
 
 def finished(batch: InterventionBatch) -> Any:
-    return services.batch_finish(
-        batch_id=batch.pk, workflow_id=batch.workflow_id, as_of=timezone.now()
-    )
+    return finish(batches_rows.RUN, batch.pk, workflow_id=batch.workflow_id, as_of=timezone.now())
 
 
 def statuses(batch: InterventionBatch) -> list[str]:
@@ -75,7 +74,7 @@ def request_of(batch: InterventionBatch) -> ApprovalRequest:
 def acting(world: World, batch: InterventionBatch, **changes: Any) -> dict[str, Any]:
     """Arguments of pause, resume and cancel."""
     return {
-        "batch_id": batch.pk,
+        "identifier": batch.pk,
         "by": world.requester,
         "via": "api",
         "as_of": timezone.now(),

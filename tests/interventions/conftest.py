@@ -14,8 +14,8 @@ from apps.accounts.models import User
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import request_decide, rule_put
 from apps.engine import effects
-from apps.interventions import services
 from apps.interventions.models import Budget, Intervention
+from apps.interventions.services import approval, budgets, execution, outcomes, policies, requests
 from tests.database import Image
 
 #: No signature up to 10,000.00; one above; two tiers above 500,000.00.
@@ -43,7 +43,7 @@ class World:
         return self.people["requester"]
 
     def policy(self, code: str, *, reversible: bool = True, bands: Any = BANDS) -> None:
-        services.policy_put(
+        policies.policy_put(
             code=code,
             name=code.title(),
             currency="NGN",
@@ -56,15 +56,15 @@ class World:
             rule_put(kind="intervention", scope=code, currency="NGN", bands=bands, by=None)
 
     def budget(self, code: str, amount: str) -> Budget:
-        services.budget_open(code=code, name=code.title(), currency="NGN", by=None, via="command")
-        services.budget_allocate(
+        budgets.budget_open(code=code, name=code.title(), currency="NGN", by=None, via="command")
+        budgets.budget_allocate(
             code=code, amount=Decimal(amount), key=f"{code}:first", by=None, via="command"
         )
         return Budget.objects.get(code=code)
 
     def ask(self, **changes: Any) -> Intervention:
         """A new intervention over NGN 5,000.00, which needs no signature, unless changed."""
-        intervention, created = services.intervention_request(**(self.body() | changes))
+        intervention, created = requests.intervention_request(**(self.body() | changes))
         assert created
         return intervention
 
@@ -82,7 +82,7 @@ class World:
         }
 
     def open(self, intervention: Intervention) -> Any:
-        return services.approval_open(
+        return approval.approval_open(
             intervention.pk,
             workflow_id=intervention.workflow_id,
             as_of=timezone.now(),
@@ -104,7 +104,7 @@ class World:
         )
 
     def validate(self, intervention: Intervention) -> None:
-        services.policy_validate(
+        policies.policy_validate(
             intervention_id=intervention.pk, workflow_id=intervention.execution_workflow_id
         )
 
@@ -112,21 +112,21 @@ class World:
         """The saga up to the reservation."""
         self.open(intervention)
         self.validate(intervention)
-        services.policy_details(intervention_id=intervention.pk)
-        services.budget_reserve(intervention_id=intervention.pk)
+        policies.policy_details(intervention_id=intervention.pk)
+        budgets.budget_reserve(intervention_id=intervention.pk)
 
     def execute(self, intervention: Intervention) -> None:
         """The saga up to the executor's receipt."""
         self.reserve(intervention)
-        effects.begin(services.EXECUTION, intervention.pk)
-        effects.finish(services.EXECUTION, intervention.pk, "R-1")
+        effects.begin(execution.EXECUTION, intervention.pk)
+        effects.finish(execution.EXECUTION, intervention.pk, "R-1")
 
     def finish(self, intervention: Intervention) -> None:
         """The whole saga."""
         self.execute(intervention)
-        services.feature_update(intervention_id=intervention.pk)
-        services.stakeholders_notify(intervention_id=intervention.pk)
-        services.outcome_record(intervention_id=intervention.pk)
+        outcomes.feature_update(intervention_id=intervention.pk)
+        outcomes.stakeholders_notify(intervention_id=intervention.pk)
+        outcomes.outcome_record(intervention_id=intervention.pk)
 
 
 def make_world() -> World:

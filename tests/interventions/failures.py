@@ -16,8 +16,9 @@ import pytest
 from django.db import transaction
 
 from apps.common.errors import Conflict, Unavailable
-from apps.interventions import executor, services
+from apps.interventions import executor
 from apps.interventions.contracts import Step
+from apps.interventions.services import budgets, outcomes, policies, rows
 from apps.outbound.calls import Refused
 from tests.support import patient
 
@@ -25,17 +26,17 @@ Call = Callable[[], Any]
 
 #: The verb that an activity calls for a step. The two that reach the executor are the executor's.
 VERBS: dict[str, tuple[Any, str]] = {
-    Step.VALIDATE_POLICY: (services, "policy_validate"),
-    Step.GET_POLICY_DETAILS: (services, "policy_details"),
-    Step.RESERVE_BUDGET: (services, "budget_reserve"),
+    Step.VALIDATE_POLICY: (policies, "policy_validate"),
+    Step.GET_POLICY_DETAILS: (policies, "policy_details"),
+    Step.RESERVE_BUDGET: (budgets, "budget_reserve"),
     Step.EXECUTE: (executor, "execute"),
-    Step.UPDATE_FEATURE_STORE: (services, "feature_update"),
-    Step.NOTIFY_STAKEHOLDERS: (services, "stakeholders_notify"),
-    Step.RECORD_OUTCOME: (services, "outcome_record"),
+    Step.UPDATE_FEATURE_STORE: (outcomes, "feature_update"),
+    Step.NOTIFY_STAKEHOLDERS: (outcomes, "stakeholders_notify"),
+    Step.RECORD_OUTCOME: (outcomes, "outcome_record"),
     Step.ROLL_BACK: (executor, "reverse"),
-    Step.RELEASE_BUDGET: (services, "budget_release"),
-    "commit_budget": (services, "budget_commit"),
-    "settle": (services, "intervention_settle"),
+    Step.RELEASE_BUDGET: (budgets, "budget_release"),
+    "commit_budget": (budgets, "budget_commit"),
+    "settle": (outcomes, "intervention_settle"),
 }
 #: Of the seven: those before the effect in the outside world, and those after it.
 BEFORE = (Step.VALIDATE_POLICY, Step.GET_POLICY_DETAILS, Step.RESERVE_BUDGET)
@@ -141,8 +142,8 @@ class Faults:
     def __post_init__(self) -> None:
         for step, (module, verb) in VERBS.items():
             self.patch.setattr(module, verb, self._breakable(step, getattr(module, verb)))
-        run = self._interruptible(services.step_group_run)
-        self.patch.setattr(services, "step_group_run", run)
+        run = self._interruptible(rows.step_group_run)
+        self.patch.setattr(rows, "step_group_run", run)
 
     def _breakable(self, step: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:

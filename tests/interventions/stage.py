@@ -12,13 +12,13 @@ from temporalio.client import WorkflowHandle
 
 from apps.approvals.models import ApprovalRequest
 from apps.engine.services import timings
-from apps.interventions import services
 from apps.interventions.contracts import EXECUTE_WORKFLOW, InterventionRef
 from apps.interventions.models import Intervention
 from apps.simulators.executor import ExecutorSink
 from apps.simulators.http import Application
 from deploy.local.processes import free_port
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 from tests.stage import EngineStage, orm
 from tests.support import eventually, eventually_async
 
@@ -122,6 +122,6 @@ class Stage(EngineStage):
 
     async def ledger(self, intervention: Intervention) -> list[str]:
         """The kinds of its lines; the budget's proof must hold as well."""
-        proof = await orm(services.budget_proof, intervention.budget)
+        proof = await orm(budget_proof, intervention.budget)
         assert proof.holds, proof
         return await orm(lambda: list(intervention.entries.values_list("kind", flat=True)))

@@ -152,10 +152,10 @@ def test_one_intervention_with_steps_ledger_and_approval(world: World, caller: C
 
 
 def test_a_failed_one_says_why(world: World, caller: Caller) -> None:
-    from apps.interventions import services
+    from apps.interventions.services import outcomes
 
     intervention = world.ask()
-    services.intervention_settle(
+    outcomes.intervention_settle(
         intervention_id=intervention.pk, status="failed", code="budget_exceeded", detail="Empty."
     )
     read = caller.get(f"{URL}/{intervention.pk}").json()

@@ -8,7 +8,7 @@ from temporalio.client import WorkflowExecutionStatus
 from apps.audit.models import AuditEntry
 from apps.engine.contracts import SignalEnvelope
 from apps.engine.models import EngineCommand
-from apps.interventions import services
+from apps.interventions.services import approval, requests
 from tests.histories import replay
 from tests.interventions.stage import Stage
 from tests.stage import failure, orm
@@ -103,7 +103,7 @@ async def test_signals_that_change_nothing_in_the_database_change_nothing(stage:
     assert (await stage.row(intervention)).status == "awaiting_approval"
     await stage.decide(intervention)
     # The decision's own signal again, from a relay that was killed before it noted the first.
-    request_id = (await orm(services.decision_read, intervention.pk)).request_id
+    request_id = (await orm(approval.decision_read, intervention.pk)).request_id
     await handle.signal(
         "request_settled",
         SignalEnvelope(f"approval:{request_id}:settled", str(intervention.pk)),
@@ -219,7 +219,7 @@ async def test_the_clock_of_its_request_runs_in_its_own_workflow(
 def cancel(stage: Stage, intervention: Any) -> None:
     from django.utils import timezone
 
-    services.intervention_cancel(
+    requests.intervention_cancel(
         intervention_id=intervention.pk,
         by=stage.world.requester,
         via="api",

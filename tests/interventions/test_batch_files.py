@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals.selectors import simulation
-from apps.interventions import services
 from apps.interventions.models import InterventionBatch, Outcome
+from apps.interventions.services import batches, batches_warnings
 from apps.interventions.services.batches_input import file_items
 from tests.interventions.batch_world import asked, finished, opened, payment, prepared, request_of
 from tests.interventions.conftest import World
@@ -31,7 +31,7 @@ def file_of(*amounts: str, by: str = ";") -> bytes:
 
 
 def tried(world: World, items: Any) -> Any:
-    return services.batch_try(
+    return batches.batch_try(
         policy="relief",
         budget="main",
         currency="NGN",
@@ -45,7 +45,7 @@ def tried(world: World, items: Any) -> Any:
 def warned(world: World, batch: InterventionBatch, as_of: datetime | None = None) -> Any:
     """As somebody who sees every payment is warned."""
     reviewer = world.people["reviewer"]
-    return services.batch_warn(batch, by=reviewer, as_of=as_of or timezone.now())
+    return batches_warnings.batch_warn(batch, by=reviewer, as_of=as_of or timezone.now())
 
 
 def paid(world: World, *, days_ago: int = 0, **changes: Any) -> None:

@@ -15,9 +15,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.accounts.models import User
-from apps.interventions import services
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
 from apps.interventions.registration.shell import BATCHES
+from apps.interventions.services import batches
 from apps.interventions.services.batches_input import file_items
 from config.body_limit import limited
 from tests.interventions.batch_world import (
@@ -539,7 +539,7 @@ def test_the_admins_verbs_ask_first_and_then_do_it(world: World, verb: str) -> N
     batch = asked(world)
     opened(batch)
     if verb == "resume":
-        services.batch_pause(**acting(world, batch))
+        batches.batch_pause(**acting(world, batch))
     operator = world.people["operator"]
     operator.is_staff = True
     operator.save()

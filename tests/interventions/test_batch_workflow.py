@@ -12,9 +12,8 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from apps.approvals.models import ApprovalRequest
 from apps.engine.models import EngineCommand
 from apps.engine.namespace import engine_ensure
-from apps.interventions import services
 from apps.interventions.models import Budget, BudgetEntry, Intervention, InterventionBatch
-from apps.interventions.services import batches_rows
+from apps.interventions.services import batches, batches_rows
 from apps.interventions.services.batches_rows import progress_of
 from tests.histories import replay
 from tests.interventions.batch_world import (
@@ -26,6 +25,7 @@ from tests.interventions.batch_world import (
     statuses,
 )
 from tests.interventions.conftest import World, quick
+from tests.interventions.proof import budget_proof
 from tests.interventions.stage import Stage
 from tests.stage import orm
 from tests.support import FULL_SIZE, eventually_async
@@ -110,7 +110,7 @@ async def test_payments_of_which_three_are_bad_with_a_worker_that_is_restarted(
     assert await orm(paid, batch) == (sound, sound)
     budget = await orm(Budget.objects.get, code="main")
     assert (budget.spent, budget.reserved) == (10 * sound, 0)
-    assert (await orm(services.budget_proof, budget)).holds
+    assert (await orm(budget_proof, budget)).holds
     assert await orm(Intervention.objects.filter(status="executed").count) == sound
 
 
@@ -185,7 +185,7 @@ async def test_paused_and_resumed(stage: Stage, settings: Any) -> None:
     stage.sink.behave(answer_delay_seconds=0.3)
     batch = await begun(stage, 8)
     await until(batch, done=2)
-    await act(stage, services.batch_pause, batch)
+    await act(stage, batches.batch_pause, batch)
 
     async def quiet() -> bool:
         return (await orm(progress_of, batch)).running == 0
@@ -197,7 +197,7 @@ async def test_paused_and_resumed(stage: Stage, settings: Any) -> None:
     assert described.status == WorkflowExecutionStatus.RUNNING
     assert (await orm(progress_of, batch)) == progress
     stage.sink.behave()
-    await act(stage, services.batch_resume, batch)
+    await act(stage, batches.batch_resume, batch)
     assert (await run_of(stage, batch).result())["progress"]["done"] == 8
     assert await replays(run_of(stage, batch)) is None
 
@@ -207,7 +207,7 @@ async def test_cancelled_in_the_middle_what_is_under_way_ends(stage: Stage, sett
     stage.sink.behave(answer_delay_seconds=0.5)
     batch = await begun(stage, 8)
     await until(batch, running=2, done=0)
-    await act(stage, services.batch_cancel, batch)
+    await act(stage, batches.batch_cancel, batch)
     result = await run_of(stage, batch).result()
     assert result["status"] == "cancelled"
     assert result["progress"]["running"] == 0
@@ -220,7 +220,7 @@ async def test_cancelled_in_the_middle_what_is_under_way_ends(stage: Stage, sett
 async def test_cancelled_while_it_waits_for_the_signature(stage: Stage) -> None:
     batch = await begun(stage, payments(3, amount="5000.00"))
     await eventually_async(lambda: stage.request(batch))  # type: ignore[arg-type]
-    await act(stage, services.batch_cancel, batch)
+    await act(stage, batches.batch_cancel, batch)
     assert (await run_of(stage, batch).result())["status"] == "cancelled"
     assert await stage.request(batch) is None  # type: ignore[arg-type]
 
@@ -282,7 +282,7 @@ async def test_terminated_it_is_paused_and_goes_on_where_it_was(
     run = await orm(seen, batch, "terminated")
     await orm(transaction.atomic(subject().on_closed), str(batch.pk), run)
     assert (await row(batch)).status == "paused"
-    await act(stage, services.batch_resume, batch)
+    await act(stage, batches.batch_resume, batch)
     again = await row(batch)
     assert again.workflow_id != batch.workflow_id
     assert (await run_of(stage, again).result())["progress"]["done"] == 6
@@ -330,5 +330,5 @@ async def test_twenty_thousand_payments_continue_as_new_and_end(resting: Stage) 
     progress = await orm(progress_of, batch)
     assert (progress.done, progress.failed) == (19_990, 10)
     assert await orm(paid, batch) == (19_990, 19_990)
-    assert (await orm(services.budget_proof, (await row(batch)).budget)).holds
+    assert (await orm(budget_proof, (await row(batch)).budget)).holds
     assert (await row(batch)).settled_at <= timezone.now()

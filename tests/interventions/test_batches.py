@@ -19,16 +19,30 @@ from apps.common.canonical_json import digest
 from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
 from apps.engine import process, runs, subjects
 from apps.engine.models import EngineCommand, WorkflowRun
-from apps.interventions import services
 from apps.interventions.models import (
     BatchItem,
     BudgetEntry,
     Intervention,
     InterventionBatch,
 )
-from apps.interventions.services import batches_input
+from apps.interventions.services import (
+    attention,
+    batches_input,
+    batches_running,
+    batches_signing,
+    policies,
+    recovery,
+    requests,
+)
+from apps.interventions.services.batches import batch_cancel, batch_pause, batch_resume, batch_try
 from apps.interventions.services.batches_rows import BATCH, RUN, progress_of
 from apps.interventions.services.commands import INTERVENTION
+from apps.interventions.services.outcomes import (
+    feature_update,
+    intervention_settle,
+    outcome_record,
+    stakeholders_notify,
+)
 from apps.notifications.models import Notification
 from tests.interventions.batch_world import (
     acting,
@@ -43,6 +57,7 @@ from tests.interventions.batch_world import (
     statuses,
 )
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 
 SideBySide = Callable[..., list[Any]]
 
@@ -160,17 +175,17 @@ def test_trying_stores_nothing_and_says_what_it_would_come_to(world: World) -> N
         "as_of": timezone.now(),
     }
     items = [*payments(150, amount="100"), *[payment(amount="x")] * 120]
-    trial = services.batch_try(items=items, **wanted)
+    trial = batch_try(items=items, **wanted)
     assert (trial.total, trial.sound, trial.amount) == (270, 150, Decimal("15000.00"))
     assert len(trial.errors) == 100
     assert (trial.errors[0].number, trial.errors[0].code) == (151, "amount_invalid")
     assert "one signature by reviewer" in trial.signatures
     assert trial.covered
-    small = services.batch_try(items=payments(2), **wanted)
+    small = batch_try(items=payments(2), **wanted)
     assert small.signatures == ""
     world.budget("small", "100.00")
-    assert not services.batch_try(items=payments(2), **(wanted | {"budget": "small"})).covered
-    assert services.batch_try(items=[payment(amount=0)], **wanted).sound == 0
+    assert not batch_try(items=payments(2), **(wanted | {"budget": "small"})).covered
+    assert batch_try(items=[payment(amount=0)], **wanted).sound == 0
     assert not InterventionBatch.objects.exists()
     assert not EngineCommand.objects.exists()
 
@@ -188,7 +203,7 @@ def test_the_same_key_and_body_is_the_same_batch(world: World) -> None:
 
 def test_a_repeat_is_answered_whatever_the_policy_says_by_now(world: World) -> None:
     first = asked(world, 2, idempotency_key="k")
-    services.policy_switch_off(code="relief", by=None, via="command")
+    policies.policy_switch_off(code="relief", by=None, via="command")
     assert asked(world, 2, idempotency_key="k") == first
     assert refused(asked, world, 2) == "policy_inactive"
 
@@ -340,9 +355,9 @@ def test_what_is_signed_cannot_be_changed_by_raw_sql(world: World, statement: st
 def test_when_nobody_signs_in_time_it_ends(world: World) -> None:
     batch = asked(world, LARGE)
     expires_at = opened(batch).expires_at
-    assert services.batch_expire(batch.pk, as_of=timezone.now()).status == "pending"
+    assert batches_signing.SIGNED_BATCH.expire(batch.pk, as_of=timezone.now()).status == "pending"
     for _ in range(2):
-        facts = services.batch_expire(batch.pk, as_of=expires_at)
+        facts = batches_signing.SIGNED_BATCH.expire(batch.pk, as_of=expires_at)
         assert (facts.status, facts.code) == ("rejected", "expired")
     assert request_of(batch).status == "expired"
     assert Notification.objects.filter(kind="intervention.batch_rejected").count() == 1
@@ -357,7 +372,7 @@ def test_signing_and_cancelling_at_once_leave_one_outcome(
 
         def act(number: int, batch: InterventionBatch = batch) -> Any:
             if number:
-                return services.batch_cancel(**acting(shared_world, batch))
+                return batch_cancel(**acting(shared_world, batch))
             return shared_world.decide(batch)  # type: ignore[arg-type]
 
         outcomes = side_by_side(act, 2)
@@ -459,10 +474,10 @@ def test_an_item_says_how_its_intervention_ended(world: World) -> None:
         Intervention.objects.get(pk=item.intervention_id) for item in prepared(batch).items
     ]
     world.finish(one)
-    services.intervention_cancel(
+    requests.intervention_cancel(
         intervention_id=two.pk, by=world.requester, via="api", as_of=timezone.now()
     )
-    services.intervention_settle(
+    intervention_settle(
         intervention_id=three.pk, status="failed", code="budget_exceeded", detail="Too little."
     )
     assert statuses(batch) == ["done", "cancelled", "failed"]
@@ -497,36 +512,36 @@ def test_an_item_that_does_not_end_is_told_and_corrected_when_it_ends(world: Wor
     opened(batch)
     one, two = [Intervention.objects.get(pk=item.intervention_id) for item in prepared(batch).items]
     world.execute(one)
-    services.attention_open(one.pk, code="execution_unknown", detail="?")
+    attention.attention_open(one.pk, code="execution_unknown", detail="?")
     for intervention in (one, two, one):
-        services.item_note(intervention_id=intervention.pk, as_of=timezone.now())
+        batches_running.item_note(intervention_id=intervention.pk, as_of=timezone.now())
     assert codes(batch) == ["needs_attention", "unsettled"]
-    services.attention_open(two.pk, code="approved_not_executed", detail="?")
+    attention.attention_open(two.pk, code="approved_not_executed", detail="?")
     assert codes(batch) == ["needs_attention", "needs_attention"]
     assert finished(batch).status == "completed"
-    services.feature_update(intervention_id=one.pk)
-    services.stakeholders_notify(intervention_id=one.pk)
-    services.outcome_record(intervention_id=one.pk)
+    feature_update(intervention_id=one.pk)
+    stakeholders_notify(intervention_id=one.pk)
+    outcome_record(intervention_id=one.pk)
     world.finish(two)
     assert statuses(batch) == ["done", "done"]
     assert codes(batch) == ["", ""]
     assert progress_of(batch).done == 2
-    services.item_note(intervention_id=one.pk, as_of=timezone.now())
+    batches_running.item_note(intervention_id=one.pk, as_of=timezone.now())
     assert statuses(batch) == ["done", "done"]
 
 
 # --- pause, resume, cancel ------------------------------------------------------------------------
 def test_paused_it_begins_nothing_and_resumed_it_goes_on(world: World) -> None:
     batch = asked(world, 3)
-    assert refused(services.batch_pause, **acting(world, batch)) == "not_running"
+    assert refused(batch_pause, **acting(world, batch)) == "not_running"
     opened(batch)
     prepared(batch, 1)
     for _ in range(2):
-        assert services.batch_pause(**acting(world, batch)).status == "paused"
+        assert batch_pause(**acting(world, batch)).status == "paused"
     assert prepared(batch).items == ()
     assert finished(batch).status == "paused"
     for _ in range(2):
-        assert services.batch_resume(**acting(world, batch)).status == "running"
+        assert batch_resume(**acting(world, batch)).status == "running"
     assert [item.number for item in prepared(batch, known=(1,)).items] == [2, 3]
     assert EngineCommand.objects.filter(name="batch_changed").count() == 2
     actions = AuditEntry.objects.filter(subject_id=str(batch.pk)).order_by("id")
@@ -541,20 +556,20 @@ def test_cancelled_what_waits_is_never_begun_and_what_runs_ends(world: World) ->
     opened(batch)
     item = prepared(batch, 1).items[0]
     for _ in range(2):
-        cancelled = services.batch_cancel(**acting(world, batch, reason="Flooded."))
+        cancelled = batch_cancel(**acting(world, batch, reason="Flooded."))
         assert (cancelled.status, cancelled.error_detail) == ("cancelled", "Flooded.")
     assert statuses(batch) == ["running", "cancelled", "cancelled"]
     assert prepared(batch).items == ()
     world.finish(Intervention.objects.get(pk=item.intervention_id))
     assert statuses(batch) == ["done", "cancelled", "cancelled"]
-    for verb in (services.batch_pause, services.batch_resume):
+    for verb in (batch_pause, batch_resume):
         assert refused(verb, **acting(world, batch)) == "already_settled"
 
 
 def test_cancelled_before_it_is_signed_its_request_is_closed(world: World) -> None:
     batch = asked(world, LARGE)
     opened(batch)
-    services.batch_cancel(**acting(world, batch))
+    batch_cancel(**acting(world, batch))
     assert request_of(batch).status == "cancelled"
     assert statuses(batch) == ["cancelled"] * 3
     assert opened(batch).status == "cancelled"
@@ -565,10 +580,10 @@ def test_a_completed_one_is_not_cancelled(world: World) -> None:
     opened(batch)
     world.finish(Intervention.objects.get(pk=prepared(batch).items[0].intervention_id))
     finished(batch)
-    assert refused(services.batch_cancel, **acting(world, batch)) == "already_settled"
+    assert refused(batch_cancel, **acting(world, batch)) == "already_settled"
 
 
-VERBS = [services.batch_pause, services.batch_resume, services.batch_cancel]
+VERBS = [batch_pause, batch_resume, batch_cancel]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -580,9 +595,9 @@ def test_who_may_not_see_it_finds_nothing_and_who_may_only_see_it_is_refused(
     stranger = User.objects.create(username="stranger")
     assert refused(verb, **acting(world, batch, by=stranger)) == "not_found"
     assert refused(verb, **acting(world, batch, by=world.people["auditor"])) == "permission_denied"
-    assert refused(verb, **acting(world, batch, batch_id="\x00")) == "not_found"
+    assert refused(verb, **acting(world, batch, identifier="\x00")) == "not_found"
     assert refused(verb, **acting(world, batch, reason="\x00")) == "reason_invalid"
-    services.batch_pause(**acting(world, batch, by=world.people["operator"]))
+    batch_pause(**acting(world, batch, by=world.people["operator"]))
 
 
 def test_pausing_and_making_ready_at_once_never_begin_a_paused_batch(
@@ -594,7 +609,7 @@ def test_pausing_and_making_ready_at_once_never_begin_a_paused_batch(
 
         def act(number: int, batch: InterventionBatch = batch) -> Any:
             if number:
-                return services.batch_pause(**acting(shared_world, batch)).status
+                return batch_pause(**acting(shared_world, batch)).status
             return prepared(batch, 3)
 
         answer, paused = side_by_side(act, 2)
@@ -608,7 +623,7 @@ def test_cancelling_twice_at_once_ends_it_once(
 ) -> None:
     batch = asked(shared_world, 6)
     opened(batch)
-    side_by_side(lambda _: services.batch_cancel(**acting(shared_world, batch)), 4)
+    side_by_side(lambda _: batch_cancel(**acting(shared_world, batch)), 4)
     entries = AuditEntry.objects.filter(action="intervention-batch.cancelled", outcome="done")
     assert entries.count() == 1
 
@@ -646,7 +661,7 @@ def test_a_workflow_that_was_ended_later_pauses_it_and_resuming_starts_another(
         subject().on_closed(str(batch.pk), run)
     batch.refresh_from_db()
     assert (batch.status, batch.error_code) == ("paused", "workflow_closed")
-    batch = services.batch_resume(**acting(world, batch))
+    batch = batch_resume(**acting(world, batch))
     assert batch.workflow_id.endswith("-2")
     assert EngineCommand.objects.filter(kind="start").count() == 2
     # The old one's end is heard late, and it is not its any more.
@@ -692,15 +707,15 @@ def test_an_item_that_has_begun_is_restarted_by_itself_when_its_batch_does_not_r
     batch = asked(world)
     opened(batch)
     item = begun_item(batch)
-    services.policy_validate(
+    policies.policy_validate(
         intervention_id=item.pk,
         workflow_id=item.execution_workflow_id,
         as_of=timezone.now(),
     )
-    services.batch_pause(**acting(world, batch))
+    batch_pause(**acting(world, batch))
     old(batch)
     assert process.stranded(INTERVENTION) == [str(item.pk)]
-    services.intervention_restart(item.pk)
+    recovery.intervention_restart(item.pk)
     command = EngineCommand.objects.get(workflow_id=f"intervention-{item.pk}-execution")
     assert command.workflow_type == "ExecuteInterventionWorkflow"
 
@@ -714,10 +729,10 @@ def test_an_item_that_has_not_begun_waits_as_long_as_its_batch_is_paused(world: 
     old(batch)
     assert process.stranded(INTERVENTION) == []
     # The reconciler may have listed it before the pause.
-    services.intervention_restart(item.pk)
+    recovery.intervention_restart(item.pk)
     assert not EngineCommand.objects.filter(workflow_id=item.execution_workflow_id).exists()
     batch.refresh_from_db()
-    batch = services.batch_resume(**acting(world, batch))
+    batch = batch_resume(**acting(world, batch))
     assert str(item.pk) in [ready.intervention_id for ready in prepared(batch).items]
 
 
@@ -727,11 +742,11 @@ def test_an_item_that_has_not_begun_ends_with_a_batch_that_was_cancelled(world: 
     item = begun_item(batch)
     subject().on_closed(str(batch.pk), seen(batch, "terminated"))
     batch.refresh_from_db()
-    services.batch_cancel(**acting(world, batch))
+    batch_cancel(**acting(world, batch))
     old(batch)
     assert process.stranded(INTERVENTION) == [str(item.pk)]
     for _ in range(2):
-        services.intervention_restart(item.pk)
+        recovery.intervention_restart(item.pk)
     item.refresh_from_db()
     assert (item.status, item.error_code) == ("cancelled", "batch_cancelled")
     assert statuses(batch) == ["cancelled"] * 3
@@ -751,7 +766,7 @@ def test_a_payment_is_reserved_and_spent_once_each(world: World) -> None:
         world.finish(Intervention.objects.get(pk=item.intervention_id))
     lines = BudgetEntry.objects.exclude(kind="allocate").order_by("id")
     assert [line.kind for line in lines] == ["reserve", "commit"] * 3
-    assert services.budget_proof(batch.budget).holds
+    assert budget_proof(batch.budget).holds
 
 
 def test_what_of_twenty_thousand_is_signed_fits_and_is_listed(world: World) -> None:
@@ -760,6 +775,6 @@ def test_what_of_twenty_thousand_is_signed_fits_and_is_listed(world: World) -> N
     version = PayloadVersion.objects.get()
     assert len(version.payload["items"]) == batches_input.MOST_ITEMS
     with pytest.raises(NotFound):
-        services.batch_read("x")
+        batches_signing.SIGNED_BATCH.read("x")
     entries = AuditEntry.objects.filter(subject_id=str(batch.pk))
     assert max(len(str(entry.body)) for entry in entries) < 2000

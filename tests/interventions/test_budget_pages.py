@@ -19,9 +19,9 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.audit.models import AuditEntry
 from apps.common.windows import site_day
-from apps.interventions import services
 from apps.interventions.burndown import burn_down
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
+from apps.interventions.services import budgets, transfers
 from apps.web.charts import MOST_POINTS
 from tests.interventions.conftest import World
 from tests.interventions.test_api import Caller
@@ -58,7 +58,7 @@ def test_asking_answers_201_and_the_same_again_200(world: World) -> None:
     first = caller.post(URL, BODY | {"idempotency_key": "k-1"})
     assert first.status_code == 201
     row = BudgetTransfer.objects.get()
-    approval = services.transfer_approval(row)
+    approval = transfers.transfer_approval(row)
     assert approval is not None
     assert first.json() == {
         "id": str(row.pk),
@@ -130,7 +130,7 @@ def test_a_transfer_is_read_listed_and_taken_back(world: World) -> None:
 
 
 def test_a_budget_tells_its_period_and_a_series_is_a_filter(world: World) -> None:
-    services.budget_open(
+    budgets.budget_open(
         code="q1", name="Q1", currency="NGN", series="north", starts_on=date(2026, 1, 1),
         ends_on=date(2026, 3, 31), alert_percent=25, by=None, via="command",
     )  # fmt: skip
@@ -334,7 +334,7 @@ def past(budget: Budget, kind: str, amount: str, days_ago: int, world: World) ->
 
 
 def test_the_burn_down_walks_back_from_today_and_says_when_it_is_used_up(world: World) -> None:
-    budget = services.budget_open(
+    budget = budgets.budget_open(
         code="slow", name="Slow", currency="NGN", by=None, via="command", alert_percent=0
     )
     past(budget, "allocate", "1000.00", 20, world)
@@ -354,9 +354,7 @@ def test_the_burn_down_walks_back_from_today_and_says_when_it_is_used_up(world: 
 
 
 def test_the_first_days_make_no_pace(world: World) -> None:
-    budget = services.budget_open(
-        code="fresh", name="Fresh", currency="NGN", by=None, via="command"
-    )
+    budget = budgets.budget_open(code="fresh", name="Fresh", currency="NGN", by=None, via="command")
     past(budget, "allocate", "1000.00", 1, world)
     chart = burn_down(budget, as_of=timezone.now())
     assert chart is not None
@@ -379,7 +377,7 @@ def test_the_first_day_is_told_and_not_drawn_as_an_empty_frame(world: World) -> 
 
 def test_a_period_of_one_day_that_is_over_is_told_in_words(world: World) -> None:
     today = site_day(timezone.now())
-    budget = services.budget_open(
+    budget = budgets.budget_open(
         code="day", name="Day", currency="NGN", by=None, via="command",
         starts_on=today - timedelta(days=3), ends_on=today - timedelta(days=3),
     )  # fmt: skip
@@ -391,7 +389,7 @@ def test_a_period_of_one_day_that_is_over_is_told_in_words(world: World) -> None
 
 
 def test_a_long_period_is_drawn_with_few_points(world: World) -> None:
-    budget = services.budget_open(code="old", name="Old", currency="NGN", by=None, via="command")
+    budget = budgets.budget_open(code="old", name="Old", currency="NGN", by=None, via="command")
     past(budget, "allocate", "1000.00", 900, world)
     past(budget, "reserve", "5.00", 1, world)
     chart = burn_down(budget, as_of=timezone.now())
@@ -403,7 +401,7 @@ def test_a_long_period_is_drawn_with_few_points(world: World) -> None:
 
 def test_the_burn_down_of_a_period_that_is_over_ends_with_it(world: World) -> None:
     today = site_day(timezone.now())
-    budget = services.budget_open(
+    budget = budgets.budget_open(
         code="past", name="Past", currency="NGN", by=None, via="command",
         starts_on=today - timedelta(days=30),
     )  # fmt: skip
@@ -422,9 +420,9 @@ def test_the_burn_down_of_a_period_that_is_over_ends_with_it(world: World) -> No
 
 def test_without_a_line_or_before_its_first_day_there_is_nothing_to_draw(world: World) -> None:
     now = datetime(2026, 6, 1, 12, tzinfo=UTC)
-    empty = services.budget_open(code="empty", name="Empty", currency="NGN", by=None, via="command")
+    empty = budgets.budget_open(code="empty", name="Empty", currency="NGN", by=None, via="command")
     assert burn_down(empty, as_of=now) is None
-    later = services.budget_open(
+    later = budgets.budget_open(
         code="later", name="Later", currency="NGN", by=None, via="command",
         starts_on=date(2026, 7, 1),
     )  # fmt: skip
@@ -436,10 +434,10 @@ def test_without_a_line_or_before_its_first_day_there_is_nothing_to_draw(world: 
 def test_a_period_that_was_over_before_there_was_money_has_nothing_to_draw(
     world: World, last: date
 ) -> None:
-    services.budget_open(
+    budgets.budget_open(
         code="gone", name="Gone", currency="NGN", by=None, via="admin", ends_on=last
     )
-    services.budget_allocate(code="gone", amount=Decimal(5), key="gone", by=None, via="admin")
+    budgets.budget_allocate(code="gone", amount=Decimal(5), key="gone", by=None, via="admin")
     page = client_of(world, "auditor").get("/budgets/gone/")
     assert page.status_code == 200
     assert "Nothing to draw yet" in text(page)

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from apps.common.errors import Conflict, DomainError, Invalid
 from apps.engine import effects
-from apps.interventions import services
 from apps.interventions.models import Budget, BudgetEntry, Intervention, InterventionStep
+from apps.interventions.services import budgets, execution, requests
+from apps.interventions.services.outcomes import intervention_settle, outcome_record
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 
 
 def test_twenty_at_once_against_a_budget_for_twelve(shared_world: World, side_by_side: Any) -> None:
@@ -28,11 +30,11 @@ def test_twenty_at_once_against_a_budget_for_twelve(shared_world: World, side_by
         world.open(intervention)
         world.validate(intervention)
     outcomes = side_by_side(
-        lambda number: services.budget_reserve(intervention_id=asked[number].pk), 20
+        lambda number: budgets.budget_reserve(intervention_id=asked[number].pk), 20
     )
     refused = [one for one in outcomes if one is not None]
     assert [one.code for one in refused] == ["budget_exceeded"] * 8
-    proof = services.budget_proof(budget)
+    proof = budget_proof(budget)
     assert proof.holds
     assert (proof.reserved, proof.total) == (Decimal("60000.00"), Decimal("60000.00"))
     assert BudgetEntry.objects.filter(kind="reserve").count() == 12
@@ -54,7 +56,7 @@ def test_two_hundred_at_once_against_a_budget_for_120(shared_world: World) -> No
         try:
             for intervention in asked[start::24]:
                 try:
-                    services.budget_reserve(intervention_id=intervention.pk)
+                    budgets.budget_reserve(intervention_id=intervention.pk)
                     outcomes.append("reserved")
                 except DomainError as error:
                     outcomes.append(error.code)
@@ -65,7 +67,7 @@ def test_two_hundred_at_once_against_a_budget_for_120(shared_world: World) -> No
     with ThreadPoolExecutor(24) as threads:
         outcomes = [one for found in threads.map(some, range(24)) for one in found]
     assert Counter(outcomes) == {"reserved": 120, "budget_exceeded": 80}
-    proof = services.budget_proof(budget)
+    proof = budget_proof(budget)
     assert proof.holds
     assert (proof.reserved, proof.total) == (Decimal("600000.00"), Decimal("600000.00"))
     assert BudgetEntry.objects.filter(kind="reserve").count() == 120
@@ -76,11 +78,11 @@ def test_two_hundred_at_once_against_a_budget_for_120(shared_world: World) -> No
 def test_what_was_released_is_not_reserved_again(world: World) -> None:
     intervention = world.ask()
     world.reserve(intervention)
-    services.budget_release(intervention_id=intervention.pk)
+    budgets.budget_release(intervention_id=intervention.pk)
     with pytest.raises(Conflict) as refused:
-        services.budget_reserve(intervention_id=intervention.pk)
+        budgets.budget_reserve(intervention_id=intervention.pk)
     assert refused.value.code == "reservation_released"
-    assert services.budget_proof(intervention.budget).holds
+    assert budget_proof(intervention.budget).holds
 
 
 def test_a_line_that_is_there_moves_no_balance_again(world: World) -> None:
@@ -88,16 +90,16 @@ def test_a_line_that_is_there_moves_no_balance_again(world: World) -> None:
     intervention = world.ask()
     world.reserve(intervention)
     intervention.steps.filter(name="reserve_budget").delete()
-    services.budget_reserve(intervention_id=intervention.pk)
+    budgets.budget_reserve(intervention_id=intervention.pk)
     assert intervention.steps.get(name="reserve_budget").status == "done"
-    assert services.budget_proof(intervention.budget).holds
+    assert budget_proof(intervention.budget).holds
     assert Budget.objects.get(code="main").reserved == Decimal("5000.00")
 
 
 @pytest.mark.parametrize("key", ["transfer:1:out", "x:reserve", "x:release", "x\u00e9:commit"])
 def test_an_allocation_takes_no_key_of_the_ledgers_own(world: World, key: str) -> None:
     with pytest.raises(Invalid) as refused:
-        services.budget_allocate(code="main", amount=Decimal(1), key=key, by=None, via="admin")
+        budgets.budget_allocate(code="main", amount=Decimal(1), key=key, by=None, via="admin")
     assert refused.value.code == "key_invalid"
     assert not BudgetEntry.objects.filter(key=key).exists()
 
@@ -113,9 +115,9 @@ def test_money_stays_bound_and_it_is_said_when_the_line_that_frees_it_is_taken(
     )
     with pytest.raises(Conflict) as refused:
         if line == "commit":
-            services.outcome_record(intervention_id=intervention.pk)
+            outcome_record(intervention_id=intervention.pk)
         else:
-            services.intervention_settle(
+            intervention_settle(
                 intervention_id=intervention.pk, status="failed", code="x", detail="y"
             )
     assert refused.value.code == "key_reused"
@@ -137,12 +139,12 @@ def test_eight_at_once_for_one_intervention_write_one_line(
         world.reserve(intervention)
     else:
         world.execute(intervention)
-    call = getattr(services, verb)
+    call = outcome_record if verb == "outcome_record" else getattr(budgets, verb)
     outcomes = side_by_side(lambda _: call(intervention_id=intervention.pk), 8)
     assert outcomes == [None] * 8
     kind = {"budget_reserve": "reserve", "budget_release": "release", "outcome_record": "commit"}
     assert BudgetEntry.objects.filter(intervention=intervention, kind=kind[verb]).count() == 1
-    assert services.budget_proof(intervention.budget).holds
+    assert budget_proof(intervention.budget).holds
 
 
 def test_a_refused_reservation_leaves_no_line_and_says_what_is_left(world: World) -> None:
@@ -153,7 +155,7 @@ def test_a_refused_reservation_leaves_no_line_and_says_what_is_left(world: World
     assert refused.value.code == "budget_exceeded"
     assert refused.value.extra == {"available": "4999.99"}
     assert not BudgetEntry.objects.filter(intervention=intervention).exists()
-    assert services.budget_proof(budget).holds
+    assert budget_proof(budget).holds
     step = intervention.steps.get(name="reserve_budget")
     assert (step.status, step.detail.split(":")[0]) == ("failed", "budget_exceeded")
 
@@ -161,27 +163,27 @@ def test_a_refused_reservation_leaves_no_line_and_says_what_is_left(world: World
 def test_nothing_is_reserved_before_the_policy_was_validated(world: World) -> None:
     intervention = world.ask()
     with pytest.raises(Conflict) as refused:
-        services.budget_reserve(intervention_id=intervention.pk)
+        budgets.budget_reserve(intervention_id=intervention.pk)
     assert refused.value.code == "not_validated"
 
 
 def test_money_is_not_released_while_the_executor_may_have_acted(world: World) -> None:
     intervention = world.ask()
     world.reserve(intervention)
-    effects.begin(services.EXECUTION, intervention.pk)
+    effects.begin(execution.EXECUTION, intervention.pk)
     with pytest.raises(Conflict) as refused:
-        services.budget_release(intervention_id=intervention.pk)
+        budgets.budget_release(intervention_id=intervention.pk)
     assert refused.value.code == "execution_stands"
-    effects.finish(services.EXECUTION, intervention.pk, "R-1")
+    effects.finish(execution.EXECUTION, intervention.pk, "R-1")
     with pytest.raises(Conflict):
-        services.budget_release(intervention_id=intervention.pk)
+        budgets.budget_release(intervention_id=intervention.pk)
 
 
 def test_money_is_not_spent_before_there_is_a_receipt(world: World) -> None:
     intervention = world.ask()
     world.reserve(intervention)
     with pytest.raises(Conflict) as refused:
-        services.budget_commit(intervention_id=intervention.pk)
+        budgets.budget_commit(intervention_id=intervention.pk)
     assert refused.value.code == "not_executed"
 
 
@@ -214,11 +216,11 @@ def test_the_database_refuses_to_change_a_terminal_status(world: World) -> None:
 
 def test_an_allocation_is_made_once_per_key(world: World) -> None:
     allocate = {"code": "main", "by": None, "via": "command"}
-    services.budget_allocate(amount=Decimal(5), key="top-up", **allocate)
-    services.budget_allocate(amount=Decimal(5), key="top-up", **allocate)
+    budgets.budget_allocate(amount=Decimal(5), key="top-up", **allocate)
+    budgets.budget_allocate(amount=Decimal(5), key="top-up", **allocate)
     assert Budget.objects.get(code="main").total == Decimal("10000005.00")
     with pytest.raises(Conflict) as refused:
-        services.budget_allocate(amount=Decimal(6), key="top-up", **allocate)
+        budgets.budget_allocate(amount=Decimal(6), key="top-up", **allocate)
     assert refused.value.code == "key_reused"
 
 
@@ -226,30 +228,30 @@ def test_eight_allocations_at_once_with_one_key_are_one(
     shared_world: World, side_by_side: Any
 ) -> None:
     allocate = {"code": "main", "amount": Decimal(5), "key": "top-up", "by": None, "via": "command"}
-    lines = side_by_side(lambda _: services.budget_allocate(**allocate).pk, 8)
+    lines = side_by_side(lambda _: budgets.budget_allocate(**allocate).pk, 8)
     assert set(lines) == {BudgetEntry.objects.get(key="top-up").pk}
     assert Budget.objects.get(code="main").total == Decimal("10000005.00")
-    assert services.budget_proof(Budget.objects.get(code="main")).holds
+    assert budget_proof(Budget.objects.get(code="main")).holds
 
 
 def test_a_total_that_no_column_holds_is_refused(world: World) -> None:
     most = Decimal(10) ** 15 - 1
     for number in range(9):
-        services.budget_allocate(
+        budgets.budget_allocate(
             code="main", amount=most, key=f"fill {number}", by=None, via="command"
         )
     with pytest.raises(Conflict) as refused:
-        services.budget_allocate(code="main", amount=most, key="more", by=None, via="command")
+        budgets.budget_allocate(code="main", amount=most, key="more", by=None, via="command")
     assert refused.value.code == "budget_full"
-    assert services.budget_proof(Budget.objects.get(code="main")).holds
+    assert budget_proof(Budget.objects.get(code="main")).holds
 
 
 def test_a_wrong_balance_is_found_by_the_proof(world: World) -> None:
     world.reserve(world.ask())
     budget = Budget.objects.get(code="main")
-    assert services.budget_proof(budget).holds
+    assert budget_proof(budget).holds
     Budget.objects.update(spent=Decimal("0.01"))
-    assert not services.budget_proof(budget).holds
+    assert not budget_proof(budget).holds
 
 
 ACTIONS = st.lists(
@@ -281,18 +283,18 @@ def test_whatever_is_called_in_whatever_order_the_proof_holds(
         world.open(intervention)
     verbs: dict[str, Any] = {
         "validate": lambda one: world.validate(one),
-        "reserve": lambda one: services.budget_reserve(intervention_id=one.pk),
-        "begin": lambda one: effects.begin(services.EXECUTION, one.pk),
-        "finish": lambda one: effects.finish(services.EXECUTION, one.pk, "R-1"),
-        "refuse": lambda one: effects.refuse(services.EXECUTION, one.pk, "no"),
-        "release": lambda one: services.budget_release(intervention_id=one.pk),
-        "commit": lambda one: services.budget_commit(intervention_id=one.pk),
+        "reserve": lambda one: budgets.budget_reserve(intervention_id=one.pk),
+        "begin": lambda one: effects.begin(execution.EXECUTION, one.pk),
+        "finish": lambda one: effects.finish(execution.EXECUTION, one.pk, "R-1"),
+        "refuse": lambda one: effects.refuse(execution.EXECUTION, one.pk, "no"),
+        "release": lambda one: budgets.budget_release(intervention_id=one.pk),
+        "commit": lambda one: budgets.budget_commit(intervention_id=one.pk),
         "undo": lambda one: _undo(one),
-        "outcome": lambda one: services.outcome_record(intervention_id=one.pk),
-        "fail": lambda one: services.intervention_settle(
+        "outcome": lambda one: outcome_record(intervention_id=one.pk),
+        "fail": lambda one: intervention_settle(
             intervention_id=one.pk, status="failed", code="x", detail="x"
         ),
-        "cancel": lambda one: services.intervention_cancel(
+        "cancel": lambda one: requests.intervention_cancel(
             intervention_id=one.pk, by=world.requester, via="api", as_of=timezone.now()
         ),
     }
@@ -301,7 +303,7 @@ def test_whatever_is_called_in_whatever_order_the_proof_holds(
             verbs[verb](asked[number])
         except DomainError:
             pass
-        assert services.budget_proof(budget).holds
+        assert budget_proof(budget).holds
     for intervention in Intervention.objects.filter(budget=budget):
         kinds = set(intervention.entries.values_list("kind", flat=True))
         if intervention.status == "executed":
@@ -313,7 +315,7 @@ def test_whatever_is_called_in_whatever_order_the_proof_holds(
 def _undo(intervention: Intervention) -> None:
     from apps.interventions.contracts import Execution
 
-    reversal = effects.undo_begin(services.EXECUTION, intervention.pk)
+    reversal = effects.undo_begin(execution.EXECUTION, intervention.pk)
     if reversal.needed:
         state = Execution.REVERSED if reversal.row.receipt else Execution.REFUSED
-        effects.undo_finish(services.EXECUTION, intervention.pk, state)
+        effects.undo_finish(execution.EXECUTION, intervention.pk, state)

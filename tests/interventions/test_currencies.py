@@ -15,8 +15,9 @@ from apps.approvals.services import delegation_give, request_edit, rule_put
 from apps.audit.models import AuditEntry
 from apps.common.errors import Invalid
 from apps.common.money import NO_BREAK, amount_written, unambiguous
-from apps.interventions import executor, services
+from apps.interventions import executor
 from apps.interventions.models import Budget, BudgetEntry, Intervention
+from apps.interventions.services import budgets, policies
 from apps.notifications.models import Mail
 from apps.notifications.services import settings_put
 from tests.interventions.batch_world import asked, opened, payment, request_of
@@ -39,7 +40,7 @@ SIGNED = [{"above": None, "tiers": [{"group": "reviewer", "quorum": 1}]}]
 def in_currency(world: World, currency: str) -> dict[str, str]:
     """A policy and a budget in it; what a request under them names."""
     code = currency.lower()
-    services.policy_put(
+    policies.policy_put(
         code=code,
         name=currency,
         currency=currency,
@@ -50,8 +51,8 @@ def in_currency(world: World, currency: str) -> dict[str, str]:
     )
     with transaction.atomic():
         rule_put(kind="intervention", scope=code, currency=currency, bands=SIGNED, by=None)
-    services.budget_open(code=code, name=currency, currency=currency, by=None, via="command")
-    services.budget_allocate(
+    budgets.budget_open(code=code, name=currency, currency=currency, by=None, via="command")
+    budgets.budget_allocate(
         code=code, amount=Decimal("100000"), key=f"{code}:first", by=None, via="command"
     )
     return {"policy": code, "budget": code, "currency": currency}

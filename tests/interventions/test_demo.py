@@ -23,7 +23,6 @@ from apps.approvals.models import (
 from apps.approvals.services import signature_needed
 from apps.audit.models import AuditEntry
 from apps.engine.models import EngineCommand
-from apps.interventions import services
 from apps.interventions.models import (
     BatchItem,
     Budget,
@@ -36,6 +35,7 @@ from apps.interventions.models import (
 from apps.interventions.services import demo_batches
 from apps.interventions.services.batches_rows import progress_of
 from apps.interventions.services.demo import requests_of
+from tests.interventions.proof import budget_proof
 
 
 def seed(*options: str) -> str:
@@ -69,7 +69,7 @@ def test_it_has_its_figures_fills_every_queue_and_twice_is_once() -> None:
 def check_the_figures_that_outside_checks_rely_on() -> None:
     budget = Budget.objects.get(code="demo-2026")
     assert (budget.currency, budget.total) == ("NGN", Decimal("10000000.00"))
-    assert all(services.budget_proof(one).holds for one in Budget.objects.all())
+    assert all(budget_proof(one).holds for one in Budget.objects.all())
     assert Policy.objects.get(code="demo-relief", active=True).reversible
 
     def signed(amount: str) -> bool:

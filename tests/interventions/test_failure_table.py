@@ -19,9 +19,9 @@ from apps.approvals.models import ApprovalRequest
 from apps.common.errors import Conflict
 from apps.engine.models import EngineCommand
 from apps.engine.namespace import engine_ensure
-from apps.interventions import services
 from apps.interventions.contracts import SAGA_STEPS, Step
 from apps.interventions.models import Budget, Intervention
+from apps.interventions.services import recovery
 from tests.interventions.conftest import World, quick
 from tests.interventions.failures import (
     DONE,
@@ -33,6 +33,7 @@ from tests.interventions.failures import (
     expected,
     undone,
 )
+from tests.interventions.proof import budget_proof
 from tests.interventions.stage import Stage
 from tests.interventions.test_approval_workflow import cancel
 from tests.stage import orm
@@ -212,7 +213,7 @@ async def _closed(stage: Stage, case: Case) -> None:
 
 def _tell_closed(row: Intervention) -> None:
     with transaction.atomic(durable=True):
-        services.process_closed(
+        recovery.process_closed(
             intervention_id=row.pk,
             workflow_id=row.execution_workflow_id,
             run_status="failed",
@@ -238,7 +239,7 @@ def _look(case: Case, effects: dict[str, Any]) -> End:
 
 
 def _check_money(budget: Budget, end: End, case: Case) -> None:
-    assert services.budget_proof(budget).holds, case.budget
+    assert budget_proof(budget).holds, case.budget
     open_reservation = end.ledger == ("reserve",)
     assert budget.reserved == (AMOUNT if open_reservation else 0), case.budget
     assert budget.spent == (AMOUNT if "commit" in end.ledger else 0), case.budget

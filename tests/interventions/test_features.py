@@ -14,11 +14,10 @@ from redis import Redis
 
 from apps.common.redis import CALL_SECONDS
 from apps.engine import effects
-from apps.interventions import services
 from apps.interventions.contracts import Execution
 from apps.interventions.models import FeatureValue
-from apps.interventions.services import online_store
-from apps.interventions.services.online_store import copy_end, features_online
+from apps.interventions.services import execution, online_store, outcomes
+from apps.interventions.services.online_store import COPIES, copy_end, features_online
 from deploy.local.processes import free_port
 from tests.interventions.conftest import World
 from tests.interventions.test_api import Caller
@@ -33,10 +32,10 @@ ODD = "Família d'Ávila / 50% {x}:\n"
 def redis(settings: Any) -> Iterator["Redis"]:
     """The tests' real server; every test has its own names in it."""
     settings.LIVE_PREFIX = f"test-{uuid.uuid4().hex}"
-    online_store._redis.breaker.reset()
+    COPIES.redis.breaker.reset()
     client = Redis.from_url(settings.REDIS_URL, decode_responses=True)
     yield client
-    online_store._redis.breaker.reset()
+    COPIES.redis.breaker.reset()
     client.close()
 
 
@@ -84,21 +83,21 @@ def test_a_payment_that_is_rolled_back_never_reaches_the_copy(
     intervention = world.ask()
     world.execute(intervention)
     with django_capture_on_commit_callbacks() as callbacks:
-        services.feature_update(intervention_id=intervention.pk)
+        outcomes.feature_update(intervention_id=intervention.pk)
     puts = [one for one in callbacks if getattr(one, "func", None) is copy_end]
     assert len(puts) == 1
     with django_capture_on_commit_callbacks() as callbacks:
-        services.feature_update(intervention_id=intervention.pk)
+        outcomes.feature_update(intervention_id=intervention.pk)
     assert not [one for one in callbacks if getattr(one, "func", None) is copy_end]
 
 
 def test_an_undone_payment_is_taken_out_of_the_copy_too(shared_world: World) -> None:
     intervention = shared_world.ask()
     shared_world.execute(intervention)
-    services.feature_update(intervention_id=intervention.pk)
+    outcomes.feature_update(intervention_id=intervention.pk)
     known()
-    effects.undo_begin(services.EXECUTION, intervention.pk)
-    effects.undo_finish(services.EXECUTION, intervention.pk, Execution.REVERSED, "R-2")
+    effects.undo_begin(execution.EXECUTION, intervention.pk)
+    effects.undo_finish(execution.EXECUTION, intervention.pk, Execution.REVERSED, "R-2")
     nothing = {"paid_count": Decimal(0), "paid_total_ngn": Decimal(0)}
     assert [known(), known()] == [(nothing, "postgres"), (nothing, "redis")]
 
@@ -118,8 +117,8 @@ def test_without_redis_a_payment_is_made_and_arrives_when_it_is_back(
     away()
     # Nobody could end the copy; it ends by itself, within seconds.
     assert known() == (PAID, "redis")
-    key = online_store._key(TARGET)
-    assert 0 < redis.ttl(key) <= online_store.COPY_SECONDS
+    key = COPIES.key(TARGET)
+    assert 0 < redis.ttl(key) <= COPIES.seconds
     redis.delete(key)
     assert [known(), known()] == [(paid, "postgres"), (paid, "redis")]
 
@@ -147,10 +146,10 @@ def test_a_slow_reader_does_not_bring_back_what_was_before() -> None:
     # It read the first row, and is here only now, after the commits of the others.
     for row in (rows[2], rows[1]):
         copy_end(TARGET, row=row.pk)
-    online_store._put(TARGET, rows[0].pk, '{"paid_count": "1"}')
+    COPIES.put(TARGET, {"paid_count": "1"}, row=rows[0].pk)
     newest = {"paid_count": Decimal(3)}
     assert [known(), known()] == [(newest, "postgres"), (newest, "redis")]
-    online_store._put(TARGET, rows[1].pk, '{"paid_count": "2"}')
+    COPIES.put(TARGET, {"paid_count": "2"}, row=rows[1].pk)
     copy_end(TARGET, row=rows[0].pk)
     assert known() == (newest, "redis")
 
@@ -158,9 +157,9 @@ def test_a_slow_reader_does_not_bring_back_what_was_before() -> None:
 @pytest.mark.django_db
 def test_ids_and_values_of_any_size_are_compared_as_numbers() -> None:
     big = 2**53 - 1
-    online_store._put(TARGET, big, '{"paid_count": "999999999999999999.999999"}')
+    COPIES.put(TARGET, {"paid_count": "999999999999999999.999999"}, row=big)
     for row in (9_999_999, big - 1):
-        online_store._put(TARGET, row, '{"paid_count": "1"}')
+        COPIES.put(TARGET, {"paid_count": "1"}, row=row)
     assert known() == ({"paid_count": Decimal("999999999999999999.999999")}, "redis")
 
 
@@ -172,7 +171,7 @@ def test_two_payments_to_one_target_at_once_are_both_counted(
         shared_world.execute(intervention)
 
     def pay(n: int) -> None:
-        services.feature_update(intervention_id=asked[n].pk)
+        outcomes.feature_update(intervention_id=asked[n].pk)
         known()
 
     assert side_by_side(pay, 6) == [None] * 6
@@ -189,7 +188,7 @@ def test_after_a_flush_postgresql_answers_and_one_payment_is_not_taken_for_all(
     add("paid_total_brl", "70")
     add("paid_total_ngn", "5")
     known()
-    redis.delete(online_store._key(TARGET))
+    redis.delete(COPIES.key(TARGET))
     copy_end(TARGET, row=add("paid_total_ngn", "6").pk)
     newer = {"paid_total_brl": Decimal(70), "paid_total_ngn": Decimal(6)}
     assert [known(), known()] == [(newer, "postgres"), (newer, "redis")]
@@ -205,7 +204,7 @@ def test_a_copy_that_somebody_spoiled_is_read_from_postgresql_and_mended(
     add("paid_count", "1", ODD)
     row = add("paid_count", "2", ODD)
     assert row.pk > 1
-    redis.set(online_store._key(ODD), spoiled)
+    redis.set(COPIES.key(ODD), spoiled)
     assert known(ODD) == ({"paid_count": Decimal(2)}, "postgres")
     assert known(ODD) == ({"paid_count": Decimal(2)}, "redis")
 

@@ -7,8 +7,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from apps.interventions import services
 from apps.interventions.models import Intervention
+from apps.interventions.services import batches, policies, requests
 from tests.interventions.conftest import World
 from tests.interventions.test_api import URL, Caller
 from tests.interventions.test_transfers import asked
@@ -35,7 +35,7 @@ def test_mine_is_a_filter_of_every_list_of_what_people_ask_for(world: World) -> 
     assert listed(admin, TRANSFERS, mine="true") == set()
     assert listed(Caller(world.requester), TRANSFERS, mine="true") == {str(transfer.pk)}
     item = {"amount": "10.00", "target": "Household 1", "justification": "Food."}
-    batch, _ = services.batch_request(
+    batch, _ = batches.batch_request(
         policy="relief", budget="main", items=[item], by=world.requester, via="api",
         as_of=timezone.now(),
     )  # fmt: skip
@@ -75,11 +75,11 @@ def test_a_filter_that_makes_no_sense_finds_nothing_on_the_page_and_is_no_error_
 def test_the_currency_is_the_policys_when_none_is_named(world: World) -> None:
     body: dict[str, Any] = world.body()
     del body["currency"]
-    row, created = services.intervention_request(**body, idempotency_key="k-1")
+    row, created = requests.intervention_request(**body, idempotency_key="k-1")
     assert (row.currency, created) == ("NGN", True)
     # Named or not, it is the same request; also once the policy is off.
-    services.policy_switch_off(code="relief", by=None, via="command")
+    policies.policy_switch_off(code="relief", by=None, via="command")
     for again in (body, {**body, "currency": "NGN"}):
-        known, created = services.intervention_request(**again, idempotency_key="k-1")
+        known, created = requests.intervention_request(**again, idempotency_key="k-1")
         assert (known.pk, created) == (row.pk, False)
     assert Intervention.objects.count() == 1

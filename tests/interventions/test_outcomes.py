@@ -10,13 +10,13 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.common import outcomes
 from apps.common.errors import Invalid
-from apps.common.windows import window_of
+from apps.common.windows import Counted, Window, window_of
 from apps.console.templatetags.ui import duration
-from apps.interventions import services
 from apps.interventions.models import Budget, Intervention, Outcome, Policy
-from apps.interventions.services import analytics
-from apps.interventions.services.analytics import By, bars, outcomes
+from apps.interventions.services import policies
+from apps.interventions.services.analytics import OUTCOMES, By
 from tests.interventions.conftest import World
 from tests.interventions.test_api import Caller
 from tests.plans import plan_by_index
@@ -85,7 +85,11 @@ def auditor(world: World) -> User:
 
 
 def told(user: User, by: By = By.POLICY, first: date = FIRST, last: date = LAST) -> Any:
-    return outcomes(user=user, first=first, last=last, by=by)
+    return OUTCOMES.of(user=user, window=Window(first, last), by=by)
+
+
+def drawn_for(user: User, first: date = FIRST, last: date = LAST) -> list[Counted]:
+    return OUTCOMES.bars(user=user, window=Window(first, last))
 
 
 # --- figures --------------------------------------------------------------------------------------
@@ -94,8 +98,8 @@ def test_what_ended_is_counted_by_how_it_ended(past: Past, auditor: User) -> Non
         for _ in range(number):
             past.end(status, code="budget_exceeded" if status == "failed" else "")
     total = told(auditor).total
-    assert (total.count, total.executed, total.failed) == (7, 3, 1)
-    assert (total.rejected, total.expired, total.cancelled) == (2, 0, 1)
+    assert total.count == 7
+    assert total.ends == {"executed": 3, "failed": 1, "rejected": 2, "expired": 0, "cancelled": 1}
     assert total.success_rate == 0.75
     assert total.paid == {"NGN": Decimal("300.00")}
 
@@ -115,7 +119,7 @@ def test_of_nothing_there_is_no_rate_and_no_time(world: World, auditor: User) ->
 
 
 def test_currencies_are_never_added_together(past: Past, auditor: User) -> None:
-    services.policy_put(
+    policies.policy_put(
         code="chuvas",
         name="Chuvas",
         currency="BRL",
@@ -159,7 +163,7 @@ def test_they_are_told_apart_by_what_one_asks_for(
     past.end("executed", 31, policy="grant", budget="second")
     found = told(auditor, by)
     assert {group.key: group.count for group in found.groups} == keys
-    assert sum(group.executed for group in found.groups) == 3
+    assert sum(group.ends["executed"] for group in found.groups) == 3
     if by in (By.DAY, By.MONTH):
         assert [group.key for group in found.groups] == sorted(keys)
 
@@ -182,14 +186,14 @@ def test_failures_are_told_by_code_the_most_frequent_first(past: Past, auditor: 
     past.end("rejected", code="rejected")
     found = told(auditor).failures
     assert found[0] == ("code_07", 2)
-    assert len(found) == analytics.MOST_FAILURES
+    assert len(found) == outcomes.MOST_FAILURES
     assert [code for code, _ in found[1:4]] == ["code_00", "code_01", "code_02"]
 
 
 def test_beyond_a_hundred_groups_the_total_still_counts_all(
     past: Past, auditor: User, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(analytics, "MOST_GROUPS", 3)
+    monkeypatch.setattr(outcomes, "MOST_GROUPS", 3)
     for letter in "ABCDE":
         past.end("executed", region=f"N{letter}")
     past.end("executed", region="NE")
@@ -210,13 +214,17 @@ def test_the_first_and_the_last_day_are_part_of_the_window(past: Past, auditor: 
     for at in (begin - moment, begin, end - moment, end):
         past.end("executed", at=at)
     assert told(auditor).total.count == 2
-    assert [bar.count for bar in bars(user=auditor, first=FIRST, last=LAST)] == [1, *[0] * 29, 1]
+    assert [bar.count for bar in drawn_for(auditor)] == [
+        1,
+        *[0] * 29,
+        1,
+    ]
 
 
 def test_a_long_window_is_drawn_by_month(past: Past, auditor: User) -> None:
     past.end("executed", 1)
     past.end("failed", 31)
-    drawn = bars(user=auditor, first=date(2025, 12, 15), last=date(2026, 4, 2))
+    drawn = drawn_for(auditor, date(2025, 12, 15), date(2026, 4, 2))
     assert [bar.begins for bar in drawn] == [
         date(2025, 12, 1),
         *(date(2026, month, 1) for month in (1, 2, 3, 4)),
@@ -260,7 +268,7 @@ def test_a_window_that_makes_no_sense_is_refused(first: Any, last: Any, code: st
 
 
 def test_the_window_is_found_by_its_index(past: Past) -> None:
-    rows = analytics._rows(past.world.people["auditor"], FIRST, LAST)
+    rows = OUTCOMES._within(past.world.people["auditor"], Window(FIRST, LAST))
     (index,) = Outcome._meta.indexes
     plan = plan_by_index(rows, index.name)
     assert "at" in plan.partition("Index Cond")[2]
@@ -273,7 +281,7 @@ def test_who_may_not_see_all_sees_their_own(past: Past, auditor: User) -> None:
     assert told(auditor).total.count == 2
     assert told(past.world.requester).total.count == 1
     assert told(past.world.people["admin"]).total.count == 2
-    assert [bar.count for bar in bars(user=past.world.requester, first=FIRST, last=LAST)][9] == 1
+    assert [bar.count for bar in drawn_for(past.world.requester)][9] == 1
 
 
 def test_the_number_of_questions_does_not_grow_with_the_groups(

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from apps.common.errors import Conflict, DomainError
 from apps.common.windows import site_day
-from apps.interventions import services
 from apps.interventions.models import Budget, BudgetEntry
+from apps.interventions.services import budgets
 from apps.interventions.services.periods import neighbours
 from apps.notifications.models import GroupNotice, Notification
 from apps.notifications.services.fanout import notices_fan_out
@@ -20,12 +20,12 @@ from tests.interventions.conftest import World
 
 def opened(code: str, **changes: Any) -> Budget:
     body: dict[str, Any] = {"name": code.title(), "currency": "NGN", "by": None, "via": "command"}
-    return services.budget_open(code=code, **(body | changes))
+    return budgets.budget_open(code=code, **(body | changes))
 
 
 def filled(code: str, amount: str, **changes: Any) -> Budget:
     opened(code, **changes)
-    services.budget_allocate(
+    budgets.budget_allocate(
         code=code, amount=Decimal(amount), key=f"{code}:first", by=None, via="command"
     )
     return Budget.objects.get(code=code)
@@ -148,13 +148,13 @@ def test_what_was_asked_in_time_is_not_reserved_after_the_last_day(world: World)
     world.validate(intervention)
     late = datetime.combine(today + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
     with pytest.raises(Conflict) as refused:
-        services.budget_reserve(intervention_id=intervention.pk, as_of=late)
+        budgets.budget_reserve(intervention_id=intervention.pk, as_of=late)
     assert refused.value.code == "budget_not_open"
     assert not BudgetEntry.objects.filter(kind="reserve").exists()
-    services.budget_reserve(intervention_id=intervention.pk, as_of=late - timedelta(seconds=1))
+    budgets.budget_reserve(intervention_id=intervention.pk, as_of=late - timedelta(seconds=1))
     # What is reserved is released after its last day too, and a repeat is answered as before.
-    services.budget_reserve(intervention_id=intervention.pk, as_of=late)
-    services.budget_release(intervention_id=intervention.pk)
+    budgets.budget_reserve(intervention_id=intervention.pk, as_of=late)
+    budgets.budget_release(intervention_id=intervention.pk)
 
 
 # --- little is left ------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def test_after_it_has_recovered_the_next_fall_is_told_again(world: World) -> Non
     filled("small", "10000.00", alert_percent=60)
     first = world.ask(budget="small")
     world.reserve(first)
-    services.budget_release(intervention_id=first.pk)
+    budgets.budget_release(intervention_id=first.pk)
     world.reserve(world.ask(budget="small"))
     assert len(notices()) == 2
 
@@ -218,7 +218,7 @@ def test_many_at_once_over_the_line_tell_once(shared_world: World, side_by_side:
         world.open(one)
         world.validate(one)
     outcomes = side_by_side(
-        lambda number: services.budget_reserve(intervention_id=asked[number].pk), 16
+        lambda number: budgets.budget_reserve(intervention_id=asked[number].pk), 16
     )
     assert outcomes == [None] * 16
     assert len(notices()) == 1
@@ -229,7 +229,7 @@ def test_many_at_once_over_the_line_tell_once(shared_world: World, side_by_side:
 def test_what_is_no_longer_low_when_its_turn_comes_is_not_told(world: World) -> None:
     filled("small", "5000.00", alert_percent=50)
     world.reserve(world.ask(budget="small"))
-    services.budget_allocate(
+    budgets.budget_allocate(
         code="small", amount=Decimal("100000.00"), key="more", by=None, via="command"
     )
     notices_fan_out()

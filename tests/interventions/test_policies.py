@@ -15,10 +15,11 @@ from apps.audit.models import AuditEntry
 from apps.common.canonical_json import digest
 from apps.common.errors import Conflict, DomainError, NotAllowed
 from apps.common.windows import site_day
-from apps.interventions import services
 from apps.interventions.models import BudgetEntry, Intervention, Policy
+from apps.interventions.services import budgets, policies
 from apps.interventions.services.approval import approval_payload
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 
 TODAY = site_day(timezone.now())
 
@@ -31,7 +32,7 @@ def put(code: str = "relief", **changes: Any) -> Policy:
         "reversible": True,
         "max_amount": Decimal("1000000.00"),
     }
-    return services.policy_put(code=code, by=None, via="command", **(wanted | changes))
+    return policies.policy_put(code=code, by=None, via="command", **(wanted | changes))
 
 
 def refused_code(call: Any) -> str:
@@ -130,7 +131,7 @@ def test_two_different_versions_put_at_once_are_two_versions(
 def test_switched_off_nobody_asks_and_nothing_that_waits_is_executed(world: World) -> None:
     waiting = world.ask()
     world.open(waiting)
-    off = services.policy_switch_off(
+    off = policies.policy_switch_off(
         code="relief", by=world.people["admin"], via="admin", reason="The programme has ended."
     )
     assert (off.version, off.active) == (1, False)
@@ -144,7 +145,7 @@ def test_switched_off_nobody_asks_and_nothing_that_waits_is_executed(world: Worl
 
 def test_switching_off_twice_or_what_is_not_there_is_refused(world: World) -> None:
     def off(**changes: Any) -> Policy:
-        return services.policy_switch_off(
+        return policies.policy_switch_off(
             **({"code": "relief", "by": None, "via": "command"} | changes)
         )
 
@@ -158,7 +159,7 @@ def test_switching_off_twice_or_what_is_not_there_is_refused(world: World) -> No
 
 def test_of_five_that_switch_off_at_once_one_does(shared_world: World, side_by_side: Any) -> None:
     outcomes = side_by_side(
-        lambda _: services.policy_switch_off(code="relief", by=None, via="command").active, 5
+        lambda _: policies.policy_switch_off(code="relief", by=None, via="command").active, 5
     )
     codes = sorted(getattr(one, "code", "") for one in outcomes)
     assert codes == ["", *["policy_inactive"] * 4]
@@ -217,7 +218,7 @@ def test_the_saga_checks_the_terms_again_when_it_begins(world: World) -> None:
     intervention = world.ask()
     world.open(intervention)
     with pytest.raises(Conflict) as refused:
-        services.policy_validate(
+        policies.policy_validate(
             intervention_id=intervention.pk,
             workflow_id=intervention.execution_workflow_id,
             as_of=timezone.now() + timedelta(days=1),
@@ -340,7 +341,7 @@ def test_what_waits_takes_no_room_and_the_reservation_decides(world: World) -> N
     assert not BudgetEntry.objects.filter(intervention=asked[2]).exists()
     step = asked[2].steps.get(name="reserve_budget")
     assert (step.status, step.detail.split(":")[0]) == ("failed", "target_limit_exceeded")
-    assert services.budget_proof(asked[0].budget).holds
+    assert budget_proof(asked[0].budget).holds
 
 
 def test_what_is_given_back_makes_room_and_what_is_spent_does_not(world: World) -> None:
@@ -350,9 +351,9 @@ def test_what_is_given_back_makes_room_and_what_is_spent_does_not(world: World) 
     world.reserve(released)
     world.open(late)
     world.validate(late)
-    reserve = lambda: services.budget_reserve(intervention_id=late.pk)  # noqa: E731
+    reserve = lambda: budgets.budget_reserve(intervention_id=late.pk)  # noqa: E731
     assert refused_code(reserve) == "target_limit_exceeded"
-    services.budget_release(intervention_id=released.pk)
+    budgets.budget_release(intervention_id=released.pk)
     reserve()
 
 
@@ -383,12 +384,12 @@ def test_of_eight_at_once_for_one_target_only_as_many_reserve_as_the_limit_cover
         world.open(intervention)
         world.validate(intervention)
     outcomes = side_by_side(
-        lambda number: services.budget_reserve(intervention_id=asked[number].pk), 8
+        lambda number: budgets.budget_reserve(intervention_id=asked[number].pk), 8
     )
     codes = sorted(getattr(one, "code", "") for one in outcomes)
     assert codes == [*[""] * 3, *["target_limit_exceeded"] * 5]
     assert BudgetEntry.objects.filter(kind="reserve").count() == 3
-    assert services.budget_proof(asked[0].budget).holds
+    assert budget_proof(asked[0].budget).holds
 
 
 def test_one_intervention_reserved_eight_times_at_once_takes_its_room_once(
@@ -398,7 +399,7 @@ def test_one_intervention_reserved_eight_times_at_once_takes_its_room_once(
     intervention = shared_world.ask()
     shared_world.open(intervention)
     shared_world.validate(intervention)
-    outcomes = side_by_side(lambda _: services.budget_reserve(intervention_id=intervention.pk), 8)
+    outcomes = side_by_side(lambda _: budgets.budget_reserve(intervention_id=intervention.pk), 8)
     assert outcomes == [None] * 8
     assert BudgetEntry.objects.filter(kind="reserve").count() == 1
 

@@ -21,8 +21,8 @@ from apps.common.errors import Conflict
 from apps.common.identifiers import new_id
 from apps.common.pagination import page as page_of
 from apps.common.windows import site_day
-from apps.interventions import services
 from apps.interventions.models import Intervention, Policy
+from apps.interventions.services import policies
 from apps.interventions.services.policy_terms import signatures_of
 from apps.live import broadcast as broadcast_module
 from apps.live.topics import parse
@@ -89,7 +89,7 @@ def test_the_list_costs_as_many_questions_however_many_policies_there_are(
 
 
 def test_what_is_off_leaves_the_list_and_its_page_says_so(world: World, reviewer: Client) -> None:
-    services.policy_switch_off(code="relief", by=None, via="command")
+    policies.policy_switch_off(code="relief", by=None, via="command")
     assert "/policies/relief/" not in text(reviewer.get("/policies/"))
     page = text(reviewer.get("/policies/relief/"))
     assert "Switched off." in page
@@ -113,14 +113,14 @@ def test_open_pages_are_told_of_a_new_version_and_of_switching_off(
     assert told == [("policies", "relief", version), ("policy:relief", "relief", version)]
     told.clear()
     with django_capture_on_commit_callbacks(execute=True):
-        services.policy_switch_off(code="relief", by=None, via="command")
+        policies.policy_switch_off(code="relief", by=None, via="command")
     assert [topic for topic, _, _ in told] == ["policies", "policy:relief"]
     told.clear()
     with (
         pytest.raises(Conflict, match="not active"),
         django_capture_on_commit_callbacks(execute=True),
     ):
-        services.policy_switch_off(code="relief", by=None, via="command")
+        policies.policy_switch_off(code="relief", by=None, via="command")
     assert not [topic for topic, _, _ in told if topic.startswith("polic")]
 
 
@@ -251,7 +251,7 @@ def test_the_api_tells_the_terms_and_the_versions(world: World) -> None:
     assert [one["version"] for one in first["versions"]] == [2]
     second = caller.get(f"{URL}/relief", limit=1, cursor=first["next"]).json()
     assert [one["version"] for one in second["versions"]] == [1]
-    services.policy_switch_off(code="relief", by=None, via="command")
+    policies.policy_switch_off(code="relief", by=None, via="command")
     assert caller.get(f"{URL}/relief").json()["active"] is False
     assert [one["code"] for one in caller.get(URL).json()["items"]] == ["grant"]
 

@@ -14,11 +14,20 @@ from apps.common.errors import NotAllowed
 from apps.engine import effects, process, subjects
 from apps.engine import services as engine
 from apps.engine.models import EngineCommand, WorkflowRun
-from apps.interventions import services
 from apps.interventions.contracts import ATTENTION_KIND
 from apps.interventions.models import Intervention
+from apps.interventions.services import (
+    attention,
+    budgets,
+    execution,
+    outcomes,
+    policies,
+    recovery,
+    requests,
+)
 from apps.interventions.services.commands import INTERVENTION
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 
 LARGE = Decimal("20000.00")
 
@@ -79,7 +88,7 @@ def test_terminated_with_money_set_aside_and_nothing_executed_the_money_is_free(
     row = closed(intervention, ran(intervention, "timed_out", saga=True))
     assert (row.status, row.error_code) == ("failed", "workflow_timed_out")
     assert (row.budget.reserved, row.budget.spent) == (0, 0)
-    assert services.budget_proof(row.budget).holds
+    assert budget_proof(row.budget).holds
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -89,9 +98,9 @@ def test_terminated_after_the_executor_was_called_a_person_is_asked(
     intervention = world.ask()
     started(intervention)
     world.reserve(intervention)
-    effects.begin(services.EXECUTION, intervention.pk)
+    effects.begin(execution.EXECUTION, intervention.pk)
     if finished:
-        effects.finish(services.EXECUTION, intervention.pk, "R-1")
+        effects.finish(execution.EXECUTION, intervention.pk, "R-1")
     run = ran(intervention, "terminated", saga=True)
     row = closed(intervention, run)
     assert row.status == "executing"
@@ -153,13 +162,13 @@ def test_rejecting_the_item_undoes_what_may_have_been_executed(world: World) -> 
     intervention = world.ask()
     started(intervention)
     world.reserve(intervention)
-    effects.begin(services.EXECUTION, intervention.pk)
+    effects.begin(execution.EXECUTION, intervention.pk)
     closed(intervention, ran(intervention, "terminated", saga=True))
     world.decide(intervention, "reject")
     command = EngineCommand.objects.filter(kind="start").latest("id")
     assert command.args[0]["restarted"] is True
     workflow_id = command.workflow_id
-    facts = services.saga_facts(intervention_id=intervention.pk, workflow_id=workflow_id)
+    facts = outcomes.saga_facts(intervention_id=intervention.pk, workflow_id=workflow_id)
     assert facts.attention == "rejected"
     assert Intervention.objects.get(pk=intervention.pk).status == "executing"
 
@@ -171,7 +180,7 @@ def test_the_requester_cannot_decide_what_becomes_of_it(world: World) -> None:
     intervention = world.ask()
     started(intervention)
     world.reserve(intervention)
-    effects.begin(services.EXECUTION, intervention.pk)
+    effects.begin(execution.EXECUTION, intervention.pk)
     closed(intervention, ran(intervention, "terminated", saga=True))
     with pytest.raises(NotAllowed) as refused:
         world.decide(intervention, by="requester")
@@ -183,7 +192,7 @@ def test_an_item_that_nobody_signs_in_time_is_asked_again(world: World) -> None:
     with transaction.atomic():
         rule_put(kind=ATTENTION_KIND, scope="", currency="", bands=[band], by=None)
     intervention = world.ask()
-    services.attention_open(intervention.pk, code="execution_unknown", detail="No answer.")
+    attention.attention_open(intervention.pk, code="execution_unknown", detail="No answer.")
     first = item(intervention)
     assert first is not None and first.expires_at is not None
     for _ in range(2):
@@ -207,7 +216,7 @@ def carried_on_too_early(world: World) -> Intervention:
     Intervention.objects.filter(pk=intervention.pk).update(
         error_code="steps_missing", error_detail="Executed, but not done: the feature store"
     )
-    services.attention_open(intervention.pk, code="steps_missing", detail="Not done after it.")
+    attention.attention_open(intervention.pk, code="steps_missing", detail="Not done after it.")
     ran(intervention, "running", saga=True)
     world.decide(intervention)
     # The engine knew a run of that id, so the start is none: the relay notes the run that was.
@@ -291,11 +300,11 @@ def test_a_decision_to_carry_on_is_not_lost_to_the_end_of_the_run_that_asked(
 ) -> None:
     intervention = world.ask()
     started(intervention)
-    services.policy_validate(
+    policies.policy_validate(
         intervention_id=intervention.pk, workflow_id=intervention.execution_workflow_id
     )
-    services.budget_reserve(intervention_id=intervention.pk)
-    services.attention_open(intervention.pk, code="stuck", detail="Look at it.")
+    budgets.budget_reserve(intervention_id=intervention.pk)
+    attention.attention_open(intervention.pk, code="stuck", detail="Look at it.")
     ran(intervention, "running", saga=True)
     world.decide(intervention)
     again = EngineCommand.objects.filter(
@@ -363,7 +372,7 @@ def test_a_start_that_an_operator_discards_becomes_an_item(shared_world: World) 
 def test_a_cancellation_that_finds_nobody_is_no_question(world: World) -> None:
     intervention = world.ask(amount=LARGE)
     started(intervention)
-    services.intervention_cancel(
+    requests.intervention_cancel(
         intervention_id=intervention.pk, by=world.requester, via="api", as_of=timezone.now()
     )
     undeliverable(intervention, "signal")
@@ -442,19 +451,19 @@ def test_the_reconciler_settles_only_what_the_server_says_is_closed(
     for one in (terminated, unconfirmed, running, unknown, executed):
         world.reserve(one)
         started(one)
-    effects.begin(services.EXECUTION, executed.pk)
+    effects.begin(execution.EXECUTION, executed.pk)
     ran(terminated, "terminated", saga=True)
     ran(unconfirmed, "terminated", saga=True, confirmed=False)
     ran(running, "running", saga=True)
     ran(executed, "failed", saga=True)
-    result = services.reservations_reconcile(limit=100, as_of=timezone.now())
+    result = recovery.reservations_reconcile(limit=100, as_of=timezone.now())
     assert (result.settled, result.attention, result.left) == (1, 1, 0)
     statuses = {one.pk: one.status for one in Intervention.objects.all()}
     assert statuses.pop(terminated.pk) == "failed"
     assert set(statuses.values()) == {"executing"}
-    again = services.reservations_reconcile(limit=100, as_of=timezone.now())
+    again = recovery.reservations_reconcile(limit=100, as_of=timezone.now())
     assert (again.settled, again.attention, again.left) == (0, 0, 1)
-    assert services.budget_proof(terminated.budget).holds
+    assert budget_proof(terminated.budget).holds
 
 
 @pytest.mark.django_db

@@ -13,9 +13,10 @@ from apps.common.errors import Conflict, DomainError, NotAllowed, NotFound
 from apps.engine import effects
 from apps.engine.models import EngineCommand
 from apps.engine.relay.starting import attributes_of
-from apps.interventions import services
 from apps.interventions.models import Intervention, Policy
+from apps.interventions.services import approval, execution, requests
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 
 
 def test_row_audit_entry_and_start_command_are_written_together(world: World) -> None:
@@ -38,10 +39,10 @@ def test_row_audit_entry_and_start_command_are_written_together(world: World) ->
 
 
 def test_the_same_key_and_body_give_the_same_row(world: World) -> None:
-    first, created = services.intervention_request(**world.body(), idempotency_key="k-1")
+    first, created = requests.intervention_request(**world.body(), idempotency_key="k-1")
     assert created
     again = world.body() | {"amount": Decimal("5000"), "target": " Village cooperative "}
-    second, created = services.intervention_request(**again, idempotency_key="k-1")
+    second, created = requests.intervention_request(**again, idempotency_key="k-1")
     assert not created
     assert second.pk == first.pk
     assert EngineCommand.objects.count() == 1
@@ -50,7 +51,7 @@ def test_the_same_key_and_body_give_the_same_row(world: World) -> None:
 def test_the_same_key_is_answered_although_the_policy_is_gone_by_then(world: World) -> None:
     first = world.ask(idempotency_key="k-1")
     Policy.objects.filter(code="relief").update(active=False)
-    second, created = services.intervention_request(**world.body(), idempotency_key="k-1")
+    second, created = requests.intervention_request(**world.body(), idempotency_key="k-1")
     assert (second.pk, created) == (first.pk, False)
 
 
@@ -71,7 +72,7 @@ def test_another_persons_key_is_another_key(world: World) -> None:
 def test_twelve_at_once_with_one_key_make_one_row(shared_world: World, side_by_side: Any) -> None:
     body = shared_world.body()
     answers = side_by_side(
-        lambda _: services.intervention_request(**body, idempotency_key="k-1"), 12
+        lambda _: requests.intervention_request(**body, idempotency_key="k-1"), 12
     )
     assert [created for _, created in answers].count(True) == 1
     assert len({row.pk for row, _ in answers}) == 1
@@ -144,7 +145,7 @@ def test_who_may_not_ask_is_refused_and_audited(world: World) -> None:
 def cancel(world: World, intervention: Intervention, by: str = "requester") -> Intervention:
     from django.utils import timezone
 
-    return services.intervention_cancel(
+    return requests.intervention_cancel(
         intervention_id=intervention.pk,
         by=world.people[by],
         via="api",
@@ -159,7 +160,7 @@ def test_the_requester_takes_it_back_while_it_waits(world: World) -> None:
     cancelled = cancel(world, intervention)
     assert (cancelled.status, cancelled.error_detail) == ("cancelled", "Not needed any more.")
     assert cancelled.outcome.amount == 0
-    request = services.decision_read(intervention.pk)
+    request = approval.decision_read(intervention.pk)
     assert request.request_status == "cancelled"
     assert EngineCommand.objects.get(kind="signal").name == "cancel_requested"
 
@@ -171,7 +172,7 @@ def test_cancelling_gives_the_reservation_back(world: World) -> None:
     budget = intervention.budget
     budget.refresh_from_db()
     assert (budget.reserved, budget.spent) == (0, 0)
-    assert services.budget_proof(budget).holds
+    assert budget_proof(budget).holds
     steps = dict(intervention.steps.values_list("name", "status"))
     assert (steps["reserve_budget"], steps["release_budget"]) == ("compensated", "done")
 
@@ -179,7 +180,7 @@ def test_cancelling_gives_the_reservation_back(world: World) -> None:
 def test_once_the_executor_was_called_it_is_too_late(world: World) -> None:
     intervention = world.ask()
     world.reserve(intervention)
-    effects.begin(services.EXECUTION, intervention.pk)
+    effects.begin(execution.EXECUTION, intervention.pk)
     with pytest.raises(Conflict) as refused:
         cancel(world, intervention)
     assert refused.value.code == "execution_started"
@@ -218,13 +219,13 @@ def test_of_a_cancellation_and_an_execution_at_once_one_wins(
         shared_world.reserve(intervention)
         verbs = [
             lambda one=intervention: cancel(shared_world, one),
-            lambda one=intervention: effects.begin(services.EXECUTION, one.pk),
+            lambda one=intervention: effects.begin(execution.EXECUTION, one.pk),
         ]
         outcomes = side_by_side(lambda number, verbs=verbs: verbs[number](), 2)
         refused = [one for one in outcomes if isinstance(one, Conflict)]
         assert len(refused) == 1, outcomes
         assert refused[0].code in {"execution_started", "already_settled"}
-    assert services.budget_proof(intervention.budget).holds
+    assert budget_proof(intervention.budget).holds
 
 
 def test_an_edit_is_recorded_as_the_persons_own_at_the_door_they_used(world: World) -> None:

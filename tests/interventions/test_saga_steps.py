@@ -11,11 +11,13 @@ from apps.approvals.services import rule_put
 from apps.audit.models import AuditEntry
 from apps.common.errors import Conflict, DomainError, NotFound
 from apps.engine import effects
-from apps.interventions import services
 from apps.interventions.contracts import SAGA_STEPS, Execution
 from apps.interventions.models import FeatureValue, Intervention, Outcome, Policy
+from apps.interventions.services import approval, budgets, outcomes, policies
+from apps.interventions.services.execution import EXECUTION
 from apps.notifications.models import Notification
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 
 
 def fresh(intervention: Intervention) -> Intervention:
@@ -32,7 +34,7 @@ def test_all_seven_steps_end_as_executed_with_the_money_spent(world: World) -> N
     assert [e.kind for e in row.entries.all()] == ["reserve", "commit"]
     assert row.budget.spent == Decimal("5000.00")
     assert row.outcome.amount == Decimal("5000.00")
-    assert services.budget_proof(row.budget).holds
+    assert budget_proof(row.budget).holds
 
 
 def test_every_step_twice_is_once(world: World) -> None:
@@ -44,11 +46,11 @@ def test_every_step_twice_is_once(world: World) -> None:
         Notification.objects.count(),
         Outcome.objects.count(),
     )
-    effects.finish(services.EXECUTION, intervention.pk, "R-1")
-    services.feature_update(intervention_id=intervention.pk)
-    services.stakeholders_notify(intervention_id=intervention.pk)
-    services.outcome_record(intervention_id=intervention.pk)
-    services.budget_commit(intervention_id=intervention.pk)
+    effects.finish(EXECUTION, intervention.pk, "R-1")
+    outcomes.feature_update(intervention_id=intervention.pk)
+    outcomes.stakeholders_notify(intervention_id=intervention.pk)
+    outcomes.outcome_record(intervention_id=intervention.pk)
+    budgets.budget_commit(intervention_id=intervention.pk)
     after = (
         AuditEntry.objects.filter(outcome="done").count(),
         FeatureValue.objects.count(),
@@ -56,19 +58,19 @@ def test_every_step_twice_is_once(world: World) -> None:
         Outcome.objects.count(),
     )
     assert after == before
-    assert services.budget_proof(intervention.budget).holds
+    assert budget_proof(intervention.budget).holds
 
 
 def test_an_execution_that_is_repeated_counts_its_attempts(world: World) -> None:
     intervention = world.ask()
     world.reserve(intervention)
     for _ in range(3):
-        assert effects.begin(services.EXECUTION, intervention.pk).receipt == ""
+        assert effects.begin(EXECUTION, intervention.pk).receipt == ""
     assert intervention.steps.get(name="execute_intervention").attempts == 3
-    effects.finish(services.EXECUTION, intervention.pk, "R-1")
-    assert effects.begin(services.EXECUTION, intervention.pk).receipt == "R-1"
+    effects.finish(EXECUTION, intervention.pk, "R-1")
+    assert effects.begin(EXECUTION, intervention.pk).receipt == "R-1"
     with pytest.raises(Conflict):
-        effects.finish(services.EXECUTION, intervention.pk, "R-2")
+        effects.finish(EXECUTION, intervention.pk, "R-2")
 
 
 # --- the signature -------------------------------------------------------------------------------
@@ -113,18 +115,18 @@ def test_silence_expires_it_and_too_early_changes_nothing(world: World) -> None:
     intervention = world.ask(amount=Decimal("20000"))
     decision = world.open(intervention)
     assert decision.expires_at is not None
-    early = services.intervention_expire(intervention.pk, as_of=timezone.now())
+    early = approval.intervention_expire(intervention.pk, as_of=timezone.now())
     assert early.status == "awaiting_approval"
-    late = services.intervention_expire(intervention.pk, as_of=decision.expires_at)
+    late = approval.intervention_expire(intervention.pk, as_of=decision.expires_at)
     assert (late.status, late.request_status) == ("expired", "expired")
-    again = services.intervention_expire(intervention.pk, as_of=decision.expires_at)
+    again = approval.intervention_expire(intervention.pk, as_of=decision.expires_at)
     assert again.status == "expired"
 
 
 def test_another_workflow_cannot_open_the_request(world: World) -> None:
     intervention = world.ask(amount=Decimal("20000"))
     with pytest.raises(Conflict) as refused:
-        services.approval_open(intervention.pk, workflow_id="by-hand", as_of=timezone.now())
+        approval.approval_open(intervention.pk, workflow_id="by-hand", as_of=timezone.now())
     assert refused.value.code == "not_its_workflow"
 
 
@@ -175,7 +177,7 @@ def test_only_one_workflow_executes_an_intervention(world: World) -> None:
     world.validate(intervention)
     world.validate(intervention)
     with pytest.raises(Conflict) as refused:
-        services.policy_validate(intervention_id=intervention.pk, workflow_id="by-hand")
+        policies.policy_validate(intervention_id=intervention.pk, workflow_id="by-hand")
     assert refused.value.code == "already_executing"
 
 
@@ -186,7 +188,7 @@ def test_a_policy_that_was_switched_off_stops_the_saga_and_a_newer_version_does_
     world.policy("relief", reversible=False)
     world.open(first)
     world.validate(first)
-    assert services.policy_details(intervention_id=first.pk).version == 1
+    assert policies.policy_details(intervention_id=first.pk).version == 1
     Policy.objects.filter(code="relief").update(active=False)
     with pytest.raises(Conflict) as refused:
         world.validate(second)
@@ -196,11 +198,11 @@ def test_a_policy_that_was_switched_off_stops_the_saga_and_a_newer_version_does_
 @pytest.mark.parametrize("unknown", ["nonsense", "", "01890a5d-ac96-774b-bcce-b302099a8057"])
 def test_an_unknown_intervention_is_not_found_by_any_step(world: World, unknown: str) -> None:
     calls: list[Any] = [
-        lambda: services.policy_validate(intervention_id=unknown, workflow_id="w"),
-        lambda: services.budget_reserve(intervention_id=unknown),
-        lambda: effects.begin(services.EXECUTION, unknown),
-        lambda: services.saga_facts(intervention_id=unknown),
-        lambda: services.decision_read(unknown),
+        lambda: policies.policy_validate(intervention_id=unknown, workflow_id="w"),
+        lambda: budgets.budget_reserve(intervention_id=unknown),
+        lambda: effects.begin(EXECUTION, unknown),
+        lambda: outcomes.saga_facts(intervention_id=unknown),
+        lambda: approval.decision_read(unknown),
     ]
     for call in calls:
         with pytest.raises(NotFound):
@@ -209,17 +211,17 @@ def test_an_unknown_intervention_is_not_found_by_any_step(world: World, unknown:
 
 # --- backwards -----------------------------------------------------------------------------------
 def undo(intervention: Intervention, execution: Execution, receipt: str = "") -> None:
-    assert effects.undo_begin(services.EXECUTION, intervention.pk).needed
-    effects.undo_finish(services.EXECUTION, intervention.pk, execution, receipt)
+    assert effects.undo_begin(EXECUTION, intervention.pk).needed
+    effects.undo_finish(EXECUTION, intervention.pk, execution, receipt)
 
 
 def test_a_reversed_execution_gives_money_and_features_back(world: World) -> None:
     intervention = world.ask()
     world.execute(intervention)
-    services.feature_update(intervention_id=intervention.pk)
+    outcomes.feature_update(intervention_id=intervention.pk)
     undo(intervention, Execution.REVERSED)
-    services.budget_release(intervention_id=intervention.pk)
-    services.intervention_settle(
+    budgets.budget_release(intervention_id=intervention.pk)
+    outcomes.intervention_settle(
         intervention_id=intervention.pk, status="failed", code="late", detail="too late"
     )
     row = fresh(intervention)
@@ -229,20 +231,20 @@ def test_a_reversed_execution_gives_money_and_features_back(world: World) -> Non
     assert steps["roll_back"] == steps["release_budget"] == "done"
     values = FeatureValue.objects.filter(name="paid_total_ngn").values_list("value", flat=True)
     assert list(values) == [5000, 0]
-    assert services.budget_proof(row.budget).holds
+    assert budget_proof(row.budget).holds
     assert row.budget.available == row.budget.total
 
 
 def test_once_a_reversal_was_begun_nothing_goes_forwards(world: World) -> None:
     intervention = world.ask()
     world.execute(intervention)
-    effects.undo_begin(services.EXECUTION, intervention.pk)
+    effects.undo_begin(EXECUTION, intervention.pk)
     for verb in ("feature_update", "stakeholders_notify", "outcome_record"):
         with pytest.raises(Conflict) as refused:
-            getattr(services, verb)(intervention_id=intervention.pk)
+            getattr(outcomes, verb)(intervention_id=intervention.pk)
         assert refused.value.code == "being_undone"
     with pytest.raises(Conflict) as refused:
-        effects.begin(services.EXECUTION, intervention.pk)
+        effects.begin(EXECUTION, intervention.pk)
     assert refused.value.code == "being_undone"
 
 
@@ -251,53 +253,53 @@ def test_an_irreversible_execution_is_only_voided_and_stands_when_it_took_effect
 ) -> None:
     intervention = world.ask(policy="grant")
     world.reserve(intervention)
-    effects.begin(services.EXECUTION, intervention.pk)
-    reversal = effects.undo_begin(services.EXECUTION, intervention.pk)
+    effects.begin(EXECUTION, intervention.pk)
+    reversal = effects.undo_begin(EXECUTION, intervention.pk)
     assert (reversal.needed, reversal.void_only) == (True, True)
-    effects.undo_finish(services.EXECUTION, intervention.pk, Execution.DONE, "R-9")
-    services.outcome_record(intervention_id=intervention.pk, missing="the feature store")
+    effects.undo_finish(EXECUTION, intervention.pk, Execution.DONE, "R-9")
+    outcomes.outcome_record(intervention_id=intervention.pk, missing="the feature store")
     row = fresh(intervention)
     assert (row.status, row.receipt, row.error_code) == ("executed", "R-9", "steps_missing")
     assert row.budget.spent == Decimal("5000.00")
-    services.feature_update(intervention_id=intervention.pk)
-    services.outcome_record(intervention_id=intervention.pk)
+    outcomes.feature_update(intervention_id=intervention.pk)
+    outcomes.outcome_record(intervention_id=intervention.pk)
     assert fresh(intervention).error_code == ""
 
 
 def test_a_refused_reversal_leaves_the_execution_standing_or_asks(world: World) -> None:
     known, unknown = world.ask(), world.ask()
     world.execute(known)
-    effects.undo_begin(services.EXECUTION, known.pk)
-    effects.undo_refuse(services.EXECUTION, known.pk, "not any more")
-    services.outcome_record(intervention_id=known.pk)
+    effects.undo_begin(EXECUTION, known.pk)
+    effects.undo_refuse(EXECUTION, known.pk, "not any more")
+    outcomes.outcome_record(intervention_id=known.pk)
     assert fresh(known).status == "executed"
     world.reserve(unknown)
-    effects.begin(services.EXECUTION, unknown.pk)
-    effects.undo_begin(services.EXECUTION, unknown.pk)
+    effects.begin(EXECUTION, unknown.pk)
+    effects.undo_begin(EXECUTION, unknown.pk)
     with pytest.raises(Conflict) as refused:
-        effects.undo_refuse(services.EXECUTION, unknown.pk, "not any more")
+        effects.undo_refuse(EXECUTION, unknown.pk, "not any more")
     assert refused.value.code == "execution_unknown"
 
 
 def test_a_refused_execution_frees_the_money(world: World) -> None:
     intervention = world.ask()
     world.reserve(intervention)
-    effects.begin(services.EXECUTION, intervention.pk)
-    effects.refuse(services.EXECUTION, intervention.pk, "no such account")
+    effects.begin(EXECUTION, intervention.pk)
+    effects.refuse(EXECUTION, intervention.pk, "no such account")
     with pytest.raises(Conflict):
-        effects.begin(services.EXECUTION, intervention.pk)
-    facts = services.intervention_settle(
+        effects.begin(EXECUTION, intervention.pk)
+    facts = outcomes.intervention_settle(
         intervention_id=intervention.pk, status="failed", code="execution_refused", detail="no"
     )
     assert (facts.status, facts.reserved) == ("failed", False)
-    assert services.budget_proof(intervention.budget).holds
+    assert budget_proof(intervention.budget).holds
 
 
 def test_what_was_executed_cannot_be_settled_as_failed(world: World) -> None:
     intervention = world.ask()
     world.execute(intervention)
     with pytest.raises(Conflict) as refused:
-        services.intervention_settle(
+        outcomes.intervention_settle(
             intervention_id=intervention.pk, status="failed", code="x", detail="x"
         )
     assert refused.value.code == "execution_stands"
@@ -307,14 +309,14 @@ def test_what_was_executed_cannot_be_settled_as_failed(world: World) -> None:
 def test_a_settled_intervention_takes_part_in_nothing(world: World) -> None:
     intervention = world.ask()
     world.reserve(intervention)
-    services.intervention_settle(
+    outcomes.intervention_settle(
         intervention_id=intervention.pk, status="cancelled", code="cancelled", detail=""
     )
     for call in (
         lambda: world.validate(intervention),
-        lambda: services.budget_reserve(intervention_id=intervention.pk),
-        lambda: effects.begin(services.EXECUTION, intervention.pk),
-        lambda: effects.undo_begin(services.EXECUTION, intervention.pk),
+        lambda: budgets.budget_reserve(intervention_id=intervention.pk),
+        lambda: effects.begin(EXECUTION, intervention.pk),
+        lambda: effects.undo_begin(EXECUTION, intervention.pk),
     ):
         with pytest.raises(Conflict) as refused:
             call()

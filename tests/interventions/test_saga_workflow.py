@@ -10,9 +10,10 @@ from apps.approvals.models import ApprovalRequest
 from apps.common.errors import Conflict
 from apps.engine import effects
 from apps.engine.models import WorkflowRun
-from apps.interventions import services
 from apps.interventions.contracts import RECONCILE_WORKFLOW, ReconcileInput
 from apps.interventions.models import Intervention
+from apps.interventions.services import outcomes, rows
+from tests.interventions.proof import budget_proof
 from tests.interventions.stage import Stage
 from tests.interventions.test_approval_workflow import LARGE, cancel
 from tests.stage import failure, orm
@@ -25,7 +26,7 @@ def refusing(
     monkeypatch: Patch, verb: str, times: int = 10**6, before: Callable[[], None] | None = None
 ) -> None:
     """Let a service refuse the next calls, as a bug or a rule of tomorrow would."""
-    real = getattr(services, verb)
+    real = getattr(outcomes, verb)
     left = [times]
 
     def refuse(**kwargs: Any) -> Any:
@@ -34,7 +35,7 @@ def refusing(
             raise Conflict(f"{verb} refuses", code="told_to_refuse")
         return real(**kwargs)
 
-    monkeypatch.setattr(services, verb, refuse)
+    monkeypatch.setattr(outcomes, verb, refuse)
 
 
 def first(monkeypatch: Patch, module: Any, verb: str, action: Callable[[Any], None]) -> None:
@@ -252,7 +253,7 @@ async def test_an_executor_that_stays_away_is_a_question_and_its_answer_ends_it(
 @pytest.mark.parametrize(
     ("module", "before", "ledger"),
     [
-        (services, "step_group_run", []),
+        (rows, "step_group_run", []),
         (effects, "begin", ["reserve", "release"]),
     ],
 )
@@ -357,7 +358,7 @@ async def test_twenty_sagas_at_once_against_a_budget_for_twelve(stage: Stage) ->
     budget = (await stage.row(asked[0])).budget
     assert (budget.spent, budget.reserved) == (Decimal("60000.00"), 0)
     assert sum(stage.sink.effects(one)["executions"] for one in asked) == 12
-    assert (await orm(services.budget_proof, budget)).holds
+    assert (await orm(budget_proof, budget)).holds
 
 
 # --- ended from outside --------------------------------------------------------------------------

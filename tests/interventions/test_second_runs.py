@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from apps.engine import effects
 from apps.engine.models import EngineCommand
-from apps.interventions import services
 from apps.interventions.models import Intervention
+from apps.interventions.services import attention, budgets, execution, outcomes, recovery
 from tests.interventions.stage import Stage
 from tests.interventions.test_saga_workflow import ended, items
 from tests.stage import failure, orm
@@ -23,8 +23,8 @@ async def unanswered(stage: Stage) -> Intervention:
     def make() -> Intervention:
         intervention = stage.world.ask()
         stage.world.reserve(intervention)
-        effects.begin(services.EXECUTION, intervention.pk)
-        services.attention_open(intervention.pk, code="execution_unfinished", detail="Look at it.")
+        effects.begin(execution.EXECUTION, intervention.pk)
+        attention.attention_open(intervention.pk, code="execution_unfinished", detail="Look at it.")
         EngineCommand.objects.update(state="sent")
         return intervention
 
@@ -42,7 +42,7 @@ def forgotten(intervention: Intervention) -> None:
     long_ago = timezone.now() - timedelta(hours=1)
     EngineCommand.objects.filter(pk=command.pk).update(state="sent", settled_at=long_ago)
     with transaction.atomic():
-        services.intervention_restart(intervention.pk)
+        recovery.intervention_restart(intervention.pk)
     assert newest_start(intervention).pk != command.pk
 
 
@@ -64,7 +64,7 @@ async def test_a_start_that_is_carried_out_late_does_what_was_decided_last(stage
     await orm(stage.world.decide, intervention, "reject")
     late = await orm(newest_start, intervention)
     # It was lost, as far as anybody knew; a person was asked once more and decided to carry on.
-    await orm(services.attention_open, intervention.pk, code="stuck", detail="Look.")
+    await orm(attention.attention_open, intervention.pk, code="stuck", detail="Look.")
     await orm(stage.world.decide, intervention, "approve", by="reviewer2")
     await orm(EngineCommand.objects.exclude(pk=late.pk).update, state="sent")
     await stage.deliver()
@@ -110,7 +110,7 @@ def test_what_undoes_a_row_is_refused_to_another_workflow_than_its_own(
     intervention = world.ask()
     world.reserve(intervention)
     more = {} if verb == "budget_release" else {"status": "failed", "code": "x", "detail": "y"}
-    call = getattr(services, verb)
+    call = getattr(budgets if verb == "budget_release" else outcomes, verb)
     with pytest.raises(Exception, match="executes this intervention") as refused:
         call(intervention_id=intervention.pk, workflow_id="stranger", **more)
     assert getattr(refused.value, "code", "") == "already_executing"

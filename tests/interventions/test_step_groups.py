@@ -11,11 +11,13 @@ from temporalio.testing import ActivityEnvironment
 from apps.audit.models import AuditEntry
 from apps.common.errors import Conflict, Unavailable
 from apps.engine import effects
-from apps.interventions import activities, services
+from apps.interventions import activities
 from apps.interventions.contracts import SAGA_STEPS, StepInput
 from apps.interventions.models import BudgetEntry, FeatureValue, Intervention
+from apps.interventions.services import budgets, execution, outcomes
 from apps.notifications.models import Notification
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 
 Patch = pytest.MonkeyPatch
 
@@ -29,8 +31,8 @@ def run(activity: Callable[[StepInput], None], intervention: Intervention) -> No
 
 
 def execute(intervention: Intervention) -> None:
-    effects.begin(services.EXECUTION, intervention.pk)
-    effects.finish(services.EXECUTION, intervention.pk, "R-1")
+    effects.begin(execution.EXECUTION, intervention.pk)
+    effects.finish(execution.EXECUTION, intervention.pk, "R-1")
 
 
 def grouped(intervention: Intervention) -> None:
@@ -84,7 +86,7 @@ def test_grouped_and_twice_is_once(world: World) -> None:
     run(activities.conclude_execution, intervention)
     assert before == trace(intervention)
     assert [kind for kind, _ in before["ledger"]] == ["reserve", "commit"]
-    assert services.budget_proof(intervention.budget).holds
+    assert budget_proof(intervention.budget).holds
 
 
 def test_eight_at_once_are_once(shared_world: World, side_by_side: Any) -> None:
@@ -127,7 +129,7 @@ def test_a_refusal_after_the_execution_leaves_the_rest_to_be_insisted_on(
     def refuse(**_: Any) -> None:
         raise Conflict("Nobody can be told.", code="told_to_refuse")
 
-    monkeypatch.setattr(services, "stakeholders_notify", refuse)
+    monkeypatch.setattr(outcomes, "stakeholders_notify", refuse)
     with pytest.raises(Conflict):
         run(activities.conclude_execution, intervention)
     found = steps(intervention)
@@ -144,7 +146,7 @@ def test_an_outage_in_the_middle_undoes_all_and_is_not_repeated_at_once(
     intervention = world.ask()
     world.open(intervention)
     calls: list[Any] = []
-    real = services.budget_reserve
+    real = budgets.budget_reserve
 
     def fail(**asked: Any) -> None:
         calls.append(asked)
@@ -152,7 +154,7 @@ def test_an_outage_in_the_middle_undoes_all_and_is_not_repeated_at_once(
             raise broken
         real(**asked)
 
-    monkeypatch.setattr(services, "budget_reserve", fail)
+    monkeypatch.setattr(budgets, "budget_reserve", fail)
     with pytest.raises(type(broken)):
         run(activities.prepare_execution, intervention)
     assert len(calls) == 1

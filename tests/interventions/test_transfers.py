@@ -15,12 +15,13 @@ from apps.approvals.services import request_decide, rule_put
 from apps.approvals.services.clock import clock_next
 from apps.audit.models import AuditEntry
 from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
-from apps.interventions import services
 from apps.interventions.contracts import TRANSFER_KIND
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
+from apps.interventions.services import budgets, transfers
 from apps.interventions.services.transfers import SIGNED
 from apps.notifications.models import Notification
 from tests.interventions.conftest import World
+from tests.interventions.proof import budget_proof
 
 
 def wanted(world: World, **changes: Any) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def wanted(world: World, **changes: Any) -> dict[str, Any]:
 
 
 def asked(world: World, **changes: Any) -> BudgetTransfer:
-    transfer, created = services.transfer_request(**wanted(world, **changes))
+    transfer, created = transfers.transfer_request(**wanted(world, **changes))
     assert created
     return transfer
 
@@ -45,7 +46,7 @@ def asked(world: World, **changes: Any) -> BudgetTransfer:
 def decide(
     world: World, transfer: BudgetTransfer, verdict: str = "approve", by: str = "senior"
 ) -> ApprovalRequest:
-    request = services.transfer_approval(transfer)
+    request = transfers.transfer_approval(transfer)
     assert request is not None
     return request_decide(
         request_id=request.pk,
@@ -74,12 +75,12 @@ def shared_spare(shared_world: World) -> Budget:
 
 
 def proofs_hold() -> bool:
-    return all(services.budget_proof(budget).holds for budget in Budget.objects.all())
+    return all(budget_proof(budget).holds for budget in Budget.objects.all())
 
 
 def test_asking_opens_a_request_that_names_all_that_is_signed(world: World, spare: Budget) -> None:
     transfer = asked(world)
-    request = services.transfer_approval(transfer)
+    request = transfers.transfer_approval(transfer)
     assert request is not None
     assert (request.kind, request.scope, request.status) == (TRANSFER_KIND, "main", "open")
     assert request.tier_group == "senior reviewer"
@@ -122,7 +123,7 @@ def test_other_ends_move_nothing(world: World, spare: Budget, end: str) -> None:
     if end == "reject":
         decide(world, transfer, "reject")
     elif end == "cancel":
-        services.transfer_cancel(
+        transfers.transfer_cancel(
             transfer_id=transfer.pk, by=world.requester, via="api", as_of=timezone.now()
         )
     else:
@@ -130,7 +131,7 @@ def test_other_ends_move_nothing(world: World, spare: Budget, end: str) -> None:
     transfer.refresh_from_db()
     status = {"reject": "rejected", "cancel": "cancelled", "expire": "expired"}[end]
     assert (transfer.status, transfer.error_code) == (status, status)
-    request = services.transfer_approval(transfer)
+    request = transfers.transfer_approval(transfer)
     assert request is not None
     assert request.status == status
     assert not BudgetEntry.objects.exclude(transfer=None).exists()
@@ -140,7 +141,7 @@ def test_other_ends_move_nothing(world: World, spare: Budget, end: str) -> None:
 def _expire(transfer: BudgetTransfer) -> None:
     from apps.approvals.services.clock_events import request_tick
 
-    request = services.transfer_approval(transfer)
+    request = transfers.transfer_approval(transfer)
     assert request is not None
     assert clock_next(request) is not None
     request_tick(request_id=request.pk, as_of=timezone.now() + timedelta(hours=2))
@@ -182,11 +183,11 @@ def test_a_destination_that_is_full_fails_and_the_source_keeps_its_money(
     # Below what its column holds, by less than the transfer.
     most = Decimal(10) ** 15 - 1
     for number in range(9):
-        services.budget_allocate(
+        budgets.budget_allocate(
             code="spare", amount=most, key=f"fill {number}", by=None, via="command"
         )
     rest = Decimal(10) ** 16 - Budget.objects.get(code="spare").total - Decimal("500.00")
-    services.budget_allocate(code="spare", amount=rest, key="rest", by=None, via="command")
+    budgets.budget_allocate(code="spare", amount=rest, key="rest", by=None, via="command")
     decide(world, transfer)
     transfer.refresh_from_db()
     assert (transfer.status, transfer.error_code) == ("failed", "budget_full")
@@ -196,11 +197,13 @@ def test_a_destination_that_is_full_fails_and_the_source_keeps_its_money(
 
 def test_the_same_key_is_the_same_transfer(world: World, spare: Budget) -> None:
     first = asked(world, idempotency_key="k-1")
-    again, created = services.transfer_request(**wanted(world, idempotency_key="k-1"))
+    again, created = transfers.transfer_request(**wanted(world, idempotency_key="k-1"))
     assert (again.pk, created) == (first.pk, False)
     assert ApprovalRequest.objects.filter(kind=TRANSFER_KIND).count() == 1
     with pytest.raises(Conflict) as refused:
-        services.transfer_request(**wanted(world, idempotency_key="k-1", amount=Decimal("1000.01")))
+        transfers.transfer_request(
+            **wanted(world, idempotency_key="k-1", amount=Decimal("1000.01"))
+        )
     assert refused.value.code == "idempotency_key_reused"
 
 
@@ -208,7 +211,7 @@ def test_eight_at_once_with_one_key_ask_once(
     shared_world: World, shared_spare: Budget, side_by_side: Any
 ) -> None:
     body = wanted(shared_world, idempotency_key="k-1")
-    found = side_by_side(lambda _: services.transfer_request(**body), 8)
+    found = side_by_side(lambda _: transfers.transfer_request(**body), 8)
     assert sorted(created for _, created in found) == [False] * 7 + [True]
     assert len({transfer.pk for transfer, _ in found}) == 1
     assert ApprovalRequest.objects.filter(kind=TRANSFER_KIND).count() == 1
@@ -269,7 +272,7 @@ def test_reservations_and_a_transfer_at_once_take_no_more_than_there_is(
     def run(number: int) -> Any:
         if number == 5:
             return decide(world, transfer)
-        return services.budget_reserve(intervention_id=others[number].pk)
+        return budgets.budget_reserve(intervention_id=others[number].pk)
 
     outcomes = side_by_side(run, 6)
     refused = [one for one in outcomes if isinstance(one, Exception)]
@@ -289,13 +292,13 @@ def test_cancelling_and_approving_at_once_end_it_one_way(
         def run(number: int, transfer: BudgetTransfer = transfer) -> Any:
             if number:
                 return decide(world, transfer)
-            return services.transfer_cancel(
+            return transfers.transfer_cancel(
                 transfer_id=transfer.pk, by=world.requester, via="api", as_of=timezone.now()
             )
 
         outcomes = side_by_side(run, 2)
         transfer.refresh_from_db()
-        request = services.transfer_approval(transfer)
+        request = transfers.transfer_approval(transfer)
         assert request is not None
         lines = BudgetEntry.objects.filter(transfer=transfer).count()
         assert (transfer.status, request.status, lines) in {
@@ -324,7 +327,7 @@ def test_a_rule_that_asks_for_nothing_leaves_the_senior_signature(
 ) -> None:
     with transaction.atomic():
         rule_put(kind=TRANSFER_KIND, scope="main", currency="NGN", bands=[], by=None)
-    request = services.transfer_approval(asked(world))
+    request = transfers.transfer_approval(asked(world))
     assert request is not None
     assert (request.status, request.tier_group) == ("open", "senior reviewer")
 
@@ -355,9 +358,9 @@ def test_a_rule_that_asks_for_nothing_leaves_the_senior_signature(
 def test_what_cannot_be_meant_is_refused_and_audited(
     world: World, spare: Budget, changes: dict[str, Any], code: str
 ) -> None:
-    services.budget_open(code="reais", name="Reais", currency="BRL", by=None, via="command")
+    budgets.budget_open(code="reais", name="Reais", currency="BRL", by=None, via="command")
     with pytest.raises(DomainError) as refused:
-        services.transfer_request(**wanted(world, **changes))
+        transfers.transfer_request(**wanted(world, **changes))
     assert refused.value.code == code
     assert not BudgetTransfer.objects.exists()
     entry = AuditEntry.objects.get(action="budget.transfer_request")
@@ -366,22 +369,22 @@ def test_what_cannot_be_meant_is_refused_and_audited(
 
 def test_only_who_may_asks_and_only_who_asked_takes_it_back(world: World, spare: Budget) -> None:
     with pytest.raises(NotAllowed):
-        services.transfer_request(**wanted(world, by=world.people["reviewer"]))
+        transfers.transfer_request(**wanted(world, by=world.people["reviewer"]))
     transfer = asked(world)
     cancel = {"transfer_id": transfer.pk, "via": "api", "as_of": timezone.now()}
     with pytest.raises(NotAllowed):
-        services.transfer_cancel(by=world.people["auditor"], **cancel)
+        transfers.transfer_cancel(by=world.people["auditor"], **cancel)
     stranger = User.objects.create(username="stranger")
     with pytest.raises(NotFound):
-        services.transfer_cancel(by=stranger, **cancel)
+        transfers.transfer_cancel(by=stranger, **cancel)
     with pytest.raises(NotFound):
-        services.transfer_cancel(**(cancel | {"transfer_id": "no id", "by": world.requester}))
-    services.transfer_cancel(by=world.requester, **cancel)
+        transfers.transfer_cancel(**(cancel | {"transfer_id": "no id", "by": world.requester}))
+    transfers.transfer_cancel(by=world.requester, **cancel)
     with pytest.raises(Conflict) as refused:
-        services.transfer_cancel(by=world.requester, **cancel)
+        transfers.transfer_cancel(by=world.requester, **cancel)
     assert (refused.value.code, refused.value.extra) == ("already_settled", {"status": "cancelled"})
     with pytest.raises(Invalid):
-        services.transfer_cancel(by=world.requester, reason="a\x00b", **cancel)
+        transfers.transfer_cancel(by=world.requester, reason="a\x00b", **cancel)
 
 
 def test_the_database_keeps_an_end_and_a_line_its_cause(world: World, spare: Budget) -> None:
@@ -397,7 +400,7 @@ def test_the_request_shows_both_budgets_and_what_it_would_do(world: World, spare
     from apps.approvals import kinds
 
     transfer = asked(world)
-    request = services.transfer_approval(transfer)
+    request = transfers.transfer_approval(transfer)
     assert request is not None
     kind = kinds.get(TRANSFER_KIND)
     shown = {fact.label: fact.value for fact in kind.facts(request)}

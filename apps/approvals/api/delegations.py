@@ -13,8 +13,7 @@ from apps.accounts.auth import require
 from apps.approvals import selectors, services
 from apps.approvals.api.base import READ, WRITE, router
 from apps.approvals.models import Delegation
-from apps.common.api import AmountText, Cursor, Limit, PersonOut, Unjudged
-from apps.common.money import exact_or_none
+from apps.common.api import AmountText, Cursor, Limit, PersonOut, Unjudged, exactly
 from apps.common.pagination import page
 
 
@@ -34,10 +33,7 @@ class DelegationLine(Schema):
     revoked_at: datetime | None
     valid: bool
 
-    @staticmethod
-    def resolve_most(item: Delegation) -> str | None:
-        """In the places of its currency."""
-        return exact_or_none(item.most, item.currency)
+    resolve_most = exactly("most")
 
     @staticmethod
     def resolve_valid(item: Delegation) -> bool:

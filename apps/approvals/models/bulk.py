@@ -9,7 +9,7 @@ from django.db.models import Q
 from apps.approvals import kinds
 from apps.approvals.contracts import BulkStatus, ItemStatus, Verdict
 from apps.approvals.models.requests import ApprovalRequest
-from apps.engine.models_abstract import AskedQuerySet, Run, RunItem
+from apps.engine.models_abstract import AskedQuerySet, Run, RunItem, status_field
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -39,9 +39,7 @@ class BulkDecision(Run):
         default=dict, blank=True, help_text="The coded reason of each kind that has some"
     )
     via = models.CharField(max_length=20, help_text="The door it was asked through")
-    status = models.CharField(
-        max_length=10, choices=[(s, s) for s in BulkStatus], default=BulkStatus.PENDING
-    )
+    status = status_field(BulkStatus.PENDING, longest=10)
     done = models.PositiveIntegerField(default=0, help_text="Items that were signed")
     failed = models.PositiveIntegerField(default=0, help_text="Items that were refused")
 
@@ -102,9 +100,7 @@ class BulkItem(RunItem):
         related_name="+",
         help_text="Under whose it was signed; until then whose it would be",
     )
-    status = models.CharField(
-        max_length=10, choices=[(s, s) for s in ItemStatus], default=ItemStatus.WAITING
-    )
+    status = status_field(ItemStatus.WAITING, longest=10)
 
     class Meta:
         ordering = ["number"]

@@ -18,6 +18,7 @@ from apps.approvals.contracts import RequestStatus, Verdict
 from apps.approvals.models.rules import ApprovalRule
 from apps.common.amounts import AmountField
 from apps.common.identifiers import new_id
+from apps.engine.models_abstract import status_field
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -215,9 +216,7 @@ class ApprovalRequest(models.Model):
     )
     amount = AmountField(null=True)
     currency = models.CharField(max_length=3, blank=True)
-    status = models.CharField(
-        max_length=10, choices=[(s, s) for s in RequestStatus], default=RequestStatus.OPEN
-    )
+    status = status_field(RequestStatus.OPEN, longest=10)
     rule = models.ForeignKey(ApprovalRule, null=True, on_delete=models.PROTECT, related_name="+")
     tiers = models.JSONField(
         default=list, help_text="The matched band's tiers, as they were when this was opened."

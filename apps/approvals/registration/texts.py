@@ -85,20 +85,7 @@ NEXT_STEPS = {
     "nonce_reused": "The one before was kept. Send this one again to add it.",
 }
 
-TONES = {
-    "open": "info",
-    "pending": "info",
-    "running": "info",
-    "done": "good",
-    "completed": "good",
-    "approved": "good",
-    "failed": "bad",
-    "rejected": "bad",
-    "expired": "warn",
-    "cancelled": "",
-    "approve": "good",
-    "reject": "bad",
-}
+TONES = {"open": "info", "approve": "good", "reject": "bad"}
 
 WORDS = {"open": "waiting", "approve": "approved", "reject": "rejected"}
 

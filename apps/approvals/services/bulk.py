@@ -72,7 +72,7 @@ def bulk_decide(
     `bad_key`, `reason_too_long`, `invalid_text`, `as_of_in_future`, and of the coded reasons
     `reason_code_required`, `reason_code_unknown`, `reason_required` (with extra kind).
     """
-    with runs.audited(RUN, "decide", key, by=by, via=via):
+    with process.audited(BULK, "decide", key, by=by, via=via):
         if verdict not in set(Verdict):
             raise Invalid("The verdict is approve or reject.", code="bad_verdict")
         reason = validation.reason_of(reason)
@@ -117,7 +117,7 @@ def bulk_decide(
             return bulk
 
 
-def bulk_stop(*, bulk_id: UUID | str, by: User, via: str, as_of: datetime) -> BulkDecision:
+def bulk_stop(bulk_id: UUID | str, *, by: User, via: str, as_of: datetime) -> BulkDecision:
     """Sign no further item: what is signed stays signed, the rest is `stopped`. Audited.
 
     Only the person whose decision it is may. Stopped already: as it is. Raises NotFound, Conflict
@@ -130,7 +130,7 @@ def bulk_stop(*, bulk_id: UUID | str, by: User, via: str, as_of: datetime) -> Bu
         return bulk
 
 
-def bulk_resume(*, bulk_id: UUID | str, by: User, via: str, as_of: datetime) -> BulkDecision:
+def bulk_resume(bulk_id: UUID | str, *, by: User, via: str, as_of: datetime) -> BulkDecision:
     """Go on with what was stopped, under the payloads that were seen then. Audited.
 
     Only the person whose decision it is may. Raises NotFound, Conflict `already_running`,

@@ -7,6 +7,7 @@ Order in every verb: `locked`, check again, `save`, `record`, then `start`, `sta
 """
 
 from apps.engine.contracts import PASS_BACKSTOP, SAGA_BACKSTOP, WAITING_BACKSTOP
+from apps.engine.process.asking import acting, ask_once, audited
 from apps.engine.process.followers import ASKED, SETTLED, follow, tell_followers
 from apps.engine.process.recovery import (
     STRANDED_LIMIT,
@@ -22,6 +23,7 @@ from apps.engine.process.rows import (
     announce,
     check_carrier,
     check_unsettled,
+    ended,
     id_of,
     locked,
     record,
@@ -61,10 +63,14 @@ __all__ = [
     "Carrier",
     "Process",
     "SubjectRow",
+    "acting",
     "announce",
+    "ask_once",
+    "audited",
     "carried",
     "check_carrier",
     "check_unsettled",
+    "ended",
     "follow",
     "id_of",
     "is_carried",

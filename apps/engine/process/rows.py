@@ -1,9 +1,11 @@
 """The row itself: locked, saved, told about, recorded. All joins the caller's transaction."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist
+from django.db import models
 
 from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import entry_record
@@ -68,6 +70,17 @@ def check_unsettled(process: SubjectRow[R], row: R) -> None:
             code="already_settled",
             status=carried.status,
         )
+
+
+def ended(
+    row: models.Model, status: str, *, as_of: datetime, code: str = "", detail: str = ""
+) -> tuple[str, ...]:
+    """Set the status in which the row ends, since when and why; the fields, for `save`."""
+    asked: Any = row
+    asked.status = status
+    asked.error_code, asked.error_detail = code[:60], detail[:5000]
+    asked.settled_at = max(as_of, asked.created_at)
+    return "status", "error_code", "error_detail", "settled_at"
 
 
 def save(process: SubjectRow[R], row: R, *fields: str, quietly: bool = False) -> None:

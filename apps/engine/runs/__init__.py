@@ -9,18 +9,18 @@ with `begin_next`. Where an item is one transaction, an activity works through m
 """
 
 from apps.engine.runs.changes import check_carrier, end, go_on, register
-from apps.engine.runs.items import progress_by_run, progress_of
+from apps.engine.runs.items import counts_by_run, progress_by_run, progress_of
 from apps.engine.runs.spec import RunSpec
-from apps.engine.runs.verbs import acting, audited, cancel, pause, resume
+from apps.engine.runs.verbs import acting, cancel, pause, resume
 from apps.engine.runs.working import begin_next, finish, item_do, work_through
 
 __all__ = [
     "RunSpec",
     "acting",
-    "audited",
     "begin_next",
     "cancel",
     "check_carrier",
+    "counts_by_run",
     "end",
     "finish",
     "go_on",

@@ -89,10 +89,8 @@ def end(
         waiting.update(status=spec.stopped)
     else:
         waiting.update(status=CANCELLED, settled_at=as_of)
-    run.status = status
-    run.error_code, run.error_detail = code[:60], detail[:5000]
-    run.settled_at = max(as_of, run.created_at)
-    process.save(spec.process, run, "status", "error_code", "error_detail", "settled_at")
+    fields = process.ended(run, status, as_of=as_of, code=code, detail=detail)
+    process.save(spec.process, run, *fields)
     spec.record(run, status, by=by, via=via, code=code, detail=detail)
 
 

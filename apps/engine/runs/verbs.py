@@ -1,26 +1,28 @@
 """A person's verbs on a run."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from django.db import transaction
-
-from apps.audit.contracts import Actor
-from apps.audit.services import refusals
-from apps.common.errors import Conflict, NotAllowed
-from apps.common.validation import clean_text
+from apps.common.errors import Conflict
 from apps.engine import process
-from apps.engine.runs.changes import check_open, end, go_on, hold, lock, wake
+from apps.engine.runs.changes import check_open, end, go_on, hold, wake
 from apps.engine.runs.spec import CANCELLED, PAUSED, RUNNING, R, RunSpec
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
 
-def pause(spec: RunSpec[R], identifier: UUID | str, *, by: "User", via: str, reason: str = "") -> R:
+def pause(
+    spec: RunSpec[R],
+    identifier: UUID | str,
+    *,
+    by: "User",
+    via: str,
+    reason: str = "",
+    as_of: datetime,
+) -> R:
     """Begin no further item; those under way end. Paused already: as it is.
 
     Raises what `acting` raises, Conflict `not_running`.
@@ -37,7 +39,13 @@ def pause(spec: RunSpec[R], identifier: UUID | str, *, by: "User", via: str, rea
 
 
 def resume(
-    spec: RunSpec[R], identifier: UUID | str, *, by: "User", via: str, reason: str = ""
+    spec: RunSpec[R],
+    identifier: UUID | str,
+    *,
+    by: "User",
+    via: str,
+    reason: str = "",
+    as_of: datetime,
 ) -> R:
     """Go on with what waits; where its workflow was ended in the engine, by a new one.
 
@@ -77,50 +85,10 @@ def cancel(
         return run
 
 
-@contextmanager
 def acting(
-    spec: RunSpec[R],
-    verb: str,
-    identifier: UUID | str,
-    *,
-    by: "User",
-    via: str,
-    reason: str = "",
-) -> Iterator[tuple[R, str]]:
-    """The locked run in a transaction, and the reason made clean, for who may act on it: whose it
-    is, or who has the permission `spec.act`.
-
-    Raises, audited as `<subject>.<verb>`, and so is what the caller raises: NotFound, also when the
-    person may not see it; NotAllowed `permission_denied`; Invalid `reason_invalid`.
-    """
-    with audited(spec, verb, identifier, by=by, via=via):
-        if reason.strip():
-            reason = clean_text(reason, field="reason", limit=2000, multiline=True)
-        with transaction.atomic(durable=True):
-            _check_may(spec, identifier, by)
-            yield lock(spec, identifier), reason.strip()
-
-
-def audited(
-    spec: RunSpec[R], verb: str, identifier: object, *, by: Actor, via: str
-) -> AbstractContextManager[None]:
-    """What is refused inside is audited as `<subject>.<verb>`."""
-    return refusals(
-        action=f"{spec.process.subject}.{verb}",
-        subject_type=spec.process.subject,
-        subject_id=ascii(str(identifier))[1:-1][:80],
-        by=by,
-        via=via,
+    spec: RunSpec[R], verb: str, identifier: UUID | str, *, by: "User", via: str, reason: str = ""
+) -> AbstractContextManager[tuple[R, str]]:
+    """`process.acting`, for whose run it is, or who has the permission `spec.act`."""
+    return process.acting(
+        spec.process, verb, identifier, by=by, via=via, reason=reason, permission=spec.act
     )
-
-
-# --- helpers -------------------------------------------------------------------------------------
-def _check_may(spec: RunSpec[R], identifier: UUID | str, by: "User") -> None:
-    pk = process.id_of(spec.process, identifier)
-    rows: Any = spec.process.model._default_manager
-    if rows.filter(pk=pk, requested_by=by.pk).exists():
-        return
-    if not spec.act or not rows.all().visible_to(by).filter(pk=pk).exists():
-        raise process.unknown(spec.process)
-    if not by.has_perm(spec.act):
-        raise NotAllowed("You may not do this.", code="permission_denied")

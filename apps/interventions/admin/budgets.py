@@ -6,9 +6,9 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from apps.common.errors import Conflict
-from apps.interventions import services
 from apps.interventions.budget_forms import AllocateForm, BudgetOpenForm
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
+from apps.interventions.services import budgets
 from apps.web.admin import ReadOnlyAdmin, ReadOnlyInline, acting, amount_text
 from apps.web.admin_forms import FormPagesAdmin, form_page
 from apps.web.admin_process import AskedAdmin
@@ -72,7 +72,7 @@ class BudgetAdmin(FormPagesAdmin):
     @form_page("Open a budget", form=BudgetOpenForm, lines=_opened, button="Open")
     def open(self, request: HttpRequest, row: None, data: dict[str, Any]) -> Budget:
         """A new budget, or a new period of a series."""
-        budget = services.budget_open(**data, by=acting(request), via="admin")
+        budget = budgets.budget_open(**data, by=acting(request), via="admin")
         # The service answers with the budget that is there; the page must not say "done".
         if (budget.name, budget.alert_percent) != (data["name"], data["alert_percent"]):
             raise Conflict(
@@ -91,7 +91,7 @@ class BudgetAdmin(FormPagesAdmin):
     )
     def allocate(self, request: HttpRequest, budget: Budget, data: dict[str, Any]) -> Budget:
         """More money for a budget."""
-        services.budget_allocate(**data, code=budget.code, by=acting(request), via="admin")
+        budgets.budget_allocate(**data, code=budget.code, by=acting(request), via="admin")
         return budget
 
 

@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 
-from apps.interventions import services
 from apps.interventions.models import BudgetEntry, Intervention, InterventionStep, Outcome
+from apps.interventions.services import requests
 from apps.interventions.services.commands import INTERVENTION
 from apps.interventions.services.requests import CANCEL_PERMISSION
 from apps.web.admin import ReadOnlyAdmin, ReadOnlyInline
@@ -55,7 +55,7 @@ class InterventionAdmin(ProcessAdmin):
         permission=CANCEL_PERMISSION,
     )
     def call_off(self, intervention: Intervention, given: Given) -> str:
-        services.intervention_cancel(intervention_id=intervention.pk, **given.asked_now)
+        requests.intervention_cancel(intervention_id=intervention.pk, **given.asked_now)
         return "Called off; what was reserved is free again."
 
 

@@ -7,8 +7,8 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from apps.interventions import services
 from apps.interventions.models import FeatureValue, Policy
+from apps.interventions.services import policies
 from apps.web.admin import ReadOnlyAdmin, acting
 from apps.web.admin_forms import ServiceFormAdmin
 from apps.web.admin_verbs import Given, Line, verb
@@ -90,7 +90,7 @@ class PolicyAdmin(ServiceFormAdmin):
     actions = ("switch_off",)
 
     def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
-        return services.policy_put(**data, by=acting(request), via="admin")
+        return policies.policy_put(**data, by=acting(request), via="admin")
 
     @verb(
         "Switch off",
@@ -102,7 +102,7 @@ class PolicyAdmin(ServiceFormAdmin):
         line=_line,
     )
     def switch_off(self, policy: Policy, given: Given) -> str:
-        services.policy_switch_off(code=policy.code, version=policy.version, **given.asked)
+        policies.policy_switch_off(code=policy.code, version=policy.version, **given.asked)
         return "Switched off: nobody can ask under it any more."
 
 

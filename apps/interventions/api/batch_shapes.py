@@ -7,12 +7,13 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from apps.common.api import Code, Currency, ErrorOut, Failing, InCurrency, Key, Title
+from apps.common.api import AskedOut, Code, Currency, ErrorOut, Failing, InCurrency, Key, Title
 from apps.common.money import exact, exact_or_none
+from apps.engine.run_api import ProgressOut
 from apps.interventions.contracts import BatchItemStatus, BatchStatus
 from apps.interventions.models import BatchItem, InterventionBatch
 from apps.interventions.services.batches import BatchTrial
-from apps.interventions.services.batches_rows import batch_request_of
+from apps.interventions.services.batches_signing import SIGNED_BATCH
 from apps.web.links import temporal_url
 
 
@@ -84,23 +85,14 @@ class BatchTry(InCurrency):
         return exact(trial.available, trial.currency)
 
 
-class BatchOut(Failing, InCurrency, BatchRef):
+class BatchOut(AskedOut, ProgressOut, BatchRef):
     """total = waiting + running + done + failed + cancelled. `amount` is of the sound items."""
 
     title: str
     policy: str = Field(validation_alias="policy.code")
     policy_version: int = Field(validation_alias="policy.version")
     budget: str = Field(validation_alias="budget.code")
-    requested_by: str = Field(validation_alias="requested_by.username")
-    total: int
-    waiting: int = Field(validation_alias="progress.waiting")
-    running: int = Field(validation_alias="progress.running")
-    done: int = Field(validation_alias="progress.done")
-    failed: int = Field(validation_alias="progress.failed")
-    cancelled: int = Field(validation_alias="progress.cancelled")
-    created_at: datetime
     started_at: datetime | None
-    settled_at: datetime | None
 
 
 class BatchDetail(BatchOut):
@@ -113,7 +105,7 @@ class BatchDetail(BatchOut):
     @staticmethod
     def resolve_approval(batch: InterventionBatch) -> UUID | None:
         """One more query."""
-        approval = batch_request_of(batch.pk)
+        approval = SIGNED_BATCH.request_of(batch)
         return approval.pk if approval else None
 
     @staticmethod
@@ -122,12 +114,7 @@ class BatchDetail(BatchOut):
         return temporal_url(batch.workflow_id) or None
 
 
-class BatchPage(Schema):
-    items: list[BatchOut]
-    next: str | None
-
-
-class ItemOut(Failing):
+class BatchItemOut(Failing):
     """`amount` is null and `raw` is what came, where the item was not sound."""
 
     number: int
@@ -144,8 +131,3 @@ class ItemOut(Failing):
     def resolve_amount(item: BatchItem) -> str | None:
         """In the places of the batch's currency."""
         return exact_or_none(item.amount, item.batch.currency)
-
-
-class ItemPage(Schema):
-    items: list[ItemOut]
-    next: str | None

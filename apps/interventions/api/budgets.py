@@ -12,16 +12,15 @@ from pydantic import ConfigDict, Field
 from apps.accounts.auth import require
 from apps.accounts.models import User
 from apps.approvals.selectors import request_ids
-from apps.common.api import Amount, AskedOut, Code, Cursor, Key, Limit, ReasonIn, Why, why
+from apps.common.api import Amount, AskedOut, Code, Cursor, Key, Limit, ReasonIn, Why, exactly, why
 from apps.common.errors import NotFound
-from apps.common.money import exact
 from apps.common.pagination import page
-from apps.interventions import services
 from apps.interventions.api.base import reader
 from apps.interventions.budget_forms import BudgetFilter, TransferFilter
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
 from apps.interventions.models import Budget, BudgetTransfer
 from apps.interventions.scopes import Scope
+from apps.interventions.services import transfers
 from apps.interventions.services.transfers import SUBJECT
 from apps.web.denied import row_of
 from apps.web.filters import Narrow, filtered
@@ -45,7 +44,10 @@ class BudgetOut(Schema):
     starts_on: date | None = Field(description="First day; null: always was.")
     ends_on: date | None = Field(description="Last day; null: no end.")
     alert_percent: int
-    low: bool
+    low: bool = Field(validation_alias="is_low")
+
+    resolve_total, resolve_reserved = exactly("total"), exactly("reserved")
+    resolve_spent, resolve_available = exactly("spent"), exactly("available")
 
 
 class BudgetPage(Schema):
@@ -93,7 +95,7 @@ def budget_list(
     """Budgets with their balances, newest first; `series`: the periods of that series; `state`:
     those that are `open` today, or of which little is left (`low`)."""
     rows = narrow(Budget.objects.all(), user=_budget_reader(request))
-    return page(rows, cursor=cursor, limit=limit, shape=_budget)
+    return page(rows, cursor=cursor, limit=limit)
 
 
 # Before the budgets by code: no budget has this one (`code_reserved`).
@@ -106,7 +108,7 @@ def transfer_create(request: HttpRequest, body: TransferIn) -> Status[BudgetTran
     """
     # Whether the person may ask is the service's question: its refusal is audited.
     user = require(request, scope=Scope.BUDGETS_WRITE)
-    transfer, created = services.transfer_request(
+    transfer, created = transfers.transfer_request(
         **body.dict(), by=user, via="api", as_of=timezone.now()
     )
     return Status(201 if created else 200, _with_approvals([transfer])[0])
@@ -139,7 +141,7 @@ def transfer_cancel(
     """Take it back while it waits; for who asked. Refusals: 403 `permission_denied`; 409
     `already_settled`."""
     user = require(request, scope=Scope.BUDGETS_WRITE)
-    services.transfer_cancel(
+    transfers.transfer_cancel(
         transfer_id=transfer_id,
         by=user,
         via="api",
@@ -150,36 +152,18 @@ def transfer_cancel(
 
 
 @router.get("/{code}", response=BudgetOut)
-def budget_read(request: HttpRequest, code: str) -> dict[str, Any]:
+def budget_read(request: HttpRequest, code: str) -> Budget:
     """One budget's balances."""
     _budget_reader(request)
     budget = Budget.objects.filter(code=code[:81]).first() if "\x00" not in code else None
     if budget is None:
         raise NotFound("There is no such budget.")
-    return _budget(budget)
+    return budget
 
 
 # --- shapes --------------------------------------------------------------------------------------
 def _budget_reader(request: HttpRequest) -> User:
     return reader(request, Scope.BUDGETS_READ, VIEW_BUDGETS, "You may not see budgets.")
-
-
-def _budget(budget: Budget) -> dict[str, Any]:
-    figures = {
-        name: exact(getattr(budget, name), budget.currency)
-        for name in ("total", "reserved", "spent", "available")
-    }
-    return {
-        "code": budget.code,
-        "name": budget.name,
-        "currency": budget.currency,
-        **figures,
-        "series": budget.series,
-        "starts_on": budget.starts_on,
-        "ends_on": budget.ends_on,
-        "alert_percent": budget.alert_percent,
-        "low": budget.is_low,
-    }
 
 
 def _detail(user: User, transfer_id: UUID) -> BudgetTransfer:
@@ -188,9 +172,9 @@ def _detail(user: User, transfer_id: UUID) -> BudgetTransfer:
     return _with_approvals([transfer])[0]
 
 
-def _with_approvals(transfers: list[BudgetTransfer]) -> list[BudgetTransfer]:
+def _with_approvals(rows: list[BudgetTransfer]) -> list[BudgetTransfer]:
     """Each with the id of its request, which TransferRef reads: one query for all."""
-    found = request_ids(SUBJECT, [transfer.pk for transfer in transfers], kind=TRANSFER_KIND)
-    for transfer in transfers:
+    found = request_ids(SUBJECT, [transfer.pk for transfer in rows], kind=TRANSFER_KIND)
+    for transfer in rows:
         transfer.approval = found.get(str(transfer.pk))  # type: ignore[attr-defined]
-    return transfers
+    return rows

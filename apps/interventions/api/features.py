@@ -8,9 +8,9 @@ from pydantic import Field
 
 from apps.accounts.auth import require
 from apps.common.errors import Invalid, NotAllowed, NotFound
+from apps.common.validation import clean_payee
 from apps.interventions.scopes import Scope
 from apps.interventions.services.online_store import features_online
-from apps.interventions.services.validation import clean_target
 
 router = Router(tags=["features"])
 
@@ -33,7 +33,7 @@ def features_read(request: HttpRequest, entity: str) -> dict[str, Any]:
         raise NotAllowed("You may not see features.", code="permission_denied")
     try:
         # As it is stored: a name that reads the same is the same target.
-        target = clean_target(entity)
+        target = clean_payee(entity)
     except Invalid:
         raise NotFound("Nothing is known of that target.") from None
     found = features_online(target)

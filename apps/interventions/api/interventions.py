@@ -29,11 +29,11 @@ from apps.common.api import (
 from apps.common.errors import NotFound
 from apps.common.money import exact
 from apps.common.pagination import page
-from apps.interventions import services
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.forms import InterventionFilter
 from apps.interventions.models import BudgetEntry, Intervention, InterventionStep
 from apps.interventions.scopes import Scope
+from apps.interventions.services import requests
 from apps.interventions.services.approval import approval_of
 from apps.web.denied import row_of
 from apps.web.filters import Narrow, filtered
@@ -126,7 +126,7 @@ class InterventionPage(Schema):
 def intervention_create(request: HttpRequest, body: InterventionIn) -> Status[Intervention]:
     """Ask for an intervention. The same key and body again: the same one, with 200."""
     user = require(request, scope=Scope.INTERVENTIONS_WRITE)
-    intervention, created = services.intervention_request(
+    intervention, created = requests.intervention_request(
         **body.dict(), by=user, via="api", as_of=timezone.now()
     )
     return Status(201 if created else 200, intervention)
@@ -156,7 +156,7 @@ def intervention_cancel(
 ) -> Intervention:
     """End it before the executor is called; its reservation is given back at once."""
     user = require(request, scope=Scope.INTERVENTIONS_WRITE)
-    services.intervention_cancel(
+    requests.intervention_cancel(
         intervention_id=intervention_id,
         by=user,
         via="api",

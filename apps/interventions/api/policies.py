@@ -7,9 +7,8 @@ from django.http import HttpRequest
 from ninja import Router, Schema
 from pydantic import Field
 
-from apps.common.api import Cursor, Limit
+from apps.common.api import Cursor, Limit, exactly
 from apps.common.errors import NotFound
-from apps.common.money import exact_or_none
 from apps.common.pagination import page
 from apps.interventions.api.base import reader
 from apps.interventions.models import Policy
@@ -38,6 +37,10 @@ class PolicyVersion(Schema):
     regions: list[str] = Field(description="ISO 3166; a country covers its parts.")
     created_at: datetime
 
+    resolve_min_amount = exactly("min_amount")
+    resolve_max_amount = exactly("max_amount")
+    resolve_target_limit = exactly("target_limit")
+
 
 class PolicyRow(PolicyVersion):
     """`signatures`: what an amount needs by the rule of now, in words, from the lowest up."""
@@ -63,46 +66,31 @@ def policy_list(request: HttpRequest, cursor: Cursor = None, limit: Limit = 50) 
     """The versions that apply now, the newest first."""
     _reader(request)
     found = page(Policy.objects.filter(active=True), cursor=cursor, limit=limit)
-    signatures = signatures_of(found["items"])
-    return {
-        "items": [_row(one, signatures) for one in found["items"]],
-        "next": found["next"],
-    }
+    _signed(found["items"])
+    return found
 
 
 @router.get("/{code}", response=PolicyOut)
-def policy_read(
-    request: HttpRequest, code: str, cursor: Cursor = None, limit: Limit = 50
-) -> dict[str, Any]:
+def policy_read(request: HttpRequest, code: str, cursor: Cursor = None, limit: Limit = 50) -> Any:
     """One policy as it is now, also switched off, and its versions."""
     _reader(request)
     versions = Policy.objects.filter(code=code[:81])
     newest = versions.order_by("-version").first() if "\x00" not in code else None
     if newest is None:
         raise NotFound("There is no such policy.")
+    (policy,) = _signed([newest])
     found = page(versions, cursor=cursor, limit=limit)
-    return {
-        **_row(newest, signatures_of([newest])),
-        "versions": [_version(one) for one in found["items"]],
-        "next": found["next"],
-    }
+    policy.versions, policy.next = found["items"], found["next"]
+    return policy
 
 
 def _reader(request: HttpRequest) -> None:
     reader(request, Scope.INTERVENTIONS_READ, VIEW_POLICIES, "You may not see policies.")
 
 
-def _row(policy: Policy, signatures: dict[str, list[str]]) -> dict[str, Any]:
-    return {"code": policy.code, "signatures": signatures[policy.code], **_version(policy)}
-
-
-def _version(policy: Policy) -> dict[str, Any]:
-    amounts = {
-        name: exact_or_none(getattr(policy, name), policy.currency)
-        for name in ("min_amount", "max_amount", "target_limit")
-    }
-    others = (
-        *("version", "active", "name", "currency", "reversible", "target_days", "valid_from"),
-        *("valid_until", "regions", "created_at"),
-    )
-    return {**amounts, **{name: getattr(policy, name) for name in others}}
+def _signed(policies: list[Any]) -> list[Any]:
+    """Each with who signs under it, which PolicyRow reads: one question for all."""
+    found = signatures_of(policies)
+    for policy in policies:
+        policy.signatures = found[policy.code]
+    return policies

@@ -90,7 +90,7 @@ class Migration(migrations.Migration):
                 ('currency', models.CharField(max_length=3)),
                 ('reason', models.TextField(max_length=2000)),
                 ('status', models.CharField(choices=[(apps.interventions.contracts.TransferStatus['AWAITING_APPROVAL'], apps.interventions.contracts.TransferStatus['AWAITING_APPROVAL']), (apps.interventions.contracts.TransferStatus['DONE'], apps.interventions.contracts.TransferStatus['DONE']), (apps.interventions.contracts.TransferStatus['FAILED'], apps.interventions.contracts.TransferStatus['FAILED']), (apps.interventions.contracts.TransferStatus['REJECTED'], apps.interventions.contracts.TransferStatus['REJECTED']), (apps.interventions.contracts.TransferStatus['EXPIRED'], apps.interventions.contracts.TransferStatus['EXPIRED']), (apps.interventions.contracts.TransferStatus['CANCELLED'], apps.interventions.contracts.TransferStatus['CANCELLED'])], default=apps.interventions.contracts.TransferStatus['AWAITING_APPROVAL'], max_length=20)),
-                ('version', models.PositiveIntegerField(default=1)),
+                ('version', models.PositiveIntegerField(default=1, help_text='Goes up with every change.')),
                 ('destination', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='transfers_in', to='interventions.budget')),
                 ('requested_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('source', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='transfers_out', to='interventions.budget')),

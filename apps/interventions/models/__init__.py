@@ -1,16 +1,11 @@
 """Tables of the app, by noun. Money is decimal in major units with a currency beside it."""
 
-from apps.interventions.models.batches import (
-    BatchItem,
-    InterventionBatch,
-    InterventionBatchQuerySet,
-)
+from apps.interventions.models.batches import BatchItem, InterventionBatch
 from apps.interventions.models.budgets import Budget, BudgetEntry, BudgetTransfer
 from apps.interventions.models.interventions import (
     OPEN,
     TERMINAL,
     Intervention,
-    InterventionQuerySet,
     InterventionStep,
 )
 from apps.interventions.models.policies import Policy
@@ -26,8 +21,6 @@ __all__ = [
     "FeatureValue",
     "Intervention",
     "InterventionBatch",
-    "InterventionBatchQuerySet",
-    "InterventionQuerySet",
     "InterventionStep",
     "Outcome",
     "Policy",

@@ -17,7 +17,14 @@ from django.utils import timezone
 from apps.common.amounts import AmountField
 from apps.common.money import shown
 from apps.common.windows import Period
-from apps.engine.models_abstract import AskedQuerySet, AskedRow, as_signed, end_stays
+from apps.engine.models_abstract import (
+    AskedQuerySet,
+    AskedRow,
+    as_signed,
+    asked_once,
+    end_stays,
+    status_field,
+)
 from apps.interventions.contracts import TransferStatus
 
 TRANSFER_ENDS = [s for s in TransferStatus if s.terminal]
@@ -234,16 +241,11 @@ class TransferQuerySet(AskedQuerySet["BudgetTransfer"]):
 
     view_permission = "interventions.view_budgettransfer"
     open_statuses = [s for s in TransferStatus if not s.terminal]
+    listed_with = ("source", "destination", "requested_by")
 
     def touching(self, code: str) -> Self:
         """Those that give to or take from the budget of that code."""
         return self.filter(Q(source__code=code) | Q(destination__code=code))
-
-    def for_list(self) -> Self:
-        """Newest first, with what a row of a list shows: one query."""
-        return self.select_related("source", "destination", "requested_by").order_by(
-            "-created_at", "-id"
-        )
 
 
 class BudgetTransfer(AskedRow):
@@ -254,12 +256,7 @@ class BudgetTransfer(AskedRow):
     amount = AmountField()
     currency = models.CharField(max_length=3)
     reason = models.TextField(max_length=2000)
-    status = models.CharField(
-        max_length=20,
-        choices=[(s, s) for s in TransferStatus],
-        default=TransferStatus.AWAITING_APPROVAL,
-    )
-    version = models.PositiveIntegerField(default=1)
+    status = status_field(TransferStatus.AWAITING_APPROVAL)
 
     objects = TransferQuerySet.as_manager()
 
@@ -271,11 +268,7 @@ class BudgetTransfer(AskedRow):
             models.CheckConstraint(
                 name="transfer_between_two", condition=~Q(source=F("destination"))
             ),
-            models.UniqueConstraint(
-                fields=["requested_by", "idempotency_key"],
-                condition=~Q(idempotency_key=""),
-                name="transfer_key_once",
-            ),
+            asked_once("transfer_key_once"),
         ]
         indexes = [models.Index(fields=["-created_at", "-id"])]
         triggers = [

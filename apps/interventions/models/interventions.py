@@ -6,7 +6,14 @@ from django.db.models.functions import Left
 
 from apps.common.amounts import AmountField
 from apps.common.money import shown
-from apps.engine.models_abstract import AskedQuerySet, ProcessRow, StepRow, end_stays
+from apps.engine.models_abstract import (
+    AskedQuerySet,
+    ProcessRow,
+    StepRow,
+    asked_once,
+    end_stays,
+    status_field,
+)
 from apps.interventions.contracts import InterventionStatus, Step
 from apps.interventions.models.budgets import Budget
 from apps.interventions.models.policies import Policy
@@ -20,12 +27,7 @@ class InterventionQuerySet(AskedQuerySet["Intervention"]):
 
     view_permission = "interventions.view_intervention"
     open_statuses = OPEN
-
-    def for_list(self) -> "InterventionQuerySet":
-        """Newest first, with what a row of a list shows: one query."""
-        return self.select_related("policy", "budget", "requested_by").order_by(
-            "-created_at", "-id"
-        )
+    listed_with = ("policy", "budget", "requested_by")
 
     def in_region(self, region: str) -> "InterventionQuerySet":
         """Those that are paid there; a country covers its parts, as it does in policies."""
@@ -56,11 +58,7 @@ class Intervention(ProcessRow):
         related_name="interventions",
         help_text="Signed with that batch, on its total.",
     )
-    status = models.CharField(
-        max_length=20,
-        choices=[(s, s) for s in InterventionStatus],
-        default=InterventionStatus.PENDING,
-    )
+    status = status_field(InterventionStatus.PENDING)
     executor_id = models.CharField(
         max_length=200, blank=True, help_text="The workflow that executes it; no other may."
     )
@@ -77,11 +75,7 @@ class Intervention(ProcessRow):
         ordering = ["-created_at", "-id"]
         constraints = [
             models.CheckConstraint(name="amount_positive", condition=Q(amount__gt=0)),
-            models.UniqueConstraint(
-                fields=["requested_by", "idempotency_key"],
-                condition=~Q(idempotency_key=""),
-                name="idempotency_key_once",
-            ),
+            asked_once("idempotency_key_once"),
         ]
         indexes = [
             models.Index(fields=["-created_at", "-id"]),

@@ -9,10 +9,10 @@ from apps.approvals import subject
 from apps.approvals.kinds import Fact, Simulation, TierRule
 from apps.common.money import shown
 from apps.engine import process, runs
-from apps.interventions import services
 from apps.interventions.contracts import KIND, SIGNAL_SETTLED, BatchStatus
 from apps.interventions.models import InterventionBatch, Policy
 from apps.interventions.registration.interventions import REASONS
+from apps.interventions.services import batches_warnings
 from apps.interventions.services.batches_rows import (
     RUN,
     item_asked,
@@ -81,7 +81,7 @@ def _simulate(batch: InterventionBatch, user: User) -> Simulation:
         off = f"Every payment would fail: the policy {policy.code} is switched off."
         return Simulation(outcome=off, tone="bad")
     left = budget.available - batch.amount
-    warned = services.batch_warn(batch, by=user, as_of=timezone.now())
+    warned = batches_warnings.batch_warn(batch, by=user, as_of=timezone.now())
     outcome = (
         "Its payments are carried out one after the other, each for itself."
         if left >= 0

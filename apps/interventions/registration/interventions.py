@@ -2,17 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from django.urls import reverse
 from django.utils import timezone
 
 from apps.approvals import attention, subject
 from apps.approvals.contracts import Verdict
-from apps.approvals.kinds import EditableField, Fact, Reason, TierRule
+from apps.approvals.kinds import EditableField, Fact, Reason, TierRule, status_fact
 from apps.common.money import shown
 from apps.engine import process
-from apps.interventions import services
 from apps.interventions.contracts import SIGNAL_SETTLED
 from apps.interventions.models import Intervention
+from apps.interventions.services import recovery
 from apps.interventions.services.approval import SIGNED
 from apps.interventions.services.attention import ATTENTION
 from apps.interventions.services.commands import INTERVENTION
@@ -66,7 +65,7 @@ def register() -> None:
     )
     process.register(
         INTERVENTION,
-        restart=services.intervention_restart,
+        restart=recovery.intervention_restart,
         on_closed=_on_closed,
         on_undeliverable=_on_undeliverable,
         view="interventions.view_intervention",
@@ -81,11 +80,7 @@ def _facts(intervention: Intervention) -> list[Fact]:
         Fact("Amount", shown(intervention.amount, intervention.currency)),
         Fact("Paid to", intervention.target),
         *([Fact("Region", intervention.region)] if intervention.region else []),
-        Fact(
-            "Status",
-            intervention.status.replace("_", " "),
-            href=reverse("intervention", args=[intervention.pk]),
-        ),
+        status_fact(intervention, "intervention"),
         *terms(intervention.policy),
         free(
             f"Free in {budget.code}",
@@ -100,11 +95,11 @@ def _facts(intervention: Intervention) -> list[Fact]:
 
 
 def _on_undeliverable(command: "EngineCommand") -> None:
-    services.command_undeliverable(command=command, as_of=timezone.now())
+    recovery.command_undeliverable(command=command, as_of=timezone.now())
 
 
 def _on_closed(intervention_id: str, run: "WorkflowRun") -> None:
-    services.process_closed(
+    recovery.process_closed(
         intervention_id=intervention_id,
         workflow_id=run.workflow_id,
         run_status=run.status,

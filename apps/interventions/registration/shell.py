@@ -14,8 +14,9 @@ from apps.interventions.contracts import TASK_QUEUE, InterventionStatus
 from apps.interventions.models import Intervention
 from apps.interventions.scopes import Scope
 from apps.web import body_sizes, dashboard, demo, navigation
-from apps.web.dashboard import Card, Place, Series
+from apps.web.dashboard import Card, Place, Series, button
 from apps.web.navigation import Item, Section
+from apps.web.pieces import Link
 
 #: Where batches come in: a page's form with a CSV file, and the API, as JSON too.
 BATCHES = body_sizes.Roomier(
@@ -46,35 +47,20 @@ PLACES = (
     Item("interventions", "Interventions", "interventions", order=10),
     Item("interventions", "Batches", "batches", parent="interventions", order=20),
     Item("interventions", "Outcomes", "outcomes", parent="interventions", order=30),
-    Item(
-        "interventions",
-        "Budgets",
-        "budgets",
-        permission="interventions.view_budget",
-        order=40,
-    ),
+    Item("interventions", "Budgets", "budgets", permission="interventions.view_budget", order=40),
     Item("interventions", "Transfers", "transfers", parent="budgets", order=50),
-    Item(
-        "interventions",
-        "Policies",
-        "policies",
-        permission="interventions.view_policy",
-        order=60,
-    ),
+    Item("interventions", "Policies", "policies", permission="interventions.view_policy", order=60),
 )
 
 CARDS = (
-    Card(
-        key="intervention-ask",
-        template="interventions/_home_ask.html",
-        context=home.ask_button,
-        place=Place.HEAD,
+    button(
+        "intervention-ask",
+        Link("Ask for an intervention", "intervention_new", "interventions.request_intervention"),
         order=20,
-        permission="interventions.request_intervention",
     ),
     Card(
         key="failed",
-        template="interventions/_home_failed.html",
+        template="web/_rows_panel.html",
         context=home.failed_card,
         place=Place.SIDE,
         order=20,
@@ -82,7 +68,7 @@ CARDS = (
     ),
     Card(
         key="budgets",
-        template="interventions/_home_budgets.html",
+        template="web/_rows_panel.html",
         context=home.budgets_card,
         place=Place.SIDE,
         order=30,

@@ -1,5 +1,6 @@
 """What interventions add to shared pages in words: refusals, tones of states."""
 
+from apps.interventions.models import BudgetEntry
 from apps.web import refusals, tones
 
 NEXT_STEPS = {
@@ -8,13 +9,7 @@ NEXT_STEPS = {
     "budget_not_open": "Nothing was asked. Choose the budget of the period that runs now.",
     "same_budget": "Choose two different budgets.",
     "no_valid_items": "Nothing was stored. Check the list: each line says what is wrong with it.",
-    "csv_columns": "Nothing was stored. Correct the first line, then check again.",
-    "csv_invalid": "Nothing was stored. Correct that line, then check again.",
-    "json_invalid": "Nothing was stored. Correct the line, then check again.",
-    "line_too_long": "Nothing was stored. Correct the line, then check again.",
-    "csv_encoding": "Nothing was stored. Save it as CSV UTF-8, then choose it again.",
     "amount_below_limit": "Ask for more, or under a policy that allows so little.",
-    "amount_ambiguous": "Write it with both separators, or with neither: 1,234.00 or 1234.00.",
     "amount_above_limit": "Ask for less, or under a policy that allows as much.",
     "policy_not_yet_valid": "Ask again from that day on, or under another policy.",
     "policy_expired": "Ask under another policy, or have this one prolonged.",
@@ -27,19 +22,6 @@ NEXT_STEPS = {
 }
 
 TONES = {
-    "pending": "info",
-    "awaiting_approval": "warn",
-    "approved": "good",
-    "executing": "info",
-    "executed": "good",
-    "failed": "bad",
-    "rejected": "bad",
-    "expired": "warn",
-    "cancelled": "",
-    "running": "info",
-    "done": "good",
-    "compensated": "warn",
-    "completed": "good",
     "reserve": "warn",
     "commit": "info",
     "release": "good",
@@ -55,14 +37,8 @@ TONES = {
 }
 
 WORDS = {
-    "awaiting_approval": "waiting for approval",
-    # Lines of a ledger, in the words of the bar above them.
-    "allocate": "allocated",
-    "reserve": "reserved",
-    "release": "released",
-    "commit": "spent",
-    "transfer_out": "moved out",
-    "transfer_in": "moved in",
+    # Lines of a ledger in the words of the bar above them.
+    **{kind.value: str(kind.label) for kind in BudgetEntry.Kind},
     "low": "little is left",
     # What a request is about, in the link to it.
     "intervention-batch": "batch",

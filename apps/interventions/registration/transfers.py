@@ -4,7 +4,7 @@ from django.urls import reverse
 
 from apps.accounts.models import User
 from apps.approvals import subject
-from apps.approvals.kinds import Fact, Simulation, TierRule
+from apps.approvals.kinds import Fact, Simulation, TierRule, status_fact
 from apps.common.money import shown
 from apps.engine import process
 from apps.interventions.contracts import TransferStatus
@@ -46,11 +46,7 @@ def _facts(transfer: BudgetTransfer) -> list[Fact]:
     short = waits and transfer.source.available < transfer.amount
     facts = [
         Fact("Amount", shown(transfer.amount, transfer.currency)),
-        Fact(
-            "Status",
-            transfer.status.replace("_", " "),
-            href=reverse("transfer", args=[transfer.pk]),
-        ),
+        status_fact(transfer, "transfer"),
         _free("Free in the source", transfer.source, tone="bad" if short else ""),
         _free("Free in the destination", transfer.destination),
         Fact("Asked by", str(transfer.requested_by)),

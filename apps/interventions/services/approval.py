@@ -10,7 +10,7 @@ from apps.approvals.contracts import Waiting
 from apps.approvals.subject import Decided, SignedSubject
 from apps.common.canonical_json import plain
 from apps.common.money import exact
-from apps.common.validation import clean_text, read_amount
+from apps.common.validation import clean_payee, clean_text, read_amount
 from apps.interventions.contracts import KIND, InterventionStatus
 from apps.interventions.models import Intervention
 from apps.interventions.services.attention import ATTENTION
@@ -18,7 +18,6 @@ from apps.interventions.services.commands import INTERVENTION
 from apps.interventions.services.policy_limits import check_limit, check_target
 from apps.interventions.services.rows import record, row_save
 from apps.interventions.services.settlement import settle_row
-from apps.interventions.services.validation import clean_target
 
 
 def approval_payload(intervention: Intervention) -> dict[str, Any]:
@@ -55,7 +54,7 @@ def _edit(intervention: Intervention, changes: Mapping[str, str], as_of: datetim
         intervention.amount = read_amount(changes["amount"], intervention.currency)
         check_limit(intervention.policy, intervention.amount)
     if "target" in changes:
-        intervention.target = clean_target(changes["target"])
+        intervention.target = clean_payee(changes["target"])
     if {"amount", "target"} & changes.keys():
         check_target(
             intervention.policy,

@@ -6,19 +6,14 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
-from uuid import UUID
-
-from django.db import transaction
 
 from apps.accounts.models import User
 from apps.approvals.rule_text import band_in_words
 from apps.approvals.rules import requirement
-from apps.common.errors import DomainError, Invalid, NotAllowed, NotFound
-from apps.common.idempotency import asked_before, clean_key, save_or_known
-from apps.common.identifiers import new_id
+from apps.common.errors import DomainError, Invalid, NotAllowed
 from apps.common.validation import MOST, clean_code, clean_currency, clean_text
 from apps.engine import process, runs
-from apps.interventions.contracts import BATCH_KIND, BATCH_SUBJECT, BatchItemStatus
+from apps.interventions.contracts import BATCH_KIND, BatchItemStatus
 from apps.interventions.models import BatchItem, Budget, InterventionBatch, Policy
 from apps.interventions.services.batches_input import (
     Item,
@@ -27,12 +22,11 @@ from apps.interventions.services.batches_input import (
     items_digest,
     items_judge,
 )
-from apps.interventions.services.batches_rows import BATCH, RUN
+from apps.interventions.services.batches_rows import BATCH, RELATED, RUN
 from apps.interventions.services.batches_warnings import Warned, items_warn
-from apps.interventions.services.periods import check_open
 from apps.interventions.services.policies import policy_active, policy_currency
 from apps.interventions.services.policy_limits import check_days
-from apps.interventions.services.requests import REQUEST_PERMISSION, check_currencies
+from apps.interventions.services.requests import REQUEST_PERMISSION, budget_for
 
 #: Rows of one INSERT.
 CHUNK = 2000
@@ -90,24 +84,18 @@ def batch_request(
     `policy_not_found`, `budget_not_found`; Conflict `policy_inactive`, `policy_not_yet_valid`,
     `policy_expired`, `budget_not_open`, `idempotency_key_reused`.
     """
-    with runs.audited(RUN, "request", "", by=by, via=via):
+    with process.audited(BATCH, "request", by=by, via=via):
         currency = currency or policy_currency(clean_code(policy))
         cleaned = _cleaned(items, currency, by)
-        title = clean_text(title, field="title", limit=160) if title.strip() else ""
-        key = clean_key(idempotency_key)
         body = {
             "policy": clean_code(policy),
             "budget": clean_code(budget),
             "currency": clean_currency(currency),
-            "title": title,
+            "title": clean_text(title, field="title", limit=160) if title.strip() else "",
         }
-        asked = body_digest(cleaned, **body)
-        rows = InterventionBatch.objects.select_related("policy", "budget", "requested_by")
-        before = partial(asked_before, rows, by=by, key=key, digest=asked)
-        with transaction.atomic(durable=True):
-            # Before the rules of today: a repeat is answered as the first was.
-            if known := before():
-                return known, False
+        judged: list[Item] = []
+
+        def columns() -> dict[str, Any]:
             wanted = _wanted(
                 policy=policy,
                 budget=budget,
@@ -116,39 +104,40 @@ def batch_request(
                 raw_items=items,
                 as_of=as_of,
             )
-            identifier = new_id()
-            batch = InterventionBatch(
-                id=identifier,
-                title=title,
-                policy=wanted.policy,
-                budget=wanted.budget,
-                currency=currency,
-                amount=wanted.amount,
-                total=len(wanted.items),
-                items_digest=items_digest(wanted.items),
-                requested_by=by,
-                idempotency_key=key,
-                request_digest=asked,
-                workflow_id=f"{BATCH_SUBJECT}-{identifier}",
-                created_at=as_of,
-            )
-            if known := save_or_known(batch, before):
-                return known, False
-            BatchItem.objects.bulk_create(_rows(batch, wanted.items, as_of), batch_size=CHUNK)
+            judged.extend(wanted.items)
+            return {
+                **body,
+                "policy": wanted.policy,
+                "budget": wanted.budget,
+                "amount": wanted.amount,
+                "total": len(judged),
+                "items_digest": items_digest(judged),
+            }
+
+        def made(batch: InterventionBatch) -> None:
+            BatchItem.objects.bulk_create(_rows(batch, judged, as_of), batch_size=CHUNK)
             RUN.record(
                 batch,
                 "requested",
                 by=by,
                 via=via,
                 **body,
-                amount=wanted.amount,
+                amount=batch.amount,
                 total=batch.total,
-                sound=sum(item.sound for item in wanted.items),
+                sound=sum(item.sound for item in judged),
                 items_digest=batch.items_digest,
             )
-            process.start(BATCH, batch)
-            process.tell(BATCH, batch, "status")
-        return batch, True
+
+        return process.ask_once(
+            BATCH,
+            columns,
+            made=made,
+            by=by,
+            key=idempotency_key,
+            digest=body_digest(cleaned, **body),
+            related=RELATED,
+            as_of=as_of,
+        )
 
 
 def batch_try(
@@ -166,7 +155,7 @@ def batch_try(
 
     A batch without a sound item is told, not refused: that is what trying is for.
     """
-    with runs.audited(RUN, "try", "", by=by, via=via):
+    with process.audited(BATCH, "try", by=by, via=via):
         currency = currency or policy_currency(clean_code(policy))
         wanted = _wanted(
             policy=clean_code(policy),
@@ -191,26 +180,11 @@ def batch_try(
         )
 
 
-def batch_pause(
-    *, batch_id: UUID | str, by: User, via: str, reason: str = "", as_of: datetime
-) -> InterventionBatch:
-    """Begin no further item; those under way end. Raises, audited, what `runs.pause` does."""
-    return runs.pause(RUN, batch_id, by=by, via=via, reason=reason)
-
-
-def batch_resume(
-    *, batch_id: UUID | str, by: User, via: str, reason: str = "", as_of: datetime
-) -> InterventionBatch:
-    """Go on with what waits. Raises, audited, what `runs.resume` does."""
-    return runs.resume(RUN, batch_id, by=by, via=via, reason=reason)
-
-
-def batch_cancel(
-    *, batch_id: UUID | str, by: User, via: str, reason: str = "", as_of: datetime
-) -> InterventionBatch:
-    """End it, and its request for a signature with it: what waits is never begun, what was paid
-    stays paid. Raises, audited, what `runs.cancel` does."""
-    return runs.cancel(RUN, batch_id, by=by, via=via, reason=reason, as_of=as_of)
+#: A person's verbs on a batch: `runs.pause`, `resume` and `cancel`, with what these raise. The last
+#: ends its request for a signature with it; what was paid stays paid.
+batch_pause = partial(runs.pause, RUN)
+batch_resume = partial(runs.resume, RUN)
+batch_cancel = partial(runs.cancel, RUN)
 
 
 # --- helpers -------------------------------------------------------------------------------------
@@ -231,11 +205,7 @@ def _wanted(
     empty: bool = False,
 ) -> _Wanted:
     chosen_policy = policy_active(policy)
-    chosen_budget = Budget.objects.filter(code=budget).first()
-    if chosen_budget is None:
-        raise NotFound("There is no such budget.", code="budget_not_found")
-    check_currencies(currency, chosen_policy, chosen_budget)
-    check_open(chosen_budget, as_of=as_of)
+    chosen_budget = budget_for(chosen_policy, budget, currency=currency, as_of=as_of)
     check_days(chosen_policy, as_of=as_of)
     judged = items_judge(cleaned, chosen_policy, raw_items=raw_items)
     amount = sum((item.amount for item in judged if item.sound and item.amount), Decimal(0))

@@ -17,10 +17,9 @@ from apps.common.csvio import CsvRow, FileRow
 from apps.common.errors import DomainError, Invalid
 from apps.common.money import amount_written, exact
 from apps.common.uploads import TooLarge, size_in_words
-from apps.common.validation import amount_sent, clean_amount, clean_region, clean_text
+from apps.common.validation import amount_sent, clean_amount, clean_payee, clean_region, clean_text
 from apps.interventions.models import Policy
 from apps.interventions.services.policy_limits import check_limit, check_region
-from apps.interventions.services.validation import clean_target
 
 MOST_ITEMS = 20_000
 #: Of an item that is not sound so much is kept as it came.
@@ -124,7 +123,7 @@ def _clean(number: int, came: Any, currency: str) -> Item:
                 currency,
             ),
             currency=currency,
-            target=clean_target(raw["target"]),
+            target=clean_payee(raw["target"]),
             justification=clean_text(
                 raw["justification"], field="justification", limit=5000, multiline=True
             ),

@@ -1,20 +1,17 @@
 """The row of a batch: what it is to the engine, what people are told of it, and its items."""
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 
-from apps.approvals.contracts import Waiting
-from apps.approvals.selectors import request_of
-from apps.approvals.services import request_cancel
-from apps.approvals.subject import waiting_of
+from apps.approvals.subject import questions_close
 from apps.audit.contracts import Actor
 from apps.common.csvio import by_number
 from apps.common.money import unambiguous
 from apps.engine import process, runs
-from apps.engine.contracts import RunProgress
 from apps.engine.process import Carrier, Process
 from apps.engine.runs import RunSpec
 from apps.engine.services import timings
@@ -23,7 +20,6 @@ from apps.interventions.contracts import (
     BATCH_WORKFLOW,
     SIGNAL_BATCH_CHANGED,
     TASK_QUEUE,
-    BatchFacts,
     BatchItemStatus,
     BatchRef,
     BatchStatus,
@@ -35,13 +31,8 @@ from apps.interventions.services.commands import CANCEL_PERMISSION
 from apps.live.broadcast import broadcast
 from apps.notifications.services import notify
 
-if TYPE_CHECKING:
-    from apps.approvals.models import ApprovalRequest
-
 #: After so many items a run continues as new: a long history is slow to replay.
 ITEMS_PER_RUN = 500
-#: In which nobody has decided about it.
-WAITS = frozenset({BatchStatus.PENDING})
 #: Read with its row.
 RELATED = ("policy", "budget", "requested_by")
 
@@ -95,10 +86,9 @@ def _record(batch: InterventionBatch, event: str, *, by: Actor, via: str, **body
             text=batch.error_detail or f"{progress.done} executed, {progress.failed} failed.",
             url=f"/interventions/batches/{batch.pk}/",
         )
-    request = batch_request_of(batch.pk) if event == BatchStatus.CANCELLED else None
-    if request is not None and batch.settled_at is not None:
+    if event == BatchStatus.CANCELLED and batch.settled_at is not None:
         why, at = batch.error_detail, batch.settled_at
-        request_cancel(request_id=request.pk, by=by, reason=why, as_of=at)
+        questions_close(BATCH, batch, by=by, reason=why, as_of=at)
 
 
 CARRIER: Carrier[InterventionBatch] = Carrier(BATCH_WORKFLOW, _ref, process.WAITING_BACKSTOP)
@@ -118,7 +108,7 @@ BATCH = Process(
     lock=batch_lock,
     list_topics=("intervention-batches",),
 )
-RUN = RunSpec(
+RUN: RunSpec[InterventionBatch] = RunSpec(
     process=BATCH,
     items=BatchItem,
     run="batch",
@@ -126,6 +116,8 @@ RUN = RunSpec(
     signal=SIGNAL_BATCH_CHANGED,
     act=CANCEL_PERMISSION,
 )
+#: How many of its items stand where.
+progress_of = partial(runs.progress_of, RUN)
 
 
 # --- items ---------------------------------------------------------------------------------------
@@ -155,16 +147,6 @@ def item_asked(intervention: Intervention) -> None:
         )
 
 
-def progress_of(batch: InterventionBatch) -> RunProgress:
-    """How many of its items stand where."""
-    return runs.progress_of(RUN, batch)
-
-
-def progress_by_batch(batch_ids: Iterable[UUID]) -> dict[UUID, RunProgress]:
-    """The same of many, in one query."""
-    return runs.progress_by_run(RUN, batch_ids)
-
-
 def batch_failures(batch: InterventionBatch) -> Iterator[dict[str, Any]]:
     """The items that have failed, in order, with FAILURE_COLUMNS: as they came, where one was not
     sound. Of one that was kept in part, or was no object, `target` has what there is."""
@@ -179,15 +161,3 @@ def batch_failures(batch: InterventionBatch) -> Iterator[dict[str, Any]]:
             texts["target"] = item.raw["cut"] if isinstance(item.raw, dict) else item.raw
         code, detail = item.error_code, item.error_detail
         yield {"number": item.number, **texts, "code": code, "detail": detail}
-
-
-# --- the request for its signature ----------------------------------------------------------------
-def batch_request_of(batch_id: UUID | str) -> "ApprovalRequest | None":
-    """Its request for a signature, if one was opened."""
-    return request_of(f"{BATCH_SUBJECT}:{batch_id}")
-
-
-def batch_facts(batch: InterventionBatch, waiting: Waiting | None = None) -> BatchFacts:
-    """The contract that its workflow re-reads; `waiting` where it waits for its signature."""
-    waiting = waiting or waiting_of(batch, waits=WAITS)
-    return BatchFacts(progress=progress_of(batch), **vars(waiting))

@@ -1,4 +1,4 @@
-"""Working through a batch: which items come next, what became of one, and the end.
+"""Working through a batch: which items come next, and what became of one.
 
 Lock order: the batch, then its waiting items; an intervention, then its item.
 """
@@ -11,15 +11,13 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.approvals.selectors import requests_about
+from apps.approvals.signed_runs import prepare
 from apps.common.canonical_json import digest
 from apps.common.identifiers import new_id
-from apps.engine import runs
 from apps.interventions.contracts import (
     ATTENTION_KIND,
     SUBJECT,
-    BatchFacts,
     BatchItemStatus,
-    BatchStatus,
     InterventionStatus,
     PreparedItems,
     ReadyItem,
@@ -30,20 +28,13 @@ from apps.interventions.services.batches_rows import (
     NEEDS_ATTENTION,
     RUN,
     UNSETTLED,
-    batch_facts,
-    batch_lock,
 )
 from apps.interventions.services.rows import intervention_lock, record
 from apps.live.broadcast import broadcast
 
 
 def items_prepare(
-    *,
-    batch_id: UUID | str,
-    workflow_id: str,
-    limit: int,
-    known: Collection[int],
-    as_of: datetime,
+    batch_id: UUID | str, *, workflow_id: str, limit: int, known: Collection[int], as_of: datetime
 ) -> PreparedItems:
     """Up to `limit` items that are to be executed now, each with an intervention of its own; what
     of them `runs.begin_next` says. Raises NotFound, Conflict `not_its_workflow`."""
@@ -52,18 +43,17 @@ def items_prepare(
         broadcast("interventions", id=str(batch.pk), version=batch.version)
         return {"intervention": _intervention(batch, item, as_of=as_of)}
 
-    with transaction.atomic(durable=True):
-        batch, items = runs.begin_next(
-            RUN,
-            batch_id,
-            workflow_id=workflow_id,
-            limit=limit,
-            known=known,
-            begin=begin,
-            as_of=as_of,
-        )
-        ready = [ReadyItem(item.number, str(item.intervention_id)) for item in items]
-        return PreparedItems(facts=batch_facts(batch), items=tuple(ready))
+    facts, items = prepare(
+        RUN,
+        batch_id,
+        workflow_id=workflow_id,
+        limit=limit,
+        known=known,
+        begin=begin,
+        as_of=as_of,
+    )
+    ready = [ReadyItem(item.number, str(item.intervention_id)) for item in items]
+    return PreparedItems(facts=facts, items=tuple(ready))
 
 
 def item_note(*, intervention_id: UUID | str, as_of: datetime) -> None:
@@ -89,26 +79,6 @@ def item_note(*, intervention_id: UUID | str, as_of: datetime) -> None:
         )
         if noted:
             record(intervention, f"{SUBJECT}.left_by_batch", batch=intervention.batch_id)
-
-
-def batch_finish(*, batch_id: UUID | str, workflow_id: str, as_of: datetime) -> BatchFacts:
-    """Completed, when no item waits or is under way; as it stands in any case. Raises NotFound."""
-    with transaction.atomic(durable=True):
-        batch = runs.finish(RUN, batch_id, workflow_id=workflow_id, as_of=as_of)
-        return batch_facts(batch)
-
-
-def batch_cancelled(*, batch_id: UUID | str, workflow_id: str, as_of: datetime) -> BatchFacts:
-    """The engine's own cancellation counts like a person's. No-op once it ended.
-
-    Raises NotFound, Conflict `not_its_workflow`.
-    """
-    with transaction.atomic(durable=True):
-        batch = batch_lock(batch_id)
-        runs.check_carrier(RUN, batch, workflow_id)
-        why = "Its workflow was cancelled in the engine."
-        runs.end(RUN, batch, BatchStatus.CANCELLED, code="cancelled", detail=why, as_of=as_of)
-        return batch_facts(batch)
 
 
 # --- helpers -------------------------------------------------------------------------------------

@@ -3,23 +3,15 @@
 from typing import Any
 
 from apps.approvals.contracts import RequestStatus
-from apps.approvals.selectors import signed_payload
 from apps.approvals.services import signature_needed
-from apps.approvals.subject import Decided, SignedSubject
+from apps.approvals.signed_runs import signed_run
 from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict
 from apps.common.money import exact
-from apps.engine import process, runs
-from apps.interventions.contracts import BATCH_KIND, BatchStatus
+from apps.interventions.contracts import BATCH_KIND
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
 from apps.interventions.services.batches_input import FIELDS
-from apps.interventions.services.batches_rows import (
-    BATCH,
-    RELATED,
-    RUN,
-    WAITS,
-    batch_facts,
-)
+from apps.interventions.services.batches_rows import RELATED, RUN
 
 #: What of an item stands in the payload, in this order.
 ITEM_FIELDS = ("number", *FIELDS)
@@ -78,72 +70,19 @@ def batch_payload(batch: InterventionBatch) -> dict[str, Any]:
     return payload
 
 
-def _approved(batch: InterventionBatch, decided: Decided) -> None:
-    """Signed it runs. Conflict `batch_differs` when what was signed is not what is in the batch: a
-    last guard, the tables let neither change."""
-    # Only the digest is read, without the list of payments beside it.
-    if decided.request_id and batch.items_digest != signed_payload(
-        decided.request_id, "items_digest"
-    ):
-        raise Conflict("What was signed is not this batch.", code="batch_differs")
-    batch.status = BatchStatus.RUNNING
-    batch.started_at = max(decided.as_of, batch.created_at)
-    process.save(BATCH, batch, "status", "started_at")
-    signed = decided.request_id is not None
-    RUN.record(batch, "running", by=decided.by, via=decided.via, signature_needed=signed)
-
-
-def _rejected(batch: InterventionBatch, decided: Decided) -> None:
-    runs.end(
-        RUN,
-        batch,
-        BatchStatus.REJECTED,
-        code=decided.code,
-        detail=decided.detail,
-        by=decided.by,
-        via=decided.via,
-        as_of=decided.as_of,
-    )
-
-
-SIGNED_BATCH = SignedSubject(
-    row=BATCH,
+SIGNED_BATCH = signed_run(
+    RUN,
     kind=BATCH_KIND,
-    waits=WAITS,
     payload=batch_payload,
     scope=lambda batch: batch.policy.code,
     title=lambda batch: f"Batch: {batch}",
-    on_approved=_approved,
-    on_rejected=_rejected,
-    facts=batch_facts,
     related=RELATED,
 )
-
-batch_open = SIGNED_BATCH.open
-batch_read = SIGNED_BATCH.read
-batch_expire = SIGNED_BATCH.expire
-batch_refuse = SIGNED_BATCH.refuse
 
 
 # --- helpers -------------------------------------------------------------------------------------
 def _is_this(item: BatchItem, intervention: Intervention) -> bool:
-    batch = item.batch
-    return (
-        item.amount,
-        item.target,
-        item.justification,
-        item.region,
-        batch.policy_id,
-        batch.budget_id,
-        batch.currency,
-        batch.requested_by_id,
-    ) == (
-        intervention.amount,
-        intervention.target,
-        intervention.justification,
-        intervention.region,
-        intervention.policy_id,
-        intervention.budget_id,
-        intervention.currency,
-        intervention.requested_by_id,
-    )
+    """Each of its payments has these of its item, and those of its batch."""
+    own = all(getattr(item, name) == getattr(intervention, name) for name in FIELDS)
+    shared = ("policy_id", "budget_id", "currency", "requested_by_id")
+    return own and all(getattr(item.batch, name) == getattr(intervention, name) for name in shared)

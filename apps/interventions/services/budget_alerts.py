@@ -6,11 +6,8 @@ were above it before and are below it after. No look-up could tell, and none is 
 
 from decimal import Decimal
 
-from django.contrib.auth.models import Group
-from django.db.models import F
 from django.urls import reverse
 
-from apps.accounts.models import User
 from apps.audit.contracts import ENGINE
 from apps.audit.services import entry_record
 from apps.common.money import exact, figure, shown
@@ -62,7 +59,7 @@ def register() -> None:
             email=True,
             permission="interventions.view_budget",
             relevant=_still_low,
-            also=_also,
+            also=kinds.group_too(ALSO_GROUP),
         )
     )
 
@@ -71,9 +68,3 @@ def _still_low(key: str) -> bool:
     """Whether the budget that the key names is still below its share when its turn comes."""
     number = key.split(":")[1]
     return Budget.objects.low().filter(pk=int(number)).exists()
-
-
-def _also(key: str, people: list[int]) -> list[int]:
-    """The people of the other group; one notice, so that nobody of both is told twice."""
-    members = Group.objects.filter(name=ALSO_GROUP).values(person=F("user"))
-    return list(User.objects.filter(pk__in=members, is_active=True).values_list("pk", flat=True))

@@ -5,15 +5,12 @@ the commit that follows at once.
 """
 
 import re
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Case, DecimalField, F, Sum, When
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from apps.audit.contracts import Actor
@@ -24,7 +21,6 @@ from apps.common.money import exact, shown
 from apps.common.validation import clean_amount, clean_code, clean_currency, clean_text
 from apps.interventions.contracts import Execution, Step
 from apps.interventions.models import Budget, BudgetEntry, Intervention
-from apps.interventions.models.budgets import EFFECTS, Effect
 from apps.interventions.services.balances import Move, balance_move
 from apps.interventions.services.periods import (
     OVERLAP_CONSTRAINT,
@@ -255,48 +251,6 @@ def _opened(code: str, fields: dict[str, Any]) -> tuple[Budget, bool]:
             f"The series {fields['series']} has a period with some of these days.",
             code="period_overlaps",
         ) from error
-
-
-# --- proof ---------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class BudgetProof:
-    """The balances beside the sums of the ledger that must equal them."""
-
-    code: str
-    total: Decimal
-    reserved: Decimal
-    spent: Decimal
-    ledger_total: Decimal
-    ledger_reserved: Decimal
-    ledger_spent: Decimal
-
-    @property
-    def holds(self) -> bool:
-        """Every balance is the sum of its lines, and none is overdrawn."""
-        return (
-            (self.total, self.reserved, self.spent)
-            == (self.ledger_total, self.ledger_reserved, self.ledger_spent)
-            and min(self.reserved, self.spent) >= 0
-            and self.reserved + self.spent <= self.total
-        )
-
-
-def budget_proof(budget: Budget) -> BudgetProof:
-    """Add the ledger up again. One statement: balances and lines of the same moment."""
-    sums = {f"ledger_{column}": _added_up(column) for column in Effect._fields}
-    rows = Budget.objects.filter(pk=budget.pk).annotate(**sums)
-    return BudgetProof(**rows.values("code", *Effect._fields, *sums).get())
-
-
-def _added_up(column: str) -> Coalesce:
-    signs = Case(
-        *(
-            When(entries__kind=kind, then=getattr(effect, column))
-            for kind, effect in EFFECTS.items()
-        ),
-        output_field=DecimalField(),
-    )
-    return Coalesce(Sum(F("entries__amount") * signs, output_field=DecimalField()), Decimal(0))
 
 
 # --- the ledger and the balance ------------------------------------------------------------------

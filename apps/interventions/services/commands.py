@@ -83,11 +83,6 @@ INTERVENTION = Process(
 )
 
 
-def approval_start(intervention: Intervention) -> None:
-    """Start the workflow that waits for the signature. Joins the caller's transaction."""
-    process.start(INTERVENTION, intervention)
-
-
 def intervention_start_again(intervention: Intervention, *, key: str) -> None:
     """Start the workflow that the row's status needs; `key` makes it once. Joins."""
     carrier = _needs(intervention)

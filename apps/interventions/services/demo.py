@@ -16,9 +16,10 @@ from django.utils import timezone
 from apps.accounts.demo_users import SEEDER
 from apps.accounts.models import User
 from apps.approvals.services import rule_put
-from apps.interventions import services
 from apps.interventions.contracts import KIND
 from apps.interventions.models import Intervention
+from apps.interventions.services import budgets, policies, transfers
+from apps.interventions.services.requests import intervention_request
 from apps.web.demo import table
 
 REVIEWER = {"group": "reviewer", "quorum": 1}
@@ -37,30 +38,6 @@ TWO_CLOCK: dict[str, Any] = {
 #: A budget for each year of a series, counted from the one in which the demo is made.
 PERIODS = ("outreach", "Community outreach", "NGN")
 PERIOD_TOTALS = ("3000000.00", "3200000.00")
-
-
-class PolicySeed(NamedTuple):
-    """A policy, and the amounts above which one, and two, people sign. Empty: no such limit."""
-
-    code: str
-    name: str
-    currency: str
-    reversible: str
-    max_amount: str
-    one_above: str
-    two_above: str
-    min_amount: str
-    target_limit: str
-    target_days: str
-    valid_from: str
-    regions: str
-
-
-class BudgetSeed(NamedTuple):
-    code: str
-    name: str
-    currency: str
-    total: str
 
 
 class Asked(NamedTuple):
@@ -88,8 +65,17 @@ class Asked(NamedTuple):
         return f"demo-{self.policy}-{self.target}"[:120]
 
 
-POLICIES = table("interventions", "policies", PolicySeed)
-BUDGETS = table("interventions", "budgets", BudgetSeed)
+#: Policies, and the amounts above which one, and two, people sign.
+POLICIES: list[dict[str, Any]] = table(
+    "interventions",
+    "policies",
+    dict,
+    **dict.fromkeys(("max_amount", "min_amount", "target_limit"), Decimal),
+    reversible=lambda text: text == "yes",
+    target_days=int,
+    valid_from=date.fromisoformat,
+)
+BUDGETS: list[dict[str, Any]] = table("interventions", "budgets", dict, total=Decimal)
 REQUESTS = table("interventions", "requests", Asked)
 
 
@@ -102,14 +88,17 @@ def requests_of(part: str) -> list[Asked]:
 def interventions_seed(*, people: dict[str, User]) -> Iterator[str]:
     """Make what is not there yet; a line of progress for each part."""
     for policy in POLICIES:
-        _policy(policy)
+        _policy(**policy)
     yield f"{len(POLICIES)} policies with their rules"
     for budget in BUDGETS:
-        _budget(budget)
+        _budget(**budget)
     series, name, currency = PERIODS
     for year, total in enumerate(PERIOD_TOTALS, start=timezone.now().year):
         _budget(
-            BudgetSeed(f"{series}-{year}", f"{name} {year}", currency, total),
+            code=f"{series}-{year}",
+            name=f"{name} {year}",
+            currency=currency,
+            total=Decimal(total),
             series=series,
             starts_on=date(year, 1, 1),
             ends_on=date(year, 12, 31),
@@ -122,11 +111,11 @@ def interventions_seed(*, people: dict[str, User]) -> Iterator[str]:
 
 def request_seed(asked: Asked, people: dict[str, User], now: datetime) -> tuple[Intervention, bool]:
     """The intervention, asked for at its time; whether it was not there yet."""
-    return services.intervention_request(
+    return intervention_request(
         policy=asked.policy,
         budget=asked.budget,
         amount=Decimal(asked.amount),
-        currency=next(one.currency for one in POLICIES if one.code == asked.policy),
+        currency=next(one["currency"] for one in POLICIES if one["code"] == asked.policy),
         target=asked.target,
         justification=asked.justification,
         region=asked.region,
@@ -139,7 +128,7 @@ def request_seed(asked: Asked, people: dict[str, User], now: datetime) -> tuple[
 
 def transfer_seed(people: dict[str, User], now: datetime) -> None:
     """A transfer that waits for its signature."""
-    services.transfer_request(
+    transfers.transfer_request(
         source="education-2026",
         destination="relief-north-2026",
         amount=Decimal("750000.00"),
@@ -151,35 +140,18 @@ def transfer_seed(people: dict[str, User], now: datetime) -> None:
     )
 
 
-def _budget(seed: BudgetSeed, **period: Any) -> None:
-    said: dict[str, Any] = {"code": seed.code, "by": SEEDER, "via": "command"}
-    services.budget_open(**said, name=seed.name, currency=seed.currency, **period)
-    services.budget_allocate(**said, amount=Decimal(seed.total), key=f"demo:{seed.code}")
+def _budget(code: str, total: Decimal, **terms: Any) -> None:
+    said: dict[str, Any] = {"code": code, "by": SEEDER, "via": "command"}
+    budgets.budget_open(**said, **terms)
+    budgets.budget_allocate(**said, amount=total, key=f"demo:{code}")
 
 
-def _policy(seed: PolicySeed) -> None:
-    services.policy_put(
-        code=seed.code,
-        name=seed.name,
-        currency=seed.currency,
-        reversible=seed.reversible == "yes",
-        max_amount=_amount(seed.max_amount),
-        min_amount=_amount(seed.min_amount),
-        target_limit=_amount(seed.target_limit),
-        target_days=int(seed.target_days) if seed.target_days else None,
-        valid_from=date.fromisoformat(seed.valid_from) if seed.valid_from else None,
-        regions=seed.regions.split(),
-        by=SEEDER,
-        via="command",
-    )
+def _policy(one_above: str, two_above: str, regions: str, **terms: Any) -> None:
+    policies.policy_put(**terms, regions=regions.split(), by=SEEDER, via="command")
     always = {"reason_required": True, "expires_hours": 24 * 14}
     bands: list[dict[str, Any]] = [
-        {"above": seed.one_above or None, "tiers": [REVIEWER], **always, **ONE_CLOCK},
-        {"above": seed.two_above, "tiers": [REVIEWER, SENIOR], **always, **TWO_CLOCK},
+        {"above": one_above or None, "tiers": [REVIEWER], **always, **ONE_CLOCK},
+        {"above": two_above, "tiers": [REVIEWER, SENIOR], **always, **TWO_CLOCK},
     ]
     with transaction.atomic(durable=True):
-        rule_put(kind=KIND, scope=seed.code, currency=seed.currency, bands=bands, by=SEEDER)
-
-
-def _amount(text: str) -> Decimal | None:
-    return Decimal(text) if text else None
+        rule_put(kind=KIND, scope=terms["code"], currency=terms["currency"], bands=bands, by=SEEDER)

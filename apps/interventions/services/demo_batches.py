@@ -17,9 +17,8 @@ from apps.interventions.contracts import SUBJECT, BatchStatus, InterventionStatu
 from apps.interventions.models import InterventionBatch, Policy
 from apps.interventions.services.batches import batch_pause, batch_request
 from apps.interventions.services.batches_input import FIELDS
-from apps.interventions.services.batches_rows import batch_request_of
 from apps.interventions.services.batches_running import items_prepare
-from apps.interventions.services.batches_signing import batch_open
+from apps.interventions.services.batches_signing import SIGNED_BATCH
 from apps.interventions.services.budgets import budget_release, budget_reserve
 from apps.interventions.services.execution import EXECUTION
 from apps.interventions.services.outcomes import (
@@ -62,7 +61,7 @@ def batch_half_seed(people: dict[str, User], now: datetime) -> None:
     _signed(batch, by=people["reviewer"], as_of=now - timedelta(hours=1))
     ended = batch.items.exclude(intervention=None).exclude(settled_at=None)
     ready = items_prepare(
-        batch_id=batch.pk,
+        batch.pk,
         workflow_id=batch.workflow_id,
         limit=max(BEGUN - ended.count(), 0),
         known=(),
@@ -73,7 +72,7 @@ def batch_half_seed(people: dict[str, User], now: datetime) -> None:
     batch.refresh_from_db()
     if batch.status == BatchStatus.RUNNING:
         batch_pause(
-            batch_id=batch.pk,
+            batch.pk,
             by=people["requester"],
             via="command",
             reason="Niger State sends a corrected list of the last growers.",
@@ -91,7 +90,7 @@ def batch_waiting_seed(people: dict[str, User], now: datetime) -> None:
         by=people["requester"],
         as_of=now - timedelta(hours=3),
     )
-    batch_open(batch.pk, workflow_id=batch.workflow_id, as_of=now - timedelta(hours=3))
+    SIGNED_BATCH.open(batch.pk, workflow_id=batch.workflow_id, as_of=now - timedelta(hours=3))
 
 
 def _asked(
@@ -113,8 +112,8 @@ def _asked(
 
 
 def _signed(batch: InterventionBatch, *, by: User, as_of: datetime) -> None:
-    batch_open(batch.pk, workflow_id=batch.workflow_id, as_of=batch.created_at)
-    request = batch_request_of(batch.pk)
+    SIGNED_BATCH.open(batch.pk, workflow_id=batch.workflow_id, as_of=batch.created_at)
+    request = SIGNED_BATCH.request_of(batch)
     if request is not None and request.status == "open":
         reason = "Names and amounts compared with the cooperative's list."
         decided(request, by=by, verdict="approve", reason=reason, as_of=as_of)

@@ -14,13 +14,11 @@ from django.utils import timezone
 
 from apps.accounts.demo_users import demo_once
 from apps.accounts.models import User
-from apps.approvals import services as approvals
-from apps.approvals.demo import decided
-from apps.approvals.selectors import current_payload
-from apps.approvals.services.bulk import BulkChoice
+from apps.approvals import demo
+from apps.approvals.services import delegation_give, evidence_add
 from apps.approvals.services.filters import filter_save
 from apps.interventions.models import Intervention
-from apps.interventions.services.approval import approval_of, approval_open
+from apps.interventions.services.approval import SIGNED
 from apps.interventions.services.demo import Asked, request_seed, requests_of, transfer_seed
 from apps.interventions.services.demo_batches import batch_half_seed, batch_waiting_seed
 
@@ -32,6 +30,11 @@ Drilling to 60 m,1,88000.00,88000.00
 Hand pump with pipe,1,31000.00,31000.00
 Apron and drainage,1,9000.00,9000.00
 """
+#: Who says what about the request that was edited.
+SAID = (
+    ("reviewer2", "The estimate leaves out the pump's guarantee. @requester, can you ask?"),
+    ("requester", "They give two years without charge; I have put the amount right."),
+)
 
 
 def life_seed(*, people: dict[str, User]) -> Iterator[str]:
@@ -45,7 +48,7 @@ def life_seed(*, people: dict[str, User]) -> Iterator[str]:
     overdue = requests_of("overdue")
     waiting = [*overdue, *requests_of("bulk"), *requests_of("edited")]
     for asked in waiting:
-        _waits(asked, people, now)
+        demo.asked(SIGNED, request_seed(asked, people, now)[0])
     yield f"{len(waiting)} more that wait or waited, {len(overdue)} of them overdue"
     parts: dict[str, Callable[[dict[str, User], datetime], None]] = {
         "a request that was edited, with comments and a file": _beside,
@@ -61,51 +64,29 @@ def life_seed(*, people: dict[str, User]) -> Iterator[str]:
         yield f"{title}{'' if demo_once(title, partial(part, people, now)) else ', as before'}"
 
 
-# --- requests ------------------------------------------------------------------------------------
-def _waits(asked: Asked, people: dict[str, User], now: datetime) -> "ApprovalRequest":
-    """Its request, open since then if nobody has decided it."""
-    intervention, _ = request_seed(asked, people, now)
-    found = approval_of(intervention)
-    if found is None:
-        # The workflow does this too, and finds it done: it would be of today.
-        approval_open(
-            intervention.pk,
-            workflow_id=intervention.workflow_id,
-            as_of=intervention.created_at,
-        )
-        found = approval_of(intervention)
-    assert found is not None  # the amounts here all need a signature
-    return found
-
-
 def _decided(asked: Asked, people: dict[str, User], now: datetime) -> None:
-    request = _waits(asked, people, now)
-    at = request.created_at + timedelta(hours=int(asked.after_hours))
-    for number, name in enumerate(asked.by.split()):
-        request.refresh_from_db()
-        if request.status == "open" and request.tier_number == number + 1:
-            decided(
-                request,
-                by=people[name],
-                verdict=asked.verdict,
-                reason=asked.reason,
-                as_of=at + timedelta(hours=number),
-            )
-
-
-def _request_of(asked: Asked, people: dict[str, User]) -> "ApprovalRequest":
-    intervention = Intervention.objects.get(
-        requested_by=people["requester"], idempotency_key=asked.key
+    request = demo.asked(SIGNED, request_seed(asked, people, now)[0])
+    demo.decided_in_turn(
+        request,
+        [people[name] for name in asked.by.split()],
+        verdict=asked.verdict,
+        reason=asked.reason,
+        as_of=request.created_at + timedelta(hours=int(asked.after_hours)),
     )
-    found = approval_of(intervention)
-    assert found is not None
-    return found
+
+
+def _requests(part: str, people: dict[str, User]) -> "list[ApprovalRequest]":
+    """The requests of that part, in its order."""
+    keys = [asked.key for asked in requests_of(part)]
+    rows = Intervention.objects.filter(requested_by=people["requester"], idempotency_key__in=keys)
+    ordered = sorted(rows, key=lambda row: keys.index(row.idempotency_key))
+    return [demo.asked(SIGNED, row) for row in ordered]
 
 
 # --- once ----------------------------------------------------------------------------------------
 def _beside(people: dict[str, User], now: datetime) -> None:
-    request = _request_of(requests_of("edited")[0], people)
-    approvals.evidence_add(
+    request = _requests("edited", people)[0]
+    evidence_add(
         request_id=request.pk,
         by=people["requester"],
         name="Estimate Jos.csv",
@@ -114,70 +95,37 @@ def _beside(people: dict[str, User], now: datetime) -> None:
         via="command",
         as_of=now - timedelta(hours=4),
     )
-    said = (
-        ("reviewer2", "The estimate leaves out the pump's guarantee. @requester, can you ask?"),
-        ("requester", "They give two years without charge; I have put the amount right."),
+    said = [(people[name], text) for name, text in SAID]
+    demo.discussed(request, said, as_of=now - timedelta(hours=3))
+    demo.edited(
+        request,
+        by=people["requester"],
+        changes={"amount": "119000.00"},
+        reason="The apron is built by the school itself.",
+        as_of=now - timedelta(hours=1),
     )
-    for number, (name, text) in enumerate(said):
-        approvals.comment_add(
-            request_id=request.pk,
-            by=people[name],
-            text=text,
-            nonce=f"demo-{number}",
-            via="command",
-            as_of=now - timedelta(hours=3 - number),
-        )
-    if request.status == "open" and request.payload_number == 1:
-        approvals.request_edit(
-            request_id=request.pk,
-            by=people["requester"],
-            changes={"amount": "119000.00"},
-            payload_hash=current_payload(request).hash,
-            reason="The apron is built by the school itself.",
-            via="command",
-            as_of=now - timedelta(hours=1),
-        )
 
 
 def _claims(people: dict[str, User], now: datetime) -> None:
     """One is held for a moment, one was given to a colleague for a day: the last of the bulk."""
-    approvals.claim_take(
-        request_id=_request_of(requests_of("overdue")[0], people).pk,
-        by=people["reviewer"],
-        via="command",
-        as_of=now,
-    )
-    given = _request_of(requests_of("bulk")[-1], people)
-    approvals.claim_take(request_id=given.pk, by=people["reviewer"], via="command", as_of=now)
-    approvals.claim_reassign(
-        request_id=given.pk,
-        to=people["reviewer2"],
-        by=people["reviewer"],
-        reason="You know the wards.",
-        via="command",
-        as_of=now,
-    )
+    reviewer, colleague = people["reviewer"], people["reviewer2"]
+    demo.claimed(_requests("overdue", people)[0], by=reviewer, as_of=now)
+    given = _requests("bulk", people)[-1]
+    demo.claimed(given, by=reviewer, as_of=now, to=colleague, reason="You know the wards.")
 
 
 def _bulk(people: dict[str, User], now: datetime) -> None:
-    """Worked through here: three are signed, and one is refused because a colleague holds it."""
-    requests = [_request_of(asked, people) for asked in requests_of("bulk")]
-    bulk = approvals.bulk_decide(
+    """Three are signed, and one is refused because a colleague holds it."""
+    demo.bulk_approved(
+        _requests("bulk", people),
         by=people["reviewer"],
-        verdict="approve",
         reason="Same supplier and price as the first delivery.",
-        items=[BulkChoice(one.pk, current_payload(one).hash) for one in requests],
-        key="demo",
-        via="command",
         as_of=now,
-    )
-    approvals.bulk_run(
-        bulk_id=bulk.pk, workflow_id=bulk.workflow_id, limit=len(requests), seconds=60
     )
 
 
 def _delegation(people: dict[str, User], now: datetime) -> None:
-    approvals.delegation_give(
+    delegation_give(
         delegator=people["senior"],
         delegate=people["reviewer2"],
         kinds=["intervention"],

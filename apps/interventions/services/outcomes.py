@@ -27,9 +27,9 @@ from apps.interventions.services.rows import (
     StepStatus,
     attention_status,
     check_executor,
+    check_forwards,
     execution_of,
     intervention_lock,
-    is_undoing,
     record,
     row_save,
     saga_step,
@@ -91,8 +91,7 @@ def outcome_record(*, intervention_id: UUID | str, missing: str = "") -> None:
         if intervention.has_ended:
             _complete(intervention, missing)
             return
-        if is_undoing(step_statuses(intervention)):
-            raise Conflict("The intervention is being undone.", code="being_undone")
+        check_forwards(step_statuses(intervention))
         step_put(intervention, Step.RECORD_OUTCOME, StepStatus.DONE)
         settle_row(
             intervention,
@@ -169,8 +168,7 @@ def _facts(intervention: Intervention) -> SagaFacts:
 
 def _is_to_do(intervention: Intervention, step: Step) -> bool:
     steps = step_statuses(intervention)
-    if is_undoing(steps):
-        raise Conflict("The intervention is being undone.", code="being_undone")
+    check_forwards(steps)
     if execution_of(steps) is not Execution.DONE:
         raise Conflict("The execution is not known to be done.", code="not_executed")
     return steps.get(step) != StepStatus.DONE

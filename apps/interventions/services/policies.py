@@ -18,6 +18,7 @@ from apps.common.validation import (
     clean_amount,
     clean_code,
     clean_currency,
+    clean_reason,
     clean_regions,
     clean_text,
 )
@@ -36,9 +37,9 @@ from apps.interventions.services.policy_limits import check_terms
 from apps.interventions.services.rows import (
     StepStatus,
     check_executor,
+    check_forwards,
     check_unsettled,
     execution_of,
-    is_undoing,
     record,
     saga_step,
     step_save,
@@ -113,8 +114,7 @@ def policy_switch_off(
     """
     subject = {"action": "policy.switch_off", "subject_type": "policy", "subject_id": code[:80]}
     with refusals(**subject, by=by, via=via), transaction.atomic(durable=True):
-        if reason.strip():
-            reason = clean_text(reason, field="reason", limit=2000, multiline=True)
+        reason = clean_reason(reason)
         key = {"code": clean_code(code)}
         lock_versions(Policy.objects.all(), key)
         policy = policy_active(code)
@@ -126,7 +126,7 @@ def policy_switch_off(
             )
         switch_off(Policy.objects.all(), key)
         policy.active = False
-        body = {"version": policy.version, "reason": reason.strip()}
+        body = {"version": policy.version, "reason": reason}
         entry_record(**subject, by=by, via=via, body=body)
         policy_announce(policy)
     return policy
@@ -189,8 +189,7 @@ def policy_validate(
         check_unsettled(intervention)
         check_executor(intervention, workflow_id)
         steps = step_statuses(intervention)
-        if is_undoing(steps):
-            raise Conflict("The intervention is being undone.", code="being_undone")
+        check_forwards(steps)
         if steps.get(Step.VALIDATE_POLICY) == StepStatus.DONE and execution_of(steps) in {
             Execution.UNKNOWN,
             Execution.DONE,

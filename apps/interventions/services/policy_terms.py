@@ -1,7 +1,6 @@
 """A policy in words: its terms, who signs under it, and what a version changed. Reads only."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ from apps.approvals import kinds
 from apps.approvals.rule_text import bands_in_words
 from apps.approvals.selectors import active_rules
 from apps.common.money import NO_BREAK, shown
+from apps.common.versions import Changed, with_changes
 from apps.common.windows import Period
 from apps.interventions.contracts import KIND
 from apps.interventions.models import Policy
@@ -28,15 +28,6 @@ TERMS = {
     "valid_until": "valid until",
     "regions": "regions",
 }
-
-
-@dataclass(frozen=True)
-class Changed:
-    """A term that a version has otherwise than the one before it."""
-
-    field: str
-    was: Any
-    now: Any
 
 
 def terms_of(policy: Policy) -> list[tuple[str, str]]:
@@ -91,29 +82,9 @@ def _words(rule: "ApprovalRule", *, brief: bool) -> list[str]:
     return bands_in_words(bands, rule.currency)
 
 
-def changes_between(before: Policy | None, after: Policy) -> list[Changed]:
-    """What `after` has otherwise; nothing for a first version."""
-    if before is None:
-        return []
-    return [
-        Changed(words, _shown(before, field), _shown(after, field))
-        for field, words in TERMS.items()
-        if getattr(before, field) != getattr(after, field)
-    ]
-
-
-def with_changes(policies: list[Policy]) -> list[tuple[Policy, list[Changed]]]:
-    """Versions of one code, the newest first, each with what it changed. One further question: for
-    the version before the last of them."""
-    if not policies:
-        return []
-    last = policies[-1]
-    older = Policy.objects.filter(code=last.code, version=last.version - 1).first()
-    befores = [*policies[1:], older]
-    return [
-        (policy, changes_between(before, policy))
-        for policy, before in zip(policies, befores, strict=True)
-    ]
+def versions_of(policies: list[Policy]) -> list[tuple[Policy, list[Changed]]]:
+    """Versions of one code, the newest first, each with the terms that it changed."""
+    return with_changes(policies, "code", names=TERMS, shown=_shown)
 
 
 def _shown(policy: Policy, field: str) -> Any:

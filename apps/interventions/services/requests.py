@@ -2,23 +2,18 @@
 
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-
 from apps.accounts.models import User
-from apps.audit.services import refusals
 from apps.common.canonical_json import digest
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.common.failpoints import failpoint
-from apps.common.idempotency import asked_before, clean_key, save_or_known
-from apps.common.identifiers import new_id
 from apps.common.validation import (
     clean_amount,
     clean_code,
     clean_currency,
+    clean_payee,
     clean_region,
     clean_text,
 )
@@ -28,7 +23,6 @@ from apps.interventions.models import Budget, Intervention, Policy
 from apps.interventions.services.commands import (
     CANCEL_PERMISSION,
     INTERVENTION,
-    approval_start,
     cancel_signal,
 )
 from apps.interventions.services.periods import check_open
@@ -37,12 +31,10 @@ from apps.interventions.services.policy_limits import check_target, check_terms
 from apps.interventions.services.rows import (
     check_unsettled,
     execution_of,
-    intervention_lock,
     record,
     step_statuses,
 )
 from apps.interventions.services.settlement import settle_row
-from apps.interventions.services.validation import clean_target
 
 REQUEST_PERMISSION = "interventions.request_intervention"
 
@@ -74,13 +66,7 @@ def intervention_request(
     `budget_not_open` (extra starts_on, ends_on), `idempotency_key_reused`. The saga checks the
     policy's terms again.
     """
-    with refusals(
-        action="intervention.request",
-        subject_type=SUBJECT,
-        subject_id="",
-        by=by,
-        via=via,
-    ):
+    with process.audited(INTERVENTION, "request", by=by, via=via):
         if not by.has_perm(REQUEST_PERMISSION):
             raise NotAllowed("You may not ask for interventions.", code="permission_denied")
         currency = currency or policy_currency(clean_code(policy))
@@ -89,7 +75,7 @@ def intervention_request(
             "budget": clean_code(budget),
             "amount": clean_amount(amount, currency),
             "currency": clean_currency(currency),
-            "target": clean_target(target),
+            "target": clean_payee(target),
             "justification": clean_text(
                 justification, field="justification", limit=5000, multiline=True
             ),
@@ -97,46 +83,31 @@ def intervention_request(
         # A repeat of what was asked before there were regions has the digest of then.
         if clean_region(region):
             body["region"] = region
-        key = clean_key(idempotency_key)
-        body_digest = digest(body)
-        rows = Intervention.objects.select_related("policy", "budget", "requested_by")
-        before = partial(asked_before, rows, by=by, key=key, digest=body_digest)
-        with transaction.atomic(durable=True):
-            # Before the rules of today: a repeat is answered as the first was.
-            if known := before():
-                return known, False
+
+        def columns() -> dict[str, Any]:
             chosen_policy = policy_active(policy)
-            chosen_budget = Budget.objects.filter(code=budget).first()
-            if chosen_budget is None:
-                raise NotFound("There is no such budget.", code="budget_not_found")
-            check_currencies(currency, chosen_policy, chosen_budget)
-            check_open(chosen_budget, as_of=as_of)
+            chosen_budget = budget_for(chosen_policy, budget, currency=currency, as_of=as_of)
             check_terms(chosen_policy, amount=body["amount"], region=region, as_of=as_of)
             check_target(chosen_policy, target=body["target"], amount=body["amount"], as_of=as_of)
-            identifier = new_id()
-            intervention = Intervention(
-                id=identifier,
-                policy=chosen_policy,
-                budget=chosen_budget,
-                amount=body["amount"],
-                currency=currency,
-                target=body["target"],
-                justification=body["justification"],
-                region=region,
-                requested_by=by,
-                idempotency_key=key,
-                request_digest=body_digest,
-                workflow_id=f"{SUBJECT}-{identifier}",
-                created_at=as_of,
-            )
-            if known := save_or_known(intervention, before):
-                return known, False
+            return {**body, "policy": chosen_policy, "budget": chosen_budget}
+
+        def made(intervention: Intervention) -> None:
             record(intervention, f"{SUBJECT}.requested", by=by, via=via, **body)
-            approval_start(intervention)
-            process.tell(INTERVENTION, intervention, "status")
             failpoint("intervention_request.uncommitted")
-        failpoint("intervention_request.committed")
-        return intervention, True
+
+        intervention, new = process.ask_once(
+            INTERVENTION,
+            columns,
+            made=made,
+            by=by,
+            key=idempotency_key,
+            digest=digest(body),
+            related=("policy", "budget", "requested_by"),
+            as_of=as_of,
+        )
+        if new:
+            failpoint("intervention_request.committed")
+        return intervention, new
 
 
 def intervention_cancel(
@@ -153,46 +124,43 @@ def intervention_cancel(
     audited: NotFound (also when the person may not see it); NotAllowed `permission_denied`;
     Conflict `already_settled`, `execution_started`; Invalid `reason_invalid`.
     """
-    with refusals(
-        action="intervention.cancel",
-        subject_type=SUBJECT,
-        subject_id=str(intervention_id),
+    with process.acting(
+        INTERVENTION,
+        "cancel",
+        intervention_id,
         by=by,
         via=via,
-    ):
-        if reason.strip():
-            reason = clean_text(reason, field="reason", limit=2000, multiline=True)
-        with transaction.atomic(durable=True):
-            intervention = intervention_lock(intervention_id)
-            owner = intervention.requested_by_id == by.pk
-            if (
-                not owner
-                and not Intervention.objects.visible_to(by).filter(pk=intervention.pk).exists()
-            ):
-                raise NotFound("There is no such intervention.")
-            if not owner and not by.has_perm(CANCEL_PERMISSION):
-                raise NotAllowed("You may not cancel this.", code="permission_denied")
-            check_unsettled(intervention)
-            if execution_of(step_statuses(intervention)) in {Execution.UNKNOWN, Execution.DONE}:
-                raise Conflict(
-                    "The executor has been called: too late to cancel.", code="execution_started"
-                )
-            intervention.cancel_requested_at = as_of
-            intervention.save(update_fields=["cancel_requested_at"])
-            settle_row(
-                intervention,
-                InterventionStatus.CANCELLED,
-                code="cancelled",
-                detail=reason.strip() or f"Cancelled by {by}.",
-                by=by,
-                via=via,
-                as_of=as_of,
+        reason=reason,
+        permission=CANCEL_PERMISSION,
+    ) as (intervention, reason):
+        check_unsettled(intervention)
+        if execution_of(step_statuses(intervention)) in {Execution.UNKNOWN, Execution.DONE}:
+            raise Conflict(
+                "The executor has been called: too late to cancel.", code="execution_started"
             )
-            cancel_signal(intervention)
-        return intervention
+        intervention.cancel_requested_at = as_of
+        intervention.save(update_fields=["cancel_requested_at"])
+        settle_row(
+            intervention,
+            InterventionStatus.CANCELLED,
+            code="cancelled",
+            detail=reason or f"Cancelled by {by}.",
+            by=by,
+            via=via,
+            as_of=as_of,
+        )
+        cancel_signal(intervention)
+    return intervention
 
 
-def check_currencies(currency: str, policy: Policy, budget: Budget) -> None:
+def budget_for(policy: Policy, code: str, *, currency: str, as_of: datetime) -> Budget:
+    """The budget of that code, for money under this policy. Raises NotFound `budget_not_found`,
+    Invalid `currency_mismatch`, Conflict `budget_not_open`."""
+    budget = Budget.objects.filter(code=code).first()
+    if budget is None:
+        raise NotFound("There is no such budget.", code="budget_not_found")
     for owner, theirs in (("policy", policy.currency), ("budget", budget.currency)):
         if theirs != currency:
             raise Invalid(f"The {owner} is in {theirs}.", code="currency_mismatch")
+    check_open(budget, as_of=as_of)
+    return budget

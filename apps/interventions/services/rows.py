@@ -25,6 +25,7 @@ saga_step = partial(steps.saga_step, INTERVENTION)
 step_group_run = partial(steps.run_together, INTERVENTION)
 execution_of = partial(effects.state_of, step=Step.EXECUTE)
 is_undoing = partial(effects.is_undoing, reversal=Step.ROLL_BACK)
+check_forwards = partial(effects.check_forwards, INTERVENTION, reversal=Step.ROLL_BACK)
 
 
 def check_executor(intervention: Intervention, workflow_id: str) -> None:

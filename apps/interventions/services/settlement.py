@@ -32,17 +32,15 @@ def settle_row(
     """
     if status is not InterventionStatus.EXECUTED:
         release_open(intervention)
-    intervention.status = status
-    intervention.error_code = code[:60]
-    intervention.error_detail = detail[:5000]
-    intervention.settled_at = max(as_of, intervention.created_at)
-    row_save(intervention, "status", "error_code", "error_detail", "settled_at")
+    fields = process.ended(intervention, status, as_of=as_of, code=code, detail=detail)
+    row_save(intervention, *fields)
+    at = intervention.settled_at or as_of
     Outcome.objects.create(
         intervention=intervention,
         status=status,
         amount=intervention.amount if status is InterventionStatus.EXECUTED else Decimal(0),
-        seconds=(intervention.settled_at - intervention.created_at).total_seconds(),
-        at=intervention.settled_at,
+        seconds=(at - intervention.created_at).total_seconds(),
+        at=at,
     )
     process.tell_followers(INTERVENTION, intervention, process.SETTLED)
     over = f"The intervention is {status}."

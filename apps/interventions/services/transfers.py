@@ -24,7 +24,7 @@ from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.common.idempotency import asked_before, clean_key, save_or_known
 from apps.common.money import exact, shown
-from apps.common.validation import clean_amount, clean_code, clean_text
+from apps.common.validation import clean_amount, clean_code, clean_reason, clean_text
 from apps.engine import process
 from apps.engine.process import SubjectRow
 from apps.interventions.contracts import TRANSFER_KIND, TransferStatus
@@ -120,8 +120,7 @@ def transfer_cancel(
         by=by,
         via=via,
     ):
-        if reason.strip():
-            reason = clean_text(reason, field="reason", limit=2000, multiline=True)
+        reason = clean_reason(reason)
         with transaction.atomic(durable=True):
             transfer = process.locked(TRANSFER, transfer_id, *RELATED)
             if not BudgetTransfer.objects.visible_to(by).filter(pk=transfer.pk).exists():
@@ -129,7 +128,7 @@ def transfer_cancel(
             if transfer.requested_by_id != by.pk:
                 raise NotAllowed("Only who asked takes it back.", code="permission_denied")
             process.check_unsettled(TRANSFER, transfer)
-            why = reason.strip() or f"Taken back by {by}."
+            why = reason or f"Taken back by {by}."
             questions_close(TRANSFER, transfer, by=by, reason=why, as_of=as_of)
             _end(transfer, Decided(by, via, as_of, "cancelled", why))
         return transfer
@@ -199,11 +198,9 @@ def _move(transfer: BudgetTransfer) -> None:
 
 def _end(transfer: BudgetTransfer, decided: Decided, status: TransferStatus | None = None) -> None:
     """End it for good, as `status` or as the decision's code says."""
-    transfer.status = status or TransferStatus(decided.code)
-    transfer.error_code = decided.code
-    transfer.error_detail = decided.detail
-    transfer.settled_at = decided.as_of
-    process.save(TRANSFER, transfer, "status", "error_code", "error_detail", "settled_at")
+    why = {"code": decided.code, "detail": decided.detail}
+    end = status or TransferStatus(decided.code)
+    process.save(TRANSFER, transfer, *process.ended(transfer, end, as_of=decided.as_of, **why))
     _record(
         transfer,
         transfer.status,
@@ -213,7 +210,7 @@ def _end(transfer: BudgetTransfer, decided: Decided, status: TransferStatus | No
         destination=transfer.destination.code,
         amount=exact(transfer.amount, transfer.currency),
         currency=transfer.currency,
-        **({"code": decided.code, "detail": decided.detail} if decided.code else {}),
+        **(why if decided.code else {}),
     )
 
 

@@ -1,67 +1,45 @@
 """Pages of batches: the list, asking for one, and how far one is."""
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
-from uuid import UUID
 
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals.selectors import requests_about
 from apps.common.money import NO_BREAK, shown
+from apps.engine import runs
 from apps.engine.timeline import timeline
-from apps.interventions import services
 from apps.interventions.batch_forms import BatchFilter, BatchForm
 from apps.interventions.contracts import BATCH_SUBJECT, BatchItemStatus, BatchStatus
 from apps.interventions.models import InterventionBatch
+from apps.interventions.services.batches import (
+    batch_cancel,
+    batch_pause,
+    batch_request,
+    batch_resume,
+    batch_try,
+)
 from apps.interventions.services.batches_input import file_items
 from apps.interventions.services.batches_rows import (
     FAILURE_COLUMNS,
+    RELATED,
+    RUN,
     batch_failures,
-    progress_by_batch,
 )
+from apps.interventions.services.batches_warnings import batch_warn
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
 from apps.web.lists import ListPage
 from apps.web.pages import FormPage
 from apps.web.pieces import Cell, Head, Line, Link, asked_line
-from apps.web.runs import Bar, Counts, RunNow, RunPages, RunVerb, Tab
+from apps.web.runs import Bar, Counts, RunNow, RunPages, Tab, usual_verbs
 
 CRUMBS = (Link("Interventions", "interventions"), Link("Batches", "batches"))
-
-_VERBS = {
-    "pause": RunVerb(
-        services.batch_pause,
-        said="Paused. What is under way ends; nothing further is begun.",
-        title="Pause it",
-        button="Pause",
-        help="May be empty. What is under way ends; nothing further is begun until somebody "
-        "resumes it.",
-        plain=True,
-    ),
-    "resume": RunVerb(
-        services.batch_resume,
-        said="It goes on with what was left.",
-        title="Resume it",
-        button="Resume",
-        help="May be empty. It goes on with the {waiting} that wait.",
-        plain=True,
-        open=True,
-    ),
-    "cancel": RunVerb(
-        services.batch_cancel,
-        said="Cancelled. What was paid stays paid; the rest is not begun.",
-        title="Cancel it",
-        button="Cancel the batch",
-        help="May be empty. For good. What was paid stays paid, what is under way ends, the rest "
-        "is never begun.",
-    ),
-}
 
 
 # --- the list ------------------------------------------------------------------------------------
 def _rows(user: User) -> Any:
-    visible = InterventionBatch.objects.visible_to(user)
-    return visible.select_related("policy", "budget", "requested_by")
+    return InterventionBatch.objects.visible_to(user).select_related(*RELATED)
 
 
 def _state(batch: InterventionBatch) -> str:
@@ -103,11 +81,11 @@ LIST_PAGE = ListPage(
 
 # --- asking for one ------------------------------------------------------------------------------
 def _request(*, body: bytes, **values: Any) -> tuple[InterventionBatch, bool]:
-    return services.batch_request(items=file_items(body), **values)
+    return batch_request(items=file_items(body), **values)
 
 
 def _try(*, body: bytes, title: str, idempotency_key: str, **values: Any) -> dict[str, Any]:
-    trial = services.batch_try(items=file_items(body), **values)
+    trial = batch_try(items=file_items(body), **values)
     return {"trial": trial, "more": trial.total - trial.sound - len(trial.errors)}
 
 
@@ -131,11 +109,6 @@ FORM_PAGE = FormPage(
 
 
 # --- one of them ---------------------------------------------------------------------------------
-def _counts(batches: Sequence[InterventionBatch]) -> dict[UUID, Counts]:
-    found = progress_by_batch(batch.pk for batch in batches)
-    return {pk: {s: getattr(found[pk], s) for s in BatchItemStatus} for pk in found}
-
-
 def _now(batch: InterventionBatch, counts: Counts, user: User) -> RunNow:
     over = BatchStatus(batch.status).terminal
     moves = not over or counts[BatchItemStatus.RUNNING] > 0
@@ -170,9 +143,15 @@ RUNS: RunPages[InterventionBatch] = RunPages(
     topic=BATCH_SUBJECT,
     template="interventions/batch.html",
     rows=_rows,
-    counts=_counts,
+    counts=partial(runs.counts_by_run, RUN),
     now=_now,
-    verbs=_VERBS,
+    verbs=usual_verbs(
+        "batch",
+        pause=batch_pause,
+        resume=batch_resume,
+        cancel=batch_cancel,
+        stays="What was paid stays paid",
+    ),
     tabs=[
         Tab("", "All", (), "None now."),
         *(Tab(s, s.capitalize(), (s,), f"None are {s} now.") for s in BatchItemStatus),
@@ -187,5 +166,5 @@ RUNS: RunPages[InterventionBatch] = RunPages(
     columns=FAILURE_COLUMNS,
     failures=batch_failures,
     # It is about what was asked for, and read from all of its payments.
-    once=lambda batch, user: {"warned": services.batch_warn(batch, by=user, as_of=timezone.now())},
+    once=lambda batch, user: {"warned": batch_warn(batch, by=user, as_of=timezone.now())},
 )

@@ -1,10 +1,9 @@
 """Pages of budgets and their ledger."""
 
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.db import transaction
 from django.http import HttpRequest, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -13,8 +12,7 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.models import User
 from apps.audit.doors import needs
-from apps.audit.services import entry_record
-from apps.common.csvio import FORMATS, export, in_parts
+from apps.audit.exports import recorded_export
 from apps.common.money import NO_BREAK, exact, shown
 from apps.common.windows import site_day
 from apps.interventions.budget_forms import BudgetFilter, LedgerFilter
@@ -22,7 +20,7 @@ from apps.interventions.burndown import burn_down
 from apps.interventions.models import Budget, BudgetEntry
 from apps.interventions.services.periods import neighbours
 from apps.interventions.services.transfers import REQUEST_TRANSFER
-from apps.web.downloads import attachment
+from apps.web.charts import AmountsBar
 from apps.web.fragments import person
 from apps.web.lists import ListPage, numbered
 from apps.web.pages import DetailPage
@@ -50,8 +48,12 @@ def _line(budget: Budget) -> Line:
         under="free",
         key=budget.pk,
         version=budget.version,
-        row=budget,
+        row=_bar(budget),
     )
+
+
+def _bar(budget: Budget) -> AmountsBar:
+    return AmountsBar(budget.code, budget.total, budget.spent, budget.reserved, budget.currency)
 
 
 LIST_PAGE = ListPage(
@@ -63,7 +65,7 @@ LIST_PAGE = ListPage(
     rows=lambda user: Budget.objects.all(),
     line=_line,
     arrivals=False,
-    below="interventions/_budget_row.html",
+    below="web/_amounts_bar.html",
     filters=BudgetFilter,
     permission=VIEW,
     links=(
@@ -78,43 +80,29 @@ LIST_PAGE = ListPage(
 @needs(VIEW)
 @require_GET
 def ledger_csv(request: HttpRequest, code: str) -> StreamingHttpResponse:
-    """The lines that exist now and match the filter, newest first, as an attachment.
-
-    Recorded before the first byte.
-    """
+    """The lines that match the filter, as `recorded_export` gives them."""
     budget = get_object_or_404(Budget, code=code)
-    form = LedgerFilter(request.GET)
-    rows = form.matching(BudgetEntry.objects.filter(budget=budget), user=person(request))
-    newest = rows.order_by("-pk").values_list("pk", flat=True).first() or 0
-    with transaction.atomic(durable=True):
-        entry_record(
-            action="budget.ledger_export",
-            subject_type="budget",
-            subject_id=budget.code,
-            by=person(request),
-            via="page",
-            body={"kind": request.GET.get("kind", "")[:20], "up_to_line": newest},
-        )
-    return attachment(
+    user, form = person(request), LedgerFilter(request.GET)
+    return recorded_export(
         request,
-        export(_ledger(budget, rows.filter(pk__lte=newest)), COLUMNS),
-        name=f"ledger-{budget.code}.csv",
-        content_type=FORMATS["csv"],
+        form.matching(BudgetEntry.objects.filter(budget=budget), user=user),
+        COLUMNS,
+        partial(_ledger_record, budget.currency),
+        name=f"ledger-{budget.code}",
+        by=user,
+        via="page",
+        action="budget.ledger_export",
+        subject_type="budget",
+        subject_id=budget.code,
+        body={"kind": request.GET.get("kind", "")[:20]},
+        up_to="up_to_line",
     )
 
 
-def _ledger(budget: Budget, rows: Any) -> Iterator[dict[str, Any]]:
-    fields = ("pk", "at", "kind", "amount", "intervention_id", "transfer_id")
-    newest_first = rows.order_by("-pk").values_list(*fields)
-
-    def part(last: Any, most: int) -> list[Any]:
-        following = newest_first if last is None else newest_first.filter(pk__lt=last[0])
-        return list(following[:most])
-
-    for pk, at, kind, amount, intervention, transfer in in_parts(part):
-        text = exact(amount, budget.currency)
-        values = (pk, at.isoformat(), kind, text, budget.currency, intervention, transfer)
-        yield dict(zip(COLUMNS, values, strict=True))
+def _ledger_record(currency: str, entry: BudgetEntry) -> dict[str, Any]:
+    what, amount = (entry.pk, entry.at.isoformat(), entry.kind), exact(entry.amount, currency)
+    values = (*what, amount, currency, entry.intervention_id, entry.transfer_id)
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 def _context(request: HttpRequest, budget: Budget) -> dict[str, Any]:
@@ -128,6 +116,7 @@ def _context(request: HttpRequest, budget: Budget) -> dict[str, Any]:
     return {
         "topics": f"budget:{budget.code}",
         "budget": budget,
+        "bar": _bar(budget),
         "filter": form,
         "lines": [_ledger_line(entry, budget, user) for entry in found["items"]],
         "next_before": found["next"],

@@ -8,16 +8,29 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.approvals.selectors import requests_about
 from apps.engine.timeline import timeline
-from apps.interventions import services
 from apps.interventions.contracts import SAGA_STEPS, SUBJECT, InterventionStatus, Step
 from apps.interventions.forms import InterventionFilter, InterventionForm
 from apps.interventions.models import Intervention
+from apps.interventions.services import requests
+from apps.interventions.services.analytics import OUTCOMES, VIEW_ALL
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
 from apps.web.fragments import person
 from apps.web.links import temporal_url
 from apps.web.lists import ListPage
+from apps.web.outcomes import OutcomesPage
 from apps.web.pages import DetailPage, FormPage, PageVerb
-from apps.web.pieces import Cell, Fact, Head, Line, Link, Note, asked_head, asked_line
+from apps.web.pieces import (
+    Cell,
+    Fact,
+    Head,
+    Line,
+    Link,
+    Note,
+    asked_head,
+    asked_line,
+    rows_card,
+    seen_by,
+)
 from apps.web.steps import step_lines
 from apps.web.tones import words_of
 from apps.web.verbs import RequiredReasonForm
@@ -54,13 +67,21 @@ LIST_PAGE = ListPage(
     new=Link("Ask for an intervention", "intervention_new", REQUEST_PERMISSION, main=True),
 )
 
+OUTCOMES_PAGE = OutcomesPage(
+    name="outcomes",
+    outcomes=OUTCOMES,
+    crumbs=(LIST,),
+    sees_all=VIEW_ALL,
+    empty="Widen the window; what still runs is in the list of interventions.",
+)
+
 FORM_PAGE = FormPage(
     name="intervention_new",
     title="Ask for an intervention",
     lead="The policy decides who has to sign. You never sign what you ask for yourself.",
     crumbs=(LIST,),
     form=InterventionForm,
-    verb=services.intervention_request,
+    verb=requests.intervention_request,
     to="intervention",
     asked="Asked. This page shows who has to sign and how far it is.",
     draft="intervention",
@@ -74,23 +95,15 @@ def _context(request: HttpRequest, intervention: Intervention) -> dict[str, Any]
     user = person(request)
     over = InterventionStatus(intervention.status).terminal
     may_cancel = intervention.requested_by_id == user.pk or user.has_perm(CANCEL_PERMISSION)
-    currency = intervention.currency
     return {
         "topics": f"{SUBJECT}:{intervention.pk} inbox",
         "head": _head(intervention),
-        "intervention": intervention,
         "facts": _facts(intervention, sees_policy=user.has_perm("interventions.view_policy")),
         "steps": step_lines(intervention.steps.all(), SAGA_STEPS, undoing=UNDOING, over=over),
-        "ledger": [
-            Line(
-                title="",
-                state=entry.kind,
-                cells=(Cell("When", entry.at, form="when"),),
-                amount=entry.amount,
-                currency=currency,
-            )
-            for entry in intervention.entries.order_by("id")
-        ],
+        "card": _ledger(intervention, user),
+        "signed_with": Link("its batch", reverse("batch", args=[intervention.batch_id]))
+        if intervention.batch_id
+        else None,
         "requests": requests_about(SUBJECT, intervention.pk)
         .visible_to(user)
         .order_by("created_at")[:20],
@@ -99,9 +112,30 @@ def _context(request: HttpRequest, intervention: Intervention) -> dict[str, Any]
             workflow_ids=[intervention.workflow_id, intervention.execution_workflow_id],
         ),
         "execution_url": temporal_url(intervention.execution_workflow_id),
-        "cancellable": may_cancel and not over,
-        "cancel_state": f"{intervention.status}:{intervention.cancel_requested_at or ''}",
+        "may_call": may_cancel and not over,
     }
+
+
+def _ledger(intervention: Intervention, user: User) -> dict[str, Any]:
+    lines = [
+        Line(
+            title="",
+            state=entry.kind,
+            cells=(Cell("When", entry.at, form="when"),),
+            amount=entry.amount,
+            currency=intervention.currency,
+        )
+        for entry in intervention.entries.order_by("id")
+    ]
+    code = intervention.budget.code
+    link = Link(f"Budget {code}", reverse("budget", args=[code]), "interventions.view_budget")
+    return rows_card(
+        "ledger",
+        "Ledger",
+        lines,
+        link=next(iter(seen_by((link,), user)), None),
+        empty="No money has moved yet. The first line comes with the reservation.",
+    )
 
 
 def _head(intervention: Intervention) -> Head:
@@ -149,14 +183,16 @@ DETAIL_PAGE = DetailPage(
     name="intervention",
     rows=_rows,
     context=_context,
-    main=("web/_steps.html", "interventions/_detail_ledger.html"),
-    side=("interventions/_detail_facts.html", "interventions/_detail_cancel.html"),
+    main=("web/_steps.html", "web/_rows_panel.html"),
+    side=("web/_asked.html", "web/_page_verb.html"),
     after=("console/_timeline.html",),
     verb=PageVerb(
-        call=services.intervention_cancel,
+        call=requests.intervention_cancel,
         row_id="intervention_id",
         what="called off",
         said="Called off. Its request is closed and what was reserved is free again.",
         form=RequiredReasonForm,
+        title="Call it off",
+        help="Possible until the money is on its way. What is reserved is free again at once.",
     ),
 )

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from apps.common.windows import site_day
 from apps.interventions.models import Policy
-from apps.interventions.services.policy_terms import signatures_of, terms_of, with_changes
+from apps.interventions.services.policy_terms import signatures_of, terms_of, versions_of
 from apps.web.fragments import person
 from apps.web.lists import ListPage, listed
 from apps.web.pages import DetailPage
@@ -86,7 +86,8 @@ def _context(request: HttpRequest, policy: Policy) -> dict[str, Any]:
         "facts_title": "What it allows",
         "facts": [Fact(name, words) for name, words in terms_of(policy)],
         "signatures": signatures_of([policy])[policy.code],
-        "versions": with_changes(found["items"]),
+        "versions": versions_of(found["items"]),
+        "kept": "an intervention keeps the version it was asked under",
         "next": found["next"],
         "later_page": bool(request.GET.get("cursor")),
         # A code may end in "live": the address of the page is not cut out of the fragment's.
@@ -101,7 +102,7 @@ DETAIL_PAGE = DetailPage(
     column="code",
     context=_context,
     permission=VIEW_POLICIES,
-    main=("interventions/_policy_versions.html",),
+    main=("web/_versions.html",),
     side=("web/_facts_panel.html", "interventions/_policy_signatures.html"),
 )
 

@@ -8,10 +8,10 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.common.money import NO_BREAK, shown
 from apps.engine.timeline import timeline
-from apps.interventions import services
 from apps.interventions.budget_forms import TransferFilter, TransferForm
 from apps.interventions.contracts import TransferStatus
 from apps.interventions.models import Budget, BudgetTransfer
+from apps.interventions.services import transfers
 from apps.interventions.services.transfers import REQUEST_TRANSFER, SUBJECT
 from apps.web.fragments import person
 from apps.web.lists import ListPage
@@ -50,7 +50,7 @@ FORM_PAGE = FormPage(
     crumbs=CRUMBS,
     form=TransferForm,
     initial={"source": "from", "destination": "to"},
-    verb=services.transfer_request,
+    verb=transfers.transfer_request,
     to="transfer",
     asked="Asked. Nothing is moved before it is signed.",
     draft="transfer",
@@ -66,16 +66,15 @@ def _context(request: HttpRequest, transfer: BudgetTransfer) -> dict[str, Any]:
     return {
         "topics": f"transfer:{transfer.pk} inbox",
         "head": _head(transfer),
-        "transfer": transfer,
         "facts": _facts(transfer, sees_budgets=user.has_perm("interventions.view_budget")),
-        "cancellable": waits and transfer.requested_by_id == user.pk,
+        "may_call": waits and transfer.requested_by_id == user.pk,
         "timeline": timeline(subjects=[(SUBJECT, str(transfer.pk))], workflow_ids=[]),
     }
 
 
 def _head(transfer: BudgetTransfer) -> Head:
     # Who asked sees their own request, who signs sees all of them.
-    approval = services.transfer_approval(transfer)
+    approval = transfers.transfer_approval(transfer)
     request_url = reverse("request", args=[approval.pk]) if approval else ""
     note = Note(
         "It was signed, and nothing was moved.",
@@ -114,12 +113,15 @@ DETAIL_PAGE = DetailPage(
     rows=_rows,
     context=_context,
     main=("web/_facts_panel.html",),
-    side=("interventions/_transfer_cancel.html",),
+    side=("web/_page_verb.html",),
     after=("console/_timeline.html",),
     verb=PageVerb(
-        call=services.transfer_cancel,
+        call=transfers.transfer_cancel,
         row_id="transfer_id",
         what="taken back",
         said="Taken back. Its request is closed; nothing was moved.",
+        title="Take it back",
+        label="Reason, if there is one to keep",
+        help="Possible until it is signed. Its request is closed with it.",
     ),
 )

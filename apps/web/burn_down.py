@@ -1,0 +1,210 @@
+"""How a balance goes: what was free at the end of each day, and when it is used up.
+
+Sums of days come from the database, by an index that has all they need; the days that are over
+never change, so they are added up once a day and process.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from math import ceil
+from typing import Any
+
+from django.core.cache import cache
+from django.db.models import QuerySet, Sum
+
+from apps.common.money import shown
+from apps.common.windows import MOST_DAYS, Period, Window, midnight, site_day, truncation
+from apps.web.charts import LineChart, Reading, line
+
+#: Days that the pace is taken from.
+PACE_DAYS = 30
+#: Less than that is no pace: the first day of a period would end it within weeks.
+LEAST_DAYS = 3
+#: Farther away nobody plans; a tiny pace would lead past the calendar's end.
+FARTHEST_DAYS = 3660
+CACHE_SECONDS = 26 * 3600
+
+_NONE = Decimal(0)
+#: Amounts by day and kind of line.
+Sums = dict[date, dict[str, Decimal]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """A balance of which `free` is left now, and the ledger that explains it.
+
+    `lines` have `kind`, `amount` and `at`, by which there is an index. `frees` and `uses`: kind →
+    what a line adds to the free and to the used money by its amount: 1, -1 or 0. `key` names the
+    account among all.
+    """
+
+    key: str
+    lines: "QuerySet[Any]"
+    frees: Mapping[str, int]
+    uses: Mapping[str, int]
+    free: Decimal
+    currency: str
+    period: Period
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What was taken on a day, on average of so many days, and the day on which nothing is left
+    then, if there is one. Zero while there are too few days to tell."""
+
+    amount: Decimal
+    days: int
+    used_up_on: date | None
+
+
+@dataclass(frozen=True)
+class BurnDown:
+    """The drawing, and the same in words. `used_up_in_time`: when the money is used up, where that
+    is one of the period's days."""
+
+    currency: str
+    line: LineChart
+    pace: Pace
+    words: str
+    used_up_in_time: date | None
+
+    @property
+    def ahead_words(self) -> str:
+        """What the line ahead is drawn by."""
+        return f"at the pace of the last {self.pace.days} days"
+
+
+def burn_down(account: Account, *, as_of: datetime) -> BurnDown | None:
+    """Of the account's period up to today, or the last year; None while its ledger is empty,
+    before its first day, and when it was over before there was a line."""
+    today = site_day(as_of)
+    days = _days(account, today=today)
+    if days is None:
+        return None
+    first, last, end = days
+    running = last == today
+    sums = _sums(account, first=first, last=last, today=today)
+    free = account.free if running else account.free - _changed_after(account, last)
+    readings: list[Reading] = []
+    for back in range((last - first).days + 1):
+        day = last - timedelta(days=back)
+        readings.append(Reading(day, free))
+        free -= _sum(sums.get(day, {}), account.frees)
+    readings.reverse()
+    pace = _pace(account, sums, readings, running=running)
+    used_up = pace.used_up_on
+    return BurnDown(
+        currency=account.currency,
+        line=line(
+            readings, ends_on=end, ahead=_ahead(readings[-1], pace, end) if running else None
+        ),
+        pace=pace,
+        words=_words(account, readings, pace, running=running),
+        used_up_in_time=used_up if used_up and account.period.has(used_up) else None,
+    )
+
+
+def _days(account: Account, *, today: date) -> tuple[date, date, date] | None:
+    """First and last day with a value, and the end of the drawing."""
+    starts_on, ends_on = account.period
+    if starts_on is not None and starts_on > today:
+        return None
+    began = account.lines.order_by("at").values_list("at", flat=True).first()
+    if began is None or (ends_on is not None and ends_on < site_day(began)):
+        return None
+    last = min(today, ends_on or today)
+    first = min(starts_on or site_day(began), last)
+    first = max(first, last - timedelta(days=MOST_DAYS - 1))
+    end = ends_on or last + timedelta(days=PACE_DAYS)
+    return first, last, min(end, last + timedelta(days=MOST_DAYS))
+
+
+def _sums(account: Account, *, first: date, last: date, today: date) -> Sums:
+    """Amounts by day and kind. Yesterday may still get a line from a transaction that runs over
+    midnight; the days before are kept."""
+    closed = min(last, today - timedelta(days=2))
+    key = f"burn-down:{account.key}:{first.isoformat()}:{closed.isoformat()}"
+    sums: Sums | None = cache.get(key)
+    if sums is None:
+        sums = _added_up(account, first, closed)
+        cache.set(key, sums, CACHE_SECONDS)
+    return {**sums, **_added_up(account, max(first, closed + timedelta(days=1)), last)}
+
+
+def _added_up(account: Account, first: date, last: date) -> Sums:
+    sums: Sums = {}
+    if first <= last:
+        rows = (
+            Window(first, last)
+            .of(account.lines, "at")
+            .annotate(day=truncation("at", monthly=False))
+            .order_by()
+            .values_list("day", "kind")
+            .annotate(amount=Sum("amount"))
+        )
+        for day, kind, amount in rows:
+            sums.setdefault(day, {})[kind] = amount
+    return sums
+
+
+def _changed_after(account: Account, day: date) -> Decimal:
+    """How much more is free now than at the end of the day."""
+    rows = account.lines.filter(at__gte=midnight(day + timedelta(days=1))).order_by()
+    amounts = dict(rows.values_list("kind").annotate(amount=Sum("amount")))
+    return _sum(amounts, account.frees)
+
+
+def _sum(amounts: dict[str, Decimal], weights: Mapping[str, int]) -> Decimal:
+    return sum((weights[kind] * amount for kind, amount in amounts.items()), _NONE)
+
+
+def _pace(account: Account, sums: Sums, readings: list[Reading], *, running: bool) -> Pace:
+    """What was given back counts against what was taken. A period that is over uses up nothing."""
+    days = min(PACE_DAYS, len(readings))
+    recent = readings[-days:]
+    used = sum((_sum(sums.get(reading.day, {}), account.uses) for reading in recent), _NONE)
+    amount = max(used, _NONE) / days if days >= LEAST_DAYS else _NONE
+    last = readings[-1]
+    left = ceil(max(last.amount, _NONE) / amount) if amount else FARTHEST_DAYS + 1
+    ends = last.day + timedelta(days=left) if running and left <= FARTHEST_DAYS else None
+    return Pace(amount, days, ends)
+
+
+def _ahead(last: Reading, pace: Pace, end: date) -> Reading | None:
+    """Where the straight line from today leads: the drawing's end, or where nothing is left."""
+    if not pace.amount:
+        return None
+    to = min(pace.used_up_on, end) if pace.used_up_on else end
+    return Reading(to, max(last.amount - pace.amount * (to - last.day).days, _NONE))
+
+
+def _words(account: Account, readings: list[Reading], pace: Pace, *, running: bool) -> str:
+    (first, begun), (last, left) = readings[0], readings[-1]
+    money = account.currency
+    if first == last:
+        told = f"Free at the end of {last:%-d %b %Y}: {shown(left, money)}."
+    else:
+        told = (
+            f"Free at the end of {first:%-d %b %Y}: {shown(begun, money)}; "
+            f"of {last:%-d %b %Y}: {shown(left, money)}."
+        )
+    if not running:
+        return f"{told} The period is over."
+    if first == last:
+        return (
+            f"This is its first day; {shown(left, money)} are free now. "
+            "The line begins with the second day."
+        )
+    if pace.days < LEAST_DAYS:
+        return f"{told} There are too few days yet to tell a pace."
+    over = f"the last {pace.days} days"
+    if not pace.amount:
+        return f"{told} Nothing was taken in {over}."
+    told += f" {shown(pace.amount, money)} a day were taken over {over}."
+    if pace.used_up_on is None:
+        return f"{told} At this pace it lasts for more than ten years."
+    if not account.period.has(pace.used_up_on):
+        return f"{told} At this pace it lasts until its end."
+    return f"{told} At this pace it is used up on {pace.used_up_on:%-d %b %Y}."

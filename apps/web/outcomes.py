@@ -1,0 +1,175 @@
+"""What rows that have ended came to (`apps.common.outcomes`): the page, and the API's answer."""
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import render
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+from ninja import Schema
+from pydantic import Field, create_model
+
+from apps.common.errors import Invalid
+from apps.common.money import exact
+from apps.common.outcomes import Figures, Found, Outcomes
+from apps.common.windows import Period, Window, window_of
+from apps.web import charts
+from apps.web.fields import DayField
+from apps.web.filters import FilterForm
+from apps.web.fragments import person
+from apps.web.pieces import Head, Link
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+HEIGHT = 60
+
+
+# --- the page -------------------------------------------------------------------------------------
+class OutcomesFilter(FilterForm):
+    """Empty: the last 30 days, by the first of `by`. The names are those of the API."""
+
+    def __init__(self, data: QueryDict | dict[str, str], *, by: type[StrEnum]) -> None:
+        super().__init__(data)
+        choices = [(one.value, one.value) for one in by]
+        self.fields = {
+            "from": DayField(required=False, label="From"),
+            "to": DayField(required=False, label="To"),
+            "by": forms.ChoiceField(required=False, label="Told apart by", choices=choices),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutcomesPage:
+    """Counts, money, success and time of a window of days, with a chart.
+
+    `name`: of its URL. `sees_all`: the permission without which a person sees their own alone.
+    `empty`: where to look for what has not ended.
+    """
+
+    name: str
+    outcomes: Outcomes
+    crumbs: tuple[Link, ...]
+    sees_all: str
+    empty: str
+    title: str = "Outcomes"
+
+    def page(self, request: HttpRequest) -> HttpResponse:
+        """Filters that make no sense are said, and the last 30 days are shown."""
+        user, kinds = person(request), self.outcomes.by
+        form = OutcomesFilter(request.GET, by=kinds)
+        refused, values = "", {}
+        if form.is_valid():
+            values = form.cleaned_data
+        else:
+            refused = "Correct what is marked above; until then these are the last 30 days."
+        try:
+            window = _window(values)
+        except Invalid as error:
+            refused = f"{error.detail} Until it is corrected these are the last 30 days."
+            window = _window({})
+        by = kinds(values.get("by") or next(iter(kinds)))
+        if not refused:
+            # The window that is meant, also where none was asked for.
+            meant = {"from": window.first.isoformat(), "to": window.last.isoformat(), "by": by}
+            form = OutcomesFilter(meant, by=kinds)
+        own = "" if user.has_perm(self.sees_all) else ", of what you asked for"
+        context = {
+            "page": self,
+            "head": Head(
+                self.title, f"What ended from {Period(*window).words}{own}.", crumbs=self.crumbs
+            ),
+            "form": form,
+            "refused": refused,
+            "done": self.outcomes.ends[self.outcomes.done],
+            "found": self.outcomes.of(user=user, window=window, by=by),
+            "chart": self._chart(user, window),
+            "unit": "month" if window.monthly else "day",
+        }
+        return render(request, "web/outcomes.html", context, status=422 if refused else 200)
+
+    def _chart(self, user: "User", window: Window) -> charts.BarChart:
+        counts = self.outcomes.bars(user=user, window=window)
+        values = [
+            charts.Value(
+                one.count, one.marked, f"{one.begins}: {one.count} ended, {one.marked} failed"
+            )
+            for one in counts
+        ]
+        return charts.bars(values, height=HEIGHT)
+
+    def urls(self, route: str) -> list[URLPattern]:
+        """Its address."""
+        return [path(route, login_required(require_GET(self.page)), name=self.name)]
+
+
+def _window(values: dict[str, Any]) -> Window:
+    return window_of(first=values.get("from"), last=values.get("to"), as_of=timezone.now())
+
+
+# --- the API --------------------------------------------------------------------------------------
+class FiguresOut(Schema):
+    """Counts by how it ended; `paid` per currency, never added together."""
+
+    count: int
+    paid: dict[str, str] = Field(description="Currency → decimal in major units.")
+    success_rate: float | None
+    median_seconds: float | None = Field(description="From the request to its end.")
+    p95_seconds: float | None
+
+    @staticmethod
+    def resolve_paid(figures: Figures) -> dict[str, str]:
+        """In the places of each currency."""
+        return {currency: exact(amount, currency) for currency, amount in figures.paid.items()}
+
+
+class FailureOut(Schema):
+    code: str
+    count: int
+
+
+class OutcomesOut(Schema):
+    """`more`: further groups are in `total` alone. `failures`: the most frequent codes."""
+
+    from_: date = Field(validation_alias="first", serialization_alias="from")
+    to: date = Field(validation_alias="last")
+    more: bool
+    failures: list[FailureOut]
+
+    @staticmethod
+    def resolve_failures(found: Found) -> list[dict[str, Any]]:
+        """Each with its names."""
+        return [{"code": code, "count": count} for code, count in found.failures]
+
+
+def outcomes_shape(outcomes: Outcomes, noun: str) -> type[OutcomesOut]:
+    """What an operation answers with that returns `outcomes.of(…)`, by alias. `noun` stands before
+    the names of the schemas."""
+    told = "`key`: the day, the month, or what else they are told apart by; empty: none was named."
+    done, failed = outcomes.ends[outcomes.done], outcomes.ends[outcomes.failed]
+    rate = Field(description=f"{done.capitalize()} of {done} and {failed}, 0 to 1.")
+    counts: dict[str, Any] = {
+        status: (int, Field(validation_alias=f"ends.{status}")) for status in outcomes.ends
+    }
+    figures = create_model(
+        f"{noun}FiguresOut",
+        __base__=FiguresOut,
+        __doc__=FiguresOut.__doc__,
+        success_rate=(float | None, rate),
+        **counts,
+    )
+    group: Any = create_model(f"{noun}GroupOut", __base__=figures, __doc__=told, key=(str, ...))
+    return create_model(
+        f"{noun}OutcomesOut",
+        __base__=OutcomesOut,
+        __doc__=OutcomesOut.__doc__,
+        by=(outcomes.by, ...),
+        total=(figures, ...),
+        groups=(list[group], ...),
+    )
