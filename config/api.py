@@ -69,22 +69,26 @@ _PROBLEM = {
 
 
 class StrictParser(Parser):
-    """JSON as RFC 8259 has it: no NaN or Infinity; and no text that PostgreSQL cannot keep."""
+    """JSON as in RFC 8259, without NaN or Infinity, and without text that PostgreSQL cannot
+    store."""
 
     def parse_body(self, request: HttpRequest) -> Any:
-        """The document. Any exception here becomes 400, an Invalid keeps its own code."""
+        """Return the document. The framework turns any exception into a 400; an Invalid keeps its
+        code."""
         return document_of(request.body)
 
 
 class CountersignAPI(NinjaAPI):
-    """Operation ids that survive moving a function, and errors in the description."""
+    """Uses view names as operation ids, which survive moving a function, and describes the
+    errors."""
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
-        """The view function's name, which must be unique in the API: `intervention_cancel`."""
+        """Return the view function's name, which must be unique in the API:
+        `intervention_cancel`."""
         return operation.view_func.__name__
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
-        """The description, with the problem documents that every operation can answer."""
+        """Return the description, with the problem documents that every operation can answer."""
         schema = super().get_openapi_schema(**options)
         for path in schema["paths"].values():
             for operation in path.values():
@@ -97,7 +101,7 @@ class CountersignAPI(NinjaAPI):
 
 
 def guarded(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """For the description and its page: known callers only; people are sent to sign in."""
+    """Guard the description and its page: 401 for unknown callers; browsers are sent to sign in."""
 
     @wraps(view, assigned=())
     def inner(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
@@ -117,7 +121,7 @@ def guarded(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
 
 @csrf_exempt
 def unknown_address(request: HttpRequest, **_: Any) -> HttpResponse:
-    """Whatever else is asked for below /api/; the middleware words the answer."""
+    """Answer 404 for any other URL below /api/; the middleware makes it a problem document."""
     raise Http404
 
 
@@ -131,7 +135,7 @@ api = CountersignAPI(
 )
 problems.install(api)
 api.add_router("/approvals", approvals_router)
-# Before `/{intervention_id}`: the first route that fits answers.
+# Before `/{intervention_id}`, because the first matching route answers.
 api.add_router("/interventions", outcomes_router)
 api.add_router("/interventions", interventions_router)
 api.add_router("/intervention-batches", batches_router)

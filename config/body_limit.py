@@ -1,6 +1,6 @@
-"""An ASGI wrapper that ends a request whose body is larger than the limit.
+"""An ASGI wrapper that answers 413 to requests whose body is larger than the limit.
 
-Django compares Content-Length only: a chunked body has none, and would be read whole into memory.
+Django checks Content-Length only: a chunked body has none, and would be read whole into memory.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -14,7 +14,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[..., Awaitable[None]]
 
-#: How many times the room is read and forgotten, so that somebody sees why a file is refused.
+#: How many times the limit is read and discarded, so that the browser shows the response.
 DRAINED = 5
 _WORDS = (
     b"<!doctype html><html lang=en><meta charset=utf-8>"
@@ -25,12 +25,12 @@ _WORDS = (
 
 
 class _TooLargeError(Exception):
-    """Raised into the application where it waits for more of the body."""
+    """Raised into the application while it waits for more of the body."""
 
 
 def limited(application: Application, *, most: int, roomier: Iterable[Roomier] = ()) -> Application:
-    """`application`, answering 413 as soon as more than `most` bytes of a body have come in, or
-    more than a `roomier` address has room for."""
+    """Return `application`, answering 413 as soon as a body has more than `most` bytes, or more
+    than the limit of a `roomier` URL."""
     exceptions = list(roomier)
 
     async def guarded(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -58,7 +58,7 @@ def limited(application: Application, *, most: int, roomier: Iterable[Roomier] =
             await application(scope, counting, noting)
         except _TooLargeError:
             if room > most:
-                # A browser that still sends sees a reset connection instead of the answer.
+                # A browser that is still sending sees a reset connection instead of the response.
                 await _drain(receive, most=room * DRAINED)
             if not started:
                 await _refuse(scope, send)
@@ -67,7 +67,7 @@ def limited(application: Application, *, most: int, roomier: Iterable[Roomier] =
 
 
 async def _drain(receive: Receive, *, most: int) -> None:
-    """Let the rest of a form with files go by, as far as it is worth it."""
+    """Read and discard the rest of a form with files, up to `most` bytes."""
     while most > 0:
         message = await receive()
         if message["type"] != "http.request" or not message.get("more_body"):
@@ -76,7 +76,7 @@ async def _drain(receive: Receive, *, most: int) -> None:
 
 
 async def _refuse(scope: dict[str, Any], send: Send) -> None:
-    """A problem document below the API, and words for people everywhere else."""
+    """Answer with a problem document below the API, and with a page everywhere else."""
     answer = problem(status=413, code="too_large")
     headers = [(name.lower().encode(), value.encode()) for name, value in answer.items()]
     content = answer.content

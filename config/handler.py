@@ -9,11 +9,11 @@ from django.http.response import HttpResponseBase
 
 
 class OneThreadHandler(ASGIHandler):
-    """Middleware and view run one after the other in the request's thread.
+    """Runs middleware and view one after the other in the request's thread.
 
-    Our views are synchronous. With an asynchronous chain around them each middleware would go from
-    the event loop into that thread and back, some twenty times a request, and at each turn wait for
-    whoever else runs Python just then. An asynchronous view works as well: on the event loop.
+    Our views are synchronous. In an asynchronous chain each middleware would switch from the event
+    loop to that thread and back, some twenty times a request, and each time wait for the
+    interpreter lock. An asynchronous view also works, on the event loop.
     """
 
     def load_middleware(self, is_async: bool = False) -> None:

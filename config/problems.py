@@ -1,8 +1,8 @@
-"""Errors of the API as problem documents (RFC 9457), mapped once. Codes are part of the API.
+"""Maps errors of the API to problem documents (RFC 9457). Their codes are part of the API.
 
-The handlers cover what happens inside an operation; the middleware covers what Django answers
-before or beside one: unknown addresses, wrong methods, refused hosts, failures in other middleware.
-Beside the API it has one duty: while the database is away people get a page that says so.
+The handlers cover errors inside an operation; the middleware covers Django's own responses: unknown
+URLs, wrong methods, refused hosts, failures in other middleware. Outside the API the middleware
+only shows a page while the database is away.
 """
 
 import json
@@ -60,14 +60,15 @@ _DETAILS = {
 #: SQLSTATEs of class 22 that are about numbers and times, not texts.
 _NUMERIC = frozenset({"22003", "22007", "22008", "22P03"})
 
-#: After so long a person, or a page that is open, may try again.
+#: After this time a person, or an open page, may try again.
 PAGE_RETRY_SECONDS = "5"
 
 log = get_logger(__name__)
 
 
 def problem(*, status: int, code: str, detail: str = "", **extra: Any) -> HttpResponse:
-    """A problem document. `type` is a stable URN of the code; extra members come after the own."""
+    """Return a problem document. `type` is a stable URN of the code; extra members follow the
+    standard ones."""
     document = {
         "type": f"urn:countersign:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -93,7 +94,7 @@ def install(api: NinjaAPI) -> None:
 
 
 class _Encoder(DjangoJSONEncoder):
-    """Whatever a domain error carries becomes text rather than a failure."""
+    """Encodes whatever a domain error carries as text, without failing."""
 
     def default(self, o: Any) -> Any:
         try:
@@ -105,13 +106,13 @@ class _Encoder(DjangoJSONEncoder):
 # --- inside an operation ------------------------------------------------------------------------
 def _domain(request: HttpRequest, error: DomainError) -> HttpResponse:
     denial_record(request, error)
-    # An extra may bear a name of ours (a request's own `status`): it must not clash in the call.
+    # An extra may have the name of a standard member (a request's own `status`).
     extra = {name: value for name, value in error.extra.items() if name not in _OWN}
     return problem(status=error.status, code=error.code, detail=error.detail, **extra)
 
 
 def _validation(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    # Without `input` and `ctx`: the sender knows what it sent, and `ctx` may hold exceptions.
+    # Without `input` and `ctx`: the sender knows its input, and `ctx` may hold exceptions.
     errors = [
         {"loc": list(item["loc"]), "type": item["type"], "msg": item["msg"]}
         for item in error.errors
@@ -149,7 +150,7 @@ def _bad_request(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _data(request: HttpRequest, error: DataError) -> HttpResponse:
-    # Schemas ought to have caught it: worth a line in the log.
+    # The schemas should have caught it: log a warning.
     log.warning("api_data_error", error=str(error), path=request.path)
     numeric = getattr(error.__cause__, "sqlstate", None) in _NUMERIC
     return problem(status=422, code="out_of_range" if numeric else "invalid_text")
@@ -191,8 +192,9 @@ _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
 # --- beside the operations ----------------------------------------------------------------------
 @sync_and_async_middleware
 def problem_middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[..., Any]:
-    """Turn every other error answer below /api/ into a problem document, and what the database's
-    absence made fail elsewhere into 503. Stands outermost: sessions are in the database too."""
+    """Turn all other error responses below /api/ into problem documents, and failures elsewhere
+    that an outage of the database caused into 503. Must be the outermost middleware, because
+    sessions are also in the database."""
     got_request_exception.connect(_remember, dispatch_uid="config.problems")
 
     if iscoroutinefunction(get_response):
@@ -228,7 +230,7 @@ def _worded(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBas
 
 
 def _page(request: HttpRequest, failed: HttpResponseBase) -> HttpResponse:
-    """Not reachable now: for a person, or (without a body) for a page that fetches a part anew."""
+    """Answer 503: a page for a person, or no body for a page that fetches a fragment."""
     log.warning("page_database_unavailable", path=request.path)
     page = ""
     if "HX-Request" not in request.headers:
@@ -236,7 +238,7 @@ def _page(request: HttpRequest, failed: HttpResponseBase) -> HttpResponse:
         page = render_to_string("503.html", {"again": request.get_full_path() if reads else ""})
     response = HttpResponse(page, status=HTTPStatus.SERVICE_UNAVAILABLE)
     for name, value in failed.items():
-        # What the other middleware put there, above all the content security policy.
+        # Headers from other middleware, above all the content security policy.
         if name not in ("Content-Type", "Content-Length"):
             response[name] = value
     response["Retry-After"] = PAGE_RETRY_SECONDS
@@ -245,6 +247,7 @@ def _page(request: HttpRequest, failed: HttpResponseBase) -> HttpResponse:
 
 
 def _remember(sender: Any, request: HttpRequest | None = None, **_: Any) -> None:
-    """Receiver of got_request_exception: the middleware only sees the answer made of it."""
+    """Keep the exception, as the receiver of got_request_exception: the middleware sees only the
+    response."""
     if request is not None:
         request._unhandled = sys.exc_info()[1]  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Addresses. Each app owns its own; this assembles them."""
+"""The site's URLs. Each app has its own; this module includes them."""
 
 from django.apps import apps
 from django.contrib import admin

@@ -1,8 +1,8 @@
 """Workflow helper: wait for an approval and fire its reminders and escalations meanwhile.
 
-A domain whose kind of approval is `clocked` calls `wait_for_decision`, not `wait_condition`: its
-request's reminders, escalation and due date then happen in its own workflow, without a second one.
-A request without a clock costs nothing here: no activity, and a timer only where it expires.
+A domain whose approval kind is `clocked` calls `wait_for_decision` instead of `wait_condition`: its
+own workflow then keeps the request's reminders, escalation and due date, without a second workflow.
+A request without a clock needs no activity, and a timer only if it expires.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 from apps.approvals.activities.clock import tick_request
 from apps.approvals.contracts import RequestStatus, TickInput, Waiting
 from workers.steps import Timed, local_step
 from workers.wakeups import Wakeups
 
-#: Never less: a moment that is moved while we look must not spin.
+#: The shortest timer, so that a time moved during the loop does not make it spin.
 SHORTEST = timedelta(seconds=1)
 
 
@@ -32,12 +33,13 @@ async def wait_for_decision(
     timings: Timed,
     renew: Callable[[], None],
 ) -> W:
-    """Wait until the row waits no more; returns it as it was last read.
+    """Wait until the row no longer waits; return its last state.
 
-    After each signal `read` is called with the signals' ids, at the expiry `expire`. `renew`
-    continues as new, where the history has become long: signals that decide nothing may be sent
-    without end. The next run reads its row, so nothing is lost with the signals of that moment.
-    Raises what `workers.steps.local_step` raises.
+    Calls `read` with the signals' ids after signals, and `expire` at the expiry. `renew` continues
+    as new when the history has become long, because signals that decide nothing may be sent without
+    end. The next run reads its row, so no signal received at that time is lost; it opens the
+    request again if a restored backup has the row without the request. Raises what
+    `workers.steps.local_step` raises.
     """
     while facts.waiting:
         if workflow.info().is_continue_as_new_suggested():
@@ -50,11 +52,13 @@ async def wait_for_decision(
             timings=timings,
         ):
             facts = await expire()
-            continue
-        signals = wakeups.take()
-        facts = await read(signals)
-        if not facts.waiting:
-            wakeups.keep(signals)
+        else:
+            signals = wakeups.take()
+            facts = await read(signals)
+            if not facts.waiting:
+                wakeups.keep(signals)
+        if facts.waiting and not facts.request_id:
+            renew()
     return facts
 
 
@@ -66,10 +70,10 @@ async def woken_in_time(
     expires_at: datetime | None,
     timings: Timed,
 ) -> bool:
-    """Wait until `woken()`, doing what the request's clock has to do at its moments.
+    """Wait until `woken()`, and fire the events of the request's clock meanwhile.
 
-    True: woken, or the request was found settled; read it again. False: `expires_at` (or the one
-    that an edit has put there) has come, and the domain ends its row. Raises what
+    True: woken, or the request was found settled or gone; read the row again. False: `expires_at`
+    (or the one that an edit has set) has passed, and the domain ends its row. Raises what
     `workers.steps.local_step` raises.
     """
     while True:
@@ -78,22 +82,27 @@ async def woken_in_time(
             return True
         if at == expires_at:
             return False
-        tick = await local_step(
-            tick_request, TickInput(request_id, workflow.now()), timings=timings
-        )
+        try:
+            tick = await local_step(
+                tick_request, TickInput(request_id, workflow.now()), timings=timings
+            )
+        except ApplicationError as refused:
+            if refused.type != "not_found":
+                raise
+            return True
         if tick.status != RequestStatus.OPEN:
             return True
         next_at = tick.next_at
         if tick.expires_at is not None:
-            # An edit has moved it, and its signal may be late. Moved away it only wakes us: the
-            # domain finds nothing due.
+            # An edit has moved the expiry, and its signal may be late. If it was moved further
+            # away, this only wakes the workflow: the domain finds nothing due.
             expires_at = tick.expires_at
             if workflow.now() >= expires_at:
                 return False
 
 
 async def until(woken: Callable[[], bool], *, at: datetime | None) -> bool:
-    """Wait until `woken()` (True) or the moment has come (False); for ever without a moment."""
+    """Wait until `woken()` (True) or until the time (False); without a time for ever."""
     timeout = None if at is None else max(at - workflow.now(), SHORTEST)
     try:
         await workflow.wait_condition(woken, timeout=timeout)
@@ -103,5 +112,5 @@ async def until(woken: Callable[[], bool], *, at: datetime | None) -> bool:
 
 
 def earliest(*moments: datetime | None) -> datetime | None:
-    """The first of those that there are."""
+    """Return the earliest of the given times, or None."""
     return min((moment for moment in moments if moment is not None), default=None)

@@ -1,6 +1,6 @@
-"""Workflow helper: items of a run (`apps.engine.runs`), each a task, a few under way at a time.
+"""Workflow helper: carries out items of a run (`apps.engine.runs`) as tasks, a few at a time.
 
-The rows know what waits, what is under way and what came of it; this keeps that many tasks going.
+The rows have the state of all items; this class only keeps that many tasks running.
 """
 
 import asyncio
@@ -12,22 +12,22 @@ from temporalio import workflow
 
 from workers.wakeups import Wakeups
 
-#: Before it continues as new a run waits so long for its tasks; the next one finds those left.
+#: How long a run waits for its tasks before it continues as new; the next run finds the rest.
 DRAIN = timedelta(minutes=1)
-#: Between two looks at a row that runs although nothing of it may begin now.
+#: The pause before looking again at a running row of which nothing may begin now.
 PAUSE = timedelta(seconds=1)
 
 
 class Item(Protocol):
-    """An item that is ready; its number is its own within the run."""
+    """An item that is ready; its number is unique within the run."""
 
     @property
     def number(self) -> int: ...
 
 
 class Facts(Protocol):
-    """What a domain says of its row. `runs`: items begin; `settled`: it has ended; neither: paused,
-    or not begun."""
+    """The row's state. `runs`: items may begin; `settled`: it has ended; neither: paused or
+    pending."""
 
     @property
     def runs(self) -> bool: ...
@@ -41,12 +41,12 @@ I = TypeVar("I", bound=Item)  # noqa: E741
 
 
 class BoundedRun(Generic[F, I]):
-    """Works through a run: at most `concurrency` tasks at a time, woken by its signals.
+    """Works through a run: at most `concurrency` tasks at a time, woken by signals.
 
-    `prepare(limit, known)` makes up to `limit` items ready that are not among `known`, the numbers
-    of those under way here, and reads the row; `carry_out(item)` does one, to its end; `finish()`
-    ends the row when nothing is left, and reads it; `renew()` continues as new, after `per_run`
-    items or where the history grows long: the next run goes on from the rows.
+    `prepare(limit, known)` reads the row and prepares up to `limit` items outside `known`, the
+    numbers of the running ones; `carry_out(item)` carries out one item to its end; `finish()` ends
+    the row when nothing is left, and reads it; `renew()` continues as new, after `per_run` items or
+    when the history grows long: the next run continues from the rows.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class BoundedRun(Generic[F, I]):
         self._begun = 0
 
     async def work(self, facts: F) -> F:
-        """Until nothing waits and nothing is under way, or the row was ended; how it stands then.
+        """Work until no item waits or is running, or the row has ended; return its state.
 
-        Raises what the steps raise, and a failure of a task.
+        Raises what the steps raise, and a task's failure.
         """
         while not facts.settled:
             self._wakeups.take()
@@ -88,8 +88,8 @@ class BoundedRun(Generic[F, I]):
         return await self.end()
 
     async def end(self) -> F:
-        """What is under way comes to its end, and counts; nothing is begun. For a row that was
-        ended, also after a cancellation of the workflow."""
+        """Wait for the running items, begin none, and count them. For a row that has ended, also
+        after a cancellation of the workflow."""
         await workflow.wait_condition(lambda: not self._alive)
         self._collect()
         return await self._finish()
@@ -100,21 +100,21 @@ class BoundedRun(Generic[F, I]):
         self._running[item.number] = asyncio.create_task(self._carry_out(item))
 
     async def _go_on(self, facts: F, *, nothing_ready: bool) -> F:
-        """Wait for what makes another look worth it."""
+        """Wait until looking again makes sense."""
         if facts.settled:
             return facts
         if facts.runs:
             if nothing_ready and not self._running:
                 facts = await self._finish()
                 if facts.runs:
-                    # What waits may not begin yet: its domain holds it back.
+                    # The domain does not let the waiting items begin yet.
                     await self._wait(self._wakeups.woken, PAUSE)
                 return facts
-            # Several at a time: a look for each that ends would be a transaction more for each.
+            # Wait for several to end: looking after each one would cost a transaction each.
             left = 0 if nothing_ready else self._concurrency - max(1, self._concurrency // 3)
             await workflow.wait_condition(lambda: self._wakeups.woken() or self._alive <= left)
         elif self._running:
-            # Paused. Once more when the last has ended, for the pages that show it.
+            # Paused. Look once more when the last item has ended, for the pages that show it.
             await workflow.wait_condition(lambda: self._wakeups.woken() or not self._alive)
         else:
             await workflow.wait_condition(self._wakeups.woken)
@@ -125,7 +125,7 @@ class BoundedRun(Generic[F, I]):
         return sum(not task.done() for task in self._running.values())
 
     def _collect(self) -> None:
-        """Forget those that have ended; a failure of our own ends the run."""
+        """Remove the ended tasks; an unexpected failure of one ends the run."""
         for number, task in list(self._running.items()):
             if task.done():
                 del self._running[number]

@@ -1,4 +1,5 @@
-"""Workflow helper: a saga as a child that outlives its parent, and one that somebody else runs."""
+"""Workflow helper: run a saga as a child that outlives its parent, or follow one that another run
+carries."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -18,12 +19,12 @@ from workers.attributes import subject_attributes
 
 F = TypeVar("F")
 
-#: Code of a saga's refusal: its row is carried by a run with another id.
+#: Code of a saga's refusal: another run carries its row.
 ALREADY_EXECUTING = "already_executing"
 
 
 class AlreadyRunning(Exception):
-    """Another run has the row, or had it: follow it."""
+    """Another run carries the row, or did: follow it."""
 
 
 async def run_child(
@@ -36,11 +37,12 @@ async def run_child(
     backstop: timedelta,
     restarted: bool = False,
 ) -> Any:
-    """Run the workflow `name` for the row `subject` (type and id) to its end; its result.
+    """Run the workflow `name` for the row `subject` (type and id) to its end; return its result.
 
-    It outlives this run and is not cancelled with it. `restarted`: a person asked for a second run,
-    so one that failed may be run again. `backstop` is the server's, for what nobody will ever end:
-    it closes a saga without compensating. Raises AlreadyRunning; ChildWorkflowError when it failed.
+    The child outlives this run and is not cancelled with it. `restarted`: a person asked for a
+    second run, so a failed one may be run again. `backstop` is the server-side timeout for a child
+    that nothing else would end: it closes a saga without compensation. Raises AlreadyRunning;
+    ChildWorkflowError when the child failed.
     """
     reuse = WorkflowIDReusePolicy
     try:
@@ -65,7 +67,7 @@ async def run_child(
         cause = failure.cause
         elsewhere = isinstance(cause, ApplicationError) and cause.type == ALREADY_EXECUTING
         if elsewhere and not is_cancelled_exception(failure):
-            # It was started by hand under another id, and that one goes on.
+            # The saga was started by hand under another id, and that run continues.
             raise AlreadyRunning(id) from failure
         raise
 
@@ -79,10 +81,11 @@ async def follow(
     woken: Callable[[], bool] = lambda: False,
     renew: Callable[[], None] | None = None,
 ) -> F:
-    """Look at a row that another run carries until it has `ended`, or for `within`; the last look.
+    """Poll a row that another run carries until it has `ended`, or for `within`; return its last
+    state.
 
-    Between two looks: a second at first, then twice as long each time up to `longest`, or until
-    `woken()`; `look` is to clear that. `renew` continues as new, before the history grows too long.
+    The pause is a second at first, doubles up to `longest`, and ends early when `woken()`, which
+    `look` must clear. `renew` continues as new before the history grows too long.
     """
     until, pause = workflow.now() + within, timedelta(seconds=1)
     facts = await look()

@@ -1,4 +1,4 @@
-"""A standby relay inside the worker: its own thread, its own event loop."""
+"""A standby relay inside the worker process, in its own thread and event loop."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ AGAIN_SECONDS = 2.0
 
 
 class StandbyRelay:
-    """Stands by, and leads when no other relay does. Started again should it ever fail."""
+    """Stands by, and leads when no other relay does. Restarted after a failure."""
 
     def __init__(self, *, name: str) -> None:
         self._name = name
@@ -24,7 +24,7 @@ class StandbyRelay:
         self._thread.start()
 
     def stop(self, seconds: float = 5.0) -> None:
-        """Give leadership back and end, within `seconds`."""
+        """Give up leadership and end, within `seconds`."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(seconds)

@@ -1,4 +1,4 @@
-"""The worker's `/health`, `/ready` and `/metrics`, and the gauge that follows readiness."""
+"""The worker's `/health`, `/ready` and `/metrics`, and the gauge of readiness."""
 
 import json
 import threading
@@ -13,30 +13,30 @@ from workers.httpd import Answer, Server
 
 
 class Health:
-    """The worker's state, told by the runner and asked by the probes.
+    """The worker's state: the runner sets it, the probes read it.
 
     `/health` is 200 while the process lives. `/ready` is 200 when the worker polls its queues and
-    PostgreSQL and Temporal answer; 503 names what does not, within 5 s.
+    PostgreSQL and Temporal respond; 503 names what does not, within 5 s.
     """
 
     def __init__(self) -> None:
         self._servers = Readiness(["postgres", "temporal"])
         self._lock = threading.Lock()
-        #: Why this worker itself takes no work; empty when it polls every queue.
+        #: Why this worker takes no work; empty when it polls every queue.
         self._holdup = "starting"
         self._closed = False
         metrics.HEALTH.set(0)
 
     def polls(self) -> None:
-        """Every queue is polled."""
+        """Set: every queue is polled."""
         self._set("")
 
     def waits(self, reason: str) -> None:
-        """Not every queue is polled, and why."""
+        """Set: not every queue is polled, and why."""
         self._set(reason)
 
     def drains(self) -> None:
-        """From now on not ready, whatever else is told."""
+        """Set: never ready again, because the worker is draining."""
         with self._lock:
             self._closed = True
             metrics.HEALTH.set(0)
@@ -48,7 +48,7 @@ class Health:
                 metrics.HEALTH.set(0)
 
     def check(self) -> ProbeFailed | None:
-        """What is missing for work, or None; sets the gauge."""
+        """Return what is missing for work, or None; set the gauge."""
         failed = self._servers.check()
         with self._lock:
             holdup = "draining" if self._closed else self._holdup
@@ -63,13 +63,13 @@ class Health:
 
     def ready(self) -> Answer:
         failed = self.check()
-        # A port of the inside: who asks here may read why.
+        # An internal port: its callers may read the reason.
         error = failed.error if failed else ""
         return _json(503 if failed else 200, readiness_body(failed, error=error))
 
 
 def health_server(health: Health) -> Server:
-    """On HEALTH_PORT. Raises PortTaken."""
+    """Return the server on HEALTH_PORT. Raises PortTaken."""
     return Server(
         host=settings.HEALTH_HOST,
         port=settings.HEALTH_PORT,
@@ -79,7 +79,7 @@ def health_server(health: Health) -> Server:
 
 
 def metrics_server(scrape: metrics.Scrape) -> Server:
-    """On METRICS_PORT. Raises PortTaken."""
+    """Return the server on METRICS_PORT. Raises PortTaken."""
     return Server(
         host=settings.METRICS_HOST,
         port=settings.METRICS_PORT,

@@ -1,4 +1,4 @@
-"""A very small HTTP server in threads of its own: it answers whatever the event loop does."""
+"""A minimal HTTP server in its own threads, which answers whatever the event loop does."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class PortTaken(Exception):
-    """The port cannot be listened on; the text names its setting."""
+    """The port is in use; the text names its setting."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Answer:
 
 
 class Server:
-    """Serves GET and HEAD of `routes` from `start` to `stop`. Port 0 takes a free one; `port` tells
-    which. The port is taken at once, so that PortTaken comes before anything has begun."""
+    """Serves GET and HEAD of `routes` from `start` to `stop`. Port 0 takes a free one, see `port`.
+    Binds the port in the constructor, so that PortTaken comes before anything has started."""
 
     def __init__(
         self, *, host: str, port: int, setting: str, routes: Mapping[str, Callable[[], Answer]]
@@ -41,7 +41,7 @@ class Server:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop listening; answers that are being written end by themselves."""
+        """Stop listening; responses being written finish."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join(2)
@@ -83,4 +83,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def log_message(self, format: str, *args: object) -> None:
-        """Probes come every few seconds: nothing in the log."""
+        """Do not log: probes come every few seconds."""

@@ -1,16 +1,16 @@
-"""The one door through which starts, signals, queries and updates reach a workflow.
+"""Checks every start, signal, query and update before it reaches a workflow.
 
-Anybody with the Temporal UI or its command line can send anything. Without this an input that does
-not fit raises TypeError or AttributeError inside the workflow, and the SDK fails the workflow task
-and tries it again for ever. Here it is refused before the workflow sees it:
+Anybody with the Temporal UI or its command line can send anything. Without this check an input that
+does not fit raises TypeError or AttributeError inside the workflow, and the SDK fails the workflow
+task and retries it for ever. Here it is refused before the workflow sees it:
 
 - a start: the run ends FAILED with an ApplicationError of type `input_invalid`, not retryable;
-- a signal: taken out of the activation, as if it had not come; the run goes on;
+- a signal: removed from the activation, as if it had not arrived; the run continues;
 - a query or an update: the caller gets the same ApplicationError.
 
-It stands around the workflow instance, outside the sandbox, and decides by the input and the
-declared types alone. So it decides the same in a replay, adds no event to a history and needs no
-activity: an outage of PostgreSQL cannot hold up a run. Whoever listens is told of each refusal,
+The guard wraps the workflow instance, outside the sandbox, and decides only by the input and the
+declared types. So it decides the same in a replay, adds no event to a history and needs no
+activity: an outage of PostgreSQL cannot hold up a run. Its listener is called for each refusal,
 again in each replay.
 """
 
@@ -39,7 +39,7 @@ logger = correlation.get_logger("workers.inbound")
 
 Refused = Callable[[RefusedInput], None]
 
-#: What was refused, for the log and the audit trail, is cut to so many characters.
+#: Names in the log and the audit trail are cut to this many characters.
 MOST_NAME = 100
 
 
@@ -54,9 +54,9 @@ class _Handlers:
 
 
 class InboundGuard:
-    """Surrounds the workflow instances of one worker.
+    """Wraps the workflow instances of one worker.
 
-    `refused` hears of every refusal, from workflow threads: it must neither block nor raise.
+    `refused` is called with every refusal, from workflow threads: it must neither block nor raise.
     """
 
     def __init__(self, refused: Refused | None = None) -> None:
@@ -65,11 +65,12 @@ class InboundGuard:
         self._converters: tuple[PayloadConverter, FailureConverter] | None = None
 
     def prepare(self, defn: _Definition) -> None:
-        """Read the type hints. TypeError when a handler of the workflow cannot be checked."""
+        """Read the type hints. Raises TypeError when a handler of the workflow cannot be
+        checked."""
         self._handlers_of(defn)
 
     def attach(self, instance: WorkflowInstance, det: WorkflowInstanceDetails) -> None:
-        """From now on the instance gets only what fits."""
+        """Wrap the instance: from now on it gets only inputs that fit."""
         if self._converters is None:
             self._converters = (det.payload_converter_factory(), det.failure_converter_class())
         door = _Door(det, self._handlers_of(det.defn), *self._converters, tell=self._tell)
@@ -126,7 +127,7 @@ class _Refusal(Exception):
 
 
 class _Door:
-    """Of one run."""
+    """The guard of one run."""
 
     def __init__(
         self,
@@ -142,7 +143,7 @@ class _Door:
         self._payloads = payloads
         self._failures = failures
         self._tell = tell
-        #: Why the start was refused: the instance is never activated then.
+        #: Why the start was refused; the instance is then never activated.
         self._never: Failure | None = None
 
     def activate(
@@ -196,7 +197,7 @@ class _Door:
                 self._check(self._handlers.signals.get(name), job.signal_workflow.input)
             elif job.HasField("query_workflow"):
                 what, name, event, identity = "query", job.query_workflow.query_type, 0, ""
-                # Such names are the SDK's own: `__stack_trace`, which the Temporal UI asks for.
+                # Such names belong to the SDK: `__stack_trace`, which the Temporal UI queries.
                 if not name.startswith("__"):
                     self._check(self._handlers.queries.get(name), job.query_workflow.arguments)
             elif job.HasField("do_update") and job.do_update.run_validator:
@@ -218,7 +219,7 @@ class _Door:
         except Misfit as misfit:
             raise _Refusal(INPUT_INVALID, str(misfit)) from misfit
         except Exception as error:
-            # Whatever it was that the check did not expect: the workflow must not see it.
+            # An unexpected error of the check: the workflow must not see the input either.
             logger.exception("workflow.input_unread")
             raise _Refusal(INPUT_INVALID, "cannot be read") from error
 
@@ -245,7 +246,7 @@ class _Door:
         return failure
 
     def _completion(self, commands: Sequence[WorkflowCommand]) -> WorkflowActivationCompletion:
-        """Instead of the instance's, which was never activated."""
+        """Return a completion in place of the instance, which was never activated."""
         completion = WorkflowActivationCompletion()
         completion.successful.SetInParent()
         completion.successful.commands.extend(commands)

@@ -1,8 +1,8 @@
 """Checks the arguments of a workflow's start, signal, query or update against its type hints.
 
-Stricter than the decoding that follows: no number out of a text, no missing field, no object of
-strangers. Every type hint is compiled when the worker is made, so a handler whose input cannot be
-checked keeps its worker from starting, instead of failing workflow tasks for ever.
+Stricter than the decoding that follows: no number from a text, no missing field, no object of
+unknown fields only. Every type hint is compiled when the worker is made, so a handler whose input
+cannot be checked prevents its worker's start, instead of failing workflow tasks for ever.
 """
 
 import dataclasses
@@ -23,21 +23,22 @@ from temporalio.converter import PayloadConverter
 
 from apps.engine.contracts import Between
 
-#: Of all arguments together, in bytes. Ours have some hundred; the server's own limit is 2 MB.
+#: The most bytes of all arguments together. Ours have some hundred; the server's limit is 2 MB.
 MOST_BYTES = 64 * 1024
-#: Of a text whose type hint says nothing else, in characters and as escaped JSON, where one
-#: character can be twelve. It may become a part of a workflow's id (at most 1,000) or of a search
-#: attribute (2 KB, escaped). The server refuses a longer one in a command, again and again.
+#: The most characters of a text without limits in its type hint, and the most bytes as escaped
+#: JSON, where one character can take twelve. The text may become part of a workflow's id (at most
+#: 1,000) or of a search attribute (2 KB, escaped). The server refuses a longer one in a command,
+#: again and again.
 MOST_TEXT = 400
 MOST_ESCAPED = 900
-#: Of a number, either way: what PostgreSQL's integer and every timer can bear.
+#: The largest absolute value of a number: the range of PostgreSQL's integer and of every timer.
 MOST_NUMBER = 2**31 - 1
 
 Check = Callable[[Any, str], None]
 
 
 class Misfit(Exception):
-    """What does not fit, in words: names what was declared, never what was sent."""
+    """Describes what does not fit: the declared type, never the input."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Signature:
     least: int
 
     def check(self, payloads: Sequence[Payload], converter: PayloadConverter) -> None:
-        """Raises Misfit unless the handler can be called with what these decode to."""
+        """Raise Misfit unless the handler can be called with the decoded payloads."""
         if not self.least <= len(payloads) <= len(self.hints):
             raise Misfit(f"{_counted(len(payloads))} given, {self._wanted()} taken")
         if sum(len(payload.data) for payload in payloads) > MOST_BYTES:
@@ -60,7 +61,7 @@ class Signature:
             try:
                 converter.from_payloads(payloads, list(self.hints[: len(payloads)]))
             except Exception as error:
-                # Its text would quote what was sent.
+                # The error's text would quote the input.
                 raise Misfit("cannot be decoded") from error
 
     def _wanted(self) -> str:
@@ -69,7 +70,8 @@ class Signature:
 
 
 def signature_of(fn: Callable[..., Any], *, method: bool) -> Signature:
-    """The handler's signature. TypeError when it has an argument that cannot be checked."""
+    """Return the handler's signature. Raises TypeError when it has an argument that cannot be
+    checked."""
     parameters = list(inspect.signature(fn).parameters.values())[1 if method else 0 :]
     declared = typing.get_type_hints(fn, include_extras=True)
     for parameter in parameters:
@@ -124,7 +126,7 @@ def _no_number(text: str) -> NoReturn:
 
 
 def _texts(value: Any) -> None:
-    """PostgreSQL keeps neither NUL nor half a pair of surrogates."""
+    """Refuse texts that PostgreSQL cannot store: NUL and lone surrogates."""
     if isinstance(value, str):
         if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
             raise Misfit("a text with NUL or half a surrogate pair")
@@ -140,7 +142,7 @@ def _texts(value: Any) -> None:
 # --- type hints -----------------------------------------------------------------------------------
 @cache
 def _checker(hint: Any, limits: Between | None = None) -> Check:
-    """The check of one type hint. TypeError for a type that nothing from outside can be."""
+    """Return the check of a type hint. Raises TypeError for a type that no input can have."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
         found = next((one for one in hint.__metadata__ if isinstance(one, Between)), limits)
@@ -178,7 +180,7 @@ _MANY = (tuple, list, set, frozenset, Sequence)
 
 
 def _moment(text: str) -> None:
-    # The workflow's clock has an offset: compared with a moment without one it raises.
+    # The workflow's clock has an offset: comparing it with a time without one raises.
     if datetime.fromisoformat(text).tzinfo is None:
         raise ValueError(text)
 
@@ -239,7 +241,7 @@ def _parsed(parse: Callable[[str], object], what: str) -> Check:
 
 
 def _one_of(values: frozenset[Any]) -> Check:
-    # By type, too: True == 1.
+    # Compare types too: True == 1.
     taken = {(type(value), value) for value in values}
     what = "null" if values == {None} else "one of the declared values"
 
@@ -319,8 +321,8 @@ def _object(cls: Any) -> Check:
             if name not in value:
                 raise Misfit(f"{where}.{name} is missing")
         known = checks.keys() & value.keys()
-        # Beside known ones strangers are let through and not read: during a deployment the next
-        # version's inputs have fields that this one does not know yet.
+        # Unknown fields beside known ones are ignored: during a deployment the next version's
+        # inputs have fields that this version does not know.
         if value and not known:
             raise Misfit(f"{where} has none of the declared fields")
         for name in known:

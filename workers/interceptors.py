@@ -1,7 +1,7 @@
-"""What surrounds every activity: connections, errors, logs, metrics, correlation.
+"""Interceptors around every activity: connections, errors, logs, metrics, correlation.
 
-The correlation id travels as a header: from whoever starts a workflow, through the workflow, to
-its activities and children. Headers are not part of what replay compares.
+The correlation id travels as a header: from the caller that starts a workflow, through the
+workflow, to its activities and children. A replay does not compare headers.
 """
 
 import asyncio
@@ -38,13 +38,13 @@ from workers.run_observer import BUSY
 
 logger = correlation.get_logger("workers.activities")
 
-#: How long a local step waits for a connection. Below its two seconds, so that its thread is free
-#: again when the step goes remote; the SDK hands the slot on at once, whatever the thread does.
+#: How long a local step waits for a connection. Less than its two seconds, so that its thread is
+#: free again when the step goes remote; the SDK frees the slot at once, whatever the thread does.
 LOCAL_CONNECTION_SECONDS = 1.5
 
 
 class WorkerInterceptor(Interceptor):
-    """The one interceptor that every worker of ours has."""
+    """The interceptor of all our workers."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         return _Activity(next)
@@ -80,7 +80,8 @@ class _Activity(ActivityInboundInterceptor):
                 return result
             except (CancelledError, asyncio.CancelledError) as error:
                 if _worker_stops():
-                    # Not the workflow's wish: this attempt is over, another worker takes the next.
+                    # The workflow did not ask for this: the attempt is over, and another worker
+                    # takes the next.
                     logger.warning("activity.interrupted_by_shutdown")
                     raise ApplicationError(
                         "the worker was stopped", type="worker_stopped"
@@ -94,7 +95,7 @@ class _Activity(ActivityInboundInterceptor):
                 logger.warning("activity.failed", code=error.type, error=str(error))
                 raise
             except Exception as error:
-                # Temporal keeps the error to itself until the last attempt.
+                # Temporal does not report the error until the last attempt.
                 logger.exception("activity.failed", error=f"{type(error).__name__}: {error}")
                 raise
             finally:
@@ -104,25 +105,26 @@ class _Activity(ActivityInboundInterceptor):
 
 
 def _in_thread(fn: Callable[..., Any], *, name: str, local: bool) -> Callable[..., Any]:
-    """`fn` with its thread's database connections given back when it ends.
+    """Wrap `fn` so that it closes its thread's database connections when it ends.
 
-    In the activity's own thread: connections are thread-local, and one that is kept by an idle
+    In the activity's own thread: connections are thread-local, and a connection kept by an idle
     thread is missing in the pool (half of the activities then time out waiting).
     """
 
     @wraps(fn)
     def run(*args: Any) -> Any:
-        # The SDK raises cancellation in this thread at any point, also between the taking of a
-        # lock and the `try` that gives it back. One of the whole process (Django's translations,
-        # the connection pool) was then held for ever, and every thread waited for it. Raised at
-        # the end of the shield; a step is short, and what takes long asks `is_cancelled`.
+        # The SDK raises cancellation in this thread at any point, even between the acquisition of a
+        # lock and the `try` that releases it. A process-wide lock (Django's translations, the
+        # connection pool) would then be held for ever, and every thread would wait for it. The
+        # shield delays the exception to its end; a step is short, and a long one checks
+        # `is_cancelled`.
         with activity.shield_thread_cancel_exception():
             if local:
                 _PATIENCE.wait()
             try:
                 failpoint(f"{name}.before")
                 result = fn(*args)
-                # What it did is committed, and the workflow does not know it yet.
+                # Its effect is committed, and the workflow does not know it yet.
                 failpoint(f"{name}.after")
                 return result
             finally:
@@ -132,18 +134,19 @@ def _in_thread(fn: Callable[..., Any], *, name: str, local: bool) -> Callable[..
 
 
 class _Patience:
-    """Bounds a local step's wait for the pool, and after a wait in vain asks for none at all.
+    """Limits a local step's wait for the pool; after a wait in vain, steps do not wait at all.
 
     During an outage one step a second tries; the others go remote at once instead of holding a
-    workflow-task slot for their two seconds each. Costs nothing while the pool has idle
-    connections, which is nearly always.
+    workflow-task slot for two seconds each. Costs nothing while the pool has idle connections,
+    which is nearly always.
     """
 
     def __init__(self) -> None:
         self._in_vain_until = 0.0
 
     def wait(self) -> None:
-        """Return when a connection is likely to be had; raises ApplicationError (retryable)."""
+        """Return when a connection is probably available; raise ApplicationError (retryable)
+        otherwise."""
         pool = getattr(connections["default"], "pool", None)
         if pool is None or pool.closed or pool.get_stats().get("pool_available", 0) > 0:
             return
@@ -171,7 +174,7 @@ def _worker_stops() -> bool:
 
 
 def _application_error(refusal: DomainError) -> ApplicationError:
-    """The refusal with its stable code. Only `Unavailable` may be tried again."""
+    """Return the refusal with its stable code. Only `Unavailable` is retryable."""
     retryable = isinstance(refusal, Unavailable)
     logger.log(
         30 if retryable else 20, "activity.refused", code=refusal.code, detail=refusal.detail
@@ -197,7 +200,7 @@ class _Workflow(WorkflowInboundInterceptor):
 
 
 class _Outbound(WorkflowOutboundInterceptor):
-    """Hands the workflow's correlation header on to what it starts."""
+    """Passes the workflow's correlation header to what it starts."""
 
     def start_activity(self, input: StartActivityInput) -> Any:
         input.headers = _handed_on(input.headers)

@@ -1,4 +1,4 @@
-"""The worker's sign of life and the figures that need a query, every two seconds."""
+"""The worker's heartbeat, and the metrics that need a query, every two seconds."""
 
 import threading
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ BEAT_SECONDS = 2.0
 
 
 class Beats:
-    """A thread that beats while this worker polls; it stops when told, or with the process.
+    """A thread that beats while this worker polls, until stopped or the process ends.
 
-    It beats also when a server hangs, as soon as that comes back: the thread waits with it.
+    If PostgreSQL hangs, the thread waits for it and beats again as soon as it answers.
     """
 
     def __init__(self, *, name: str, queues: Sequence[str], health: Health) -> None:
@@ -35,14 +35,14 @@ class Beats:
         self._thread.start()
 
     def stop(self, seconds: float = 2.0) -> None:
-        """No more beats, and the last one taken back."""
+        """Stop beating and delete the heartbeat."""
         self._stop.set()
         self._thread.join(seconds)
 
     def _run(self) -> None:
         while True:
             failed = self._health.check()
-            # A worker that does not poll is not there; PostgreSQL's absence shows by itself.
+            # A worker that does not poll counts as absent; an outage of PostgreSQL shows by itself.
             if failed is None:
                 self._beat()
             if self._stop.wait(BEAT_SECONDS):

@@ -1,4 +1,4 @@
-"""What one scrape of METRICS_PORT answers: ours, the SDK's and the connection pool's figures."""
+"""The metrics at METRICS_PORT: ours, the SDK's and the connection pool's."""
 
 import socket
 import urllib.request
@@ -24,7 +24,7 @@ from apps.engine.contracts import RunStatus
 # `…_created` series would double every counter.
 disable_created_metrics()
 
-#: Seconds. Past 30 s, because the alert on slow tasks asks for the 95th percentile above it.
+#: Seconds. Beyond 30 s, because the alert on slow tasks needs the 95th percentile above it.
 BUCKETS = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
     *(10.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0),
@@ -103,7 +103,7 @@ def activity_done(activity_type: str, *, status: str, seconds: float) -> None:
 
 
 def workflow_ended(workflow_type: str, status: RunStatus) -> None:
-    """Count one run whose end the server has accepted; continue-as-new is no end."""
+    """Count one run whose end the server has accepted; continue-as-new is not an end."""
     counters = {
         RunStatus.COMPLETED: WORKFLOW_COMPLETIONS,
         RunStatus.FAILED: WORKFLOW_FAILURES,
@@ -114,7 +114,7 @@ def workflow_ended(workflow_type: str, status: RunStatus) -> None:
 
 
 def announce(*, workflow_types: Iterable[str], activity_types: Iterable[str]) -> None:
-    """Make the series exist at 0, so that the first event is seen as an increase."""
+    """Create the series at 0, so that the first event shows as an increase."""
     for workflow_type in workflow_types:
         WORKFLOW_COMPLETIONS.labels(workflow_type)
         WORKFLOW_FAILURES.labels(workflow_type)
@@ -128,7 +128,7 @@ def announce(*, workflow_types: Iterable[str], activity_types: Iterable[str]) ->
 
 # --- the connection pool ------------------------------------------------------------------------
 class PoolCollector(Collector):
-    """psycopg_pool's own figures as `db_pool_…`, asked at scrape time without a query."""
+    """psycopg_pool's own figures as `db_pool_…`, read at scrape time without a query."""
 
     GAUGES = ("pool_min", "pool_max", "pool_size", "pool_available", "requests_waiting")
 
@@ -137,11 +137,11 @@ class PoolCollector(Collector):
         figures = pool.get_stats() if pool is not None else {}
         for name, value in figures.items():
             title = f"db_pool_{name.removeprefix('pool_')}"
-            said = f"psycopg_pool: {name}"
+            description = f"psycopg_pool: {name}"
             if name in self.GAUGES:
-                yield GaugeMetricFamily(title, said, value=value)
+                yield GaugeMetricFamily(title, description, value=value)
             else:
-                yield CounterMetricFamily(title, said, value=value)
+                yield CounterMetricFamily(title, description, value=value)
 
     def describe(self) -> Iterable[Metric]:
         # Registration must not open a pool.
@@ -150,14 +150,14 @@ class PoolCollector(Collector):
 
 # --- the scrape ---------------------------------------------------------------------------------
 class Scrape:
-    """Renders the registry and appends what the SDK's own exporter answers."""
+    """Renders the registry and appends the output of the SDK's own exporter."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY, *, sdk_port: int = 0) -> None:
         self.registry = registry
         self.sdk_port = sdk_port
 
     def __call__(self) -> bytes:
-        """The text format. The SDK's part is left out when its exporter does not answer."""
+        """Return the text format, without the SDK's part if its exporter does not answer."""
         return generate_latest(self.registry) + self._sdk()
 
     def _sdk(self) -> bytes:
@@ -170,7 +170,8 @@ class Scrape:
 
 
 def sdk_exporter(port: int) -> PrometheusConfig:
-    """The SDK's exporter, on a port of its own and with Prometheus' naming habits."""
+    """Return the configuration of the SDK's exporter, on its own port, with Prometheus' naming
+    conventions."""
     return PrometheusConfig(
         bind_address=f"127.0.0.1:{port}",
         counters_total_suffix=True,
@@ -180,7 +181,7 @@ def sdk_exporter(port: int) -> PrometheusConfig:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now; it may be taken the next moment: try again then."""
+    """Return a port that is free now; it may be taken the next moment: then try again."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,7 +1,7 @@
 """Writes this worker's notices of runs into the mirror, beside the work, best effort.
 
-The sweeper over visibility is the truth. What is lost here (a kill, PostgreSQL away, a full
-queue) it finds within its interval.
+The sweeper over visibility is authoritative: it finds within its interval what is lost here (by a
+kill, an outage of PostgreSQL or a full queue).
 """
 
 import queue
@@ -23,11 +23,11 @@ BATCH = 200
 
 
 class MirrorWriter:
-    """A thread that takes notices from a queue; `tell` never blocks and never raises."""
+    """A thread that writes notices from a queue; `tell` never blocks and never raises."""
 
     def __init__(self, *, leave_out: Collection[str] = ()) -> None:
-        """`leave_out` names the workflow types that no person looks at. Runs whose start asked to
-        be `unmirrored` are left out of themselves."""
+        """`leave_out` names unmirrored workflow types. Runs whose start asked to be `unmirrored`
+        are left out in any case."""
         self._leave_out = frozenset(leave_out)
         self._queue: queue.Queue[RunNotice | None] = queue.Queue(MOST_WAITING)
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
@@ -36,7 +36,7 @@ class MirrorWriter:
         self._thread.start()
 
     def tell(self, notice: RunNotice) -> None:
-        """The listener of `workers.run_observer`; called from workflow threads."""
+        """Queue a notice. The listener of `workers.run_observer`; called from workflow threads."""
         if not notice.mirrored or notice.workflow_type in self._leave_out:
             return
         try:
@@ -45,7 +45,7 @@ class MirrorWriter:
             metrics.NOTICES_DROPPED.inc()
 
     def stop(self, seconds: float = 3.0) -> None:
-        """Write what waits, for at most `seconds`."""
+        """Write the queued notices, for at most `seconds`."""
         deadline = monotonic() + seconds
         try:
             self._queue.put(None, timeout=seconds)

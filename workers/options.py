@@ -1,4 +1,4 @@
-"""What every worker and every replayer of ours is made with: the product's and the tests'."""
+"""The common options of every worker and replayer, in production and in tests."""
 
 from collections.abc import Sequence
 from typing import TypedDict
@@ -25,9 +25,11 @@ def worker_options(
     versioned: bool = False,
     sandboxed: bool = True,
 ) -> WorkerOptions:
-    """`Worker(client, …, **worker_options())`: inputs from outside are checked and runs watched.
+    """Return options for `Worker(client, …, **worker_options())`: inputs from outside are checked
+    and runs observed.
 
-    `listeners` hear of runs (workers.run_observer), `refused` of refused inputs (workers.inbound).
+    `listeners` get notices of runs (workers.run_observer), `refused` refused inputs
+    (workers.inbound).
     """
 
     def runner(*, sandboxed: bool) -> ObservedRunner:

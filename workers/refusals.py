@@ -1,11 +1,11 @@
 """Writes this worker's refused inputs into the audit trail, beside the work.
 
-Nothing waits for it: while PostgreSQL is away the refusals wait here, and the runs go on. A refused
-signal that a killed worker had not written yet is told again by the next replay of its run.
+Runs never wait for it: during an outage of PostgreSQL the refusals wait here. A refused signal that
+a killed worker had not written yet is reported again by the next replay of its run.
 
-What bounds a flood, first to last: an entry for each refused signal or start, and for each mistake
-of a query; `MOST_OF_A_RUN` entries of a run (apps.engine.refusals); `MOST_IN_A_WINDOW` entries of a
-worker process in ten minutes. What goes beyond is in the log and is counted.
+Limits against floods, in order: one entry for each refused signal or start, and for each mistake of
+a query; `MOST_OF_A_RUN` entries per run (apps.engine.refusals); `MOST_IN_A_WINDOW` entries per
+worker process in ten minutes. Refusals beyond the limits are logged and counted.
 """
 
 import queue
@@ -26,14 +26,14 @@ logger = correlation.get_logger("workers.refusals")
 MOST_WAITING = 1_000
 MOST_IN_A_WINDOW = 1_000
 WINDOW_SECONDS = 600.0
-#: Those told lately: a replay tells of the same again, and need not ask the database.
+#: Recent refusals: a replay reports the same one again, without another query.
 MOST_KNOWN = 10_000
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 _AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 
 class RefusalWriter:
-    """A thread that takes refusals from a queue; `tell` never blocks and never raises."""
+    """A thread that writes refusals from a queue; `tell` never blocks and never raises."""
 
     def __init__(self) -> None:
         self._queue: queue.Queue[RefusedInput | None] = queue.Queue(MOST_WAITING)
@@ -48,7 +48,7 @@ class RefusalWriter:
         self._thread.start()
 
     def tell(self, refused: RefusedInput) -> None:
-        """The listener of `workers.inbound`; called from workflow threads."""
+        """Queue a refusal. The listener of `workers.inbound`; called from workflow threads."""
         key = (refused.run_id, refused.key)
         with self._lock:
             if key in self._known:
@@ -66,7 +66,7 @@ class RefusalWriter:
                 self._known.popitem(last=False)
 
     def stop(self, seconds: float = 3.0) -> None:
-        """Write what waits, for at most `seconds`."""
+        """Write the queued refusals, for at most `seconds`."""
         deadline = monotonic() + seconds
         try:
             self._queue.put(None, timeout=seconds)
@@ -107,7 +107,7 @@ class RefusalWriter:
                     connections.close_all()
 
     def _lost(self, refused: RefusedInput) -> None:
-        """It may be told again."""
+        """Count a refusal as dropped, and forget it, so that it can be reported again."""
         metrics.REFUSALS_DROPPED.inc()
         with self._lock:
             self._known.pop((refused.run_id, refused.key), None)

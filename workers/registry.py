@@ -1,6 +1,6 @@
-"""Which queue runs what. Plain lists: a new workflow or activity is one line here.
+"""Task queues with their workflows and activities. A new workflow or activity is one line here.
 
-This module is imported by the worker's process, never by a workflow.
+The worker's process imports this module, workflows never do.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ class QueueSpec:
     activities: Sequence[Callable[..., Any]] = ()
     max_workflows: int = 0
     max_activities: int = 0
-    #: Workflow types that no person looks at: they are not mirrored as `WorkflowRun`s.
+    #: Workflow types without a row in the mirror (`WorkflowRun`), because no person looks at them.
     unmirrored: Sequence[type] = ()
 
 
@@ -47,16 +47,17 @@ QUEUES: dict[str, QueueSpec] = {
                 BatchInterventionWorkflow,
                 ReconcileInterventionsWorkflow,
             ],
-            # Its workflow keeps the clock of its requests (workers.approval_wait).
+            # The approval workflow keeps the clock of its requests (workers.approval_wait).
             activities=[*INTERVENTION_ACTIVITIES, *CLOCK_ACTIVITIES],
-            # Runs every few minutes and is nobody's row.
+            # Runs every few minutes and belongs to no row.
             unmirrored=[ReconcileInterventionsWorkflow],
         ),
         QueueSpec(
             name=APPROVALS,
             workflows=[ApprovalClockWorkflow, BulkDecideWorkflow],
             activities=[*CLOCK_ACTIVITIES, *BULK_ACTIVITIES],
-            # Clocks wait, and bulk decisions queue: the threads are for what people wait for.
+            # Clocks wait and bulk decisions queue, so that threads stay free for work that people
+            # wait for.
             max_workflows=20,
             max_activities=10,
         ),

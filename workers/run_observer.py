@@ -1,6 +1,6 @@
-"""Watches workflow runs from outside the sandbox: metrics, and notices for the mirror.
+"""Observes workflow runs from outside the sandbox: metrics, and notices for the mirror.
 
-An interceptor would count too much: when a signal comes in at the last moment the server refuses
+An interceptor would count too much: when a signal arrives at the last moment, the server refuses
 the completion and the same code runs again, not replaying. Only the eviction that follows says
 whether the end was accepted, so a run counts as ended when it leaves the cache for that reason.
 Nothing here adds an event to a history.
@@ -39,7 +39,7 @@ _ENDS = {
 
 @dataclass(frozen=True)
 class RunNotice:
-    """A run as this worker saw it: started, or ended with the server's consent."""
+    """A run as this worker saw it: started, or ended as the server accepted."""
 
     workflow_id: str
     run_id: str
@@ -47,7 +47,7 @@ class RunNotice:
     task_queue: str
     status: RunStatus
     at: datetime
-    #: Whether somebody looks at it: its start did not ask to be left out of the mirror.
+    #: False if the start asked to be left out of the mirror.
     mirrored: bool = True
 
 
@@ -55,9 +55,9 @@ Listener = Callable[[RunNotice], None]
 
 
 class Busy:
-    """Runs for which this process executes something now, a workflow task or an activity.
+    """Counts the runs for which this process executes a workflow task or an activity now.
 
-    An open workflow that waits for a person or a timer is not one of them.
+    An open workflow that waits for a person or a timer is not counted.
     """
 
     def __init__(self) -> None:
@@ -112,9 +112,9 @@ metrics.ACTIVE_ACTIVITIES.set_function(lambda: BUSY.activities)
 
 
 class ObservedRunner(WorkflowRunner):
-    """The SDK's runner with every run's inputs checked and its activations watched.
+    """The SDK's runner, with checked inputs and observed activations for every run.
 
-    Every worker of ours has one, by `workers.options`.
+    All our workers have one, through `workers.options`.
 
     Without the sandbox a worker does the same work with about half of its CPU time (ADR 11).
 
@@ -149,8 +149,8 @@ class ObservedRunner(WorkflowRunner):
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         instance = self._inner.create_instance(det)
-        # The SDK asks for this once for every payload, each time through the sandbox: a sixth of a
-        # worker's CPU time, for an answer that a converter like ours has no use for.
+        # The SDK calls this for every payload, each time through the sandbox: a sixth of a worker's
+        # CPU time, for a result that our converter does not use.
         instance.get_serialization_context = _no_context  # type: ignore[method-assign]
         self._guard.attach(instance, det)
         self._watch.attach(instance, det.info)
@@ -158,7 +158,7 @@ class ObservedRunner(WorkflowRunner):
 
 
 def _no_context(command_info: object) -> None:
-    """Our converter is the same whatever a payload belongs to."""
+    """Return None: our converter is the same for all payloads."""
 
 
 class _Watch:

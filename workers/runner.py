@@ -1,8 +1,8 @@
 """One worker process: connect, serve the queues, drain.
 
-Order of the end: stop polling, let activities finish (WORKER_DRAIN_SECONDS at most), write what
-the mirror still has, close PostgreSQL and Temporal, then the health and metrics servers. A second
-signal ends the process at once.
+Shutdown order: stop polling, let activities finish (WORKER_DRAIN_SECONDS at most), write the
+mirror's queue, close PostgreSQL and Temporal, then the health and metrics servers. A second signal
+ends the process at once.
 """
 
 import asyncio
@@ -51,9 +51,9 @@ logger = correlation.get_logger("workers.runner")
 
 T = TypeVar("T")
 
-#: Between two tries to reach Temporal, or to start a queue again: seconds, doubling.
+#: Pauses between two attempts to reach Temporal, or to restart a queue: seconds, doubling.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
-#: After the drain's end activities are cancelled; this is their time to notice.
+#: After the drain activities are cancelled; this is their time to notice.
 CANCEL_SECONDS = 3.0
 SAME_SIGNAL_SECONDS = 0.2
 
@@ -92,15 +92,16 @@ class Runner:
         self._relay = _standby(self._name) if relay else None
         pool = settings.DATABASES["default"].get("OPTIONS", {}).get("pool") or {}
         self._pool_size = int(pool.get("max_size", 0))
-        # Spare threads exist only in an outage: a local step that ran out of its time hands its
-        # slot on while its thread still hangs in a query, one per connection at most.
+        # Spare threads are used only in an outage: a local step that ran out of its time frees its
+        # slot while its thread still hangs in a query, at most one per connection.
         self._threads = ThreadPoolExecutor(
             self._plan.threads + self._pool_size, thread_name_prefix="activity"
         )
 
     # --- life -----------------------------------------------------------------------------------
     def run(self) -> bool:
-        """Serve until a signal. True: drained in time; False: activities were cut off."""
+        """Serve until a signal. Return True if drained in time, False if activities were cut
+        off."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         self._start_runtime()
@@ -112,7 +113,7 @@ class Runner:
             workflow_types=[_workflow_name(w) for spec in self._specs for w in spec.workflows],
             activity_types=[_activity_name(a) for spec in self._specs for a in spec.activities],
         )
-        # Not asyncio.run: it would wait without end for a worker that was given up.
+        # Not asyncio.run, which would wait without end for an abandoned worker.
         loop = self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         drained = loop.run_until_complete(self._main())
@@ -149,7 +150,7 @@ class Runner:
         return True
 
     async def _serve(self, client: Client, spec: QueueSpec) -> None:
-        """Keep one queue's worker running; a worker that fails for good is made anew."""
+        """Keep one queue's worker running; replace a worker that fails for good."""
         pause = FIRST_PAUSE
         while not self._stop.is_set():
             worker = self._make(client, spec)
@@ -168,7 +169,7 @@ class Runner:
                 self._health.waits(f"queue {spec.name} is not polled")
                 await self._pause(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
-                # After a reset of its store Temporal knows neither namespace nor attributes.
+                # After a reset of its database Temporal has neither namespace nor attributes.
                 await self._patiently("temporal.ensure", lambda: engine_ensure(client))
 
     async def _watch(self, worker: Worker, queue: str) -> None:
@@ -190,7 +191,7 @@ class Runner:
         _, late = await asyncio.wait(serving, timeout=seconds + CANCEL_SECONDS)
         cut_off = BUSY.activities
         if late or cut_off:
-            # Temporal gives them to another worker when their heartbeats or timeouts say so.
+            # Temporal gives them to another worker after their heartbeats or timeouts.
             logger.warning("worker.cut_off", activities=cut_off, queues=len(late))
         return not (late or cut_off)
 
@@ -224,7 +225,7 @@ class Runner:
             max_cached_workflows=settings.MAX_CACHED_WORKFLOWS,
             workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(settings.WORKFLOW_POLLERS),
             activity_task_poller_behavior=PollerBehaviorSimpleMaximum(settings.ACTIVITY_POLLERS),
-            # Its default is 0: activities would be cancelled the moment a deployment begins.
+            # The default is 0: activities would be cancelled the moment a deployment begins.
             graceful_shutdown_timeout=timedelta(seconds=settings.WORKER_DRAIN_SECONDS),
             deployment_config=deployment,
             debug_mode=settings.TEMPORAL_DEBUG,
@@ -237,7 +238,8 @@ class Runner:
         )
 
     async def _patiently(self, what: str, call: Callable[[], Awaitable[T]]) -> T | None:
-        """The call's result, tried until it succeeds; None when a signal comes first."""
+        """Repeat the call until it succeeds and return its result; None when a signal comes
+        first."""
         pause = FIRST_PAUSE
         while not self._stop.is_set():
             trying = asyncio.ensure_future(call())
@@ -263,8 +265,8 @@ class Runner:
             await asyncio.wait_for(self._stop.wait(), seconds)
 
     def _start_runtime(self) -> None:
-        """The SDK's runtime: its metrics on a port of its own, its log through ours."""
-        # What fails here is a port that was taken between choosing and listening.
+        """Start the SDK's runtime: its metrics on their own port, its log through ours."""
+        # The failure is a port that was taken between choosing and listening.
         for last in (False, False, True):
             port = metrics.free_port()
             try:
@@ -287,8 +289,8 @@ class Runner:
             },
             threads=plan.threads,
             connections_pool=self._pool_size,
-            # The relay listens and holds its leadership on sessions outside the pool; a probe
-            # opens one for a moment.
+            # The relay listens and leads on sessions outside the pool; a probe opens one for a
+            # moment.
             connections_direct=2 if self._relay is not None else 0,
             connections_probe=1,
         )
@@ -300,7 +302,7 @@ class Runner:
 
 
 def _standby(name: str) -> "StandbyRelay":
-    # Without a standby nothing of the relay is loaded.
+    # Without a standby, the relay's code is not loaded.
     from workers.embedded_relay import StandbyRelay
 
     return StandbyRelay(name=name)
@@ -317,10 +319,11 @@ def _telemetry(port: int) -> TelemetryConfig:
 
 
 def _deployment() -> WorkerDeploymentConfig:
-    """Worker versioning when the deployment names itself; the deploy makes a version current.
+    """Return the worker versioning, if the deployment has a name; the deployment makes a version
+    current.
 
-    Named in any case: the SDK would make up a build id by hashing every loaded module, which
-    takes longer than the rest of the start.
+    The build id is always set: otherwise the SDK hashes every loaded module, which takes longer
+    than the rest of the start.
     """
     return WorkerDeploymentConfig(
         version=WorkerDeploymentVersion(

@@ -1,4 +1,4 @@
-"""Workflow helper: a saga with a deadline, whose compensation no cancellation can cut off.
+"""Workflow helper: a saga with a deadline, whose compensation no cancellation can interrupt.
 
     return await self._saga.uncancellable(self._run(ref))
     ...
@@ -6,13 +6,12 @@
     if stop is not None:
         facts = await undone(…)
 
-A cancellation of the workflow only marks the saga: whoever awaits something at that moment goes on.
-The steps are then stopped like by a deadline. Where they are compensated already, or where they
-are insisted on after an effect that stands, the mark changes nothing.
+A cancellation of the workflow only marks the saga: code that awaits something then goes on waiting.
+The steps are stopped as by a deadline. If they are already compensated, or are required after
+an effect that stands, the mark changes nothing.
 
-Nothing in here waits by `workflow.wait_condition`: where the SDK applies all that came in before
-any task runs, that raises a cancellation of the workflow in whichever task it stands, protected or
-not.
+Nothing in here uses `workflow.wait_condition`: when the SDK applies all incoming events before any
+task runs, it raises a cancellation of the workflow in whichever task waits there, protected or not.
 """
 
 import asyncio
@@ -29,13 +28,13 @@ Task = asyncio.Task[Any]
 
 CANCELLED = Stop("cancelled", "cancelled", "Its workflow was cancelled in the engine.")
 GIVEN_UP = Stop("failed", "given_up", "A person decided not to carry on.")
-#: Pauses before a refused step that must be done is tried again.
+#: Pauses before a required step that was refused is tried again.
 INSIST_SECONDS = (1, 5)
 _SILENT = "There is no answer: nobody knows whether it was done or undone."
 
 
 class Facts(Protocol):
-    """What a saga's row says of its one effect."""
+    """What a saga's row says of its only effect."""
 
     @property
     def settled(self) -> bool: ...
@@ -48,7 +47,7 @@ class Facts(Protocol):
 
 
 class RolledBack(Protocol):
-    """What an effect came to."""
+    """The outcome of a reversal."""
 
     @property
     def execution(self) -> str: ...
@@ -69,9 +68,9 @@ class Saga:
         self._stopped = False
 
     async def uncancellable(self, work: Coroutine[Any, Any, R]) -> R:
-        """Run `work`, the whole of the run, to its own end; returns or raises what it does.
+        """Run `work`, the whole run, to its own end; return or raise what it does.
 
-        A cancellation only marks the saga, at whichever await it comes and however often.
+        A cancellation only marks the saga, at any await and any number of times.
         """
         task = asyncio.create_task(work)
         while not task.done():
@@ -83,11 +82,10 @@ class Saga:
         return task.result()
 
     async def run_until(self, steps: Coroutine[Any, Any, None], *, deadline: float) -> Stop | None:
-        """Run the steps; None when all are done, else why not: refused, not done within `deadline`
-        seconds, or cancelled in the engine.
+        """Run the steps; return None when all are done, else why not: refused, not done within
+        `deadline` seconds, or cancelled in Temporal.
 
-        Returns only when the running step has ended: until then nobody knows what there is to
-        compensate.
+        Returns only when the running step has ended: before that it is unknown what to compensate.
         """
         task = asyncio.create_task(steps)
         await workflow.wait(
@@ -99,10 +97,8 @@ class Saga:
         return await outcome_of(task, stop)
 
     def check(self) -> None:
-        """Between two steps: a step that ends well although it was stopped is still the last one.
-
-        Raises Stopped.
-        """
+        """Raise Stopped if the saga was stopped. Call it between two steps: a step that succeeds
+        although the saga was stopped is still the last one."""
         if self._stopped or self._cancelled.done():
             raise Stopped
 
@@ -116,12 +112,12 @@ async def undone(
     patience: float,
     name: str,
 ) -> F | None:
-    """Undo a saga with one effect (`apps.engine.effects`, of this `name`) as its row says; how the
-    row stands then, or None when the effect stands.
+    """Undo a saga with one effect (`apps.engine.effects`, of this `name`) as its row says; return
+    the row's state, or None when the effect stands.
 
-    Steps: `read` the row, `roll_back` the effect, `settle` the row, which gives back what was set
-    aside. After `patience` seconds without an answer, and where nobody can say whether it was done,
-    `ask` puts it to a person and ends the run.
+    Steps: `read` the row, `roll_back` the effect, `settle` the row, which releases reservations.
+    After `patience` seconds without an answer, or if it is unknown whether the effect took place,
+    `ask` opens a review item and ends the run.
     """
     while True:
         facts = await read()
@@ -141,14 +137,14 @@ async def undone(
         try:
             return await settle()
         except ApplicationError as refused:
-            # An attempt that was given up for dead has made the call meanwhile.
+            # An attempt that was believed dead has made the call meanwhile.
             if refused.type != f"{name}_stands":
                 raise
 
 
 async def insist(step: Callable[[], Awaitable[None]]) -> bool:
-    """Whether a step that must be done could be done at last: a refusal is tried again after each
-    of INSIST_SECONDS, outages are waited for."""
+    """Run a required step; return whether it succeeded. A refusal is retried after each of
+    INSIST_SECONDS, outages are waited out."""
     for pause in (*INSIST_SECONDS, 0):
         try:
             await step()
@@ -162,15 +158,15 @@ async def insist(step: Callable[[], Awaitable[None]]) -> bool:
 
 
 def fail(code: str, detail: str) -> NoReturn:
-    """End the run as failed, so that a second one of its id may carry on from the row."""
+    """End the run as failed, so that a second run with its id may continue from the row."""
     raise ApplicationError(detail, type=code, non_retryable=True)
 
 
 async def outcome_of(task: Task, stop: Stop | None) -> Stop | None:
-    """Wait for the task, cancelled if it was stopped; None when it was done, else why not.
+    """Wait for the task, cancelled if it was stopped; return None when it was done, else why not.
 
-    Done in the last moment counts as done, and so does a refusal. An attempt that fails then was
-    only not tried again because of the stop. Raises what is no failure of a step.
+    A success or a refusal in the last moment counts. An attempt that fails then was not retried
+    only because of the stop. Raises what is not a failure of a step.
     """
     if stop is not None:
         task.cancel()
@@ -185,5 +181,5 @@ async def outcome_of(task: Task, stop: Stop | None) -> Stop | None:
 
 
 def refusal(refused: ApplicationError) -> Stop:
-    """The stop of a step that said no, with its code."""
+    """Return the stop of a refused step, with its code."""
     return Stop("failed", refused.type or "step_failed", refused.message)

@@ -1,8 +1,8 @@
-"""What passes through the workflow sandbox unchanged: one list for workers, replay and tests.
+"""Modules that pass through the workflow sandbox: one list for workers, replay and tests.
 
-Loading Django anew for every workflow run doubles a worker's CPU time. What passes through is
-pure or is never executed inside a workflow; the import rules (pyproject.toml) keep it so, because
-the sandbox does not notice a workflow that queries the ORM.
+Loading Django again for every workflow run doubles a worker's CPU time. These modules are pure or
+never executed inside a workflow; the import rules (pyproject.toml) ensure that, because the sandbox
+does not notice a workflow that queries the ORM.
 """
 
 from temporalio.worker.workflow_sandbox import SandboxRestrictions

@@ -1,7 +1,7 @@
 """Workflow helper: a run that is signed once (`apps.approvals.signed_runs`), then worked through.
 
-Whoever decides, pauses, resumes or cancels changes the row in a transaction; a signal only wakes
-the workflow, which then re-reads.
+A decision, pause, resumption or cancellation changes the row in its own transaction; a signal only
+wakes the workflow, which reads the row again.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ PENDING = "pending"
 
 
 class SignedRun:
-    """Opens the request, waits for the signature, then keeps `concurrency` items under way.
+    """Opens the request, waits for the signature, then keeps `concurrency` items running.
 
-    Its workflow's signals call `wakeups.wake`; `facts` are the row as it was last read. A refusal
-    to open of a type in `not_mine` says that this workflow has no business with the row.
+    The workflow's signals call `wakeups.wake`; `facts` is the row's state at the last read. A
+    refusal to open with a code in `not_mine` means that the row does not belong to this workflow.
     """
 
     def __init__(self, activities: RunActivities, *, not_mine: frozenset[str]) -> None:
@@ -45,9 +45,9 @@ class SignedRun:
         carry_out: Callable[[I], Coroutine[Any, Any, None]],
         renew: Callable[[], None],
     ) -> RunFacts:
-        """To the end of the run; `prepare`, `carry_out` and `renew` as `workers.bounded` has them.
+        """Work to the end of the run; `prepare`, `carry_out` and `renew` as in `workers.bounded`.
 
-        The engine's own cancellation counts like a person's. Raises what the steps raise.
+        A cancellation in Temporal counts like a user's. Raises what the steps raise.
         """
         steps = self._activities
 
@@ -95,7 +95,7 @@ class SignedRun:
         except (FailureError, asyncio.CancelledError) as failure:
             if not is_cancelled_exception(failure):
                 raise
-            # What is under way ends.
+            # Running items finish.
             await step(steps.cancel)
             await items.end()
         return self.facts

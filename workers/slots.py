@@ -1,4 +1,4 @@
-"""How many things a worker does at once: slots, threads and connections, checked together.
+"""Limits of a worker's concurrency: slots, threads and connections, checked together.
 
 A slot without a thread accepts work that then waits until it times out (200 slots on 16 threads
 failed a third of it). The connection pool is the real limit of the database; waiters queue in it.
@@ -16,7 +16,7 @@ class TooFewThreads(Exception):
 
 @dataclass(frozen=True)
 class Slots:
-    """Of one queue: workflow tasks, remote activities, local activities at once."""
+    """Concurrent workflow tasks, remote activities and local activities of one queue."""
 
     workflows: int
     remote: int
@@ -43,20 +43,20 @@ def plan(
     max_activities: int,
     activities_explicit: bool,
 ) -> Plan:
-    """Slots and threads for these queues in one process.
+    """Return slots and threads for these queues in one process.
 
-    `threads=0` follows the slots. A number below what the queues ask for scales the slots down,
-    unless the slots were asked for explicitly too: then TooFewThreads, as when not even one slot
-    of each kind fits.
+    `threads=0` follows the slots. A lower number than the queues need scales the slots down, unless
+    the slots were set explicitly too: then TooFewThreads, as when not even one slot of each kind
+    fits.
     """
-    wanted = {spec.name: _wanted(spec, max_workflows, max_activities) for spec in specs}
-    total = sum(slots.threads for slots in wanted.values())
+    requested = {spec.name: _wanted(spec, max_workflows, max_activities) for spec in specs}
+    total = sum(slots.threads for slots in requested.values())
     if threads == 0 or total <= threads:
-        return Plan(wanted, max(threads, total, 1))
-    least = sum(2 for slots in wanted.values() if slots.threads)
+        return Plan(requested, max(threads, total, 1))
+    least = sum(2 for slots in requested.values() if slots.threads)
     if activities_explicit or threads < least:
-        raise TooFewThreads(_refusal(wanted, threads, total, least, activities_explicit))
-    return Plan(_scaled(wanted, threads, total), threads)
+        raise TooFewThreads(_refusal(requested, threads, total, least, activities_explicit))
+    return Plan(_scaled(requested, threads, total), threads)
 
 
 def _wanted(spec: QueueSpec, max_workflows: int, max_activities: int) -> Slots:
@@ -64,16 +64,17 @@ def _wanted(spec: QueueSpec, max_workflows: int, max_activities: int) -> Slots:
     if not spec.activities:
         return Slots(workflows=workflows, remote=0, local=0)
     remote = spec.max_activities or max_activities
-    # A workflow task runs one local step at a time: more of them than tasks are never used.
+    # A workflow task runs one local step at a time, so more local slots than tasks are never used.
     return Slots(workflows=workflows, remote=remote, local=min(remote, workflows))
 
 
-def _scaled(wanted: dict[str, Slots], threads: int, total: int) -> dict[str, Slots]:
-    """Shares by what each queue asked for, at least one remote and one local slot each."""
-    busy = {name: slots for name, slots in wanted.items() if slots.threads}
+def _scaled(requested: dict[str, Slots], threads: int, total: int) -> dict[str, Slots]:
+    """Return shares in proportion to the queues' needs, at least one remote and one local slot
+    each."""
+    busy = {name: slots for name, slots in requested.items() if slots.threads}
     spare = threads - 2 * len(busy)
     shares = {name: 2 + spare * slots.threads // total for name, slots in busy.items()}
-    # What rounding left over goes to the largest askers.
+    # The queues with the greatest need get the rest from rounding.
     for name in sorted(busy, key=lambda name: -busy[name].threads)[
         : threads - sum(shares.values())
     ]:
@@ -86,17 +87,19 @@ def _scaled(wanted: dict[str, Slots], threads: int, total: int) -> dict[str, Slo
         )
         if name in shares
         else slots
-        for name, slots in wanted.items()
+        for name, slots in requested.items()
     }
 
 
-def _refusal(wanted: dict[str, Slots], threads: int, total: int, least: int, explicit: bool) -> str:
-    asked = ", ".join(
-        f"{name}: {slots.remote} remote + {slots.local} local" for name, slots in wanted.items()
+def _refusal(
+    requested: dict[str, Slots], threads: int, total: int, least: int, explicit: bool
+) -> str:
+    by_queue = ", ".join(
+        f"{name}: {slots.remote} remote + {slots.local} local" for name, slots in requested.items()
     )
     need = total if explicit else least
     return (
         f"WORKER_THREADS={threads} is less than the {need} activity slots that these queues need "
-        f"({asked}). Raise WORKER_THREADS, lower MAX_CONCURRENT_ACTIVITIES, serve fewer queues, "
+        f"({by_queue}). Raise WORKER_THREADS, lower MAX_CONCURRENT_ACTIVITIES, serve fewer queues, "
         "or leave one of the two variables unset."
     )

@@ -1,11 +1,11 @@
-"""How a workflow runs a step: `local_step` for short database work, `remote_step` for the rest.
+"""Runs a workflow's steps: `local_step` for short database work, `remote_step` for the rest.
 
 `local_step` is a local activity: no task queue, no extra history events, twice the throughput. It
-gets one attempt of two seconds; then the same activity runs remotely. Without that limit a
+has one attempt of two seconds; then the same activity runs remotely. Without that limit a
 PostgreSQL outage fills the workflow-task slots with local retries, and other queues stand still.
 
-A refusal of the domain reaches the workflow as an `ApplicationError` whose `type` is its stable
-code, on either way: `except ApplicationError as refused: refused.type == "budget_exhausted"`.
+Either way, a refusal of the domain reaches the workflow as an `ApplicationError` whose `type` is
+its stable code: `except ApplicationError as refused: refused.type == "budget_exhausted"`.
 
 The commands made here are in recorded histories. A change of their order or kind needs
 `workflow.patched` and a removal plan; a change of a timeout does not.
@@ -30,7 +30,7 @@ A = TypeVar("A")
 R = TypeVar("R")
 
 LOCAL_SECONDS = 2.0
-#: Infrastructure comes back after seconds or minutes: soon at first, then every five seconds.
+#: Infrastructure comes back after seconds or minutes: retry soon at first, then every five seconds.
 RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=0.5),
     backoff_coefficient=2.0,
@@ -39,7 +39,7 @@ RETRY = RetryPolicy(
 
 
 class Timed(Protocol):
-    """Seconds for the remote way; `apps.engine.contracts.Timings` fits."""
+    """Seconds for remote steps; `apps.engine.contracts.Timings` fits."""
 
     @property
     def activity(self) -> float: ...
@@ -49,7 +49,7 @@ class Timed(Protocol):
 
 
 class _Contract:
-    """Used where the caller has no timings of its own: activity 5 min, heartbeat 30 s."""
+    """Used when the caller has no timings of its own: activity 5 min, heartbeat 30 s."""
 
     activity = 300.0
     heartbeat = 30.0
@@ -63,12 +63,12 @@ async def local_step(
     retry: RetryPolicy = RETRY,
     result_type: type[R] | None = None,
 ) -> R:
-    """Run a short, idempotent database step; returns its result.
+    """Run a short, idempotent database step; return its result.
 
     Raises ApplicationError with the domain's code when the step is refused. Infrastructure errors
-    are retried for as long as the workflow waits: put a deadline around it. `retry` is for the
-    remote way: with attempts that come to an end, the last error arrives as from `remote_step`.
-    Cancellation of the workflow passes through.
+    are retried for as long as the workflow waits: put a deadline around it. `retry` applies to
+    remote attempts: if it limits them, the last error arrives as from `remote_step`. A cancellation
+    of the workflow passes through.
     """
     try:
         result = await workflow.execute_local_activity(
@@ -88,7 +88,8 @@ async def local_step(
             raise
         workflow.logger.info("step.goes_remote", extra={"step": _name(activity_fn)})
     timed = timings or _Contract()
-    # A short step sends no heartbeats; the heartbeat's time is how soon a killed worker is noticed.
+    # A short step sends no heartbeats; the heartbeat timeout is how soon a killed worker is
+    # noticed.
     return await _remote(
         activity_fn,
         arg,
@@ -107,13 +108,13 @@ async def remote_step(
     attempts: int = 0,
     result_type: type[R] | None = None,
 ) -> R:
-    """Run a slow or external step, which heartbeats (`apps.engine.heartbeats`); its result.
+    """Run a slow or external step, which heartbeats (`apps.engine.heartbeats`); return its result.
 
-    Infrastructure errors are retried as `retry` says, without end where neither it nor `attempts`
-    sets one (three attempts, from 2 s on: `RetryPolicy(initial_interval=timedelta(seconds=2),
+    Infrastructure errors are retried as `retry` says, without end if neither it nor `attempts` sets
+    one (three attempts, from 2 s on: `RetryPolicy(initial_interval=timedelta(seconds=2),
     maximum_interval=timedelta(seconds=60), maximum_attempts=3)`). When the workflow is cancelled,
-    it waits until the activity has noticed and ended: what was done by then can be compensated.
-    Raises as `local_step`; the last error of exhausted attempts arrives as ApplicationError too, a
+    the step waits until the activity has noticed and ended: its effects can then be compensated.
+    Raises as `local_step`; the last error of exhausted attempts also arrives as ApplicationError, a
     timeout as ActivityError.
     """
     timed = timings or _Contract()

@@ -2,12 +2,12 @@
 
 from apps.engine.contracts import SignalEnvelope
 
-#: Named in one look; of more than these a run is only woken.
+#: The most ids kept for one look; further signals only wake the run.
 MOST = 100
 
 
 class Wakeups:
-    """The ids of the signals that came in since the row was last read."""
+    """The ids of the signals received since the row was last read."""
 
     def __init__(self) -> None:
         self._pending: set[str] = set()
@@ -15,7 +15,7 @@ class Wakeups:
         self._woken = False
 
     def wake(self, envelope: SignalEnvelope) -> None:
-        """Called by the signal's handler. The same id twice wakes once."""
+        """Note a signal; called by its handler. The same id wakes once."""
         if envelope.command in self._pending or envelope.command in self._kept:
             return
         self._woken = True
@@ -23,17 +23,17 @@ class Wakeups:
             self._pending.add(envelope.command)
 
     def woken(self) -> bool:
-        """Whether there is a reason to read the row again."""
+        """Return whether the row should be read again."""
         return self._woken
 
     def take(self) -> tuple[str, ...]:
-        """The ids since the last look, sorted; they are forgotten, see `keep`."""
+        """Return the ids since the last call, sorted, and forget them; see `keep`."""
         self._woken = False
         taken, self._pending = tuple(sorted(self._pending)), set()
         return taken
 
     def keep(self, signals: tuple[str, ...]) -> None:
-        """These changed something: the same ids wake no more.
+        """Remember these ids, because they changed something: they wake no more.
 
         Ids that changed nothing stay forgotten. Otherwise a forged signal could use up the id of a
         real one.

@@ -1,4 +1,4 @@
-"""Forms of what is done with a request beside deciding it, and of delegations."""
+"""Forms of the actions on a request other than deciding it, and the form of delegations."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ from apps.approvals.selectors.signing import PERMISSIONS_BACKEND
 from apps.approvals.services import REASON_LIMIT
 from apps.web.fields import AmountField
 
-#: Of people to choose from; in a larger house they are named by username through the API.
+#: How many users the select offers. In a larger organisation the API takes any username.
 MOST_PEOPLE = 500
 
 
 class ReassignForm(forms.Form):
-    """To whom, and why."""
+    """The new holder and the reason."""
 
     to = forms.ChoiceField(label="To")
     reason = forms.CharField(
@@ -33,12 +33,12 @@ class ReassignForm(forms.Form):
         self.fields["to"].choices = [  # type: ignore[attr-defined]
             (person.username, str(person)) for person in people if person != holder
         ]
-        # Two forms of one page both have a reason.
+        # The page has two forms with a field `reason`; their HTML ids must differ.
         self.fields["reason"].widget.attrs["id"] = "id_reassign_reason"
 
 
 class EditForm(forms.Form):
-    """The kind's editable fields as they are now, the version that was seen, and why."""
+    """The kind's editable fields with their current values, the version seen, and the reason."""
 
     def __init__(
         self, *args: Any, kind: ApprovalKind, payload: dict[str, Any], seen: str, **kwargs: Any
@@ -60,13 +60,13 @@ class EditForm(forms.Form):
 
     @property
     def changes(self) -> dict[str, str]:
-        """What differs from what is asked now, as text."""
+        """Return the fields whose text differs from the current payload."""
         sent = {name: self.cleaned_data[name].replace("\r\n", "\n") for name in self.names}
         return {k: v for k, v in sent.items() if v != str(self.payload.get(k) or "")}
 
 
 class DelegationForm(forms.Form):
-    """Who may sign for whom, for what, and until when."""
+    """Who may sign for whom, for which kinds and amounts, and until when."""
 
     delegate = forms.ChoiceField(label="Who signs for you")
     ends_at = forms.DateTimeField(

@@ -31,7 +31,7 @@ class ApprovalsConfig(AppConfig):
         shell.register()
         clock.register()
         notifications.register()
-        # A working time that cannot be meant stops the start, not the first request.
+        # Invalid working time settings must stop the start, not the first request.
         business_hours.configured()
         bulk.register()
 

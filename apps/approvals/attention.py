@@ -1,7 +1,7 @@
-"""Items in the inbox about what the system must not decide alone: a person carries on, or gives up.
+"""Review items: a person decides whether a process that cannot go on carries on or gives up.
 
-A domain says once what the two choices do to its row (`Attention`), makes that known in
-`AppConfig.ready()` (`register`), and asks (`ask`) where a process cannot go on.
+A domain describes the two choices once (`Attention`), registers them in `AppConfig.ready()`
+(`register`), and opens an item (`ask`) where a process cannot go on.
 """
 
 from collections.abc import Callable
@@ -27,12 +27,12 @@ from apps.engine.process import SubjectRow
 
 @dataclass(frozen=True, kw_only=True)
 class Attention(Generic[R]):
-    """What a person is asked about a row, and what the two answers do.
+    """Describes a kind of review item: what a person is asked and what the two answers do.
 
-    `reject(row)` says in words what giving up does to the row as it stands; `about(row)` is what
-    else is written down when it is asked. The hooks get the row locked, in the transaction of the
-    signature; `on_give_up(row, decided)` is not called for a row that has ended. Who follows the
-    row (`process.follow`) hears that somebody is asked.
+    `reject(row)` says in words what giving up does to the row in its current state; `about(row)`
+    adds details to the audit entry. The hooks get the locked row, in the transaction of the
+    signature; `on_give_up(row, decided)` is not called for a row that has ended. Followers of the
+    row (`process.follow`) are notified when an item is opened.
     """
 
     row: SubjectRow[R]
@@ -44,9 +44,9 @@ class Attention(Generic[R]):
     about: Callable[[R], dict[str, str]] = lambda row: {}
 
     def ask(self, row: R, *, code: str, detail: str, as_of: datetime) -> ApprovalRequest | None:
-        """Ask a person to look at it; while one such item is open there is no second.
+        """Open a review item and return it, or return the row's open item.
 
-        Joins the transaction that holds the row's lock. Who asked for the row cannot sign it.
+        Joins the transaction that holds the row's lock. The row's requester cannot sign the item.
         """
         items = requests_about(self.row.subject, row.pk, kind=self.kind)
         if open_item := items.open().first():
@@ -59,7 +59,8 @@ class Attention(Generic[R]):
             title=f"Look at {row}"[:200],
             subject_type=self.row.subject,
             subject_id=str(row.pk),
-            # Nobody waits for it: it must be decidable although the workflow has ended.
+            # No workflow waits for the item: it must be decidable although the row's workflow has
+            # ended.
             workflow_id="",
             requested_by=asked.requested_by,
             amount=asked.amount,
@@ -81,21 +82,21 @@ class Attention(Generic[R]):
         return item
 
     def open(self, identifier: UUID | str, *, code: str, detail: str) -> None:
-        """As `ask`, in a transaction of its own: for a workflow that needs a person."""
+        """Open a review item in its own transaction, for a workflow that needs a person."""
         with transaction.atomic(durable=True):
             row = process.locked(self.row, identifier)
             self.ask(row, code=code, detail=detail, as_of=timezone.now())
 
     def is_open(self, row: R) -> bool:
-        """Whether a person is asked about it now."""
+        """Return whether the row has an open review item."""
         return requests_about(self.row.subject, row.pk, kind=self.kind).open().exists()
 
     def settled(
         self, *, request: ApprovalRequest, by: User | None, via: str, as_of: datetime
     ) -> None:
-        """Do what the person decided: `ApprovalKind.on_settled`.
+        """Apply the decision: `ApprovalKind.on_settled`.
 
-        Nobody decided in time: the trouble is still there, so it is asked again.
+        An expired item is opened again, because its cause is still there.
         """
         row: Any = process.locked(self.row, request.subject_id)
         who, subject = by or ENGINE, self.row.subject
@@ -107,8 +108,8 @@ class Attention(Generic[R]):
             process.record(self.row, row, f"{subject}.given_up", by=who, via=via)
             self.on_give_up(row, decided)
         elif request.status == RequestStatus.EXPIRED:
-            asked = current_payload(request).payload
-            self.ask(row, code=asked["code"], detail=asked["detail"], as_of=as_of)
+            payload = current_payload(request).payload
+            self.ask(row, code=payload["code"], detail=payload["detail"], as_of=as_of)
 
 
 def register(
@@ -119,7 +120,8 @@ def register(
     default_tiers: tuple[TierRule, ...],
     related: tuple[str, ...] = (),
 ) -> None:
-    """Make the items' kind of approval known. Always signed: no rule makes trouble disappear."""
+    """Register the approval kind of the review items. They always need a signature: no rule may
+    make a reported failure disappear."""
     kind_register(
         attention.row,
         attention.kind,

@@ -1,8 +1,8 @@
-"""Working time: when so many working hours have passed. Pure but for the settings' calendar.
+"""Working time: when a number of working hours has passed. Pure, except for the settings' calendar.
 
-Hours are those on the wall of WORKING_TIME_ZONE. A window that ends before it begins goes over
-midnight and belongs to the day on which it begins. A window in which clocks change counts as what
-it really had: an hour more, or less.
+Hours are local times in WORKING_TIME_ZONE. A window that ends before it begins runs over midnight
+and belongs to the day on which it begins. A window in which the clocks change has its real length:
+an hour more, or less.
 """
 
 import re
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-#: A longest wait of a year's hours ends within this even at an hour a day, one day a week.
+#: The search's limit: a year of working hours ends within it even at one hour on one day a week.
 MOST_DAYS = 366 * 250
 LEAST_DAY = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -25,8 +25,9 @@ _HOURS = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)", re.ASCII)
 
 @dataclass(frozen=True)
 class WorkingTime:
-    """`weekdays` as in ISO (1 is Monday); `windows` are openings and closings after midnight of the
-    zone, in order and apart, the last of them less than a day after the first opening."""
+    """A calendar. `weekdays` as in ISO 8601 (1 is Monday). `windows` are openings and closings as
+    offsets from local midnight, sorted and disjoint; the last closes within a day of the first
+    opening."""
 
     weekdays: frozenset[int]
     windows: tuple[tuple[timedelta, timedelta], ...]
@@ -39,15 +40,16 @@ class WorkingTime:
         )
 
     def spans(self, day: date) -> list[tuple[datetime, datetime]]:
-        """When the windows of the day's work begin and end, in UTC and in order."""
+        """Return begin and end of the day's windows, in UTC, sorted."""
         return [(self._at(day, opens), self._at(day, closes)) for opens, closes in self.windows]
 
     def after(self, start: datetime, hours: float) -> datetime:
-        """The moment by which `hours` of working time have passed since `start`, in UTC."""
+        """Return the time, in UTC, by which `hours` of working time have passed since `start`."""
         left = timedelta(hours=hours)
-        # The night that yesterday began may still go on.
+        # Start with the day before: its window may run over midnight.
         day = start.astimezone(self.zone).date() - timedelta(days=1)
-        # Where clocks skip the hour between two windows they would overlap: no hour counts twice.
+        # When the clocks skip the hour between two windows, the windows overlap: count no hour
+        # twice.
         counted = start.astimezone(UTC)
         for _ in range(MOST_DAYS):
             if self.is_working_day(day):
@@ -61,22 +63,22 @@ class WorkingTime:
         raise ImproperlyConfigured("the working time has no working days")
 
     def _at(self, day: date, since_midnight: timedelta) -> datetime:
-        # Adding to an aware time moves the clock on the wall, which is what opening hours mean.
+        # Adding to an aware datetime moves the local clock, which is what opening hours mean.
         midnight = datetime.combine(day, time(), tzinfo=self.zone)
         return (midnight + since_midnight).astimezone(UTC)
 
 
 def working_after(start: datetime, hours: float) -> datetime:
-    """The moment by which `hours` of the settings' working time have passed since `start`.
+    """Return the time, in UTC, by which `hours` of the settings' working time have passed.
 
-    In UTC. Nothing passes at night, on other days than WORKING_DAYS and on public holidays of the
-    countries in WORKING_HOLIDAYS; what ends with the working day is due at its end.
+    No working time passes at night, on days outside WORKING_DAYS, or on public holidays of the
+    countries in WORKING_HOLIDAYS. Hours that end with the working day are due at its end.
     """
     return configured().after(start, hours)
 
 
 def configured() -> WorkingTime:
-    """The settings' working time. ImproperlyConfigured names the variable that cannot be meant."""
+    """Return the settings' calendar. ImproperlyConfigured names the invalid variable."""
     return _parse(
         settings.WORKING_DAYS,
         settings.WORKING_HOURS,
@@ -112,7 +114,7 @@ def _days_of(text: str) -> frozenset[int]:
 def _windows_of(text: str) -> tuple[tuple[timedelta, timedelta], ...]:
     parts = [_window_of(part.strip(), text) for part in text.split(",")]
     windows = sorted(parts)
-    # The last one may go on after midnight, until the first one of the next day begins.
+    # The last window may run over midnight, until the first one of the next day opens.
     ends = [*(opens for opens, _ in windows[1:]), windows[0][0] + DAY]
     if any(closes > end for (_, closes), end in zip(windows, ends, strict=True)):
         raise _bad("WORKING_HOURS", text, "windows that do not overlap")
@@ -123,13 +125,13 @@ def _windows_of(text: str) -> tuple[tuple[timedelta, timedelta], ...]:
 
 
 def _window_of(part: str, text: str) -> tuple[timedelta, timedelta]:
-    wanted = "windows such as 09:00-17:00, 09:00-12:00,13:00-17:00 or 22:00-06:00"
+    expected = "windows such as 09:00-17:00, 09:00-12:00,13:00-17:00 or 22:00-06:00"
     if not (match := _HOURS.fullmatch(part)):
-        raise _bad("WORKING_HOURS", text, wanted)
+        raise _bad("WORKING_HOURS", text, expected)
     h1, m1, h2, m2 = map(int, match.groups())
     opens, closes = timedelta(hours=h1, minutes=m1), timedelta(hours=h2, minutes=m2)
     if max(m1, m2) > 59 or opens >= DAY or closes > DAY or opens == closes:
-        raise _bad("WORKING_HOURS", text, wanted)
+        raise _bad("WORKING_HOURS", text, expected)
     return opens, closes if closes > opens else closes + DAY
 
 
@@ -142,11 +144,12 @@ def _zone_of(text: str) -> ZoneInfo:
 
 @lru_cache(maxsize=512)
 def _holidays(country: str, year: int) -> frozenset[date]:
-    """The country's public holidays in that year; a part of it is written as in ISO 3166-2.
+    """Return the country's public holidays of a year; `country` may have an ISO 3166-2 subdivision.
 
-    A year at a time: the library's own object fills itself while others read it.
+    Asks for one year at a time: the library's shared object is not safe to fill while others read
+    it.
     """
-    # Nearly half a second to import: only where somebody asks for it.
+    # The import takes nearly half a second: do it only where it is needed.
     import holidays
 
     name, _, part = country.partition("-")
@@ -156,5 +159,5 @@ def _holidays(country: str, year: int) -> frozenset[date]:
         raise _bad("WORKING_HOLIDAYS", country, "ISO countries such as NG,BR") from None
 
 
-def _bad(variable: str, value: str, wanted: str) -> ImproperlyConfigured:
-    return ImproperlyConfigured(f"{variable} must be {wanted}, not {value!r}")
+def _bad(variable: str, value: str, expected: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{variable} must be {expected}, not {value!r}")

@@ -1,4 +1,4 @@
-"""What crosses between approvals and workflows. Standard library only."""
+"""Contracts between approvals and workflows. Standard library only."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from apps.engine.contracts import Count, RunProgress, Timings
 
-#: How audit entries and links name a request.
+#: The subject type of requests in audit entries and links.
 SUBJECT_TYPE = "approval"
 
 
@@ -41,22 +41,22 @@ class ItemStatus(StrEnum):
     STOPPED = "stopped"
 
 
-#: The queue of the workflows that belong to no domain: clocks and bulk decisions.
+#: Task queue of the workflows that belong to no domain: clocks and bulk decisions.
 TASK_QUEUE = "approvals"
 
 CLOCK_WORKFLOW = "ApprovalClockWorkflow"
-#: Tells the workflow that keeps a request's clock that the request was edited or has ended.
-#: Carries an `apps.engine.contracts.SignalEnvelope`.
+#: Signal to the workflow that keeps a request's clock: the request was edited or settled. Carries
+#: an `apps.engine.contracts.SignalEnvelope`.
 SIGNAL_CHANGED = "request_changed"
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A row that a person signs, as its workflow reads it again after every wake-up.
+    """State of a row that a person signs, as its workflow reads it after every wake-up.
 
-    `status` is the row's own; `waiting`: nobody has decided yet; `settled`: it has ended, `code`
-    and `detail` say why. `attention`: a person is asked about it. `next_at`: when its request's
-    clock next has something to do, expiry included.
+    `status` is the row's; `waiting`: nobody has decided yet; `settled`: the row has ended, and
+    `code` and `detail` say why. `attention`: a review item about it is open. `next_at`: when the
+    request's clock is due next, including expiry.
     """
 
     status: str
@@ -81,7 +81,8 @@ class ClockRef:
 
 @dataclass(frozen=True)
 class TickInput:
-    """`as_of` is the workflow's clock; `commands` are those of signals that came in since."""
+    """`as_of` is the workflow's clock; `commands` are the ids of the signals received since
+    then."""
 
     request_id: str
     as_of: datetime
@@ -90,9 +91,10 @@ class TickInput:
 
 @dataclass(frozen=True)
 class Tick:
-    """How the request stands after a tick; `next_at` None: nothing more happens by itself.
+    """State of the request after a tick. `next_at` None: no timer is due any more.
 
-    `expires_at` None: it does not expire, or the tick is one from before this was said.
+    `expires_at` None: the request does not expire, or the tick was recorded before the field
+    existed.
     """
 
     status: str
@@ -102,7 +104,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class ClockResult:
-    """Result of the workflow, readable in the Temporal UI."""
+    """Result of the clock workflow, readable in the Temporal UI."""
 
     request_id: str
     status: str
@@ -111,7 +113,7 @@ class ClockResult:
 # --- runs that are signed once (apps.approvals.signed_runs) ---------------------------------------
 @dataclass(frozen=True)
 class RunFacts(Waiting):
-    """The run as its workflow re-reads it."""
+    """State of the run, as its workflow reads it."""
 
     progress: RunProgress = field(default_factory=RunProgress)
 
@@ -122,7 +124,7 @@ class RunFacts(Waiting):
 
 @dataclass(frozen=True)
 class RunStep:
-    """For steps of a run. `signals`: commands of the signals after which it is read again."""
+    """Input of a run's steps. `signals`: commands of the signals received since the last read."""
 
     run_id: str
     as_of: datetime
@@ -141,7 +143,8 @@ class RunRefusal:
 
 @dataclass(frozen=True)
 class RunPrepare:
-    """Make up to `limit` items ready. `known`: numbers of those that the workflow is at now."""
+    """Prepare up to `limit` items. `known`: numbers of the items that the workflow carries out
+    now."""
 
     run_id: str
     limit: int
@@ -156,7 +159,7 @@ BULK_WORKFLOW = "BulkDecideWorkflow"
 
 @dataclass(frozen=True)
 class BulkRef:
-    """Input of the workflow. `chunk`: how many items one activity works through at most."""
+    """Input of the bulk workflow. `chunk`: the most items for one activity."""
 
     bulk_id: str
     timings: Timings = field(default_factory=Timings)
@@ -165,7 +168,7 @@ class BulkRef:
 
 @dataclass(frozen=True)
 class BulkChunk:
-    """Work through at most `limit` items, and begin no further one after `seconds`."""
+    """Work through at most `limit` items; start no further item after `seconds`."""
 
     bulk_id: str
     limit: int = 100
@@ -174,7 +177,7 @@ class BulkChunk:
 
 @dataclass(frozen=True)
 class BulkProgress:
-    """How far it is. `ended`: nothing waits any more, or it was stopped."""
+    """Progress of a bulk decision. `ended`: no item is left to sign, or it was stopped."""
 
     bulk_id: str
     status: str
@@ -185,5 +188,5 @@ class BulkProgress:
 
 
 def clock_workflow_id(request_id: object, number: int = 1) -> str:
-    """Id of the workflow that keeps the request's clock; each start has one of its own."""
+    """Return the id of a request's clock workflow; each start has its own number."""
     return f"{SUBJECT_TYPE}-{request_id}-clock" + (f"-{number}" if number > 1 else "")

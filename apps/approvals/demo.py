@@ -1,6 +1,6 @@
-"""What people have done with requests in the demo, at the time it is said to have happened.
+"""Demo data of requests, created as of the time when it is said to have happened.
 
-Everything goes through the services that the doors call, and raises what they raise.
+Everything goes through the same services as pages and API, and raises what they raise.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,19 +16,20 @@ from apps.approvals.subject import SignedSubject
 
 
 def asked(signed: SignedSubject[Any, Any], row: Any) -> ApprovalRequest:
-    """The request of the row, which needs a signature; open since then if nobody has asked yet."""
+    """Return the row's request, which needs a signature; open it as of the row's creation if
+    needed."""
     if signed.request_of(row) is None:
-        # The workflow does this too, and finds it done: it would be of today.
+        # The workflow also opens the request, but with today's date, so this must come first.
         signed.open(row.pk, workflow_id=row.workflow_id, as_of=row.created_at)
     request = signed.request_of(row)
-    assert request is not None  # else what is asked for in the demo needs no signature
+    assert request is not None  # the demo row must need a signature
     return request
 
 
 def decided(
     request: ApprovalRequest, *, by: User, verdict: str, reason: str, as_of: datetime
 ) -> None:
-    """The person's verdict on the request."""
+    """Decide the request as the user."""
     services.request_decide(
         request_id=request.pk,
         by=by,
@@ -44,7 +45,7 @@ def decided(
 def decided_in_turn(
     request: ApprovalRequest, people: Iterable[User], *, as_of: datetime, **verdict: str
 ) -> None:
-    """The verdict of one after the other, an hour between; who has decided before is passed."""
+    """Let the users decide one after the other, an hour apart; skip decisions made before."""
     for number, by in enumerate(people):
         request.refresh_from_db()
         if request.status == "open" and request.tier_number == number + 1:
@@ -54,7 +55,7 @@ def decided_in_turn(
 def discussed(
     request: ApprovalRequest, said: Sequence[tuple[User, str]], *, as_of: datetime
 ) -> None:
-    """What the people have said, an hour between."""
+    """Add the users' comments, an hour apart."""
     for number, (by, text) in enumerate(said):
         services.comment_add(
             request_id=request.pk,
@@ -69,7 +70,7 @@ def discussed(
 def edited(
     request: ApprovalRequest, *, by: User, changes: dict[str, str], reason: str, as_of: datetime
 ) -> None:
-    """The first edit of what is asked, if it still waits."""
+    """Edit the request for the first time, if it is still open."""
     if request.status == "open" and request.payload_number == 1:
         services.request_edit(
             request_id=request.pk,
@@ -85,7 +86,7 @@ def edited(
 def claimed(
     request: ApprovalRequest, *, by: User, as_of: datetime, to: User | None = None, reason: str = ""
 ) -> None:
-    """Held by the person, who has then given it `to` a colleague."""
+    """Claim the request as the user, and then reassign it `to` a colleague, if given."""
     common: dict[str, Any] = {"request_id": request.pk, "by": by, "via": "command", "as_of": as_of}
     services.claim_take(**common)
     if to is not None:
@@ -95,7 +96,7 @@ def claimed(
 def bulk_approved(
     requests: Sequence[ApprovalRequest], *, by: User, reason: str, as_of: datetime
 ) -> None:
-    """One decision on all of them, worked through here."""
+    """Decide all of them in one bulk decision, and work through it here."""
     bulk = services.bulk_decide(
         by=by,
         verdict="approve",

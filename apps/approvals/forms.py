@@ -1,4 +1,4 @@
-"""Forms of the inbox and of a decision. They clean input; the rules are in `services`."""
+"""Forms of the inbox and of decisions. They clean input; `services` has the rules."""
 
 import re
 from collections.abc import Iterable
@@ -22,9 +22,9 @@ from apps.web.fields import AmountField, StatusField
 from apps.web.filters import FilterForm
 
 AGES = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "7d": timedelta(days=7)}
-#: Soon due: within a day.
+#: "Due soon" means within a day.
 SOON = timedelta(days=1)
-#: Trigrams find nothing shorter; of other signs there are none.
+#: The trigram index needs three letters or digits in a row; it ignores other characters.
 SHORTEST_SEARCH = 3
 _FINDABLE = re.compile(r"[^\W_]{3}")
 MOST_CHOICES = 200
@@ -40,18 +40,18 @@ def _group_choices() -> list[tuple[str, str]]:
 
 
 def _currency_choices() -> list[tuple[str, str]]:
-    # From the rules, which are few: the requests may be a million.
+    # Read from the rules, because they are few and requests may be a million.
     codes = ApprovalRule.objects.exclude(currency="").order_by("currency")
     found = codes.values_list("currency", flat=True).distinct()[:MOST_CHOICES]
     return [("", "any"), *((code, code) for code in found)]
 
 
 class InboxFilter(FilterForm):
-    """The filters, as GET parameters, so that a filtered inbox is an address to share."""
+    """The inbox's filters as GET parameters, so that a filtered inbox has a URL to share."""
 
     more = ("group", "due", "claim", "age", "currency", "least", "most")
     aside = ("mine",)
-    #: What only a request that waits can be: of settled ones nobody asks for it.
+    #: Filters that only open requests can match, with the error for settled ones.
     _waiting_only: ClassVar[dict[str, str]] = {
         "mine": "Only what waits can be for you to sign.",
         "due": "Only what waits is due.",
@@ -111,7 +111,7 @@ class InboxFilter(FilterForm):
     mine = forms.BooleanField(required=False)
 
     def clean(self) -> dict[str, Any]:
-        """Fields that contradict each other are wrong, not merely empty-handed."""
+        """Add errors for filters that contradict each other."""
         values: dict[str, Any] = super().clean() or self.cleaned_data
         if values.get("q") and not _FINDABLE.search(values["q"]):
             self.add_error("q", ValidationError("At least three letters or digits in a row."))
@@ -129,16 +129,16 @@ class InboxFilter(FilterForm):
     def apply(
         self, queryset: ApprovalRequestQuerySet, *, user: User, as_of: datetime
     ) -> ApprovalRequestQuerySet:
-        """The rows that match. Filters that are not valid find nothing, rather than all."""
+        """Return the matching rows; none while the form is invalid."""
         base = self.apply_bar(queryset, as_of=as_of)
         return self.narrow(base, user=user, as_of=as_of, **self.place) if self.is_valid() else base
 
     def apply_bar(
         self, queryset: ApprovalRequestQuerySet, *, as_of: datetime, waiting: bool = True
     ) -> ApprovalRequestQuerySet:
-        """Everything but whose, due and held: what the tabs above the list divide.
+        """Apply all filters but `mine`, `due` and `claim`, which the tabs above the list choose.
 
-        `waiting`: without a status only what waits, as in the inbox; else whatever its status.
+        `waiting`: without a status only open requests, as in the inbox; otherwise any status.
         """
         if not self.is_valid():
             return queryset.none()
@@ -160,7 +160,7 @@ class InboxFilter(FilterForm):
         if values["most"] is not None:
             queryset = queryset.filter(amount__lte=values["most"])
         if values["q"]:
-            # UPPER(search_text) LIKE UPPER(…): what the trigram index is made of.
+            # UPPER(search_text) LIKE UPPER(…) is the expression of the trigram index.
             queryset = queryset.filter(search_text__icontains=values["q"])
         return queryset
 
@@ -174,7 +174,7 @@ class InboxFilter(FilterForm):
         due: str = "",
         claim: str = "",
     ) -> ApprovalRequestQuerySet:
-        """Those that the person could sign, that are due, that are held."""
+        """Narrow to requests that the user could sign, that are due, or that are claimed."""
         if mine:
             group = self.cleaned_data["group"] if self.is_valid() else ""
             queryset = queryset.mine(user, as_of=as_of, group=group)
@@ -190,19 +190,20 @@ class InboxFilter(FilterForm):
 
     @property
     def place(self) -> dict[str, Any]:
-        """Whose, due, held: as `narrow` takes them. Nothing while the form is not valid."""
+        """Return `mine`, `due` and `claim` as arguments of `narrow`; none while the form is
+        invalid."""
         if not self.is_valid():
             return {}
         return {name: self.cleaned_data[name] for name in ("mine", "due", "claim")}
 
     @property
     def order(self) -> str:
-        """One of pagination.ORDERS."""
+        """Return one of pagination.ORDERS."""
         return (self.cleaned_data["sort"] if self.is_valid() else "") or "newest"
 
     @property
     def searches(self) -> bool:
-        """Whether words are looked for."""
+        """Return whether there is a search text."""
         return bool(self.is_valid() and self.cleaned_data["q"])
 
     @property
@@ -211,14 +212,14 @@ class InboxFilter(FilterForm):
 
 
 def inbox_matching(*, user: User, query: str, as_of: datetime) -> ApprovalRequestQuerySet:
-    """What the inbox lists for that person at the address with this query string, unordered."""
+    """Return what the inbox lists for the user at this query string, unordered."""
     form = InboxFilter(QueryDict(query))
     visible = ApprovalRequest.objects.visible_to(user)
     return form.apply(visible, user=user, as_of=as_of).order_by()
 
 
 class DecideForm(CodedForm):
-    """A verdict with its reason, on the payload and at the tier that were on the page."""
+    """A verdict and its reason, bound to the payload and the tier that the page showed."""
 
     verdict = forms.ChoiceField(
         choices=[(Verdict.APPROVE.value, "Approve"), (Verdict.REJECT.value, "Reject")],
@@ -240,7 +241,7 @@ class DecideForm(CodedForm):
         self._text_required = approval.reason_required
 
     def clean(self) -> None:
-        """A reason, in words or coded, as the decision itself asks for it."""
+        """Require a reason, in words or coded, as the decision does."""
         self.codes_clean(
             names=[kind.name for kind in self.kinds],
             text_required=self._text_required,
@@ -249,14 +250,14 @@ class DecideForm(CodedForm):
 
     @property
     def reason_code(self) -> str:
-        """The coded reason that was chosen for the verdict that was."""
+        """Return the coded reason chosen for the chosen verdict."""
         return next(iter(self.codes.values()), "")
 
 
 class BulkForm(CodedForm):
-    """One verdict with its reasons for many requests, a coded one for each kind. `key` makes a form
-    that is sent twice count once; `ids` are all that the preview shows, so that it can be shown
-    again; `picked` are the kinds of what is ticked."""
+    """One verdict for many requests, with a coded reason for each kind. `key` makes a repeated
+    submission count once; `ids` are all requests of the preview, to show it again; `picked` are the
+    kinds of the selected requests."""
 
     verdict = forms.ChoiceField(
         choices=[(Verdict.APPROVE.value, "Approve"), (Verdict.REJECT.value, "Reject")],
@@ -278,7 +279,7 @@ class BulkForm(CodedForm):
         self._picked = set(picked)
 
     def clean(self) -> None:
-        """A reason, in words or coded, for each of the kinds that are picked."""
+        """Require a reason, in words or coded, for each picked kind."""
         self.codes_clean(
             names=self._picked,
             text_required=True,

@@ -1,5 +1,4 @@
-"""What the home page tells of approvals: what waits, what is late, what one holds, and for whom one
-signs."""
+"""Approval cards of the home page: open, overdue and claimed requests, and delegations."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Acting:
-    """A delegation that is in force, as the delegate or the delegator reads it."""
+    """A delegation in force, as the delegate or the delegator sees it."""
 
     who: str
     scope: str
@@ -28,7 +27,7 @@ class Acting:
 
 
 def waiting_card(user: "User", as_of: datetime) -> dict[str, Any]:
-    """What this person could sign now: the first, and how many."""
+    """Return the first requests that the user could sign now, and their number."""
     rows = waiting(user, as_of=as_of)
     href = reverse("inbox") + "?mine=on"
     figure = Figure(counted(rows), "wait for your signature", href, order=10)
@@ -36,7 +35,7 @@ def waiting_card(user: "User", as_of: datetime) -> dict[str, Any]:
 
 
 def overdue_card(user: "User", as_of: datetime) -> dict[str, Any]:
-    """What is overdue: the first, and how many."""
+    """Return the first overdue requests, and their number."""
     rows = overdue(user, as_of=as_of)
     shown = list(rows[:SHOWN])
     href, tone = reverse("inbox") + "?due=over", "warn" if shown else ""
@@ -44,14 +43,14 @@ def overdue_card(user: "User", as_of: datetime) -> dict[str, Any]:
 
 
 def held_card(user: "User", as_of: datetime) -> dict[str, Any]:
-    """What this person holds: the first, and how many."""
+    """Return the first requests that the user has claimed, and their number."""
     rows = held(user, as_of=as_of)
     figure = Figure(counted(rows), "held by you", reverse("inbox") + "?claim=me", order=30)
     return {"rows": list(rows[:SHOWN]), "figure": figure}
 
 
 def acting_card(user: "User", as_of: datetime) -> dict[str, Any]:
-    """The delegations in force, both ways."""
+    """Return the delegations in force: those the user holds and those the user gave."""
     return {
         "acting_for": acting_for(user, as_of=as_of),
         "represented_by": represented_by(user, as_of=as_of),
@@ -59,39 +58,39 @@ def acting_card(user: "User", as_of: datetime) -> dict[str, Any]:
 
 
 def inbox_count(user: "User") -> str:
-    """How many requests this person could sign now, for the navigation; empty for none."""
+    """Return the number of requests that the user could sign now, for the navigation; empty for
+    none."""
     return shown_count(ApprovalRequest.objects.mine(user))
 
 
 def waiting(user: "User", *, as_of: datetime) -> "QuerySet[ApprovalRequest]":
-    """What this person could sign now, what is due soonest first, then what has waited longest."""
+    """Return what the user could sign now, by due time, then by age."""
     mine = ApprovalRequest.objects.mine(user, as_of=as_of)
     return mine.for_list().order_by("due_at", "id")
 
 
 def overdue(user: "User", *, as_of: datetime) -> "QuerySet[ApprovalRequest]":
-    """Open after they were due, the latest first."""
+    """Return open requests past their due time, the longest overdue first."""
     visible = ApprovalRequest.objects.visible_to(user).open()
     return visible.filter(due_at__lte=as_of).for_list().order_by("due_at", "id")
 
 
 def held(user: "User", *, as_of: datetime) -> "QuerySet[ApprovalRequest]":
-    """What this person has claimed and has neither decided nor released; the lease that ends first
-    is the first."""
+    """Return open requests that the user has claimed; the lease that ends first comes first."""
     visible = ApprovalRequest.objects.visible_to(user).open()
     mine = visible.filter(claimed_by=user.pk, claimed_until__gt=as_of)
     return mine.for_list().order_by("claimed_until", "id")
 
 
 def acting_for(user: "User", *, as_of: datetime) -> list[Acting]:
-    """On whose behalf this person may sign now."""
+    """Return the delegations under which the user may sign now."""
     rows = Delegation.objects.valid(as_of=as_of).filter(delegate=user.pk)
     found = rows.select_related("delegator").order_by("ends_at")[:SHOWN]
     return [Acting(str(row.delegator), _scope(row), row.ends_at) for row in found]
 
 
 def represented_by(user: "User", *, as_of: datetime) -> list[Acting]:
-    """Who may sign on behalf of this person now."""
+    """Return the delegations under which others may sign for the user now."""
     rows = Delegation.objects.valid(as_of=as_of).filter(delegator=user.pk)
     found = rows.select_related("delegate").order_by("ends_at")[:SHOWN]
     return [Acting(str(row.delegate), _scope(row), row.ends_at) for row in found]

@@ -1,6 +1,6 @@
-"""What a domain registers so that its requests can be shown, signed and settled.
+"""Approval kinds: what a domain registers so that its requests can be shown, signed and settled.
 
-Registered in the domain's `AppConfig.ready()`; approvals never imports a domain.
+A domain registers its kinds in `AppConfig.ready()`; approvals never imports a domain.
 """
 
 import re
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
     from apps.approvals.models import ApprovalRequest
 
-#: What is signed is read by people: seldom more than a page.
+#: People read what they sign, so payloads seldom exceed a page.
 PAYLOAD_BYTES = 256 * 1024
 _REASON_CODE = re.compile(r"[A-Za-z0-9_]{1,60}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A line about the subject as it is now. Facts are shown, never hashed and never signed."""
+    """A line about the subject's current state. Facts are shown, never hashed or signed."""
 
     label: str
     value: str
@@ -36,14 +36,14 @@ class Fact:
 
 
 def status_fact(row: Any, url_name: str) -> Fact:
-    """Where the row stands, with the way to its page."""
+    """Return the row's status as a fact, linked to its page."""
     href = reverse(url_name, args=[row.pk])
     return Fact("Status", row.status.replace("_", " "), href=href)
 
 
 @dataclass(frozen=True)
 class TierRule:
-    """`quorum` different authorities out of the people of one group."""
+    """A tier: signatures of `quorum` different authorities from one group."""
 
     group: str
     quorum: int = 1
@@ -53,9 +53,9 @@ class TierRule:
 class Reason:
     """A coded reason of one verdict.
 
-    `code` is kept for good and sent to programs, such as a directory's `FRAUD`; `label` is its text
-    for people. `text_required`: the code alone does not say why. Any other code stands for the text
-    where a rule asks for a reason.
+    `code` is stored for good and sent to other systems, such as a directory's `FRAUD`; `label` is
+    its text for people. `text_required`: the code needs an explanation in words. Any other
+    code is enough where a rule asks for a reason.
     """
 
     code: str
@@ -66,7 +66,8 @@ class Reason:
 
 @dataclass(frozen=True)
 class EditableField:
-    """A field of the payload that may be edited while it waits. `type`: text, prose, decimal."""
+    """A payload field that may be edited while the request is open. `type`: text, prose,
+    decimal."""
 
     name: str
     label: str
@@ -75,7 +76,7 @@ class EditableField:
 
 @dataclass(frozen=True)
 class Edited:
-    """What is asked after an edit, as the domain has accepted and written it to its own row."""
+    """What is asked after an edit, as the domain has accepted it and written it to its own row."""
 
     title: str
     amount: Decimal | None
@@ -85,10 +86,11 @@ class Edited:
 
 @dataclass(frozen=True)
 class Simulation:
-    """What would happen if it were approved now. Live: shown, never hashed, never signed.
+    """What an approval would do now. Live data: shown, never hashed or signed.
 
-    `outcome` in one sentence; `tone` good, warn or bad; `steps` are what the workflow will do, in
-    order; `facts` such as the budget after it and the reservations that compete with it.
+    `outcome` is one sentence; `tone` is good, warn or bad; `steps` are the workflow's steps in
+    order; `facts` are figures such as the budget afterwards and the reservations that compete with
+    it.
     """
 
     outcome: str
@@ -102,30 +104,30 @@ class ApprovalKind:
     """A kind of request.
 
     `on_settled(request=…, by=…, via=…, as_of=…)` runs in the transaction of the deciding
-    signature, after the request's row is written; an error in it undoes the decision. It is not
+    signature, after the request's row is written; an error in it rolls the decision back. It is not
     called on expiry and cancellation: there the domain itself is the caller.
-    `lock(subject_id)` locks the domain's row, before the request's row is locked. A domain whose
-    verbs lock their row and then call `request_cancel` must give it: with the two locks in
+    `lock(subject_id)` locks the domain's row before the request's row is locked. A domain whose
+    verbs lock their row and then call `request_cancel` must provide it: with the locks taken in
     opposite orders a decision and a cancellation deadlock.
     `default_tiers` apply while no rule is active for the kind; without them opening is refused.
-    `edit(request=…, changes=…, by=…, via=…, as_of=…)` checks and writes the changes (a mapping of
-    `editable` names to text) to the domain's row, in the transaction of the edit, and returns what
-    is asked from then on; it raises Invalid for what cannot be meant. None: not editable.
-    `simulate(request, user)` tells what approving it now would do, with nothing of others that the
-    user may not see; None: nothing is known.
+    `edit(request=…, changes=…, by=…, via=…, as_of=…)` checks the changes (a mapping of `editable`
+    names to text) and writes them to the domain's row, in the transaction of the edit, and returns
+    what is asked from then on; it raises Invalid for invalid changes. None: not editable.
+    `simulate(request, user)` returns what an approval would do now, without anything that the user
+    may not see; None: no preview.
     `clocked`: the domain's own workflow keeps the request's clock (ticks, and settles its row on
-    expiry); otherwise a workflow of the app approvals does, and `on_settled` is called for an
-    expiry too, with `by=None`.
-    `carried_out_by(request)` names the workflows that do what was approved, besides the one that
-    waited for it: their events stand in the request's timeline once it is approved.
-    `subject_type` is what the kind's subjects are called in links and searches; `topic` the live
-    topic under which a subject's own changes are told, with `{id}` in it.
-    `rules_of`: the kind whose rules judge requests of this one; no rule is put for it itself.
-    `payload_bytes`: how large a payload may be, for a kind that lists much.
+    expiry); otherwise a workflow of approvals does, and `on_settled` is called for an expiry too,
+    with `by=None`.
+    `carried_out_by(request)` returns the ids of workflows that carry out the approval, besides the
+    one that waited for it: their events are in the request's timeline once it is approved.
+    `subject_type` is the type of the kind's subjects in links and searches; `topic` is the live
+    topic of a subject's changes, with `{id}` in it.
+    `rules_of`: the kind whose rules apply to this one, which then has no rules of its own.
+    `payload_bytes`: the largest payload, for a kind that lists much.
     `reasons`: the coded reasons to choose from, each for one verdict. A verdict that has some needs
     one of them; with `reasons_required=False` it may have one.
-    `always_signed`: they apply as well where the rule asks for no signature or cannot judge the
-    amount. For items that report trouble: a rule must not make them disappear.
+    `always_signed`: the default tiers also apply where the rule asks for no signature or cannot
+    judge the amount. For items that report failures: a rule must not make them disappear.
     """
 
     name: str
@@ -151,11 +153,11 @@ class ApprovalKind:
     payload_bytes: int = PAYLOAD_BYTES
 
     def reasons_for(self, verdict: str) -> tuple[Reason, ...]:
-        """The coded reasons of that verdict, in the order in which they are offered."""
+        """Return the coded reasons of the verdict, in the order in which they are offered."""
         return tuple(reason for reason in self.reasons if reason.verdict == verdict)
 
     def reason(self, verdict: str, code: object) -> Reason | None:
-        """The coded reason of that verdict; None for a code that the kind does not have."""
+        """Return the coded reason of the verdict; None if the kind does not have the code."""
         return next((one for one in self.reasons_for(verdict) if one.code == code), None)
 
 
@@ -163,8 +165,8 @@ _kinds = Registry[ApprovalKind]("approval kind")
 
 
 def register(kind: ApprovalKind) -> None:
-    """Make the kind known. ImproperlyConfigured when the name is taken by another one, and for a
-    reason's code that is not 1 to 60 letters, digits and _, or is there twice for one verdict."""
+    """Register the kind. Raises ImproperlyConfigured when another kind has the name, and for reason
+    codes that are not 1 to 60 letters, digits and _, or that occur twice for one verdict."""
     codes = [(reason.verdict, reason.code) for reason in kind.reasons]
     if len(set(codes)) < len(codes) or not all(_REASON_CODE.fullmatch(code) for _, code in codes):
         raise ImproperlyConfigured(f"The reasons of {kind.name} have codes that do not fit.")
@@ -172,7 +174,8 @@ def register(kind: ApprovalKind) -> None:
 
 
 def get(name: str) -> ApprovalKind:
-    """The kind of that name; Invalid `unknown_kind` if no installed app registered it."""
+    """Return the kind of that name. Raises Invalid `unknown_kind` if no installed app registered
+    it."""
     kind = _kinds.get(name)
     if kind is None:
         raise Invalid(f"There is no approval kind {name!r}.", code="unknown_kind")
@@ -180,28 +183,28 @@ def get(name: str) -> ApprovalKind:
 
 
 def find(name: str) -> ApprovalKind | None:
-    """The kind of that name, or None: an old request's app may be gone."""
+    """Return the kind of that name, or None: the app of an old request may be gone."""
     return _kinds.get(name)
 
 
 def registered() -> list[ApprovalKind]:
-    """Every kind, by title: the choices of a filter."""
+    """Return every kind, sorted by title, for the choices of a filter."""
     return sorted(_kinds.values(), key=lambda kind: kind.title)
 
 
 def judged() -> list[ApprovalKind]:
-    """Those that rules can be put for, by title."""
+    """Return the kinds that can have rules of their own, sorted by title."""
     return [kind for kind in registered() if not kind.rules_of]
 
 
 def title_of(name: str) -> str:
-    """The kind's title, or its bare name when the app that registered it is gone."""
+    """Return the kind's title, or its name when the kind is not registered."""
     kind = find(name)
     return kind.title if kind else name
 
 
 def reason_label(name: str, verdict: str, code: str) -> str:
-    """A coded reason in words, or the bare code when the kind or the code is gone."""
+    """Return the coded reason's label, or the code when the kind or the code is not registered."""
     kind = find(name)
     reason = kind.reason(verdict, code) if kind else None
     return reason.label if reason else code

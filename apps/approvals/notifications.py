@@ -1,6 +1,6 @@
-"""Who hears of what happens to a request: people, and programs that listen.
+"""Notifications and webhook events about requests.
 
-Called by `services.rows.record`, in the transaction of what happened.
+`services.rows.record` calls this module, in the transaction of the change.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from apps.notifications import kinds
 from apps.notifications.kinds import NotificationKind
 from apps.notifications.services import event_publish, notify, notify_group
 
-#: What programs can ask for, by the audit's own words.
+#: Events that webhooks can subscribe to, named as in the audit trail.
 EVENTS = {
     "opened": "A request waits for signatures",
     "signed": "A signature counts, more are needed",
@@ -42,14 +42,14 @@ OTHER_EVENTS = {
     "delegation.revoked": "Nothing is signed under it from now on",
     "bulk.completed": "A bulk decision was worked through",
 }
-#: After these somebody else has to sign.
+#: After these events another user has to sign.
 _WAITS = {"opened", "signed", "edited"}
-#: Of what the trail keeps about an event, what programs hear as well: ids and numbers, no words.
+#: Details of the audit entry that webhooks also get: ids and numbers, no texts.
 _DETAILS = ("to", "until", "held_by", "number", "due_at", "comment", "evidence", "reason_code")
 
 
 def register() -> None:
-    """Called once, when Django is ready."""
+    """Register events and notification kinds. Called once, when Django is ready."""
     for name, title in EVENTS.items():
         kinds.register_event(f"approval.{name}", title)
     for name, title in OTHER_EVENTS.items():
@@ -116,12 +116,12 @@ def register() -> None:
 def tell(
     request: ApprovalRequest, event: str, *, by: Actor, body: dict[str, Any] | None = None
 ) -> None:
-    """Everybody whom the event concerns, once. What is not in EVENTS concerns nobody here. `body`
-    is the trail's."""
+    """Publish the event and notify the users it concerns, once. Ignores what is not in EVENTS.
+    `body` is that of the audit entry."""
     if event not in EVENTS:
         return
     details = {name: body[name] for name in _DETAILS if name in body} if body else {}
-    # Comments and files leave the version as it is.
+    # Comments and files do not change the version, so their id makes the key unique.
     part = details.get("comment") or details.get("evidence")
     event_publish(
         key=f"approval:{request.pk}:{request.version}:{event}" + (f":{part}" if part else ""),
@@ -144,7 +144,8 @@ def tell(
 
 
 def tell_delegation(delegation: Delegation, event: str, *, by: User) -> None:
-    """Programs, and who has it when it is given, both sides when it is revoked; not who did it."""
+    """Publish the event. Notify the delegate of a new delegation, and both sides of a revocation,
+    except the user who acted."""
     delegator, delegate = delegation.delegator, delegation.delegate
     event_publish(
         key=f"delegation:{delegation.pk}:{event}",
@@ -185,8 +186,8 @@ def tell_delegation(delegation: Delegation, event: str, *, by: User) -> None:
 
 
 def tell_bulk(bulk: BulkDecision, event: str, *, by: Actor) -> None:
-    """Programs hear of the end; the person whose decision it is, of every end that is not theirs:
-    all was worked through, or the engine has stopped it."""
+    """Publish the completion of a bulk decision. Notify its owner when it is completed or when the
+    engine stopped it."""
     if event == "completed":
         event_publish(
             key=f"bulk:{bulk.pk}:{event}:{bulk.version}",
@@ -214,7 +215,7 @@ def tell_bulk(bulk: BulkDecision, event: str, *, by: Actor) -> None:
 
 
 def _waiting(request: ApprovalRequest, event: str) -> None:
-    """The group of the tier that signs now, but for who may not; once for each tier and version."""
+    """Notify the current tier's group, except users who may not sign; once per tier and version."""
     left_out = {request.requested_by_id}
     needed = ""
     if event != "opened":
@@ -237,13 +238,14 @@ def _waiting(request: ApprovalRequest, event: str) -> None:
 
 
 def _settled(request: ApprovalRequest, by: Actor) -> None:
-    """Who asked, when somebody else ended it. Of other ends the domain tells."""
+    """Notify the requester when somebody else settled the request. The domain reports other
+    endings."""
     person = request.requested_by
     kind = approval_kinds.find(request.kind)
-    told = {RequestStatus.APPROVED, RequestStatus.REJECTED}
+    reported = {RequestStatus.APPROVED, RequestStatus.REJECTED}
     if kind is None or not kind.clocked:
-        told.add(RequestStatus.EXPIRED)
-    if person is None or request.status not in told or by == person:
+        reported.add(RequestStatus.EXPIRED)
+    if person is None or request.status not in reported or by == person:
         return
     who = str(by) if isinstance(by, User) else "the engine"
     notify(
@@ -261,16 +263,16 @@ def _asked(request: ApprovalRequest, needed: str) -> str:
     return f"{who} {needed}".strip()
 
 
-# --- who else ------------------------------------------------------------------------------------
+# --- further recipients ---------------------------------------------------------------------------
 def _acting(key: str, people: list[int]) -> list[int]:
-    """Who may sign the request that the key names for one of these."""
+    """Return who may sign the request named by the key on behalf of one of these users."""
     request = ApprovalRequest.objects.for_signing().filter(pk=key.split(":")[1]).first()
     return acting_for(request, people, as_of=timezone.now()) if request else []
 
 
-# --- still true? ---------------------------------------------------------------------------------
+# --- checks before delivery ----------------------------------------------------------------------
 def _still_waits(key: str) -> bool:
-    """Whether the tier and the version that the key names are still the ones that wait."""
+    """Return whether the tier and version named by the key still wait for a signature."""
     parts = key.split(":")
     if len(parts) != 5 or not (parts[3].isdigit() and parts[4].isdigit()):
         return True

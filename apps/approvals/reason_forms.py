@@ -1,4 +1,4 @@
-"""Fields for the coded reasons of verdicts, on every form that decides."""
+"""Form fields for the coded reasons of verdicts, shared by every form that decides."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,10 +13,11 @@ from apps.common.errors import Invalid
 
 
 class CodedForm(forms.Form):
-    """A choice for each kind and verdict that has coded reasons, beside the field `reason`.
+    """Adds a select for each kind and verdict that has coded reasons, beside the field `reason`.
 
-    Each verdict has fields of its own: what was chosen for the other one is not sent with this one.
-    `names` are the kinds asked about. `verdict`: the only one, of a form that does not ask for it.
+    Each verdict has its own fields, so that a choice made for the other verdict is not submitted.
+    `names` are the kinds in question. `verdict`: the form's only verdict, if it does not ask for
+    one.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class CodedForm(forms.Form):
 
     @property
     def coded(self) -> list[tuple[Verdict, forms.BoundField]]:
-        """Those fields, each with its verdict."""
+        """Return the select fields, each with its verdict."""
         return [
             (one, self[_name(kind, one)])
             for one in Verdict
@@ -45,19 +46,19 @@ class CodedForm(forms.Form):
 
     @property
     def codes(self) -> dict[str, str]:
-        """The coded reason of each kind that was given one, for the verdict that was chosen."""
+        """Return the chosen coded reason by kind, for the chosen verdict."""
         verdict = self._verdict or self.cleaned_data.get("verdict", "")
         found = {kind.name: self.cleaned_data.get(_name(kind, verdict)) for kind in self.kinds}
         return {name: code for name, code in found.items() if code}
 
     def codes_clean(self, *, names: Iterable[str], text_required: bool, why: str = "") -> None:
-        """Adds what the decision would be refused with to its field, for these of the kinds. `why`:
-        the words for a reason that is missing."""
+        """Add the refusals of the decision as errors of their fields, for the kinds in `names`.
+        `why`: the message for a missing reason."""
         verdict = self._verdict or self.cleaned_data.get("verdict", "")
-        wanted = set(names)
+        kind_names = set(names)
         for kind in self.kinds if verdict else ():
             place = _name(kind, verdict)
-            if kind.name not in wanted or place in self.errors:
+            if kind.name not in kind_names or place in self.errors:
                 continue
             try:
                 reason_check(

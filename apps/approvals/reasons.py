@@ -1,4 +1,4 @@
-"""The coded reasons of verdicts: one check for forms, single decisions and bulk decisions."""
+"""Checks coded reasons, for forms, single decisions and bulk decisions alike."""
 
 from collections.abc import Mapping
 
@@ -11,8 +11,8 @@ from apps.common.errors import Invalid
 def reason_check(
     kind: ApprovalKind, verdict: Verdict, *, code: object, reason: str, text_required: bool
 ) -> str:
-    """The code, empty for none. `text_required`: the request's rule asks for a reason; a code that
-    says enough is one.
+    """Return the code, or an empty text. `text_required`: the request's rule asks for a reason,
+    which a code without `text_required` of its own satisfies.
 
     Raises Invalid `reason_code_unknown` for a code that the kind does not have for that verdict,
     `reason_code_required` (both with extra reason_codes, those to choose from), `reason_required`.
@@ -40,15 +40,12 @@ def reason_check(
 def codes_check(
     names: set[str], verdict: Verdict, *, codes: Mapping[str, str], reason: str
 ) -> dict[str, str]:
-    """The coded reason of each kind in `names` that is given one, for one verdict on them all.
+    """Return the coded reason of each kind in `names` that has one in `codes`.
 
     Raises what `reason_check` raises, with extra kind; `reason_code_unknown` also for a kind that
-    is not among them. Whether a request's rule asks for a text is asked when it is signed.
+    is not in `names`. Signing each request checks later whether its rule requires a text.
     """
-    try:
-        given = {str(name): code for name, code in codes.items() if code != ""}
-    except AttributeError:
-        raise Invalid("Coded reasons are an object.", code="reason_code_unknown") from None
+    given = codes_given(codes)
     if set(given) - names:
         raise Invalid("A coded reason is for none of these.", code="reason_code_unknown")
     for name in sorted(names):
@@ -63,3 +60,12 @@ def codes_check(
             error.extra["kind"] = name
             raise
     return given
+
+
+def codes_given(codes: Mapping[str, str]) -> dict[str, str]:
+    """Return the codes that are not empty, unchecked. Raises Invalid `reason_code_unknown` for what
+    is not an object."""
+    try:
+        return {str(name): code for name, code in codes.items() if code != ""}
+    except AttributeError:
+        raise Invalid("Coded reasons are an object.", code="reason_code_unknown") from None

@@ -1,4 +1,4 @@
-"""What a rule would mean, before it is saved: in words, who could sign, what changes."""
+"""Previews a rule before it is saved: its words, who could sign, and what changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,13 +15,13 @@ from apps.common import versions
 from apps.common.canonical_json import digest
 from apps.common.money import shown
 
-#: The backend that knows groups and permissions; others only say who somebody is.
+#: The backend that knows groups and permissions; the others only authenticate.
 PERMISSIONS = "django.contrib.auth.backends.ModelBackend"
 
 
 @dataclass(frozen=True)
 class TierPeople:
-    """How many can sign a tier today; `warning` when that is not enough, or only just."""
+    """How many users can sign a tier today; `warning` if they are too few or just enough."""
 
     group: str
     quorum: int
@@ -32,7 +32,7 @@ class TierPeople:
 
 @dataclass(frozen=True)
 class BandPreview:
-    """A line of the rule; one without tiers needs nobody."""
+    """One band of the rule in words; a band without tiers needs no signature."""
 
     words: str
     tiers: tuple[TierPeople, ...] = ()
@@ -42,7 +42,8 @@ class BandPreview:
 
 @dataclass(frozen=True)
 class Change:
-    """A line that is there only before (`was`) or only after (`is`), or in both (``)."""
+    """A line of the comparison: only in the old version (`was`), only in the new (`is`), or both
+    (``)."""
 
     kind: str
     words: str
@@ -50,7 +51,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Preview:
-    """`trial` says what the amount that was tried would need. `stamp` names what was shown."""
+    """`trial` says what the tried amount would need. `stamp` identifies the previewed content."""
 
     bands: list[BandPreview]
     changes: list[Change]
@@ -61,7 +62,7 @@ class Preview:
 
     @property
     def changed(self) -> bool:
-        """Whether anything is different from the version before."""
+        """Return whether any line differs from the previous version."""
         return any(change.kind for change in self.changes)
 
 
@@ -74,9 +75,9 @@ def rule_preview(
     before: ApprovalRule | None,
     amount: Decimal | None = None,
 ) -> Preview:
-    """Of bands that `rules.rule_validate` lets through. `before`: the version it is compared with.
+    """Preview bands that `rules.rule_validate` accepts. `before`: the version to compare with.
 
-    People are counted as they are now. Reads only.
+    Counts the users who can sign now. Reads only.
     """
     words = bands_in_words(bands, currency)
     offset = len(words) - len(bands)
@@ -112,12 +113,12 @@ def rule_preview(
 
 
 def version_before(rule: ApprovalRule) -> ApprovalRule | None:
-    """What applied until this version was put."""
+    """Return the version that was active before this one."""
     return versions.version_before(rule, "kind", "scope")
 
 
 def _people_of(groups: set[str]) -> dict[str, set[int]]:
-    """Who could sign for each group today: active, in it, and allowed to decide."""
+    """Return the users who could sign for each group today: active members who may decide."""
     able = User.objects.with_perm(DECIDE_PERMISSION, backend=PERMISSIONS)
     found: dict[str, set[int]] = {name: set() for name in groups}
     rows = User.groups.through.objects.filter(
@@ -135,13 +136,13 @@ def _band(
         _tier(tier["group"], tier.get("quorum", 1), len(people[tier["group"]]))
         for tier in band["tiers"]
     )
-    wanted = sum(tier.quorum for tier in tiers)
+    needed = sum(tier.quorum for tier in tiers)
     together = len(set().union(*(people[tier.group] for tier in tiers)))
     warning = ""
-    if together < wanted and not any(tier.severe for tier in tiers):
-        # Nobody signs twice, whatever number of groups they are in.
+    if together < needed and not any(tier.severe for tier in tiers):
+        # No user signs twice, even one who is in several groups.
         warning = (
-            f"The tiers need {wanted} different people, and together only {together} can sign: "
+            f"The tiers need {needed} different people, and together only {together} can sign: "
             "such requests would wait for ever."
         )
     return BandPreview(words=words, tiers=tiers, warning=warning, matches=matches)

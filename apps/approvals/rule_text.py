@@ -1,4 +1,4 @@
-"""Rules in words, for pages that say what a request needs and for the rule's editor."""
+"""Describes rules in words, for request pages and for the rule's editor."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -13,10 +13,9 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 
 def band_in_words(raw_band: Mapping[str, Any], currency: str, *, up_to: str | None = None) -> str:
-    """What a band needs, e.g. `above NGN 50,000.00: two signatures by reviewer, then one by senior
-    reviewer; due within 16 working hours`. `raw_band` as rules and requests keep it; `up_to`: where
-    the next band begins. {} (a request from before bands were kept) gives "".
-    """
+    """Describe a band, e.g. `above NGN 50,000.00: two signatures by reviewer, then one by senior
+    reviewer; due within 16 working hours`. `raw_band` as rules and requests store it; `up_to`:
+    where the next band begins. {} (no band) gives ""."""
     if not raw_band.get("tiers"):
         return ""
     parts = [_tiers(raw_band["tiers"])]
@@ -40,12 +39,13 @@ def band_in_words(raw_band: Mapping[str, Any], currency: str, *, up_to: str | No
 
 
 def rule_in_words(rule: ApprovalRule) -> list[str]:
-    """The rule from the lowest amount up, a line per band, beginning with what needs nobody."""
+    """Describe the rule, a line per band, lowest amount first, beginning with the amounts that need
+    no signature."""
     return bands_in_words(rule.bands, rule.currency)
 
 
 def bands_in_words(bands: list[dict[str, Any]], currency: str) -> list[str]:
-    """As `rule_in_words`, of bands that `rules.rule_validate` lets through."""
+    """As `rule_in_words`, for bands that `rules.rule_validate` accepts."""
     if not bands:
         return ["any amount: no signature"]
     lines = []
@@ -80,7 +80,7 @@ def _escalates_to(escalation: Mapping[str, Any]) -> str:
 
 
 def _working_hours(hours: float) -> str:
-    """Never days: how long a working day is differs from house to house."""
+    """Say working hours, never days: the length of a working day differs between organisations."""
     return f"{_number(hours)} working hour{'' if hours == 1 else 's'}"
 
 

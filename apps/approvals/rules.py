@@ -1,4 +1,4 @@
-"""Rules: which signatures a request of a kind and an amount needs. Versions are immutable."""
+"""Rules: the signatures that a request of a kind and an amount needs. Versions are immutable."""
 
 import re
 from collections.abc import Collection
@@ -40,7 +40,7 @@ _BAND_FIELDS = {
 
 @dataclass(frozen=True)
 class Escalation:
-    """Who may sign as well after so many working hours: a group, the holder's senior, or both."""
+    """Who else may sign after that many working hours: a group, the holder's senior, or both."""
 
     hours: float
     group: str = ""
@@ -51,8 +51,8 @@ class Escalation:
 class Band:
     """What amounts above `above` need (None: any amount).
 
-    `expires_hours` by the clock, None: for ever. `due_hours`, `reminder_hours` (increasing) and
-    the escalation's hours count in working time from the opening.
+    `expires_hours` are clock hours (None: never expires). `due_hours`, `reminder_hours`
+    (increasing) and the escalation's hours are working hours after the opening.
     """
 
     above: Decimal | None
@@ -66,10 +66,10 @@ class Band:
 
 @dataclass(frozen=True)
 class Requirement:
-    """The rule that applies now and its matching band; `band` None: no signature is needed.
+    """The rule in force and its matching band; `band` None: no signature is needed.
 
-    `rule` is None when the kind's own default tiers stand in for a rule. `raw` is the band as the
-    rule has it ({} without one): what `ApprovalRequest.band` keeps.
+    `rule` is None when the kind's default tiers replace a rule. `raw` is the band as the rule
+    stores it ({} without one) and as `ApprovalRequest.band` keeps it.
     """
 
     rule: ApprovalRule | None
@@ -88,9 +88,8 @@ def rule_put(
 ) -> ApprovalRule:
     """Make `bands` the active rule of the kind and scope, as a new version; audited.
 
-    Joins the caller's transaction. Equal to the active one: that one is returned, nothing changes.
-    Requests that are open keep the tiers they were opened with. Invalid as `rule_validate` says,
-    and `judged_by_another_kind`.
+    Joins the caller's transaction. Returns the active version unchanged if it is equal. Open
+    requests keep their tiers. Raises Invalid as `rule_validate`, and `judged_by_another_kind`.
     """
     if judge := kinds.get(kind).rules_of:
         raise Invalid(f"The rules of {judge!r} judge this kind.", code="judged_by_another_kind")
@@ -114,7 +113,7 @@ def rule_put(
 
 
 def rule_validate(bands: Any, *, currency: str = "") -> None:
-    """Invalid unless `bands` can be a rule. Its code says why, its extra `band` where (from 0).
+    """Raise Invalid unless `bands` can be a rule; the extra `band` is the index of the wrong one.
 
     `bands_invalid` (not a list of objects, too many, an unknown field), `above_invalid` (not a
     decimal string, or finer than the currency), `above_not_increasing` (null may only come first),
@@ -132,9 +131,11 @@ def rule_validate(bands: Any, *, currency: str = "") -> None:
     for index, band in enumerate(parsed):
         if band.above is not None and kept(band.above, places(currency)) is None:
             _refuse(index, "above_invalid", f'has an "above" not written {amount_form(currency)}')
-    wanted = [_groups_of(band) for band in parsed]
-    known = set(Group.objects.filter(name__in=set().union(*wanted)).values_list("name", flat=True))
-    for index, names in enumerate(wanted):
+    groups_by_band = [_groups_of(band) for band in parsed]
+    known = set(
+        Group.objects.filter(name__in=set().union(*groups_by_band)).values_list("name", flat=True)
+    )
+    for index, names in enumerate(groups_by_band):
         if unknown := sorted(names - known):
             _refuse(index, "group_unknown", f"there is no group {unknown[0]!r}")
 
@@ -147,12 +148,12 @@ def requirement(
     currency: str,
     requested_by: User | None = None,
 ) -> Requirement:
-    """What the active rule asks for; the rule of the scope goes before the kind's general one.
+    """Return what the active rule asks for; the scope's rule precedes the kind's general one.
 
-    A rule version never frees its own author: where it asks nothing of who put it, the kind's
-    default tiers stand in. Conflict `no_rule` when there is neither a rule nor a default,
-    `own_rule` when the author has no default to fall back on; Invalid `currency_mismatch` or
-    `amount_missing` when the rule cannot judge the amount. Never less than the rule asks for.
+    A rule version never frees its own author: where it asks nothing of them, the kind's default
+    tiers apply. Raises Conflict `no_rule` when there is neither a rule nor a default, `own_rule`
+    when the author has no default to fall back on; Invalid `currency_mismatch` or `amount_missing`
+    when the rule cannot judge the amount. Never less than the rule asks for.
     """
     rule = rule_for(kind=kind, scope=scope)
     known = kinds.get(kind)
@@ -181,12 +182,12 @@ def requirement(
 def requirement_again(
     request: ApprovalRequest, *, amount: Decimal | None, currency: str, editors: Collection[int]
 ) -> Requirement:
-    """What an open request needs once it asks for that amount; `band` None: what it needs stays.
+    """Return what an open request needs after its amount is edited; `band` None: no change.
 
-    Of the active rule; but a version that the requester or one of `editors` put after the opening
-    does not judge their own request: the version that stood judges the new amount. Where a rule
-    asks for nothing, or there is none, what was asked for before stays, not the kind's default,
-    which may be less. Raises as `requirement`.
+    The active rule decides, except for a version that the requester or one of `editors` put after
+    the opening: then the request's own version decides. Where a rule asks for nothing, or there is
+    none, the earlier requirement stays, not the kind's default, which may be less. Raises as
+    `requirement`.
     """
     stays = Requirement(rule=request.rule, band=None)
     rule = rule_for(kind=request.kind, scope=request.scope)
@@ -212,7 +213,7 @@ def requirement_again(
 
 
 def rule_for(*, kind: str, scope: str) -> ApprovalRule | None:
-    """The active rule of the scope, else the kind's general one, else None."""
+    """Return the active rule of the scope, else the kind's general one, else None."""
     known = kinds.find(kind)
     if known is not None and known.rules_of:
         kind = known.rules_of
@@ -224,9 +225,9 @@ def rule_for(*, kind: str, scope: str) -> ApprovalRule | None:
 
 
 def band_index(rule: ApprovalRule, *, amount: Decimal | None, currency: str) -> int | None:
-    """Which band (from 0) has the greatest `above` below the amount; None: no signature.
+    """Return the index of the band with the greatest `above` below the amount; None: no signature.
 
-    Invalid `currency_mismatch`, `amount_missing`.
+    Raises Invalid `currency_mismatch`, `amount_missing`.
     """
     bands = _bands_parse(rule.bands)
     if rule.currency and currency != rule.currency:
@@ -245,12 +246,13 @@ def band_index(rule: ApprovalRule, *, amount: Decimal | None, currency: str) -> 
 
 
 def rule_ref(rule: ApprovalRule | None) -> dict[str, int] | None:
-    """How hashes and audit entries name a rule version."""
+    """Return the reference to a rule version that hashes and audit entries contain."""
     return {"id": rule.pk, "version": rule.version} if rule else None
 
 
 def payload_hash_of(payload: dict[str, Any], *, rule: ApprovalRule | None) -> str:
-    """What a signature is bound to: the canonical payload and the rule version, no live facts."""
+    """Return the hash that a signature is bound to: canonical payload and rule version, no live
+    data."""
     return digest({"payload": payload, "rule": rule_ref(rule)})
 
 

@@ -1,10 +1,10 @@
-"""Scopes of the approvals' API."""
+"""API scopes of approvals."""
 
 from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """What a key of the API may be for."""
+    """What an API key may do."""
 
     READ = "approvals:read"
     DECIDE = "approvals:decide"

@@ -1,7 +1,8 @@
-"""A run with items (`apps.engine.runs`) that is signed once, as a whole, before the first begins.
+"""Runs with items (`apps.engine.runs`) that are signed once, as a whole, before the first item
+starts.
 
-Its row is `pending` until then. Approved it runs, from its column `started_at` on; else it ends as
-`rejected`. What is signed has the row's `items_digest`, which stands for all of its items.
+The run is `pending` until then. If approved it runs, from `started_at` on; else it ends as
+`rejected`. The signed payload has the row's `items_digest`, which covers all items.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -25,7 +26,7 @@ WAITS = frozenset({PENDING})
 
 
 def signed_run(spec: RunSpec[R], **own: Any) -> SignedSubject[R, RunFacts]:
-    """Its `SignedSubject`; `own` are kind, payload, scope, title and related."""
+    """Return the run's `SignedSubject`; `own` are kind, payload, scope, title and related."""
     return SignedSubject(
         row=spec.process,
         waits=WAITS,
@@ -37,7 +38,7 @@ def signed_run(spec: RunSpec[R], **own: Any) -> SignedSubject[R, RunFacts]:
 
 
 def facts_of(spec: RunSpec[R], run: R, waiting: Waiting | None = None) -> RunFacts:
-    """What its workflow re-reads; `waiting` where it waits for its signature."""
+    """Return the state for the run's workflow; `waiting` while it waits for its signature."""
     waiting = waiting or waiting_of(run, waits=WAITS)
     return RunFacts(progress=runs.progress_of(spec, run), **vars(waiting))
 
@@ -52,7 +53,7 @@ def prepare(
     begin: Callable[[R, Any], Mapping[str, Any]],
     as_of: datetime,
 ) -> tuple[RunFacts, list[Any]]:
-    """How it stands, and what is to be carried out now: `runs.begin_next`, in a transaction."""
+    """Return the state, and the items to carry out now: `runs.begin_next`, in a transaction."""
     with transaction.atomic(durable=True):
         run, items = runs.begin_next(
             spec,
@@ -69,7 +70,7 @@ def prepare(
 def finish(
     spec: RunSpec[R], identifier: UUID | str, *, workflow_id: str, as_of: datetime
 ) -> RunFacts:
-    """Completed, when no item waits or is under way; as it stands in any case. Raises NotFound."""
+    """Return the state, completed if no item waits or is running. Raises NotFound."""
     with transaction.atomic(durable=True):
         return facts_of(spec, runs.finish(spec, identifier, workflow_id=workflow_id, as_of=as_of))
 
@@ -77,7 +78,7 @@ def finish(
 def cancelled(
     spec: RunSpec[R], identifier: UUID | str, *, workflow_id: str, as_of: datetime
 ) -> RunFacts:
-    """The engine's own cancellation counts like a person's. No-op once it ended.
+    """Handle a cancellation in Temporal like a user's. No-op once the run has ended.
 
     Raises NotFound, Conflict `not_its_workflow`.
     """
@@ -90,10 +91,10 @@ def cancelled(
 
 
 def _approved(spec: RunSpec[R], run: R, decided: Decided) -> None:
-    """Conflict `<noun>_differs` when what was signed are not its items: a last guard, because the
-    tables let neither change."""
+    """Raise Conflict `<noun>_differs` if the signed items are not the run's: a last check, because
+    triggers protect both."""
     row: Any = run
-    # Only the digest is read, without the list of items beside it.
+    # Read only the digest, without the list of items beside it.
     if decided.request_id and row.items_digest != signed_payload(
         decided.request_id, "items_digest"
     ):

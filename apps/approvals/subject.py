@@ -1,8 +1,8 @@
-"""A row that a person signs: asked for, waited for, decided, edited, expired. Written here once.
+"""A row that a person signs: ask, wait, decide, edit and expire, written once for all domains.
 
-A domain says once what is signed and what a decision does to its row (`SignedSubject`), makes that
-known in `AppConfig.ready()` (`register`), and gives `open`, `read`, `expire` and `refuse` to the
-activities of the workflow that waits. The order of locks is the row, then its request.
+A domain describes what is signed and what a decision does to its row (`SignedSubject`), registers
+it in `AppConfig.ready()` (`register`), and calls `open`, `read`, `expire` and `refuse` in the
+activities of the waiting workflow. Lock order: the row, then its request.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -41,8 +41,9 @@ W = TypeVar("W", bound=Waiting)
 
 @dataclass(frozen=True)
 class Decided:
-    """The answer, and whose. `code` and `detail` say why it is no yes, `reason_code` is the coded
-    reason of who signed; `request_id` None: it needed no signature, or could not be asked for."""
+    """The decision and its author. `code` and `detail` say why it is not an approval,
+    `reason_code` is the signer's coded reason; `request_id` None: no signature was needed or
+    could be asked for."""
 
     by: Actor
     via: str
@@ -55,18 +56,17 @@ class Decided:
 
 @dataclass(frozen=True, kw_only=True)
 class SignedSubject(Generic[R, W]):
-    """What of a row is signed, and what a decision does to it. One request for each row.
+    """Describes what of a row is signed, and what a decision does to the row. One request per row.
 
     `waits` are the statuses in which nobody has decided. `payload(row)` is what is signed:
-    everything that decides what is done; it raises Conflict where the row is not what was asked
-    for. `scope` chooses the rule, `title` is what the inbox shows; the requester, and amount and
-    currency where there are any, are columns of the row; `related` are read with it.
-
-    The hooks get the row locked, in the transaction of the decision. `on_asked(row, request_id)`:
-    it waits now. `on_approved(row, decided)` raises Conflict where what was signed is not the row.
-    `on_rejected(row, decided)`: `code` is rejected, expired, cancelled, or that of a refusal.
-    `edit(row, changes, as_of)` checks the changes and writes them to the row.
-    `facts(row, waiting)` is what the workflow that waits reads: `waiting`, or more than that.
+    everything that determines the effect; it raises Conflict if the row is not what was asked for.
+    `scope` chooses the rule, `title` is shown in the inbox; requester, amount and currency (if any)
+    are columns of the row; `related` are joined when the row is read. The hooks get the locked row,
+    in the transaction of the decision. `on_asked(row, request_id)`: the request was opened.
+    `on_approved(row, decided)` raises Conflict if the row is not what was signed. `on_rejected(row,
+    decided)`: `code` is rejected, expired, cancelled, or that of a refusal. `edit(row, changes,
+    as_of)` checks the changes and writes them to the row. `facts(row, waiting)` is what the waiting
+    workflow reads: `waiting`, or an extension of it.
     """
 
     row: SubjectRow[R]
@@ -84,10 +84,10 @@ class SignedSubject(Generic[R, W]):
 
     # --- for the workflow that waits --------------------------------------------------------------
     def open(self, identifier: UUID | str, *, workflow_id: str, as_of: datetime) -> W:
-        """Ask for the signatures that the rule wants; without any the row is approved at once.
+        """Ask for the signatures that the rule needs; if it needs none, approve the row at once.
 
-        Again is a look at how it stands. Raises NotFound, Conflict `not_its_workflow` when a
-        workflow asks that the row does not belong to, and what the rule and the payload refuse.
+        Repeating only reads the state. Raises NotFound, Conflict `not_its_workflow` for a workflow
+        that does not belong to the row, and what the rule and the payload refuse.
         """
         with (
             refusals(
@@ -106,10 +106,10 @@ class SignedSubject(Generic[R, W]):
             return self._facts(row)
 
     def read(self, identifier: UUID | str, *, signals: Iterable[str] = ()) -> W:
-        """How it stands now. Raises NotFound.
+        """Return the row's current state. Raises NotFound.
 
-        `signals` woke the workflow: those that find the request open and that nobody here has sent
-        are audited.
+        `signals` woke the workflow: those that the outbox did not send are audited while the
+        request is open.
         """
         rows = self.row.model._default_manager
         row = rows.filter(pk=process.id_of(self.row, identifier)).first()
@@ -121,9 +121,9 @@ class SignedSubject(Generic[R, W]):
         return facts
 
     def expire(self, identifier: UUID | str, *, as_of: datetime) -> W:
-        """The time to sign is over at `as_of`: request and row end together.
+        """Expire the request and the row together at `as_of`.
 
-        No-op when somebody decided in time, and before its time.
+        No-op when somebody decided in time, and before the expiry.
         """
         with transaction.atomic(durable=True):
             row = self._lock(identifier)
@@ -133,7 +133,8 @@ class SignedSubject(Generic[R, W]):
             return self._facts(row)
 
     def refuse(self, identifier: UUID | str, *, code: str, detail: str, as_of: datetime) -> W:
-        """It could not even be asked for, and ends with why. No-op once somebody decided."""
+        """End the row with a code, because a request could not be opened. No-op once somebody
+        decided."""
         with transaction.atomic(durable=True):
             row = self._lock(identifier)
             if self._waits(row):
@@ -142,7 +143,7 @@ class SignedSubject(Generic[R, W]):
 
     # --- within a transaction that has locked the row ---------------------------------------------
     def ask(self, row: R, *, as_of: datetime) -> None:
-        """Open the request, or do what follows where none is needed or it was answered before."""
+        """Open the request, or apply the answer if none is needed or it was answered before."""
         asked: Any = row
         request = request_open(
             key=self.key(row),
@@ -161,7 +162,7 @@ class SignedSubject(Generic[R, W]):
         if request is None:
             self.on_approved(row, Decided(ENGINE, "engine", as_of))
         elif request.status != RequestStatus.OPEN:
-            # A restored backup may know the answer and not what followed from it.
+            # After a restored backup the request may be settled while the row is not.
             self._decide(row, request, by=ENGINE, via="engine", as_of=as_of)
         elif self.on_asked:
             self.on_asked(row, request.pk)
@@ -169,8 +170,8 @@ class SignedSubject(Generic[R, W]):
     def settled(
         self, *, request: ApprovalRequest, by: User | None, via: str, as_of: datetime
     ) -> None:
-        """The decision, on the row: `ApprovalKind.on_settled`. The workflow learns of it by signal
-        and reads the row. Nothing where the row has its answer."""
+        """Apply the decision to the row: `ApprovalKind.on_settled`. No-op if the row has its
+        answer. The workflow gets a signal and reads the row."""
         row = self._lock(request.subject_id)
         if self._waits(row):
             self._decide(row, request, by=by or ENGINE, via=via, as_of=as_of)
@@ -184,8 +185,8 @@ class SignedSubject(Generic[R, W]):
         via: str,
         as_of: datetime,
     ) -> Edited:
-        """An edit of what is asked, on the row: `ApprovalKind.edit`. Raises Conflict
-        `already_settled` (extra status), `not_waiting`, and what the domain refuses."""
+        """Apply an edit to the row: `ApprovalKind.edit`. Raises Conflict `already_settled` (extra
+        status), `not_waiting`, and what the domain refuses."""
         asked: Any = self._lock(request.subject_id)
         process.check_unsettled(self.row, asked)
         if not self._waits(asked):
@@ -199,11 +200,11 @@ class SignedSubject(Generic[R, W]):
 
     # --- reads ------------------------------------------------------------------------------------
     def key(self, row: R) -> str:
-        """Key of the row's one request."""
+        """Return the key of the row's only request."""
         return f"{self.row.subject}:{row.pk}"
 
     def request_of(self, row: R) -> ApprovalRequest | None:
-        """The row's request, if one was opened."""
+        """Return the row's request, or None."""
         return request_of(self.key(row))
 
     # --- helpers ----------------------------------------------------------------------------------
@@ -215,7 +216,7 @@ class SignedSubject(Generic[R, W]):
         return asked.status in self.waits
 
     def _facts(self, row: R) -> W:
-        # What a request says is long, and no part of it: it is left out.
+        # Load only the columns used: a request's payload and texts are long.
         rows = ApprovalRequest.objects.filter(key=self.key(row))
         request = rows.only("status", "expires_at", "clock").first()
         return self.facts(row, waiting_of(row, waits=self.waits, request=request))
@@ -244,7 +245,7 @@ class SignedSubject(Generic[R, W]):
 def waiting_of(
     row: Model, *, waits: frozenset[str], request: ApprovalRequest | None = None
 ) -> Waiting:
-    """The row as a workflow reads it; without its request what that says is empty."""
+    """Return the row's state for a workflow; without a request its fields are empty."""
     asked: Any = row
     return Waiting(
         status=asked.status,
@@ -262,7 +263,7 @@ def waiting_of(
 def questions_close(
     kind: SubjectRow[R], row: R, *, by: Actor, reason: str, as_of: datetime
 ) -> None:
-    """Cancel whatever still asks somebody about the row. Joins the transaction that ends it."""
+    """Cancel every open request about the row. Joins the transaction that ends the row."""
     waiting = requests_about(kind.subject, row.pk).open().order_by("pk")
     for pk in list(waiting.values_list("pk", flat=True)):
         request_cancel(request_id=pk, by=by, reason=reason, as_of=as_of)
@@ -277,10 +278,10 @@ def register(
     signal: str = "",
     **more: Any,
 ) -> None:
-    """Make the subject's kind of approval known; called in `AppConfig.ready()`.
+    """Register the subject's approval kind; called in `AppConfig.ready()`.
 
-    With `signal`, which wakes the row's workflow, that workflow keeps the request's clock too. The
-    rest as `kind_register` has it.
+    With `signal`, which wakes the row's workflow, that workflow also keeps the request's clock.
+    Further arguments as in `kind_register`.
     """
     if signed.edit is not None:
         more["edit"] = signed.edited
@@ -309,7 +310,7 @@ def kind_register(
     **more: Any,
 ) -> None:
     """Register an `ApprovalKind` whose hooks get the row instead of the request; `more` are its
-    other fields. `live`: the request's page shows again what changes on the row."""
+    other fields. `live`: the request's page updates when the row changes."""
 
     def find(request: ApprovalRequest) -> R | None:
         rows = kind.model._default_manager.select_related(*related)

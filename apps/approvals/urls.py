@@ -1,4 +1,4 @@
-"""Addresses of the app `approvals`."""
+"""URLs of approvals."""
 
 from django.urls import URLPattern, URLResolver, path
 

@@ -1,4 +1,4 @@
-"""Values that come from outside, checked for what cannot be stored or cannot be meant."""
+"""Checks values from outside: what cannot be stored, and what is not a valid value."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,12 +14,13 @@ from apps.common.money import places
 from apps.common.validation import LONGEST_REASON, MOST, amount_form, kept, unseen
 
 REASON_LIMIT = LONGEST_REASON
-#: Clocks of two of our machines may differ by this much; more is somebody playing with time.
+#: Clocks of two of our machines may differ by this much; a larger difference is a wrong time.
 CLOCK_SKEW = timedelta(seconds=5)
 
 
 def text_of(text: Any, *, code: str) -> str:
-    """The text as it is; Invalid with `code` for NUL bytes, lone surrogates and non-text."""
+    """Return the text unchanged. Raises Invalid with `code` for NUL bytes, lone surrogates and
+    non-text."""
     if not isinstance(text, str) or "\x00" in text:
         raise Invalid("The text has characters that cannot be stored.", code=code)
     try:
@@ -30,7 +31,7 @@ def text_of(text: Any, *, code: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The text, for others to read and sign; Invalid `invisible_characters`."""
+    """Return the text that others will read and sign. Raises Invalid `invisible_characters`."""
     if character := unseen(text):
         raise Invalid(
             f"The text has a character that nobody sees ({character}): type it anew there.",
@@ -41,7 +42,7 @@ def visible(text: str) -> str:
 
 
 def reason_of(reason: Any) -> str:
-    """Without blanks around it; Invalid `invalid_text`, `invisible_characters` or
+    """Return the reason, stripped. Raises Invalid `invalid_text`, `invisible_characters` or
     `reason_too_long`."""
     reason = visible(text_of(reason, code="invalid_text").strip())
     if len(reason) > REASON_LIMIT:
@@ -50,8 +51,8 @@ def reason_of(reason: Any) -> str:
 
 
 def amount_of(amount: Decimal | None, currency: str) -> Decimal | None:
-    """With the currency's places; Invalid `amount_invalid` when it has more, is negative or too
-    large."""
+    """Return the amount with the currency's places. Raises Invalid `amount_invalid` if it has more
+    places, is negative or too large."""
     if amount is None:
         return None
     exact = kept(amount, places(currency))
@@ -64,9 +65,9 @@ def amount_of(amount: Decimal | None, currency: str) -> Decimal | None:
 
 
 def payload_of(payload: Any, *, most: int) -> dict[str, Any]:
-    """The payload as plain JSON. Invalid `payload_invalid` for what has no one way to be written:
-    binary floats come back from jsonb as other numbers, and the hash would no longer hold;
-    `payload_too_large` for more than `most` bytes."""
+    """Return the payload as plain JSON. Raises Invalid `payload_invalid` for values without one
+    canonical form: jsonb returns binary floats as other numbers, and the hash would no longer
+    match; `payload_too_large` for more than `most` bytes."""
     if not isinstance(payload, dict):
         raise Invalid("A payload is an object.", code="payload_invalid")
     try:
@@ -80,7 +81,7 @@ def payload_of(payload: Any, *, most: int) -> dict[str, Any]:
 
 
 def uuid_of(identifier: Any) -> UUID:
-    """NotFound for what is no id: nothing can be there."""
+    """Return the UUID. Raises NotFound if it is not one: no row can have it."""
     pk = identifiers.uuid_of(identifier)
     if pk is None:
         raise NotFound("There is no such request.")
@@ -88,13 +89,13 @@ def uuid_of(identifier: Any) -> UUID:
 
 
 def not_in_future(as_of: datetime) -> None:
-    """Invalid `as_of_in_future`: nothing is done at a time that has not come."""
+    """Raise Invalid `as_of_in_future` for a time in the future."""
     if as_of > timezone.now() + CLOCK_SKEW:
         raise Invalid("This cannot lie in the future.", code="as_of_in_future")
 
 
 def printable(identifier: object) -> str:
-    """What was asked for, in a form that an audit entry can hold."""
+    """Return the identifier in a form that an audit entry can store."""
     return ascii(str(identifier))[1:-1][:80]
 
 

@@ -1,6 +1,6 @@
-"""Amounts of money as columns: as many places as any currency of ISO 4217 has.
+"""Model field for amounts of money, with the most decimal places of any ISO 4217 currency.
 
-How many of them an amount may use says its currency: `validation.clean_amount`.
+The currency limits how many places an amount may use: `validation.clean_amount`.
 """
 
 from decimal import Decimal
@@ -10,18 +10,18 @@ from django.db import models
 
 from apps.common.money import MOST_PLACES, trimmed
 
-#: 16 digits before the point.
+#: 16 digits before the decimal point.
 DIGITS = 16 + MOST_PLACES
 
 
 class AmountField(models.DecimalField):
-    """An amount in major units. Its row, or one that it belongs to, has the currency.
+    """An amount in major units. Its row, or the row's parent, has the currency.
 
-    In migrations it is Django's own field: they need nothing of ours.
+    Migrations contain Django's own field, so that they import nothing of ours.
     """
 
     def from_db_value(self, value: Decimal | None, expression: Any, connection: Any) -> Any:
-        """The column's four places are more than most currencies have."""
+        """Return the amount without the trailing zeros of the column's four places."""
         return None if value is None else trimmed(value)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

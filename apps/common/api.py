@@ -1,5 +1,5 @@
-"""Types of the API's fields, made of the same patterns and limits as `validation` has, and the
-shapes that several domains answer with."""
+"""Field types of the API, from the same patterns and limits as `validation`, and the schemas that
+several domains share."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -31,19 +31,19 @@ def _no_boolean(value: Any) -> Any:
     return value
 
 
-#: Above zero, in major units, as a number or a text; `clean_amount` knows the currency too.
+#: Above zero, in major units, as a number or a text; `clean_amount` also checks the currency.
 Amount = Annotated[
     Decimal,
     BeforeValidator(_no_boolean),
     Field(gt=0, lt=MOST, decimal_places=MOST_PLACES, allow_inf_nan=False),
 ]
-#: An amount as a text of digits, from zero.
+#: An amount as a text of digits, at least zero.
 AmountText = Annotated[str, Field(pattern=f"^{_DIGITS}$")]
-#: The same of a filter; empty: none.
+#: An amount as a filter; empty: no filter.
 AmountFilter = Annotated[str, Field(pattern=f"^({_DIGITS})?$")]
 Code = Annotated[str, StringConstraints(pattern=f"^{CODE.pattern}$")]
 Currency = Annotated[str, StringConstraints(pattern=f"^{CURRENCY.pattern}$")]
-#: Empty: none.
+#: A region; empty: none.
 Region = Annotated[str, StringConstraints(pattern=f"^({REGION.pattern})?$")]
 Key = Annotated[str, StringConstraints(max_length=LONGEST_KEY, pattern=_ONE_LINE)]
 Line = Annotated[
@@ -56,17 +56,17 @@ Title = Annotated[str, StringConstraints(max_length=160, pattern=_ONE_LINE)]
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TEXT)
 ]
-#: May be empty; `Why` may not.
+#: May be empty, unlike `Why`.
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_REASON)]
 Why = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_REASON)
 ]
-#: Of a sane size and no more: the service that takes it knows the rules, and audits its refusals.
+#: The API limits only the size: the service checks the rules and audits its refusals.
 LONGEST_UNJUDGED = 20_000
 Unjudged = Annotated[str, Field(max_length=LONGEST_UNJUDGED)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=300)]
-#: Of a list of numbered items: the last number seen.
+#: Cursor of a list of numbered items: the last number seen.
 NumberCursor = Annotated[str | None, Query(max_length=10)]
 
 
@@ -78,13 +78,14 @@ class ErrorOut(Schema):
 
 
 def error_of(row: Any) -> dict[str, str] | None:
-    """`ErrorOut` of a row with `error_code` and `error_detail`; None without an error."""
+    """Return the `ErrorOut` of a row with `error_code` and `error_detail`; None without an
+    error."""
     return {"code": row.error_code, "detail": row.error_detail} if row.error_code else None
 
 
 def exactly(amount: str) -> Any:
-    """`resolve_…` of that amount of a row with its `currency`: the digits, as they are signed, in
-    the places that this has; null for none."""
+    """Return a `resolve_…` method for that amount of a row with its `currency`: the exact digits,
+    in the currency's decimal places; null for none."""
 
     def resolved(row: Any) -> str | None:
         return exact_or_none(getattr(row, amount), row.currency)
@@ -93,7 +94,8 @@ def exactly(amount: str) -> Any:
 
 
 class InCurrency(Schema):
-    """The `amount` of a row with its `currency`, in the places that this has; null for none."""
+    """The `amount` of a row with its `currency`, in the currency's decimal places; null for
+    none."""
 
     amount: str
     currency: str
@@ -102,18 +104,18 @@ class InCurrency(Schema):
 
 
 class Failing(Schema):
-    """What ends with `error_code` and `error_detail`, or without: then `error` is null."""
+    """A row with `error_code` and `error_detail`; without them `error` is null."""
 
     error: ErrorOut | None
 
     @staticmethod
     def resolve_error(row: Any) -> dict[str, str] | None:
-        """The columns as one object."""
+        """Return the two columns as one object."""
         return error_of(row)
 
 
 class AskedOut(Failing, InCurrency):
-    """A row that somebody asked for."""
+    """A row that a user asked for."""
 
     requested_by: str = Field(validation_alias="requested_by.username")
     created_at: datetime
@@ -121,19 +123,19 @@ class AskedOut(Failing, InCurrency):
 
 
 class PersonOut(Schema):
-    """Somebody: by what they sign in with, and what they are called."""
+    """A user: username and display name."""
 
     username: str
     name: str
 
     @staticmethod
     def resolve_name(user: Any) -> str:
-        """As pages call them."""
+        """Return the name that pages show."""
         return str(user)
 
 
 class ReasonIn(Schema):
-    """The body of a verb; none, or without a reason: nobody says why."""
+    """The body of an action. It is optional, and so is the reason."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -141,12 +143,13 @@ class ReasonIn(Schema):
 
 
 def why(body: ReasonIn | None) -> str:
-    """The reason that was sent, if any."""
+    """Return the reason that was sent, or an empty text."""
     return body.reason if body else ""
 
 
 def page_of(item: type[Schema]) -> type[Schema]:
-    """A page of a list of these; `next`: pass it as `cursor`, null on the last."""
+    """Return the schema of a page of these items; `next` is the `cursor` of the next page, or
+    null."""
     name = f"{item.__name__.removesuffix('Out')}Page"
     items: Any = list[item]  # type: ignore[valid-type]
     return create_model(name, __base__=Schema, items=(items, ...), next=(str | None, ...))

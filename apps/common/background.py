@@ -1,4 +1,4 @@
-"""An event loop beside threads that have none."""
+"""An event loop in a thread, for code that runs in threads without one."""
 
 import asyncio
 import os
@@ -11,9 +11,9 @@ R = TypeVar("R")
 
 
 class LoopThread:
-    """A daemon thread with an event loop, begun with its first use; a forked child begins its own.
+    """A daemon thread with an event loop, started at its first use; a forked child starts its own.
 
-    One for each purpose and process: it is never ended.
+    Make one per purpose and process: it never ends.
     """
 
     _loop: asyncio.AbstractEventLoop | None
@@ -22,11 +22,11 @@ class LoopThread:
     def __init__(self, name: str) -> None:
         self._name = name
         self._forget()
-        # A child inherits the loop, and not the thread that runs it.
+        # A child inherits the loop, but not the thread that runs it.
         os.register_at_fork(after_in_child=self._forget)
 
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The running loop; call its methods with `call_soon_threadsafe` only."""
+        """Return the running loop; call its methods with `call_soon_threadsafe` only."""
         with self._lock:
             if self._loop is None or self._thread is None or not self._thread.is_alive():
                 self._loop = asyncio.new_event_loop()
@@ -37,7 +37,8 @@ class LoopThread:
             return self._loop
 
     def submit(self, coroutine: Coroutine[Any, Any, R]) -> "Future[R]":
-        """Run the coroutine there; wait for the future in a thread, never in an event loop."""
+        """Run the coroutine in the loop; wait for the future in a thread, never in an event
+        loop."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop())
 
     def _forget(self) -> None:

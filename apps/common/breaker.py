@@ -1,10 +1,11 @@
-"""A server that does not answer is left alone for a moment: callers must not wait one by one."""
+"""Circuit breaker: after a failure, callers skip the server for a moment instead of each waiting
+for a timeout."""
 
 import time
 
 
 class Breaker:
-    """Open for `seconds` after a failure. `place` tells servers apart, by address for instance.
+    """Open for `seconds` after a failure. `place` distinguishes servers, such as by address.
 
     Threads may share it. Each process has its own.
     """
@@ -14,11 +15,11 @@ class Breaker:
         self._until: dict[str, float] = {}
 
     def is_open(self, place: str = "") -> bool:
-        """Whether the server is to be left alone now."""
+        """Return whether calls to the server should be skipped now."""
         return time.monotonic() < self._until.get(place, 0.0)
 
     def trip(self, place: str = "") -> None:
-        """The server did not answer: leave it alone from now on."""
+        """Open the breaker, because the server did not answer."""
         self._until[place] = time.monotonic() + self.seconds
 
     def reset(self) -> None:

@@ -1,4 +1,4 @@
-"""Canonical JSON and the hash over it: two equal documents give the same bytes."""
+"""Canonical JSON and its hash: two equal documents give the same bytes."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ def _encode(value: Any) -> str:
 
 
 def canonical_json(document: Any) -> str:
-    """The document as JSON with sorted keys, no spaces, no NaN. TypeError on unknown types."""
+    """Return JSON with sorted keys, no spaces, no NaN. Raises TypeError for unknown types."""
     return json.dumps(
         document,
         sort_keys=True,
@@ -37,13 +37,13 @@ def canonical_json(document: Any) -> str:
 
 
 def plain(document: Any) -> Any:
-    """The document with Decimals, UUIDs and dates as strings: what a jsonb column keeps."""
+    """Return the document as a jsonb column stores it: Decimals, UUIDs and dates as strings."""
     return json.loads(canonical_json(document))
 
 
 def as_it_came(raw: Any, *, most: int) -> Any:
-    """What came from outside, for a jsonb column, to show later: as it is where the column can hold
-    it, in at most `most` characters; else `{"cut": …}` with the beginning of it. Never raises."""
+    """Return input from outside for a jsonb column, to be shown later: unchanged if the column can
+    store it in at most `most` characters; else `{"cut": …}` with its beginning. Never raises."""
     try:
         text = canonical_json(raw)
         storable = "\\u0000" not in text and not _SURROGATE.search(text)
@@ -62,5 +62,5 @@ def _written(raw: Any) -> str:
 
 
 def digest(document: Any, *, salt: str = "") -> str:
-    """SHA-256 in hex over `salt` and the canonical JSON."""
+    """Return the SHA-256 in hex of `salt` and the canonical JSON."""
     return hashlib.sha256(f"{salt}{canonical_json(document)}".encode()).hexdigest()

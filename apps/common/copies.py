@@ -1,9 +1,9 @@
-"""Copies in Redis of what PostgreSQL has, for who asks often: PostgreSQL is the truth.
+"""Copies in Redis of frequently read PostgreSQL data. PostgreSQL is authoritative.
 
-A copy is read through: who finds none reads PostgreSQL and leaves one. It ends after some seconds,
-and a write ends it with its commit; so a reader is behind by that long at most, and only where
-Redis did not hear of a commit. Each copy has the id of the newest row that it was made of and is
-only ever replaced by a later one: a slow reader does not bring back what was before.
+Copies are read through: a reader that finds none reads PostgreSQL and stores one. A copy expires
+after some seconds, and a write invalidates it at its commit; so a reader is behind by that time at
+most, and only if Redis missed a commit. Each copy has the id of the newest row it was made from and
+is only replaced by a later one: a slow reader does not bring back an older state.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from django.conf import settings
 
 from apps.common.redis import GuardedRedis, RedisAway
 
-#: KEYS: the copy. ARGV: the newest row, the document as JSON (empty: unknown), seconds.
+#: KEYS: the copy. ARGV: the newest row's id, the document as JSON (empty: invalidated), seconds.
 _PUT = """
 local known = redis.call('GET', KEYS[1])
 local row = known and tonumber(string.match(known, '^%d+'))
@@ -25,9 +25,9 @@ return 1
 
 
 class Copies:
-    """Of one kind of documents, each under the name of what it is about. Never raises for Redis.
+    """Copies of one kind of documents, each by name. Never raises when Redis is away.
 
-    A copy is believed for `seconds`. `away` is the line in the log when Redis does not answer.
+    A copy is valid for `seconds`. `away` is the log message when Redis does not answer.
     """
 
     def __init__(self, kind: str, *, seconds: int, away: str) -> None:
@@ -36,7 +36,7 @@ class Copies:
         self.redis = GuardedRedis(away)
 
     def get(self, name: str) -> Any:
-        """The document; None when there is no copy, or somebody has spoiled it."""
+        """Return the document; None without a copy, or if it is damaged."""
         try:
             found = self.redis.ask(lambda redis: redis.get(self.key(name)))
             return json.loads(str(found or "").partition(":")[2] or "null")
@@ -44,17 +44,16 @@ class Copies:
             return None
 
     def put(self, name: str, document: Any, *, row: int) -> None:
-        """Leave a copy of what was read, of which the row with that id is the newest."""
+        """Store a copy of a document whose newest row has that id."""
         self._put(name, json.dumps(document), row)
 
     def end(self, name: str, *, row: int) -> None:
-        """Call it after the commit of the row with that id: what was copied before it is believed
-        no more."""
+        """Invalidate copies made before the row with that id. Call it after the row's commit."""
         self._put(name, "", row)
 
     def key(self, name: str) -> str:
-        """Where the copy stands."""
-        # A digest: names have any characters, and are nobody's business in a key.
+        """Return the Redis key of the copy."""
+        # A digest, because names have any characters and should not be readable in a key.
         digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
         return f"{settings.LIVE_PREFIX}:{self.kind}:{digest}"
 

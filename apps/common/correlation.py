@@ -1,4 +1,4 @@
-"""The id that ties a request, its commands, its workflow and its activities together."""
+"""The correlation id, which links a request, its commands, its workflow and its activities."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from structlog.contextvars import bound_contextvars, get_contextvars
 
 
 def current() -> str:
-    """The correlation id of what runs now: bound by the worker, or the web request's id."""
+    """Return the current correlation id: bound by the worker, or the web request's id."""
     bound = get_contextvars()
     return str(bound.get("correlation_id") or bound.get("request_id") or "")[:80]
 
@@ -21,6 +21,6 @@ def correlated(correlation_id: str, **ids: str) -> Iterator[None]:
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger whose lines carry the bound ids."""
+    """Return a logger whose lines carry the bound ids."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger

@@ -1,4 +1,4 @@
-"""Tables as files: CSV as spreadsheets write it and JSON lines, read and written as a stream."""
+"""Tables as files: CSV as spreadsheets write it, and JSON lines; read and written as a stream."""
 
 import codecs
 import csv
@@ -16,14 +16,14 @@ from apps.common.errors import Invalid
 from apps.common.strict_json import exact_document_of
 from apps.common.uploads import TooLarge, size_in_words
 
-#: Comma, semicolon (where the comma is the decimal sign) and tab (copied from a sheet).
+#: Comma, semicolon (where the comma is the decimal separator) and tab (copied from a spreadsheet).
 _DELIMITERS = (",", ";", "\t")
 _NAME_LIMIT = 40
 #: Format → media type.
 FORMATS = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
-#: Rows that are read, and in memory, at a time.
+#: How many rows are read, and kept in memory, at a time.
 PART = 1000
-#: Of JSON lines: bytes of one line, and lists and objects inside each other.
+#: Limits of JSON lines: bytes per line, and nesting of lists and objects.
 LINE_BYTES, MOST_DEPTH = 64 * 1024, 32
 #: A spreadsheet takes a text that begins with one of these for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -33,31 +33,33 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class FileRow:
-    """A row of a file; `line`: where it begins, from 1."""
+    """A row of a file; `line`: the line where it begins, from 1."""
 
     line: int
     values: Any
 
 
 class CsvRow(FileRow):
-    """Texts, as people wrote them, by the names of the columns; the fields as they stand there in
-    a row that has not as many as the head."""
+    """The texts by column name, as written; a list of the fields if their number differs from the
+    header's."""
 
 
 class JsonRow(FileRow):
-    """What a line of JSON says, usually an object: a number with a point is a Decimal."""
+    """The value of a line of JSON, usually an object: a number with a decimal point is a
+    Decimal."""
 
 
 def read(
     body: bytes, columns: Sequence[str], *, needed: Sequence[str], most: int, rows_in_words: str
 ) -> list[FileRow]:
-    """The rows of a CSV file in UTF-8 whose first line names the columns, in any order and case.
+    """Return the rows of a UTF-8 CSV file whose first line names the columns, in any order and
+    case.
 
-    `columns` are those that may stand there, `needed` those that must; separated by comma,
-    semicolon or tab; blank lines are passed over. A row of another width keeps its fields as a
-    list. Invalid `empty_file`, `csv_encoding` (extra line), `csv_columns` (extra columns: those
-    that are not known, named twice or missing), `csv_invalid` (extra line), `too_many_items`
-    beyond `most` rows, which are called `rows_in_words` then.
+    `columns` may occur, `needed` must occur; the separator is comma, semicolon or tab; blank lines
+    are skipped. A row with another number of fields keeps them as a list. Raises Invalid
+    `empty_file`, `csv_encoding` (extra line), `csv_columns` (extra columns: those that are unknown,
+    duplicate or missing), `csv_invalid` (extra line), `too_many_items` beyond `most` rows, with the
+    text `rows_in_words`.
     """
     text = _text(body)
     head_line = text.lstrip("\r\n").splitlines()[0]
@@ -87,12 +89,12 @@ def read(
 def read_json_lines(
     chunks: Iterable[bytes], *, most: int, most_bytes: int, rows_in_words: str
 ) -> Iterator[JsonRow]:
-    """The rows of a file of JSON documents, one a line, read as its chunks come.
+    """Yield the rows of a file of JSON documents, one per line, while its chunks arrive.
 
-    UTF-8; blank lines are passed over. Invalid `empty_file`, `line_too_long` (LINE_BYTES),
-    `json_invalid` (no JSON, NaN, a member named twice, deeper than MOST_DEPTH), `invalid_text`,
-    all with the line as extra; `too_many_items` beyond `most` rows, which are called
-    `rows_in_words` then; TooLarge beyond `most_bytes`. The rows before stand: it is a generator.
+    UTF-8; blank lines are skipped. Raises Invalid `empty_file`, `line_too_long` (LINE_BYTES),
+    `json_invalid` (not JSON, NaN, a duplicate member, deeper than MOST_DEPTH), `invalid_text`, all
+    with the line as extra; `too_many_items` beyond `most` rows, with the text `rows_in_words`;
+    TooLarge beyond `most_bytes`. The rows before an error have been yielded by then.
     """
     number = 0
     for line, raw in _lines(chunks, most_bytes):
@@ -121,7 +123,7 @@ def _document(raw: bytes, line: int) -> Any:
 
 
 def _lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """The lines with their numbers; no more than a chunk and a line is kept."""
+    """Yield the lines with their numbers; keep no more than a chunk and a line."""
     size, line, begun = 0, 1, b""
     for chunk in chunks:
         size += len(chunk)
@@ -163,7 +165,7 @@ def _head(values: list[str], columns: Sequence[str], needed: Sequence[str]) -> l
     if not unknown and not twice and not missing:
         return names
     optional = [name for name in columns if name not in needed]
-    told = " ".join(
+    problems = " ".join(
         f"{what}: {', '.join(map(_readable, those[:10]))}."
         for what, those in (
             ("Not known", unknown),
@@ -172,30 +174,30 @@ def _head(values: list[str], columns: Sequence[str], needed: Sequence[str]) -> l
         )
         if those
     )
-    wanted = ", ".join(needed)
+    expected = ", ".join(needed)
     if optional:
-        wanted += f" and, if you want, {', '.join(optional)}"
+        expected += f" and, if you want, {', '.join(optional)}"
     raise Invalid(
-        f"The first line names the columns: {wanted}. {told}",
+        f"The first line names the columns: {expected}. {problems}",
         code="csv_columns",
         columns=[_readable(name) for name in (*unknown, *twice, *missing)][:10],
     )
 
 
 def _readable(name: str) -> str:
-    """The name of a column as it came, if people can read it."""
+    """Return the column name as written, if it is printable."""
     if not name:
         return "a column without a name"
     short = name[:_NAME_LIMIT] + ("…" if len(name) > _NAME_LIMIT else "")
     return f"“{short}”" if short.isprintable() else f"“{ascii(short)[1:-1]}”"
 
 
-# --- out -----------------------------------------------------------------------------------------
+# --- writing -------------------------------------------------------------------------------------
 def in_parts(read: Callable[[Row | None, int], list[Row]]) -> Iterator[Row]:
-    """The rows that `read(last row or None, how many at most)` gives, until it gives fewer.
+    """Yield the rows that `read(last row or None, limit)` returns, until it returns fewer.
 
-    Short statements, not one long one: an export of millions must neither fill the memory nor hold
-    a snapshot.
+    Uses short statements: an export of millions of rows must neither fill the memory nor hold a
+    snapshot for long.
     """
     place: Row | None = None
     while True:
@@ -207,13 +209,14 @@ def in_parts(read: Callable[[Row | None, int], list[Row]]) -> Iterator[Row]:
 
 
 def newest_numbers(rows: Any, last: Any, most: int) -> list[Any]:
-    """The next of the rows, from the newest number (primary key) down; `in_parts` reads so."""
+    """Return the next rows, the highest primary key first: a `read` function for `in_parts`."""
     following = rows if last is None else rows.filter(pk__lt=last.pk)
     return list(following.order_by("-pk")[:most])
 
 
 def by_number(rows: Any) -> Iterator[Any]:
-    """The numbered rows in their order, read in parts: for a file that is made while it is sent."""
+    """Yield numbered rows in order, read in parts, for a file that is generated while it is
+    sent."""
 
     def part(last: Any, most: int) -> list[Any]:
         following = rows if last is None else rows.filter(number__gt=last.number)
@@ -229,12 +232,12 @@ def export(
     format: str = "csv",
     for_spreadsheets: bool = False,
 ) -> Iterator[bytes]:
-    """A file of the rows, PART of them a piece, made while it is sent.
+    """Yield a file of the rows, PART of them at a time, while it is sent.
 
-    `csv`: the columns, then their values; a text that a spreadsheet would run is kept as text by an
-    apostrophe before it, documents are JSON. `jsonl`: a JSON object a line, nothing changed but
-    amounts, ids and moments, which are texts; ValueError for NaN.
-    `for_spreadsheets` begins with the mark by which they know UTF-8.
+    `csv`: the columns, then their values; an apostrophe before a text that a spreadsheet would
+    execute keeps it a text, documents are JSON. `jsonl`: a JSON object per line, unchanged except
+    for amounts, ids and times, which are texts; ValueError for NaN. `for_spreadsheets` writes the
+    byte order mark by which they recognise UTF-8.
     """
     writer = _csv_lines if format == "csv" else _json_lines
     if for_spreadsheets:
@@ -245,7 +248,7 @@ def export(
 
 
 def cell(value: Any) -> Any:
-    """The value as a cell of a CSV file that no spreadsheet runs."""
+    """Return the value as a CSV cell that no spreadsheet executes."""
     if value is not None and not isinstance(value, str | int | float | Decimal | UUID):
         value = json.dumps(value, ensure_ascii=False, sort_keys=True)
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
@@ -273,7 +276,7 @@ def _as_text(value: Any) -> str:
 
 
 class _Echo:
-    """Hands back what is written, so that a line is never kept."""
+    """Returns what is written instead of storing it."""
 
     def write(self, text: str) -> str:
         return text

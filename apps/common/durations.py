@@ -1,12 +1,12 @@
-"""Stretches of time as people say them."""
+"""Durations in words."""
 
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
 def duration_in_words(seconds: float) -> str:
-    """`14 days`, `1 day and 12 hours`, `90 seconds` as `1 minute and 30 seconds`.
+    """Return a duration such as `14 days`, `1 day and 12 hours`, `1 minute and 30 seconds`.
 
-    To the second, and at most two units beside each other: after days nobody counts seconds.
+    Rounds to the second and uses at most two adjacent units: after days, seconds do not matter.
     """
     left = max(round(seconds), 0)
     parts: list[str] = []

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 
 class DomainError(Exception):
-    """A refusal that the caller can understand. Never retried by a workflow."""
+    """A refusal that the caller can understand. Workflows never retry it."""
 
     status: ClassVar[int] = 400
     code: str = "invalid"
-    #: Whether the audit trail has it already.
+    #: Set once the refusal is in the audit trail.
     audited: bool = False
 
     def __init__(self, detail: str, *, code: str | None = None, **extra: Any) -> None:
@@ -23,35 +23,35 @@ class DomainError(Exception):
 
 
 class Invalid(DomainError):
-    """The input is well-formed and still wrong: unknown currency, negative amount."""
+    """The input is well-formed but not valid: unknown currency, negative amount."""
 
     status = 422
     code = "invalid"
 
 
 class NotAllowed(DomainError):
-    """The actor may not do this, whoever else may."""
+    """The actor may not do this; others may."""
 
     status = 403
     code = "not_allowed"
 
 
 class NotFound(DomainError):
-    """There is no such object, or the actor may not know of it."""
+    """The object does not exist, or the actor may not know of it."""
 
     status = 404
     code = "not_found"
 
 
 class Conflict(DomainError):
-    """The state has moved on: somebody else was first, or it is already settled."""
+    """The state has changed: somebody else was first, or it is already settled."""
 
     status = 409
     code = "conflict"
 
 
 class TooMany(DomainError):
-    """Tried too often. Nothing was looked at; `retry_after` says after how many seconds it is."""
+    """Rate limit exceeded. Nothing was checked; `retry_after` is the number of seconds to wait."""
 
     status = 429
     code = "too_many_requests"
@@ -62,7 +62,7 @@ class TooMany(DomainError):
 
 
 class Unavailable(DomainError):
-    """A server that this needs does not answer now. Nothing was changed; try again."""
+    """A server that this needs does not respond. Nothing was changed; try again."""
 
     status = 503
     code = "unavailable"

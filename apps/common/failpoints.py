@@ -1,10 +1,10 @@
-"""Failpoints: named places at which a test holds a process, to kill it exactly there.
+"""Failpoints: named places where a test holds a process, to kill it exactly there.
 
-Off unless `FAILPOINTS_DIR` is set (production settings refuse it); then a call costs one look at a
-setting. In that folder a test arms a point by a file `armed/NAME`. Who reaches the point first, of
-all threads and processes, takes the file by renaming it to `held/NAME@PID`: that announces it, and
-the holder stays until the file is gone, or it is killed. `reached/NAME` is left by everybody who
-comes by, so that a point that nobody reaches is found.
+Off unless `FAILPOINTS_DIR` is set (production settings refuse it); then a call costs one look-up of
+a setting. In that folder a test arms a point by a file `armed/NAME`. The first thread or process to
+reach the point renames the file to `held/NAME@PID`, which announces it, and waits until the file is
+gone or it is killed. Every caller leaves `reached/NAME`, so that tests find points that nobody
+reaches.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ LOOK_SECONDS = 0.005
 
 
 def failpoint(name: str) -> None:
-    """Go on, unless a test has armed the point: then when it is released."""
+    """Continue; if a test has armed the point, wait until it is released."""
     if settings.FAILPOINTS_DIR:
         held = _take(name)
         while held is not None and held.exists():
@@ -27,7 +27,7 @@ def failpoint(name: str) -> None:
 
 
 async def failpoint_async(name: str) -> None:
-    """The same in an event loop: other tasks go on."""
+    """As `failpoint`, in an event loop: other tasks continue."""
     if settings.FAILPOINTS_DIR:
         held = _take(name)
         while held is not None and held.exists():
@@ -39,7 +39,7 @@ def _take(name: str) -> Path | None:
     (folder / REACHED / name).touch()
     held = folder / HELD / f"{name}@{os.getpid()}"
     try:
-        # Atomic: of all who arrive at once, one wins.
+        # Atomic: one of several concurrent callers wins.
         (folder / ARMED / name).rename(held)
     except FileNotFoundError:
         return None

@@ -18,13 +18,13 @@ Row = TypeVar("Row", bound=Any)
 
 
 def clean_key(key: str) -> str:
-    """The idempotency key, empty for none; Invalid `idempotency_key_invalid`."""
+    """Return the idempotency key, empty for none. Raises Invalid `idempotency_key_invalid`."""
     return clean_text(key, field="idempotency_key", limit=120) if key else ""
 
 
 def asked_before(rows: QuerySet[Row], *, by: AbstractUser, key: str, digest: str) -> Row | None:
-    """What the person made of that key before, if they gave one; Conflict `idempotency_key_reused`
-    when it was something else."""
+    """Return the user's row with that key, or None. Raises Conflict `idempotency_key_reused` when
+    its content differs."""
     known = rows.filter(requested_by=by, idempotency_key=key).first() if key else None
     if known is not None and known.request_digest != digest:
         raise Conflict(
@@ -34,9 +34,10 @@ def asked_before(rows: QuerySet[Row], *, by: AbstractUser, key: str, digest: str
 
 
 def save_or_known(row: Row, known: Callable[[], Row | None]) -> Row | None:
-    """Insert the row; None, or what the other one of two at once has made meanwhile.
+    """Insert the row and return None, or return the row that a concurrent call inserted.
 
-    Joins the caller's transaction. That one has committed: the constraint waited for it.
+    Joins the caller's transaction. The other call has committed by then, because the constraint
+    waits for it.
     """
     try:
         with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Identifiers of rows that people and programs refer to."""
+"""Identifiers of rows in URLs, APIs and workflow ids."""
 
 from uuid import UUID
 
@@ -6,16 +6,16 @@ from uuid_utils.compat import uuid7
 
 
 def new_id() -> UUID:
-    """A time-ordered UUID (version 7, RFC 9562).
+    """Return a time-ordered UUID (version 7, RFC 9562).
 
-    Not a counter: a counter starts again after a restored backup, and its workflow ids would
-    collide with those that the engine still remembers.
+    Not a counter: after a restored backup a counter would repeat, and its workflow ids would
+    collide with those that Temporal still has.
     """
     return uuid7()
 
 
 def uuid_of(identifier: UUID | str) -> UUID | None:
-    """The id as a UUID; None for what cannot be one, also of another type."""
+    """Return the id as a UUID; None for what is not one, including other types."""
     try:
         return identifier if isinstance(identifier, UUID) else UUID(identifier)
     except (ValueError, AttributeError, TypeError):
@@ -23,14 +23,14 @@ def uuid_of(identifier: UUID | str) -> UUID | None:
 
 
 def number_of(text: str, *, digits: int) -> int | None:
-    """The number that a form or an address names, of at most so many ASCII digits; else None.
+    """Return the number in a form field or URL, of at most that many ASCII digits; else None.
 
-    `isdigit` alone is true of "²", which `int` refuses; more digits than the column holds would
-    be the database's error.
+    `isdigit` alone accepts "²", which `int` refuses; more digits than the column holds would be a
+    database error.
     """
     return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
 
 
 def short(identifier: UUID | str) -> str:
-    """The last eight hex digits, the random part: what people read aloud."""
+    """Return the last eight hex digits, which are random, for people to read out."""
     return str(identifier).replace("-", "")[-8:]

@@ -1,4 +1,4 @@
-"""Locks by name, for what has no row yet that could be locked."""
+"""Advisory locks by name, for things that have no row to lock yet."""
 
 from hashlib import sha256
 
@@ -6,10 +6,10 @@ from django.db import connection
 
 
 def transaction_lock(name: str) -> None:
-    """Hold the name until the caller's transaction ends; whoever asks for it meanwhile waits.
+    """Lock the name until the caller's transaction ends; other callers wait.
 
-    It is a statement of its own, so the next one sees what the holder before has committed. Any
-    text is a name; those of different things begin with a word of their own: `policy:…`.
+    The lock is its own statement, so the next statement sees what the previous holder committed.
+    Any text is a name; begin it with the kind of thing: `policy:…`.
     """
     digest = sha256(name.encode("utf-8", "surrogatepass")).digest()
     with connection.cursor() as cursor:

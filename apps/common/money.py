@@ -1,6 +1,6 @@
-"""Money as text: how an amount is shown, how it is written exactly, and how people write it.
+"""Money as text: amounts for display, exact amounts, and amounts as people write them.
 
-An amount is a Decimal of major units (naira, not kobo). How many places it has says its currency.
+An amount is a Decimal of major units (naira, not kobo). Its currency sets the decimal places.
 """
 
 import re
@@ -13,46 +13,49 @@ _USUAL = 2
 _CENT = Decimal("0.01")
 #: The default context rounds to 28 digits; sums of a whole ledger may have more.
 _EVERY_DIGIT = Context(prec=60)
-#: ISO 4217, minor units of the active codes; those not named here have two.
+#: ISO 4217 minor units of the active codes; codes not listed have two.
 _PLACES = {
     **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG"), 0),
     **dict.fromkeys(("RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
     **dict.fromkeys(("CLF", "UYW"), 4),
 }
-#: Of any currency.
+#: The most decimal places of any currency.
 MOST_PLACES = max(_PLACES.values())
-#: Nobody means one of these for anything but a separator of thousands.
+#: Characters that are only ever used as thousands separators.
 _BLANKS = str.maketrans("", "", " \u00a0\u2009\u202f'\u2019")
 _PLAIN = re.compile(r"[+-]?\d{1,20}", re.ASCII)
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:([.,])\d{3})(?:\1\d{3}){0,5}", re.ASCII)
 _BLANK_GROUPS = re.compile(
     r"[+-]?[1-9]\d{0,2}(?:([ \u00a0\u2009\u202f'\u2019])\d{3})(?:\1\d{3}){0,5}", re.ASCII
 )
-#: 1000,000 as well: one separator of a million may be missing.
+#: Also matches 1000,000, because a separator of millions may be missing.
 _MAYBE_GROUPED = re.compile(r"[+-]?[1-9]\d{0,19}", re.ASCII)
 _DECIMALS = re.compile(r"\d{1,20}", re.ASCII)
 
 
 def places(currency: str) -> int:
-    """The digits of its minor unit (ISO 4217): 0 for JPY, 3 for KWD, 2 for codes not listed."""
+    """Return the digits of the currency's minor unit (ISO 4217): 0 for JPY, 3 for KWD, 2 if not
+    listed."""
     return _PLACES.get(currency, _USUAL)
 
 
 def unit(currency: str) -> Decimal:
-    """Its smallest amount: 0.01 for NGN, 1 for JPY."""
+    """Return the currency's smallest amount: 0.01 for NGN, 1 for JPY."""
     return Decimal(1).scaleb(-places(currency))
 
 
 def figure(amount: Decimal, currency: str) -> str:
-    """For people, without the currency: `25,000.00`; rounded to the currency's places."""
+    """Return the amount for display without currency: `25,000.00`; rounded to the currency's
+    places."""
     return f"{amount:,.{places(currency)}f}"
 
 
 def shown(amount: Decimal | None, currency: str, *, blank: str = " ") -> str:
-    """For people: `NGN 25,000.00`, `JPY 25,000`; a dash when there is no amount.
+    """Return the amount for display: `NGN 25,000.00`, `JPY 25,000`; a dash without an amount.
 
-    Rounded to the currency's places: averages have more. `blank` stands between the two.
+    Rounded to the currency's places, because averages have more. `blank` separates currency and
+    amount.
     """
     if amount is None:
         return "–"
@@ -60,37 +63,37 @@ def shown(amount: Decimal | None, currency: str, *, blank: str = " ") -> str:
 
 
 def exact(amount: Decimal, currency: str) -> str:
-    """For programs, and for what is signed, hashed or audited: `25000.00`, `25000` of JPY, `1.250`
-    of KWD. One amount has one text. Never rounded: what has more places shows them."""
+    """Return the amount for programs, signatures, hashes and audit: `25000.00`, `25000` of JPY,
+    `1.250` of KWD. Each amount has one text. Never rounded: further places are kept."""
     text = f"{amount:.{places(currency)}f}"
     return text if Decimal(text) == amount else f"{amount:f}"
 
 
 def exact_or_none(amount: Decimal | None, currency: str) -> str | None:
-    """The same; None when there is no amount."""
+    """As `exact`; None without an amount."""
     return None if amount is None else exact(amount, currency)
 
 
 def unambiguous(amount: Decimal, currency: str) -> str:
-    """The same for a file that comes back: `amount_written` reads it as this amount. Three places
-    could be thousands, so that KWD 1.250 is `1.2500`."""
+    """Return the exact amount for a file that is read again: `amount_written` reads it as this
+    amount. Three places could be thousands, so KWD 1.250 is `1.2500`."""
     text = exact(amount, currency)
     return f"{text}0" if len(text.partition(".")[2]) == 3 else text
 
 
 def trimmed(amount: Decimal) -> Decimal:
-    """Without zeros at its end, but with two places at least: 25000.0000 is 25000.00, 1.2500 is
-    1.25. For an amount whose currency is not known yet, or not here."""
+    """Return the amount without trailing zeros, but with at least two places: 25000.0000 is
+    25000.00, 1.2500 is 1.25. For an amount whose currency is not known."""
     cents = amount.quantize(_CENT, context=_EVERY_DIGIT)
     return cents if cents == amount else amount.normalize(_EVERY_DIGIT)
 
 
 def amount_written(text: str) -> Decimal:
-    """The amount that a cell of a file names, written as people write it anywhere: 1234.56,
-    1234,56, 1,234.56, 1.234,56, 1 234,56, 1'234.56.
+    """Return the amount in a cell of a file, in any usual form: 1234.56, 1234,56, 1,234.56,
+    1.234,56, 1 234,56, 1'234.56.
 
-    Invalid `amount_ambiguous` for what can be meant in two ways, such as 1,234 and 1.234: nothing
-    is guessed. Invalid `amount_invalid` for what is no amount.
+    Raises Invalid `amount_ambiguous` for an amount with two readings, such as 1,234 and 1.234,
+    instead of guessing; Invalid `amount_invalid` for what is not an amount.
     """
     cell = text.strip()
     whole, mark, decimals = cell, "", ""
@@ -111,7 +114,7 @@ def amount_written(text: str) -> Decimal:
 
 
 def _whole(text: str) -> Decimal:
-    """The number without a fraction: digits, alone or in groups of three."""
+    """Return the number without a fraction: digits, plain or in groups of three."""
     if _PLAIN.fullmatch(text):
         return Decimal(text)
     if _GROUPED.fullmatch(text):

@@ -1,6 +1,6 @@
-"""What rows that have ended came to: counts, money, success and time taken, by what one asks for.
+"""Figures of rows that have ended: counts, money, success and duration, by group.
 
-Reads only, in the database. A window has at most a year, groups are bounded, and amounts of
+Reads only, in the database. A window has at most a year, groups are limited, and amounts of
 different currencies are never added.
 """
 
@@ -19,19 +19,19 @@ from apps.common.windows import MOST_DAYS, Counted, Window, counted, truncation
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
-#: Groups told apart, such as regions; days and months have as many as the window.
+#: The most groups, such as regions; days and months have as many as the window.
 MOST_GROUPS = 100
 MOST_FAILURES = 10
-#: How days and months are written, by what `by` calls them.
+#: The format of days and months, by the value of `by`.
 _TIMES = {"day": "%Y-%m-%d", "month": "%Y-%m"}
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one group, or of all. `ends`: status → how many ended so. `paid`: currency → the amounts
-    of what was done, in major units. Seconds from the request to its end: half, and 95 of 100, took
-    no longer. `success_rate`: what was done of what was tried, which what people refused or called
-    off was not; None where nothing was."""
+    """Figures of one group, or of all. `ends`: status → number of rows. `paid`: currency → sum of
+    the successful amounts, in major units. Seconds from the request to its end: the median, and the
+    95th percentile. `success_rate`: successes divided by attempts, without rejected and cancelled
+    rows; None without attempts."""
 
     key: str
     count: int
@@ -44,8 +44,8 @@ class Figures:
 
 @dataclass(frozen=True)
 class Found:
-    """`more`: there are groups beyond the ones with the most rows, counted in `total` alone.
-    `failures`: the codes that failed most, with how often."""
+    """The figures of a window. `more`: there are groups beyond the largest ones, counted only in
+    `total`. `failures`: the most frequent error codes, with their number."""
 
     first: date
     last: date
@@ -57,7 +57,7 @@ class Found:
 
 
 class _Percentiles(Aggregate):
-    """Two at once: the rows are sorted once."""
+    """Computes two percentiles at once, so that the rows are sorted once."""
 
     function = "PERCENTILE_CONT"
     template = "%(function)s(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY %(expressions)s)"
@@ -66,13 +66,12 @@ class _Percentiles(Aggregate):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcomes:
-    """Rows of a domain that say how something ended: `status`, `amount`, `seconds` that it took,
-    and `at`, when it ended.
+    """Describes a domain's rows with outcomes: `status`, `amount`, `seconds` (the duration), and
+    `at`, when it ended.
 
-    `rows`: those that a person may see. `by`: what they are told apart by, of which `columns` says
-    where it stands; `day` and `month` are those of `at`. `ends`: status → what people call it;
-    `done` and `failed` are two of them. `currency` and `code`: the columns of the amount's currency
-    and of a failure's code.
+    `rows`: those that a user may see. `by`: the possible groupings, whose columns are in `columns`;
+    `day` and `month` use `at`. `ends`: status → its text; `done` and `failed` are two of them.
+    `currency` and `code`: the columns of the amount's currency and of a failure's code.
     """
 
     rows: "Callable[[User], QuerySet[Any]]"
@@ -85,7 +84,7 @@ class Outcomes:
     code: str
 
     def of(self, *, user: "User", window: Window, by: StrEnum) -> Found:
-        """Of the rows that the person may see and that ended in the window."""
+        """Return the figures of rows that the user may see and that ended in the window."""
         rows = self._within(user, window)
         groups, more = self._groups(rows, by)
         paid = self._paid(rows.annotate(key=Value(""))).get("", {})
@@ -93,8 +92,8 @@ class Outcomes:
         return Found(*window, by, total, groups, more, self._codes(rows))
 
     def bars(self, *, user: "User", window: Window) -> list[Counted]:
-        """The window day by day, or month by month where it is long, the empty ones too; those that
-        failed are marked."""
+        """Count the window's rows by day, or by month in a long window, including empty units;
+        failed rows are marked."""
         rows = self.rows(user).order_by()
         return counted(rows, window, column="at", marked=Q(status=self.failed))
 
@@ -125,7 +124,7 @@ class Outcomes:
         return figures, more
 
     def _paid(self, keyed: "QuerySet[Any]") -> dict[Any, dict[str, Decimal]]:
-        """Key → currency → the sum."""
+        """Return key → currency → sum."""
         paid: dict[Any, dict[str, Decimal]] = {}
         done = keyed.filter(status=self.done).values("key", unit=F(self.currency))
         for row in done.annotate(paid=Sum("amount")).order_by("unit"):

@@ -1,4 +1,4 @@
-"""Keyset pages: as fast at a million rows as at ten, and stable while rows come in at the top."""
+"""Keyset pagination: as fast at a million rows as at ten, and stable while rows are added."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ class Order(NamedTuple):
 
     column: str
     descending: bool = False
-    #: Rows without a value come last, whatever the direction.
+    #: Rows without a value come last, in either direction.
     nullable: bool = False
 
 
@@ -44,12 +44,12 @@ def page(
     order: str = "newest",
     shape: Callable[[M], Any] | None = None,
 ) -> dict[str, Any]:
-    """Up to `limit` rows after the cursor, in one of ORDERS; the model has its column and `id`.
+    """Return up to `limit` rows after the cursor, in one of ORDERS; the model has its column and
+    `id`.
 
-    `items`, each as `shape` has it, and `next`, the cursor of the following page, None on the last.
-
-    Cursors are opaque, signed, and those of one order are none of another's. Raises Invalid
-    `bad_cursor` for one that is not ours, and `bad_limit` outside 1 to 200.
+    `items`, each passed through `shape`, and `next`, the cursor of the following page, None on the
+    last. Cursors are opaque, signed, and valid for one order only. Raises Invalid `bad_cursor` for
+    a cursor that is not ours, and `bad_limit` outside 1 to 200.
     """
     if not 1 <= limit <= MOST:
         raise Invalid(f"limit must be between 1 and {MOST}.", code="bad_limit")
@@ -69,11 +69,11 @@ def numbered_page(
     order: str = "number",
     digits: int = 9,
 ) -> dict[str, Any]:
-    """Up to `limit` rows in the order of a number of theirs, after the one that the cursor names.
+    """Return up to `limit` rows sorted by a number of theirs, after the one in the cursor.
 
-    For items of a run, lines of a ledger: their numbers are no secret and never change, so the
+    For items of a run and lines of a ledger: their numbers are not secret and never change, so the
     cursor is the number. `order` is its column, with `-` before it for the highest first. Raises
-    Invalid `bad_cursor` for what is no number of so many digits.
+    Invalid `bad_cursor` for what is not a number of at most that many digits.
     """
     column = order.removeprefix("-")
     rows = queryset.order_by(order)
@@ -96,8 +96,8 @@ def _rows(
     ordered = queryset.order_by(f"{sign}{order.column}", f"{sign}pk")
     if not order.nullable:
         return list(_after(ordered, order, place)[:number])
-    # Two ranges of one index. "After the cursor, or null" in one condition would be no range, and
-    # the hundredth page would read the ninety-nine before it.
+    # Two ranges of one index. "After the cursor, or null" in one condition would not be a range,
+    # and the hundredth page would read the ninety-nine before it.
     rows: list[M] = []
     missing = f"{order.column}__isnull"
     if place is None or place[0] is not None:
@@ -118,7 +118,7 @@ def _after(
         return queryset
     value, identifier = place
     beyond = "lt" if order.descending else "gt"
-    # The first term is redundant and lets the index on the column start at the cursor.
+    # The first term is redundant; it lets the index scan start at the cursor.
     return queryset.filter(
         Q(**{f"{order.column}__{beyond}e": value})
         & (Q(**{f"{order.column}__{beyond}": value}) | Q(**{f"pk__{beyond}": identifier}))

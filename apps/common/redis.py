@@ -1,4 +1,4 @@
-"""Redis for what can do without it: asked briefly, and left alone for a moment when it is away."""
+"""Redis for optional uses: short timeouts, and no calls for a moment after a failure."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -15,9 +15,9 @@ from apps.common.correlation import get_logger
 
 logger = get_logger(__name__)
 
-#: One question. Redis is beside us or it is down.
+#: Timeout of a call. Redis is close by, or it is down.
 CALL_SECONDS = 0.3
-#: After it did not answer it is not asked for so long.
+#: How long Redis is not called after a failure.
 QUIET_SECONDS = 5.0
 
 R = TypeVar("R")
@@ -28,19 +28,18 @@ class RedisAway(RedisError):
 
 
 class GuardedRedis:
-    """The server of REDIS_URL. `away` is the line in the log when it does not answer: it says what
-    is missing then.
-    """
+    """The server at REDIS_URL. `away` is the log message when it does not answer, and names what is
+    missing then."""
 
     def __init__(self, away: str, *, quiet_seconds: float = QUIET_SECONDS) -> None:
         self.breaker = Breaker(quiet_seconds)
         self._away = away
 
     def ask(self, call: Callable[["Redis"], R]) -> R:
-        """What `call` makes of the client, whose answers are text. Waits for CALL_SECONDS at most.
+        """Return the result of `call(client)`, within CALL_SECONDS; the client's answers are text.
 
-        RedisAway when Redis does not answer; then it is not asked again for `quiet_seconds`, and
-        the log is told once.
+        Raises RedisAway when Redis does not answer; then it is not called for `quiet_seconds`, and
+        the failure is logged once.
         """
         url = settings.REDIS_URL
         if self.breaker.is_open(url):

@@ -1,4 +1,4 @@
-"""Named things that apps register in `AppConfig.ready()`, so that shared code knows no domain."""
+"""Registries that apps fill in `AppConfig.ready()`, so that shared code imports no domain."""
 
 from typing import Generic, TypeVar
 
@@ -8,14 +8,14 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Values by key, in the order of registration. `noun` names one of them in errors."""
+    """Values by key, in the order of registration. `noun` names a value in errors."""
 
     def __init__(self, noun: str) -> None:
         self._noun = noun
         self._values: dict[str, T] = {}
 
     def add(self, key: str, value: T) -> None:
-        """Keep the value; the same one again changes nothing.
+        """Register the value; the same value again changes nothing.
 
         Raises ImproperlyConfigured when the key is taken by another value.
         """
@@ -23,13 +23,13 @@ class Registry(Generic[T]):
             raise ImproperlyConfigured(f"the {self._noun} {key!r} is registered twice")
 
     def get(self, key: str) -> T | None:
-        """The value of that key, or None when nobody registered it."""
+        """Return the value of that key, or None."""
         return self._values.get(key)
 
     def by_key(self) -> dict[str, T]:
-        """All values by key, a copy in the order of registration."""
+        """Return a copy of all values by key, in the order of registration."""
         return dict(self._values)
 
     def values(self) -> list[T]:
-        """All values, in the order of registration."""
+        """Return all values, in the order of registration."""
         return list(self._values.values())

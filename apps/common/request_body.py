@@ -1,5 +1,5 @@
-"""Bodies of API requests that hold many rows: as JSON, or as a form with a file. Larger than what
-other requests may send, and read no further than that."""
+"""Bodies of API requests with many rows: JSON, or a form with a file. They may be larger than other
+bodies, and are read up to their limit only."""
 
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ S = TypeVar("S", bound=Schema)
 
 
 def described(*, json: type[Schema], form: type[Schema]) -> dict[str, Any]:
-    """For `openapi_extra` of an operation that takes either; it reads its body itself."""
+    """Return the `openapi_extra` of an operation that takes either and reads its body itself."""
     return {
         "requestBody": {
             "required": True,
@@ -31,9 +31,9 @@ def described(*, json: type[Schema], form: type[Schema]) -> dict[str, Any]:
 
 
 def document(request: HttpRequest, schema: type[S], *, most: int) -> S:
-    """The JSON of a body of at most `most` bytes.
+    """Return the parsed JSON of a body of at most `most` bytes.
 
-    400 for what is no JSON; 413 `too_large`; 422 for what does not fit the schema.
+    Raises 400 for what is not JSON, 413 `too_large`, 422 for what does not fit the schema.
     """
     try:
         content = document_of(_body(request, most))
@@ -43,13 +43,13 @@ def document(request: HttpRequest, schema: type[S], *, most: int) -> S:
 
 
 def form_with_file(request: HttpRequest, schema: type[S], *, most: int) -> tuple[S, bytes]:
-    """The fields of a form and the content of its `file`, one byte more than `most` at most: enough
-    to refuse it. 422 for what does not fit the schema, which has a `file`."""
+    """Return the fields of a form and the content of its `file`, at most one byte more than `most`:
+    enough to refuse it. Raises 422 for what does not fit the schema, which has a `file`."""
     file = request.FILES.get("file")
-    # A text in the place of the file is none.
+    # A text in place of the file does not count as one.
     fields: dict[str, Any] = {k: v for k, v in request.POST.items() if k != "file"}
     form = _checked(schema, fields | ({} if file is None else {"file": b""}))
-    assert isinstance(file, UploadedFile)  # the form has one
+    assert isinstance(file, UploadedFile)  # the schema requires it
     return form, file.read(most + 1)
 
 

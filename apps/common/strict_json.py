@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 has it: no NaN or Infinity; and no text that PostgreSQL cannot keep."""
+"""JSON as in RFC 8259, without NaN or Infinity, and without text that PostgreSQL cannot store."""
 
 import json
 from decimal import Decimal
@@ -8,15 +8,15 @@ from apps.common.errors import Invalid
 
 
 def document_of(body: bytes) -> Any:
-    """The document. ValueError for what is no JSON; Invalid `invalid_text`."""
+    """Return the document. Raises ValueError for what is not JSON; Invalid `invalid_text`."""
     return _checked(body, json.loads(body, parse_constant=_no_constant))
 
 
 def exact_document_of(text: str, *, most_depth: int) -> Any:
-    """The document of a line that somebody else's program wrote; numbers with a point are Decimals.
+    """Return the document of a line written by another program; numbers with a point are Decimals.
 
-    ValueError for what is no JSON, for a member that is named twice, of which readers disagree on
-    what it says, and for lists and objects deeper than `most_depth`; Invalid `invalid_text`.
+    Raises ValueError for what is not JSON, for duplicate members, which readers interpret
+    differently, and for nesting deeper than `most_depth`; Invalid `invalid_text`.
     """
     try:
         document = json.loads(
@@ -36,7 +36,7 @@ def exact_document_of(text: str, *, most_depth: int) -> Any:
 
 
 def _checked(body: bytes, document: Any) -> Any:
-    # Both can only come in as escapes: JSON forbids raw control characters, UTF-8 surrogates.
+    # Both can only be escapes: JSON forbids raw control characters, and UTF-8 forbids surrogates.
     if b"\\u" in body and not _storable(document):
         raise Invalid("A text holds characters that cannot be stored.", code="invalid_text")
     return document
@@ -48,7 +48,7 @@ def _no_constant(name: str) -> None:
 
 def _exact(number: str) -> Decimal:
     value = Decimal(number)
-    # As far as a float goes. Written out, 1e999999999 would fill the memory.
+    # The range of a float. Written out, 1e999999999 would fill the memory.
     if abs(value.adjusted()) > 308:
         raise ValueError("is a number that is too large or too small")
     return value
@@ -62,7 +62,8 @@ def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _storable(value: Any) -> bool:
-    """Whether PostgreSQL can keep every text in the document. Not recursive: it may be deep."""
+    """Return whether PostgreSQL can store every text. Not recursive, because documents may be
+    deep."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
@@ -78,7 +79,7 @@ def _storable(value: Any) -> bool:
 
 
 def _parts(item: Any) -> list[Any]:
-    """What a list or an object holds."""
+    """Return the members of a list or an object."""
     if isinstance(item, dict):
         return list(item.values())
     return item if isinstance(item, list) else []

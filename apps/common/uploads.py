@@ -1,10 +1,10 @@
-"""Files that people bring: what they are (by content), what is refused, how they are served.
+"""Uploaded files: their type by content, what is refused, and how they are served.
 
-The library puremagic compares signatures and is not enough alone, as tried: plain text and CSV it
-does not know at all, HTML without a doctype neither; an SVG behind an XML declaration it calls
-XML, any zip a Word document, a PNG with a script behind it a PNG, a memo that begins with "BM" a
-bitmap. So its answer chooses among the types that are taken here, and each of them is then looked
-into once more. What PDF and Office documents do inside themselves only a scanner can tell.
+The library puremagic compares signatures, and tests showed that this is not enough: it does not
+recognise plain text, CSV, or HTML without a doctype; it takes an SVG after an XML declaration for
+XML, any zip for a Word document, a PNG with a script behind it for a PNG, and a memo that begins
+with "BM" for a bitmap. So its answer only selects among the accepted types, and each of them is
+then checked again. Only a scanner can judge what PDF and Office documents do.
 """
 
 import csv
@@ -31,7 +31,8 @@ from apps.common.errors import DomainError, Invalid, Unavailable
 
 logger = get_logger(__name__)
 
-#: What is taken: type → its names' endings, the first is given to a name that has none of them.
+#: Accepted types and their file name extensions; the first is added to a name that has none of
+#: them.
 TYPES: dict[str, tuple[str, ...]] = {
     "application/pdf": (".pdf",),
     "image/png": (".png",),
@@ -50,10 +51,10 @@ TYPES: dict[str, tuple[str, ...]] = {
     "application/vnd.oasis.opendocument.spreadsheet": (".ods",),
     "application/vnd.oasis.opendocument.presentation": (".odp",),
 }
-#: For people, and for the file field of a form.
+#: In words, and for the file field of a form.
 TYPES_IN_WORDS = "PDF, images, text, CSV, JSON, Word, Excel, PowerPoint and OpenDocument files"
 ACCEPT = ",".join(sorted(ending for endings in TYPES.values() for ending in endings))
-#: Multipart's own lines, the note and the token of the form, on top of the file.
+#: Multipart's own lines, the note and the form's token, on top of the file.
 ENVELOPE_BYTES = 64 * 1024
 NAME_LIMIT = 120
 SCANNER_WORDS_LIMIT = 200
@@ -68,15 +69,15 @@ _OFFICE = {
     ),
 }
 _ZIP = b"PK\x03\x04"
-#: What zipfile raises: damaged, encrypted, packed in a way that is not known.
+#: Exceptions of zipfile: damaged, encrypted, unknown compression.
 _DAMAGED = (
     *(zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError, EOFError),
     *(zlib.error, lzma.LZMAError, struct.error),
 )
-#: In a text any of these makes it a page; in other files they stand for a second face.
-#: By `in`, as below: a pattern tries anew at each `<` of a file that is nothing else. Each tag ends
-#: as a browser lets it end, all of those written as a blank. What has a prefix (`<svg:svg`) is XML,
-#: and that begins with a tag.
+#: In a text any of these makes it a page; in other files they mean that it is also a page. Searched
+#: by `in`, as below, because a pattern would start at each `<` of a file full of them. Each tag
+#: ends in any character that ends it for a browser, all normalised to a blank. A prefixed tag
+#: (`<svg:svg`) is XML, which is recognised by its first tag.
 _TAGS = (
     *("!doctype", "html", "svg", "script", "iframe", "object", "embed", "foreignobject", "meta"),
     *("body", "img", "style", "form", "link", "base", "video", "audio", "math"),
@@ -86,10 +87,10 @@ _MARKUP = (
     *(b"<?php", b"<?xml-stylesheet", b"<%"),
 )
 _TAG_ENDS = bytes.maketrans(b"\t\n\r\f/>", b"      ")
-#: In a picture or a PDF, anywhere: a second face for whoever reads it as a page. By `in`, because
-#: a pattern that ignores case takes a second for the largest file.
+#: Anywhere in a picture or a PDF: a browser could read it as a page. Searched by `in`, because a
+#: case-insensitive pattern takes a second for the largest file.
 _SECOND_FACE = (b"<!doctype html", b"<html>", b"<html ", b"<script>", b"<script ", b"<svg ")
-#: Endings that must not even stand in the middle of a name: some programs look at every one.
+#: Extensions that are not allowed even in the middle of a name: some programs look at each one.
 _ACTIVE_ENDING = re.compile(
     r"\.(?=(?:html?|xhtml|shtml|mht(?:ml)?|svgz?|xml|xsl|js|mjs|jse|vbs?|vbe|wsf?|wsh|hta|php\d?|"
     r"phtml|asp|aspx|jsp|cgi|pl|py|rb|sh|bash|bat|cmd|com|exe|scr|msi|dll|jar|apk|app|ps1|lnk|"
@@ -100,7 +101,7 @@ _WINDOWS_NAMES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNOR
 
 
 class TooLarge(DomainError):
-    """More than this place takes."""
+    """More bytes than are accepted."""
 
     status: ClassVar[int] = 413
     code = "too_large"
@@ -108,7 +109,7 @@ class TooLarge(DomainError):
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that may be kept: a harmless name, and the type that its content has."""
+    """A file that may be stored: a harmless name, and the type of its content."""
 
     name: str
     content_type: str
@@ -116,12 +117,12 @@ class Upload:
 
 
 def inspect(*, name: str, body: bytes, most: int) -> Upload:
-    """The file, if it may be kept.
+    """Return the file, if it may be stored.
 
     Raises Invalid `empty_file` or `type_not_allowed` (HTML, SVG, scripts, programs, archives,
-    macros, and whatever is not in TYPES), TooLarge `too_large` (more than `most` bytes). A name
-    is never refused: what could harm is taken out of it, and one that does not fit the content
-    gets the ending that does.
+    macros, and whatever is not in TYPES), TooLarge `too_large` (more than `most` bytes). A name is
+    never refused: harmful parts are removed, and a name that does not fit the content gets the
+    right extension.
     """
     if not body:
         raise Invalid("The file is empty.", code="empty_file")
@@ -130,7 +131,7 @@ def inspect(*, name: str, body: bytes, most: int) -> Upload:
     try:
         content_type = type_of(body)
     except Exception as error:
-        # The parsers of other people meet bytes that nobody thought of: those are none of ours.
+        # A parser of a library failed on unexpected bytes: the file is of no accepted type.
         logger.warning("an upload broke its parser", error=repr(error), size=len(body))
         content_type = None
     if content_type is None:
@@ -139,11 +140,11 @@ def inspect(*, name: str, body: bytes, most: int) -> Upload:
 
 
 def scan(body: bytes) -> bool:
-    """Hand the bytes to EVIDENCE_SCANNER; False when none is set.
+    """Pass the bytes to EVIDENCE_SCANNER; return False when none is set.
 
-    A scanner returns for a clean file, and raises for one that must not be kept: Invalid
-    `scan_refused`. When it cannot be imported or its server cannot be reached (OSError, or
-    Unavailable raised by it) nothing is kept: Unavailable.
+    A scanner returns for a clean file and raises Invalid `scan_refused` for one that must not be
+    stored. When it cannot be imported or its server cannot be reached (OSError, or its own
+    Unavailable) nothing is stored: Unavailable.
     """
     path = settings.EVIDENCE_SCANNER
     if not path:
@@ -159,14 +160,16 @@ def scan(body: bytes) -> bool:
         ) from error
     except Exception as error:
         logger.warning("the scanner refused an upload", scanner=path, error=repr(error))
-        said = "".join(c for c in str(error) if c.isprintable())[:SCANNER_WORDS_LIMIT]
+        reason = "".join(c for c in str(error) if c.isprintable())[:SCANNER_WORDS_LIMIT]
         detail = "The scanner refused the file."
-        raise Invalid(f"{detail[:-1]}: {said}." if said else detail, code="scan_refused") from error
+        raise Invalid(
+            f"{detail[:-1]}: {reason}." if reason else detail, code="scan_refused"
+        ) from error
     return True
 
 
 def as_attachment(*, name: str, content_type: str, body: bytes) -> HttpResponse:
-    """A download that no browser shows as a page of this site, whatever is in it."""
+    """Return a download that no browser shows as a page of this site, whatever its content."""
     response = HttpResponse(body, content_type=content_type)
     response["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
     response["Content-Length"] = str(len(body))
@@ -178,7 +181,7 @@ def as_attachment(*, name: str, content_type: str, body: bytes) -> HttpResponse:
 
 
 def size_in_words(size: int) -> str:
-    """`812 bytes`, `14 KB`, `9.8 MB`."""
+    """Return a size such as `812 bytes`, `14 KB`, `9.8 MB`."""
     if size < 1024:
         return f"{size} bytes" if size != 1 else "1 byte"
     if size < 1024 * 1024:
@@ -188,8 +191,8 @@ def size_in_words(size: int) -> str:
 
 # --- names ----------------------------------------------------------------------------------------
 def safe_name(name: str, content_type: str) -> str:
-    """The last part of a path, in characters that show what they are, with the type's ending."""
-    # Cf holds the marks that turn the direction of writing: "fdp.exe" would be read "exe.pdf".
+    """Return the last part of a path, in printable characters, with the type's extension."""
+    # Cf includes the marks that turn the writing direction: "fdp.exe" would be shown as "exe.pdf".
     kept = "".join(" " if c.isspace() else c for c in unicodedata.normalize("NFC", name))
     kept = "".join(c for c in kept if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
     kept = re.split(r"[/\\]", kept)[-1]
@@ -209,7 +212,7 @@ def safe_name(name: str, content_type: str) -> str:
 
 # --- content --------------------------------------------------------------------------------------
 def type_of(body: bytes) -> str | None:
-    """The type in TYPES that the content has; None for every other content."""
+    """Return the content's type in TYPES; None for every other content."""
     if body.startswith(_ZIP):
         return _office(body)
     guessed = _guess(body)
@@ -219,14 +222,14 @@ def type_of(body: bytes) -> str | None:
 
 
 def _two_faced(body: bytes) -> bool:
-    """Whether a browser or an archiver would make something else of a picture or a PDF."""
+    """Return whether a browser or an archiver would read a picture or a PDF as something else."""
     lowered = body.lower()
     if any(mark in lowered for mark in _SECOND_FACE):
         return True
     try:
         return zipfile.is_zipfile(io.BytesIO(body))
     except zipfile.BadZipFile:
-        return True  # the end of an archive, and a damaged one
+        return True  # the end of a damaged archive
 
 
 def _guess(body: bytes) -> str:
@@ -238,7 +241,8 @@ def _guess(body: bytes) -> str:
 
 
 def _office(body: bytes) -> str | None:
-    """An Office or OpenDocument file without macros; any other archive is none of ours."""
+    """Return the type of an Office or OpenDocument file without macros; None for any other
+    archive."""
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             names = {member.filename for member in archive.infolist()[: MOST_MEMBERS + 1]}
@@ -250,8 +254,8 @@ def _office(body: bytes) -> str | None:
                     return None
                 return next((kind for part, kind in _OFFICE.items() if part in names), None)
             if "mimetype" in names:
-                said = _member(archive, "mimetype").decode("ascii", "replace").strip()
-                return said if said in TYPES and "opendocument" in said else None
+                mimetype = _member(archive, "mimetype").decode("ascii", "replace").strip()
+                return mimetype if mimetype in TYPES and "opendocument" in mimetype else None
     except _DAMAGED:
         return None
     return None
@@ -263,7 +267,7 @@ def _macro(name: str) -> bool:
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """At most MOST_MEMBER_BYTES of it, unpacked: a bomb is not opened further than that."""
+    """Return a member of at most MOST_MEMBER_BYTES: a zip bomb is not unpacked further."""
     with archive.open(name) as member:
         content = member.read(MOST_MEMBER_BYTES + 1)
     if len(content) > MOST_MEMBER_BYTES:
@@ -275,23 +279,23 @@ def _textual(body: bytes) -> str | None:
     text = _text(body)
     if text is None:
         return None
-    # By its characters, not its bytes: in UTF-16 a tag has zeros between its letters.
+    # Check characters, not bytes: in UTF-16 a tag has zeros between its letters.
     plain = text.lstrip("\ufeff \t\r\n\f")
     if plain.startswith("#!"):
         return None
-    # With one character behind it: a tag may be the last word.
+    # Append a character, because a tag may end the text.
     tagged = (plain.encode().lower() + b" ").translate(_TAG_ENDS)
     if any(mark in tagged for mark in _MARKUP):
         return None
     if re.match(r"<[A-Za-z!?]", plain):
-        return None  # some other markup: nothing says what a browser would make of it
+        return None  # other markup: it is unknown what a browser would make of it
     if plain[:1] in ("{", "[") and _is_json(plain):
         return "application/json"
     return "text/csv" if _is_table(plain) else "text/plain"
 
 
 def _text(body: bytes) -> str | None:
-    """The text that it is; None for what has characters that no text has."""
+    """Return the decoded text; None if it has characters that do not occur in text."""
     wide = body.startswith((b"\xff\xfe", b"\xfe\xff"))
     for encoding in ("utf-16",) if wide else ("utf-8-sig", "cp1252"):
         try:
@@ -313,7 +317,8 @@ def _is_json(text: str) -> bool:
 
 
 def _is_table(text: str) -> bool:
-    """At least two lines, and the first ones have equally many fields, more than one."""
+    """Return whether there are two or more lines, and the first ones have equally many fields, more
+    than one."""
     lines = text.splitlines()[:20]
     if len(lines) == 20:
         lines.pop()

@@ -1,4 +1,4 @@
-"""Input as it comes from people and programs, made exact or refused with a stable code."""
+"""Validation of input from people and programs: exact values, or refusals with stable codes."""
 
 import re
 import unicodedata
@@ -11,9 +11,9 @@ from apps.common.money import MOST_PLACES, places, trimmed
 
 CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}", re.ASCII)
 CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
-#: ISO 3166: a country (alpha-2), or a part of one.
+#: ISO 3166: a country (alpha-2), or a subdivision.
 REGION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?", re.ASCII)
-#: As people write it: ASCII digits, no exponent.
+#: ASCII digits without exponent, as people write amounts.
 AMOUNT = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
 LONGEST_KEY = 120
 LONGEST_LINE = 200
@@ -23,23 +23,24 @@ LONGEST_TEXT = 5000
 MOST_REGIONS = 300
 #: The columns have 16 digits before the point; sums of a budget need room above one amount.
 MOST = Decimal(10) ** 15
-#: Of no form of their own: format, line and paragraph separators, private use, unassigned.
+#: Categories without a visible form: format, line and paragraph separators, private use,
+#: unassigned.
 _UNSEEN = frozenset({"Cf", "Zl", "Zp", "Co", "Cn"})
-#: Format characters that scripts need: joiners (Persian, Indic, emoji), and the signs that Arabic,
-#: Syriac and Kaithi write around numbers, which are seen.
+#: Format characters that scripts need: joiners (Persian, Indic, emoji), and the visible signs that
+#: Arabic, Syriac and Kaithi write around numbers.
 _NEEDED = frozenset("\u200c\u200d\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd") | frozenset(
     map(chr, range(0x0600, 0x0606))
 )
 _JOINERS = frozenset("\u200c\u200d")
-#: Nothing is seen of them: fillers, selectors of variants, the joiner that is a mark.
+#: Invisible characters: fillers, variation selectors, and the joiner that is a combining mark.
 _BLANK = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
 ) | frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 
 
 def unseen(text: str) -> str:
-    """The first character of the text that nobody sees and that changes what is read, such as one
-    that turns the direction of writing, as "U+202E"; empty when there is none."""
+    """Return the first invisible character that can change what people read, such as one that turns
+    the writing direction, as "U+202E"; empty when there is none."""
     for character in text:
         if character not in _NEEDED and unicodedata.category(character) in _UNSEEN:
             return f"U+{ord(character):04X}"
@@ -47,7 +48,7 @@ def unseen(text: str) -> str:
 
 
 def kept(amount: Decimal, digits: int = MOST_PLACES) -> Decimal | None:
-    """The same amount with so many places, as a column keeps it; None where that changes it."""
+    """Return the amount with that many places, as a column stores it; None if that changes it."""
     try:
         exact = amount.quantize(Decimal(1).scaleb(-digits))
     except (InvalidOperation, AttributeError):
@@ -56,23 +57,23 @@ def kept(amount: Decimal, digits: int = MOST_PLACES) -> Decimal | None:
 
 
 def amount_sent(raw: Any) -> Decimal:
-    """The amount in a document of a program: a number, or a text such as 25000.00. NaN for what is
-    none, or has too many digits to be read."""
+    """Return the amount in a program's document: a number, or a text such as 25000.00. NaN for what
+    is not an amount, or has too many digits."""
     if isinstance(raw, Decimal):
         return raw
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
         return Decimal("NaN")
     text = raw.strip() if isinstance(raw, str) else ""
     if not isinstance(raw, str) and abs(raw) < 10**20:
-        # A float is written as it was: 0.1 is a tenth, and 1e16 has no exponent.
+        # A float is taken by its shortest text: 0.1 is a tenth, and 1e16 has no exponent.
         text = str(raw) if isinstance(raw, int) else format(Decimal(repr(raw)), "f")
     return Decimal(text) if AMOUNT.fullmatch(text) else Decimal("NaN")
 
 
 def clean_amount(amount: Decimal, currency: str = "") -> Decimal:
-    """The amount with the currency's places; Invalid `amount_invalid` unless 0 < amount < 10^15,
-    exactly, and not finer than the currency is: JPY has no places, KWD three. Without a currency
-    it may have as many as any has."""
+    """Return the amount with the currency's places. Raises Invalid `amount_invalid` unless 0 <
+    amount < 10^15, and if it has more places than the currency: JPY has none, KWD three. Without a
+    currency the most places of any apply."""
     allowed = places(currency) if currency else MOST_PLACES
     exact = kept(amount, allowed)
     if exact is None or not 0 < exact < MOST:
@@ -85,7 +86,7 @@ def clean_amount(amount: Decimal, currency: str = "") -> Decimal:
 
 
 def amount_form(currency: str) -> str:
-    """How an amount is written, in words: `like 25000 in JPY: digits, without decimal places`."""
+    """Describe how an amount is written: `like 25000 in JPY: digits, without decimal places`."""
     allowed = places(currency)
     if not allowed:
         return f"like 25000 in {currency}: digits, without decimal places"
@@ -94,9 +95,9 @@ def amount_form(currency: str) -> str:
 
 
 def clean_text(text: str, *, field: str, limit: int, multiline: bool = False) -> str:
-    """The text without blanks around it; Invalid `FIELD_invalid` when it is empty, too long, or
-    has control characters, `invisible_characters` (extra field, character) when it has others that
-    nobody sees (`unseen`): it is signed as it is read."""
+    """Return the text, stripped. Raises Invalid `FIELD_invalid` when it is empty, too long, or has
+    control characters, `invisible_characters` (extra field, character) when it has other invisible
+    ones (`unseen`), because people sign what they read."""
     cleaned = text.strip() if isinstance(text, str) else ""
     allowed = "\n\r\t" if multiline else ""
     bad = any(unicodedata.category(c) in {"Cc", "Cs"} and c not in allowed for c in cleaned)
@@ -110,16 +111,16 @@ def clean_text(text: str, *, field: str, limit: int, multiline: bool = False) ->
 
 
 def clean_reason(reason: str) -> str:
-    """Why something is done; empty where nobody says why; Invalid `reason_invalid`."""
+    """Return the reason, which may be empty. Raises Invalid `reason_invalid`."""
     if not reason.strip():
         return ""
     return clean_text(reason, field="reason", limit=LONGEST_REASON, multiline=True)
 
 
 def clean_payee(text: str, *, field: str = "target") -> str:
-    """Who is paid, written in one way, so that what reads the same is the same payee to the limits
-    that count by it: composed (NFC), one blank between words. Invalid as `clean_text`, and
-    `invisible_characters` also for those that no name needs where they stand."""
+    """Return the payee's name in normal form, so that names that look the same count as one payee
+    for limits: composed (NFC), one space between words. Raises Invalid as `clean_text`, and
+    `invisible_characters` also for characters that no name needs at that place."""
     cleaned = clean_text(text, field=field, limit=LONGEST_LINE)
     for before, character in zip(f" {cleaned}", cleaned, strict=False):
         if character in _BLANK or (character in _JOINERS and not _joins(before)):
@@ -129,8 +130,8 @@ def clean_payee(text: str, *, field: str = "target") -> str:
 
 
 def _joins(before: str) -> bool:
-    """Whether a joiner after this character changes what is seen: after an Arabic letter, or a sign
-    that takes away the vowel of an Indic one (RFC 5892, A.1 and A.2)."""
+    """Return whether a joiner after this character is visible: after an Arabic letter, or a sign
+    that removes the vowel of an Indic one (RFC 5892, A.1 and A.2)."""
     return unicodedata.bidirectional(before) == "AL" or unicodedata.combining(before) == 9
 
 
@@ -144,9 +145,10 @@ def _invisible(field: str, character: str) -> Invalid:
 
 
 def read_amount(text: str, currency: str = "") -> Decimal:
-    """The amount that a text such as 25000.00 names; Invalid `amount_invalid` as `clean_amount`."""
+    """Return the amount in a text such as 25000.00. Raises Invalid `amount_invalid` as
+    `clean_amount`."""
     try:
-        # Decimal alone reads digits of every script, 1_0 and 1e3.
+        # Decimal alone accepts digits of every script, 1_0 and 1e3.
         amount = Decimal(text.strip() if AMOUNT.fullmatch(text.strip()) else "NaN")
     except (AttributeError, TypeError):
         amount = Decimal("NaN")
@@ -154,22 +156,22 @@ def read_amount(text: str, currency: str = "") -> Decimal:
 
 
 def clean_code(code: str) -> str:
-    """A slug in lower case; Invalid `code_invalid`."""
+    """Return the lower-case slug. Raises Invalid `code_invalid`."""
     if not isinstance(code, str) or not CODE.fullmatch(code):
         raise Invalid("A code has lower-case letters, digits, - and _.", code="code_invalid")
     return code
 
 
 def clean_currency(currency: str) -> str:
-    """Three capital letters; Invalid `currency_invalid`."""
+    """Return the three capital letters. Raises Invalid `currency_invalid`."""
     if not isinstance(currency, str) or not CURRENCY.fullmatch(currency):
         raise Invalid("A currency has three capital letters.", code="currency_invalid")
     return currency
 
 
 def clean_region(region: str) -> str:
-    """An ISO 3166 code by its form, such as NG or NG-KO; empty stays empty; Invalid
-    `region_invalid`."""
+    """Return the region if it has the form of an ISO 3166 code, such as NG or NG-KO, or is empty.
+    Raises Invalid `region_invalid`."""
     if not isinstance(region, str) or (region and not REGION.fullmatch(region)):
         raise Invalid(
             "A region is an ISO 3166 code in capital letters, such as NG or NG-KO.",
@@ -179,7 +181,8 @@ def clean_region(region: str) -> str:
 
 
 def clean_regions(regions: Iterable[str]) -> list[str]:
-    """Such codes, each once and in order; Invalid `region_invalid`, also beyond MOST_REGIONS."""
+    """Return the regions, unique and sorted. Raises Invalid `region_invalid`, also beyond
+    MOST_REGIONS."""
     if isinstance(regions, str) or not isinstance(regions, Iterable):
         raise Invalid("Regions are a list of ISO 3166 codes.", code="region_invalid")
     cleaned = {clean_region(region) for region in regions} - {""}

@@ -1,7 +1,7 @@
-"""Versioned rows: a change is a new row, at most one row of a key is active, old ones stay.
+"""Versioned rows: a change adds a row, at most one row of a key is active, old ones stay.
 
-A model has the columns of its key, `version` (from 1 on) and `active`, with unique constraints on
-key and version, and on the key of the active row.
+A model has the columns of its key, `version` (from 1) and `active`, with unique constraints on key
+and version, and on the key of the active row.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,11 +23,11 @@ def put_version(
     check: Callable[[Any], None] | None = None,
     **unversioned: Any,
 ) -> tuple[Row, bool]:
-    """Make `values` the active version of the key; the row, and whether it is new.
+    """Make `values` the active version of the key; return the row, and whether it is new.
 
-    Equal to the active version: that one is returned. `check` gets the newest version, active or
-    not, and may raise. `unversioned` columns are set on a new row and make no difference by
-    themselves. Joins the caller's transaction, which holds the key's versions until its end.
+    If the active version is equal, it is returned. `check` gets the newest version, active or not,
+    and may raise. `unversioned` columns are set on a new row, but a difference in them alone makes
+    no new version. Joins the caller's transaction, and locks the key's versions until its end.
     """
     lock_versions(rows, key)
     newest: Any = rows.filter(**key).order_by("-version").first()
@@ -42,22 +42,24 @@ def put_version(
 
 
 def lock_versions(rows: "QuerySet[Row]", key: dict[str, Any]) -> None:
-    """Hold the key's versions until the caller's transaction ends: the first has no row to lock."""
+    """Lock the key's versions until the caller's transaction ends, by name: the first version has
+    no row to lock."""
     words = (rows.model._meta.label_lower, *map(str, key.values()))
     transaction_lock(":".join(words))
 
 
 def switch_off(rows: "QuerySet[Row]", key: dict[str, Any]) -> None:
-    """No version of the key is active any more. Joins; the caller holds the versions."""
+    """Deactivate the key's active version. Joins the caller's transaction, which has locked the
+    versions."""
     for row in rows.filter(**key, active=True):
         row.active = False  # type: ignore[attr-defined]
         row.save(update_fields=["active", "updated_at"])
 
 
-# --- what became of a key -------------------------------------------------------------------------
+# --- history of a key -----------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Changed:
-    """What a version has otherwise than the one before it. `field` is what people call it."""
+    """A value that differs from the version before. `field` is its name for people."""
 
     field: str
     was: Any
@@ -65,7 +67,7 @@ class Changed:
 
 
 def version_before(row: Row, *key: str) -> Row | None:
-    """What applied until this version was put; `key` names the columns of its key."""
+    """Return the version that was active before this one; `key` names the columns of its key."""
     versioned: Any = row
     same = {name: getattr(row, name) for name in key}
     rows: Any = row._meta.model._default_manager
@@ -79,10 +81,10 @@ def with_changes(
     names: Mapping[str, str],
     shown: Callable[[Row, str], Any] = getattr,
 ) -> list[tuple[Row, list[Changed]]]:
-    """Versions of one key, the newest first, each with what it changed; a first one nothing.
+    """Return versions of one key, newest first, each with its changes; the first one without.
 
-    `names`: column → what people call it, in the order in which it is read; `shown` writes the
-    value of a column. One query: for the version before the last of them.
+    `names`: column → its name for people, in display order; `shown` formats the value of a column.
+    One query, for the version before the last of them.
     """
     if not rows:
         return []

@@ -1,6 +1,6 @@
-"""Windows of days, and what happened in each hour, day or month of one.
+"""Windows of days, and counts per hour, day or month.
 
-Days are those of the site's time zone, by which periods begin and end, not those of the reader.
+Days are those of the site's time zone, which sets the periods, not those of the reader.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from apps.common.errors import Invalid
 
-#: The window when none is asked for, and the longest one; both ends are part of it.
+#: The default window, and the longest one; both ends are included.
 DEFAULT_DAYS, MOST_DAYS = 30, 366
 #: A longer window is counted by month.
 MOST_BY_DAY = 92
@@ -22,12 +22,12 @@ _YEARS = range(2000, 2201)
 
 
 def site_day(as_of: datetime) -> date:
-    """The day that it is in the site's time zone."""
+    """Return the current day in the site's time zone."""
     return timezone.localdate(as_of, timezone.get_default_timezone())
 
 
 def midnight(day: date) -> datetime:
-    """The moment at which the day begins in the site's time zone."""
+    """Return the time at which the day begins in the site's time zone."""
     return datetime.combine(day, time(), tzinfo=timezone.get_default_timezone())
 
 
@@ -39,16 +39,16 @@ class Window(NamedTuple):
 
     @property
     def monthly(self) -> bool:
-        """Whether it is counted by month."""
+        """Return whether the window is counted by month."""
         return (self.last - self.first).days >= MOST_BY_DAY
 
     def of(self, rows: "QuerySet[Any]", column: str) -> "QuerySet[Any]":
-        """Those of the rows whose moment in the column lies in the window."""
+        """Return the rows whose time in the column is in the window."""
         end = midnight(self.last + timedelta(days=1))
         return rows.filter(**{f"{column}__gte": midnight(self.first), f"{column}__lt": end})
 
     def units(self) -> list[date]:
-        """Its days, or the first days of its months where it is counted by month."""
+        """Return the window's days, or the first days of its months if it is counted by month."""
         if not self.monthly:
             return [
                 self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1)
@@ -58,10 +58,10 @@ class Window(NamedTuple):
 
 
 def window_of(*, first: date | None, last: date | None, as_of: datetime) -> Window:
-    """The days that are meant: the last 30 unless given.
+    """Return the window from `first` to `last`; by default the last 30 days.
 
-    Invalid `window_invalid` (the last day before the first, or a year that no calendar here has),
-    `window_too_long` (more than 366 days).
+    Raises Invalid `window_invalid` (the last day before the first, or a year outside the supported
+    range), `window_too_long` (more than 366 days).
     """
     given = [day for day in (first, last) if day is not None]
     if any(day.year not in _YEARS for day in given):
@@ -78,24 +78,24 @@ def window_of(*, first: date | None, last: date | None, as_of: datetime) -> Wind
 
 
 class Period(NamedTuple):
-    """The days on which something is valid, the first and the last included; None: no such end."""
+    """The days on which something is valid, the first and the last included; None: unlimited."""
 
     first: date | None
     last: date | None
 
     def checked(self) -> "Period":
-        """Itself; Invalid `days_out_of_order`."""
+        """Return the period. Raises Invalid `days_out_of_order`."""
         if self.first is not None and self.last is not None and self.last < self.first:
             raise Invalid("The last day lies before the first.", code="days_out_of_order")
         return self
 
     def has(self, day: date) -> bool:
-        """Whether the day is one of them."""
+        """Return whether the day is in the period."""
         return (self.first or day) <= day <= (self.last or day)
 
     @property
     def words(self) -> str:
-        """`1 Jan 2026 to 31 Mar 2026`; empty where it has neither beginning nor end."""
+        """Describe it: `1 Jan 2026 to 31 Mar 2026`; empty if it is unlimited on both sides."""
         first, last = (f"{day:%-d %b %Y}" if day else "" for day in self)
         if first and last:
             return f"{first} to {last}"
@@ -104,10 +104,8 @@ class Period(NamedTuple):
 
 @dataclass(frozen=True)
 class Counted:
-    """How many rows a day, a month or an hour has, by when it begins (an hour: a datetime).
-
-    `marked`: a part of them, such as those that failed.
-    """
+    """The number of rows of a day, a month or an hour, by its beginning (for an hour a datetime).
+    `marked`: those that meet a condition, such as failed ones."""
 
     begins: date
     count: int
@@ -115,9 +113,9 @@ class Counted:
 
 
 def counted(rows: "QuerySet[Any]", window: Window, *, column: str, marked: Q) -> list[Counted]:
-    """The rows of the window by the moment in `column`, for each of its units, the empty ones too.
+    """Count the window's rows by the time in `column`, for each unit, including empty ones.
 
-    One grouped query. Whether the caller may see the rows is the caller's question.
+    One grouped query. The caller checks who may see the rows.
     """
     truncated = truncation(column, monthly=window.monthly)
     return _counted(window.of(rows, column), truncated, window.units(), marked)
@@ -126,14 +124,14 @@ def counted(rows: "QuerySet[Any]", window: Window, *, column: str, marked: Q) ->
 def counted_by_hour(
     rows: "QuerySet[Any]", *, hours: int, as_of: datetime, column: str, marked: Q
 ) -> list[Counted]:
-    """The same for the last hours, the running one included."""
+    """As `counted`, for the last hours, including the current one."""
     start = as_of.replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours - 1)
     units = [start + timedelta(hours=number) for number in range(hours)]
     return _counted(rows.filter(**{f"{column}__gte": start}), TruncHour(column), units, marked)
 
 
 def truncation(column: str, *, monthly: bool) -> TruncDay | TruncMonth:
-    """The day or the month of the moment in the column, in the site's time zone."""
+    """Return the expression of the day or month of a time column, in the site's time zone."""
     truncated = TruncMonth if monthly else TruncDay
     zone = timezone.get_default_timezone()
     return truncated(column, output_field=DateField(), tzinfo=zone)

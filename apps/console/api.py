@@ -1,4 +1,4 @@
-"""The API of the audit trail. Mounted at /api/v1/audit."""
+"""API of the audit trail, mounted at /api/v1/audit."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -31,8 +31,8 @@ READ = Scope.AUDIT_READ
 
 
 class EntryLine(Schema):
-    """An entry. `sequence` and `hash` are its place in the chain, null within the second that it
-    waits for it; `body` is null when it was erased."""
+    """An entry. `sequence` and `hash` are its place in the chain, null for about a second until it
+    is sealed; `body` is null when it was erased."""
 
     id: int
     at: datetime
@@ -66,7 +66,7 @@ class ChainLine(Schema):
 
 
 class EntryPage(Schema):
-    """`next` is the cursor of the page after this one, or null."""
+    """`next` is the `cursor` of the next page, or null."""
 
     items: list[EntryLine]
     next: str | None
@@ -126,7 +126,8 @@ class Export(EntryChoice):
     },
 )
 def audit_export_file(request: HttpRequest, body: Export) -> StreamingHttpResponse:
-    """Recorded before the first byte is sent. Enough to verify the chain elsewhere.
+    """Export the entries, with enough data to verify the chain elsewhere. Audited before the first
+    byte is sent.
 
     Refusals: 403 `scope_missing`, `permission_denied`; 422 `invalid_text`.
     """
@@ -136,7 +137,7 @@ def audit_export_file(request: HttpRequest, body: Export) -> StreamingHttpRespon
 
 def _wanted(chosen: EntryChoice) -> EntryFilter:
     return EntryFilter(
-        # A name that no column can hold is refused with the other texts.
+        # A name that no column can store is refused together with the other texts.
         actors=(chosen.actor,) if "\0" in chosen.actor else actors_of(chosen.actor),
         action=chosen.action,
         subject_type=chosen.subject_type,
@@ -149,8 +150,8 @@ def _wanted(chosen: EntryChoice) -> EntryFilter:
 
 
 def _utc(moment: datetime | None) -> datetime | None:
-    """PostgreSQL knows no zones beyond 15:59; what lies outside the years is their first or last
-    moment."""
+    """Convert to UTC, because PostgreSQL accepts offsets up to 15:59 only; a time that leaves the
+    range of years becomes the first or last one."""
     try:
         return moment.astimezone(UTC) if moment else None
     except OverflowError:

@@ -13,7 +13,7 @@ class ConsoleConfig(AppConfig):
 
         registration.register()
 
-        # The breadcrumbs lead everywhere; the width belongs to the lists.
+        # The breadcrumbs are enough for navigation; the lists need the width.
         admin.site.enable_nav_sidebar = False
         admin.site.site_url = "/"
         admin.site.index_title = "All records"

@@ -1,4 +1,4 @@
-"""The audit page: what was done and refused, by whom, and how far the chain holds."""
+"""The audit page: what was done and refused, by whom, and how far the chain is verified."""
 
 import json
 from datetime import UTC, datetime, time, timedelta
@@ -36,7 +36,7 @@ from apps.web.refusals import refusal_of
 
 
 class Suggesting(forms.TextInput):
-    """A text field that offers what there is, without insisting on it."""
+    """A text field that suggests existing values."""
 
     def __init__(self, column: str) -> None:
         super().__init__(attrs={"list": f"known-{column}", "autocomplete": "off"})
@@ -99,7 +99,7 @@ class AuditFilter(FilterForm):
 
     @property
     def wanted(self) -> EntryFilter | None:
-        """What is asked for; None while it makes no sense."""
+        """Return the filter; None while it is invalid."""
         if not self.is_valid():
             return None
         values: dict[str, Any] = self.cleaned_data
@@ -113,7 +113,7 @@ class AuditFilter(FilterForm):
 
 
 def actors_of(text: str) -> tuple[str, ...]:
-    """Ids of the actors that the text can mean: `user:7`, a user name, a part of the system."""
+    """Return the actor ids that the text can mean: `user:7`, a username, a part of the system."""
     text = text.strip()
     if not text or ":" in text:
         return (text,) if text else ()
@@ -125,10 +125,10 @@ def actors_of(text: str) -> tuple[str, ...]:
 @needs(VIEW_PERMISSION)
 @require_GET
 def audit(request: HttpRequest) -> HttpResponse:
-    """Search the trail, newest first."""
+    """Search the audit trail, newest first."""
     form = AuditFilter(request.GET)
-    wanted = form.wanted
-    rows = entries_none() if wanted is None else entries_search(wanted)
+    chosen = form.wanted
+    rows = entries_none() if chosen is None else entries_search(chosen)
     context = filtered_list(request, form, rows, order=ORDER)
     state = chain_state()
     for row in context["rows"]:
@@ -145,9 +145,9 @@ def audit(request: HttpRequest) -> HttpResponse:
 @may_ask(VIEW_PERMISSION, action="audit.export", subject_type="audit")
 @require_POST
 def audit_export(request: HttpRequest) -> HttpResponseBase:
-    """Everything that the filter in the address finds, as a file. POST, because it is recorded."""
-    wanted = AuditFilter(request.GET).wanted
-    if wanted is None:
+    """Export what the filter in the URL matches, as a file. POST, because the export is audited."""
+    chosen = AuditFilter(request.GET).wanted
+    if chosen is None:
         return render(
             request,
             "audit/refused.html",
@@ -157,18 +157,18 @@ def audit_export(request: HttpRequest) -> HttpResponseBase:
     try:
         return export(
             request,
-            wanted,
+            chosen,
             format=request.POST.get("format", ""),
             by=person(request),
             via="page",
         )
     except DomainError as error:
-        told = refusal_of(error)
-        return render(request, "audit/refused.html", {"what": told.what}, status=error.status)
+        refusal = refusal_of(error)
+        return render(request, "audit/refused.html", {"what": refusal.what}, status=error.status)
 
 
 def subject_url(subject_type: str, subject_id: str) -> str:
-    """Where the subject is to be seen, or nothing."""
+    """Return the URL of the subject's page, or an empty text."""
     if subject_type == "approval":
         identifier = _uuid(subject_id)
         return reverse("request", args=[identifier]) if identifier else ""

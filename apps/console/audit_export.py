@@ -1,4 +1,5 @@
-"""Exports of the trail: streamed in parts, recorded, and enough to verify the chain elsewhere."""
+"""Exports of the audit trail: streamed, audited, and with enough data to verify the chain
+elsewhere."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from apps.audit.models import AuditEntry, AuditSeal
 
 SEAL = ("sequence", "sealed_at", "previous", "hash")
-#: What is exported of an entry: what its seal covers, which others verify by it, and the rest.
+#: The exported fields of an entry: those that its seal covers, for verification, and the rest.
 OF_ENTRY = (*COVERED, "salt", "erased_at", "body")
 COLUMNS = (*SEAL, *OF_ENTRY)
 
@@ -25,9 +26,9 @@ COLUMNS = (*SEAL, *OF_ENTRY)
 def export(
     request: HttpRequest, wanted: EntryFilter, *, format: str, by: User, via: str
 ) -> StreamingHttpResponse:
-    """The matching entries that exist now, newest first, as an attachment.
+    """Return the matching entries that exist now, newest first, as an attachment.
 
-    Recorded before the first byte is sent. Invalid `unknown_format`, `invalid_text`.
+    Audited before the first byte is sent. Raises Invalid `unknown_format`, `invalid_text`.
     """
     if format not in FORMATS:
         raise Invalid(f"Export as one of {', '.join(FORMATS)}.", code="unknown_format")
@@ -51,7 +52,7 @@ def export(
 
 
 def record_of(entry: "AuditEntry") -> dict[str, Any]:
-    """An entry with its seal, as docs/contracts/audit.md names and writes the values."""
+    """Return an entry with its seal, in the names and formats of docs/contracts/audit.md."""
     seal: AuditSeal | None = getattr(entry, "seal", None)
     return {
         "sequence": seal.sequence if seal else None,

@@ -1,4 +1,5 @@
-"""Template context of the staff shell. Lazy: what a page does not show is not asked for."""
+"""Template context of the staff shell. Lazy: a page that does not show a value does not query
+it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class NavItem:
-    """A place as the navigation of one page shows it. `key` is its `url_name`."""
+    """A navigation item on one page. `key` is its `url_name`."""
 
     def __init__(self, item: Item, *, user: "User", current: bool) -> None:
         self.key = item.url_name
@@ -31,20 +32,20 @@ class NavItem:
 
     @cached_property
     def count(self) -> str:
-        """The figure beside it; empty for none. Asks the database."""
+        """Return the figure beside the item; empty for none. Queries the database."""
         return self._item.count(self._user) if self._item.count else ""
 
 
 @dataclass(frozen=True)
 class NavSection:
-    """A group of places, at least one."""
+    """A group of at least one item."""
 
     title: str
     items: list[NavItem]
 
 
 class Shell:
-    """What the header shows of the person who is signed in."""
+    """What the header shows of the signed-in user."""
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
@@ -52,18 +53,18 @@ class Shell:
 
     @cached_property
     def roles(self) -> list[str]:
-        """Names of the person's roles."""
+        """Return the names of the user's roles."""
         names = list(self._user.groups.order_by("name").values_list("name", flat=True))
         return [*names, "administrator"] if self._user.is_superuser else names
 
     @cached_property
     def unread_count(self) -> str:
-        """Unread notifications; empty for none."""
+        """Return the number of unread notifications; empty for none."""
         return shown_count(unread(self._user))
 
     @cached_property
     def nav(self) -> list[NavItem]:
-        """Where this person may go, in one row: the places that stand for themselves."""
+        """Return the items for a single row: those without a parent that the user may see."""
         here = self._current and (self._current.parent or self._current.url_name)
         return [
             NavItem(item, user=self._user, current=item.url_name == here)
@@ -73,7 +74,7 @@ class Shell:
 
     @cached_property
     def sections(self) -> list[NavSection]:
-        """Every place where this person may go, by section."""
+        """Return every item that the user may see, by section."""
         here = self._current and self._current.url_name
         places = [
             (item.section, NavItem(item, user=self._user, current=item.url_name == here))
@@ -95,6 +96,6 @@ class Shell:
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """`shell`: what every page's frame needs; None while nobody is signed in."""
+    """Return `shell`, which every page's frame needs; None while nobody is signed in."""
     user = getattr(request, "user", None)
     return {"shell": Shell(request) if user is not None and user.is_authenticated else None}

@@ -1,4 +1,4 @@
-"""What the home page tells besides other apps' cards: the machinery, and the last 24 hours."""
+"""The home page's own cards: the state of the system, and the last 24 hours."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
     from apps.engine.models import ProcessHeartbeat
 
-#: A command that has waited for longer than this is worth a word.
+#: The home page mentions a command that has waited for longer than this.
 LAG_WORTH_TELLING = timedelta(seconds=5)
 HOURS = 24
 
@@ -26,7 +26,7 @@ CHART_HEIGHT = 72
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the machinery and how it is."""
+    """A part of the system and its state."""
 
     name: str
     state: str
@@ -36,14 +36,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Chart:
-    """What began in each of the last hours."""
+    """The rows created in each of the last hours."""
 
     series: dashboard.Series
     drawn: BarChart
 
 
 def machinery(*, as_of: datetime) -> list[Part]:
-    """Relay, workers and outbox as the database knows them, and the engine as it answers now."""
+    """Return relay, workers and outbox as the database has them, and Temporal as it answers now."""
     beats = beating(since=as_of - timedelta(seconds=ALIVE_SECONDS), most=200)
     workers = [beat for beat in beats if beat.role == "worker"]
     relays = [beat for beat in beats if beat.role == "relay"]
@@ -109,7 +109,7 @@ def _outbox(as_of: datetime) -> Part:
 
 
 def charts(user: "User", *, as_of: datetime) -> list[Chart]:
-    """The last 24 hours, hour by hour."""
+    """Return the charts of the last 24 hours, by the hour."""
     return [Chart(series, _drawn(series, user, as_of=as_of)) for series in dashboard.series()]
 
 
@@ -129,10 +129,10 @@ def _drawn(series: dashboard.Series, user: "User", *, as_of: datetime) -> BarCha
 
 
 def machinery_card(user: "User", as_of: datetime) -> dict[str, Any]:
-    """The card of relay, workers, outbox and engine."""
+    """Return the card of relay, workers, outbox and Temporal."""
     return {"parts": machinery(as_of=as_of)}
 
 
 def charts_card(user: "User", as_of: datetime) -> dict[str, Any]:
-    """The card of the last 24 hours."""
+    """Return the card of the last 24 hours."""
     return {"charts": charts(user, as_of=as_of)}

@@ -1,4 +1,4 @@
-"""What the console adds to the shared parts of the site."""
+"""Registers the console with the shared parts of the site."""
 
 from apps.accounts import scopes
 from apps.console import home
@@ -36,7 +36,7 @@ CARDS = (
 
 
 def register() -> None:
-    """Called once, when Django is ready."""
+    """Register everything above. Called once, when Django is ready."""
     scopes.register(Scope)
     navigation.register_sections(*SECTIONS)
     navigation.register(*PLACES)

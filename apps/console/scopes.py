@@ -1,9 +1,9 @@
-"""Scopes of the audit trail's API."""
+"""API scopes of the audit trail."""
 
 from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """What a key of the API may be for."""
+    """What an API key may do."""
 
     AUDIT_READ = "audit:read"

@@ -1,4 +1,4 @@
-"""Addresses of the app `console`."""
+"""URLs of the console."""
 
 from django.urls import URLPattern, URLResolver, path
 

@@ -1,4 +1,4 @@
-"""Home, and the counts in the header."""
+"""The home page, and the counts in the header."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ from apps.web.fragments import fragment, person
 @login_required
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    """What waits for me, what is late, what failed, and how the machinery is."""
+    """Show what waits for the user, what is late, what failed, and the state of the system."""
     return render(request, "console/home.html", _home(request))
 
 
 @fragment
 @require_GET
 def home_live(request: HttpRequest) -> HttpResponse:
-    """The parts of the home page as they are now."""
+    """Show the current parts of the home page."""
     return render(request, "console/_home_live.html", _home(request))
 
 
@@ -36,5 +36,5 @@ def _home(request: HttpRequest) -> dict[str, Any]:
 @fragment
 @require_GET
 def counts(request: HttpRequest) -> HttpResponse:
-    """The figures of the header."""
+    """Show the counts of the header."""
     return render(request, "console/_counts.html")

@@ -1,4 +1,4 @@
-"""The way to the engine in the admin: commands, runs, schedules, processes."""
+"""Admin of the engine: commands, runs, schedules, processes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ from apps.web.admin_verbs import Given, Line, verb
 
 
 class _OfWorkflow(ReadOnlyAdmin):
-    """What belongs to a workflow, and with it to a business row."""
+    """Rows that belong to a workflow, and through it to a business row."""
 
     search_exact: Sequence[str] = ("workflow_id",)
     readonly_fields = ("workflow", "subject")
@@ -30,7 +30,7 @@ class _OfWorkflow(ReadOnlyAdmin):
 
     @admin.display(description="subject")
     def subject(self, row: EngineCommand | WorkflowRun) -> SafeString | str:
-        """The business row, on its staff page."""
+        """Link to the business row's page."""
         known = subjects.get(row.subject_type)
         text = f"{row.subject_type} {row.subject_id[:13]}".strip()
         return link(known.url(row.subject_id) if known and row.subject_id else "", text or "–")
@@ -42,7 +42,8 @@ def _line(command: EngineCommand, request: HttpRequest) -> Line:
 
 @admin.register(EngineCommand)
 class EngineCommandAdmin(_OfWorkflow):
-    """The outbox. The relay owns the rows; an operator may retry a parked one or give it up."""
+    """The outbox. Only the relay changes the rows; an operator may retry or discard a parked
+    one."""
 
     list_display = (
         "id",
@@ -75,7 +76,7 @@ class EngineCommandAdmin(_OfWorkflow):
         line=_line,
     )
     def retry(self, command: EngineCommand, given: Given) -> str:
-        """Parked commands are tried again."""
+        """Send parked commands again."""
         services.command_retry(command_id=command.pk, **given.asked)
         return "Will be sent within a second."
 
@@ -88,14 +89,14 @@ class EngineCommandAdmin(_OfWorkflow):
         line=_line,
     )
     def discard(self, command: EngineCommand, given: Given) -> str:
-        """Commands are given up, so that later ones of their workflow go on."""
+        """Discard commands, so that later commands of their workflow proceed."""
         services.command_discard(command_id=command.pk, **given.asked)
         return "Discarded: it will never be sent."
 
 
 @admin.register(WorkflowRun)
 class WorkflowRunAdmin(_OfWorkflow):
-    """Mirror of the engine's runs. Temporal is the truth; the link goes there."""
+    """The mirror of Temporal's runs. Temporal is authoritative; the link goes there."""
 
     list_display = (
         "workflow",
@@ -114,7 +115,7 @@ class WorkflowRunAdmin(_OfWorkflow):
 
 
 class ScheduleForm(forms.Form):
-    """A schedule as data; the service checks what the engine would refuse."""
+    """A schedule as data; the service refuses what Temporal would refuse."""
 
     name = forms.SlugField(max_length=80, help_text="Also the schedule's id in the engine.")
     workflow_type = forms.CharField(max_length=80)
@@ -138,7 +139,7 @@ class ScheduleForm(forms.Form):
 
 @admin.register(WorkflowSchedule)
 class WorkflowScheduleAdmin(ServiceFormAdmin):
-    """Schedules. What is saved here is what the engine is made equal to."""
+    """Schedules. The relay makes Temporal's schedules equal to these rows."""
 
     list_display = ("name", "workflow_type", "task_queue", "cron", "time_zone", "paused", "version")
     list_filter = ("paused",)

@@ -1,4 +1,4 @@
-"""The one way to a Temporal client: address, namespace, TLS and API key from the settings."""
+"""Makes Temporal clients: address, namespace, TLS and API key from the settings."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from temporalio.service import KeepAliveConfig, RetryConfig, TLSConfig
 from apps.common.background import LoopThread
 from apps.engine.headers import CorrelationInterceptor
 
-#: For callers with retries of their own: the SDK would go on for ten seconds behind their back.
+#: For callers with their own retries: by default the SDK would retry for ten more seconds.
 ONE_TRY = RetryConfig(max_retries=0)
 
 R = TypeVar("R")
@@ -30,7 +30,7 @@ async def connect(
     runtime: Runtime | None = None,
     retry_config: RetryConfig | None = None,
 ) -> Client:
-    """A client for the configured namespace; `lazy` connects with the first call.
+    """Return a client for the configured namespace; `lazy` connects at the first call.
 
     Raises RuntimeError when the server cannot be reached, ImproperlyConfigured for files of
     certificates that cannot be read or a certificate without its key.
@@ -46,13 +46,13 @@ async def connect(
         lazy=lazy,
         runtime=runtime,
         retry_config=retry_config,
-        # A server that vanished without a goodbye is noticed within seconds.
+        # Notices within seconds when a server vanished without closing the connection.
         keep_alive_config=KeepAliveConfig(interval_millis=10_000, timeout_millis=5_000),
     )
 
 
 class SharedClient:
-    """One client, on a loop of its own, for all threads of the process that ask and wait."""
+    """One client on its own event loop, for all threads of the process that make blocking calls."""
 
     def __init__(self) -> None:
         self._thread = LoopThread("engine-client")
@@ -60,27 +60,27 @@ class SharedClient:
         os.register_at_fork(after_in_child=self.reset)
 
     def reset(self) -> None:
-        """Forget the client; the next question makes a new one."""
+        """Drop the client; the next call makes a new one."""
         self._client: Client | None = None
 
     def ask(self, question: Callable[[Client], Coroutine[Any, Any, R]], *, seconds: float) -> R:
-        """The answer. Blocks: call it from a thread, never from an event loop.
+        """Return the answer. Blocks: call it from a thread, never from an event loop.
 
-        TimeoutError after `seconds`, RPCError and RuntimeError as the client raises them. Nothing
-        is tried twice: a question of a page or a probe has no time for it.
+        Raises TimeoutError after `seconds`, RPCError and RuntimeError as the client raises them.
+        Never retries: pages and probes have no time for it.
         """
-        asked = self._thread.submit(self._ask(question, seconds))
+        future = self._thread.submit(self._ask(question, seconds))
         try:
-            # A little more than the limit inside: that one ends the question itself.
-            return asked.result(seconds + 0.1)
+            # A little longer than the inner timeout, which cancels the call itself.
+            return future.result(seconds + 0.1)
         except TimeoutError:
-            asked.cancel()
+            future.cancel()
             raise
 
     async def _ask(self, question: Callable[[Client], Coroutine[Any, Any, R]], seconds: float) -> R:
         async with asyncio.timeout(seconds):
             if self._client is None:
-                # Lazy: it connects with the first question, and again when that failed.
+                # Lazy: the client connects at the first call, and again if that failed.
                 self._client = await connect(lazy=True, identity="web", retry_config=ONE_TRY)
             return await question(self._client)
 
@@ -89,10 +89,10 @@ shared_client = SharedClient()
 
 
 def tls_config() -> TLSConfig | bool:
-    """TLS as the settings ask for it: any of the TEMPORAL_TLS_* variables switches it on.
+    """Return the TLS configuration; any of the TEMPORAL_TLS_* variables switches TLS on.
 
-    With certificate and key the client shows who it is (mTLS). An API key switches TLS on too: it
-    must not cross a network in the clear.
+    With certificate and key the client authenticates itself (mTLS). An API key switches TLS on too,
+    because it must not be sent in the clear.
     """
     ca = _read("TEMPORAL_TLS_CA_FILE")
     certificate = _read("TEMPORAL_TLS_CERT_FILE")
@@ -102,8 +102,8 @@ def tls_config() -> TLSConfig | bool:
             "TEMPORAL_TLS_CERT_FILE and TEMPORAL_TLS_KEY_FILE must be set together"
         )
     server_name = settings.TEMPORAL_TLS_SERVER_NAME
-    wanted = (settings.TEMPORAL_TLS, settings.TEMPORAL_API_KEY, ca, certificate, server_name)
-    if not any(wanted):
+    switches = (settings.TEMPORAL_TLS, settings.TEMPORAL_API_KEY, ca, certificate, server_name)
+    if not any(switches):
         return False
     return TLSConfig(
         server_root_ca_cert=ca,

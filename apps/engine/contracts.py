@@ -1,15 +1,15 @@
-"""What the engine's messages are made of. Standard library only: workflows import this."""
+"""Messages between the apps and Temporal. Standard library only: workflows import this module."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-#: Search attributes (Keyword) of every workflow of ours: "type:id" of its row, and the type alone.
+#: Search attributes (Keyword) of all our workflows: "type:id" of the row, and the type alone.
 SUBJECT_ATTRIBUTE = "CountersignSubject"
 KIND_ATTRIBUTE = "CountersignKind"
-#: Memo of every run that a command of ours began: the command's key and time, and its subject.
+#: Memo of every run that a command started: the command's key and time, and its subject.
 COMMAND_MEMO = "CountersignCommand"
-#: Memo, true, of runs that nobody looks at: they get no row in the mirror.
+#: Memo, true, of runs that need no row in the mirror.
 UNMIRRORED_MEMO = "CountersignUnmirrored"
 
 
@@ -22,7 +22,7 @@ class CommandKind(StrEnum):
 
 
 class CommandState(StrEnum):
-    """`pending` and `leased` are unsettled; so is `parked`, which waits for an operator."""
+    """`pending`, `leased` and `parked` are unsettled; `parked` waits for an operator."""
 
     PENDING = "pending"
     LEASED = "leased"
@@ -40,7 +40,7 @@ class RunStatus(StrEnum):
     TERMINATED = "terminated"
     TIMED_OUT = "timed_out"
     CONTINUED_AS_NEW = "continued_as_new"
-    #: The server does not know the run: its retention is over, or its database was lost.
+    #: The server does not know the run: its retention has passed, or its database was lost.
     LOST = "lost"
 
     @property
@@ -50,9 +50,10 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True)
 class SignalEnvelope:
-    """What every signal of ours carries: its command's key, for deduplication, and no business.
+    """The argument of all our signals: the command's key, for deduplication, and no business data.
 
-    The handler re-reads the row: the database is the truth, the signal only wakes the workflow.
+    The handler reads the row again: the database is authoritative, the signal only wakes the
+    workflow.
     """
 
     command: str
@@ -61,33 +62,34 @@ class SignalEnvelope:
 
 
 # --- inputs from outside --------------------------------------------------------------------------
-#: Codes of what a worker refuses at a workflow's door: it does not fit the declared types; nobody
-#: declared a handler of that name.
+#: Codes of inputs that a worker refuses: the input does not fit the declared types; the workflow
+#: has no handler of that name.
 INPUT_INVALID = "input_invalid"
 HANDLER_UNKNOWN = "handler_unknown"
 
 
 @dataclass(frozen=True)
 class Between:
-    """Least and greatest value of a number, or length of a text, in an input from outside.
+    """The range of a number, or of a text's length, in an input from outside.
 
-    Stands in the type hint: `Annotated[int, Between(1, 1_000)]`. Workers check it before a
-    workflow sees the input; an activity's input and a constructor's arguments are not checked.
+    Used in type hints: `Annotated[int, Between(1, 1_000)]`. Workers check it before a workflow sees
+    the input; inputs of activities and arguments of constructors are not checked.
     """
 
     least: float
     most: float
 
 
-#: A timeout of zero is none to the server, which then refuses the workflow's command for ever.
+#: The minimum is above zero: the server takes a timeout of zero for a missing one, and refuses the
+#: workflow's command for ever.
 Seconds = Annotated[float, Between(0.001, 400 * 24 * 3600)]
 Count = Annotated[int, Between(1, 1_000_000)]
 
 
 @dataclass(frozen=True)
 class RefusedInput:
-    """An input that a worker refused. `what`: start, signal, query or update; `name`: of its
-    handler; `event`: the signal's number in the history, 0 where the history has none."""
+    """An input that a worker refused. `what`: start, signal, query or update; `name`: the
+    handler's; `event`: the signal's number in the history, 0 where the history has none."""
 
     workflow_id: str
     run_id: str
@@ -101,9 +103,9 @@ class RefusedInput:
 
     @property
     def key(self) -> str:
-        """The same whenever the same input is seen again, in a replay or by another worker.
+        """Return a key that is the same in every replay and on every worker.
 
-        Of a query, which no history has: the same mistake in the same run.
+        Queries have no history event: their key is the mistake and its run.
         """
         if self.event:
             return f"{self.what}:{self.event}"
@@ -122,10 +124,10 @@ PASS_BACKSTOP = 24 * 3600.0
 # --- sagas ---------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Timings:
-    """Seconds. Passed in at the start, because a workflow must not read settings.
+    """Time limits in seconds, given at the start because a workflow must not read settings.
 
-    `activity`: start to close; `heartbeat`: between two; `deadline`: of a saga, inside its
-    workflow; `task`: of a workflow task.
+    `activity`: start to close; `heartbeat`: between two heartbeats; `deadline`: of a saga, inside
+    its workflow; `task`: of a workflow task.
     """
 
     activity: Seconds = 300.0
@@ -135,18 +137,18 @@ class Timings:
 
 
 class EffectState(StrEnum):
-    """What is known of an effect in the outside world (`apps.engine.effects`)."""
+    """What is known of an effect in an external system (`apps.engine.effects`)."""
 
     NEVER = "never"  # no call was made
     UNKNOWN = "unknown"  # a call was made, its answer is not known
     DONE = "done"  # the other side gave a receipt
-    REFUSED = "refused"  # it said no, or the call was voided before it took effect
+    REFUSED = "refused"  # the other side refused, or the call was voided before it took effect
     REVERSED = "reversed"
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Why a saga does not go on, and how its row ends if nothing was effected."""
+    """Why a saga stops, and how its row ends if no effect took place."""
 
     status: str
     code: str
@@ -155,7 +157,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How many items of a run stand where (`apps.engine.runs`)."""
+    """How many items of a run have which status (`apps.engine.runs`)."""
 
     total: int = 0
     waiting: int = 0

@@ -1,4 +1,4 @@
-"""Django's ORM beside an event loop: functions in threads that give their connections back."""
+"""Runs functions that use Django's ORM in threads beside an event loop, and closes connections."""
 
 import asyncio
 import contextvars
@@ -13,13 +13,15 @@ R = TypeVar("R")
 
 
 class Threads:
-    """A few threads for database work. Connections are closed in the thread that used them."""
+    """A small pool of threads for database work. Connections are closed in the thread that used
+    them."""
 
     def __init__(self, name: str, *, most: int) -> None:
         self._pool = ThreadPoolExecutor(max_workers=most, thread_name_prefix=name)
 
     async def run(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """The function's result or error. Cancelling the wait does not stop the function."""
+        """Return the function's result or raise its error. Cancelling the wait does not stop the
+        function."""
         context = contextvars.copy_context()
 
         def call() -> R:
@@ -31,5 +33,5 @@ class Threads:
         return await asyncio.get_running_loop().run_in_executor(self._pool, context.run, call)
 
     def close(self) -> None:
-        """Take nothing new; what runs may end."""
+        """Accept no further calls; running ones may finish."""
         self._pool.shutdown(wait=False, cancel_futures=True)

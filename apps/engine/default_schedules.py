@@ -1,7 +1,7 @@
-"""Schedules that an app wants to be there from the first start.
+"""Schedules that an app needs from the first start.
 
-An app declares them in `AppConfig.ready()`, and `ensure` makes their rows after every migrate.
-From then on a row is the operators': what they change or pause stays.
+An app declares them in `AppConfig.ready()`, and `ensure` inserts their rows after every migrate.
+After that the rows belong to the operators: their changes and pauses stay.
 """
 
 from dataclasses import asdict, dataclass
@@ -17,7 +17,7 @@ from apps.common.registry import Registry
 
 @dataclass(frozen=True)
 class DefaultSchedule:
-    """The fields of a `WorkflowSchedule`; `name` is also the schedule's id in the engine."""
+    """The fields of a `WorkflowSchedule`; `name` is also the schedule's id in Temporal."""
 
     name: str
     workflow_type: str
@@ -32,27 +32,27 @@ _schedules = Registry[DefaultSchedule]("schedule")
 
 
 def declare(schedule: DefaultSchedule) -> None:
-    """Make the schedule known. ImproperlyConfigured when its name is taken by another one."""
+    """Register the schedule. Raises ImproperlyConfigured when another schedule has its name."""
     _schedules.add(schedule.name, schedule)
 
 
 def declared() -> list[DefaultSchedule]:
-    """All of them."""
+    """Return all declared schedules."""
     return _schedules.values()
 
 
 def ensure(
     *, app_config: AppConfig, using: str = DEFAULT_DB_ALIAS, apps: Apps = installed, **_: Any
 ) -> None:
-    """Receiver of post_migrate: make the rows that are missing. Idempotent.
+    """Insert the missing rows. Receiver of post_migrate; idempotent.
 
-    The leading relay brings them to the engine (`apps.engine.schedules`).
+    The leading relay applies them to Temporal (`apps.engine.schedules`).
     """
     if app_config.label != "engine":
         return
     try:
         model: Any = apps.get_model("engine", "WorkflowSchedule")
     except LookupError:
-        return  # migrated back to before there were schedules
+        return  # migrated back to before the schedules' table
     rows = [model(**{**asdict(one), "args": list(one.args)}) for one in declared()]
     model.objects.using(using).bulk_create(rows, ignore_conflicts=True)

@@ -1,12 +1,11 @@
-"""An effect in the outside world: two steps of a saga, the call and what undoes it.
+"""Effects in external systems: two steps of a saga, the call and its reversal.
 
-The step's row is written before the call. From then on the effect may have happened, whoever is
-killed in between, until the other side has said what became of it:
-
+The step's row is written before the call. From then on the effect may have happened, even if a
+process is killed, until the other side has reported the outcome:
     never → unknown (`begin`) → done (`finish`) or refused (`refuse`)
-    unknown or done (`undo_begin`) → reversed, refused (voided in time) or done: it stands
+    unknown or done (`undo_begin`) → reversed, refused (voided in time) or done (not reversible)
 
-Activities call `carry_out` and `undo`; the other verbs are what these write before and after.
+Activities call `carry_out` and `undo`; the other functions write the state before and after.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -37,15 +36,16 @@ _STATES = {
 
 @dataclass(frozen=True)
 class Effect(Generic[R]):
-    """What a domain says of its effect.
+    """Describes an effect of a domain.
 
-    `name` is in codes and audited actions ("execution" → `execution_refused`), `step` and
-    `reversal` are the steps' names. `call(row)` has it done and returns the receipt;
-    `take_back(row, void_only)` has it undone, or only stopped where it has not taken effect, and
-    returns what it came to and the receipt of what stands. Both send the row's own idempotency key,
-    the same at every attempt, and raise `outbound.calls.Refused` or Unavailable.
-    `check(row)` raises when it may not begin. `reversible(row)`: what took effect can be undone.
-    `undone(row)` joins the note of that. `receipt` is the row's column.
+    `name` is part of codes and audited actions ("execution" → `execution_refused`), `step` and
+    `reversal` are the steps' names. `call(row)` executes it and returns the receipt;
+    `take_back(row, void_only)` reverses it, or with `void_only` only stops a call that has not
+    taken effect, and returns the resulting state and the receipt of what stands. Both send the
+    row's own idempotency key, the same at every attempt, and raise `outbound.calls.Refused` or
+    Unavailable. `check(row)` raises when the call must not begin. `reversible(row)`: an effect can
+    be reversed. `undone(row)` joins the transaction that notes the reversal. `receipt` is the row's
+    column.
     """
 
     process: Process[R]
@@ -62,7 +62,8 @@ class Effect(Generic[R]):
 
 @dataclass(frozen=True)
 class Reversal(Generic[R]):
-    """What is to be undone. `needed` False: nothing; it stays in `state`."""
+    """A reversal to request. `needed` False: there is nothing to reverse; the effect stays in
+    `state`."""
 
     row: R
     needed: bool
@@ -71,27 +72,28 @@ class Reversal(Generic[R]):
 
 
 def state_of(statuses: Mapping[str, str], *, step: str) -> EffectState:
-    """What the steps of a row say about the effect of this step."""
+    """Return the state of the step's effect, from the statuses of a row's steps."""
     return _STATES[Status(statuses[step])] if step in statuses else EffectState.NEVER
 
 
 def is_undoing(statuses: Mapping[str, str], *, reversal: str) -> bool:
-    """Whether a reversal was begun and may have happened: from then on there is only backwards."""
+    """Return whether a reversal was begun and may have happened: the saga then only goes
+    backwards."""
     return statuses.get(reversal) in {Status.RUNNING, Status.DONE}
 
 
 def check_forwards(process: Process[R], statuses: Mapping[str, str], *, reversal: str) -> None:
-    """Conflict `being_undone` from then on."""
+    """Raise Conflict `being_undone` once a reversal was begun."""
     if is_undoing(statuses, reversal=reversal):
         raise Conflict(f"The {process.noun} is being undone.", code="being_undone")
 
 
-# --- for activities, which send heartbeats meanwhile ---------------------------------------------
+# --- for activities; both send heartbeats during the call ----------------------------------------
 def carry_out(effect: Effect[R], identifier: UUID | str) -> str:
-    """Have it done, once, however often called; the receipt.
+    """Execute the effect, once in all calls; return the receipt.
 
-    Raises Conflict `<name>_refused` for the other side's no, which is noted, and what `begin` and
-    `finish` raise; Unavailable when nobody knows: the same call again is safe.
+    Raises Conflict `<name>_refused` when the other side refuses, which is noted, and what `begin`
+    and `finish` raise; Unavailable when the outcome is unknown: repeating the call is safe.
     """
     row = begin(effect, identifier)
     if receipt := getattr(row, effect.receipt):
@@ -108,9 +110,9 @@ def carry_out(effect: Effect[R], identifier: UUID | str) -> str:
 
 
 def undo(effect: Effect[R], identifier: UUID | str) -> EffectState:
-    """Have it undone as far as it can be; what it came to. `done`: it stands.
+    """Reverse the effect as far as possible; return the resulting state. `done`: the effect stands.
 
-    Raises Conflict `already_settled`, `<name>_unknown` when the other side neither undoes it nor
+    Raises Conflict `already_settled`, `<name>_unknown` when the other side neither reverses it nor
     says whether it was done; Unavailable.
     """
     reversal = undo_begin(effect, identifier)
@@ -120,18 +122,17 @@ def undo(effect: Effect[R], identifier: UUID | str) -> EffectState:
     try:
         state, receipt = heartbeating(effect.take_back, reversal.row, reversal.void_only)
     except Refused as no:
-        undo_refuse(effect, identifier, str(no))
-        return EffectState.DONE
+        return undo_refuse(effect, identifier, str(no))
     failpoint(f"{effect.reversal}.answered")
     undo_finish(effect, identifier, state, receipt)
     return state
 
 
-# --- what is written before and after a call -----------------------------------------------------
+# --- written before and after a call -------------------------------------------------------------
 def begin(effect: Effect[R], identifier: UUID | str) -> R:
-    """Note that the call is about to be made, again for every further attempt; the row.
+    """Note that the call will be made, for every attempt; return the row.
 
-    It has a receipt when the effect is done already. Raises what `check` raises, Conflict
+    The row has a receipt when the effect is done already. Raises what `check` raises, Conflict
     `already_settled`, `being_undone`, `<name>_refused`.
     """
     with _locked(effect, identifier, effect.step) as (row, statuses, state):
@@ -145,21 +146,21 @@ def begin(effect: Effect[R], identifier: UUID | str) -> R:
 
 
 def finish(effect: Effect[R], identifier: UUID | str, receipt: str) -> None:
-    """The other side gave this receipt. Idempotent; Conflict `receipt_differs` for another one."""
+    """Note the receipt. Idempotent; raises Conflict `receipt_differs` for another receipt."""
     with _locked(effect, identifier, effect.step, ended=True) as (row, _, state):
         if getattr(row, effect.receipt) not in {"", receipt}:
             raise Conflict("There was another receipt before.", code="receipt_differs")
         if state is not EffectState.UNKNOWN:
             return
         setattr(row, effect.receipt, receipt)
-        told, fields = f"receipt {receipt}", [effect.receipt]
-        step_save(effect.process, row, effect.step, Status.DONE, told, fields=fields)
+        detail, fields = f"receipt {receipt}", [effect.receipt]
+        step_save(effect.process, row, effect.step, Status.DONE, detail, fields=fields)
         _record(effect, row, f"{effect.name}_done", receipt=receipt)
         failpoint(f"{effect.step}.uncommitted")
 
 
 def refuse(effect: Effect[R], identifier: UUID | str, detail: str) -> None:
-    """The other side said no, for good: nothing was done and nothing will be. Idempotent."""
+    """Note the final refusal: nothing was done and nothing will be. Idempotent."""
     with _locked(effect, identifier, effect.step, ended=True) as (row, _, state):
         if state is EffectState.UNKNOWN:
             step_save(effect.process, row, effect.step, Status.FAILED, detail)
@@ -167,7 +168,7 @@ def refuse(effect: Effect[R], identifier: UUID | str, detail: str) -> None:
 
 
 def undo_begin(effect: Effect[R], identifier: UUID | str) -> Reversal[R]:
-    """Note that a reversal is about to be asked for: from here on the saga only goes backwards.
+    """Note that a reversal will be requested: from now on the saga only goes backwards.
 
     Raises Conflict `already_settled`.
     """
@@ -183,8 +184,8 @@ def undo_begin(effect: Effect[R], identifier: UUID | str) -> Reversal[R]:
 def undo_finish(
     effect: Effect[R], identifier: UUID | str, state: EffectState, receipt: str = ""
 ) -> None:
-    """What the other side answered: `reversed`, `refused` (voided before it took effect), or
-    `done`: it was done and stands, with this receipt. Idempotent."""
+    """Note the outcome of a reversal: `reversed`, `refused` (voided before it took effect), or
+    `done`: the effect stands, with this receipt. Idempotent."""
     with _locked(effect, identifier, effect.reversal, ended=True) as (row, statuses, _):
         if statuses.get(effect.reversal) != Status.RUNNING:
             return
@@ -205,14 +206,15 @@ def undo_finish(
         failpoint(f"{effect.reversal}.uncommitted")
 
 
-def undo_refuse(effect: Effect[R], identifier: UUID | str, detail: str) -> None:
-    """The other side will not undo it. With a receipt the effect stands.
+def undo_refuse(effect: Effect[R], identifier: UUID | str, detail: str) -> EffectState:
+    """Note that the other side refuses the reversal; return the resulting state. With a receipt the
+    effect stands, unless another attempt was answered before.
 
-    Raises Conflict `<name>_unknown` without one: a person has to find out.
+    Raises Conflict `<name>_unknown` without a receipt: a person has to find out.
     """
     with _locked(effect, identifier, effect.reversal, ended=True) as (row, statuses, state):
         if statuses.get(effect.reversal) != Status.RUNNING:
-            return
+            return state
         if state is not EffectState.DONE:
             raise Conflict(
                 f"Nobody undoes it, or says whether it was done: {detail}",
@@ -220,6 +222,7 @@ def undo_refuse(effect: Effect[R], identifier: UUID | str, detail: str) -> None:
             )
         step_save(effect.process, row, effect.reversal, Status.FAILED, detail)
         _record(effect, row, "reversal_refused", detail=detail)
+        return state
 
 
 # --- helpers -------------------------------------------------------------------------------------
@@ -227,10 +230,11 @@ def undo_refuse(effect: Effect[R], identifier: UUID | str, detail: str) -> None:
 def _locked(
     effect: Effect[R], identifier: UUID | str, step: str, *, ended: bool = False
 ) -> Iterator[tuple[R, dict[str, str], EffectState]]:
-    """The locked row, its steps and the effect's state; `ended`: the row may have ended too.
+    """Lock the row and yield it with its steps and the effect's state; `ended`: the row may have
+    ended.
 
-    A refusal is audited. It is not written on the step, where `failed` says that the other side
-    refused.
+    A refusal is audited, but not written on the step, whose status `failed` means that the other
+    side refused.
     """
     process = effect.process
     with (

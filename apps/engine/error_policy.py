@@ -11,15 +11,15 @@ from apps.common.errors import DomainError, Unavailable
 
 
 class Verdict(Enum):
-    #: The servers (or our access to them) are away: tried for ever.
+    #: The server, the network or our access is down: retry for ever.
     AWAY = "away"
-    #: The server lacks the namespace or a search attribute: set up again, tried for ever.
+    #: The server lacks the namespace or a search attribute: prepare again, retry for ever.
     UNPREPARED = "unprepared"
     #: There is no such open workflow.
     GONE = "gone"
-    #: This command can never succeed: parked at once.
+    #: The command can never succeed: park now.
     POISON = "poison"
-    #: Anything else: parked after some tries.
+    #: Anything else: count an attempt; park after `max_attempts`.
     STRIKE = "strike"
 
 
@@ -29,17 +29,17 @@ _AWAY = {
     RPCStatusCode.CANCELLED,
     RPCStatusCode.ABORTED,
     RPCStatusCode.RESOURCE_EXHAUSTED,
-    # A certificate or key that expired concerns every command: parking them all helps nobody.
+    # An expired certificate or key affects every command: parking them all would not help.
     RPCStatusCode.UNAUTHENTICATED,
     RPCStatusCode.PERMISSION_DENIED,
 }
-#: A connection that breaks under a call is reported as one of these, with such a text.
+#: A connection that breaks during a call is reported as one of these, with such a text.
 _BROKEN = (RPCStatusCode.UNKNOWN, RPCStatusCode.INTERNAL)
 _BROKEN_TEXTS = ("transport", "connection", "h2 protocol", "stream", "broken pipe", "error reading")
 
 
 def classify(error: BaseException) -> Verdict:
-    """The verdict on an exception of a call."""
+    """Return the verdict on an exception of a call."""
     if isinstance(error, RPCError):
         return _classify_rpc(error)
     if isinstance(error, Unavailable):
@@ -56,7 +56,7 @@ def classify(error: BaseException) -> Verdict:
 
 
 def workflow_is_unknown(error: RPCError) -> bool:
-    """Whether the server says that there is no such (open) workflow; not: no such namespace."""
+    """Return whether the server knows no such (open) workflow; not: no such namespace."""
     return error.status == RPCStatusCode.NOT_FOUND and not _namespace_is_unknown(error)
 
 
@@ -80,7 +80,7 @@ def _namespace_is_unknown(error: RPCError) -> bool:
     try:
         kinds = [detail.type_url for detail in error.grpc_status.details]
     except Exception:
-        # Details that cannot be parsed leave the text.
+        # If the details cannot be parsed, the text decides.
         kinds = []
     return any(kind.endswith("NamespaceNotFoundFailure") for kind in kinds) or str(
         error

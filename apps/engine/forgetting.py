@@ -18,22 +18,25 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class Position:
-    """How far a walk over the settled commands has come."""
+    """The position of a walk over the settled commands."""
 
     settled_at: datetime
     id: int
 
 
 def commands_forget(after: Position | None = None) -> tuple[int, Position | None]:
-    """Look at the next BATCH commands that were settled ENGINE_COMMAND_DAYS ago; how many were
-    deleted, and where to go on (None: that was all). Outermost; one short statement deletes.
+    """Delete what nobody needs of the next BATCH commands that were settled ENGINE_COMMAND_DAYS
+    ago; return how many, and where to continue (None: the end). Opens the outermost transaction;
+    one short statement deletes.
 
-    Kept, whatever their age:
-    - what is unsettled, also parked;
-    - every command of a workflow that runs, as far as the mirror knows: its keys tell a workflow's
-      signals from strangers', and a start names the row of a run without attributes;
-    - the starts of a row that has not `ended` by its subject's word: the number of the row's next
-      run is read from them too. Starts that are `unmirrored` or have no subject have no such row.
+    Kept at any age:
+    - unsettled commands, including parked ones;
+    - every command of a workflow that runs according to the mirror: its keys distinguish a
+      workflow's own signals from foreign ones, and a start names the row of a run without
+      attributes;
+    - the starts of a row that has not `ended` according to its subject: the number of the row's
+      next run is also read from them. Starts that are `unmirrored` or have no subject have no such
+      row.
     """
     before = timezone.now() - timedelta(days=settings.ENGINE_COMMAND_DAYS)
     rows = EngineCommand.objects.filter(settled_at__lt=before)
@@ -55,7 +58,7 @@ def commands_forget(after: Position | None = None) -> tuple[int, Position | None
     if len(batch) < BATCH:
         return deleted, None
     last = batch[-1]
-    assert last.settled_at is not None  # filtered by it
+    assert last.settled_at is not None  # the query filters by it
     return deleted, Position(last.settled_at, last.pk)
 
 
@@ -68,7 +71,7 @@ def _is_counted(command: EngineCommand) -> bool:
 
 
 def _of_ended_rows(starts: Sequence[EngineCommand]) -> set[int]:
-    """Those whose rows have ended, as their subjects say it."""
+    """Return the starts whose rows have ended, according to their subjects."""
     by_type: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for command in starts:
         by_type[command.subject_type][command.subject_id].append(command.pk)
@@ -85,7 +88,7 @@ def _of_ended_rows(starts: Sequence[EngineCommand]) -> set[int]:
 def _delete(ids: list[int]) -> int:
     if not ids:
         return 0
-    # Asked again in the statement: a run may have been noticed meanwhile.
+    # Check again in the statement: a run may have been noticed meanwhile.
     rows = EngineCommand.objects.filter(pk__in=ids).exclude(state__in=EngineCommand.UNSETTLED)
     return rows.filter(~Exists(_running())).delete()[0]
 

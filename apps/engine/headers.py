@@ -1,4 +1,4 @@
-"""The correlation id on the wire: a header that workflows hand on to their activities."""
+"""The correlation id in Temporal headers, which workflows pass on to their activities."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ CORRELATION_HEADER = "correlation-id"
 
 
 class CorrelationInterceptor(temporalio.client.Interceptor):
-    """Puts the bound correlation id into every start and signal that the client sends."""
+    """Adds the bound correlation id to every start and signal that the client sends."""
 
     def intercept_client(
         self, next: temporalio.client.OutboundInterceptor

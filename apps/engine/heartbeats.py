@@ -1,4 +1,4 @@
-"""Heartbeats for sync activities whose call blocks: HTTP, gRPC, long computations."""
+"""Heartbeats for synchronous activities with blocking calls: HTTP, gRPC, long computations."""
 
 import contextvars
 import threading
@@ -17,12 +17,12 @@ DEFAULT_INTERVAL = 5.0
 
 
 def heartbeating(fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run `fn` in a thread of its own and heartbeat until it ends; its result or its error.
+    """Run `fn` in its own thread and heartbeat until it ends; return its result or raise its error.
 
-    A blocking call cannot be interrupted, and its effect may still happen: on cancellation the
-    heartbeats go on until the call has ended, by its own timeout at the latest, and only then
-    CancelledError is raised. So give `fn` a timeout. What it has done by then is known to the
-    other side by its idempotency key, and the workflow compensates.
+    A blocking call cannot be interrupted, and its effect may still happen: after a cancellation the
+    heartbeats continue until the call has ended, at the latest by its own timeout, and only then is
+    CancelledError raised. So give `fn` a timeout. The other side knows by the idempotency key what
+    the call has done, and the workflow compensates.
     """
     context = contextvars.copy_context()
     outcome: list[R] = []
@@ -35,14 +35,14 @@ def heartbeating(fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         except BaseException as error:
             failure.append(error)
         finally:
-            # The thread is not one of the worker's: nobody else gives its connection back.
+            # The thread is not from the worker's pool: nobody else closes its connection.
             connections.close_all()
             ended.set()
 
     name = f"call-{activity.info().activity_type}"
     thread = threading.Thread(target=context.run, args=(call,), name=name, daemon=True)
     interval = _interval()
-    # The SDK raises cancellation in this thread at any point; inside the shield it waits.
+    # The SDK raises cancellation in this thread at any point; the shield delays it.
     with activity.shield_thread_cancel_exception():
         thread.start()
         while not ended.wait(interval):
@@ -56,7 +56,7 @@ def heartbeating(fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
 
 def _interval() -> float:
-    """A third of the timeout: two beats may be lost before the server gives up."""
+    """Return a third of the timeout: two heartbeats may be lost before the server gives up."""
     timeout = activity.info().heartbeat_timeout
     return timeout.total_seconds() / 3 if timeout else DEFAULT_INTERVAL
 
@@ -65,5 +65,5 @@ def _beat() -> None:
     try:
         activity.heartbeat()
     except (TimeoutError, FutureCancelled, RuntimeError):
-        # The worker's loop is busy or closing. The server counts a missing beat, not we.
+        # The worker's loop is busy or closing. The server alone counts missing heartbeats.
         activity.logger.warning("heartbeat.not_sent")

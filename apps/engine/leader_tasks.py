@@ -1,4 +1,4 @@
-"""What the relay's leader does beside sending: each duty in a task of its own, guarded."""
+"""The leader's periodic duties besides sending, each in its own guarded task."""
 
 import asyncio
 import time
@@ -22,47 +22,47 @@ SEAL_BATCH = 1000
 SETUP_SECONDS = 2.0
 RECONCILE_SECONDS = 60.0
 FORGET_SECONDS = 600.0
-#: The same complaint of a duty is logged again after so long.
+#: The same error of a duty is logged again after this time.
 REPEAT_LOG_SECONDS = 30.0
 
 
 class Leader:
-    """What duties work with, for as long as this relay leads."""
+    """What the duties share while this relay leads."""
 
     def __init__(self, *, client: Callable[[], Awaitable[Client]], prepared: asyncio.Event) -> None:
         self.client = client
-        #: Whether the server knows our namespace and search attributes.
+        #: Set when the server knows our namespace and search attributes.
         self.prepared = prepared
-        #: Set when the mirror was compared with the server once, and what ran since was listed.
+        #: Set after the first comparison of the mirror with the server and the first sweep.
         self.compared = asyncio.Event()
         self.threads = Threads("duty", most=6)
 
     def close(self) -> None:
-        """The leadership is over."""
+        """Release the threads at the end of the leadership."""
         self.threads.close()
 
 
 @dataclass(frozen=True)
 class Duty:
-    """`fn` is awaited every so many seconds; when it returns True there is more to do at once."""
+    """Awaits `fn` every `every` seconds; again at once when it returns True, for more work."""
 
     name: str
     every: float
     fn: Callable[[Leader], Awaitable[bool]]
 
     async def keep(self, leader: Leader) -> None:
-        """Until cancelled. Failures are logged and tried again at the next turn."""
-        said, said_at = "", 0.0
+        """Run until cancelled. Failures are logged and retried at the next turn."""
+        last_error, logged_at = "", 0.0
         while True:
             try:
                 more = await self.fn(leader)
             except Exception as error:
                 more = False
                 text = f"{type(error).__name__}: {error}"
-                if text != said or time.monotonic() - said_at > REPEAT_LOG_SECONDS:
-                    said, said_at = text, time.monotonic()
+                if text != last_error or time.monotonic() - logged_at > REPEAT_LOG_SECONDS:
+                    last_error, logged_at = text, time.monotonic()
                     logger.warning("a duty failed", duty=self.name, error=text)
-            # Also when there is more: others want their turn.
+            # Yield even when there is more work, so that other tasks get their turn.
             await asyncio.sleep(0 if more else self.every)
 
 
@@ -70,16 +70,16 @@ _more: "dict[str, Callable[[], list[Duty]]]" = {}
 
 
 def register(name: str, make: "Callable[[], list[Duty]]") -> None:
-    """Let an app's duties be done too: called in its `AppConfig.ready()`, the engine knows no app
-    above it. ImproperlyConfigured when the name is taken."""
+    """Register further duties. Called in `AppConfig.ready()`, because the engine imports no app
+    above it. Raises ImproperlyConfigured when the name is taken."""
     if name in _more:
         raise ImproperlyConfigured(f"the duties {name!r} are registered twice")
     _more[name] = make
 
 
 def standard() -> list[Duty]:
-    """The duties of a leader, with the periods of the settings: the engine's own and those that
-    apps have registered."""
+    """Return the duties of a leader with the settings' periods: the engine's own and registered
+    ones."""
     return [
         Duty("setup", SETUP_SECONDS, _prepare),
         Duty("seal", settings.AUDIT_SEAL_SECONDS, _seal),
@@ -95,8 +95,8 @@ def standard() -> list[Duty]:
 async def _prepare(leader: Leader) -> bool:
     if not leader.prepared.is_set():
         await namespace.engine_ensure(await leader.client())
-        # Also when an operator has to do the rest: asking again each time would not help. A call
-        # that fails for it asks again.
+        # Also set when an operator must finish the setup: repeating it would not help. A call that
+        # fails for that reason clears the event.
         leader.prepared.set()
     return False
 
@@ -114,27 +114,27 @@ async def _sweep(leader: Leader) -> bool:
     if not leader.compared.is_set():
         await sweeper.compare(client, threads=leader.threads)
     await sweeper.sweep(client, threads=leader.threads)
-    # Only now: after a restored backup the sweep lists what the engine ran since, and the number of
-    # a second run must not be one of those.
+    # Set only after the sweep: after a restored backup it lists what Temporal ran since, and a
+    # second run must not reuse one of those numbers.
     leader.compared.set()
     return False
 
 
 async def _reconcile(leader: Leader) -> bool:
-    # Only then does the mirror say which workflows do not run.
+    # Before that the mirror does not say which workflows are not running.
     await leader.compared.wait()
     await leader.threads.run(reconcile)
     return False
 
 
 class _ForgetCommands:
-    """Walks over the settled commands, a batch each turn; from the beginning after the last."""
+    """Walks over the settled commands, one batch per turn, then starts over."""
 
     def __init__(self) -> None:
         self._position: Position | None = None
 
     async def __call__(self, leader: Leader) -> bool:
-        # Only then does the mirror say which workflows run.
+        # Before that the mirror does not say which workflows are running.
         await leader.compared.wait()
         _, self._position = await leader.threads.run(commands_forget, self._position)
         return self._position is not None

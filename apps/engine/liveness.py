@@ -1,4 +1,4 @@
-"""Signs of life of workers and relays, by the database's clock."""
+"""Heartbeats of workers and relays, timed by the database's clock."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from apps.common.canonical_json import canonical_json
 from apps.common.identifiers import new_id, short
 from apps.engine.models import ProcessHeartbeat
 
-#: Processes that have been silent for so long are forgotten.
+#: Processes silent for this long are deleted.
 FORGOTTEN_AFTER = timedelta(hours=1)
 
 _BEAT = """
@@ -26,7 +26,7 @@ ON CONFLICT (role, name) DO UPDATE SET
 
 
 def process_name() -> str:
-    """A name that no other process has, also after a restart with the same pid."""
+    """Return a name that no other process has, not even a restarted one with the same pid."""
     return f"{socket.gethostname()[:60]}:{os.getpid()}:{short(new_id())}"
 
 
@@ -37,7 +37,7 @@ def beat(
     leading: bool = False,
     detail: dict[str, Any] | None = None,
 ) -> None:
-    """Say that the process `name` (unique for its role, e.g. host and pid) is alive now."""
+    """Write that the process `name` (unique for its role, e.g. host and pid) is alive now."""
     with connection.cursor() as cursor:
         cursor.execute(
             _BEAT,
@@ -46,7 +46,7 @@ def beat(
 
 
 def alive(role: str, within_seconds: float = 10) -> list[ProcessHeartbeat]:
-    """Processes of the role that have beaten within the last seconds; the leading one first."""
+    """Return the role's processes that beat within the last seconds; the leading one first."""
     since = Now() - timedelta(seconds=within_seconds)
     return list(
         ProcessHeartbeat.objects.filter(role=role, beat_at__gt=since).order_by("-leading", "name")
@@ -54,10 +54,11 @@ def alive(role: str, within_seconds: float = 10) -> list[ProcessHeartbeat]:
 
 
 def gone(role: str, name: str) -> None:
-    """The process ends in order: nobody has to wait until its silence is noticed."""
+    """Delete the process's heartbeat at an orderly end: nobody must wait until its silence is
+    noticed."""
     ProcessHeartbeat.objects.filter(role=role, name=name[:120]).delete()
 
 
 def forget_silent() -> int:
-    """Delete the beats of processes that are long gone; how many."""
+    """Delete heartbeats of processes that ended long ago; return how many."""
     return ProcessHeartbeat.objects.filter(beat_at__lt=Now() - FORGOTTEN_AFTER).delete()[0]

@@ -1,4 +1,4 @@
-"""Answers `/health` and `/ready` before any other middleware is asked."""
+"""Answers `/health` and `/ready` before any other middleware runs."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,11 +17,11 @@ _PROBES: dict[str, Callable[[HttpRequest], Awaitable[HttpResponseBase]]] = {
 
 @sync_and_async_middleware
 def probes(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Stands first in MIDDLEWARE.
+    """Answer probes. Must be the first in MIDDLEWARE.
 
-    Behind the others a probe would depend on what it is to report about: the session of a browser
-    is read from PostgreSQL, an orchestrator calls by an address that ALLOWED_HOSTS does not know,
-    and every probe would leave two lines in the log.
+    Behind the others, a probe would depend on what it reports about: sessions are read from
+    PostgreSQL, orchestrators call by addresses that ALLOWED_HOSTS does not list, and every probe
+    would add two log lines.
     """
     if iscoroutinefunction(get_response):
 

@@ -1,4 +1,4 @@
-"""The mirror's one write: what several observers saw of runs, merged so that it never goes back."""
+"""Writes the mirror: merges what several observers saw of runs, so that it never goes back."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,10 @@ from apps.engine.contracts import RunStatus
 
 @dataclass(frozen=True)
 class Observation:
-    """What somebody saw of a run. `confirmed`: the server itself said so, at `seen_at`.
+    """What an observer saw of a run. `confirmed`: the server itself reported it, at `seen_at`.
 
-    Without a subject it is looked up: by the start command, else by the subjects' own rules.
+    Without a subject, the subject is looked up: by the start command, else by the subjects' own
+    rules.
     """
 
     workflow_id: str
@@ -31,9 +32,9 @@ class Observation:
     subject_id: str = ""
 
 
-#: What is written over what: an end over running; the server's word over a worker's. The server's
-#: "running" undoes an end only when it was asked after that end was reported: a worker can be
-#: refused by the server, and an answer can be older than the end.
+#: Precedence: an end overwrites "running"; the server overwrites a worker. The server's "running"
+#: undoes an end only if it is later than the report of that end: a server can refuse a worker's
+#: completion, and an answer can be older than the end.
 _UPSERT = """
 INSERT INTO engine_workflowrun AS run (
     workflow_id, run_id, workflow_type, task_queue, status, confirmed, subject_type, subject_id,
@@ -75,11 +76,11 @@ RETURNING run.id
 
 
 def runs_observe(observations: Sequence[Observation]) -> list[int]:
-    """Merge the observations into the mirror; ids of the rows that changed. Joins.
+    """Merge the observations into the mirror; return the ids of changed rows. Joins the caller's
+    transaction.
 
-    Rows are locked in one order whoever writes, so batches do not deadlock. A run whose id or type
-    is longer than our columns was started by somebody else and is left out, alone: it must not
-    take the others of its batch with it.
+    All writers lock rows in the same order, so batches do not deadlock. A run whose id or type is
+    longer than our columns is not ours and is left out alone: it must not make its batch fail.
     """
     changed: list[int] = []
     for batch in _without_twins(filter(_fits, observations)):
@@ -113,7 +114,8 @@ def _columns(batch: Sequence[Observation]) -> list[list[object]]:
 
 
 def _without_twins(observations: Iterable[Observation]) -> list[list[Observation]]:
-    """Batches in which no run comes twice (one INSERT cannot touch a row twice), in order."""
+    """Split into batches, in order, in which no run occurs twice: one INSERT cannot touch a row
+    twice."""
     batches: list[list[Observation]] = []
     times: dict[tuple[str, str], int] = {}
     for seen in observations:

@@ -1,4 +1,4 @@
-"""The outbox to the engine, the mirror of its runs, schedules as data, and process beats."""
+"""Tables of the engine: outbox, mirror of runs, schedules, process heartbeats."""
 
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
@@ -13,8 +13,8 @@ from apps.engine.contracts import CommandKind, CommandState, RunStatus
 class EngineCommand(models.Model):
     """One message to Temporal, written in the transaction that decides it.
 
-    `key` is unique: the same decision never makes two commands. The relay takes, for each
-    workflow, only the oldest unsettled one (by `id`), so that no signal overtakes its start.
+    `key` is unique: the same decision never makes two commands. The relay takes only the oldest
+    unsettled command (by `id`) of each workflow, so that no signal overtakes its start.
     """
 
     key = models.CharField(max_length=200, unique=True)
@@ -56,7 +56,7 @@ class EngineCommand(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     settled_at = models.DateTimeField(null=True)
 
-    #: PostgreSQL's channel that wakes the relay.
+    #: The PostgreSQL notification channel that wakes the relay.
     CHANNEL = "engine_command"
     UNSETTLED = (CommandState.PENDING, CommandState.LEASED, CommandState.PARKED)
 
@@ -67,8 +67,8 @@ class EngineCommand(models.Model):
                 fields=["workflow_id", "id"],
                 condition=Q(state__in=("pending", "leased", "parked")),
             ),
-            # By queue: thousands of due commands of a sick queue must not be read to find the
-            # one of a healthy queue.
+            # By queue: finding a healthy queue's command must not read thousands of due commands of
+            # a queue that does not respond.
             models.Index(
                 name="command_due",
                 fields=["task_queue", "next_try_at", "id"],
@@ -77,7 +77,7 @@ class EngineCommand(models.Model):
             models.Index(fields=["subject_type", "subject_id"]),
             models.Index(fields=["workflow_id", "kind"]),
             models.Index(name="command_parked", fields=["id"], condition=Q(state="parked")),
-            # In this order settled commands are deleted.
+            # The order in which settled commands are deleted.
             models.Index(
                 name="command_settled",
                 fields=["settled_at", "id"],
@@ -85,7 +85,7 @@ class EngineCommand(models.Model):
             ),
         ]
         triggers = [
-            # In the database, so that no way of inserting forgets it. Sent at commit, once for a
+            # A trigger, so that every kind of insert notifies. Sent at commit, once per
             # transaction.
             pgtrigger.Trigger(
                 name="wake_relay",
@@ -101,9 +101,9 @@ class EngineCommand(models.Model):
 
 
 class WorkflowRun(models.Model):
-    """Mirror of one run of a people-facing workflow. Temporal is the truth; this is for lists.
+    """Mirror of one run of a people-facing workflow. Temporal is authoritative; this is for lists.
 
-    `confirmed` is set when visibility has said so; a worker's own notice is believed until then.
+    `confirmed`: Temporal's visibility has reported it; until then a worker's report is used.
     """
 
     workflow_id = models.CharField(max_length=200)
@@ -174,7 +174,7 @@ class WorkflowSchedule(models.Model):
 
 
 class ProcessHeartbeat(models.Model):
-    """A worker's or relay's sign of life, for `/ready` and the workers page."""
+    """A heartbeat of a worker or relay, for `/ready` and the workers page."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     role = models.CharField(max_length=20, help_text="worker, relay")

@@ -1,4 +1,4 @@
-"""Columns and triggers that rows carried by a workflow have in common. No table of its own."""
+"""Abstract models: columns and triggers of rows carried by a workflow. No tables of their own."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -18,31 +18,31 @@ R = TypeVar("R", bound=models.Model)
 
 
 class AskedQuerySet(models.QuerySet[R]):
-    """Reads that several doors share. `view_permission` lets people see what others asked for;
-    `open_statuses` are those in which a row has not ended: named, not excluded, because a partial
-    index is found by them. `listed_with`: what a row of a list shows besides."""
+    """Queries that pages, API and admin share. `view_permission` lets users see what others asked
+    for; `open_statuses` are those in which a row has not ended: listed, not excluded, because the
+    partial indexes name them. `listed_with`: the relations that a list's row shows."""
 
     view_permission: ClassVar[str]
     open_statuses: ClassVar[Iterable[str]]
     listed_with: ClassVar[tuple[str, ...]] = ("requested_by",)
 
     def visible_to(self, user: "User") -> Self:
-        """All of them with the view permission, else the person's own."""
+        """Return all rows with the view permission, else the user's own."""
         if user.has_perm(self.view_permission):
             return self.all()
         return self.filter(requested_by=user)
 
     def unsettled(self) -> Self:
-        """Those that have not ended."""
+        """Return the rows that have not ended."""
         return self.filter(status__in=self.open_statuses)
 
     def for_list(self) -> Self:
-        """Newest first, with what a row of a list shows: one query."""
+        """Return the rows newest first, with what a list's row shows, in one query."""
         return self.select_related(*self.listed_with).order_by("-created_at", "-id")
 
 
 class AskedRow(models.Model):
-    """Something that a person asked for. A model adds its `status`, with choices of its own."""
+    """A row that a user asked for. A model adds its `status`, with its own choices."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     requested_by = models.ForeignKey(
@@ -61,14 +61,14 @@ class AskedRow(models.Model):
 
     @property
     def has_ended(self) -> bool:
-        """Whether its status is one that never changes."""
+        """Return whether the row has ended: its status never changes any more."""
         rows: Any = type(self)._default_manager.all()
         row: Any = self
         return row.status not in rows.open_statuses
 
 
 class ProcessRow(AskedRow):
-    """One that a workflow carries (`apps.engine.process`)."""
+    """A row that a workflow carries (`apps.engine.process`)."""
 
     workflow_id = models.CharField(max_length=200, unique=True)
 
@@ -77,7 +77,7 @@ class ProcessRow(AskedRow):
 
 
 class Run(ProcessRow):
-    """One with many items (`apps.engine.runs`). A model adds its `status`, with choices."""
+    """A row with many items (`apps.engine.runs`). A model adds its `status`, with choices."""
 
     status: "models.CharField[str, str]"
     total = models.PositiveIntegerField(help_text="Items.")
@@ -87,7 +87,7 @@ class Run(ProcessRow):
 
 
 class RunItem(models.Model):
-    """An item of a run. A model adds its `status`, with choices, and the key of its run."""
+    """An item of a run. A model adds its `status`, with choices, and the foreign key to its run."""
 
     status: "models.CharField[str, str]"
     number = models.PositiveIntegerField(help_text="Its place, from 1.")
@@ -100,9 +100,9 @@ class RunItem(models.Model):
 
 
 class StepRow(models.Model):
-    """A step of a saga as people see it (`apps.engine.steps`). The workflow's history remains the
-    truth. A model adds the foreign key to its row, with the `related_name` "steps", and a unique
-    constraint over that and `name`."""
+    """A saga's step as people see it (`apps.engine.steps`). The workflow's history is
+    authoritative. A model adds the foreign key to its row, with the `related_name` "steps", and a
+    unique constraint over that key and `name`."""
 
     class Status(models.TextChoices):
         RUNNING = "running"
@@ -126,14 +126,15 @@ class StepRow(models.Model):
 
 
 def status_field(first: StrEnum, *, longest: int = 20) -> "models.CharField[str, str]":
-    """A column with one of the statuses that `first` is of; a new row has that one."""
+    """Return a column for the statuses of `first`'s enumeration; `first` is the default."""
     return models.CharField(
         max_length=longest, choices=[(status, status) for status in type(first)], default=first
     )
 
 
 def asked_once(name: str) -> models.UniqueConstraint:
-    """The same key of the same person makes one row (`apps.common.idempotency`)."""
+    """Return the constraint that a user's idempotency key makes one row
+    (`apps.common.idempotency`)."""
     return models.UniqueConstraint(
         fields=["requested_by", "idempotency_key"],
         condition=~models.Q(idempotency_key=""),
@@ -142,7 +143,7 @@ def asked_once(name: str) -> models.UniqueConstraint:
 
 
 def end_stays(ends: Iterable[str], *, name: str) -> pgtrigger.Protect:
-    """The last guard of "a status in which a row has ended never changes", also against raw SQL."""
+    """Return a trigger that keeps the status of ended rows unchanged, even by raw SQL."""
     return pgtrigger.Protect(
         name=name,
         operation=pgtrigger.Update,
@@ -152,5 +153,5 @@ def end_stays(ends: Iterable[str], *, name: str) -> pgtrigger.Protect:
 
 
 def as_signed(*columns: str, name: str) -> pgtrigger.Protect:
-    """What is signed never changes, also not by raw SQL."""
+    """Return a trigger that keeps signed columns unchanged, even by raw SQL."""
     return pgtrigger.Protect(name=name, operation=pgtrigger.UpdateOf(*columns))

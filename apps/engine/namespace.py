@@ -1,4 +1,4 @@
-"""What the server must know before our first workflow: namespace, retention, search attributes."""
+"""Prepares the Temporal server for our workflows: namespace, retention, search attributes."""
 
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ logger = correlation.get_logger(__name__)
 #: Keyword search attributes that every installation has.
 ATTRIBUTES = (SUBJECT_ATTRIBUTE, KIND_ATTRIBUTE)
 _CALL = timedelta(seconds=5)
-#: A server that says one of these will say it again: somebody else has to do it there.
+#: Refusals that repeating does not change: an operator has to act on the server.
 _REFUSALS = {
     RPCStatusCode.PERMISSION_DENIED,
     RPCStatusCode.UNAUTHENTICATED,
@@ -36,11 +36,12 @@ _REFUSALS = {
 
 
 async def engine_ensure(client: Client | None = None) -> bool:
-    """Make namespace, retention and search attributes as the settings say; True when they are.
+    """Create or update namespace, retention and search attributes from the settings; return True
+    when they are as set.
 
-    Idempotent, and several may run it at once. Where the server does not let us (a managed
-    service, a key with few rights) it logs what an operator has to do and goes on. Raises RPCError
-    or RuntimeError when the server cannot be reached.
+    Idempotent; several processes may run it at once. If the server does not allow it (a managed
+    service, a key with few rights), log what an operator has to do and continue. Raises RPCError or
+    RuntimeError when the server cannot be reached.
     """
     if client is None:
         client = await engine_client.connect()
@@ -104,11 +105,11 @@ async def _attributes(client: Client) -> bool:
 
 
 def _tolerate(error: RPCError, what: str, client: Client) -> bool:
-    """Raise what may pass by itself; note what somebody else must do."""
+    """Re-raise what may pass by itself; log what an operator must do."""
     if error.status == RPCStatusCode.ALREADY_EXISTS:
         return True
     if error.status == RPCStatusCode.NOT_FOUND:
-        # A namespace is known to every part of the server some seconds after its registration.
+        # After its registration, the parts of the server learn of a namespace within seconds.
         return False
     if error.status not in _REFUSALS:
         raise error

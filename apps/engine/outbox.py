@@ -1,4 +1,4 @@
-"""The insert into the outbox, and what may go in."""
+"""Inserts commands into the outbox, and checks them."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ from apps.common.errors import Conflict, Invalid
 from apps.engine.contracts import CommandKind
 from apps.engine.models import EngineCommand
 
-#: Widths of the columns; Temporal itself takes longer ids.
+#: Widths of the columns; Temporal itself allows longer ids.
 _LENGTHS = {"key": 200, "workflow_id": 200, "workflow_type": 80, "task_queue": 80, "name": 80}
 
-#: Ids in the order of the list: for each workflow the relay sends the oldest first. Rows in the
-#: order of their keys: two transactions with the same keys must not wait for each other.
+#: Ids follow the list, because the relay sends each workflow's oldest command first. Rows are
+#: inserted in the order of their keys, so that two transactions with the same keys do not deadlock.
 _INSERT = """
 WITH given AS MATERIALIZED (
     SELECT nextval(pg_get_serial_sequence('engine_enginecommand', 'id')) AS id, one.*
@@ -40,7 +40,7 @@ RETURNING *
 
 @dataclass(frozen=True)
 class NewCommand:
-    """A command that is not written yet: what `services.commands_enqueue` takes."""
+    """A command to be written by `services.commands_enqueue`."""
 
     key: str
     kind: CommandKind
@@ -55,41 +55,41 @@ class NewCommand:
 
 
 def commands_enqueue(commands: Sequence[NewCommand]) -> list[EngineCommand]:
-    """Write the commands in one statement, or give those that have their keys; in their order.
+    """Write the commands in one statement, or return those that have their keys; in their order.
 
-    Joins the caller's transaction. A second statement reads the keys that existed. A concurrent
-    twin is waited for: it commits or not. Raises Conflict `command_key_reused` (also for a key that
-    comes twice in the list for different things; the transaction is to be given up then, the others
-    are written), Invalid `invalid_command` / `invalid_text`, and TransactionManagementError outside
-    a transaction.
+    Joins the caller's transaction. A second statement reads the commands whose keys existed. Waits
+    for a concurrent transaction with the same key. Raises Conflict `command_key_reused` (also for a
+    key that occurs twice in the list with different content; the others are written by then, so the
+    caller must roll back), Invalid `invalid_command` / `invalid_text`, and
+    TransactionManagementError outside a transaction.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError(
             "a command is written in the transaction that decides it"
         )
-    wanted = [_fields(command) for command in commands]
-    if not wanted:
+    new = [_fields(command) for command in commands]
+    if not new:
         return []
-    rows = {row.key: row for row in EngineCommand.objects.raw(_INSERT, _columns(wanted))}
-    existed = [fields["key"] for fields in wanted if fields["key"] not in rows]
+    rows = {row.key: row for row in EngineCommand.objects.raw(_INSERT, _columns(new))}
+    existed = [fields["key"] for fields in new if fields["key"] not in rows]
     if existed:
         rows |= {row.key: row for row in EngineCommand.objects.filter(key__in=existed)}
-    for fields in wanted:
+    for fields in new:
         row = rows[fields["key"]]
         if any(getattr(row, name) != value for name, value in fields.items()):
             raise Conflict(
                 f"the key {row.key!r} belongs to another command", code="command_key_reused"
             )
-    return [rows[fields["key"]] for fields in wanted]
+    return [rows[fields["key"]] for fields in new]
 
 
 def command_enqueue(command: NewCommand) -> EngineCommand:
-    """`commands_enqueue` of one."""
+    """As `commands_enqueue`, for one command."""
     return commands_enqueue([command])[0]
 
 
 def _fields(command: NewCommand) -> dict[str, Any]:
-    """The row's fields, as they are stored."""
+    """Return the row's fields as they are stored."""
     texts = {
         "key": command.key,
         "workflow_id": command.workflow_id,
@@ -104,9 +104,9 @@ def _fields(command: NewCommand) -> dict[str, Any]:
     return {"kind": command.kind.value, **texts, **content}
 
 
-def _columns(wanted: Sequence[Mapping[str, Any]]) -> list[Any]:
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
     def column(name: str) -> list[Any]:
-        return [fields[name] for fields in wanted]
+        return [fields[name] for fields in rows]
 
     return [
         *map(column, ("key", "kind", "workflow_id", "workflow_type", "task_queue", "name")),
@@ -123,13 +123,14 @@ def _check(texts: Mapping[str, str], content: Mapping[str, Any]) -> None:
     for name, most in _LENGTHS.items():
         if len(texts[name]) > most:
             raise Invalid(f"{name} is longer than {most} characters", code="invalid_command")
-    # PostgreSQL keeps no NUL, neither in text nor in jsonb.
+    # PostgreSQL cannot store NUL, in text or in jsonb.
     if "\x00" in "".join(texts.values()) or "\\u0000" in canonical_json(content):
         raise Invalid("a command must not contain NUL characters", code="invalid_text")
 
 
 def _as_json(value: Any) -> Any:
-    """Dataclasses as objects, Decimals and dates as text: what the pydantic converter reads."""
+    """Return JSON as the pydantic converter reads it: dataclasses as objects, Decimals and dates as
+    text."""
     return plain(_without_dataclasses(value))
 
 

@@ -1,7 +1,7 @@
-"""Whether the servers around us answer: asked for real, each within a deadline of two seconds.
+"""Probes whether the servers we need answer, each within a deadline of two seconds.
 
-Used by the web's `/ready` and the worker's. A server that hangs (SIGSTOP, a dead network) accepts
-connections and never answers, so nothing here goes through the connection pool or the ORM.
+`/ready` of the web process and of workers use them. A server that hangs (SIGSTOP, a dead network)
+accepts connections and never answers, so no probe uses the connection pool or the ORM.
 """
 
 import selectors
@@ -25,14 +25,15 @@ from temporalio.client import Client
 from apps.engine.client import shared_client
 from apps.engine.models import ProcessHeartbeat
 
-#: Each probe ends within this time; `/ready` answers within 5 s.
+#: The deadline of each probe; `/ready` answers within 5 s.
 DEADLINE_SECONDS = 2.0
-#: A process that has not beaten for so long is not counted as there; it beats every 2 s.
+#: A process that has not beaten for this long counts as absent; processes beat every 2 s.
 ALIVE_SECONDS = 10
 
 
 class ProbeFailed(Exception):
-    """`name` is what is not there (postgres, redis, temporal, relay, worker), `error` says why."""
+    """`name` is what does not respond (postgres, redis, temporal, relay, worker), `error` says
+    why."""
 
     def __init__(self, name: str, error: str) -> None:
         super().__init__(f"{name}: {error}")
@@ -41,18 +42,18 @@ class ProbeFailed(Exception):
 
     @property
     def kind(self) -> str:
-        """The class of what went wrong: for those who may not know addresses and versions."""
+        """Return the class of the error, for readers who may not know addresses and versions."""
         return type(self.__cause__ or self).__name__
 
 
 # --- the probes ---------------------------------------------------------------------------------
 def postgres() -> None:
-    """A session and a query. Raises ProbeFailed("postgres", …)."""
+    """Connect and query. Raises ProbeFailed("postgres", …)."""
     _query("postgres", "SELECT 1")
 
 
 def redis() -> None:
-    """PING on a connection of its own. Raises ProbeFailed("redis", …)."""
+    """Send PING on a new connection. Raises ProbeFailed("redis", …)."""
     link = Redis.from_url(
         settings.REDIS_URL,
         socket_timeout=DEADLINE_SECONDS / 2,
@@ -68,7 +69,7 @@ def redis() -> None:
 
 
 def temporal() -> None:
-    """The namespace is described by the server. Raises ProbeFailed("temporal", …)."""
+    """Have the server describe the namespace. Raises ProbeFailed("temporal", …)."""
     try:
         shared_client.ask(_describe_namespace, seconds=DEADLINE_SECONDS)
     except TimeoutError as error:
@@ -85,7 +86,7 @@ async def _describe_namespace(client: Client) -> None:
 
 
 def relay() -> None:
-    """A relay is alive and one of them leads. Raises ProbeFailed("relay", …)."""
+    """Check that a relay is alive and one leads. Raises ProbeFailed("relay", …)."""
     alive, leading = _beats("relay")
     if not alive:
         raise ProbeFailed("relay", f"no relay has been alive for {ALIVE_SECONDS} s")
@@ -94,13 +95,13 @@ def relay() -> None:
 
 
 def worker() -> None:
-    """A worker is alive. Raises ProbeFailed("worker", …)."""
+    """Check that a worker is alive. Raises ProbeFailed("worker", …)."""
     alive, _ = _beats("worker")
     if not alive:
         raise ProbeFailed("worker", f"no worker has been alive for {ALIVE_SECONDS} s")
 
 
-#: In the order in which a culprit is named: what fails first makes the later ones fail.
+#: In the order in which a failure is reported: an earlier failure causes the later ones.
 PROBES: dict[str, Callable[[], None]] = {
     "postgres": postgres,
     "redis": redis,
@@ -112,21 +113,22 @@ PROBES: dict[str, Callable[[], None]] = {
 
 # --- readiness ----------------------------------------------------------------------------------
 class Readiness:
-    """Runs probes side by side; callers that come meanwhile share the running round."""
+    """Runs the probes concurrently; callers that come meanwhile share the running round."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = list(names)
         self._lock = threading.Lock()
         self._round: Future[ProbeFailed | None] | None = None
-        # Room for probes of the last round that still wait for a name server.
+        # Extra threads for probes of the last round that still wait for a name server.
         self._threads = ThreadPoolExecutor(
             max_workers=2 * len(self._names) + 2, thread_name_prefix="probe"
         )
 
     def start(self) -> "Future[ProbeFailed | None]":
-        """The running round, or a new one; its result is the first failure in order, or None.
+        """Return the running round, or start one; its result is the first failure in order, or
+        None.
 
-        An answer is never used again after its round: who asks after a server stopped is told so.
+        A result is never reused after its round, so that a server that has stopped is noticed.
         """
         with self._lock:
             if self._round is None or self._round.done():
@@ -134,7 +136,7 @@ class Readiness:
             return self._round
 
     def check(self) -> ProbeFailed | None:
-        """As `start`, waiting for the result: at most a little longer than one deadline."""
+        """As `start`, but wait for the result: at most a little longer than one deadline."""
         return self.start().result()
 
     def _ask(self) -> ProbeFailed | None:
@@ -159,11 +161,11 @@ class Readiness:
         return None
 
 
-# --- PostgreSQL, without anything that could hang -----------------------------------------------
+# --- PostgreSQL, without calls that could hang --------------------------------------------------
 def _beats(role: str) -> tuple[int, int]:
     table = ProcessHeartbeat._meta.db_table
-    # The database's clock on both sides of the comparison would be skew-free, but beats are
-    # written with the process's clock, as everywhere; ten seconds forgive the difference.
+    # The database's clock would avoid skew in this comparison, but beats are written by the clocks
+    # of the processes; ten seconds allow for the difference.
     row = _query(
         role,
         f'SELECT count(*), count(*) FILTER (WHERE "leading") FROM {table} '  # noqa: S608
@@ -173,7 +175,7 @@ def _beats(role: str) -> tuple[int, int]:
 
 
 def _query(probe: str, statement: str) -> list[bytes]:
-    """The first row, by libpq's non-blocking calls: a psycopg connection waits without end."""
+    """Return the first row, by libpq's non-blocking calls: psycopg would wait without limit."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     link = pq.PGconn.connect_start(_conninfo().encode())
     try:
@@ -202,7 +204,7 @@ def _query(probe: str, statement: str) -> list[bytes]:
 
 
 class ConnectionRefused(Exception):
-    """libpq gave up on the connection; the text is its own."""
+    """libpq could not connect; the text is its own."""
 
 
 def _connect(link: Any, selector: selectors.BaseSelector, deadline: float) -> None:
@@ -220,7 +222,7 @@ def _connect(link: Any, selector: selectors.BaseSelector, deadline: float) -> No
 
 
 def _wait(link: Any, selector: selectors.BaseSelector, event: int, deadline: float) -> None:
-    # Registered anew each time: libpq may change its socket between two hosts or TLS tries.
+    # Register anew each time: libpq may change its socket between two hosts or TLS attempts.
     selector.register(link.socket, event)
     try:
         if not selector.select(max(0.0, deadline - time.monotonic())):
@@ -230,10 +232,11 @@ def _wait(link: Any, selector: selectors.BaseSelector, event: int, deadline: flo
 
 
 def _conninfo() -> str:
-    """The address that Django uses, without what only its pool and cursors understand."""
+    """Return Django's connection parameters, without those that only its pool and cursors
+    understand."""
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
-    wanted = connections["default"].get_connection_params()
-    plain = {key: value for key, value in wanted.items() if key in known and value is not None}
+    params = connections["default"].get_connection_params()
+    plain = {key: value for key, value in params.items() if key in known and value is not None}
     return conninfo.make_conninfo("", **{**plain, "application_name": "countersign-probe"})
 
 

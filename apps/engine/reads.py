@@ -1,4 +1,4 @@
-"""Reading Temporal for pages: one second at most, and a degraded answer instead of an error."""
+"""Reads from Temporal for pages: within one second, and a degraded answer instead of an error."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -22,7 +22,7 @@ from temporalio.service import RPCError
 from apps.engine.client import shared_client
 from apps.engine.error_policy import workflow_is_unknown
 
-#: A page waits so long for the engine, whatever happens there.
+#: The longest that a page waits for Temporal.
 DEADLINE_SECONDS = 1.0
 MOST_EVENTS = 1000
 
@@ -31,7 +31,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Answer:
-    """`available` is false when the engine did not answer in time; `error` says why."""
+    """`available` is false when Temporal did not answer in time; `error` says why."""
 
     available: bool = True
     error: str = ""
@@ -49,7 +49,7 @@ class PendingActivity:
 
 @dataclass(frozen=True)
 class Description(Answer):
-    """A workflow's newest run; `found` is false when the engine knows none."""
+    """A workflow's newest run; `found` is false when Temporal knows none."""
 
     found: bool = False
     workflow_id: str = ""
@@ -65,7 +65,7 @@ class Description(Answer):
 
 @dataclass(frozen=True)
 class Event:
-    """One line of a timeline. `detail` names the activity, signal or child, or says what failed;
+    """One line of a timeline. `detail` names the activity, signal or child, or gives the failure;
     payloads are never shown."""
 
     id: int
@@ -85,7 +85,7 @@ class History(Answer):
 
 @dataclass(frozen=True)
 class Poller:
-    """A worker that asks for tasks."""
+    """A worker that polls for tasks."""
 
     identity: str
     last_seen_at: datetime
@@ -94,7 +94,7 @@ class Poller:
 
 @dataclass(frozen=True)
 class QueueState(Answer):
-    """Who serves a queue and what waits in it; ages in seconds."""
+    """The pollers and the backlog of a queue; ages in seconds."""
 
     name: str = ""
     pollers: tuple[Poller, ...] = field(default=())
@@ -104,7 +104,7 @@ class QueueState(Answer):
 
 
 def describe(workflow_id: str) -> Description:
-    """The workflow's newest run as the engine sees it now."""
+    """Return the workflow's newest run as Temporal sees it now."""
     return _ask(
         lambda client: _describe(client, workflow_id),
         lambda error: Description(available=False, error=error, workflow_id=workflow_id),
@@ -112,7 +112,8 @@ def describe(workflow_id: str) -> Description:
 
 
 def history_events(workflow_id: str, limit: int = 200) -> History:
-    """The newest `limit` (at most 1000) events of the workflow's newest run, oldest first."""
+    """Return the newest `limit` (at most 1000) events of the workflow's newest run, oldest
+    first."""
     return _ask(
         lambda client: _history(client, workflow_id, max(1, min(limit, MOST_EVENTS))),
         lambda error: History(available=False, error=error),
@@ -120,14 +121,14 @@ def history_events(workflow_id: str, limit: int = 200) -> History:
 
 
 def queue_state(queue: str) -> QueueState:
-    """Pollers and backlog of a task queue."""
+    """Return pollers and backlog of a task queue."""
     return _ask(
         lambda client: _queue(client, queue),
         lambda error: QueueState(available=False, error=error, name=queue),
     )
 
 
-# --- questions ----------------------------------------------------------------------------------
+# --- calls --------------------------------------------------------------------------------------
 _CALL = timedelta(seconds=DEADLINE_SECONDS)
 
 
@@ -221,7 +222,7 @@ def _event(event: HistoryEvent) -> Event:
 
 
 def _detail(attributes: Any) -> str:
-    """The first of the words that say what the event is about."""
+    """Return the first attribute that says what the event is about."""
     fields = set() if attributes is None else set(attributes.DESCRIPTOR.fields_by_name)
     for name in ("activity_type", "workflow_type"):
         if name in fields and (found := getattr(attributes, name).name):
@@ -238,7 +239,7 @@ def _detail(attributes: Any) -> str:
 
 
 def _label(descriptor: Any, value: int) -> str:
-    """PENDING_ACTIVITY_STATE_STARTED → started."""
+    """Return the short name of a state: PENDING_ACTIVITY_STATE_STARTED → started."""
     name: str = descriptor.enum_type.values_by_number[value].name
     return name.rpartition("STATE_")[2].lower()
 
@@ -248,8 +249,8 @@ def _time(stamp: Timestamp) -> datetime:
 
 
 def _ask(question: Callable[[Client], Coroutine[Any, Any, R]], degraded: Callable[[str], R]) -> R:
-    """The answer within the deadline, else the degraded one. Call it from a thread, never from an
-    event loop: it blocks."""
+    """Return the answer within the deadline, else the degraded one. Blocks: call it from a thread,
+    never from an event loop."""
     try:
         return shared_client.ask(question, seconds=DEADLINE_SECONDS)
     except TimeoutError:

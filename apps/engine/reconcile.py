@@ -1,4 +1,4 @@
-"""Rows whose workflow ought to run and does not: started again from the row."""
+"""Restarts workflows that should run and do not, from their rows."""
 
 from apps.common import correlation
 from apps.engine import subjects
@@ -8,10 +8,10 @@ logger = correlation.get_logger(__name__)
 
 
 def reconcile() -> list[str]:
-    """Restart what is stranded; "type:id" of each row that was.
+    """Restart stranded rows; return the "type:id" of each.
 
-    Idempotent: a row whose start is still on its way is left alone. One that fails is logged and
-    does not keep the others waiting. After a restored backup this brings the workflows back.
+    Idempotent: a row whose start is under way is left alone. A row that fails is logged and does
+    not hold up the others. After a restored backup this brings the workflows back.
     """
     restarted = []
     for subject in subjects.registered():

@@ -1,4 +1,4 @@
-"""Inputs that workers refused, in the audit trail: once each, and bounded for each run."""
+"""Audits inputs that workers refused: each once, and a limited number per run."""
 
 from django.db import transaction
 
@@ -13,21 +13,22 @@ from apps.engine.contracts import CommandKind, RefusedInput
 from apps.engine.models import EngineCommand
 
 ACTION = "engine.input_refused"
-#: Entries of one run. The last of them says that no further ones are written.
+#: The most entries per run. The last one says that no more follow.
 MOST_OF_A_RUN = 20
 
 
 def input_refused(refused: RefusedInput) -> bool:
-    """Audit the refusal about the workflow's row; whether an entry was written. Outermost verb.
+    """Audit the refusal about the workflow's row; return whether an entry was written. Opens the
+    outermost transaction.
 
-    Written once, however often a replay or another worker tells of it; not at all when the run has
+    Written once, also if a replay or another worker reports it again; not at all when the run has
     `MOST_OF_A_RUN` entries. The entry has the handler's name and the reason, never the input.
     """
     with (
         correlation.correlated(refused.workflow_id[:80]),
         transaction.atomic(durable=True),
     ):
-        # Two workers tell of one refusal at a time.
+        # Serialise reports of the same run by two workers.
         transaction_lock(f"input_refused:{refused.run_id}")
         subject_type, subject_id = _subject(refused.workflow_id)
         earlier = list(
@@ -44,7 +45,7 @@ def input_refused(refused: RefusedInput) -> bool:
             action=ACTION,
             subject_type=subject_type,
             subject_id=subject_id,
-            # Whoever has a client of the engine can send anything; its identity is what it says.
+            # Every client of Temporal can send anything, and chooses its own identity.
             by=None,
             via="engine",
             outcome=Outcome.REFUSED,
@@ -69,11 +70,12 @@ def _body(refused: RefusedInput) -> dict[str, object]:
 
 
 def _subject(workflow_id: str) -> tuple[str, str]:
-    """Whose workflow it is: by the command that started it, else by the subjects' own rules."""
+    """Return the workflow's subject: by the command that started it, else by the subjects' own
+    rules."""
     workflow_id = clean_text(workflow_id)
     started = EngineCommand.objects.filter(workflow_id=workflow_id, kind=CommandKind.START)
     row = started.order_by("-id").values_list("subject_type", "subject_id").first()
     if row is None:
         row = subjects.identify(workflow_id)
-    # As the audit trail keeps it: a longer one would never be found again.
+    # Cut as the audit trail does: a longer id would never be found again.
     return row if row[0] else ("workflow", workflow_id[:80])

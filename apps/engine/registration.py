@@ -1,4 +1,4 @@
-"""What the engine's app adds to shared pages and roles."""
+"""Registers the engine with shared pages and roles."""
 
 from django.db.models.signals import post_migrate
 
@@ -19,7 +19,7 @@ WORDS = {"timed_out": "timed out"}
 
 
 def register() -> None:
-    """Called once, when Django is ready."""
+    """Register everything above. Called once, when Django is ready."""
     post_migrate.connect(default_schedules.ensure, dispatch_uid="engine.default_schedules")
     subject_types.register("engine_command", "schedule")
     roles.grant(

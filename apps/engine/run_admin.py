@@ -1,4 +1,4 @@
-"""The admin of a kind of run, with its three verbs."""
+"""Admin of a kind of run, with its three actions."""
 
 from typing import Any, ClassVar
 
@@ -10,12 +10,12 @@ from apps.engine.runs import RunSpec
 from apps.web.admin_process import ProcessAdmin
 from apps.web.admin_verbs import Given, verb
 
-#: Of the verbs: the permission of the run's domain, `RunSpec.act`.
+#: The actions' permission: that of the run's domain, `RunSpec.act`.
 ACT = "act"
 
 
 class RunAdmin(ProcessAdmin):
-    """Runs, which `spec` says. Pausing, resuming and cancelling are the verbs."""
+    """Runs, described by `spec`. They can be paused, resumed and cancelled."""
 
     spec: ClassVar[RunSpec[Any]]
     readonly_fields = ("progress", *ProcessAdmin.readonly_fields)
@@ -30,7 +30,7 @@ class RunAdmin(ProcessAdmin):
 
     @admin.display(description="items")
     def progress(self, run: Any) -> str:
-        """How many stand where."""
+        """Count the items by status."""
         found = runs.progress_of(self.spec, run)
         return (
             f"{found.done} done, {found.failed} failed, {found.running} under way, "

@@ -1,4 +1,4 @@
-"""The API of a kind of run: its list, one of them, its items, and its verbs as routes."""
+"""API routes of a kind of run: list, read, items, and its actions."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -21,7 +21,7 @@ from apps.web.filters import FilterForm, Narrow, filtered
 
 
 class ProgressOut(Schema):
-    """total = waiting + running + done + failed + cancelled: how many items stand where."""
+    """Numbers of items by status: total = waiting + running + done + failed + cancelled."""
 
     total: int
     waiting: int = Field(validation_alias="progress.waiting")
@@ -42,11 +42,11 @@ def run_routes(
     statuses: type[StrEnum],
     scopes: tuple[str, str],
 ) -> None:
-    """Add them to the router of that noun; `name` begins the names of the operations.
+    """Add the routes to the noun's router; `name` is the prefix of the operations' names.
 
-    `rows(user)` are those that a person may see. `answers` are the shapes of one in a list, of one
-    alone, both with what ProgressOut has, and of an item, whose statuses are `statuses`. `scopes`:
-    to read, and to act.
+    `rows(user)` are those that a user may see. `answers` are the schemas of a run in a list, of a
+    single run, both with the fields of ProgressOut, and of an item, whose statuses are `statuses`.
+    `scopes`: to read, and to act.
     """
     one, detail, item = answers
     to_read, to_act = scopes
@@ -75,14 +75,14 @@ def run_routes(
     def list(
         request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
     ) -> dict[str, Any]:
-        """Those that the caller may see, newest first."""
+        """Runs that the caller may see, newest first."""
         user = require(request, scope=to_read)
         found = page(narrow(rows(user), user=user), cursor=cursor, limit=limit)
         count(*found["items"])
         return found
 
     def read(request: HttpRequest, run_id: UUID) -> Any:
-        """How far it is."""
+        """One run, with its progress."""
         return get(require(request, scope=to_read), run_id)
 
     def items(
@@ -92,24 +92,24 @@ def run_routes(
         cursor: NumberCursor = None,
         limit: Limit = 50,
     ) -> dict[str, Any]:
-        """In the order in which they were given. Refusals: 422 `bad_cursor`."""
+        """Items in the order in which they were given. Refusals: 422 `bad_cursor`."""
         run = get(require(request, scope=to_read), run_id)
         found = items_of(spec, run.pk).filter(**{"status": status} if status else {})
         return numbered_page(found.select_related(spec.run), cursor=cursor, limit=limit)
 
     def pause(request: HttpRequest, run_id: UUID, body: ReasonIn | None = None) -> Any:
-        """Begin no further item; those under way end.
+        """Pause: start no further item; running ones finish.
 
         Refusals: 403 `permission_denied`; 404; 409 `not_running`, `already_settled`.
         """
         return act(request, runs.pause, run_id, body)
 
     def resume(request: HttpRequest, run_id: UUID, body: ReasonIn | None = None) -> Any:
-        """Go on. Refusals: 403 `permission_denied`; 404; 409 `not_paused`, `already_settled`."""
+        """Resume. Refusals: 403 `permission_denied`; 404; 409 `not_paused`, `already_settled`."""
         return act(request, runs.resume, run_id, body)
 
     def cancel(request: HttpRequest, run_id: UUID, body: ReasonIn | None = None) -> Any:
-        """What waits is never begun; what is under way ends.
+        """Cancel: waiting items never start; running ones finish.
 
         Refusals: 403 `permission_denied`; 404; 409 `already_settled`.
         """

@@ -38,18 +38,18 @@ from apps.engine.models import WorkflowSchedule
 
 logger = correlation.get_logger(__name__)
 
-#: In the memo of a schedule of ours: this installation's name. Others are never touched.
+#: Memo of our schedules: this installation's name. Other schedules are never changed.
 OWNER = "managed_by"
-#: A run missed for longer than this (an outage) is not made up for.
+#: A run missed for longer than this (an outage) is not caught up.
 CATCH_UP = timedelta(hours=1)
 CALL = timedelta(seconds=5)
-#: A changed schedule is described as changed within this time.
+#: A change is visible in the schedule's description within this time.
 SETTLE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What was done: created, updated, removed, unchanged, absent; or failed, with the error."""
+    """The result: created, updated, removed, unchanged, absent; or failed, with the error."""
 
     name: str
     done: str
@@ -59,7 +59,7 @@ class Applied:
 async def synchronise(client: Client, *, threads: Threads) -> list[Applied]:
     """Make every schedule of ours equal to its row, and remove those without one. Idempotent.
 
-    A schedule that fails is in the answer and does not stop the others. Raises RPCError when the
+    A schedule that fails is in the result and does not stop the others. Raises RPCError when the
     schedules cannot be listed.
     """
     names = set(await threads.run(_names))
@@ -78,7 +78,7 @@ async def synchronise(client: Client, *, threads: Threads) -> list[Applied]:
 
 
 async def apply(client: Client, name: str, *, threads: Threads) -> str:
-    """Make one schedule equal to its row as it stands now; what was done.
+    """Make one schedule equal to its current row; return what was done.
 
     Raises Conflict `schedule_not_ours` when somebody else's schedule has the name.
     """
@@ -93,8 +93,8 @@ async def apply(client: Client, name: str, *, threads: Threads) -> str:
         )
     if row is None:
         return await _remove(handle, found)
-    wanted = {"row": digest(_fields(row))}
-    if found is not None and row.applied == wanted | {"engine": _digest(found)}:
+    digests = {"row": digest(_fields(row))}
+    if found is not None and row.applied == digests | {"engine": _digest(found)}:
         return "unchanged"
     if found is None:
         done = await _create(client, row)
@@ -104,7 +104,7 @@ async def apply(client: Client, name: str, *, threads: Threads) -> str:
     before = found.info.last_updated_at if found else None
     described = await _described_after(handle, before)
     if described is not None:
-        await threads.run(_note_applied, row, wanted | {"engine": _digest(described)})
+        await threads.run(_note_applied, row, digests | {"engine": _digest(described)})
     return done
 
 
@@ -117,13 +117,13 @@ async def _create(client: Client, row: WorkflowSchedule) -> str:
             rpc_timeout=CALL,
         )
     except ScheduleAlreadyRunningError as error:
-        # Somebody was faster: the next look finds out whether it was one of us.
+        # Somebody created it first: the next attempt finds out whether it is ours.
         raise TryAgain(str(error)) from error
     return "created"
 
 
 class TryAgain(OSError):
-    """Try again: what the server said is out of date already."""
+    """The server's answer is out of date: try again."""
 
 
 async def _remove(handle: ScheduleHandle, found: ScheduleDescription | None) -> str:
@@ -149,7 +149,7 @@ async def _describe(handle: ScheduleHandle) -> ScheduleDescription | None:
 async def _described_after(
     handle: ScheduleHandle, before: datetime | None
 ) -> ScheduleDescription | None:
-    """The description once it shows our change; None when it does not in time (the next
+    """Return the description that shows our change; None if it does not in time (the next
     synchronisation then writes the same again)."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + SETTLE_SECONDS
@@ -158,13 +158,13 @@ async def _described_after(
         if found is not None and (before is None or found.info.last_updated_at != before):
             return found
         if before is None or loop.time() > deadline:
-            # The first change of all leaves `last_updated_at` empty on some servers.
+            # On some servers the first change leaves `last_updated_at` empty.
             return found
         await asyncio.sleep(0.05)
 
 
 def _digest(found: ScheduleDescription) -> str:
-    """Over what the engine says of the schedule: shows a change by anybody else."""
+    """Return a digest of Temporal's description, which shows changes by anybody else."""
     raw = found.raw_description.schedule.SerializeToString(deterministic=True)
     return hashlib.sha256(raw).hexdigest()
 
@@ -190,7 +190,7 @@ def _schedule(row: WorkflowSchedule) -> Schedule:
             typed_search_attributes=TypedSearchAttributes([subject, kind]),
         ),
         spec=ScheduleSpec(cron_expressions=[row.cron], time_zone_name=row.time_zone),
-        # Never two of one schedule at the same time.
+        # Never two runs of one schedule at the same time.
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
         state=ScheduleState(paused=row.paused, note=row.note or None),
     )
@@ -211,5 +211,5 @@ def _fields(row: WorkflowSchedule) -> dict[str, Any]:
 
 
 def _note_applied(row: WorkflowSchedule, applied: dict[str, str]) -> None:
-    # A row that was changed meanwhile has a command of its own on the way.
+    # A row that was changed meanwhile has its own command under way.
     WorkflowSchedule.objects.filter(pk=row.pk, version=row.version).update(applied=applied)

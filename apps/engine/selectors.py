@@ -1,4 +1,4 @@
-"""What the outbox and the mirror know of a row's workflows, for apps above the engine."""
+"""Queries of the outbox and the mirror for apps above the engine."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from apps.engine.models import EngineCommand, ProcessHeartbeat, WorkflowRun
 
 
 def starts_of(subject_type: str, subject_id: object) -> QuerySet[EngineCommand]:
-    """The start commands of the row, the newest first.
+    """Return the row's start commands, newest first.
 
-    All of them until the row has ended (`EngineSubject.ended`); then none is certain to be there.
+    Complete until the row has ended (`EngineSubject.ended`); later ones may have been deleted.
     """
     return EngineCommand.objects.filter(
         kind=CommandKind.START, subject_type=subject_type, subject_id=str(subject_id)
@@ -22,14 +22,14 @@ def starts_of(subject_type: str, subject_id: object) -> QuerySet[EngineCommand]:
 
 
 def runs_of(subject_type: str, subject_id: object) -> QuerySet[WorkflowRun]:
-    """The runs of the row that the mirror knows, of all its workflows, the newest first."""
+    """Return the row's runs in the mirror, of all its workflows, newest first."""
     return WorkflowRun.objects.filter(
         subject_type=subject_type, subject_id=str(subject_id)
     ).order_by("-started_at", "-id")
 
 
 def unsettled_starts(subject_type: str, subject_ids: Iterable[object]) -> set[str]:
-    """Those of the rows for which a start is still on its way to the engine, or parked."""
+    """Return the rows for which a start is under way, or parked."""
     return set(
         EngineCommand.objects.filter(
             kind=CommandKind.START,
@@ -41,14 +41,14 @@ def unsettled_starts(subject_type: str, subject_ids: Iterable[object]) -> set[st
 
 
 def runs_by_row(subject_type: str, **more: object) -> QuerySet[WorkflowRun]:
-    """The runs of the row that an outer query is at, for a subquery; `more` narrows them."""
+    """Return the outer query's row's runs, for a subquery; `more` are further filters."""
     return WorkflowRun.objects.filter(
         subject_type=subject_type, subject_id=Cast(OuterRef("pk"), TextField()), **more
     )
 
 
 def signals_sent(subject_type: str, subject_id: object, *, workflow_id: str) -> set[str]:
-    """Keys of the signals that the outbox has for the row, or for this workflow."""
+    """Return the keys of the outbox's signals for the row, or for this workflow."""
     ours = Q(workflow_id=workflow_id) | Q(subject_type=subject_type, subject_id=str(subject_id))
     rows = EngineCommand.objects.filter(ours, kind=CommandKind.SIGNAL)
     return set(rows.values_list("key", flat=True))
@@ -57,7 +57,7 @@ def signals_sent(subject_type: str, subject_id: object, *, workflow_id: str) -> 
 # --- for pages and metrics ------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Outbox:
-    """`pending` are on their way, `oldest` is when the oldest due one was written."""
+    """`pending` commands are under way; `oldest` is when the oldest due one was written."""
 
     pending: int
     parked: int
@@ -65,7 +65,7 @@ class Outbox:
 
 
 def outbox_figures(now: datetime) -> Outbox:
-    """Counts every unsettled command."""
+    """Count the unsettled commands."""
     unsettled = Q(state__in=_ON_THEIR_WAY)
     figures = EngineCommand.objects.filter(state__in=EngineCommand.UNSETTLED).aggregate(
         pending=Count("pk", filter=unsettled),
@@ -76,26 +76,26 @@ def outbox_figures(now: datetime) -> Outbox:
 
 
 def next_command_at() -> datetime | None:
-    """When the command that is tried next was written; None: nothing is on its way."""
+    """Return when the command that is attempted next was written; None: none is under way."""
     due = EngineCommand.objects.filter(_DUE, state__in=_ON_THEIR_WAY)
     return due.order_by("next_try_at", "id").values_list("created_at", flat=True).first()
 
 
 def parked_count(*, most: int) -> int:
-    """How many commands are parked, counted up to `most`."""
+    """Count parked commands, up to `most`."""
     return EngineCommand.objects.filter(state=CommandState.PARKED).order_by()[:most].count()
 
 
 def open_runs_count() -> int:
-    """How many runs the mirror knows as running."""
+    """Count the runs that the mirror knows as running."""
     return WorkflowRun.objects.filter(status=RunStatus.RUNNING).count()
 
 
 def beating(*, since: datetime, most: int) -> list[ProcessHeartbeat]:
-    """Workers and relays that gave a sign of life since then, by role and name."""
+    """Return workers and relays that have beaten since then, by role and name."""
     return list(ProcessHeartbeat.objects.filter(beat_at__gt=since).order_by("role", "name")[:most])
 
 
 _ON_THEIR_WAY = (CommandState.PENDING, CommandState.LEASED)
-#: A second run that waits for the end of the first is not behind.
+#: A second run that waits for the end of the first is not late.
 _DUE = Q(behind_run="")

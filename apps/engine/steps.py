@@ -1,7 +1,7 @@
 """Steps of a saga: a row for each, and the transaction in which a step runs.
 
-A process whose rows have steps has a model of `StepRow`, whose foreign key to the row has the
-`related_name` "steps". Compensation goes by these rows, never by what a run remembers.
+A process with steps has a model of `StepRow`, whose foreign key to the row has the `related_name`
+"steps". Compensation follows these rows, never what a run remembers.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,15 +28,16 @@ Status = StepRow.Status
 _GROUPED: ContextVar[models.Model | None] = ContextVar("grouped_steps", default=None)
 
 
-# --- the rows of the steps -----------------------------------------------------------------------
+# --- the steps' rows ------------------------------------------------------------------------------
 def statuses_of(row: models.Model) -> dict[str, str]:
-    """Name → status of the steps that were begun."""
+    """Return name → status of the steps that were begun."""
     carried: Any = row
     return dict(carried.steps.order_by().values_list("name", "status"))
 
 
 def step_put(row: models.Model, step: str, status: str, detail: str = "") -> None:
-    """Write the step's row, in one statement; running again counts as a further attempt. Joins."""
+    """Write the step's row in one statement; "running" again counts as another attempt. Joins the
+    caller's transaction."""
     with connection.cursor() as cursor:
         cursor.execute(*_put(row, step, status, detail))
 
@@ -50,7 +51,8 @@ def step_save(
     *,
     fields: Sequence[str] = (),
 ) -> None:
-    """`step_put` and `save` in one statement: a saga does this at every step. Joins."""
+    """`step_put` and `save` in one statement, because a saga does both at every step. Joins the
+    caller's transaction."""
     carried: Any = row
     carried.version += 1
     columns: list[Any] = [row._meta.get_field(name) for name in ("version", *fields)]
@@ -66,7 +68,7 @@ def step_save(
 
 
 def save(process: Process[R], row: R, *fields: str) -> None:
-    """As `process.save`, for what runs within steps. Joins."""
+    """As `process.save`, for code that runs within steps. Joins the caller's transaction."""
     processes.save(process, row, *fields, quietly=_is_grouped(row))
 
 
@@ -80,10 +82,10 @@ def saga_step(
     action: str,
     related: Sequence[str] = (),
 ) -> Iterator[R]:
-    """The outermost transaction of a step, with the row locked and `related` at hand.
+    """Open a step's outermost transaction; yield the locked row with `related`.
 
     A refusal is audited as `action` and shown on the step's row, both after the rollback. Within
-    `run_together` neither: a refusal ends the group, and its steps run again one by one.
+    `run_together` it is neither: the refusal ends the group, and its steps run again one by one.
     """
     grouped: Any = _GROUPED.get()
     if grouped is not None:
@@ -109,12 +111,12 @@ def run_together(
     *,
     related: Sequence[str] = (),
 ) -> None:
-    """Run `steps`, calls of `saga_step` for this row, in one transaction: all or none of them.
+    """Run `steps`, calls of `saga_step` for this row, in one transaction: all of them or none.
 
-    A step by itself is a lock, a commit and a turn of the workflow; three together cost half. What
-    each does, checks and records is the same. Where one refuses, all run again one by one, each in
-    a transaction of its own: those before it stand, and the refusal is audited and shown on its
-    step. Raises what they raise. `related` are read together with the locked row.
+    A single step costs a lock, a commit and a workflow task; three together cost half. Each step's
+    effect, checks and audit entries are the same. If one refuses, all run again one by one, each in
+    its own transaction: those before it stay, and the refusal is audited and shown on its step.
+    Raises what they raise. `related` are joined to the locked row.
     """
     try:
         with transaction.atomic(durable=True):
@@ -133,7 +135,7 @@ def run_together(
 
 @contextmanager
 def refused(process: Process[R], identifier: UUID | str, *, action: str) -> Iterator[None]:
-    """A refusal that passes through is audited as the engine's `action` on the row."""
+    """Audit refusals raised inside as the engine's `action` on the row."""
     with refusals(
         action=action,
         subject_type=process.subject,
@@ -171,7 +173,7 @@ def _step_refused(
     try:
         with transaction.atomic(durable=True):
             row: Any = processes.locked(process, identifier)
-            # Done stays done: a step that is repeated too late was not undone by that.
+            # A done step stays done: a repetition that came too late did not undo it.
             done = {Status.DONE, Status.COMPENSATED}
             if row.has_ended or statuses_of(row).get(step) in done:
                 return

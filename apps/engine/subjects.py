@@ -1,6 +1,7 @@
-"""Where a domain plugs in: whose rows the workflows belong to, and what to do when one is lost.
+"""Subjects: whose rows workflows belong to, and what the engine calls when a workflow ends or is
+lost.
 
-A domain registers in `AppConfig.ready()`: the engine knows no domain.
+A domain registers its subjects in `AppConfig.ready()`; the engine imports no domain.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -18,19 +19,19 @@ class EngineSubject:
     """A kind of row that has workflows.
 
     `restart(id)` starts the row's workflow again from the row; called outside a transaction.
-    `on_undeliverable(command)` runs in the transaction that settles the command: a message that
-    can never arrive. When it raises, both are rolled back and tried again.
+    `on_undeliverable(command)` runs in the transaction that settles a command that can never
+    arrive. If it raises, both are rolled back and retried.
     `on_closed(id, run)` runs in a transaction when the server has confirmed that the workflow's
-    newest run ended; at least once, so it must be idempotent. Not for runs that continued as new,
-    were superseded by a newer run, or that the server has lost (`stranded` finds those). It also
-    hears of child workflows that carry the row's search attribute: look at `run.workflow_id`.
-    `stranded()` gives ids (at most a few hundred) of rows whose workflow ought to run and which
-    the mirror does not know as running; not those whose newest start an operator has discarded.
-    `workflow_types` are watched by the sweeper even when somebody else started them without our
-    search attribute; `subject_of(workflow_id)` then finds the row's id, or "".
-    `ended(ids)` gives those of the rows whose start commands nobody needs: the row has ended, and
-    should it ever run again, the number of that run does not come from its commands. Only these are
-    deleted with age; without it every start command of the type is kept.
+    newest run ended; at least once, so it must be idempotent. Not called for runs that continued as
+    new, were superseded by a newer run, or that the server has lost (`stranded` finds those). Also
+    called for child workflows that carry the row's search attribute: look at `run.workflow_id`.
+    `stranded()` returns ids (at most a few hundred) of rows whose workflow should run and which the
+    mirror does not know as running; not those whose newest start an operator has discarded.
+    `workflow_types` are watched by the sweeper even if started without our search attribute;
+    `subject_of(workflow_id)` then returns the row's id, or "".
+    `ended(ids)` returns those rows whose start commands are not needed: the row has ended, and the
+    number of any further run does not depend on its commands. Only these are deleted with age;
+    without it every start command of the type is kept.
     """
 
     type: str
@@ -49,23 +50,23 @@ _subjects: dict[str, EngineSubject] = {}
 
 
 def register(subject: EngineSubject) -> None:
-    """Make the subject known. ImproperlyConfigured when its type is taken by another one."""
+    """Register the subject. Raises ImproperlyConfigured when another subject has its type."""
     if _subjects.setdefault(subject.type, subject) != subject:
         raise ImproperlyConfigured(f"the engine subject {subject.type!r} is registered twice")
 
 
 def get(type: str) -> EngineSubject | None:
-    """The subject of that type, or None when nobody registered it."""
+    """Return the subject of that type, or None when nobody registered it."""
     return _subjects.get(type)
 
 
 def registered() -> Iterator[EngineSubject]:
-    """All subjects."""
+    """Yield all subjects."""
     yield from list(_subjects.values())
 
 
 def identify(workflow_id: str) -> tuple[str, str]:
-    """(type, id) of the row whose workflow has this id, by the subjects' own rules; or blanks."""
+    """Return (type, id) of the workflow's row, by the subjects' own rules; or two empty texts."""
     for subject in registered():
         if subject.subject_of is not None and (found := subject.subject_of(workflow_id)):
             return subject.type, found

@@ -1,4 +1,4 @@
-"""Keeps the mirror true: what visibility and descriptions say, and telling subjects of ends."""
+"""Keeps the mirror true: reads visibility and descriptions, and reports ends to subjects."""
 
 import asyncio
 from collections.abc import Sequence
@@ -28,13 +28,13 @@ OVERLAP = timedelta(seconds=15)
 #: How far the first sweep of an installation looks back.
 FIRST_LOOK = timedelta(days=1)
 PAGE = 500
-#: Rows compared one by one in a batch, and calls of it at the same time.
+#: Rows per batch of comparisons, and concurrent calls.
 BATCH = 100
 CALLS = 10
 CALL = timedelta(seconds=5)
-#: A worker's notice that visibility has not confirmed by then is asked about.
+#: A worker's report that visibility has not confirmed after this time is checked.
 CONFIRM_AFTER = timedelta(seconds=30)
-#: So often, at least, is every open run asked about (bounded: a few each sweep).
+#: Every open run is checked at least this often (limited: a few per sweep).
 LOOK_AGAIN_AFTER = timedelta(minutes=10)
 CHECKED_PER_SWEEP = 50
 TOLD_AT_ONCE = 200
@@ -53,9 +53,9 @@ _STATUS = {
 
 
 async def compare(client: Client, *, threads: Threads) -> int:
-    """Ask the server about every run that the mirror believes open, or has from a worker only.
+    """Check with the server every run that the mirror has as open, or from a worker only.
 
-    At the start of a leadership: nobody watched before. Returns how many rows changed.
+    Runs at the start of a leadership, because nobody watched before. Returns how many rows changed.
     """
     changed, after = 0, 0
     while True:
@@ -67,8 +67,8 @@ async def compare(client: Client, *, threads: Threads) -> int:
 
 
 async def sweep(client: Client, *, threads: Threads) -> int:
-    """What started or ended since the last sweep, doubtful rows, then ends that nobody was told
-    of. Returns how many rows changed."""
+    """Read what started or ended since the last sweep, check doubtful rows, then report ends to
+    subjects. Returns how many rows changed."""
     began = timezone.now()
     since = await threads.run(_mark_read, began)
     changed = await _list(client, since - OVERLAP, threads)
@@ -80,7 +80,7 @@ async def sweep(client: Client, *, threads: Threads) -> int:
 
 # --- visibility ---------------------------------------------------------------------------------
 async def _list(client: Client, since: datetime, threads: Threads) -> int:
-    """Page by page; the server's order does not matter (its development store knows none)."""
+    """Read visibility page by page; in any order, because the development server has none."""
     moment = since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     times = f"(StartTime >= '{moment}' OR CloseTime >= '{moment}')"
     types = sorted({name for subject in subjects.registered() for name in subject.workflow_types})
@@ -89,7 +89,7 @@ async def _list(client: Client, since: datetime, threads: Threads) -> int:
     try:
         return await _list_query(client, f"({ours}) AND {times}", threads)
     except RPCError as error:
-        # The search attribute may be missing where somebody else has to add it.
+        # The search attribute may be missing where an operator has to add it.
         unknown = error.status == RPCStatusCode.INVALID_ARGUMENT and "search attr" in str(error)
         if not unknown:
             raise
@@ -104,7 +104,7 @@ async def _list_query(client: Client, query: str, threads: Threads) -> int:
     while True:
         await found.fetch_next_page()
         page = found.current_page or []
-        # An end is an end. "Running" may be late news: believed only of runs not known yet.
+        # An end is final. "Running" may be outdated: it is believed only for unknown runs.
         seen = [
             _observed(run, seen_at, confirmed=run.close_time is not None)
             for run in page
@@ -167,7 +167,7 @@ async def _describe(client: Client, workflow_id: str, run_id: str) -> Observatio
                 confirmed=True,
             )
         if error.status == RPCStatusCode.INVALID_ARGUMENT:
-            # A run id that no server ever gave, from a foreign notice.
+            # A foreign report has a run id that no server ever issued.
             logger.warning("a run cannot be described", workflow_id=workflow_id, error=str(error))
             return None
         raise
@@ -197,12 +197,12 @@ def _write(seen: Sequence[Observation]) -> int:
         return len(runs_observe(seen))
 
 
-# --- telling ------------------------------------------------------------------------------------
+# --- reporting ends -----------------------------------------------------------------------------
 def ends_tell() -> int:
-    """Call `on_closed` for confirmed ends that nobody was told of; how many were looked at.
+    """Call `on_closed` for confirmed ends not yet reported; return how many were looked at.
 
-    The call and the note that it was made commit together: a crash between repeats it. One that
-    raises is logged and tried again with the next sweep; the others are told all the same.
+    The call and the note that it was made commit together: after a crash it is repeated. A call
+    that raises is logged and repeated with the next sweep; the others proceed.
     """
     looked, after = 0, 0
     waiting = WorkflowRun.objects.filter(told_at=None, confirmed=True).exclude(
@@ -222,7 +222,7 @@ def ends_tell() -> int:
 
 
 def end_tell(pk: int) -> None:
-    """Tell the run's subject, and note it, in one transaction."""
+    """Report the end to the run's subject, and note it, in one transaction."""
     with transaction.atomic():
         run: Any = (
             WorkflowRun.objects.select_for_update(skip_locked=True)

@@ -1,6 +1,6 @@
-"""What happened to a record: people's decisions, and what the engine did for them.
+"""The timeline of a record: users' decisions, and what workflows did for them.
 
-One list for both, newest first. When the engine does not answer the people's part is still there.
+One list of both, newest first. When Temporal does not answer, the list has the decisions only.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 MOST_ENTRIES = 100
 MOST_EVENTS = 100
-#: After the engine did not answer pages do without it for so long: a live page asks with every
-#: change, and must not wait out the deadline each time.
+#: After Temporal failed to answer, pages leave it out for this time: a live page updates at every
+#: change and must not wait for the deadline each time.
 QUIET_SECONDS = 5.0
 
 A = TypeVar("A", bound=reads.Answer)
 
-#: An action in words; what is in braces comes from the entry's body. Or a function of the body and
-#: the actor that gives them, where one action has two meanings.
+#: An action in words; braces are filled from the entry's body. Or a function of the body and the
+#: actor that returns them, for an action with two meanings.
 Wording = str | Callable[[dict[str, Any], str], str]
 
-#: Events of the engine's own housekeeping: they tell nothing about the record.
+#: Workflow events that say nothing about the record.
 _HOUSEKEEPING = ("workflow_task_", "marker_recorded", "upsert_workflow_", "timer_canceled")
 
 _WORDS = {
@@ -57,8 +57,8 @@ _WORDS = {
     "timer_fired": "Timer fired",
 }
 
-#: Audited actions in words, what was tried where it was refused, and the members of a body that
-#: name a person or a group.
+#: Words of audited actions, words of refused actions, and the members of a body that name a user or
+#: a group.
 _actions = Registry[Wording]("wording of the action")
 _refused = Registry[str]("wording of the refused action")
 _people = Registry[str]("member that names a person")
@@ -70,10 +70,10 @@ def register_words(
     tried: Mapping[str, str] | None = None,
     people: Iterable[str] = (),
 ) -> None:
-    """Give audited actions words; an action without any reads as it is named.
+    """Register words of audited actions; an action without words is shown by its name.
 
-    `tried` words the refused ones. `people` are members of bodies that hold a person or a group:
-    they are shown by name. Raises ImproperlyConfigured when an action has other words already.
+    `tried` are the words of refused actions. `people` are members of bodies that hold a user or a
+    group, shown by name. Raises ImproperlyConfigured when an action has other words already.
     """
     for action, wording in actions.items():
         _actions.add(action, wording)
@@ -89,7 +89,7 @@ MOST_EXCERPT = 120
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that happened. `source` is business or engine."""
+    """One event. `source` is business or engine."""
 
     at: datetime
     text: str
@@ -102,7 +102,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Timeline:
-    """`degraded`: the engine was asked and did not answer; `cut`: older lines were left out."""
+    """`degraded`: Temporal did not answer; `cut`: older lines were left out."""
 
     lines: list[Line]
     degraded: bool
@@ -114,7 +114,7 @@ _breaker = Breaker(QUIET_SECONDS)
 
 
 def ask_engine(question: Callable[[], A]) -> A | None:
-    """The engine's answer, or None when it does not answer now or did not a moment ago."""
+    """Return Temporal's answer, or None if it does not answer now or did not a moment ago."""
     if _breaker.is_open():
         return None
     answer = question()
@@ -125,10 +125,10 @@ def ask_engine(question: Callable[[], A]) -> A | None:
 
 
 def timeline(*, subjects: list[tuple[str, str]], workflow_ids: list[str]) -> Timeline:
-    """The newest lines about these (type, id) subjects and these workflows."""
+    """Return the newest lines about these (type, id) subjects and these workflows."""
     entries: list[AuditEntry] = []
     cut = False
-    # One query per subject: each is a walk along the index on (type, id, -id).
+    # One query per subject: each reads the index on (type, id, -id).
     for subject_type, subject_id in subjects:
         newest = list(entries_about((subject_type, subject_id))[: MOST_ENTRIES + 1])
         cut = cut or len(newest) > MOST_ENTRIES
@@ -149,13 +149,13 @@ def timeline(*, subjects: list[tuple[str, str]], workflow_ids: list[str]) -> Tim
 
 
 def told(entries: "list[AuditEntry]") -> list[Line]:
-    """The entries in words, in their order; one query for the names in them."""
+    """Describe the entries in words, in order; one query for the names in them."""
     names = _names(entries)
     return [_told(entry, names) for entry in entries]
 
 
 def engine_lines(workflow_id: str) -> Timeline:
-    """The newest events of one workflow, newest first; none for no workflow."""
+    """Return the newest events of one workflow, newest first; none for an empty id."""
     if not workflow_id:
         return Timeline(lines=[], degraded=False, cut=False, engine_url="")
     history = ask_engine(partial(reads.history_events, workflow_id, MOST_EVENTS))
@@ -189,14 +189,14 @@ def _done(entry: "AuditEntry", body: dict[str, Any], names: dict[str, str]) -> s
         return _plain(entry.action)
     if not isinstance(wording, str):
         wording = wording(body, entry.actor_id)
-    # A body can be erased: what it held is then left out, never guessed.
-    told = {key: _text(value) for key, value in body.items()}
+    # A body can be erased: its values are then left out, never guessed.
+    texts = {key: _text(value) for key, value in body.items()}
     for key in filter(_people.get, body):
-        told[key] = names.get(told[key], told[key].removeprefix("group:"))
-    text = wording.format_map(_Gaps(told)).strip()
+        texts[key] = names.get(texts[key], texts[key].removeprefix("group:"))
+    text = wording.format_map(_Gaps(texts)).strip()
     authority = body.get("authority")
     if authority and authority != entry.actor_id:
-        text += f" on behalf of {told['authority']}"
+        text += f" on behalf of {texts['authority']}"
     return text
 
 
@@ -206,7 +206,7 @@ def _tried(entry: "AuditEntry") -> str:
 
 def _detail(body: dict[str, Any]) -> str:
     parts = [_text(body.get(key)) for key in ("reason", "note", "detail")]
-    # A comment stands in full beside the request: here is what one recognises it by.
+    # The request's page shows the whole comment: an excerpt is enough here.
     parts.append(_cut(_text(body.get("text")), MOST_EXCERPT))
     for change in body.get("difference") or []:
         if isinstance(change, dict):
@@ -228,13 +228,13 @@ def _text(value: object) -> str:
 
 
 def _names(entries: "list[AuditEntry]") -> dict[str, str]:
-    """Names of the people that bodies tell of, by how entries name them; one query."""
+    """Return the names of users in the bodies, by their ids in entries; one query."""
     ids: set[int] = set()
     for entry in entries:
         body = entry.body if isinstance(entry.body, dict) else {}
         for key in filter(_people.get, body):
             kind, _, number = _text(body[key]).partition(":")
-            # The actor's own name stands in the entry already.
+            # The entry has the actor's own name already.
             if kind == "user" and number.isdecimal() and body[key] != entry.actor_id:
                 ids.add(int(number))
     if not ids:
@@ -243,7 +243,7 @@ def _names(entries: "list[AuditEntry]") -> dict[str, str]:
 
 
 class _Gaps(dict[str, str]):
-    """What a body does not hold any more is a dash."""
+    """Replaces values that a body no longer has by a dash."""
 
     def __missing__(self, key: str) -> str:
         return "–"

@@ -1,4 +1,4 @@
-"""Addresses of the app `engine`."""
+"""URLs of the engine."""
 
 from django.urls import URLPattern, URLResolver, path
 

@@ -18,19 +18,19 @@ def _readiness() -> Readiness:
 
 
 async def health(request: HttpRequest) -> HttpResponseBase:
-    """200 as long as the process answers at all."""
+    """Return 200 as long as the process answers."""
     if request.method not in ("GET", "HEAD"):
         return HttpResponseNotAllowed(["GET", "HEAD"])
     return JsonResponse({"status": "healthy", "service": settings.SERVICE_NAME})
 
 
 async def ready(request: HttpRequest) -> HttpResponseBase:
-    """200 when PostgreSQL, Redis, Temporal, a leading relay and a worker are there; 503 names the
-    first that is not, within 5 s, also when it hangs. Anybody may ask: what the server said, with
-    its address, is in the log alone."""
+    """Return 200 when PostgreSQL, Redis, Temporal, a leading relay and a worker respond; 503 names
+    the first that does not, within 5 s, even if it hangs. Needs no login, so only the log has the
+    server's message and address."""
     if request.method not in ("GET", "HEAD"):
         return HttpResponseNotAllowed(["GET", "HEAD"])
-    # Shielded: the round is shared, one visitor who leaves must not cancel it for the others.
+    # Shielded: the round is shared, and one caller that disconnects must not cancel it for others.
     failed = await asyncio.shield(asyncio.wrap_future(_readiness().start()))
     if failed is not None:
         logger.warning("not_ready", reason=failed.name, error=failed.error)
@@ -39,7 +39,8 @@ async def ready(request: HttpRequest) -> HttpResponseBase:
 
 
 def readiness_body(failed: ProbeFailed | None, *, error: str) -> dict[str, str]:
-    """The document of web and worker; `error` is as much of why as the reader may know."""
+    """Return the document of web and worker; `error` is as much of the reason as the reader may
+    know."""
     if failed is None:
         return {"status": "ready", "service": settings.SERVICE_NAME}
     return {"status": "not_ready", "reason": failed.name, "error": error}

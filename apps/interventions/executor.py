@@ -1,11 +1,12 @@
-"""The executor's HTTP interface: who really moves the money.
+"""HTTP client of the executor, which moves the money.
 
 `POST {EXECUTOR_URL}/executions` {intervention_id, target, amount, currency} with the header
-`Idempotency-Key` → {receipt}; the same key again gives the same receipt and no second effect.
+`Idempotency-Key` → {receipt}; the same key returns the same receipt without a second effect.
+
 `POST {EXECUTOR_URL}/executions/{receipt or key}/reversal` {void_only} → {state: reversed | voided}.
-A key that is not known is voided: it will never take effect any more, so a call that is still on
-its way cannot pass the reversal. `void_only` leaves alone what took effect: 409 {code: "executed",
-receipt}. What is a no and what an outage says `apps.outbound.calls`.
+An unknown key is voided: it never takes effect, so a call that is still under way cannot overtake
+the reversal. `void_only` does not reverse what took effect: 409 {code: "executed", receipt}.
+`apps.outbound.calls` distinguishes refusals from outages.
 """
 
 from functools import cache
@@ -25,12 +26,13 @@ RECEIPT_LIMIT = 120
 
 
 def execution_key(intervention_id: object) -> str:
-    """The idempotency key of the one execution of an intervention."""
+    """Return the idempotency key of an intervention's only execution."""
     return f"{intervention_id}:execute"
 
 
 def execute(intervention: "Intervention") -> str:
-    """Have it executed; the receipt. Raises Refused, Unavailable `executor_unavailable`."""
+    """Execute the payment; return the receipt. Raises Refused, Unavailable
+    `executor_unavailable`."""
     answer = _executor().post(
         "/executions",
         key=execution_key(intervention.pk),
@@ -45,7 +47,8 @@ def execute(intervention: "Intervention") -> str:
 
 
 def reverse(intervention: "Intervention", *, void_only: bool) -> tuple[Execution, str]:
-    """Have it undone, or voided before it takes effect; what it came to, and its receipt if any.
+    """Reverse the payment, or void it before it takes effect; return the resulting state, and the
+    receipt if there is one.
 
     Raises Refused, Unavailable `executor_unavailable`.
     """
@@ -74,7 +77,7 @@ def _executor() -> Caller:
 
 @cache
 def _caller(base: str, seconds: float) -> Caller:
-    """One for the process: it is thread-safe and keeps its connections."""
+    """Return the caller, one per process: it is thread-safe and keeps its connections."""
     return Caller("executor", base, seconds=seconds, code="executor_unavailable")
 
 

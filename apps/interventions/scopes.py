@@ -1,10 +1,10 @@
-"""Scopes of the interventions' and the budgets' API."""
+"""API scopes of interventions and budgets."""
 
 from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """What a key of the API may be for."""
+    """What an API key may do."""
 
     INTERVENTIONS_READ = "interventions:read"
     INTERVENTIONS_WRITE = "interventions:write"

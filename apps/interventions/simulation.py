@@ -1,4 +1,4 @@
-"""What approving an intervention would do now. Reads only; no lock: the saga checks again."""
+"""Simulates the approval of an intervention. Reads only, without locks: the saga checks again."""
 
 from decimal import Decimal
 
@@ -17,7 +17,7 @@ from apps.interventions.services.budgets import has_open_reservation
 from apps.interventions.services.periods import check_open
 from apps.interventions.services.policy_limits import check_target, check_terms
 
-#: As people say them, in the saga's order.
+#: The saga's steps in words, in order.
 STEPS = (
     "check the policy",
     "read the policy's terms",
@@ -30,7 +30,8 @@ STEPS = (
 
 
 def simulate(intervention: Intervention, user: User) -> Simulation:
-    """The budget after it, who else is about to draw on it, the seven steps, what would refuse."""
+    """Return the budget afterwards, competing reservations, the seven steps, and a refusal if
+    any."""
     budget = intervention.budget
     amount = shown(intervention.amount, intervention.currency)
     facts = _facts(intervention, budget)
@@ -53,9 +54,9 @@ def simulate(intervention: Intervention, user: User) -> Simulation:
     )
 
 
-# --- facts of whatever is paid under a policy, from a budget --------------------------------------
+# --- facts shared by all payments under a policy, from a budget -----------------------------------
 def terms(policy: Policy, *, undoing: str = "Undoing it") -> list[Fact]:
-    """The policy's version, and whether what is paid under it can be undone."""
+    """Return the policy's version, and whether its payments can be reversed."""
     undone = "possible" if policy.reversible else "not possible: the money is gone"
     return [
         Fact(
@@ -68,13 +69,13 @@ def terms(policy: Policy, *, undoing: str = "Undoing it") -> list[Fact]:
 
 
 def free(label: str, budget: Budget, *, tone: str = "") -> Fact:
-    """What the budget can bear now."""
+    """Return what is available in the budget now."""
     href = reverse("budget", args=[budget.code])
     return Fact(label, _money(budget, budget.available), tone=tone, href=href)
 
 
 def free_after(budget: Budget, amount: Decimal) -> Fact:
-    """What it could bear when the amount (major units) is spent."""
+    """Return what would be available after the amount (major units) is spent."""
     left = budget.available - amount
     figure = _money(budget, left) if left >= 0 else f"{_money(budget, -left)} too little"
     return Fact("Free after it", figure, tone="bad" if left < 0 else "")
@@ -109,7 +110,7 @@ def _refused(intervention: Intervention, budget: Budget) -> str:
             check_target(policy, target=intervention.target, amount=amount, as_of=as_of)
     except DomainError as refusal:
         return refusal.detail
-    # A newer version does not stop what was asked under an older one; switching it off does.
+    # A newer version does not stop a request under an older one; deactivating the policy does.
     if not policy.active and not Policy.objects.filter(code=policy.code, active=True).exists():
         return f"the policy {policy.code} is switched off."
     if budget.available < intervention.amount:
@@ -118,7 +119,7 @@ def _refused(intervention: Intervention, budget: Budget) -> str:
 
 
 def _reserved_beside(intervention: Intervention) -> tuple[int, Decimal]:
-    """Of interventions that have not ended: the ledger of a busy budget is long."""
+    """Count interventions that have not ended only: the ledger of a busy budget is long."""
     kinds = BudgetEntry.Kind
     under_way = Intervention.objects.unsettled().filter(budget=intervention.budget_id)
     lines = BudgetEntry.objects.filter(

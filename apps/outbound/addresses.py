@@ -1,7 +1,7 @@
-"""Where a call may go: the public internet, and the hosts that `OUTBOUND_ALLOWED_HOSTS` lists.
+"""Where calls may go: the public internet, and the hosts in `OUTBOUND_ALLOWED_HOSTS`.
 
-A name is looked up once, the address checked, and that very address connected to: checking a name
-and then connecting by name is open to DNS that answers differently the second time.
+A name is resolved once, the address checked, and that same address connected to. Checking a name
+and then connecting by name would be open to DNS rebinding: a different answer the second time.
 """
 
 import ipaddress
@@ -16,33 +16,33 @@ from apps.common.errors import Invalid
 
 LONGEST_URL = 500
 _VISIBLE = re.compile(r"[!-~]+")
-#: All that is given out of IPv6 today; tunnels in it lead to IPv4 addresses that nobody checked.
+#: All IPv6 space in use today; tunnels inside it would lead to unchecked IPv4 addresses.
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Forbidden(Exception):
-    """The name is not known, or leads to an address that may not be called."""
+    """The name cannot be resolved, or its address may not be called."""
 
 
 def allowed(host: str, port: int, more: Collection[str] = ()) -> bool:
-    """Whether the settings, or `more`, name this host or host:port as an exception."""
+    """Return whether the settings, or `more`, list this host or host:port."""
     name = host_name(host)
     names = {name, f"{name}:{port}"}
     return not names.isdisjoint((*settings.OUTBOUND_ALLOWED_HOSTS, *more))
 
 
 def host_name(host: str) -> str:
-    """The host as `OUTBOUND_ALLOWED_HOSTS` spells it: lower case, IPv6 in brackets."""
+    """Return the host as in `OUTBOUND_ALLOWED_HOSTS`: lower case, IPv6 in brackets."""
     return f"[{host.lower()}]" if ":" in host else host.lower()
 
 
 def url_checked(url: str) -> str:
-    """The address as it is kept, for one that a person enters.
+    """Return the URL as it is stored, for one that a person enters.
 
     Raises Invalid `bad_url`, and `private_address` for one that is visibly not on the public
-    internet. Without TLS only to hosts that are allowed by name.
+    internet. URLs without TLS are accepted only for hosts that are allowed by name.
     """
     parts = split(url)
     host, port = parts.hostname or "", port_of(parts)
@@ -56,7 +56,7 @@ def url_checked(url: str) -> str:
 
 
 def split(url: str) -> SplitResult:
-    """The parts of the address. Invalid `bad_url`."""
+    """Return the parts of the URL. Raises Invalid `bad_url`."""
     bad = Invalid("It needs an https address: https://host/path.", code="bad_url")
     if not _VISIBLE.fullmatch(url) or len(url) > LONGEST_URL or "\\" in url:
         raise bad
@@ -76,21 +76,20 @@ def split(url: str) -> SplitResult:
 
 
 def port_of(parts: SplitResult) -> int:
-    """The port that is connected to."""
+    """Return the port to connect to."""
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def resolve(host: str, port: int, more: Collection[str] = ()) -> list[str]:
-    """The addresses to connect to, in the order in which they are tried: all of a host that is
-    allowed by name, the one that was checked of any other. Forbidden when there is none, or none
-    that may be used."""
+    """Return the addresses to connect to, in order: all of a host that is allowed by name, the
+    checked one of any other. Raises Forbidden when there is none, or none that may be used."""
     if allowed(host, port, more):
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise Forbidden(f"The name {host} is not known.") from error
         return list(dict.fromkeys(str(one[4][0]) for one in found))
-    # Imported here: with it comes `requests`, which nothing else of ours needs.
+    # Imported here because it loads `requests`, which nothing else of ours needs.
     import requests.exceptions
     from requests_hardened.ip_filter import InvalidIPAddress, get_ip_address
 
@@ -106,8 +105,8 @@ def resolve(host: str, port: int, more: Collection[str] = ()) -> list[str]:
 
 
 def _literal(host: str) -> Address | None:
-    """The address that the host is, also in the spellings that the C library takes (2130706433,
-    0x7f.1): those are for nobody but who wants to get around a filter."""
+    """Return the address if the host is one, also in spellings that the C library accepts
+    (2130706433, 0x7f.1) and that only serve to get around filters."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:

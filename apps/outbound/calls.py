@@ -1,8 +1,8 @@
-"""Calls to another program that has an effect there: one idempotency key, and an answer that is
-either the other side's, or none.
+"""Calls with an effect in another program: one idempotency key, and an answer that is either the
+other side's, or none.
 
-A 4xx with a `code` of its own is the other side's no. Everything else that is not a good answer is
-an outage: nobody knows whether the effect took place, and the same key is safe to send again.
+A 4xx with its own `code` is a refusal. Everything else except a success is an outage: it is unknown
+whether the effect took place, and sending the same key again is safe.
 """
 
 from functools import cached_property
@@ -18,41 +18,42 @@ from apps.outbound.transport import guarded_client
 
 logger = get_logger(__name__)
 
-#: 4xx answers that say "later", not "no".
+#: 4xx answers that mean "later", not a refusal.
 LATER = frozenset({408, 425, 429})
 
 
 class Refused(Exception):
-    """The no of the program `name`, with its `status`, `code` and whole `answer`; `reason` in its
-    words, the whole of it as text."""
+    """The refusal of the program `name`, with its `status`, `code` and whole `answer`; `reason` is
+    the answer as text."""
 
     def __init__(self, name: str, status: int, answer: dict[str, Any]) -> None:
-        said = answer.get("detail") or answer.get("code") or f"status {status}"
+        reason = answer.get("detail") or answer.get("code") or f"status {status}"
         self.status, self.answer = status, answer
         self.code = str(answer.get("code", ""))[:80]
-        self.reason = "".join(c if c.isprintable() else " " for c in str(said))[:500]
+        self.reason = "".join(c if c.isprintable() else " " for c in str(reason))[:500]
         super().__init__(f"The {name} refused: {self.reason}")
 
 
 class Caller:
-    """Speaks JSON to one program, whose address an operator configured.
+    """Calls one program with JSON, at a URL that an operator configured.
 
-    `name` stands in errors ("The executor cannot be reached"), `code` is that of an outage.
+    `name` is used in errors ("The executor cannot be reached"), `code` is the code of an outage.
     """
 
     def __init__(self, name: str, base: str, *, seconds: float, code: str) -> None:
         self.name, self.base, self.seconds, self.code = name, base.rstrip("/"), seconds, code
 
     def post(self, path: str, *, key: str, body: dict[str, Any]) -> dict[str, Any]:
-        """The answer of a call with this idempotency key, which has an effect or undoes one.
+        """Send a call with this idempotency key, which has an effect or reverses one; return the
+        answer.
 
-        Raises Refused for the other side's no, Unavailable (with the caller's code) when it cannot
-        be reached, answers late, too much, or nonsense.
+        Raises Refused for a refusal, Unavailable (with the caller's code) when the program cannot
+        be reached, answers late, too much, or nothing valid.
         """
         return self._answer("POST", path, headers={"Idempotency-Key": key}, json=body)
 
     def get(self, path: str) -> dict[str, Any]:
-        """What the other side knows of an effect; it has none itself. Raises as `post`."""
+        """Return what the other side knows of an effect, without causing one. Raises as `post`."""
         return self._answer("GET", path)
 
     def _answer(
@@ -67,7 +68,7 @@ class Caller:
                 code=self.code,
             ) from error
         answer = _object(response)
-        # A no is the other side's own only with a code: a gateway's 401 or 404 in between says
+        # Only an answer with a code is the other side's refusal: a 401 or 404 of a gateway says
         # nothing about an earlier attempt that may have taken effect.
         refused = response.is_client_error and bool(answer.get("code"))
         if response.status_code in LATER or not (response.is_success or refused):
@@ -77,7 +78,7 @@ class Caller:
         return answer
 
     def nonsense(self, answer: dict[str, Any]) -> Unavailable:
-        """The error for an answer that says nothing: nobody knows what was done."""
+        """Return the error for an invalid answer, after which the outcome is unknown."""
         logger.warning("outbound.nonsense", called=self.name, answer=str(answer)[:200])
         return Unavailable(f"The {self.name}'s answer cannot be understood.", code=self.code)
 

@@ -1,7 +1,6 @@
-"""The one way out over HTTP: a transport for httpx2 that connects only where it may, follows no
-redirect, uses no proxy of the environment, and limits the time of a call as a whole (but for the
-look-up of a name) and the size of its answer.
-"""
+"""HTTP client for all outward calls: an httpx2 transport that connects only to permitted addresses,
+follows no redirects, ignores proxies of the environment, and limits the total time of a call
+(except for name resolution) and the size of its answer."""
 
 import ssl
 import threading
@@ -14,7 +13,7 @@ import httpx2
 
 from apps.outbound.addresses import Forbidden, resolve
 
-#: Of an answer's body.
+#: The most bytes of an answer's body.
 MOST_BYTES = 64 * 1024
 SocketOption = (
     tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
@@ -24,11 +23,11 @@ SocketOption = (
 def guarded_client(
     seconds: float, *, allowed: Collection[str] = (), most_bytes: int = MOST_BYTES
 ) -> httpx2.Client:
-    """A client for `seconds` a call. Thread-safe; it keeps its connections.
+    """Return a client with a limit of `seconds` per call. Thread-safe; it keeps its connections.
 
-    `allowed`: hosts (or host:port) of the operator's own configuration, beyond those of
-    `OUTBOUND_ALLOWED_HOSTS`. A call raises `httpx2.HTTPError`, also for an address that may not be
-    called, an answer that is too large, and one that is not whole in time.
+    `allowed`: hosts (or host:port) of the operator's own configuration, in addition to
+    `OUTBOUND_ALLOWED_HOSTS`. A call raises `httpx2.HTTPError`, also for a forbidden address, an
+    answer that is too large, and one that is not complete in time.
     """
     return httpx2.Client(
         transport=GuardedTransport(allowed=allowed, most_bytes=most_bytes),
@@ -39,7 +38,7 @@ def guarded_client(
 
 
 class GuardedTransport(httpx2.BaseTransport):
-    """See `guarded_client`. The timeout for a read is the limit of the whole call."""
+    """See `guarded_client`. The read timeout is the limit of the whole call."""
 
     def __init__(self, *, allowed: Collection[str] = (), most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
@@ -96,7 +95,7 @@ class _Body(httpx2.SyncByteStream):
 
 
 class _Call(threading.local):
-    """The deadline of the call that this thread makes: connections are shared by many calls."""
+    """The deadline of this thread's call: many calls share the connections."""
 
     deadline: float | None = None
 
@@ -105,8 +104,8 @@ _call = _Call()
 
 
 def _left(timeout: float | None) -> float | None:
-    """Seconds that an operation of the socket may take. A limit for each operation alone would let
-    a server that sends a byte now and then hold the call for ever."""
+    """Return the seconds that a socket operation may take. With a limit per operation only, a
+    server that sends a byte now and then could hold the call for ever."""
     if _call.deadline is None:
         return timeout
     left = _call.deadline - time.monotonic()
@@ -126,7 +125,7 @@ def _limited(deadline: float | None) -> Iterator[None]:
 
 @contextmanager
 def _as_httpx() -> Iterator[None]:
-    """httpcore's errors as those that users of httpx know."""
+    """Convert httpcore's errors to httpx's."""
     try:
         yield
     except httpcore2.TimeoutException as error:
@@ -155,7 +154,7 @@ class _GuardedBackend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[SocketOption] | None = None,
     ) -> httpcore2.NetworkStream:
-        """Look the name up, check the address, connect to that address. TLS still checks the
+        """Resolve the name, check the address, connect to that address. TLS still checks the
         certificate against the name."""
         failure: Exception | None = None
         for address in resolve(host, port, self._allowed):

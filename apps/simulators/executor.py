@@ -1,11 +1,11 @@
-"""The executor sink: it moves no money, it counts what it would have moved.
+"""A simulated executor: it moves no money and counts the calls that would have moved it.
 
-It keeps the promises of the real interface (`apps.interventions.executor`): one effect and one
-receipt per idempotency key, reversal by receipt or by key, and a key that is reversed before it is
-known is void for ever. `behaviour` makes it slow, refuse or fail, for tests and demonstrations.
+It has the guarantees of the real interface (`apps.interventions.executor`): one effect and one
+receipt per idempotency key, reversal by receipt or by key; a key that is reversed before its call
+arrives is void for ever. `behaviour` makes it slow, refuse or fail, for tests and demonstrations.
 
-A receipt `DEMO-<intervention>` is of a payment that the demonstration data only tell of: it counts
-as executed, so that taking it back is a reversal here too.
+A receipt `DEMO-<intervention>` belongs to a payment in the demo data: it counts as executed, so
+that taking it back is a reversal here too.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ _DEMO = re.compile(r"DEMO-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What goes wrong from now on. Delays in seconds.
+    """The faults from now on. Delays in seconds.
 
     `delay_seconds` before the effect, `answer_delay_seconds` after it; `fail_next` executions
     answer `fail_status`, before the effect or (`fail_after_effect`) after it; `fail_reversals`
-    likewise for reversals; `refuse_targets` and `refuse_reversals` say no for good.
+    likewise for reversals; `refuse_targets` and `refuse_reversals` refuse for good.
     """
 
     delay_seconds: float = 0.0
@@ -42,7 +42,8 @@ class Behaviour:
 
     @classmethod
     def parse(cls, document: dict[str, Any]) -> "Behaviour":
-        """From JSON; what is not given is as it was in the beginning. Refusal 422 else."""
+        """Return the behaviour in a JSON object, with defaults. Raises Refusal 422 for unknown
+        fields."""
         known = asdict(cls())
         if not document.keys() <= known.keys():
             raise Refusal(422, "unknown_behaviour", f"Known are {sorted(known)}.")
@@ -64,7 +65,7 @@ class Behaviour:
 
 @dataclass
 class Effect:
-    """What became of one idempotency key."""
+    """The state of one idempotency key."""
 
     body: dict[str, Any] | None = None
     receipt: str = ""
@@ -86,7 +87,7 @@ class Effect:
 
 
 class ExecutorSink:
-    """The state and its four addresses. With a file, effects survive a kill of the process."""
+    """The state and its four URLs. With a file, effects survive a kill of the process."""
 
     def __init__(self, *, file: Path | None = None) -> None:
         self.effects: dict[str, Effect] = {}
@@ -96,7 +97,7 @@ class ExecutorSink:
         self._read()
 
     async def answer(self, request: Request) -> Answer:
-        """Route below /executor."""
+        """Route a request below /executor."""
         match request.method, request.parts:
             case "POST", ["executions"]:
                 return await self._execute(request)
@@ -175,7 +176,8 @@ class ExecutorSink:
             return Answer(200, {"state": "reversed", "receipt": effect.receipt})
 
     def _key_of(self, name: str) -> str:
-        """The key that a receipt belongs to; what is no receipt is a key itself."""
+        """Return the key to which a receipt belongs; a name that is not a receipt is the key
+        itself."""
         for key, effect in self.effects.items():
             if effect.receipt == name:
                 return key
@@ -202,7 +204,8 @@ class ExecutorSink:
                 file.write(json.dumps(line) + "\n")
 
     def _read(self) -> None:
-        """Later lines of a key replace earlier ones; a line cut off by a kill is left out."""
+        """Read the file: later lines of a key replace earlier ones; a line cut off by a kill is
+        ignored."""
         if self._file is None or not self._file.exists():
             return
         text = self._file.read_text()

@@ -1,4 +1,4 @@
-"""A very small ASGI surface for simulators: JSON in, JSON or a page out, no framework."""
+"""A minimal ASGI application for simulators: JSON in, JSON or a page out, no framework."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,7 +13,7 @@ BODY_LIMIT = 1024 * 1024
 
 @dataclass(frozen=True)
 class Answer:
-    """`body` is JSON, or with another `content_type` a text."""
+    """A response. `body` is JSON, or with another `content_type` a text."""
 
     status: int
     body: Any
@@ -21,7 +21,7 @@ class Answer:
 
 
 class Refusal(Exception):
-    """An error answer: {code, detail, …}."""
+    """An error response: {code, detail, …}."""
 
     def __init__(self, status: int, code: str, detail: str, **extra: Any) -> None:
         super().__init__(detail)
@@ -30,7 +30,7 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """`parts` is the path below the simulator's own prefix, unquoted."""
+    """A request. `parts` is the path below the simulator's own prefix, unquoted."""
 
     method: str
     parts: list[str]
@@ -39,7 +39,7 @@ class Request:
     body: bytes = field(repr=False)
 
     def json(self) -> dict[str, Any]:
-        """The body as an object ({} when empty); Refusal 400."""
+        """Return the body as an object ({} when empty). Raises Refusal 400."""
         try:
             document = json.loads(self.body or b"{}")
         except ValueError:
@@ -49,7 +49,7 @@ class Request:
         return document
 
     def idempotency_key(self) -> str:
-        """The header; Refusal 400 without one."""
+        """Return the header. Raises Refusal 400 without one."""
         if not (key := self.headers.get("idempotency-key", "")):
             raise Refusal(400, "idempotency_key_missing", "Send the header Idempotency-Key.")
         return key
@@ -59,7 +59,8 @@ Handler = Callable[[Request], Awaitable[Answer]]
 
 
 class Application:
-    """The ASGI application: `/<prefix>/…` goes to that simulator's handler, `/health` says 200."""
+    """The ASGI application: `/<prefix>/…` goes to that simulator's handler, `/health` answers
+    200."""
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
         self._handlers = dict(handlers)
@@ -82,7 +83,7 @@ class Application:
                 "headers": [
                     (b"content-type", answer.content_type.encode()),
                     (b"x-content-type-options", b"nosniff"),
-                    # What is shown of a mail was written by somebody else: no scripts, no forms.
+                    # An e-mail's content comes from somebody else: no scripts, no forms.
                     (
                         b"content-security-policy",
                         b"sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
@@ -95,7 +96,7 @@ class Application:
         await send({"type": "http.response.body", "body": content, "more_body": False})
 
     async def _answer(self, scope: Any, receive: ASGIReceiveCallable) -> Answer:
-        # raw_path: an encoded slash belongs to a part, it does not end it.
+        # raw_path, because an encoded slash belongs to a part and does not end it.
         raw = (scope.get("raw_path") or scope["path"].encode()).split(b"?")[0].decode("latin-1")
         prefix, *parts = [unquote(part) for part in raw.strip("/").split("/")]
         if prefix == "health":

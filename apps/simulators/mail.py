@@ -17,7 +17,7 @@ HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True)
 class Taken:
-    """A message as it came in."""
+    """A received message."""
 
     number: int
     sender: str
@@ -29,8 +29,8 @@ class Taken:
 
 
 class MailSink:
-    """The state, its SMTP door and its addresses: GET /mail (a page, or JSON when that is asked
-    for), GET /mail/<number>, GET /mail/<number>/html, DELETE /mail."""
+    """The state, its SMTP server and its URLs: GET /mail (a page or JSON, by the Accept header),
+    GET /mail/<number>, GET /mail/<number>/html, DELETE /mail."""
 
     def __init__(self) -> None:
         self.taken: deque[Taken] = deque(maxlen=KEPT)
@@ -39,12 +39,13 @@ class MailSink:
         self._lock = threading.Lock()
 
     def listen(self, host: str, port: int) -> bool:
-        """Take mail there, in a thread of its own; False with `trouble` when that cannot be."""
+        """Receive mail at this address, in a thread; return False and set `trouble` if that
+        fails."""
         try:
-            # Here: a package of development, which nothing but a demo needs.
+            # Imported here: a development package that only a demo needs.
             from aiosmtpd.controller import Controller
 
-            # A line for every word of SMTP otherwise.
+            # Otherwise it logs a line for every SMTP command.
             logging.getLogger("mail.log").setLevel(logging.WARNING)
             Controller(self, hostname=host, port=port, ready_timeout=2.0).start()
         except (ImportError, OSError) as error:
@@ -53,12 +54,12 @@ class MailSink:
         return True
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        """aiosmtpd's word for: a message has come in."""
+        """Receive a message; aiosmtpd calls it by this name."""
         self.take(envelope.content or b"", envelope.mail_from or "", list(envelope.rcpt_tos))
         return "250 Taken"
 
     def take(self, content: bytes, sender: str, recipients: list[str]) -> None:
-        """Keep a message; one that cannot be read is kept by its beginning."""
+        """Store a message; of an unreadable one the beginning."""
         message = message_from_bytes(content, policy=policy.default)
         with self._lock:
             self._number += 1
@@ -75,7 +76,7 @@ class MailSink:
             )
 
     async def answer(self, request: Request) -> Answer:
-        """Route below /mail."""
+        """Route a request below /mail."""
         wants_page = "text/html" in request.headers.get("accept", "")
         match request.method, [part for part in request.parts if part]:
             case "GET", []:
@@ -125,7 +126,7 @@ def _shown(mail: Taken) -> str:
 
 
 def _linked(text: str) -> str:
-    """Escaped, with addresses of the web as links."""
+    """Return the escaped text, with web addresses as links."""
     words = []
     for line in text.splitlines():
         parts = [

@@ -1,6 +1,6 @@
-"""A receiver of webhooks: it checks signatures and counts what it has heard before.
+"""A webhook receiver: it checks signatures and counts repeated messages.
 
-Endpoint /webhooks/sink; tell it the secret first. What a real receiver has to do is here to read.
+Endpoint /webhooks/sink; set the secret first. The code shows what a real receiver has to do.
 """
 
 import base64
@@ -13,13 +13,13 @@ from typing import Any
 from apps.simulators.http import Answer, Refusal, Request
 
 KEPT = 200
-#: A signature older than this is somebody's replay.
+#: An older signature is a replay.
 TOLERANCE_SECONDS = 300
 
 
 class WebhookSink:
-    """POST /webhooks/sink takes messages; POST /webhooks/behaviour {secret, status} sets what it
-    checks with and answers; GET /webhooks lists what came in, newest first."""
+    """POST /webhooks/sink receives messages; POST /webhooks/behaviour {secret, status} sets the
+    secret to check and the status to answer; GET /webhooks lists the messages, newest first."""
 
     def __init__(self) -> None:
         self.secret = ""
@@ -28,7 +28,7 @@ class WebhookSink:
         self._known: set[str] = set()
 
     async def answer(self, request: Request) -> Answer:
-        """Route below /webhooks."""
+        """Route a request below /webhooks."""
         match request.method, [part for part in request.parts if part]:
             case "POST", ["sink"]:
                 return self._take(request)
@@ -67,7 +67,7 @@ class WebhookSink:
 
 
 def verify(request: Request, *, secret: str, now: float) -> bool:
-    """Whether one of the signatures is by the secret, and fresh."""
+    """Return whether one of the signatures is by the secret, and fresh."""
     headers = request.headers
     message_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not secret or not timestamp.isdigit() or abs(now - int(timestamp)) > TOLERANCE_SECONDS:

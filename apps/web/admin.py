@@ -1,7 +1,7 @@
-"""What every ModelAdmin here shares: lists that stay fast, rows that services own.
+"""Base classes of the ModelAdmins: lists that stay fast, and rows that only services write.
 
-The verbs that change such rows are in `admin_verbs`, forms that end in a service in `admin_forms`,
-rows carried by a workflow in `admin_process`.
+Actions that change rows are in `admin_verbs`, forms that call a service in `admin_forms`, rows
+carried by a workflow in `admin_process`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,20 +30,21 @@ from apps.web.links import temporal_url
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
-#: Up to here rows are counted; above, the table's own estimate is good enough to page by.
+#: Rows are counted up to here; above, PostgreSQL's estimate is good enough for paging.
 EXACT_COUNT = 10_000
-#: How a column that a list offers may be compared: what Django's own filters and dates ask.
+#: Allowed comparisons of a column that a list offers: those of Django's filters and dates.
 COMPARISONS = frozenset(
     {"", "exact", "in", "isnull", "isempty", "gte", "gt", "lte", "lt", "year", "month", "day"}
 )
 
 
 class EstimatedPaginator(Paginator):
-    """Counts small results exactly, whole large tables by PostgreSQL's estimate."""
+    """Counts small results exactly, and large unfiltered tables by PostgreSQL's estimate."""
 
     @cached_property
     def count(self) -> int:
-        """Exact up to EXACT_COUNT; above it the estimate of an unfiltered table, else the limit."""
+        """Return the exact count up to EXACT_COUNT; above it the estimate of an unfiltered table,
+        else the limit."""
         rows = cast("QuerySet[Any]", self.object_list)
         exact: int = rows.order_by()[: EXACT_COUNT + 1].count()
         if exact <= EXACT_COUNT or rows.query.where:
@@ -58,17 +59,17 @@ class EstimatedPaginator(Paginator):
 
 @dataclass(frozen=True)
 class Tool:
-    """A link above a list or a row: a form that ends in a service."""
+    """A link above a list or a row, to a form that calls a service."""
 
     label: str
     url: str
 
 
 class BaseAdmin(admin.ModelAdmin):
-    """Lists that stay fast at a million rows, and search by index instead of by scan.
+    """Lists that stay fast at a million rows; searches use indexes, never scans.
 
-    `search_exact` names the columns that a search term is compared with; `subject_types` the
-    types whose ids are searched, because the index on subjects begins with the type.
+    `search_exact` names the columns that are compared with a search term; `subject_types` the types
+    whose ids are searched, because the index on subjects begins with the type.
     """
 
     paginator = EstimatedPaginator
@@ -79,22 +80,23 @@ class BaseAdmin(admin.ModelAdmin):
     empty_value_display = "–"
     search_exact: Sequence[str] = ()
     subject_types: Sequence[str] = ()
-    #: Columns that an address may compare besides the list's own filters.
+    #: Columns that a URL may filter by, besides the list's own filters.
     lookups: Sequence[str] = ()
-    #: Django's own verb is offered to nobody, or answers for itself: asking for it is a slip.
+    #: Django's actions that no admin offers, or that check permissions themselves. Asking for one
+    #: is an accident, not a denial to audit.
     nobodys: Sequence[str] = ("delete_selected",)
     change_form_template = "admin/service_change_form.html"
     change_list_template = "admin/service_change_list.html"
-    #: The name of the row's page on the staff site, and the column that its address is made of.
+    #: The URL name of the row's page on the staff site, and the column in that URL.
     page_name = ""
     page_key = "pk"
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Only what the list itself offers: its filters, its dates, its rows' id, and `lookups`.
+        """Allow only what the list offers: its filters, its dates, its rows' id, and `lookups`.
 
-        Django lets every column of the row be asked, also those that no page shows: whoever may
-        see the list would read a secret letter by letter (`…__startswith=a`). So no relation is
-        followed, and no text compared in part.
+        Django lets a URL filter by every column, even one that no page shows: a user who may see
+        the list could read a secret letter by letter (`…__startswith=a`). So relations and partial
+        comparisons of text are refused.
         """
         offered = {"pk", self.opts.pk.name, *self.lookups}
         if self.date_hierarchy:
@@ -116,13 +118,15 @@ class BaseAdmin(admin.ModelAdmin):
         return (*self.search_exact, *(["subject_id"] if self.searched_subjects() else []))
 
     def searched_subjects(self) -> Sequence[str]:
-        """As `subject_types`; for types that are known only when all apps are there."""
+        """Return `subject_types`; override for types that are known only when all apps are
+        loaded."""
         return self.subject_types
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
     ) -> "tuple[QuerySet[Any], bool]":
-        """Rows with a searched column equal to the term. A term that no column can hold: none."""
+        """Return rows with a searched column equal to the term; none for a term that no column can
+        hold."""
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -140,12 +144,12 @@ class BaseAdmin(admin.ModelAdmin):
         return queryset.filter(found), False
 
     def granted(self, request: HttpRequest, action: str = "change") -> bool:
-        """Whether the person's roles let them do that to such rows: what verbs and forms ask for.
-        `action` is Django's word (view, change …), one of ours, or a whole permission."""
+        """Return whether the user has the permission for such rows, as actions and forms check it.
+        `action` is Django's (view, change …), one of ours, or a full permission name."""
         return request.user.has_perm(self._permission(action))
 
     def must_be_granted(self, request: HttpRequest, action: str = "change") -> None:
-        """403 for whoever is not `granted` it."""
+        """Raise Denied (403) unless the user is `granted` the action."""
         if not self.granted(request, action):
             raise Denied(self._permission(action))
 
@@ -155,15 +159,15 @@ class BaseAdmin(admin.ModelAdmin):
         return f"{self.opts.app_label}.{action}_{self.opts.model_name}"
 
     def tools(self, request: HttpRequest, pk: str | None) -> list[Tool]:
-        """Links above the list (`pk` is None) or above a row, for this person."""
+        """Return links above the list (`pk` is None) or above a row, for this user."""
         return []
 
     def verb_rows(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
-        """Those of the chosen rows that a verb may be called for."""
+        """Return the selected rows on which an action may be called."""
         return rows
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """As Django's; of verbs (`admin_verbs`) those that the person is granted."""
+        """As Django's; of our actions (`admin_verbs`) only those that the user is granted."""
         return {
             name: action
             for name, action in super().get_actions(request).items()
@@ -191,7 +195,7 @@ class BaseAdmin(admin.ModelAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """As Django's; input that PostgreSQL cannot hold is a message, not a failure."""
+        """As Django's; input that PostgreSQL cannot store gives a message, not an error."""
         self._refuse_hidden_verb(request)
         extra_context = {"tools": self.tools(request, None), **(extra_context or {})}
         if any("\x00" in text for texts in request.GET.lists() for text in (texts[0], *texts[1])):
@@ -206,14 +210,15 @@ class BaseAdmin(admin.ModelAdmin):
             return self._not_understood(request)
 
     def _refuse_hidden_verb(self, request: HttpRequest) -> None:
-        """Django takes a verb that the list does not offer this person for a slip of the hand."""
+        """Raise Denied for an action that the list does not offer this user, which Django would
+        ignore."""
         name = request.POST.get("action", "")
         if request.method != "POST" or name in self.nobodys:
             return
         verbs = {one: function for function, one, _ in self._get_base_actions()}  # type: ignore[attr-defined]
         if name in verbs and name not in self.get_actions(request):
-            asked = getattr(verbs[name], "permission", name)
-            raise Denied(f"{self.opts.label_lower}: {asked}")
+            permission = getattr(verbs[name], "permission", name)
+            raise Denied(f"{self.opts.label_lower}: {permission}")
 
     def _not_understood(self, request: HttpRequest) -> HttpResponse:
         self.message_user(
@@ -223,19 +228,19 @@ class BaseAdmin(admin.ModelAdmin):
 
 
 class _InCurrency:
-    """Shows amounts in their currency; `currency` is the way to it from the row."""
+    """Shows amounts in their currency; `currency` is the path from the row to the currency."""
 
     currency = "currency"
     opts: Any
 
     def in_currency(self, names: Iterable[Any]) -> list[Any]:
-        """The columns, those that are amounts as `NGN 25,000.00`."""
+        """Return the columns, with amounts shown as `NGN 25,000.00`."""
         amounts = {f.name for f in self.opts.fields if isinstance(f, AmountField)}
         return [amount_column(name, self.currency) if name in amounts else name for name in names]
 
 
 class ReadOnlyAdmin(_InCurrency, BaseAdmin):
-    """Rows that services own: to be seen by who may, changed by nobody here."""
+    """Rows that only services write: permitted users see them, nobody changes them here."""
 
     ordering: ClassVar[Any] = ("-pk",)
 
@@ -256,13 +261,12 @@ class ReadOnlyAdmin(_InCurrency, BaseAdmin):
 
     @admin.display(description="page")
     def staff_page(self, row: Any) -> SafeString | str:
-        """The row's page on the staff site, by `page_name`."""
+        """Link to the row's page on the staff site, by `page_name`."""
         return link(reverse(self.page_name, args=[getattr(row, self.page_key)]), "open")
 
 
 class ReadOnlyInline(_InCurrency, admin.TabularInline):
-    """Lines of a record, in their order, unchangeable. At most `newest` of them. `related` are the
-    rows that a line names."""
+    """Read-only lines of a record, at most the `newest`. `related` are joined."""
 
     extra = 0
     can_delete = False
@@ -284,7 +288,7 @@ class ReadOnlyInline(_InCurrency, admin.TabularInline):
         return False
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        """The newest lines of the record that is open: a ledger may have millions."""
+        """Return the newest lines of the open record only: a ledger may have millions."""
         rows = super().get_queryset(request)
         if self.related:
             rows = rows.select_related(*self.related)
@@ -304,23 +308,23 @@ class ReadOnlyInline(_InCurrency, admin.TabularInline):
 
 # --- columns and filters -------------------------------------------------------------------------
 def link(href: str, text: str) -> SafeString | str:
-    """A link, or the bare text when there is nowhere to go."""
+    """Return a link, or the bare text if `href` is empty."""
     return format_html('<a href="{}">{}</a>', href, text) if href else text
 
 
 def workflow_link(workflow_id: str) -> SafeString | str:
-    """The workflow's id, linked to the Temporal UI where that is known."""
+    """Return the workflow's id, linked to the Temporal UI if that is configured."""
     return link(temporal_url(workflow_id), workflow_id) if workflow_id else "–"
 
 
 def amount_text(amount: Decimal | None, currency: str) -> str:
-    """`NGN 25,000.00`, or a dash; the no-break space keeps it on one line."""
+    """Return `NGN 25,000.00`, or a dash; the no-break space keeps it on one line."""
     return shown(amount, currency, blank=NO_BREAK)
 
 
 @cache
 def amount_column(column: str, currency: str) -> Callable[[Any], str]:
-    """A column that shows an amount with the currency that the dotted way from the row leads to."""
+    """Return a column that shows an amount with the currency at that path from the row."""
     of = attrgetter(currency.replace("__", "."))
 
     @admin.display(description=column.replace("_", " "))
@@ -332,14 +336,15 @@ def amount_column(column: str, currency: str) -> Callable[[Any], str]:
 
 
 def acting(request: HttpRequest) -> "User":
-    """Who is signed in to the admin."""
+    """Return the signed-in user."""
     return cast("User", request.user)
 
 
 def choice_filter(
     column: str, heading: str, choices: Callable[[], Iterable[tuple[str, str]]]
 ) -> type[admin.SimpleListFilter]:
-    """A filter on a column without choices of its own: listed here, not by SELECT DISTINCT."""
+    """Return a filter on a column without choices of its own, with given choices instead of a
+    SELECT DISTINCT."""
 
     class StaticFilter(admin.SimpleListFilter):
         title = heading

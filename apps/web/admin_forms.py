@@ -1,4 +1,4 @@
-"""Forms in the admin that end in a service, whose refusal is shown beside what was typed."""
+"""Admin forms that call a service, and show its refusal beside the input."""
 
 import json
 from collections.abc import Callable
@@ -20,10 +20,10 @@ from apps.web.admin import ReadOnlyAdmin, Tool
 from apps.web.admin_verbs import row_url
 
 
-# --- a form whose effect is shown first ---------------------------------------------------------
+# --- a form with a preview of its effect --------------------------------------------------------
 @dataclass(frozen=True)
 class FormPage:
-    """A form of the list or of a row, at an address of its own; made by `form_page`."""
+    """A form of the list or of a row, at its own URL; made by `form_page`."""
 
     run: Callable[[Any, HttpRequest, Any, dict[str, Any]], Model]
     name: str
@@ -37,8 +37,8 @@ class FormPage:
     def show(
         self, model_admin: "FormPagesAdmin", request: HttpRequest, object_id: str | None = None
     ) -> HttpResponse:
-        """The form, then what will happen, then the service. What was not shown is not done: the
-        stamp is of the input that was."""
+        """Show the form, then the preview, then call the service. The stamp ensures that only
+        previewed input is executed."""
         model_admin.must_be_granted(request, "change" if self.of_row else "add")
         row = model_admin.get_object(request, object_id) if object_id else None
         if self.of_row and row is None:
@@ -79,11 +79,11 @@ def form_page(
     title: str = "",
     of_row: bool = False,
 ) -> Callable[[Callable[[Any, HttpRequest, Any, dict[str, Any]], Model]], FormPage]:
-    """Makes a method of a `FormPagesAdmin` a form whose effect is shown before it happens.
+    """Make a method of a `FormPagesAdmin` a form with a preview.
 
     The method takes the request, the row (None without `of_row`) and the form's data, calls one
     service and returns the row to go to; a DomainError is shown in the form. `lines(row, data)`
-    says what will happen. It asks for the permission to change rows, without `of_row` to add them.
+    says what will happen. It needs the permission to change rows, or without `of_row` to add them.
     `title` may name the row: `{row.name}`.
     """
 
@@ -94,7 +94,7 @@ def form_page(
 
 
 class FormPagesAdmin(ReadOnlyAdmin):
-    """Rows that services own, with the forms that its `form_page`s are."""
+    """Rows that only services write, with the forms made by `form_page`."""
 
     def _pages(self) -> list[FormPage]:
         every = (getattr(type(self), name) for name in dir(type(self)))
@@ -121,33 +121,32 @@ class FormPagesAdmin(ReadOnlyAdmin):
         ]
 
 
-# --- rows that are made and changed by one form --------------------------------------------------
+# --- rows that are created and changed by one form -----------------------------------------------
 class ServiceFormAdmin(ReadOnlyAdmin):
-    """A read-only list with a form of its own: saving calls a service, whose refusal is shown.
+    """A read-only list with a form whose saving calls a service and shows its refusal.
 
-    Subclasses give `service_form` and `put(request, data)`, which returns the row that is current
-    afterwards and may raise a DomainError; `initial_of(row)` where the form's fields are not the
-    row's columns.
+    Subclasses give `service_form` and `put(request, data)`, which returns the resulting row and may
+    raise a DomainError; `initial_of(row)` if the form's fields are not the row's columns.
     """
 
     service_form: type[forms.Form]
     service_form_template = "admin/service_form.html"
     new_label = "New"
     edit_label = "Save as a new version"
-    #: Who may make and who may change rows, as `granted` asks it.
+    #: Who may create and who may change rows, as `granted` checks it.
     new_permission = "add"
     edit_permission = "change"
 
     def initial_of(self, row: Any) -> dict[str, Any]:
-        """What the form begins with."""
+        """Return the form's initial values."""
         return {name: getattr(row, name) for name in self.service_form.base_fields}
 
     def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
-        """Call the service, in a transaction if it wants one."""
+        """Call the service, in a transaction if it needs one."""
         raise NotImplementedError
 
     def preview(self, request: HttpRequest, data: dict[str, Any]) -> dict[str, Any] | None:
-        """What to show of valid input before it is saved; None: nothing more, save it."""
+        """Return what to show of valid input before it is saved; None: save it."""
         return None
 
     def _url_name(self) -> str:
@@ -170,7 +169,7 @@ class ServiceFormAdmin(ReadOnlyAdmin):
         return [Tool(self.new_label, reverse(f"admin:{self._url_name()}"))]
 
     def put_view(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
-        """The form, empty or beginning with a row; POST calls the service."""
+        """Show the form, empty or prefilled from a row; POST calls the service."""
         self.must_be_granted(request, self.edit_permission if object_id else self.new_permission)
         row = self.get_object(request, object_id) if object_id else None
         if object_id and row is None:
@@ -206,14 +205,14 @@ class ServiceFormAdmin(ReadOnlyAdmin):
 
 
 class ReadableJSON(json.JSONEncoder):
-    """For JSON that people edit: one thing a line."""
+    """Encodes JSON that people edit, one item a line."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "indent": 2})
 
 
 class ReadableJSONField(forms.JSONField):
-    """JSON that people edit. What jsonb cannot hold, or nobody can parse, is a form error."""
+    """JSON that people edit. Text that jsonb cannot store or that is not JSON is a form error."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(encoder=ReadableJSON, **kwargs)

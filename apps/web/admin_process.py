@@ -1,4 +1,4 @@
-"""The admin of a row that somebody asked for, and of one that a workflow carries."""
+"""Admin of rows that a user asked for, and of rows that a workflow carries."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
@@ -14,7 +14,7 @@ from apps.web.tones import badge
 
 
 class Carried(Protocol):
-    """What is asked here of `engine.process.Process`."""
+    """The attributes of `engine.process.Process` used here."""
 
     @property
     def url_name(self) -> str: ...
@@ -23,10 +23,10 @@ class Carried(Protocol):
 
 
 class AskedAdmin(ReadOnlyAdmin):
-    """Rows that somebody asked for: what they are, where they stand, whether somebody has to look,
-    and the way to the staff page (`page_name`). Verbs (`admin_verbs`) are all that changes one.
+    """Rows that a user asked for: content, status, whether a person must act, and a link to the
+    staff page (`page_name`). Only actions (`admin_verbs`) change a row.
 
-    `columns` are the domain's own in the list, after `name` and its state.
+    `columns` are the domain's own columns of the list, after `name` and status.
     """
 
     name = "__str__"
@@ -39,25 +39,26 @@ class AskedAdmin(ReadOnlyAdmin):
     readonly_fields: ClassVar[Any] = ("state", "staff_page")
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """The same order for all of them: what, where it stands, whose, when, where to go."""
+        """Return the columns in the same order for all models: name, status, own columns,
+        requester, times, link."""
         amount = ["amount"] if hasattr(self.model, "amount") else []
         before = [self.name, "state", *amount, "attention", *self.columns]
         after = ["requested_by", "created_at", "settled_at", "staff_page"]
         return self.in_currency([*before, *after])
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """Where it stands comes first."""
+        """Put the status first."""
         names = super().get_fields(request, obj)
         return ["state", *(name for name in names if name != "state")]
 
     @admin.display(description="status", ordering="status")
     def state(self, row: Any) -> SafeString:
-        """Its status as a badge."""
+        """Show the status as a badge."""
         return badge(row.status)
 
     @admin.display(description="attention")
     def attention(self, row: Any) -> SafeString | None:
-        """The code that it stands at or has ended with; marked while somebody can do something."""
+        """Show the row's error code, marked while a person can do something about it."""
         if not (code := getattr(row, "error_code", "")):
             return None
         ended = row.settled_at
@@ -70,7 +71,7 @@ class AskedAdmin(ReadOnlyAdmin):
 
 
 class ProcessAdmin(AskedAdmin):
-    """Those that a workflow carries, with the ways to it; `process` says which."""
+    """Rows that a workflow carries, with links to it; `process` describes them."""
 
     process: ClassVar[Carried]
     search_exact: Sequence[str] = ("id", "workflow_id")
@@ -89,10 +90,10 @@ class ProcessAdmin(AskedAdmin):
 
     @admin.display(description="workflow")
     def temporal(self, row: Any) -> SafeString | str:
-        """The way to its workflow."""
+        """Link to the row's workflow in the Temporal UI."""
         return link(temporal_url(getattr(row, self.process.id_field)), "Temporal UI") or "–"
 
     @admin.display(description="workflow")
     def workflow(self, row: Any) -> SafeString | str:
-        """Its workflow's id, and the way to it."""
+        """Show the id of the row's workflow, linked."""
         return workflow_link(getattr(row, self.process.id_field))

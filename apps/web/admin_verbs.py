@@ -1,7 +1,7 @@
-"""Verbs in the admin: a method that calls a service, offered as an action of the list and as a
-button on the row's page, after a page that says what will happen and asks for the reason.
+"""Admin actions that call a service: offered in the list and as a button on the row's page, after a
+page that says what will happen and asks for the reason.
 
-`save_model` calling a service would report success on failure, so no verb goes through it.
+`save_model` would report success if the service refused, so no action uses it.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,14 +24,14 @@ from apps.web.refusals import Refusal, refusal_of
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
-#: Of one action: each row is a transaction of its own, and somebody waits for the answer.
+#: The most rows per action: each is a transaction of its own, and the user waits for the response.
 MOST_SELECTED = 100
 
 
 @dataclass(frozen=True)
 class Line:
-    """What a confirmation page says of a row, and what must be sent back: a decision is bound to
-    what was seen, its `stamp`. Without a label it is the row's own."""
+    """What a confirmation page says of a row, and the `stamp` that must be sent back: a decision is
+    bound to what was seen. Without `label` the row's own is used."""
 
     note: str
     label: str = ""
@@ -42,8 +42,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Given:
-    """What a verb is called with beside its row: the request, the reason, what the line's stamp was
-    when the page was shown, and the whole form."""
+    """The arguments of an action besides its row: the request, the reason, the stamp that the page
+    showed, and the whole form."""
 
     request: HttpRequest
     reason: str
@@ -56,18 +56,18 @@ class Given:
 
     @property
     def asked(self) -> dict[str, Any]:
-        """What every verb of a service takes: by, via, reason."""
+        """Return the arguments that every service action takes: by, via, reason."""
         return {"by": self.by, "via": "admin", "reason": self.reason}
 
     @property
     def asked_now(self) -> dict[str, Any]:
-        """The same, and as_of, for those that depend on time."""
+        """Return `asked` and as_of, for services that depend on time."""
         return {**self.asked, "as_of": timezone.now()}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one row."""
+    """The result for one row."""
 
     label: str
     done: str = ""
@@ -75,7 +75,7 @@ class Outcome:
 
 
 class ReasonForm(forms.Form):
-    """Why."""
+    """The reason of an action."""
 
     reason = forms.CharField(
         max_length=2000,
@@ -85,18 +85,18 @@ class ReasonForm(forms.Form):
 
 
 def reason_form(data: Any, rows: Sequence[Any]) -> forms.Form:
-    """The form that asks for the reason and nothing else."""
+    """Return the form that asks only for the reason."""
     return ReasonForm(data)
 
 
 def default_line(row: Any, request: HttpRequest) -> Line:
-    """What the row is and where it stands."""
+    """Return a line with the row's status."""
     return Line(note=str(getattr(row, "status", "")))
 
 
 @dataclass(frozen=True)
 class Verb:
-    """An action of Django's admin; made by `verb`."""
+    """A Django admin action; made by `verb`."""
 
     run: Callable[[Any, Any, Given], str]
     name: str
@@ -110,14 +110,14 @@ class Verb:
     form: Callable[[Any, Sequence[Any]], forms.Form]
 
     @property
-    def __name__(self) -> str:  # Django's, of every action
+    def __name__(self) -> str:  # Django reads it of every action
         return self.name
 
     def __call__(
         self, model_admin: BaseAdmin, request: HttpRequest, rows: "QuerySet[Any]"
     ) -> HttpResponse:
-        """First a page that says what will happen and asks for the reason, then an outcome per
-        row: one that is refused does not stop the others."""
+        """Show the confirmation page; when confirmed, the result per row. A refused row does not
+        stop the others."""
         chosen = list(model_admin.verb_rows(request, rows)[: MOST_SELECTED + 1])
         if len(chosen) > MOST_SELECTED:
             model_admin.message_user(
@@ -140,7 +140,7 @@ class Verb:
         if sent and (form.is_valid() or not self.with_reason):
             outcomes = [self._outcome(model_admin, row, request, form) for row in chosen]
             if any(outcome.refusal is None for outcome in outcomes):
-                # A reason that was refused for every row is still to be sent.
+                # If every row refused the reason, keep the draft.
                 draft_accept(request)
             context["outcomes"] = outcomes
             return TemplateResponse(request, "admin/action_outcome.html", context)
@@ -181,13 +181,13 @@ def verb(
     with_reason: bool = True,
     form: Callable[[Any, Sequence[Any]], forms.Form] = reason_form,
 ) -> Callable[[Callable[[Any, Any, Given], str]], Verb]:
-    """Makes a method of a ModelAdmin a verb, to be named in its `actions`.
+    """Make a method of a ModelAdmin an action, to be listed in its `actions`.
 
-    The method takes the row and what was `Given`, calls one service and says in a sentence what
-    happened; a DomainError is shown as the row's outcome. `permission` is asked as `granted` asks
-    it. `line` says beforehand what will happen to a row. `form` makes a form that asks for more
-    than the reason, of what was sent (None: nothing yet) and of the rows. Which rows may be chosen
-    says `verb_rows` of the class.
+    The method takes the row and a `Given`, calls one service and says in a sentence what happened;
+    a DomainError is shown as the row's result. `permission` is checked by `granted`. `line` says
+    beforehand what will happen to a row. `form` makes a form that asks for more than the reason,
+    from the submitted data (None: none yet) and the rows. The class's `verb_rows` limits the rows
+    that may be selected.
     """
 
     def made(run: Callable[[Any, Any, Given], str]) -> Verb:
@@ -208,6 +208,6 @@ def verb(
 
 
 def row_url(model_admin: BaseAdmin, row: Any) -> str:
-    """The row's page in the admin."""
+    """Return the URL of the row's admin page."""
     opts = model_admin.opts
     return reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])

@@ -1,6 +1,6 @@
-"""Addresses that take larger bodies than the rest of the site.
+"""URLs that accept larger request bodies than the rest of the site.
 
-Each app registers its own in `AppConfig.ready()`; `config.body_limit` holds everybody to them.
+Each app registers its own in `AppConfig.ready()`; `config.body_limit` enforces the limits.
 """
 
 import re
@@ -12,9 +12,9 @@ from apps.common.registry import Registry
 
 @dataclass(frozen=True)
 class Roomier:
-    """Addresses whose forms with files may be larger; `path` is a pattern of the whole path.
+    """URLs that accept larger forms with files; `path` is a pattern of the whole path.
 
-    `json`: documents as well, for an address that knows how to read them.
+    `json`: also larger JSON documents, for a view that reads them in parts.
     """
 
     path: re.Pattern[str]
@@ -22,7 +22,8 @@ class Roomier:
     json: bool = False
 
     def fits(self, scope: dict[str, Any]) -> bool:
-        """A POST of a form with files there: Django writes those to the disk, not into memory."""
+        """Return whether the request is such a POST. Django writes files to disk, not into
+        memory."""
         kind = next((v for k, v in scope.get("headers", ()) if k.lower() == b"content-type"), b"")
         taken = (b"multipart/form-data", b"application/json") if self.json else b"multipart/form-"
         return (
@@ -36,10 +37,10 @@ _roomier = Registry[Roomier]("larger body size")
 
 
 def register(roomier: Roomier) -> None:
-    """Let larger bodies in there. ImproperlyConfigured when the path has another size."""
+    """Register the larger limit. Raises ImproperlyConfigured when the path has another one."""
     _roomier.add(roomier.path.pattern, roomier)
 
 
 def registered() -> list[Roomier]:
-    """All of them."""
+    """Return all of them."""
     return _roomier.values()

@@ -1,7 +1,7 @@
-"""How a balance goes: what was free at the end of each day, and when it is used up.
+"""Burn-down of a balance: what was free at the end of each day, and when it will be used up.
 
-Sums of days come from the database, by an index that has all they need; the days that are over
-never change, so they are added up once a day and process.
+Sums by day come from the database, through a covering index; past days never change, so they are
+summed up once a day and process.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from apps.common.money import shown
 from apps.common.windows import MOST_DAYS, Period, Window, midnight, site_day, truncation
 from apps.web.charts import LineChart, Reading, line
 
-#: Days that the pace is taken from.
+#: How many days the pace is averaged over.
 PACE_DAYS = 30
-#: Less than that is no pace: the first day of a period would end it within weeks.
+#: With fewer days there is no pace: a period's first day would predict its end within weeks.
 LEAST_DAYS = 3
-#: Farther away nobody plans; a tiny pace would lead past the calendar's end.
+#: No prediction beyond this: a tiny pace would lead past the calendar's end.
 FARTHEST_DAYS = 3660
 CACHE_SECONDS = 26 * 3600
 
@@ -33,11 +33,11 @@ Sums = dict[date, dict[str, Decimal]]
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """A balance of which `free` is left now, and the ledger that explains it.
+    """A balance of which `free` is left now, and its ledger.
 
-    `lines` have `kind`, `amount` and `at`, by which there is an index. `frees` and `uses`: kind →
-    what a line adds to the free and to the used money by its amount: 1, -1 or 0. `key` names the
-    account among all.
+    `lines` have `kind`, `amount` and `at`, with an index on `at`. `frees` and `uses`: kind → the
+    factor by which a line's amount changes the free and the used money: 1, -1 or 0. `key`
+    identifies the account.
     """
 
     key: str
@@ -51,8 +51,8 @@ class Account:
 
 @dataclass(frozen=True)
 class Pace:
-    """What was taken on a day, on average of so many days, and the day on which nothing is left
-    then, if there is one. Zero while there are too few days to tell."""
+    """The average use per day over that many days, and the day on which nothing would be left, if
+    any. Zero while there are too few days."""
 
     amount: Decimal
     days: int
@@ -61,8 +61,8 @@ class Pace:
 
 @dataclass(frozen=True)
 class BurnDown:
-    """The drawing, and the same in words. `used_up_in_time`: when the money is used up, where that
-    is one of the period's days."""
+    """The chart, and its description. `used_up_in_time`: when the money is used up, if within the
+    period."""
 
     currency: str
     line: LineChart
@@ -72,13 +72,13 @@ class BurnDown:
 
     @property
     def ahead_words(self) -> str:
-        """What the line ahead is drawn by."""
+        """Describe the dashed line."""
         return f"at the pace of the last {self.pace.days} days"
 
 
 def burn_down(account: Account, *, as_of: datetime) -> BurnDown | None:
-    """Of the account's period up to today, or the last year; None while its ledger is empty,
-    before its first day, and when it was over before there was a line."""
+    """Return the chart of the account's period up to today, or of the last year; None while its
+    ledger is empty, before its first day, and if the period ended before its first line."""
     today = site_day(as_of)
     days = _days(account, today=today)
     if days is None:
@@ -107,7 +107,7 @@ def burn_down(account: Account, *, as_of: datetime) -> BurnDown | None:
 
 
 def _days(account: Account, *, today: date) -> tuple[date, date, date] | None:
-    """First and last day with a value, and the end of the drawing."""
+    """Return the first and last day with a value, and the end of the chart."""
     starts_on, ends_on = account.period
     if starts_on is not None and starts_on > today:
         return None
@@ -122,8 +122,8 @@ def _days(account: Account, *, today: date) -> tuple[date, date, date] | None:
 
 
 def _sums(account: Account, *, first: date, last: date, today: date) -> Sums:
-    """Amounts by day and kind. Yesterday may still get a line from a transaction that runs over
-    midnight; the days before are kept."""
+    """Return amounts by day and kind. Yesterday may still get a line from a transaction that runs
+    over midnight; the days before it are cached."""
     closed = min(last, today - timedelta(days=2))
     key = f"burn-down:{account.key}:{first.isoformat()}:{closed.isoformat()}"
     sums: Sums | None = cache.get(key)
@@ -150,7 +150,7 @@ def _added_up(account: Account, first: date, last: date) -> Sums:
 
 
 def _changed_after(account: Account, day: date) -> Decimal:
-    """How much more is free now than at the end of the day."""
+    """Return how much more is free now than at the end of the day."""
     rows = account.lines.filter(at__gte=midnight(day + timedelta(days=1))).order_by()
     amounts = dict(rows.values_list("kind").annotate(amount=Sum("amount")))
     return _sum(amounts, account.frees)
@@ -161,7 +161,7 @@ def _sum(amounts: dict[str, Decimal], weights: Mapping[str, int]) -> Decimal:
 
 
 def _pace(account: Account, sums: Sums, readings: list[Reading], *, running: bool) -> Pace:
-    """What was given back counts against what was taken. A period that is over uses up nothing."""
+    """Return the pace; returned money reduces the use. A period that is over is not used up."""
     days = min(PACE_DAYS, len(readings))
     recent = readings[-days:]
     used = sum((_sum(sums.get(reading.day, {}), account.uses) for reading in recent), _NONE)
@@ -173,7 +173,7 @@ def _pace(account: Account, sums: Sums, readings: list[Reading], *, running: boo
 
 
 def _ahead(last: Reading, pace: Pace, end: date) -> Reading | None:
-    """Where the straight line from today leads: the drawing's end, or where nothing is left."""
+    """Return the end of the straight line from today: the chart's end, or where nothing is left."""
     if not pace.amount:
         return None
     to = min(pace.used_up_on, end) if pace.used_up_on else end

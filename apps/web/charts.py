@@ -1,6 +1,6 @@
-"""Charts that the server draws: places in an SVG, which `web/_bars.html` and `web/_line.html` show.
+"""Charts drawn by the server: SVG coordinates for `web/_bars.html` and `web/_line.html`.
 
-Colours are the style sheet's. Every chart tells its figures in words too.
+The style sheet sets the colours. Every chart also gives its figures in words.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 WIDTH = 480
 LINE_WIDTH, LINE_HEIGHT = 640, 160
-#: Points of a line; more of them nobody tells apart.
+#: The most points of a line: nobody can distinguish more.
 MOST_POINTS = 60
 
 
 @dataclass(frozen=True)
 class Value:
-    """What a bar stands for: `marked` of the `count` are drawn in the chart's tone."""
+    """The value of a bar: `marked` of the `count` are drawn in the chart's tone."""
 
     count: int
     marked: int
@@ -40,7 +40,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class BarChart:
-    """Bars, and their figures: all, the marked ones, the most in one bar."""
+    """Bars and their figures: the total, the marked ones, the most in one bar."""
 
     bars: list[Bar]
     total: int
@@ -52,7 +52,7 @@ class BarChart:
 
 @dataclass(frozen=True)
 class AmountsBar:
-    """A total of which something is spent and something reserved, all in one currency."""
+    """A total with a spent and a reserved part, in one currency."""
 
     label: str
     total: Decimal
@@ -62,17 +62,17 @@ class AmountsBar:
 
     @property
     def free(self) -> Decimal:
-        """What is left."""
+        """Return what is left."""
         return self.total - self.spent - self.reserved
 
     @property
     def spent_width(self) -> str:
-        """Also where what is reserved begins."""
+        """Return the width of the spent part, where the reserved one begins."""
         return self._percent(self.spent)
 
     @property
     def reserved_width(self) -> str:
-        """Behind what is spent."""
+        """Return the width of the reserved part, which follows the spent one."""
         return self._percent(self.reserved)
 
     def _percent(self, part: Decimal) -> str:
@@ -81,13 +81,13 @@ class AmountsBar:
 
 
 def bars(values: Sequence[Value], *, height: int) -> BarChart:
-    """A bar for each value, from left to right; the highest has the height of the chart."""
+    """Return a bar for each value, from left to right; the highest fills the chart."""
     most = max((value.count for value in values), default=0)
     step = WIDTH / max(len(values), 1)
     gap = min(4.0, step / 4)
 
     def high(count: int) -> int:
-        # Two units at least: a bar of one must not look like a bar of none.
+        # At least two units: a bar of one must differ from a bar of none.
         return max(2, round(count * (height - 4) / most)) if count else 0
 
     return BarChart(
@@ -119,9 +119,9 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class LineChart:
-    """A line through the readings, from the first of them to `ends_on`, and one ahead of it.
+    """A line through the readings, from the first to `ends_on`, and a dashed line ahead.
 
-    `line`, `area` and `ahead` are points of SVG polylines and polygons; empty: there is none.
+    `line`, `area` and `ahead` are points of SVG polylines and polygons; empty: not drawn.
     """
 
     readings: list[Reading]
@@ -136,15 +136,15 @@ class LineChart:
 
     @property
     def drawable(self) -> bool:
-        """Whether there is a line: one day alone would be an empty frame."""
+        """Return whether there is a line: a single day would be an empty frame."""
         return len(self.readings) > 1
 
 
 def line(
     readings: Sequence[Reading], *, ends_on: date | None = None, ahead: Reading | None = None
 ) -> LineChart:
-    """At most MOST_POINTS of the readings, which are in order and not empty; the last is one of
-    them. `ahead`: where a dashed line leads from there. What is below zero is drawn at zero."""
+    """Draw at most MOST_POINTS of the readings, which are sorted and not empty, always including
+    the last. `ahead`: the end of the dashed line. Negative amounts are drawn at zero."""
     first = readings[0].day
     end = max(ends_on or readings[-1].day, readings[-1].day)
     span = max((end - first).days, 1)

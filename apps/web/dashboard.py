@@ -1,4 +1,4 @@
-"""The parts of the home page. Each app registers its own in `AppConfig.ready()`."""
+"""The cards of the home page. Each app registers its own in `AppConfig.ready()`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ class Place(StrEnum):
     """Where on the page a card stands."""
 
     HEAD = "head"  # the buttons beside the title
-    MAIN = "main"  # the left column: what waits for the person
-    SIDE = "side"  # the right column: how things are
+    MAIN = "main"  # the left column: what waits for the user
+    SIDE = "side"  # the right column: the state of the system
 
 
 @dataclass(frozen=True)
 class Card:
-    """A part of the home page, drawn by `template` with what `context(user, as_of)` gives, as
-    `card`. A `figure` in it (a `Figure`) stands in the row of large figures above.
+    """A card of the home page: `template` draws the result of `context(user, as_of)` as `card`. A
+    `figure` in it (a `Figure`) is shown in the row of large figures above.
 
     All cards but those in the head are drawn again when one of the live `topics` changes; their
-    outermost element needs an id and `data-merge`. `permission` (app.codename): who sees it; empty
-    for everybody.
+    outermost element needs an id and `data-merge`. `permission` (app.codename) limits who sees the
+    card; empty: everybody.
     """
 
     key: str
@@ -43,7 +43,7 @@ class Card:
 
 
 def button(key: str, link: Link, *, order: int) -> Card:
-    """A card of the head: one way on, for who may follow it."""
+    """Return a card of the head with a link, for users who may follow it."""
     given = {"link": link}
     return Card(
         key, "web/_card_button.html", lambda user, as_of: given, Place.HEAD, order, link.permission
@@ -52,7 +52,7 @@ def button(key: str, link: Link, *, order: int) -> Card:
 
 @dataclass(frozen=True)
 class Figure:
-    """A count in large, with a link to what is counted. `tone`: warn, bad or empty."""
+    """A large count, linked to the rows it counts. `tone`: warn, bad or empty."""
 
     count: str
     words: str
@@ -63,10 +63,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Series:
-    """Rows by the hour in the chart of the last 24 hours.
+    """Rows per hour in the chart of the last 24 hours.
 
-    `rows(user)`: what the person may see, with a column `created_at`. `marked`: the part that is
-    drawn in `tone` and called `marked_title`.
+    `rows(user)` are those the user may see, with a column `created_at`. `marked`: the condition of
+    rows drawn in `tone` and called `marked_title`.
     """
 
     key: str
@@ -81,7 +81,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A card with what its template shows."""
+    """A card with the context of its template."""
 
     template: str
     card: dict[str, Any]
@@ -89,7 +89,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Page:
-    """What one person sees on the home page; cards by the value of their place."""
+    """The home page of one user; cards by the value of their place."""
 
     figures: list[Figure]
     places: dict[str, list[Drawn]]
@@ -101,44 +101,44 @@ _queues = Registry[str]("watched queue")
 
 
 def register(*cards: Card) -> None:
-    """Add cards. ImproperlyConfigured when a key is taken by another card."""
+    """Register cards. Raises ImproperlyConfigured when another card has a key."""
     for card in cards:
         _cards.add(card.key, card)
 
 
 def register_series(*series: Series) -> None:
-    """Add to the chart of the last 24 hours. ImproperlyConfigured when a key is taken."""
+    """Register series of the chart. Raises ImproperlyConfigured when a key is taken."""
     for one in series:
         _series.add(one.key, one)
 
 
 def watch_queue(task_queue: str) -> None:
-    """Have the home page tell when work waits in this task queue."""
+    """Show on the home page when work waits in this task queue."""
     _queues.add(task_queue, task_queue)
 
 
 def cards() -> list[Card]:
-    """All cards, by order."""
+    """Return all cards, sorted by order."""
     return sorted(_cards.values(), key=lambda card: card.order)
 
 
 def series() -> list[Series]:
-    """All series, by order."""
+    """Return all series, sorted by order."""
     return sorted(_series.values(), key=lambda one: one.order)
 
 
 def queues() -> list[str]:
-    """The watched task queues, by name."""
+    """Return the watched task queues, sorted by name."""
     return sorted(_queues.values())
 
 
 def topics() -> list[str]:
-    """The live topics that change the page, in the order of the cards."""
+    """Return the live topics that update the page, in the order of the cards."""
     return list(dict.fromkeys(topic for card in cards() for topic in card.topics))
 
 
 def page(user: Any, *, as_of: datetime) -> Page:
-    """The home page as this person sees it now."""
+    """Return the home page as this user sees it now."""
     figures: list[Figure] = []
     places: dict[str, list[Drawn]] = {place.value: [] for place in Place}
     for card in cards():

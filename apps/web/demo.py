@@ -1,6 +1,4 @@
-"""What `manage.py seeddemo` fills an empty installation with. Each app registers its own part in
-`AppConfig.ready()`.
-"""
+"""The demo data of `manage.py seeddemo`. Each app registers its own part in `AppConfig.ready()`."""
 
 import csv
 from collections.abc import Callable, Iterable
@@ -13,17 +11,17 @@ from django.utils.module_loading import import_string
 
 from apps.common.registry import Registry
 
-#: Called with `people=` (users by name); yields a line for each thing that it has made.
+#: Called with `people=` (users by name); yields a line for each thing it has created.
 Seed = Callable[..., Iterable[str]]
 Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
 class DemoPart:
-    """A part of the demo. `seed` is the dotted name of its function, which is loaded when the demo
-    is made. It must be idempotent.
+    """A part of the demo. `seed` is the dotted name of its function, which is imported when the
+    demo is made and must be idempotent.
 
-    `bare`: it belongs to the bare demo as well, which has no past and takes no decisions.
+    `bare`: also part of the bare demo, which has no past and no decisions.
     """
 
     title: str
@@ -32,7 +30,7 @@ class DemoPart:
     bare: bool = True
 
     def load(self) -> Seed:
-        """The function. ImportError when there is none."""
+        """Import the function. Raises ImportError when there is none."""
         found: Any = import_string(self.seed)
         return found
 
@@ -41,21 +39,21 @@ _parts = Registry[DemoPart]("part of the demo")
 
 
 def register(part: DemoPart) -> None:
-    """Add the part. ImproperlyConfigured when its title is taken by another one."""
+    """Register the part. Raises ImproperlyConfigured when another part has its title."""
     _parts.add(part.title, part)
 
 
 def registered() -> list[DemoPart]:
-    """All parts, by order."""
+    """Return all parts, sorted by order."""
     return sorted(_parts.values(), key=lambda part: part.order)
 
 
 def table(
     app: str, name: str, row: Callable[..., Row], **read: Callable[[str], object]
 ) -> list[Row]:
-    """The rows of the app's `demo/<name>.csv`, each given to `row` by the names of the columns, as
-    text, or as `read` makes it of a column's text: None of an empty one. Call it when the apps are
-    ready."""
+    """Return the rows of the app's `demo/<name>.csv`, calling `row` with each column as a keyword
+    argument: as text, or converted by the function in `read`, which gives None for an empty text.
+    Call it when the apps are ready."""
     path = Path(apps.get_app_config(app).path) / "demo" / f"{name}.csv"
     with path.open(encoding="utf-8", newline="") as file:
         rows: list[dict[str, Any]] = list(csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""A page, a verb or a row that somebody may not have."""
+"""Denials: a page, an action or a row that a user may not access."""
 
 from typing import Any, TypeVar
 
@@ -11,16 +11,16 @@ E = TypeVar("E", bound=Exception)
 
 
 class Denied(PermissionDenied):
-    """403. Says what was asked for, so that the trail can: `apps.audit.doors` records it.
+    """A 403 that names what was asked for; `apps.audit.doors` audits it.
 
-    `permission`: the one that is missing. `action`, `subject_type`: of the verb, for a form that
-    was sent. `page`: what was asked for, where that is not the address of the request.
+    `permission`: the missing one. `action`, `subject_type`: of the action, for a submitted form.
+    `page`: what was asked for, if that is not the request's URL.
     """
 
     def __init__(
         self, permission: str = "", *, action: str = "", subject_type: str = "", page: str = ""
     ) -> None:
-        # Without a text: the page of a 403 has its own words.
+        # No text: the 403 page has its own.
         super().__init__()
         self.permission = permission
         self.action = action
@@ -29,22 +29,22 @@ class Denied(PermissionDenied):
 
 
 def hidden(error: E, permission: str = "") -> E:
-    """The error, marked as a denial: the answer is 404, as for what is not there, and the trail has
-    what a 403 leaves there."""
+    """Mark the error as a denial: the answer stays 404, as for a missing row, but is audited like a
+    403."""
     error.__dict__["hides"] = Denied(permission)
     return error
 
 
 def hidden_by(error: Exception) -> Denied | None:
-    """What the error hides; None when there was nothing to hide."""
+    """Return the denial that the error hides, or None."""
     found: Denied | None = error.__dict__.get("hides")
     return found
 
 
 def row_of(visible: "QuerySet[M]", unknown: Exception | None = None, **lookup: Any) -> M:
-    """The row among those that somebody may see; raises `unknown` (Http404) when there is none.
+    """Return the row among those the user may see; raise `unknown` (Http404) when there is none.
 
-    A row that is there and not visible is a denial (`hidden`).
+    A row that exists but is not visible is a denial (`hidden`).
     """
     row = visible.filter(**lookup).first()
     if row is not None:

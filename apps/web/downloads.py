@@ -1,4 +1,4 @@
-"""Files that are made while they are sent, in parts that fit the memory."""
+"""Streams generated files, part by part, so that memory use is bounded."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -11,7 +11,8 @@ from django.http import HttpRequest, StreamingHttpResponse
 def attachment(
     request: HttpRequest, parts: Iterator[bytes], *, name: str, content_type: str
 ) -> StreamingHttpResponse:
-    """The parts as a file of that name; each is made when the one before it was sent."""
+    """Return the parts as a download of that name; each is generated after the one before was
+    sent."""
     streamed = _in_threads(parts) if isinstance(request, ASGIRequest) else parts
     response = StreamingHttpResponse(streamed, content_type=content_type)
     response["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -21,9 +22,10 @@ def attachment(
 
 
 async def _in_threads(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """The same under ASGI, where a plain iterator would be read to its end before the first byte.
+    """Iterate in threads: under ASGI Django would read a plain iterator to its end before the first
+    byte.
 
-    Each part gives its connection back: the response outlives the request that Django closes for.
+    Each part closes its database connection, because the response outlives the request's clean-up.
     """
 
     def following() -> bytes | None:

@@ -1,8 +1,8 @@
-"""What people typed and the server has not taken yet is kept by their browser (`drafts.js`).
+"""Drafts: the browser keeps typed text that the server has not accepted yet (`drafts.js`).
 
-The server tells the browser two things, by a cookie that holds names of forms and nothing that was
-typed: a form was accepted, and somebody signed out. And it sends whoever posted a form after their
-session was over back to the page with the form on it.
+The server tells the browser by a cookie, which holds names of forms and no text, that a form was
+accepted or that the user signed out. It also redirects a user who submitted a form after the
+session's end back to the page with the form.
 """
 
 import re
@@ -16,38 +16,38 @@ from django.urls import reverse
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.http import url_has_allowed_host_and_scheme
 
-#: Field of a form that says which draft it is; the script puts it there.
+#: The form field with the draft's name; the script adds it.
 FIELD = "draft"
 COOKIE = "drafts_done"
-#: The next page reads and removes it; one that never comes must not find it much later.
+#: Short-lived: the next page reads and removes the cookie, and a much later page must not find it.
 COOKIE_SECONDS = 120
-#: Of forms accepted since the browser last read the cookie, in several tabs.
+#: The most forms accepted, in several tabs, since the browser last read the cookie.
 MOST_NAMES = 5
-#: In the place of a name: whoever was signed in has left.
+#: Instead of a name: the user has signed out, so all drafts are deleted.
 EVERYTHING = "*"
 SEPARATOR = "~"
 _NAME = re.compile(r"[A-Za-z0-9:/_.-]{1,200}")
-#: Where a person leaves.
+#: URL names of the sign-out pages.
 _LEAVING = frozenset({"logout", "account_session_end"})
 
 
 def draft_keep(request: HttpRequest) -> None:
-    """The answer is a redirect, and yet the form was refused: what was typed is still wanted."""
+    """Keep the draft although the response is a redirect: the form was refused."""
     request._draft_accepted = False  # type: ignore[attr-defined]
 
 
 def draft_accept(request: HttpRequest) -> None:
-    """The answer is a page, and not the form again: what was typed is used."""
+    """Delete the draft although the response is a page: the input was accepted."""
     request._draft_accepted = True  # type: ignore[attr-defined]
 
 
 class DraftsMiddleware(MiddlewareMixin):
-    """Stands behind AuthenticationMiddleware. Looks only at the answers to forms."""
+    """Sets the cookie. Must follow AuthenticationMiddleware. Looks only at responses to forms."""
 
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
-        """Sets the cookie, or corrects where signing in again leads to."""
+        """Set the cookie, or correct the `next` of the redirect to the sign-in page."""
         if request.method != "POST":
             return response
         to = response.get("Location", "") if response.status_code in (302, 303) else ""
@@ -74,13 +74,13 @@ def _tell(request: HttpRequest, response: HttpResponseBase, name: str) -> None:
         max_age=COOKIE_SECONDS,
         secure=settings.SESSION_COOKIE_SECURE,
         samesite="Lax",
-        # The script reads it; it holds no secret.
+        # The script reads the cookie, which holds no secret.
         httponly=False,
     )
 
 
 def _page_of(request: HttpRequest) -> str:
-    """The page that the form was sent from. Addresses of forms often know POST alone."""
+    """Return the page from which the form was sent: a form's own URL often accepts POST only."""
     sender = request.headers.get("Referer", "")
     ours = url_has_allowed_host_and_scheme(
         sender, allowed_hosts={request.get_host()}, require_https=request.is_secure()
@@ -92,7 +92,7 @@ def _page_of(request: HttpRequest) -> str:
 
 
 def _leading_to(back: str, to: str) -> str:
-    """The address of the sign-in page with another `next`; one without any stays as it is."""
+    """Return the sign-in URL with another `next`; unchanged if it has none."""
     parts = urlsplit(to)
     query = dict(parse_qsl(parts.query))
     if "next" not in query:

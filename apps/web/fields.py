@@ -1,4 +1,4 @@
-"""Fields that forms of several apps have."""
+"""Form fields that several apps share."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from apps.web.tones import words_of
 
 
 class AmountField(forms.DecimalField):
-    """An amount in major units; what its currency allows the services know."""
+    """An amount in major units; services check it against its currency."""
 
     def __init__(self, **options: Any) -> None:
         limits = {"max_digits": DIGITS, "decimal_places": MOST_PLACES, "min_value": 0}
@@ -24,13 +24,13 @@ class AmountField(forms.DecimalField):
 
 
 class DayField(forms.DateField):
-    """A day, with the browser's calendar."""
+    """A day, with the browser's date picker."""
 
     widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
 
 class KeyField(forms.CharField):
-    """Idempotency key, made with the empty form: the same form sent twice asks once."""
+    """An idempotency key, generated with the empty form: submitting the form twice asks once."""
 
     widget = forms.HiddenInput
 
@@ -48,7 +48,7 @@ class ProseField(forms.CharField):
 
 
 class RegionsField(forms.CharField):
-    """ISO 3166 codes with commas or blanks between them, as a list."""
+    """ISO 3166 codes separated by commas or spaces, as a list."""
 
     def to_python(self, value: Any) -> Any:
         text = super().to_python(value) or ""
@@ -58,9 +58,9 @@ class RegionsField(forms.CharField):
         return ", ".join(value) if isinstance(value, list) else value
 
 
-# --- of filters -----------------------------------------------------------------------------------
+# --- for filters ----------------------------------------------------------------------------------
 class StatusField(forms.ChoiceField):
-    """One of the statuses, in the words of its badge; empty is every one of them."""
+    """One of the statuses, shown as its badge says it; empty: any."""
 
     def __init__(self, statuses: type[StrEnum], **options: Any) -> None:
         self.api_type = statuses
@@ -71,14 +71,14 @@ class StatusField(forms.ChoiceField):
 
 
 class CodeField(forms.SlugField):
-    """The code of a row that others belong to."""
+    """The code of the row to which the listed rows belong."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(required=False, max_length=80, **options)
 
 
 class RegionField(forms.CharField):
-    """A country, which covers its parts, or one of them; in capitals, as it is stored."""
+    """A country including its subdivisions, or one subdivision; upper-cased as it is stored."""
 
     api_type = Annotated[Region, Field(description="A country covers its parts.")]
 
@@ -87,7 +87,8 @@ class RegionField(forms.CharField):
         super().__init__(required=False, max_length=6, widget=widget, **options)
 
     def clean(self, value: Any) -> str:
-        """ValidationError `region_invalid` for what is no ISO 3166 code."""
+        """Return the code. Raises ValidationError `region_invalid` if it is not an ISO 3166
+        code."""
         try:
             return clean_region(super().clean(value).upper())
         except Invalid as refusal:
@@ -95,7 +96,7 @@ class RegionField(forms.CharField):
 
 
 class MineField(forms.BooleanField):
-    """Only what the person asked for."""
+    """Only rows that the user asked for."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"required": False, "label": "Asked by me", **options})

@@ -1,5 +1,5 @@
-"""Forms of GET parameters above a list: a filtered list is an address to share. The operation of
-the API that lists the same rows takes the same filters."""
+"""Filter forms of lists, as GET parameters, so that a filtered list has a URL to share. The API
+operation that lists the same rows takes the same filters."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
@@ -15,17 +15,17 @@ from pydantic import Field, create_model
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
-#: What `filtered` gives an operation: the rows that match what was sent.
+#: The function that `filtered` passes to an operation: returns the rows that match the request.
 Narrow = Callable[..., Any]
-#: The column that has to have the value, or a function of the rows, the value and who asks.
+#: A column name to compare with the value, or a function of rows, value and user.
 Lookup = str | Callable[[Any, Any, "User"], Any]
 
 
 class FilterForm(forms.Form):
-    """A list's filters. `lookups` say for each field what it narrows the list to.
+    """A list's filters. `lookups` says for each field how it filters the rows.
 
-    `more` names the fields that stand folded away until one is used; `aside` those that other parts
-    of the page set, and that the bar only carries along.
+    `more` names the fields that are folded away until one is used; `aside` the fields that other
+    parts of the page set, and that the bar only passes on.
     """
 
     lookups: ClassVar[Mapping[str, Lookup]] = {}
@@ -34,7 +34,8 @@ class FilterForm(forms.Form):
 
     @classmethod
     def select(cls, rows: Any, values: Mapping[str, Any], *, user: "User") -> Any:
-        """The rows that have each of the values. Empty ones ask for nothing; no row has U+0000."""
+        """Return the rows that match all values. Empty values filter nothing; no row contains
+        U+0000."""
         for name, lookup in cls.lookups.items():
             value = values.get(name)
             if value is None or value == "" or value is False:
@@ -48,39 +49,40 @@ class FilterForm(forms.Form):
         return rows
 
     def matching(self, rows: Any, *, user: "User") -> Any:
-        """The rows that match; none when a filter is not valid."""
+        """Return the matching rows; none when a filter is invalid."""
         if not self.is_valid():
             return rows.none()
         return self.select(rows, self.cleaned_data, user=user)
 
     @property
     def first_fields(self) -> list[forms.BoundField]:
-        """Those that are always in view."""
+        """Return the fields that are always visible."""
         return [self[name] for name in self.fields if name not in (*self.more, *self.aside)]
 
     @property
     def more_fields(self) -> list[forms.BoundField]:
-        """Those behind "More filters"."""
+        """Return the fields behind "More filters"."""
         return [self[name] for name in self.more]
 
     @property
     def more_used(self) -> int:
-        """How many of those are used: then they are in view."""
+        """Return how many of those are used; if any, they are visible."""
         return self._used(self.more)
 
     @property
     def aside_values(self) -> list[tuple[str, str]]:
-        """Names and values that the form hands on unseen."""
+        """Return names and values that the form passes on as hidden fields."""
         return [(name, value) for name in self.aside if (value := self.data.get(name))]
 
     @property
     def filtered(self) -> bool:
-        """Whether any filter of the bar is used."""
+        """Return whether any filter of the bar is used."""
         return self._used(name for name in self.fields if name not in self.aside) > 0
 
     @property
     def address(self) -> str:
-        """The query string of what is chosen, in the order of the fields, without the rest."""
+        """Return the query string of the used filters, in the order of the fields, without other
+        parameters."""
         chosen = QueryDict(mutable=True)
         for name in self.fields:
             if value := self.data.get(name):
@@ -92,16 +94,16 @@ class FilterForm(forms.Form):
 
 
 def asked_by_me(rows: Any, value: Any, user: "User") -> Any:
-    """Lookup of a `MineField`."""
+    """Filter by requester: the lookup of a `MineField`."""
     return rows.filter(requested_by=user)
 
 
 # --- the same for the API -------------------------------------------------------------------------
 def filtered(form: type[FilterForm]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """For an operation that lists: it takes the form's filters as query parameters of the same
-    names, and is called with `narrow(rows, user=…)`, which applies what was sent.
+    """Give a listing operation the form's filters as query parameters of the same names, and call
+    it with `narrow(rows, user=…)`, which applies them.
 
-    Stands below the router's decorator. A value of the wrong type is a 422.
+    Must stand below the router's decorator. A value of the wrong type is a 422.
     """
     fields: Any = {name: _parameter(form.base_fields[name]) for name in form.lookups}
     schema = create_model(f"{form.__name__}Query", __base__=Schema, **fields)
@@ -116,10 +118,10 @@ def filtered(form: type[FilterForm]) -> Callable[[Callable[..., Any]], Callable[
 
             return operation(request, narrow=narrow, **given)
 
-        # `narrow` is ours to give: it is none of the operation's parameters.
-        told = signature(operation)
-        others = [one for name, one in told.parameters.items() if name != "narrow"]
-        listing.__signature__ = told.replace(parameters=others)  # type: ignore[attr-defined]
+        # Remove `narrow` from the signature: it is not a parameter of the request.
+        declared = signature(operation)
+        others = [one for name, one in declared.parameters.items() if name != "narrow"]
+        listing.__signature__ = declared.replace(parameters=others)  # type: ignore[attr-defined]
         contribute_operation_args(listing, "filters", schema, Query(...))
         return listing
 
@@ -127,7 +129,7 @@ def filtered(form: type[FilterForm]) -> Callable[[Callable[..., Any]], Callable[
 
 
 def _parameter(field: forms.Field) -> tuple[Any, Any]:
-    """Type and default of the filter as a parameter."""
+    """Return the filter's type and default as a query parameter."""
     if isinstance(field, forms.BooleanField):
         return bool, False
     if kind := getattr(field, "api_type", None):

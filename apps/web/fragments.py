@@ -1,4 +1,4 @@
-"""Parts of live pages: who may fetch them, and where a browser goes whose session is over."""
+"""Fragments of live pages: permissions, and the way to sign in again after the session's end."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -19,14 +19,15 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
 def person(request: HttpRequest) -> "User":
-    """Who is signed in. Only behind `login_required`."""
+    """Return the signed-in user. Only behind `login_required`."""
     return cast("User", request.user)
 
 
 def fragment(view: "View[P]") -> "View[P]":
-    """A part of a page, fetched by a live page. Whose session is over is sent to sign in again.
+    """A part of a page, fetched by a live page. After the session's end the browser must sign in
+    again.
 
-    A redirect would be followed by the script, and the sign-in page merged into the page.
+    The script would follow a redirect and merge the sign-in page into the page.
     """
 
     @wraps(view)
@@ -44,28 +45,29 @@ def fragment(view: "View[P]") -> "View[P]":
 
 
 def in_fragment(request: HttpRequest) -> bool:
-    """Whether only a part of a page is asked for: nothing is told there, the page has done so."""
+    """Return whether only a fragment is asked for: then messages and warnings belong to the
+    page."""
     return getattr(request, "_fragment", False)
 
 
 def let_in(request: HttpRequest, permission: str, **told: str) -> None:
-    """Denied for a page that the person may not see, with what the trail is told (`Denied`)."""
+    """Raise Denied for a page that the user may not see; `told` are further fields of `Denied`."""
     if permission and not person(request).has_perm(permission):
         raise Denied(permission, **told)
 
 
 def seen_with(request: HttpRequest, permission: str) -> None:
-    """Http404 for a fragment that the person may not see: the page itself says why, with a 403."""
+    """Raise Http404 for a fragment that the user may not see: the page itself gives the 403."""
     if permission and not person(request).has_perm(permission):
         raise hidden(Http404(), permission)
 
 
 def led_to(address: str, request: HttpRequest) -> HttpResponse:
-    """401 for the script of a live page: the browser goes to `address`, and from there back to the
-    page that is open, or to the first one when the script does not say which that is."""
+    """Return a 401 for the script of a live page: the browser goes to `address`, and from there
+    back to the open page, or to the home page if the script does not name it."""
     try:
         here = urlsplit(request.headers.get("HX-Current-URL", ""))
-    except ValueError:  # `http://[`: anybody may send anything
+    except ValueError:  # `http://[`: a client can send anything
         here = urlsplit("")
     back = f"{here.path or '/'}?{here.query}" if here.query else here.path or "/"
     response = HttpResponse(status=401)

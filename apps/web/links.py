@@ -6,7 +6,7 @@ from django.conf import settings
 
 
 def temporal_url(workflow_id: str) -> str:
-    """Where browsers see the workflow in the Temporal UI; empty when no UI is configured."""
+    """Return the workflow's URL in the Temporal UI; empty when no UI is configured."""
     if not settings.TEMPORAL_UI_URL or not workflow_id:
         return ""
     namespace = quote(settings.TEMPORAL_NAMESPACE, safe="")

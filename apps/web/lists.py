@@ -1,4 +1,4 @@
-"""Lists on pages: one page of rows by cursor, the filter beside it, and bounded counts."""
+"""Lists on pages: pages by cursor, filters, and bounded counts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def listed(
     *,
     order: str = "newest",
 ) -> dict[str, Any]:
-    """`items` and `next` of the page that ?cursor= asks for; a cursor that is none: the first."""
+    """Return `items` and `next` of the page at ?cursor=; the first page for an invalid cursor."""
     cursor = request.GET.get("cursor") or None
     try:
         return page(queryset, cursor=cursor, limit=limit, order=order)
@@ -53,7 +53,7 @@ def filtered_list(
     *,
     order: str = "newest",
 ) -> dict[str, Any]:
-    """What the page of a filtered list and its live fragment both show."""
+    """Return the context shared by a filtered list's page and its live fragment."""
     found = listed(request, queryset, order=order)
     return {
         "form": form,
@@ -61,19 +61,19 @@ def filtered_list(
         "next": found["next"],
         "later_page": bool(request.GET.get("cursor")),
         "filtered": form.filtered,
-        # Of the page that is open: what it fetches again.
+        # The open page's query string, for the fragment's URL.
         "query": request.GET.urlencode(),
     }
 
 
 def counted(queryset: "QuerySet[Any]") -> str:
-    """How many, exactly up to COUNT_LIMIT, then `1,000+`."""
+    """Return the count, exact up to COUNT_LIMIT, then `1,000+`."""
     number = queryset.order_by()[: COUNT_LIMIT + 1].count()
     return f"{COUNT_LIMIT:,}+" if number > COUNT_LIMIT else str(number)
 
 
 def shown_count(queryset: "QuerySet[Any]") -> str:
-    """The same for a figure beside a link: empty for none."""
+    """As `counted`, for a figure beside a link: empty for none."""
     count = counted(queryset)
     return "" if count == "0" else count
 
@@ -86,8 +86,8 @@ def numbered(
     order: str = "number",
     digits: int = 9,
 ) -> dict[str, Any]:
-    """`items`, `next` and `later_page` of rows in the order of a number of theirs, after the one
-    that the parameter names (`numbered_page`); from the first where it names none."""
+    """Return `items`, `next` and `later_page` of rows sorted by a number, after the one that the
+    parameter names (`numbered_page`); from the first if it is invalid."""
     cursor = request.GET.get(parameter, "")
     place: dict[str, Any] = {"limit": PAGE_SIZE, "order": order, "digits": digits}
     try:
@@ -101,14 +101,14 @@ def numbered(
 @dataclass(frozen=True, kw_only=True)
 class ListPage:
     """A list of rows, newest first: its page, and the fragment that the open page fetches when
-    something on `topic` changes. Both show what the filters in the address match.
+    something on `topic` changes. Both show what the filters in the URL match.
 
-    `name`: of its URL; the fragment's is `<name>_live`. `topic` may be told from the rows that are
-    shown. `rows`: those that a person may see, with what a row shows; `complete` adds what is read
-    for all of a page at once. `line`: a row as it is drawn; `below`: a template with more of one
-    whose line names its row. Without `permission` the page is a 403, and the fragment a 404.
-    `noun`: of one row. `new`: asks for one. `none` says that there is no row, then `first` what to
-    do about it, or `empty` for who may not ask. `arrivals`: rows come often enough to be announced.
+    `name`: of its URL; the fragment's is `<name>_live`. `topic` may depend on the shown rows.
+    `rows`: those that a user may see, with what a row shows; `complete` adds what is read for a
+    whole page at once. `line` makes a row's line; `below`: a template with more of the row that its
+    line names. Without `permission` the page is a 403, and the fragment a 404. `noun`: of one row.
+    `new` links to the form for one. `none` says that there is no row, then `first` what to do about
+    it, or `empty` for users who may not ask. `arrivals`: whether to announce new rows.
     """
 
     name: str
@@ -131,17 +131,17 @@ class ListPage:
     complete: Callable[[list[Any]], None] | None = None
 
     def page(self, request: HttpRequest) -> HttpResponse:
-        """The whole page."""
+        """Show the whole page."""
         let_in(request, self.permission)
         return render(request, "web/list.html", self._context(request))
 
     def live(self, request: HttpRequest) -> HttpResponse:
-        """The rows as they are now."""
+        """Show the current rows."""
         seen_with(request, self.permission)
         return render(request, "web/_list_live.html", self._context(request))
 
     def urls(self, route: str, *, live: str = "") -> list[URLPattern]:
-        """Both addresses; `live`, where a row may have `live` for its name."""
+        """Return both URLs; `live`, if a row's key may be the word `live`."""
         shown = login_required(require_GET(self.page))
         part = fragment(require_GET(self.live))
         return [

@@ -1,4 +1,4 @@
-"""The site's places. Each app registers its own in `AppConfig.ready()`."""
+"""The site's navigation. Each app registers its own items in `AppConfig.ready()`."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from django.urls import reverse
 
 from apps.common.registry import Registry
 
-#: What it takes to see a place: a permission (app.codename), or a question about the person.
+#: What an item requires: a permission (app.codename), or a function of the user.
 Permission = str | Callable[[Any], bool]
 
 
 @dataclass(frozen=True)
 class Section:
-    """A group of places that belong together."""
+    """A group of related items."""
 
     key: str
     title: str
@@ -23,12 +23,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Item:
-    """A place: a page that is reached from everywhere. `section` is a section's key.
+    """A page that is reachable from everywhere. `section` is a section's key.
 
-    `permission`: who sees it; empty for everybody who is signed in. `icon`: a symbol of the
-    sprite. `count(user)`: a figure beside it, empty for none. `also`: paths that belong to it
-    though they do not begin with its own. `parent`: the `url_name` of the place that stands for
-    this one where there is no room for both. `order` counts within the section.
+    `permission`: who sees it; empty: every signed-in user. `icon`: a symbol of the sprite.
+    `count(user)`: a figure beside it, empty for none. `also`: further paths that belong to it.
+    `parent`: the `url_name` of the item that represents this one where there is no room for both.
+    `order` counts within the section.
     """
 
     section: str
@@ -42,15 +42,15 @@ class Item:
     order: int = 0
 
     def allows(self, user: Any) -> bool:
-        """Whether the person sees it."""
+        """Return whether the user sees the item."""
         if callable(self.permission):
             return self.permission(user)
         return not self.permission or user.has_perm(self.permission)
 
     def match(self, path: str) -> int:
-        """How much of the path is this place's own; 0 when it lies elsewhere.
+        """Return the length of the path's prefix that belongs to this item; 0 if none does.
 
-        The site's root is nobody's beginning but its own.
+        The site's root matches only itself.
         """
         own = reverse(self.url_name)
         begins = [one for one in (own, *self.also) if one != "/" and path.startswith(one)]
@@ -62,29 +62,29 @@ _items = Registry[Item]("place of the navigation")
 
 
 def register_sections(*sections: Section) -> None:
-    """Make sections known. ImproperlyConfigured when a key is taken by another one."""
+    """Register sections. Raises ImproperlyConfigured when a key is taken by another one."""
     for section in sections:
         _sections.add(section.key, section)
 
 
 def register(*items: Item) -> None:
-    """Add places. ImproperlyConfigured when a `url_name` is registered as another place."""
+    """Register items. Raises ImproperlyConfigured when a `url_name` is registered differently."""
     for item in items:
         _items.add(item.url_name, item)
 
 
 def sections() -> list[Section]:
-    """All sections, by order."""
+    """Return all sections, sorted by order."""
     return sorted(_sections.values(), key=lambda section: section.order)
 
 
 def items() -> list[Item]:
-    """All places, by section and order."""
+    """Return all items, sorted by section and order."""
     place = {section.key: number for number, section in enumerate(sections())}
     return sorted(_items.values(), key=lambda item: (place[item.section], item.order))
 
 
 def current(path: str, among: Iterable[Item]) -> Item | None:
-    """The place that the path belongs to most closely; None when it belongs to none."""
+    """Return the item with the longest matching prefix of the path, or None."""
     best = max(among, key=lambda item: item.match(path), default=None)
     return best if best is not None and best.match(path) else None

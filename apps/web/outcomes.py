@@ -1,4 +1,4 @@
-"""What rows that have ended came to (`apps.common.outcomes`): the page, and the API's answer."""
+"""Outcomes of rows (`apps.common.outcomes`): the page, and the API's response."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -47,10 +47,10 @@ class OutcomesFilter(FilterForm):
 
 @dataclass(frozen=True, kw_only=True)
 class OutcomesPage:
-    """Counts, money, success and time of a window of days, with a chart.
+    """The figures of a window of days, with a chart.
 
-    `name`: of its URL. `sees_all`: the permission without which a person sees their own alone.
-    `empty`: where to look for what has not ended.
+    `name`: of its URL. `sees_all`: the permission to see all rows; without it users see only their
+    own. `empty`: where to look for rows that have not ended.
     """
 
     name: str
@@ -61,7 +61,7 @@ class OutcomesPage:
     title: str = "Outcomes"
 
     def page(self, request: HttpRequest) -> HttpResponse:
-        """Filters that make no sense are said, and the last 30 days are shown."""
+        """Show the figures. Invalid filters are marked, and the last 30 days are shown."""
         user, kinds = person(request), self.outcomes.by
         form = OutcomesFilter(request.GET, by=kinds)
         refused, values = "", {}
@@ -76,7 +76,7 @@ class OutcomesPage:
             window = _window({})
         by = kinds(values.get("by") or next(iter(kinds)))
         if not refused:
-            # The window that is meant, also where none was asked for.
+            # The window in use, also if none was asked for.
             meant = {"from": window.first.isoformat(), "to": window.last.isoformat(), "by": by}
             form = OutcomesFilter(meant, by=kinds)
         own = "" if user.has_perm(self.sees_all) else ", of what you asked for"
@@ -105,7 +105,7 @@ class OutcomesPage:
         return charts.bars(values, height=HEIGHT)
 
     def urls(self, route: str) -> list[URLPattern]:
-        """Its address."""
+        """Return its URL."""
         return [path(route, login_required(require_GET(self.page)), name=self.name)]
 
 
@@ -115,7 +115,7 @@ def _window(values: dict[str, Any]) -> Window:
 
 # --- the API --------------------------------------------------------------------------------------
 class FiguresOut(Schema):
-    """Counts by how it ended; `paid` per currency, never added together."""
+    """Counts by status; `paid` per currency, never added together."""
 
     count: int
     paid: dict[str, str] = Field(description="Currency → decimal in major units.")
@@ -125,7 +125,7 @@ class FiguresOut(Schema):
 
     @staticmethod
     def resolve_paid(figures: Figures) -> dict[str, str]:
-        """In the places of each currency."""
+        """Format each amount with the decimal places of its currency."""
         return {currency: exact(amount, currency) for currency, amount in figures.paid.items()}
 
 
@@ -135,7 +135,7 @@ class FailureOut(Schema):
 
 
 class OutcomesOut(Schema):
-    """`more`: further groups are in `total` alone. `failures`: the most frequent codes."""
+    """`more`: further groups are counted only in `total`. `failures`: the most frequent codes."""
 
     from_: date = Field(validation_alias="first", serialization_alias="from")
     to: date = Field(validation_alias="last")
@@ -144,13 +144,13 @@ class OutcomesOut(Schema):
 
     @staticmethod
     def resolve_failures(found: Found) -> list[dict[str, Any]]:
-        """Each with its names."""
+        """Return each as an object."""
         return [{"code": code, "count": count} for code, count in found.failures]
 
 
 def outcomes_shape(outcomes: Outcomes, noun: str) -> type[OutcomesOut]:
-    """What an operation answers with that returns `outcomes.of(…)`, by alias. `noun` stands before
-    the names of the schemas."""
+    """Return the response schema of an operation that returns `outcomes.of(…)`, by alias. `noun` is
+    the prefix of the schemas' names."""
     told = "`key`: the day, the month, or what else they are told apart by; empty: none was named."
     done, failed = outcomes.ends[outcomes.done], outcomes.ends[outcomes.failed]
     rate = Field(description=f"{done.capitalize()} of {done} and {failed}, 0 to 1.")

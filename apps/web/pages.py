@@ -1,4 +1,4 @@
-"""Pages of one row, and pages that ask for a new one."""
+"""Pages of one row, and pages with the form for a new one."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,14 +26,14 @@ SAFE = ("GET", "HEAD")
 
 @dataclass(frozen=True, kw_only=True)
 class FormPage:
-    """Asks for a new row. The same form sent twice asks once, and a refusal keeps what was typed.
+    """A form for a new row. Submitting it twice asks once, and a refusal keeps the input.
 
-    `name`: of its URL. `draft`: under which name the browser keeps what is typed. `verb`: the
-    service; it takes the form's fields and gives the row back, and whether it is new. `to`: URL
-    name of the row's page. `asked`: said there when it is new. `initial`: what GET parameters fill
-    in, by field. Without `permission` it is a 403, audited as `action` of `subject_type`.
-    `trial` is called instead of the verb unless the form was sent with its button `send`: it gives
-    what `template` shows of what would come of it.
+    `name`: of its URL. `draft`: the name of the browser's draft. `verb`: the service; it takes the
+    form's fields and returns the row, and whether it is new. `to`: URL name of the row's page.
+    `asked`: the message there when the row is new. `initial`: the GET parameter that prefills each
+    field. Without `permission` it is a 403, audited as `action` of `subject_type`. `trial` is
+    called instead of `verb` unless the form was sent with its button `send`: it returns what
+    `template` shows as the preview.
     """
 
     name: str
@@ -53,7 +53,7 @@ class FormPage:
     template: str = "web/form_page.html"
 
     def page(self, request: HttpRequest) -> HttpResponse:
-        """The empty form, or what became of one that was sent."""
+        """Show the empty form, or handle a submitted one."""
         let_in(request, self.permission, action=self.action, subject_type=self.subject_type)
         if request.method in SAFE:
             initial = {field: request.GET.get(name, "") for field, name in self.initial.items()}
@@ -74,7 +74,7 @@ class FormPage:
         return redirect(self.to, row.pk)
 
     def urls(self, route: str) -> list[URLPattern]:
-        """Its address."""
+        """Return its URL."""
         view = login_required(require_http_methods([*SAFE, "POST"])(self.page))
         return [path(route, view, name=self.name)]
 
@@ -92,9 +92,9 @@ class FormPage:
 
 @dataclass(frozen=True, kw_only=True)
 class PageVerb:
-    """What a page of one row does with a reason. `row_id`: the service's name for its id; `what`
-    and `said` tell that it was not done ("called off"), or that it was. `title`, `label` (of the
-    reason) and `help` stand in its box, which `web/_page_verb.html` draws."""
+    """The action of a row's page, with a reason. `row_id`: the service's name for the row's id;
+    `what` and `said` are the messages if it was not done ("called off"), and if it was. `title`,
+    `label` (of the reason) and `help` are texts of its box, which `web/_page_verb.html` draws."""
 
     call: Callable[..., Any]
     row_id: str
@@ -108,19 +108,19 @@ class PageVerb:
 
     @property
     def required(self) -> bool:
-        """Whether a reason has to be given."""
+        """Return whether a reason is required."""
         return bool(self.form.base_fields["reason"].required)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetailPage:
-    """One row in parts, and the fragment with the same parts as they are now.
+    """One row in parts, and the fragment with the current parts.
 
-    `name`: of its URL; the fragment's is `<name>_live`. `rows`: those that a person may see; the
-    address has the value of `column` of one of them, the first where it has several. `context`
-    says what the parts show: `head`, `topics`, on which something changes, and `may_call`, whether
-    the person may call the verb now. `main`, `side` and `after` are templates, each of one or more
-    elements with data-merge. `template` may draw them otherwise, with what `whole` adds for it.
+    `name`: of its URL; the fragment's is `<name>_live`. `rows`: those that a user may see; the URL
+    has the value of `column` of one of them, the first where several match. `context` returns what
+    the parts show: `head`, `topics`, on which changes are announced, and `may_call`, whether the
+    user may call the action now. `main`, `side` and `after` are templates, each of one or more
+    elements with data-merge. `template` may draw them differently, with what `whole` adds for it.
     Without `permission` the page is a 403, and the fragment a 404.
     """
 
@@ -137,7 +137,7 @@ class DetailPage:
     whole: Callable[[HttpRequest, Any], dict[str, Any]] | None = None
 
     def page(self, request: HttpRequest, key: Any) -> HttpResponse:
-        """The whole page; POST calls the verb."""
+        """Show the whole page; POST calls the action."""
         let_in(request, self.permission)
         row = self._get(request, key)
         outcome, form = Outcome(), None
@@ -158,13 +158,13 @@ class DetailPage:
         return render(request, self.template, context, status=outcome.status)
 
     def live(self, request: HttpRequest, key: Any) -> HttpResponse:
-        """The parts as they are now."""
+        """Show the current parts."""
         seen_with(request, self.permission)
         context = self._context(request, self._get(request, key), key)
         return render(request, "web/_detail_live.html", context)
 
     def urls(self, route: str) -> list[URLPattern]:
-        """Both addresses; the route names the `key` of a row."""
+        """Return both URLs; the route names the `key` of a row."""
         methods = [*SAFE, "POST"] if self.verb else [*SAFE]
         shown = login_required(require_http_methods(methods)(self.page))
         part = fragment(require_http_methods(["GET"])(self.live))
@@ -177,6 +177,6 @@ class DetailPage:
         return row_of(self.rows(person(request)), **{self.column: key})
 
     def _context(self, request: HttpRequest, row: Any, key: Any) -> dict[str, Any]:
-        # Of the page that is open: what it fetches again.
+        # The open page's key and query string, for the fragment's URL.
         place = {"page": self, "key": key, "query": request.GET.urlencode()}
         return {**place, **self.context(request, row)}

@@ -1,4 +1,4 @@
-"""What pages are made of: plain values that the templates of `templates/web/` draw."""
+"""Building blocks of pages: plain values that the templates of `templates/web/` draw."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Link:
-    """A way on. `to`: a URL name, or an address; empty: nowhere. `permission`: without it, it is
-    not shown.
+    """A link. `to`: a URL name or a URL; empty: no link. Without `permission` it is not shown.
 
-    `main`: what most people come for. `outside`: leads out of this site.
+    `main`: the page's main action. `outside`: leads to another site.
     """
 
     text: str
@@ -30,18 +29,18 @@ class Link:
 
     @property
     def href(self) -> str:
-        """The address."""
+        """Return the URL."""
         return resolve_url(self.to) if self.to else ""
 
 
 def seen_by(links: tuple[Link, ...], user: "User") -> list[Link]:
-    """Those that the person may follow."""
+    """Return the links that the user may follow."""
     return [link for link in links if not link.permission or user.has_perm(link.permission)]
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something to know first, under the head of a page. `tone`: good, warn, bad or info."""
+    """An important note under the head of a page. `tone`: good, warn, bad or info."""
 
     what: str
     text: str = ""
@@ -51,7 +50,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Head:
-    """The head of a page. `at`: the time that `lead` speaks of, shown as an age behind it."""
+    """The head of a page. `at`: the time to which `lead` refers, shown as an age after it."""
 
     title: str
     lead: str = ""
@@ -64,9 +63,9 @@ class Head:
 
 @dataclass(frozen=True)
 class Cell:
-    """A value of a row under its `head`. In a list without heads `text` says what it is.
+    """A value of a row under its `head`. In a list without heads `text` describes the value.
 
-    `form`: how it is written; `age` and `when` for times, `words` for codes.
+    `form`: its format; `age` and `when` for times, `words` for codes.
     """
 
     head: str
@@ -76,7 +75,7 @@ class Cell:
 
     @property
     def said(self) -> str:
-        """The value with what it is."""
+        """Return the value with its description."""
         return self.text.format(self.value)
 
 
@@ -84,9 +83,9 @@ class Cell:
 class Line:
     """A row of a list: a title, cells, and at its end an amount and a state.
 
-    Without `href` the title is no link; without a title the state stands in its place. `under`:
-    said below the amount where there is no state. `key` and `version` tell an open page what
-    changed; `row` is for a template of the list's own.
+    Without `href` the title is no link; without a title the state replaces it. `under`: text below
+    the amount if there is no state. `key` and `version` tell an open page what changed; `row` is
+    for the list's own template.
     """
 
     title: str
@@ -104,14 +103,14 @@ class Line:
 def rows_card(
     id: str, title: str, lines: list[Line], *, link: Link | None = None, empty: str = ""
 ) -> dict[str, Any]:
-    """A panel of rows as `web/_rows_panel.html` draws it. `link` leads to all of them; `empty` is
-    said when there are none, and without it nothing is drawn then."""
+    """Return the context of a panel of rows for `web/_rows_panel.html`. `link` leads to all of
+    them; `empty` is the text when there are none; without it an empty panel is not drawn."""
     return {"id": id, "title": title, "lines": lines, "link": link, "empty": empty}
 
 
 def asked_line(row: Any, url_name: str, title: str, /, *cells: Cell, **own: Any) -> Line:
-    """The line of a row that somebody asked for: `cells`, then who asked, when, and why it did not
-    end as asked. `own`: what it has otherwise."""
+    """Return the line of a row that a user asked for: `cells`, then the requester, the time, and
+    the error. `own` sets or overrides fields."""
     error = row.error_code if row.error_code != row.status else ""
     common = {
         "amount": row.amount,
@@ -130,7 +129,7 @@ def asked_line(row: Any, url_name: str, title: str, /, *cells: Cell, **own: Any)
 
 
 def asked_head(row: Any, title: str, /, **own: Any) -> Head:
-    """The head of such a row's page; `title` stands behind its amount."""
+    """Return the head of such a row's page; `title` follows the amount."""
     amount = shown(row.amount, row.currency, blank=NO_BREAK)
     lead = f"asked by {row.requested_by}"
     return Head(f"{amount} {title}", lead, **{"at": row.created_at, "state": row.status, **own})
@@ -138,9 +137,9 @@ def asked_head(row: Any, title: str, /, **own: Any) -> Head:
 
 @dataclass(frozen=True)
 class Fact:
-    """A value with its name; without one it is a further value of the fact before it.
+    """A value with its name; without one, a further value of the fact before it.
 
-    `note` stands behind the value, softer. `form`: `when`, `code` or `prose`.
+    `note` follows the value in a softer tone. `form`: `when`, `code` or `prose`.
     """
 
     name: str

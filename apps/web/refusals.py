@@ -1,6 +1,6 @@
-"""Refusals as pages tell them: what happened, and what the reader can do now.
+"""Refusals on pages: what happened, and what the reader can do now.
 
-Each app explains the codes that it raises in `AppConfig.ready()`.
+Each app registers the next steps of its codes in `AppConfig.ready()`.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _next_steps = Registry[str]("next step of the refusal")
 
 
 def explain(next_steps: Mapping[str, str]) -> None:
-    """Say for codes of refusals what the reader can do now.
+    """Register what the reader can do after refusals with these codes.
 
     Raises ImproperlyConfigured when another text is registered for a code.
     """
@@ -25,13 +25,13 @@ def explain(next_steps: Mapping[str, str]) -> None:
 
 
 def explained() -> frozenset[str]:
-    """The codes that have a next step."""
+    """Return the codes that have a next step."""
     return frozenset(_next_steps.by_key())
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A refusal as a page tells it: what happened, and what to do next."""
+    """A refusal as a page shows it: what happened, and what to do next."""
 
     code: str
     status: int
@@ -41,7 +41,7 @@ class Refusal:
 
 
 def refusal_of(error: DomainError) -> Refusal:
-    """The error in words. A decision that came too late names who decided, and `at` says when."""
+    """Describe the error. If a decision came too late, name who decided; `at` is the time."""
     what, at = error.detail, None
     if error.code == "already_decided":
         what = f"{error.extra['decided_by']} was first: it is already {error.extra['status']}."
@@ -55,7 +55,7 @@ def refusal_of(error: DomainError) -> Refusal:
     )
 
 
-# Codes of apps.common, and of several apps at once.
+# Codes of apps.common, and codes that several apps share.
 explain(
     {
         "permission_denied": "Whoever keeps the roles can give you the one you need.",

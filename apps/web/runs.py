@@ -1,7 +1,8 @@
-"""Pages of runs with items: how far a run is, its verbs, its items, the file of what failed.
+"""Pages of runs with items: progress, actions, items, and the file of failed items.
 
 A run is a row that works through numbered items (`row.items`, each with a `status`). A domain
-declares one `RunPages` with its rows, words and verbs, and a template that extends `web/run.html`.
+declares one `RunPages` with its rows, texts and actions, and a template that extends
+`web/run.html`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,44 +36,44 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 R = TypeVar("R", bound=Model)
-#: How many items have which status; the order is of no meaning.
+#: How many items have which status; the order has no meaning.
 Counts = Mapping[str, int]
 
 DONE, FAILED = "done", "failed"
-#: An item with another status may still change.
+#: Statuses that do not change any more.
 ENDS = (DONE, FAILED, "cancelled")
 
 
 @dataclass(frozen=True)
 class Bar:
-    """How far a run is: two stretches in percent of the whole, and what they are called."""
+    """A run's progress: two sections in percent of the total, and their names."""
 
     total: int
     done: int
     failed: int
     ended: int
-    #: "ended", "decided": what has happened to that many.
+    #: The word for what happened to the counted items: "ended", "decided".
     word: str
     text: str
 
     @property
     def done_width(self) -> str:
-        """Also where what failed begins."""
+        """Return the width of the done section, where the failed one begins."""
         return f"{100 * self.done / max(self.total, 1):.2f}%"
 
     @property
     def failed_width(self) -> str:
-        """Behind what is done."""
+        """Return the width of the failed section, which follows the done one."""
         return f"{100 * self.failed / max(self.total, 1):.2f}%"
 
     @property
     def percent(self) -> int:
-        """Of the items, those that have ended."""
+        """Return the percentage of items that have ended."""
         return 100 * self.ended // max(self.total, 1)
 
 
 def bar_of(counts: Counts, words: Mapping[str, str], *, word: str = "ended") -> Bar:
-    """The bar of a run whose items stand so; `words` says what a status is called."""
+    """Return the bar of a run with these counts; `words` names the statuses."""
     total, done, failed = sum(counts.values()), counts.get(DONE, 0), counts.get(FAILED, 0)
     return Bar(
         total=total,
@@ -86,7 +87,7 @@ def bar_of(counts: Counts, words: Mapping[str, str], *, word: str = "ended") -> 
 
 @dataclass(frozen=True)
 class Tab:
-    """Items to look at by themselves, by `?show=key`. `empty`: what to say when there are none."""
+    """A tab of items, by `?show=key`. `empty`: the text when there are none."""
 
     key: str
     title: str
@@ -96,11 +97,11 @@ class Tab:
 
 @dataclass(frozen=True)
 class RunVerb:
-    """What a person can do to a run: `call` is the service, which takes the run's id first, `said`
-    tells that it is done.
+    """An action of a user on a run: `call` is the service, which takes the run's id first, `said`
+    the message when it is done.
 
     `button` and `help` may name counts, such as `{waiting}`. `plain`: it ends nothing. Without
-    `title` it is a button alone, and asks for no reason.
+    `title` it is only a button, without a reason.
     """
 
     call: Callable[..., object]
@@ -112,7 +113,7 @@ class RunVerb:
     open: bool = False
 
     def shown(self, key: str, address: str, counts: Counts) -> dict[str, Any]:
-        """What the box or button of the verb takes, on the page at `address`."""
+        """Return the context of the action's box or button on the page at `address`."""
         return {
             "key": key,
             "title": self.title,
@@ -126,14 +127,14 @@ class RunVerb:
 
 @dataclass(frozen=True)
 class RunNow:
-    """A run as it is now. `head` of its page; `over`: it has ended; `moves`: it still changes by
-    itself; `verbs`: those that this person may use."""
+    """The current state of a run. `head` of its page; `over`: it has ended; `moves`: it still
+    changes by itself; `verbs`: the actions that this user may take."""
 
     head: Head
     over: bool
     moves: bool
     verbs: Sequence[str]
-    #: What the domain's own blocks of the template need besides.
+    #: Further context of the domain's own template blocks.
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -145,7 +146,8 @@ def usual_verbs(
     cancel: Callable[..., object],
     stays: str,
 ) -> dict[str, RunVerb]:
-    """The three verbs of a run that can be paused; `stays` says what a cancellation leaves."""
+    """Return the three actions of a run that can be paused; `stays` says what remains after a
+    cancellation."""
     return {
         "pause": RunVerb(
             pause,
@@ -180,8 +182,8 @@ def usual_verbs(
 class RunPages(Generic[R]):
     """The pages of one kind of run.
 
-    `name` is that of the run's page: of its address (`name`, `name_live`, `name_act`,
-    `name_failed_csv`), and of the row in the template.
+    `name` is the base of the URL names (`name`, `name_live`, `name_act`, `name_failed_csv`), and
+    the row's name in the template.
     """
 
     name: str
@@ -192,47 +194,47 @@ class RunPages(Generic[R]):
     now: Callable[[R, Counts, "User"], RunNow]
     verbs: Mapping[str, RunVerb]
     tabs: Sequence[Tab]
-    #: Status of an item → what it is called in the legend, in that order.
+    #: The legend: each item status and its text, in this order.
     words: Mapping[str, str]
-    #: Columns of the file of what failed, and its lines.
+    #: Columns of the file of failed items, and its lines.
     columns: Sequence[str]
     failures: Callable[[R], Iterator[Mapping[str, Any]]]
     word: str = "ended"
     related: Sequence[str] = ()
-    #: What is shown on the page and not read again for its fragment.
+    #: Context of the page that its fragment does not read again.
     once: Callable[[R, "User"], Mapping[str, Any]] = lambda _run, _user: {}
 
     def paths(self, address: str) -> list[URLPattern]:
-        """The addresses of one run, below `address`."""
-        one = f"{address}<uuid:run_id>/"
+        """Return the URLs of one run, below `address`."""
+        base = f"{address}<uuid:run_id>/"
         return [
-            path(one, login_required(require_GET(self.page)), name=self.name),
-            path(f"{one}live/", fragment(require_GET(self.live)), name=f"{self.name}_live"),
+            path(base, login_required(require_GET(self.page)), name=self.name),
+            path(f"{base}live/", fragment(require_GET(self.live)), name=f"{self.name}_live"),
             path(
-                f"{one}failed.csv",
+                f"{base}failed.csv",
                 login_required(require_GET(self.failed_csv)),
                 name=f"{self.name}_failed_csv",
             ),
             path(
-                f"{one}<slug:verb>/",
+                f"{base}<slug:verb>/",
                 login_required(require_POST(self.act)),
                 name=f"{self.name}_act",
             ),
         ]
 
     def page(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
-        """How far it is, and what became of each item."""
+        """Show the progress and the items."""
         run = self.get(request, run_id)
         context = {**self._context(request, run), **self.once(run, person(request))}
         return render(request, self.template, {**context, "layout": "console/base.html"})
 
     def live(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
-        """The parts of the page as they are now."""
+        """Show the current parts of the page."""
         context = self._context(request, self.get(request, run_id))
         return render(request, self.template, {**context, "layout": "web/_fragment.html"})
 
     def act(self, request: HttpRequest, run_id: UUID, verb: str) -> HttpResponse:
-        """Call the verb, then show the page again. What was typed is kept when it is refused."""
+        """Call the action, then show the page again. A refusal keeps the input."""
         if verb not in self.verbs:
             raise Http404
         chosen = self.verbs[verb]
@@ -250,7 +252,7 @@ class RunPages(Generic[R]):
         return redirect(self.name, run_id)
 
     def failed_csv(self, request: HttpRequest, run_id: UUID) -> HttpResponseBase:
-        """The items that have failed, with why, as a file; made while it is sent."""
+        """Send the failed items with their errors as a file, generated while it is sent."""
         run = self.get(request, run_id)
         return attachment(
             request,
@@ -260,17 +262,17 @@ class RunPages(Generic[R]):
         )
 
     def get(self, request: HttpRequest, run_id: UUID) -> R:
-        """The run; Http404 also when this person may not see it."""
+        """Return the run. Raises Http404, also when this user may not see it."""
         return row_of(self.rows(person(request)), pk=run_id)
 
     def complete(self, runs: Sequence[R]) -> None:
-        """Give each its `bar`: for the rows of a list, with `web/_run_bar.html` below them."""
+        """Set `bar` on each run, for the rows of a list with `web/_run_bar.html` below them."""
         counts = self.counts(runs)
         for run in runs:
             run.bar = self.bar(counts[run.pk])  # type: ignore[attr-defined]
 
     def bar(self, counts: Counts) -> Bar:
-        """The bar in this domain's words."""
+        """Return the bar with this domain's words."""
         return bar_of(counts, self.words, word=self.word)
 
     # --- helpers ----------------------------------------------------------------------------------
@@ -311,7 +313,7 @@ class RunPages(Generic[R]):
         }
 
     def _tabs(self, counts: Counts, total: int, current: Tab) -> Iterator[tuple[Tab, int]]:
-        """Those with something in them, the one that is open, and all."""
+        """Yield the tabs with items, the current tab, and the tab of all items."""
         for tab in self.tabs:
             statuses = tab.statuses or tuple(counts)
             number = sum(counts.get(status, 0) for status in statuses)
@@ -320,7 +322,7 @@ class RunPages(Generic[R]):
 
 
 def _completed(head: Head, run: Any, *, over: bool) -> Head:
-    """With the way to its workflow, and the error that it stopped or ended with."""
+    """Return the head with a link to the workflow, and the error with which it stopped or ended."""
     engine = temporal_url(run.workflow_id)
     links = (Link("Temporal UI", engine, outside=True),) if engine else ()
     if run.error_code:

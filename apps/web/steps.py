@@ -1,4 +1,4 @@
-"""The steps of a row's workflow as a page shows them."""
+"""The steps of a row's workflow, as a page shows them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from typing import Any
 from apps.web.tones import words_of
 
 ICONS = {"done": "check", "failed": "cross", "compensated": "undo", "running": "running"}
-#: Of a step; elsewhere these states have words of their own.
+#: Words for statuses of a step; elsewhere these statuses have other words.
 WORDS = {"compensated": "undone", "skipped": "not needed"}
 
 
 @dataclass(frozen=True)
 class StepLine:
-    """A step, begun or not. `step`: its row; `icon`: instead of its number."""
+    """A step, begun or not. `step`: its row; `icon`: shown instead of its number."""
 
     number: int
     name: str
@@ -23,16 +23,16 @@ class StepLine:
 
     @property
     def words(self) -> str:
-        """Its status as people say it."""
+        """Return the status in words."""
         return WORDS.get(self.status) or words_of(self.status)
 
 
 def step_lines(
     rows: Iterable[Any], order: Sequence[str], *, undoing: Sequence[str] = (), over: bool
 ) -> list[StepLine]:
-    """Those of `order`, begun or not, then those of `undoing` that have begun.
+    """Return the steps in `order`, begun or not, then those of `undoing` that have begun.
 
-    `over`: the workflow has ended; what has no row by then was skipped.
+    `over`: the workflow has ended; a step without a row was skipped.
     """
     known = {row.name: row for row in rows}
     lines = []

@@ -1,19 +1,20 @@
-"""A table that a person brings: as a CSV file, or pasted."""
+"""A form for a table: a CSV file, or pasted text."""
 
 from typing import Any
 
 from django import forms
 
-#: What of a file is put back into the form after a check; a larger one is chosen once more.
+#: The largest file that is put back into the form; for a larger one the user chooses the file
+#: again.
 MOST_TEXT = 1_000_000
 
 
 class TableForm(forms.Form):
-    """A file of CSV or JSON lines, or the same pasted; a file goes before what is pasted.
+    """A file of CSV or JSON lines, or pasted text; the file takes precedence.
 
-    `cleaned_data` has its bytes as `body`, one more than `most_bytes()` at most: enough to refuse
-    it. The content of a file comes back as text: browsers forget which file was chosen, and what is
-    wrong in it can be corrected at once. `too_long`: it is too long for that.
+    `cleaned_data["body"]` has at most one byte more than `most_bytes()`: enough to refuse it. The
+    content of a file comes back as text, because browsers forget the chosen file and the user can
+    correct it at once. `too_long`: the content is too long for that.
     """
 
     file = forms.FileField(
@@ -30,11 +31,11 @@ class TableForm(forms.Form):
     too_long = False
 
     def most_bytes(self) -> int:
-        """Bytes that the service takes."""
+        """Return the most bytes that the service accepts."""
         raise NotImplementedError
 
     def clean(self) -> dict[str, Any]:
-        """Something must be there."""
+        """Require a file or a text."""
         cleaned = super().clean() or {}
         file, text = cleaned.pop("file", None), cleaned.pop("text", None) or ""
         if file:

@@ -1,4 +1,4 @@
-"""How states look and read on pages. Each app registers its own states in `AppConfig.ready()`."""
+"""Tones and words of states on pages. Each app registers its own states in `AppConfig.ready()`."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 
 from apps.common.registry import Registry
 
-#: Of rows that somebody asks for, and of what carries them.
+#: States of rows that a user asks for, and of their workflows.
 COMMON = {
     "pending": "info",
     "awaiting_approval": "warn",
@@ -29,8 +29,8 @@ _words = Registry[str]("wording of the state")
 
 
 def register(tones: Mapping[str, str], words: Mapping[str, str] | None = None) -> None:
-    """Give states a tone (good, warn, bad, info; empty for neutral), and words where the state's
-    own name is not what people call it.
+    """Register tones of states (good, warn, bad, info; empty for neutral), and words for states
+    whose name is not what people call them.
 
     Two apps may share a state if they agree. Raises ImproperlyConfigured when they do not.
     """
@@ -41,17 +41,17 @@ def register(tones: Mapping[str, str], words: Mapping[str, str] | None = None) -
 
 
 def tone_of(state: object) -> str:
-    """The state's tone; empty (neutral) when none is registered."""
+    """Return the state's tone; empty (neutral) when none is registered."""
     return _tones.get(str(state)) or ""
 
 
 def words_of(state: object) -> str:
-    """A state or step as people say it."""
+    """Return a state or step in words."""
     return _words.get(str(state)) or str(state).replace("_", " ")
 
 
 def badge(state: object) -> SafeString:
-    """The state as a badge: word and tone, never colour alone."""
+    """Return the state as a badge: word and tone, never colour alone."""
     tone = tone_of(state)
     return format_html(
         '<span class="badge{}">{}</span>', f" tone-{tone}" if tone else "", words_of(state)

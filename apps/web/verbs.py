@@ -1,4 +1,4 @@
-"""One way for pages to call a verb of a service, and to tell how it went."""
+"""Calls a service from a form and turns its refusal into an outcome for the page."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,34 +15,34 @@ from apps.web.refusals import Refusal, refusal_of
 
 
 class ReasonForm(forms.Form):
-    """Why something is taken back, paused or resumed; it may be left empty."""
+    """The optional reason of a cancellation, pause or resumption."""
 
     reason = ProseField(required=False)
 
 
 class RequiredReasonForm(forms.Form):
-    """The same where a reason has to be given."""
+    """A required reason."""
 
     reason = ProseField()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a form. Neither done nor refused: it was not valid, or nothing was sent."""
+    """The result of a form. Neither done nor refused: the form was invalid, or nothing was sent."""
 
     done: bool = False
     status: int = 200
     refusal: Refusal | None = None
-    #: What the service gave back.
+    #: The service's return value.
     result: Any = None
 
 
 def call_verb(
     request: HttpRequest, form: forms.Form, verb: Callable[..., Any], *row: Any, **which: Any
 ) -> Outcome:
-    """Call the service with what the form has, for the person of the request, now.
+    """Call the service with the form's data, as the request's user, now.
 
-    Http404 for a row that is not there for them: a page says no more about it.
+    Raises Http404 for a row that does not exist for them: a page says no more about it.
     """
     if not form.is_valid():
         return Outcome(status=422)

@@ -1,4 +1,4 @@
-"""Reads the environment once, with accepted aliases, and names the variable when a value is bad."""
+"""Reads the environment, with accepted aliases; errors name the variable of an invalid value."""
 
 import ipaddress
 import os
@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 _env = environ.Env()
 
-#: Ours → the names that the services before us used. Ours wins when both are set.
+#: Our name → the names used by the services before. Ours takes precedence.
 ALIASES: dict[str, tuple[str, ...]] = {
     "TEMPORAL_ADDRESS": ("TEMPORAL_HOST", "TEMPORAL_WORKER_TEMPORAL_HOST"),
     "POSTGRES_HOST": ("TEMPORAL_WORKER_POSTGRES_HOST",),
@@ -22,7 +22,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 
 
 def name_of(variable: str) -> str:
-    """The name under which the variable is set: its own, else an alias; its own when unset."""
+    """Return the name under which the variable is set: its own or an alias; its own if unset."""
     for candidate in (variable, *ALIASES.get(variable, ())):
         if os.environ.get(candidate, "") != "":
             return candidate
@@ -31,11 +31,11 @@ def name_of(variable: str) -> str:
 
 def _read(kind: str, variable: str, default: Any) -> Any:
     name = name_of(variable)
-    # An empty value is "not set": compose files and Helm charts hand over empty strings.
+    # An empty value means "not set": compose files and Helm charts pass empty strings.
     if os.environ.get(name, "") == "":
         return default
     if kind == "str":
-        # Not through django-environ: it takes a leading "$" for the name of another variable.
+        # Not through django-environ, which takes a leading "$" for the name of another variable.
         return os.environ[name]
     try:
         return getattr(_env, kind)(name)
@@ -46,12 +46,12 @@ def _read(kind: str, variable: str, default: Any) -> Any:
 
 
 def text(variable: str, default: str = "") -> str:
-    """The variable as text, or the default when it is absent or empty."""
+    """Return the variable as text, or the default when it is absent or empty."""
     return str(_read("str", variable, default))
 
 
 def integer(variable: str, default: int, *, least: int = 0, most: int = 10**9) -> int:
-    """The variable as a whole number within [least, most]; ImproperlyConfigured names it else."""
+    """Return the variable as a whole number. Raises ImproperlyConfigured outside [least, most]."""
     value = int(_read("int", variable, default))
     if not least <= value <= most:
         raise ImproperlyConfigured(
@@ -61,7 +61,7 @@ def integer(variable: str, default: int, *, least: int = 0, most: int = 10**9) -
 
 
 def seconds(variable: str, default: float, *, least: float = 0.0) -> float:
-    """The variable as seconds."""
+    """Return the variable as seconds."""
     value = float(_read("float", variable, default))
     if not value >= least or value == float("inf"):
         raise ImproperlyConfigured(f"{name_of(variable)} must be at least {least}, not {value}")
@@ -69,7 +69,7 @@ def seconds(variable: str, default: float, *, least: float = 0.0) -> float:
 
 
 def flag(variable: str, default: bool) -> bool:
-    """The variable as a boolean; only the usual spellings are accepted, anything else is named."""
+    """Return the variable as a boolean. Raises ImproperlyConfigured for an unusual spelling."""
     name = name_of(variable)
     raw = os.environ.get(name, "")
     if raw == "":
@@ -83,13 +83,13 @@ def flag(variable: str, default: bool) -> bool:
 
 
 def words(variable: str, default: str = "") -> list[str]:
-    """The variable as a comma list; blanks are dropped."""
+    """Return the variable as a comma-separated list, without empty items."""
     return [word.strip() for word in text(variable, default).split(",") if word.strip()]
 
 
 def hosts(variable: str, default: str = "") -> frozenset[str]:
-    """The variable as a comma list of host or host:port, in lower case. No wildcards: a list of
-    exceptions that lets everything through is none."""
+    """Return the variable as a comma-separated list of host or host:port, in lower case. No
+    wildcards: an exception for everything would remove the protection."""
     listed = frozenset(word.lower() for word in words(variable, default))
     for host in listed:
         if not re.fullmatch(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", host):
@@ -98,7 +98,7 @@ def hosts(variable: str, default: str = "") -> frozenset[str]:
 
 
 def this_machine(host: str) -> bool:
-    """Whether a host or host:port of such a list is this machine itself."""
+    """Return whether a host or host:port of such a list is this machine."""
     name = host[1 : host.index("]")] if host.startswith("[") else host.partition(":")[0]
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -110,7 +110,7 @@ def this_machine(host: str) -> bool:
 
 
 def required(variable: str) -> str:
-    """The variable as text; ImproperlyConfigured names it when it is absent or empty."""
+    """Return the variable as text. Raises ImproperlyConfigured when it is absent or empty."""
     value = text(variable)
     if not value:
         raise ImproperlyConfigured(f"{variable} must be set")
@@ -118,7 +118,8 @@ def required(variable: str) -> str:
 
 
 def database(default: str = "") -> dict[str, Any]:
-    """Django's database dict, from DATABASE_URL or from POSTGRES_HOST, …_PORT, …_USER and so on.
+    """Return Django's database settings, from DATABASE_URL or from POSTGRES_HOST, …_PORT, …_USER
+    and so on.
 
     psycopg's pool is the real limit of a process: waiters queue in it.
     """
@@ -129,7 +130,7 @@ def database(default: str = "") -> dict[str, Any]:
         try:
             config = dict(environ.Env.db_url_config(url))
         except ValueError:
-            # Without the cause: it may quote the address, and that holds a password.
+            # Without the cause, because it may quote the URL with its password.
             raise ImproperlyConfigured("DATABASE_URL is not a valid address") from None
         if config.get("ENGINE") not in {
             "django.db.backends.postgresql",
@@ -157,8 +158,8 @@ def database(default: str = "") -> dict[str, Any]:
         "min_size": least,
         "max_size": most,
         "timeout": seconds("POSTGRES_POOL_TIMEOUT", 10.0, least=0.1),
-        # By default the pool waits twice as long between any two tries, for five minutes: a server
-        # that was away for 20 s stays away for 20 s more. Giving up early, it tries on demand.
+        # By default the pool doubles its pauses between attempts, for five minutes: after an outage
+        # of 20 s it stays away for another 20 s. After an early end it connects on demand.
         "reconnect_timeout": 2.0,
     }
     config.update(
@@ -171,7 +172,7 @@ def database(default: str = "") -> dict[str, Any]:
 
 
 def mail(default: str = "") -> dict[str, Any]:
-    """Django's EMAIL_… settings from EMAIL_URL; without one e-mail is off (EMAIL_ENABLED).
+    """Return Django's EMAIL_… settings from EMAIL_URL; without it e-mail is off (EMAIL_ENABLED).
 
     smtp:// without TLS, smtp+tls:// with STARTTLS, smtp+ssl:// with TLS from the beginning.
     """
@@ -181,13 +182,13 @@ def mail(default: str = "") -> dict[str, Any]:
             "EMAIL_ENABLED": False,
             "EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend",
         }
-    # `smtps` means STARTTLS to the parser and the opposite to everybody else.
+    # `smtps` means STARTTLS to the parser, and TLS from the beginning to everybody else.
     if url.partition(":")[0] not in {"smtp", "smtp+tls", "smtp+ssl", "consolemail"}:
         raise ImproperlyConfigured("EMAIL_URL must begin with smtp://, smtp+tls:// or smtp+ssl://")
     try:
         config = dict(environ.Env.email_url_config(url))
     except ValueError:
-        # Without the cause: it may quote the address, and that holds a password.
+        # Without the cause, because it may quote the URL with its password.
         raise ImproperlyConfigured("EMAIL_URL is not a valid address") from None
     if url.startswith("smtp"):
         if not config["EMAIL_HOST"]:
@@ -198,7 +199,7 @@ def mail(default: str = "") -> dict[str, Any]:
 
 
 def sender(variable: str, default: str) -> str:
-    """The variable as an address that mails come from: `a@b` or `Name <a@b>`, on one line."""
+    """Return the variable as the sender of e-mails: `a@b` or `Name <a@b>`, on one line."""
     value = text(variable, default)
     if not re.fullmatch(r"(?:[^<>\x00-\x1f]*<)?[^\s<>@]+@[A-Za-z0-9.-]+>?", value) or (
         ("<" in value) != value.endswith(">")
@@ -208,7 +209,7 @@ def sender(variable: str, default: str) -> str:
 
 
 def site_url(variable: str, default: str) -> str:
-    """The variable as an origin (`https://host[:port]`), without a slash at its end."""
+    """Return the variable as an origin (`https://host[:port]`), without a trailing slash."""
     value = text(variable, default).rstrip("/")
     if not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+", value):
         raise ImproperlyConfigured(f"{variable} must be like https://countersign.example")

@@ -1,6 +1,7 @@
 """Coded reasons of verdicts: asked for at every door, kept with the signature."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -354,6 +355,19 @@ def test_a_bulk_decision_over_several_kinds_has_a_reason_for_each(
         assert item_decide(item_id=item.pk, as_of=timezone.now()) == "done"
         item_decide(item_id=item.pk, as_of=timezone.now())
     assert codes() == [("reject", "FRAUD"), ("reject", "USER_REQUESTED"), ("reject", "")]
+
+
+def test_the_same_bulk_decision_again_is_answered_by_the_reasons_of_then(
+    requester: User, reviewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, kind = claim(requester), kinds.get(CLAIM)
+    begun = bulk(reviewer, row, reason_codes={CLAIM: "FRAUD"})
+    # A later release asks for other reasons; the program repeats what it was not answered.
+    monkeypatch.setitem(kinds._kinds._values, CLAIM, replace(kind, reasons=kind.reasons[:1]))
+    assert bulk(reviewer, row, reason_codes={CLAIM: "FRAUD", REFUND: ""}).pk == begun.pk
+    with pytest.raises(DomainError, match="another bulk decision"):
+        bulk(reviewer, row, reason_codes={CLAIM: "OTHER"})
+    assert bulk(reviewer, row, reason_codes={}, key="later").pk != begun.pk
 
 
 def test_the_preview_asks_for_one_of_each_kind_that_is_ticked(

@@ -316,6 +316,23 @@ def test_a_batch_whose_start_was_discarded_waits_for_a_person(shared_world: Worl
     assert [start.state for start in starts(batch)] == ["sent", "discarded", "pending"]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_workflow_that_was_started_by_hand_after_its_start_was_discarded_is_woken(
+    shared_world: World,  # noqa: F811
+) -> None:
+    batch = asked(shared_world)
+    opened(batch)
+    sent()
+    resumed(shared_world, batch)
+    given_up(batch)
+    batch.refresh_from_db()
+    ran("intervention-batch", batch, batch.workflow_id, "running", "by-hand")
+    batches.batch_resume(**acting(shared_world, batch))
+    assert [start.state for start in starts(batch)] == ["sent", "discarded"]
+    signal = EngineCommand.objects.filter(kind="signal", subject_id=str(batch.pk)).latest("id")
+    assert (signal.workflow_id, signal.state) == (batch.workflow_id, "pending")
+
+
 # --- what is deleted with age --------------------------------------------------------------------
 def test_the_starts_of_rows_that_have_ended_are_deleted_and_those_of_others_stay(
     world: World,  # noqa: F811

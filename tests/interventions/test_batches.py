@@ -458,6 +458,30 @@ def test_an_item_that_may_not_begin_has_failed_and_fails_no_other(world: World) 
     assert codes(batch) == ["", "already_replaying", ""]
 
 
+def test_items_that_may_not_begin_do_not_keep_those_behind_them_waiting(world: World) -> None:
+    batch = asked(world, 7)
+    opened(batch)
+
+    def begin(_: InterventionBatch, item: BatchItem) -> dict[str, Any]:
+        if item.number < 5:
+            raise Conflict("Somebody else is at it.", code="already_replaying")
+        return {}
+
+    with transaction.atomic():
+        _, items = runs.begin_next(
+            RUN,
+            batch.pk,
+            workflow_id=batch.workflow_id,
+            limit=2,
+            known=(),
+            begin=begin,
+            as_of=timezone.now(),
+        )
+    # None would say that nothing waits: the run looks again when all that is under way has ended.
+    assert [item.number for item in items] == [5, 6]
+    assert statuses(batch) == ["failed"] * 4 + ["running"] * 2 + ["waiting"]
+
+
 def test_another_workflow_has_no_business_with_it(world: World) -> None:
     batch = asked(world)
     assert refused(opened, batch, workflow_id="other") == "not_its_workflow"

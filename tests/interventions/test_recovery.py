@@ -261,6 +261,17 @@ def test_a_carry_on_whose_start_is_on_its_way_is_not_asked_again(world: World) -
 
 
 @pytest.mark.django_db(transaction=True)
+def test_the_reconciler_asks_again_when_the_end_was_told_too_early(shared_world: World) -> None:
+    intervention = carried_on_too_early(shared_world)
+    ran(intervention, "failed", saga=True)
+    result = recovery.reservations_reconcile(limit=100, as_of=timezone.now())
+    assert (result.settled, result.attention, result.left) == (0, 1, 0)
+    assert item(intervention) is not None
+    again = recovery.reservations_reconcile(limit=100, as_of=timezone.now())
+    assert (again.settled, again.attention, again.left) == (0, 0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_carry_on_that_an_operator_discards_is_asked_again(shared_world: World) -> None:
     intervention = carried_on_too_early(shared_world)
     ran(intervention, "failed", saga=True)

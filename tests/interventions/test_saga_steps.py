@@ -11,11 +11,13 @@ from apps.approvals.services import rule_put
 from apps.audit.models import AuditEntry
 from apps.common.errors import Conflict, DomainError, NotFound
 from apps.engine import effects
+from apps.interventions import executor
 from apps.interventions.contracts import SAGA_STEPS, Execution
 from apps.interventions.models import FeatureValue, Intervention, Outcome, Policy
 from apps.interventions.services import approval, budgets, outcomes, policies
 from apps.interventions.services.execution import EXECUTION
 from apps.notifications.models import Notification
+from apps.outbound.calls import Refused
 from tests.interventions.conftest import World
 from tests.interventions.proof import budget_proof
 
@@ -279,6 +281,23 @@ def test_a_refused_reversal_leaves_the_execution_standing_or_asks(world: World) 
     with pytest.raises(Conflict) as refused:
         effects.undo_refuse(EXECUTION, unknown.pk, "not any more")
     assert refused.value.code == "execution_unknown"
+
+
+def test_a_refusal_that_comes_after_a_twin_has_reversed_it_is_no_word_that_it_stands(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intervention = world.ask()
+    world.execute(intervention)
+
+    def reverse(row: Intervention, *, void_only: bool) -> Any:
+        # An attempt that was given up for dead is answered meanwhile.
+        effects.undo_finish(EXECUTION, row.pk, Execution.REVERSED)
+        raise Refused("executor", 409, {"code": "reversed_already"})
+
+    monkeypatch.setattr(executor, "reverse", reverse)
+    monkeypatch.setattr(effects, "heartbeating", lambda call, *args: call(*args))
+    assert effects.undo(EXECUTION, intervention.pk) == Execution.REVERSED
+    assert outcomes.saga_facts(intervention_id=intervention.pk).execution == Execution.REVERSED
 
 
 def test_a_refused_execution_frees_the_money(world: World) -> None:

@@ -1,6 +1,6 @@
-"""The clock of requests whose domain has no workflow that keeps it.
+"""The clock workflow of requests whose domain's workflow does not keep the clock.
 
-It decides nothing: at each moment it asks for a tick, and the database says what was due.
+The workflow decides nothing: at each event it calls a tick, and the database says what is due.
 """
 
 from datetime import timedelta
@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from workers.steps import local_step
     from workers.wakeups import Wakeups
 
-#: A tick that is refused (a domain that will not have its request expire) is tried again later.
+#: Pauses before a refused tick (a domain that does not let its request expire) is repeated.
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=10), timedelta(days=1)
 
 
@@ -33,8 +33,8 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=10), timedelta(days=1)
 class ApprovalClockWorkflow:
     """Reminds, escalates and expires one request; ends with it.
 
-    A signal only wakes it: the request was edited or has ended. One that nobody here has sent is
-    audited and changes nothing.
+    A signal only wakes the workflow: the request was edited or has ended. A signal that the outbox
+    did not send is audited and changes nothing.
     """
 
     def __init__(self) -> None:
@@ -56,15 +56,15 @@ class ApprovalClockWorkflow:
                 if tick.status != RequestStatus.OPEN:
                     return ClockResult(ref.request_id, tick.status)
             if workflow.info().is_continue_as_new_suggested():
-                # Even where another signal has come: the next run begins with a tick.
+                # Even if another signal has come: the next run begins with a tick.
                 workflow.continue_as_new(ref)
             await until(self._wakeups.woken, at=at)
 
     @workflow.signal(name=SIGNAL_CHANGED)
     def request_changed(self, envelope: SignalEnvelope) -> None:
-        """It was edited, or it has ended."""
+        """The request was edited or has ended."""
         self._wakeups.wake(envelope)
 
     async def _tick(self, ref: ClockRef) -> Tick:
-        wanted = TickInput(ref.request_id, workflow.now(), self._wakeups.take())
-        return await local_step(tick_request, wanted, timings=ref.timings)
+        tick_input = TickInput(ref.request_id, workflow.now(), self._wakeups.take())
+        return await local_step(tick_request, tick_input, timings=ref.timings)

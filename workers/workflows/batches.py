@@ -1,4 +1,4 @@
-"""Batches: one signature, then payment after payment, a few at a time."""
+"""Batches: one signature, then many payments, a few at a time."""
 
 from datetime import timedelta
 from functools import partial
@@ -58,17 +58,17 @@ class BatchInterventionWorkflow:
 
     @workflow.signal(name=SIGNAL_SETTLED)
     def request_settled(self, envelope: SignalEnvelope) -> None:
-        """Somebody decided."""
+        """The request was decided."""
         self._run.wakeups.wake(envelope)
 
     @workflow.signal(name=SIGNAL_BATCH_CHANGED)
     def batch_changed(self, envelope: SignalEnvelope) -> None:
-        """Somebody paused, resumed or cancelled it."""
+        """The batch was paused, resumed or cancelled."""
         self._run.wakeups.wake(envelope)
 
     @workflow.query
     def progress(self) -> RunProgress:
-        """As it was when the row was last looked at."""
+        """Return the progress at the last look at the row."""
         return self._run.facts.progress
 
 
@@ -82,7 +82,7 @@ async def _prepare(
 
 
 async def _carry_out(ref: BatchRef, item: ReadyItem) -> None:
-    """One saga to its end. What came of it stands in its row, and in the item's."""
+    """Carry out one saga to its end. Its row and the item's row have the outcome."""
     try:
         await run_child(
             EXECUTE_WORKFLOW,
@@ -102,12 +102,12 @@ async def _carry_out(ref: BatchRef, item: ReadyItem) -> None:
 
 
 async def _follow(ref: BatchRef, item: ReadyItem) -> None:
-    """Another run has the saga: for as long as a saga may take to end and to be undone. The
-    batch does not wait for ever for one of its payments."""
+    """Follow a saga that another run carries, for as long as a saga may take to end and to be
+    undone: the batch must not wait for ever for one payment."""
 
     async def look() -> Waiting:
-        one = StepInput(item.intervention_id)
-        return await local_step(activities.read_decision, one, timings=ref.timings)
+        step_input = StepInput(item.intervention_id)
+        return await local_step(activities.read_decision, step_input, timings=ref.timings)
 
     await follow(
         look,

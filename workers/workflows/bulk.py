@@ -1,6 +1,6 @@
-"""Bulk decisions: chunk after chunk until nothing waits, or until it was stopped.
+"""Bulk decisions: chunk after chunk until no item waits, or until stopped.
 
-The rows know what is signed and what waits; this only keeps somebody at it.
+The rows have the state of all items; the workflow only keeps an activity working.
 """
 
 from datetime import timedelta
@@ -13,15 +13,15 @@ with workflow.unsafe.imports_passed_through():
     from apps.approvals.contracts import BULK_WORKFLOW, BulkChunk, BulkProgress, BulkRef
     from workers.steps import remote_step
 
-#: A chunk ends well before the activity's time is over: the last item needs time as well.
+#: A chunk ends well before the activity's timeout, so that the last item has time too.
 SHARE_OF_THE_TIME = 0.4
-#: Between two chunks that were cut short, e.g. by a worker that ends.
+#: The pause after a chunk that was cut short, e.g. by a worker that shuts down.
 PAUSE = timedelta(seconds=1)
 
 
 @workflow.defn(name=BULK_WORKFLOW, versioning_behavior=VersioningBehavior.PINNED)
 class BulkDecideWorkflow:
-    """A few events for each chunk of items, whatever becomes of them: the history stays small."""
+    """Runs an activity for each chunk, whatever the outcomes, so that the history stays small."""
 
     @workflow.run
     async def run(self, ref: BulkRef) -> BulkProgress:

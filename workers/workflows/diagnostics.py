@@ -1,4 +1,4 @@
-"""The smallest workflow: proves that a queue is served, by `manage.py pingengine`."""
+"""The smallest workflow: shows that a queue is served, for `manage.py pingengine`."""
 
 from temporalio import workflow
 from temporalio.common import VersioningBehavior
@@ -6,7 +6,7 @@ from temporalio.common import VersioningBehavior
 
 @workflow.defn(name="PingWorkflow", versioning_behavior=VersioningBehavior.PINNED)
 class PingWorkflow:
-    """Answers without an activity: it works while PostgreSQL is away."""
+    """Returns without an activity, so it works during an outage of PostgreSQL."""
 
     @workflow.run
     async def run(self) -> dict[str, bool]:

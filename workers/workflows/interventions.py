@@ -1,7 +1,8 @@
 """Interventions: the wait for a signature, the saga, and the reconciler.
 
-A workflow decides what to try next. What is allowed, and what happened, is the database's word:
-every step re-reads the row under its lock, and compensation follows the row, not this memory.
+A workflow decides what to try next. The database decides what is allowed and knows what happened:
+every step reads the row again under its lock, and compensation follows the row, not the workflow's
+memory.
 """
 
 import asyncio
@@ -55,7 +56,7 @@ R = TypeVar("R")
 
 EXECUTION_BACKSTOP = timedelta(seconds=SAGA_BACKSTOP)
 LONGEST_PAUSE = timedelta(minutes=10)
-#: What follows an execution, in words and in its order.
+#: The steps after an execution, in words and in order.
 _AFTER = {
     "the feature store": activities.update_feature_store,
     "the notification of the stakeholders": activities.notify_stakeholders,
@@ -67,7 +68,7 @@ class InterventionApprovalWorkflow:
     """Opens the request, waits for days, and starts the saga on approval.
 
     A decision or a cancellation changes the row in its own transaction; the signal only wakes this
-    workflow, which then re-reads. A signal without such a change changes nothing.
+    workflow, which reads the row again. A signal without such a change changes nothing.
     """
 
     def __init__(self) -> None:
@@ -86,19 +87,19 @@ class InterventionApprovalWorkflow:
             decision = await self._cancelled(ref)
         await workflow.wait_condition(workflow.all_handlers_finished)
         if not decision.settled:
-            # Failed, so that a second run of this id may carry on from the row.
+            # End as failed, so that a second run with this id may continue from the row.
             fail("unsettled", "It has not ended: look at it, or carry on.")
         end = (decision.status, decision.code, decision.detail)
         return InterventionResult(ref.intervention_id, *end)
 
     @workflow.signal(name=SIGNAL_SETTLED)
     def request_settled(self, envelope: SignalEnvelope) -> None:
-        """Somebody decided."""
+        """The request was decided."""
         self._wakeups.wake(envelope)
 
     @workflow.signal(name=SIGNAL_CANCEL)
     def cancel_requested(self, envelope: SignalEnvelope) -> None:
-        """Somebody took the request back."""
+        """The requester cancelled."""
         self._wakeups.wake(envelope)
 
     async def _open(self, ref: InterventionRef) -> Waiting:
@@ -139,12 +140,12 @@ class InterventionApprovalWorkflow:
         except ChildWorkflowError as failure:
             if is_cancelled_exception(failure):
                 raise
-        # The row says how it ended, and why; if it has not, this run must not hide that.
+        # The row has the outcome; if it has not ended, this run must not hide that.
         return await _do(ref, activities.read_decision)
 
     async def _follow(self, ref: InterventionRef) -> Waiting:
-        """Another run has the saga: until it has ended, a person is asked, or nobody can be at it
-        any more."""
+        """Follow a saga that another run carries, until it has ended, a review item is open, or no
+        run can be carrying it any more."""
 
         async def look() -> Waiting:
             self._wakeups.take()
@@ -160,7 +161,7 @@ class InterventionApprovalWorkflow:
         )
 
     async def _cancelled(self, ref: InterventionRef) -> Waiting:
-        """The engine's own cancellation counts like a person's: it ends what was not executed."""
+        """Handle a cancellation in Temporal like a user's: it ends what was not executed."""
         try:
             return _ended_as(await _settle(ref, CANCELLED))
         except ApplicationError as refused:
@@ -173,8 +174,8 @@ class InterventionApprovalWorkflow:
 class ExecuteInterventionWorkflow:
     """The saga: seven steps in order; any failure after the reservation is compensated.
 
-    The deadline lies in here, because a timeout of the server would close the saga without
-    compensating. A business failure ends the run as failed, with its code as the type.
+    The deadline is inside the workflow, because a server-side timeout would close the saga without
+    compensation. A business failure ends the run as failed, with its code as the type.
     """
 
     def __init__(self) -> None:
@@ -204,15 +205,15 @@ class ExecuteInterventionWorkflow:
     async def _steps(self, ref: InterventionRef) -> None:
         await _do(ref, activities.prepare_execution)
         self._saga.check()
-        one = StepInput(ref.intervention_id)
-        await remote_step(activities.execute_intervention, one, timings=ref.timings)
+        step_input = StepInput(ref.intervention_id)
+        await remote_step(activities.execute_intervention, step_input, timings=ref.timings)
         self._saga.check()
         await _do(ref, activities.conclude_execution)
 
     async def _compensate(self, ref: InterventionRef, stop: Stop) -> InterventionResult:
         if stop.code in NOT_MINE:
             fail(stop.code, stop.detail)
-        one = StepInput(ref.intervention_id)
+        step_input = StepInput(ref.intervention_id)
 
         async def settle() -> SagaFacts:
             await _do(ref, activities.release_budget)
@@ -220,7 +221,7 @@ class ExecuteInterventionWorkflow:
 
         facts = await undone(
             partial(_do, ref, activities.read_saga),
-            partial(remote_step, activities.roll_back, one, timings=ref.timings),
+            partial(remote_step, activities.roll_back, step_input, timings=ref.timings),
             settle,
             partial(_ask, ref),
             patience=ref.timings.deadline,
@@ -229,14 +230,14 @@ class ExecuteInterventionWorkflow:
         if facts is None:
             return await self._carry_on(ref)
         if facts.status not in {InterventionStatus.EXECUTED, InterventionStatus.CANCELLED}:
-            # Failed when it came to nothing, with its code as the type.
+            # End as failed if there was no effect, with the code as the type.
             why = facts.detail or f"The intervention is {facts.status}."
             fail(facts.code or facts.status, why)
         return InterventionResult(ref.intervention_id, facts.status, facts.code, facts.detail)
 
     async def _carry_on(self, ref: InterventionRef) -> InterventionResult:
-        """The execution stands: the money is spent, and what comes after it is insisted on; after a
-        person has given up it is left out."""
+        """Continue after an execution that stands: the money is spent, so the following steps are
+        required; after a person has given up they are skipped."""
         await _do(ref, activities.commit_budget)
         missing = [
             title
@@ -263,17 +264,17 @@ class ReconcileInterventionsWorkflow:
 
 # --- helpers -------------------------------------------------------------------------------------
 def _renew(ref: InterventionRef) -> None:
-    """The next run reads the row: it has nothing to be told."""
+    """Continue as new. The next run needs no state, because it reads the row."""
     workflow.continue_as_new(ref)
 
 
 async def _do(ref: InterventionRef, fn: Callable[[StepInput], R]) -> R:
-    """A short step in the database."""
+    """Run a short step in the database."""
     return await local_step(fn, StepInput(ref.intervention_id), timings=ref.timings)
 
 
 def _ended_as(facts: SagaFacts) -> Waiting:
-    """How it stands after it was settled."""
+    """Return the row's state after it was settled."""
     return Waiting(facts.status, settled=facts.settled, code=facts.code, detail=facts.detail)
 
 
@@ -283,7 +284,7 @@ async def _settle(ref: InterventionRef, stop: Stop) -> SagaFacts:
 
 
 async def _ask(ref: InterventionRef, code: str, detail: str) -> NoReturn:
-    """Put it in the inbox and end as failed, so that a run may carry on from the row."""
+    """Open a review item and end as failed, so that a run may continue from the row."""
     attention = AttentionInput(ref.intervention_id, code, detail)
     await local_step(activities.raise_attention, attention, timings=ref.timings)
     fail(code, detail)

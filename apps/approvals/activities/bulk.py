@@ -1,4 +1,4 @@
-"""Working through a bulk decision: one activity for a chunk of items, with heartbeats."""
+"""The activity of bulk decisions: it works through one chunk of items, with heartbeats."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,8 @@ from apps.approvals.contracts import BulkChunk, BulkProgress
 from apps.engine.heartbeats import heartbeating
 
 
-# Cancellation is looked at between two items; raised in the thread, it would cut one off.
+# The loop checks for cancellation between two items. An exception raised in the thread could
+# interrupt an item halfway.
 @activity.defn(name="decide_items", no_thread_cancel_exception=True)
 def decide_items(input: BulkChunk) -> BulkProgress:
     return heartbeating(

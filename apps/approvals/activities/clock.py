@@ -1,4 +1,4 @@
-"""The clock's one activity. Workflows of domains use it too, through `workers.approval_wait`."""
+"""The clock's activity. Workflows of domains also call it, through `workers.approval_wait`."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The activities of a run that is signed once (`apps.approvals.signed_runs`), for each kind."""
+"""Activities of runs that are signed once (`apps.approvals.signed_runs`), for each kind of run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ A = TypeVar("A")
 
 @dataclass(frozen=True)
 class RunActivities:
-    """For the run's workflow. `open` sends heartbeats, the others are one short transaction."""
+    """Activities for the run's workflow. `open` sends heartbeats, the others are one short
+    transaction."""
 
     open: Callable[[RunStep], RunFacts]
     read: Callable[[RunStep], RunFacts]
@@ -27,15 +28,15 @@ class RunActivities:
     cancel: Callable[[RunStep], RunFacts]
 
     def all(self) -> list[Callable[..., Any]]:
-        """For the worker's registry."""
+        """Return all of them, for the worker's registry."""
         return list(vars(self).values())
 
 
 def run_activities(spec: RunSpec[R], signed: SignedSubject[R, RunFacts]) -> RunActivities:
-    """The activities `open_<noun>`, `read_<noun>` and so on of this kind of run."""
+    """Return the activities `open_<noun>`, `read_<noun>` and so on of this kind of run."""
 
     def opens(input: RunStep) -> RunFacts:
-        # Every item is read, hashed and written: with thousands that takes its time.
+        # Every item is read, hashed and written, which takes long for thousands.
         carrier = workflow_id()
         return heartbeating(signed.open, input.run_id, workflow_id=carrier, as_of=input.as_of)
 
@@ -72,5 +73,5 @@ def run_activities(spec: RunSpec[R], signed: SignedSubject[R, RunFacts]) -> RunA
 
 
 def workflow_id() -> str:
-    """Of the workflow that called the activity."""
+    """Return the id of the workflow that called the activity."""
     return activity.info().workflow_id or ""

@@ -1,3 +1,4 @@
-"""The app in the admin, by noun: Django imports this module, and with it all of them."""
+"""Admin of approvals, a module for each noun. Django imports this package, which imports them
+all."""
 
 from apps.approvals.admin import records, requests, rules  # noqa: F401

@@ -1,4 +1,4 @@
-"""What hangs on requests, to be looked up: services own every row."""
+"""Read-only admin of the records that belong to requests. Only services write these rows."""
 
 from typing import Any, cast
 
@@ -31,7 +31,7 @@ class DelegationAdmin(ReadOnlyAdmin):
     search_help_text = "An exact id: of the delegation, or of either side."
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        """What one gave or holds; all for auditors."""
+        """Return the delegations that the user gave or holds; all of them for auditors."""
         rows, me = super().get_queryset(request), acting(request)
         if me.has_perm(VIEW_OTHERS_PERMISSION):
             return rows
@@ -57,7 +57,7 @@ class EvidenceAdmin(ReadOnlyAdmin):
 
 @admin.register(EvidenceContent)
 class EvidenceContentAdmin(ReadOnlyAdmin):
-    """Which bytes are still there. They are served by the request's page only."""
+    """Evidence whose content is still stored. Only the request's page serves the content."""
 
     list_display = ("evidence",)
     list_select_related = ("evidence",)
@@ -67,7 +67,7 @@ class EvidenceContentAdmin(ReadOnlyAdmin):
     exclude = ("body",)
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        """Without the bytes: a page of the list would be half a gigabyte."""
+        """Defer the content: the rows of one list page could hold half a gigabyte."""
         return super().get_queryset(request).defer("body")
 
 
@@ -81,7 +81,7 @@ class CommentAdmin(ReadOnlyAdmin):
 
     @admin.display(description="text")
     def excerpt(self, comment: Comment) -> str:
-        """Its beginning."""
+        """Return the first 80 characters of the text."""
         return Truncator(comment.text).chars(80)
 
 
@@ -95,7 +95,7 @@ class BulkDecisionAdmin(ProcessAdmin):
     search_help_text = "An exact id, of the bulk decision or of its workflow, or a key."
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        """One's own; all for auditors, as on the page."""
+        """Return the user's own bulk decisions; all of them for auditors, as on the page."""
         return cast("Any", super().get_queryset(request)).visible_to(acting(request))
 
 
@@ -108,7 +108,7 @@ class BulkItemAdmin(ReadOnlyAdmin):
     search_help_text = "The exact id of a request or of a bulk decision."
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        """Of one's own bulk decisions; all for auditors."""
+        """Return the items of the user's own bulk decisions; all of them for auditors."""
         rows, me = super().get_queryset(request), acting(request)
         return (
             rows if me.has_perm(VIEW_OTHERS_PERMISSION) else rows.filter(bulk__requested_by=me.pk)
@@ -123,7 +123,7 @@ class SavedFilterAdmin(ReadOnlyAdmin):
     search_help_text = "A filter's exact name."
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        """One's own and shared ones; all for auditors."""
+        """Return the user's own filters and shared ones; all of them for auditors."""
         rows, me = super().get_queryset(request), acting(request)
         if me.has_perm(VIEW_OTHERS_PERMISSION):
             return rows

@@ -1,4 +1,4 @@
-"""Requests and rules in the admin. Deciding here calls the same service as the page and the API."""
+"""Admin of requests. Its actions call the same services as the pages and the API."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -38,19 +38,19 @@ def _kind_choices() -> list[tuple[str, str]]:
     return [(kind.name, kind.title) for kind in kinds.registered()]
 
 
-#: Characters of a payload that a form of the admin shows.
+#: How many characters of a payload the admin shows.
 PAYLOAD_SHOWN = 5000
 
 
 class DecideActionForm(CodedForm, ReasonForm):
-    """Why: a coded reason of each kind that has some, or words."""
+    """The reason: a coded one for each kind that has codes, otherwise text."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["reason"].required = not self.coded
 
     def clean(self) -> None:
-        """One of both for each of the kinds."""
+        """Require a coded reason or text for each kind."""
         self.codes_clean(names=[kind.name for kind in self.kinds], text_required=True)
 
 
@@ -69,7 +69,7 @@ class PayloadInline(ReadOnlyInline):
 
     @admin.display(description="payload")
     def document(self, version: PayloadVersion) -> str:
-        """As it is hashed; of a long one the beginning."""
+        """Return the canonical JSON that is hashed, cut after PAYLOAD_SHOWN characters."""
         text = canonical_json(version.payload)
         return text if len(text) <= PAYLOAD_SHOWN else f"{text[:PAYLOAD_SHOWN]} …"
 
@@ -106,7 +106,7 @@ def _decide_line(approval: ApprovalRequest, request: HttpRequest, *, verdict: Ve
     return Line(
         note if authority == user else f"You sign for {authority}. {note}",
         label=_label(approval),
-        # What is signed, at which tier and under whose authority is what this page showed.
+        # The stamp binds the signature to the payload, tier and authority that this page showed.
         stamp=f"{seen}:{approval.tier_number}:{authority.username}",
         blocked=barred is not None,
     )
@@ -128,7 +128,7 @@ def _decided(approval: ApprovalRequest, given: Given, verdict: Verdict) -> str:
         verdict=verdict,
         payload_hash=seen,
         on_behalf_of=behalf or given.by,
-        # No tier is 0: what the page did not say is refused, not guessed.
+        # No tier has the number 0: a missing tier is refused, not guessed.
         tier=number_of(tier, digits=9) or 0,
         reason_code=cast("DecideActionForm", given.form).codes.get(approval.kind, ""),
         **given.asked_now,
@@ -154,7 +154,7 @@ def _deciding(word: str, verdict: Verdict) -> dict[str, Any]:
 
 @admin.register(ApprovalRequest)
 class ApprovalRequestAdmin(ReadOnlyAdmin):
-    """Requests. A workflow owns them; the verbs are actions."""
+    """Requests. Their workflow changes them; users act through the actions."""
 
     page_name = "request"
     list_display = (
@@ -201,12 +201,12 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
 
     @verb("Approve", **_deciding("Approve", Verdict.APPROVE))
     def approve(self, approval: ApprovalRequest, given: Given) -> str:
-        """Sign the chosen requests."""
+        """Approve the selected requests."""
         return _decided(approval, given, Verdict.APPROVE)
 
     @verb("Reject", **_deciding("Reject", Verdict.REJECT))
     def reject(self, approval: ApprovalRequest, given: Given) -> str:
-        """Reject the chosen requests."""
+        """Reject the selected requests."""
         return _decided(approval, given, Verdict.REJECT)
 
     @verb(
@@ -219,7 +219,7 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
         with_reason=False,
     )
     def claim(self, approval: ApprovalRequest, given: Given) -> str:
-        """Hold the chosen requests, so that nobody else signs them meanwhile."""
+        """Claim the selected requests, so that nobody else signs them meanwhile."""
         held = services.claim_take(
             request_id=approval.pk,
             by=given.by,
@@ -237,7 +237,7 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
         line=_release_line,
     )
     def release(self, approval: ApprovalRequest, given: Given) -> str:
-        """Give claimed requests back to whoever may sign them."""
+        """Release the claims of the selected requests."""
         services.claim_release(request_id=approval.pk, **given.asked_now)
         return "Nobody holds it now."
 

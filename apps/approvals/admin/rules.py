@@ -1,4 +1,4 @@
-"""Rules in the admin: what a version would mean is shown before the service makes it."""
+"""Admin of rules: a preview shows what a version means before the service creates it."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def _kind_choices() -> list[tuple[str, str]]:
 
 
 class RuleForm(forms.Form):
-    """A rule's new version. The service checks the bands and says which one is wrong."""
+    """The next version of a rule. The service checks the bands and names the wrong one."""
 
     kind = forms.ChoiceField(choices=_kind_choices)
     scope = forms.CharField(
@@ -38,7 +38,7 @@ class RuleForm(forms.Form):
     currency = forms.CharField(max_length=3, required=False)
     bands = ReadableJSONField(
         initial=list,
-        # An empty list is a rule too: nothing needs a signature.
+        # An empty list is a valid rule: no amount needs a signature.
         required=False,
         widget=forms.Textarea(attrs={"rows": 16, "cols": 80, "class": "vLargeTextField mono"}),
         help_text=f"A list such as {EXAMPLE}; below the lowest band no signature is needed. Due, "
@@ -53,14 +53,14 @@ class RuleForm(forms.Form):
 
 
 class TrialForm(forms.Form):
-    """The amount that is tried on a version that exists."""
+    """The amount to test against an existing version."""
 
     amount = AmountField(required=False)
 
 
 @admin.register(ApprovalRule)
 class ApprovalRuleAdmin(ServiceFormAdmin):
-    """Rules, version by version. Saving makes a new version; open requests keep theirs."""
+    """Versions of rules. Saving creates a new version; open requests keep theirs."""
 
     list_display = ("kind", "scope", "version", "currency", "active", "put_by", "created_at")
     list_filter = ("active", choice_filter("kind", "kind", _kind_choices))
@@ -83,15 +83,15 @@ class ApprovalRuleAdmin(ServiceFormAdmin):
 
     @admin.display(description="bands")
     def bands_text(self, rule: ApprovalRule) -> SafeString:
-        """As it is edited."""
+        """Return the bands as the form shows them."""
         return format_html('<pre class="mono">{}</pre>', ReadableJSON().encode(rule.bands))
 
     def initial_of(self, row: ApprovalRule) -> dict[str, Any]:
-        """All but the amount, which is tried and not saved."""
+        """Return the fields to prefill, without the test amount, which is never stored."""
         return {name: getattr(row, name) for name in RuleForm.base_fields if name != "amount"}
 
     def preview(self, request: HttpRequest, data: dict[str, Any]) -> dict[str, Any] | None:
-        """Nothing is saved but what was shown, against the version that it was compared with."""
+        """Return the preview, bound to the version it was compared with: only that is saved."""
         services.rule_validate(data["bands"], currency=data["currency"])
         before = ApprovalRule.objects.filter(
             kind=data["kind"], scope=data["scope"], active=True
@@ -121,7 +121,7 @@ class ApprovalRuleAdmin(ServiceFormAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The version in words, and which band an amount (?amount=) would match."""
+        """Show the version in words, and the band that the amount in `?amount=` matches."""
         extra: dict[str, Any] = {}
         rule = self.get_object(request, object_id)
         if rule is not None and self.has_view_permission(request, rule):

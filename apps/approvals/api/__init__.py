@@ -1,6 +1,7 @@
-"""The API of requests. Mounted at /api/v1/approvals."""
+"""API of approvals, mounted at /api/v1/approvals."""
 
-# Operations at fixed words come before `/{request_id}`: the first route that fits answers.
+# Operations with fixed words are registered before `/{request_id}`, because the first matching
+# route answers.
 from apps.approvals.api import bulk  # noqa: F401  # isort: skip
 from apps.approvals.api import delegations  # noqa: F401  # isort: skip
 from apps.approvals.api import filters  # noqa: F401  # isort: skip

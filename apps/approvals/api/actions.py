@@ -1,4 +1,4 @@
-"""The API of what is done with a request beside deciding it: claim, edit, simulate."""
+"""API of the actions on a request other than deciding it: claim, release, edit, simulate."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -31,7 +31,7 @@ class Edit(Schema):
 
 
 class Effect(Schema):
-    """What the domain and its workflow would do."""
+    """What the domain and its workflow would do after the approval."""
 
     outcome: str
     tone: str
@@ -40,8 +40,9 @@ class Effect(Schema):
 
 
 class Preview(Schema):
-    """`signs_after`: who would sign after one more approval; `settles`: nobody, it would be
-    carried out. Live: nothing of it is part of what is signed."""
+    """`signs_after`: who signs next after one more approval; `settles`: no further signature is
+    needed and the request is carried out. The effect is live data and not part of what is
+    signed."""
 
     rule: str
     rule_version: int | None
@@ -55,11 +56,12 @@ class Preview(Schema):
 
 @router.post("/{request_id}/claim", response=RequestDetail, summary="Hold a request")
 def approval_claim(request: HttpRequest, request_id: UUID) -> dict[str, Any]:
-    """Nobody else signs it while the lease runs; claiming again renews it.
+    """Claim the request: nobody else signs it while the lease runs. Claiming again renews the
+    lease.
 
     Refusals: 404 `not_found`; 409 `claimed` (with `claimed_by`, `claimed_until`), `claim_used_up`
-    (eight leases in one tier, or escalated while you held it); else what your decision would be
-    refused with: only who could sign may hold it.
+    (eight leases in one tier, or escalated while you held it); and the refusals of `decide`,
+    because only those who could sign may claim.
     """
     user = require(request, scope=DECIDE)
     claimed = services.claim_take(request_id=request_id, by=user, via="api", as_of=timezone.now())
@@ -68,7 +70,8 @@ def approval_claim(request: HttpRequest, request_id: UUID) -> dict[str, Any]:
 
 @router.post("/{request_id}/release", response=RequestDetail, summary="Give a claim back")
 def approval_release(request: HttpRequest, request_id: UUID) -> dict[str, Any]:
-    """Nothing happens when nobody holds it. Refusals: 404 `not_found`; 409 `claimed`."""
+    """Release the claim; without a claim nothing changes. Refusals: 404 `not_found`; 409
+    `claimed`."""
     user = require(request, scope=DECIDE)
     released = services.claim_release(
         request_id=request_id, by=user, via="api", as_of=timezone.now()
@@ -78,8 +81,8 @@ def approval_release(request: HttpRequest, request_id: UUID) -> dict[str, Any]:
 
 @router.post("/{request_id}/reassign", response=RequestDetail, summary="Give it to somebody")
 def approval_reassign(request: HttpRequest, request_id: UUID, body: Reassignment) -> dict[str, Any]:
-    """For who holds it, or with the permission to reassign; not for who asked for it or edited it.
-    The person is told.
+    """Give the claim to another user, who is notified. For the holder and users with the permission
+    to reassign, except the requester and editors.
 
     Refusals: 404 `not_found`; 403 `permission_denied`, `requester_cannot_sign`,
     `editor_cannot_sign`; 409 `claimed`, `already_decided`, `expired`,
@@ -100,7 +103,7 @@ def approval_reassign(request: HttpRequest, request_id: UUID, body: Reassignment
 
 @router.post("/{request_id}/edit", response=RequestDetail, summary="Change what is asked")
 def approval_edit(request: HttpRequest, request_id: UUID, body: Edit) -> dict[str, Any]:
-    """A new version: signatures before it no longer count, and you can not sign it.
+    """Store a new version of the payload. Earlier signatures no longer count; you cannot sign it.
 
     Refusals: 404 `not_found`; 403 `permission_denied`; 409 `payload_changed`, `already_decided`,
     `expired`, `workflow_closed`, `too_many_edits`; 422 `not_editable` (with `field`),
@@ -122,7 +125,7 @@ def approval_edit(request: HttpRequest, request_id: UUID, body: Edit) -> dict[st
 
 @router.post("/{request_id}/simulate", response=Preview, summary="What approving it would do")
 def approval_simulate(request: HttpRequest, request_id: UUID) -> selectors.Preview:
-    """Changes nothing. Refusals: 404 `not_found`."""
+    """Preview an approval without changing anything. Refusals: 404 `not_found`."""
     user = require(request, scope=READ)
     return selectors.simulation(visible(request_id, user), user, as_of=timezone.now())
 

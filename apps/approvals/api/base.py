@@ -1,4 +1,4 @@
-"""The router that every module of this package adds its operations to."""
+"""The router to which every module of this package adds its operations."""
 
 from ninja import Router
 
@@ -6,5 +6,5 @@ from apps.approvals.scopes import Scope
 
 router = Router(tags=["approvals"])
 
-#: Scopes of a key.
+#: Scopes of an API key.
 READ, DECIDE, WRITE = Scope.READ, Scope.DECIDE, Scope.WRITE

@@ -1,4 +1,4 @@
-"""The API of bulk decisions: begin one, look at it, stop and resume it."""
+"""API of bulk decisions: preview, start, read, stop and resume."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -31,8 +31,8 @@ from apps.web.filters import Narrow, filtered
 
 
 class BulkItemIn(Schema):
-    """`payload_hash` and `tier` are those of the request as you read it; without `tier`, the one
-    that signs when this is begun. `on_behalf_of`: as in `decide`."""
+    """`payload_hash` and `tier` are those of the request as you read it. Without `tier`: the tier
+    that signs when the bulk decision starts. `on_behalf_of`: as in `decide`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -43,7 +43,7 @@ class BulkItemIn(Schema):
 
 
 class BulkIn(Schema):
-    # Only a sane size is asked here: the service knows the rules, and audits refusals.
+    # The schema limits only the size: the service checks the rules and audits refusals.
     model_config = ConfigDict(extra="forbid")
 
     verdict: Annotated[str, Field(max_length=20, description="approve or reject")]
@@ -62,7 +62,8 @@ class BulkRef(Schema):
 
 
 class BulkOut(BulkRef):
-    """`done` were signed, `failed` refused, `left` have no outcome: they wait or were stopped."""
+    """`done` items were signed, `failed` ones refused; `left` ones have no outcome yet or were
+    stopped."""
 
     verdict: str
     reason: str
@@ -82,7 +83,7 @@ class BulkPage(Schema):
 
 
 class BulkItemOut(Schema):
-    """`code` and `detail` say why an item with the status `failed` was refused."""
+    """`code` and `detail` say why a `failed` item was refused."""
 
     number: int
     request: UUID = Field(validation_alias="request_id")
@@ -95,14 +96,14 @@ class BulkItemOut(Schema):
 
 
 class BulkItemPage(Schema):
-    """`next`: pass it as `cursor`."""
+    """`next` is the `cursor` of the next page, or null."""
 
     items: list[BulkItemOut]
     next: str | None
 
 
 class Chosen(Schema):
-    """These requests, or all that the inbox lists for you at `query` (its query string)."""
+    """The requests in `ids`, or all that the inbox lists for you at `query` (its query string)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -116,13 +117,13 @@ class BulkParty(Schema):
 
     @staticmethod
     def resolve_name(party: User) -> str:
-        """As pages show it."""
+        """Return the name that pages show."""
         return str(party)
 
 
 class BulkPreviewLine(Schema):
-    """`after`: who signs after an approval of yours; empty: it is carried out. `authorities` are
-    those under which you could sign; without one `code` and `detail` say why not."""
+    """`after`: who signs next after your approval; empty: the request is carried out. `authorities`
+    are those under which you can sign; without any, `code` and `detail` say why not."""
 
     id: UUID = Field(validation_alias="request.pk")
     title: str = Field(validation_alias="request.title")
@@ -140,17 +141,17 @@ class BulkPreviewLine(Schema):
 
     @staticmethod
     def resolve_amount(line: BulkLine) -> str | None:
-        """In the places of its currency."""
+        """Format the amount with the decimal places of its currency."""
         return exact_or_none(line.request.amount, line.request.currency)
 
     @staticmethod
     def resolve_code(line: BulkLine) -> str:
-        """Of the refusal."""
+        """Return the code of the refusal, or an empty text."""
         return line.refusal.code if line.refusal else ""
 
     @staticmethod
     def resolve_detail(line: BulkLine) -> str:
-        """Of the refusal."""
+        """Return the detail of the refusal, or an empty text."""
         return line.refusal.detail if line.refusal else ""
 
 
@@ -159,8 +160,8 @@ class BulkSum(InCurrency):
 
 
 class BulkPreviewOut(Schema):
-    """`sums` are of what is `signable`; `cut`: more match than can be decided in one go. `reasons`:
-    the coded reasons of its kinds, by their names, for `reason_codes`."""
+    """`sums` cover the `signable` requests; `cut`: more requests match than one bulk decision can
+    take. `reasons`: the coded reasons by kind, for `reason_codes`."""
 
     signable: list[BulkPreviewLine]
     barred: list[BulkPreviewLine]
@@ -172,7 +173,8 @@ class BulkPreviewOut(Schema):
 
 @router.post("/bulk-preview", response=BulkPreviewOut, summary="What bulk-decide would come to")
 def bulk_try(request: HttpRequest, body: Chosen) -> dict[str, Any]:
-    """Signs nothing. What you may not see is left out. Up to 500."""
+    """Preview a bulk decision of up to 500 requests; sign nothing. Requests that you may not see
+    are left out."""
     user = require(request, scope=READ)
     now = timezone.now()
     ids = list(body.ids)
@@ -204,14 +206,14 @@ def bulk_decide(
         str | None, Header(max_length=120, pattern=r"^[\x20-\x7e]+$")
     ] = None,
 ) -> Status[BulkDecision]:
-    """Answers at once; each request is signed, or refused with a reason of its own, one after the
-    other. Up to 500. The same `Idempotency-Key` and body again: the same bulk decision.
+    """Start a bulk decision of up to 500 requests and answer at once. A workflow then signs or
+    refuses each item by itself. The same `Idempotency-Key` and body return the same bulk decision.
 
-    Refusals: 404 `unknown_request` (extra `ids`; nothing is begun); 409 `key_reused`; 422
-    `bad_verdict`, `no_items`, `too_many_items`, `duplicate_items`, `bad_hash`,
-    `authority_invalid`, `reason_too_long`, `invalid_text`, and with the `kind` (nothing is begun)
-    `reason_code_required`, `reason_code_unknown`, `reason_required`. What an item can be refused
-    with is what `decide` refuses, and `internal_error`.
+    Refusals: 404 `unknown_request` (extra `ids`; nothing starts); 409 `key_reused`; 422
+    `bad_verdict`, `no_items`, `too_many_items`, `duplicate_items`, `bad_hash`, `authority_invalid`,
+    `reason_too_long`, `invalid_text`, and with the `kind` (nothing starts) `reason_code_required`,
+    `reason_code_unknown`, `reason_required`. Each item can be refused with the codes of `decide`
+    and `internal_error`.
     """
     user = require(request, scope=DECIDE)
     begun = services.bulk_decide(
@@ -232,7 +234,7 @@ def bulk_decide(
 def bulk_list(
     request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
-    """Your own; all for who may read the audit trail."""
+    """Your own bulk decisions; all of them for users who may read the audit trail."""
     user = require(request, scope=READ)
     rows = BulkDecision.objects.visible_to(user).select_related("requested_by")
     return page(narrow(rows, user=user), cursor=cursor, limit=limit)
@@ -255,7 +257,7 @@ def bulk_items(
     cursor: NumberCursor = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
-    """In the order in which they were given. Refusals: 422 `bad_cursor`."""
+    """Items in the order in which they were given. Refusals: 422 `bad_cursor`."""
     bulk = _get(require(request, scope=READ), bulk_id)
     rows = bulk.items.select_related("request", "authority")
     if status:
@@ -267,7 +269,8 @@ def bulk_items(
     "/bulk-decisions/{bulk_id}/stop", response=BulkOut, summary="Sign no further request of it"
 )
 def bulk_stop(request: HttpRequest, bulk_id: UUID) -> BulkDecision:
-    """What is signed stays signed. Only who began it. Refusals: 404; 409 `already_completed`."""
+    """Stop after the current item; signatures stay. Only for the user who started it. Refusals:
+    404; 409 `already_completed`."""
     user = require(request, scope=DECIDE)
     return services.bulk_stop(bulk_id=bulk_id, by=user, via="api", as_of=timezone.now())
 
@@ -276,7 +279,8 @@ def bulk_stop(request: HttpRequest, bulk_id: UUID) -> BulkDecision:
     "/bulk-decisions/{bulk_id}/resume", response=BulkOut, summary="Go on with what was stopped"
 )
 def bulk_resume(request: HttpRequest, bulk_id: UUID) -> BulkDecision:
-    """Only who began it. Refusals: 404; 409 `already_running`, `already_completed`."""
+    """Continue with the stopped items. Only for the user who started it. Refusals: 404; 409
+    `already_running`, `already_completed`."""
     user = require(request, scope=DECIDE)
     return services.bulk_resume(bulk_id=bulk_id, by=user, via="api", as_of=timezone.now())
 

@@ -1,4 +1,4 @@
-"""The API of delegations: one's own, given and held."""
+"""API of delegations: those that the user gave or holds."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -18,7 +18,8 @@ from apps.common.pagination import page
 
 
 class DelegationLine(Schema):
-    """`delegate` may sign for `delegator`. `kinds` empty: every kind; `most`: amounts up to it."""
+    """`delegate` may sign for `delegator`. Empty `kinds`: every kind. `most`: the highest
+    amount."""
 
     id: int
     delegator: PersonOut
@@ -37,7 +38,7 @@ class DelegationLine(Schema):
 
     @staticmethod
     def resolve_valid(item: Delegation) -> bool:
-        """Whether somebody could sign under it now."""
+        """Return whether the delegate can sign under the delegation now."""
         return item.runs(as_of=timezone.now())
 
 
@@ -69,7 +70,8 @@ def delegation_list(request: HttpRequest, paging: Query[Paging]) -> dict[str, An
 
 @router.post("/delegations", response={201: DelegationLine}, summary="Let somebody sign for you")
 def delegation_create(request: HttpRequest, body: NewDelegation) -> Status[Delegation]:
-    """Your own authority only, for at most 366 days. An equal one that runs is answered with.
+    """Delegate your own authority, for at most 366 days. If an equal delegation is valid, return
+    that.
 
     Refusals: 403 `permission_denied`; 409 `too_many_delegations`; 422 `delegate_invalid`,
     `unknown_kind`, `amount_invalid`, `currency_invalid`, `period_invalid`, `reason_too_long`,
@@ -96,7 +98,8 @@ def delegation_create(request: HttpRequest, body: NewDelegation) -> Status[Deleg
     "/delegations/{delegation_id}/revoke", response=DelegationLine, summary="End a delegation"
 )
 def delegation_end(request: HttpRequest, delegation_id: int) -> Delegation:
-    """What was signed under it stands. Again changes nothing. Refusals: 404 `not_found`."""
+    """End the delegation; its signatures stay valid. Repeating changes nothing. Refusals: 404
+    `not_found`."""
     user = require(request, scope=WRITE)
     return services.delegation_revoke(
         delegation_id=delegation_id, by=user, via="api", as_of=timezone.now()

@@ -1,4 +1,4 @@
-"""The API of what stands beside a request: comments and evidence."""
+"""API of a request's comments and evidence."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -34,15 +34,16 @@ class Listing(Schema):
 
 
 class NewComment(Schema):
-    """`nonce`: the same again with the same text is one comment; empty: each call counts."""
+    """`nonce`: repeating a comment with the same nonce and text creates one comment; empty: every
+    call creates one."""
 
-    # Only a sane size is asked here: the service knows the limit, and audits refusals.
+    # The schema limits only the size: the service checks the limit and audits refusals.
     text: Unjudged
     nonce: Annotated[str, Field(max_length=200)] = ""
 
 
 class CommentLine(Schema):
-    """`mentions`: whom the text names who may see the request; the text is plain."""
+    """`mentions`: the users named in the text who may see the request. The text is plain text."""
 
     id: int
     author: PersonOut
@@ -52,19 +53,19 @@ class CommentLine(Schema):
 
     @staticmethod
     def resolve_mentions(comment: Comment) -> list[str]:
-        """User names, in order."""
+        """Return the usernames in alphabetical order."""
         return sorted(person.username for person in comment.mentions.all())
 
 
 class CommentPage(Schema):
-    """`next` is the cursor of the page after this one, or null."""
+    """`next` is the `cursor` of the next page, or null."""
 
     items: list[CommentLine]
     next: str | None
 
 
 class EvidenceLine(Schema):
-    """`content_type` is told from the content. An erased one has its digest, and no content."""
+    """`content_type` is detected from the content. Erased evidence keeps its digest only."""
 
     id: UUID
     name: str
@@ -105,7 +106,7 @@ def approval_comments(
 def approval_comment(
     request: HttpRequest, request_id: UUID, body: NewComment
 ) -> tuple[int, Comment]:
-    """`@username` tells that person, if they may see the request.
+    """Add a comment; `@username` notifies that user if they may see the request.
 
     Refusals: 404 `not_found`; 403 `permission_denied`; 409 `nonce_reused`; 422 `comment_empty`,
     `comment_too_long`, `nonce_invalid`, `invalid_text`; 429 `too_many_comments`.
@@ -139,7 +140,7 @@ def approval_evidence_add(
     file: File[UploadedFile],
     note: Annotated[str, Form(max_length=LONGEST_UNJUDGED)] = "",
 ) -> tuple[int, Evidence]:
-    """The same content again answers the row that is there.
+    """Add a file. If the request already has the same content, return that row.
 
     Refusals: 404 `not_found`; 403 `permission_denied`; 409 `request_closed`, `expired`,
     `workflow_closed`, `too_many_files`, `evidence_erased`; 413 `too_large`; 422 `empty_file`,
@@ -151,7 +152,7 @@ def approval_evidence_add(
         request_id=request_id,
         by=user,
         name=file.name or "",
-        # One byte more than is taken is enough to refuse it.
+        # Read one byte more than the limit: enough to refuse the file.
         body=file.read(settings.EVIDENCE_MAX_BYTES + 1),
         note=note,
         via="api",
@@ -164,7 +165,8 @@ def approval_evidence_add(
 def approval_evidence_content(
     request: HttpRequest, request_id: UUID, evidence_id: UUID
 ) -> HttpResponse:
-    """Always an attachment. Refusals: 404 `not_found`, `evidence_erased`; 409 `digest_mismatch`."""
+    """Send the content as an attachment. Refusals: 404 `not_found`, `evidence_erased`; 409
+    `digest_mismatch`."""
     found = _get(request_id, require(request, scope=READ))
     evidence = evidence_get(request=found, evidence_id=evidence_id)
     body = evidence_body(evidence)
@@ -179,7 +181,7 @@ def approval_evidence_content(
 def approval_evidence_erase(
     request: HttpRequest, request_id: UUID, evidence_id: UUID, body: Erasure
 ) -> Evidence:
-    """For good; name, digest and trail stay. Again changes nothing.
+    """Erase the content for good; name, digest and audit trail stay. Repeating changes nothing.
 
     Refusals: 404 `not_found`; 403 `permission_denied`; 422 `reason_required`, `reason_too_long`,
     `invalid_text`.

@@ -1,4 +1,4 @@
-"""The API of the filters that people keep of the inbox."""
+"""API of saved inbox filters."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -23,8 +23,8 @@ class FilterOwner(Schema):
 
 
 class FilterLine(Schema):
-    """`query` is the inbox's own query string: the list of requests takes the same words.
-    `deletable`: by you."""
+    """`query` is a query string of the inbox; the list of requests takes the same parameters.
+    `deletable`: whether you may delete it."""
 
     id: int
     name: str
@@ -41,7 +41,7 @@ class FilterPage(Schema):
 
 
 class NewFilter(Schema):
-    # Only a sane size is asked here: the service knows the limits, and audits refusals.
+    # The schema limits only the size: the service checks the limits and audits refusals.
     name: Annotated[str, Field(max_length=1000)]
     query: Annotated[str, Field(max_length=5000, description="Such as group=reviewer&due=over")]
     shared: Annotated[bool, Field(description="Offered to everybody.")] = False
@@ -61,7 +61,7 @@ def filter_list(request: HttpRequest, place: Query[FilterPlace]) -> dict[str, An
 
 @router.post("/filters", response={201: FilterLine}, summary="Keep a filter")
 def filter_create(request: HttpRequest, body: NewFilter) -> Status[dict[str, Any]]:
-    """A name that you used before is given anew.
+    """Save a filter; one of yours with the same name is replaced.
 
     Refusals: 409 `too_many_filters`; 422 `name_invalid`, `query_invalid`.
     """
@@ -78,7 +78,8 @@ def filter_create(request: HttpRequest, body: NewFilter) -> Status[dict[str, Any
 
 @router.delete("/filters/{filter_id}", response={204: None}, summary="Forget a filter")
 def filter_forget(request: HttpRequest, filter_id: int) -> Status[None]:
-    """Yours, or with the permission to delete any a shared one. Refusals: 404 `not_found`."""
+    """Delete a filter of yours, or a shared one with the permission to delete any. Refusals: 404
+    `not_found`."""
     user = require(request, scope=WRITE)
     filter_delete(filter_id=filter_id, by=user, via="api")
     return Status(204, None)

@@ -1,4 +1,4 @@
-"""The shape of coded reasons, shared by requests and bulk decisions."""
+"""The schema of coded reasons, shared by requests and bulk decisions."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from apps.approvals.kinds import ApprovalKind
 
 
 class ReasonLine(Schema):
-    """A coded reason of one verdict. `required`: that verdict needs one of its coded reasons;
-    `text_required`: with this one a decision needs a `reason` in words as well."""
+    """A coded reason of one verdict. `required`: the verdict needs a coded reason; `text_required`:
+    a decision with this code also needs a `reason` in words."""
 
     code: str
     label: str
@@ -19,7 +19,7 @@ class ReasonLine(Schema):
 
 
 def reason_lines(kind: ApprovalKind | None) -> list[dict[str, Any]]:
-    """The kind's coded reasons, as ReasonLines; none of a kind whose app is gone."""
+    """Return the kind's coded reasons as ReasonLines; none for an unregistered kind."""
     if kind is None:
         return []
     return [

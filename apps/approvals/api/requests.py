@@ -1,4 +1,4 @@
-"""The API of requests: list, read one, decide. Mounted at /api/v1/approvals."""
+"""API of requests: list, read and decide. Mounted at /api/v1/approvals."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -28,15 +28,15 @@ from apps.web.denied import row_of
 
 
 class Person(Schema):
-    """Somebody as others see them."""
+    """A user as others see them."""
 
     username: str
     name: str
 
 
 class RequestRow(Schema):
-    """A request in a list. `tier` is the one that signs now, `signed` of its `quorum`;
-    `payload_hash` is what a decision must name."""
+    """A request in a list. `tier` is the current tier, with `signed` of its `quorum`; a decision
+    must give `payload_hash`."""
 
     id: UUID
     kind: str
@@ -65,7 +65,7 @@ class RequestRow(Schema):
 
 
 class RequestPage(Schema):
-    """`next` is the cursor of the page after this one, or null."""
+    """`next` is the `cursor` of the next page, or null."""
 
     items: list[RequestRow]
     next: str | None
@@ -80,7 +80,8 @@ class TierState(Schema):
 
 
 class SignatureLine(Schema):
-    """`authority` is on whose behalf the actor signed. `counts`: not voided by an edit."""
+    """`authority` is the user on whose behalf the actor signed. `counts`: no edit voided the
+    signature."""
 
     tier: int
     actor: Person
@@ -109,9 +110,9 @@ class EditableLine(Schema):
 
 
 class RequestDetail(RequestRow):
-    """`can_sign` is empty when you may decide now, else the code that your decision would be
-    refused with; `authorities` are those under which you could, your own first. `editable` is what
-    you may edit. `facts` are live and never signed."""
+    """`can_sign` is empty when you may decide now, else the code with which your decision would be
+    refused. `authorities` are those under which you could sign, your own first. `editable` lists
+    the fields that you may edit. `facts` are live data and never signed."""
 
     subject_url: str
     rule: str
@@ -134,14 +135,14 @@ class RequestDetail(RequestRow):
 
 
 class RequestSeen(RequestDetail):
-    """`present`: who has its page open now, at most a few seconds ago."""
+    """`present`: users who have the page open, at most a few seconds old."""
 
     present: list[Person]
 
 
 class Filters(Schema):
-    """Those of the inbox, with the same meaning. `due`, `claim` and `sort=due` ask for what waits;
-    without them and without a `status` settled requests are listed too."""
+    """The inbox's filters, with the same meaning. `due`, `claim` and `sort=due` list only open
+    requests; without them and without `status`, settled requests are listed too."""
 
     status: RequestStatus | None = None
     kind: Annotated[str, Field(max_length=60, pattern=r"^[a-z0-9_.]*$")] = ""
@@ -162,7 +163,7 @@ class Filters(Schema):
 
 
 class Decision(Schema):
-    # Only a sane size is asked here: the service knows verdicts and reasons, and audits refusals.
+    # The schema limits only the size: the service checks verdict and reason and audits refusals.
     verdict: Annotated[str, Field(max_length=20, description="approve or reject")]
     reason: Unjudged = ""
     reason_code: Annotated[
@@ -189,8 +190,8 @@ class Decision(Schema):
 
 @router.get("", response=RequestPage, summary="Requests: the inbox, and what was settled")
 def approval_list(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
-    """Each row has what `bulk-decide` needs. Refusals: 422 `filter_invalid` (with `field`),
-    `bad_cursor`; a cursor belongs to its `sort`."""
+    """List requests; each row has what `bulk-decide` needs. A cursor is valid for its `sort` only.
+    Refusals: 422 `filter_invalid` (with `field`), `bad_cursor`."""
     user = require(request, scope=READ)
     rows = _matching(filters, user).for_list()
     found = page(rows, cursor=filters.cursor, limit=filters.limit, order=filters.sort)
@@ -213,7 +214,8 @@ def approval_get(request: HttpRequest, request_id: UUID) -> dict[str, Any]:
 
 @router.post("/{request_id}/decide", response=RequestDetail, summary="Sign a request")
 def approval_decide(request: HttpRequest, request_id: UUID, body: Decision) -> dict[str, Any]:
-    """One rejection rejects. An approval that does not complete the last tier leaves it open.
+    """Sign or reject. One rejection settles the request as rejected; it stays open until an
+    approval completes the last tier.
 
     Refusals: 404 `not_found`; 409 `already_decided` (with `decided_by`, `decided_at`,
     `request_status`), `expired`, `workflow_closed`, `claimed` (with `claimed_by`,
@@ -224,7 +226,7 @@ def approval_decide(request: HttpRequest, request_id: UUID, body: Decision) -> d
     `reason_code_required`, `reason_code_unknown` (both with `reason_codes`, those to choose from),
     `reason_too_long`, `invalid_text`, `invisible_characters`.
     """
-    # Only the scope is asked here: the service refuses the person, and audits that.
+    # Only the scope is checked here: the service checks the user and audits the refusal.
     user = require(request, scope=DECIDE)
     decided = services.request_decide(
         request_id=request_id,
@@ -242,13 +244,15 @@ def approval_decide(request: HttpRequest, request_id: UUID, body: Decision) -> d
 
 
 def visible(request_id: UUID, user: User) -> ApprovalRequest:
-    """The request `for_detail`, if the person may see it; else NotFound."""
+    """Return the request `for_detail`. Raises NotFound if it is missing or the user may not see
+    it."""
     visible = ApprovalRequest.objects.visible_to(user).for_detail()
     return row_of(visible, NotFound("There is no such request."), pk=request_id)
 
 
 def _matching(filters: Filters, user: User) -> ApprovalRequestQuerySet:
-    """What the inbox's own filter finds; only here settled requests can be among them."""
+    """Return what the inbox's filter matches. Unlike in the inbox, this can include settled
+    requests."""
     given = QueryDict(mutable=True)
     for name in ("q", "group", "due", "claim", "age", "currency", "least", "most"):
         given[name] = getattr(filters, name)
@@ -267,7 +271,7 @@ def _matching(filters: Filters, user: User) -> ApprovalRequestQuerySet:
         waiting=waiting or filters.sort == "due",
     )
     if filters.kind:
-        # Not by the form, which knows today's kinds only.
+        # The form cannot filter by kind here: its choices are the registered kinds only.
         rows = rows.filter(kind=filters.kind)
     return form.narrow(
         rows, user=user, as_of=now, mine=filters.mine, due=filters.due, claim=filters.claim
@@ -275,7 +279,7 @@ def _matching(filters: Filters, user: User) -> ApprovalRequestQuerySet:
 
 
 def _hashes(rows: list[ApprovalRequest]) -> dict[Any, str]:
-    """Of what each of them asks now, in one query."""
+    """Return the current payload hash of each request, in one query."""
     current = PayloadVersion.objects.filter(
         request__in=[row.pk for row in rows], number=F("request__payload_number")
     )
@@ -314,7 +318,7 @@ def _row(item: ApprovalRequest, *, signed: int, payload_hash: str) -> dict[str, 
 
 
 def detail(item: ApprovalRequest, user: User) -> dict[str, Any]:
-    """A RequestDetail, as that person sees it."""
+    """Return the request as a RequestDetail for that user."""
     now = timezone.now()
     can_sign = selectors.can_sign(item, user, as_of=now)
     held_by = selectors.holder(item, as_of=now)

@@ -1,4 +1,4 @@
-"""The API of rules: every version, a new one, and what one would mean."""
+"""API of rules: list versions, create one, preview one."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -28,8 +28,8 @@ CHANGE_PERMISSION = "approvals.change_approvalrule"
 
 
 class RuleLine(Schema):
-    """A version. `words` say what `bands` (docs/contracts/rules.md) mean, from the lowest amount;
-    `put_by` null: no person put it."""
+    """A version of a rule. `words` describe its `bands` (docs/contracts/rules.md), lowest amount
+    first. `put_by` null: no user created it."""
 
     id: int
     kind: str
@@ -44,7 +44,7 @@ class RuleLine(Schema):
 
     @staticmethod
     def resolve_words(rule: ApprovalRule) -> list[str]:
-        """From the lowest amount up."""
+        """Describe the bands in words, lowest amount first."""
         return rule_in_words(rule)
 
 
@@ -62,9 +62,9 @@ class RuleFilters(Schema):
 
 
 class NewRule(Schema):
-    """`scope`: e.g. a policy's code; empty: the kind's general rule."""
+    """`scope`: such as a policy's code; empty: the kind's general rule."""
 
-    # Only a sane size is asked here: the service knows bands, and its refusals are audited.
+    # The schema limits only the size: the service checks the bands and audits refusals.
     kind: Annotated[str, Field(max_length=60)]
     scope: Annotated[str, Field(max_length=80)] = ""
     currency: Annotated[str, Field(max_length=3)] = ""
@@ -79,7 +79,7 @@ class TriedRule(NewRule):
 
 
 class TierSeen(Schema):
-    """`people` can sign it today."""
+    """`people`: how many users can sign the tier today."""
 
     group: str
     quorum: int
@@ -101,7 +101,7 @@ class RuleChange(Schema):
 
 
 class RulePreview(Schema):
-    """`before`: the version that applies now. `trial`: what `amount` would need."""
+    """`before`: the version in force. `trial`: what `amount` would need."""
 
     bands: list[BandSeen]
     changes: list[RuleChange]
@@ -127,8 +127,9 @@ def rule_list(request: HttpRequest, filters: Query[RuleFilters]) -> dict[str, An
 
 @router.post("/rules", response=RuleLine, summary="Put a rule: its next version")
 def rule_create(request: HttpRequest, body: NewRule) -> ApprovalRule:
-    """Applies to what is asked from now on; open requests keep theirs. Equal to the active one:
-    that one. Nobody is freed by a version of their own.
+    """Create the rule's next version, for requests opened from now on; open requests keep theirs.
+    Bands equal to the active version's return that version. A version never frees its own author's
+    requests.
 
     Refusals: 403 `permission_denied`; 422 `unknown_kind`, `scope_invalid`, `currency_invalid`, and
     with the number of the `band` (from 0) `bands_invalid`, `above_invalid`,
@@ -161,7 +162,8 @@ def rule_create(request: HttpRequest, body: NewRule) -> ApprovalRule:
 
 @router.post("/rules/preview", response=RulePreview, summary="What a rule would mean")
 def rule_try(request: HttpRequest, body: TriedRule) -> dict[str, Any]:
-    """Changes nothing. Refusals: as putting it, and 422 `currency_mismatch`, `amount_missing`."""
+    """Preview a version without changing anything. Refusals: those of creating one, and 422
+    `currency_mismatch`, `amount_missing`."""
     user = require(request, scope=READ, permission=VIEW_PERMISSION)
     _check(user, body)
     kinds.get(body.kind)
@@ -189,7 +191,7 @@ def _active(body: NewRule) -> ApprovalRule | None:
 
 
 def _check(user: User, body: NewRule) -> None:
-    """As in the admin: to add is to make a rule, to change is to put the next version of one."""
+    """Check the permission as the admin does: "add" for a new rule, "change" for a next version."""
     if user.has_perm(ADD_PERMISSION):
         return
     if not (user.has_perm(CHANGE_PERMISSION) and _active(body)):

@@ -1,4 +1,4 @@
-"""The API of what happened to a request."""
+"""API of a request's timeline."""
 
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from apps.web.links import temporal_url
 
 
 class TimelineLine(Schema):
-    """`source`: business (people, and the programs for them) or engine."""
+    """`source`: `business` (users, and programs acting for them) or `engine` (Temporal)."""
 
     at: datetime
     text: str
@@ -32,8 +32,8 @@ class TimelineLine(Schema):
 
 
 class TimelinePage(Schema):
-    """`items` are about the request and its subject, refusals included. `engine` has the newest
-    events of the workflows behind it, with the first page only; `degraded`: it did not answer."""
+    """`items` are about the request and its subject, including refusals. `engine` has the newest
+    events of its workflows, on the first page only; `degraded`: Temporal did not answer."""
 
     items: list[TimelineLine]
     next: str | None
@@ -51,7 +51,7 @@ class TimelinePlace(Schema):
 def approval_timeline(
     request: HttpRequest, request_id: UUID, place: Query[TimelinePlace]
 ) -> dict[str, Any]:
-    """For who may see the request. Refusals: 404 `not_found`; 422 `bad_cursor`."""
+    """For users who may see the request. Refusals: 404 `not_found`; 422 `bad_cursor`."""
     found = visible(request_id, require(request, scope=READ))
     rows = entries_about((SUBJECT_TYPE, found.pk), (found.subject_type, found.subject_id))
     entries = page(rows, cursor=place.cursor, limit=place.limit, order=ORDER)

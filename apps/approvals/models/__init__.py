@@ -1,4 +1,4 @@
-"""Tables of the app, by noun."""
+"""Tables of approvals, a module for each noun."""
 
 from apps.approvals.models.bulk import BulkDecision, BulkItem
 from apps.approvals.models.comments import Comment

@@ -1,4 +1,4 @@
-"""Deciding many requests in one go: each is signed on its own, with an outcome of its own."""
+"""Bulk decisions: one verdict on many requests, each signed by itself with its own outcome."""
 
 from typing import TYPE_CHECKING, Self
 
@@ -14,23 +14,24 @@ from apps.engine.models_abstract import AskedQuerySet, Run, RunItem, status_fiel
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
-#: Whose work it is to read what others did. Reviewers view requests, not each other's stacks.
+#: Auditors read other people's bulk decisions. Reviewers view requests, but only their own bulk
+#: decisions.
 VIEW_OTHERS_PERMISSION = "audit.view_auditentry"
 
 
 class BulkDecisionQuerySet(AskedQuerySet["BulkDecision"]):
-    """The reads of bulk decisions."""
+    """Queries of bulk decisions."""
 
     view_permission = VIEW_OTHERS_PERMISSION
     open_statuses = [BulkStatus.PENDING, BulkStatus.RUNNING]
 
     def visible_to(self, user: "User") -> Self:
-        """The person's own; all for auditors."""
+        """Return the user's own bulk decisions; all of them for auditors."""
         return super().visible_to(user) if user.is_active else self.none()
 
 
 class BulkDecision(Run):
-    """One person's verdict on many requests. A workflow works through the items."""
+    """One user's verdict on many requests. A workflow works through the items."""
 
     idempotency_key = models.CharField(max_length=150, help_text="Made once, however often sent")
     verdict = models.CharField(max_length=10, choices=[(v, v) for v in Verdict])
@@ -63,12 +64,12 @@ class BulkDecision(Run):
 
     @property
     def runs(self) -> bool:
-        """Whether a workflow ought to work on it."""
+        """Return whether a workflow should be working on the items."""
         return self.status in {BulkStatus.PENDING, BulkStatus.RUNNING}
 
     @property
     def reason_labels(self) -> list[tuple[str, str]]:
-        """The coded reasons in words, each behind the title of its kind."""
+        """Return the coded reasons' labels, each with the title of its kind."""
         return [
             (kinds.title_of(name), kinds.reason_label(name, self.verdict, code))
             for name, code in sorted(self.reason_codes.items())
@@ -76,12 +77,12 @@ class BulkDecision(Run):
 
     @property
     def left(self) -> int:
-        """Items without an outcome: they wait, or were stopped."""
+        """Return the number of items without an outcome: not signed yet, or stopped."""
         return self.total - self.done - self.failed
 
 
 class BulkItem(RunItem):
-    """One request of it, bound to the payload and the tier that were seen."""
+    """One request of a bulk decision, bound to the payload and the tier that the user saw."""
 
     bulk = models.ForeignKey(BulkDecision, on_delete=models.CASCADE, related_name="items")
     request = models.ForeignKey(ApprovalRequest, on_delete=models.PROTECT, related_name="+")

@@ -1,4 +1,4 @@
-"""What people say to each other about a request."""
+"""Comments on requests."""
 
 import pgtrigger
 from django.conf import settings
@@ -9,7 +9,7 @@ from apps.approvals.models.requests import ApprovalRequest
 
 
 class Comment(models.Model):
-    """A remark; it stays as it was written. `nonce` lets a form that is sent twice count once."""
+    """An immutable comment. `nonce` makes a form that is submitted twice create one comment."""
 
     request = models.ForeignKey(ApprovalRequest, on_delete=models.PROTECT, related_name="comments")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")

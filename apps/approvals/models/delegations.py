@@ -1,4 +1,4 @@
-"""Who may sign on behalf of whom, for how long and for what."""
+"""Delegations: who may sign on whose behalf, for how long and for what."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -18,22 +18,22 @@ from apps.common.amounts import AmountField
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
-#: The one that knows groups and permissions, as `with_perm` has to be told; others only say who
-#: somebody is.
+#: The backend that knows groups and permissions, which `with_perm` needs by name because there are
+#: several; the others only authenticate.
 PERMISSIONS_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 class DelegationQuerySet(models.QuerySet["Delegation"]):
-    """The reads of delegations."""
+    """Queries of delegations."""
 
     def valid(self, *, as_of: datetime) -> "DelegationQuerySet":
-        """Not revoked, begun and not ended at that time."""
+        """Return delegations that are in force at `as_of`: started, not ended and not revoked."""
         return self.filter(revoked_at=None, starts_at__lte=as_of, ends_at__gt=as_of)
 
     def held_by(self, user: "User | AnonymousUser", *, as_of: datetime) -> "DelegationQuerySet":
-        """Those under which the person could sign something at that time, with their delegators,
-        the longest first. Nobody hands on what they no longer have: inactive delegators and those
-        who may not sign have handed on nothing."""
+        """Return the delegations under which the user could sign at `as_of`, with their delegators;
+        the one that ends last comes first. A delegator who is inactive or may not sign delegates
+        nothing."""
         from apps.accounts.models import User
         from apps.approvals.models.requests import DECIDE_PERMISSION
 
@@ -43,7 +43,7 @@ class DelegationQuerySet(models.QuerySet["Delegation"]):
 
 
 def group_names(people: Iterable[int | None]) -> dict[int | None, list[str]]:
-    """The groups that each of these people is in, by id, in one query."""
+    """Return the names of the groups of these users by user id, in one query."""
     from apps.accounts.models import User
 
     found: dict[int | None, list[str]] = {pk: [] for pk in people}
@@ -56,8 +56,8 @@ def group_names(people: Iterable[int | None]) -> dict[int | None, list[str]]:
 class Delegation(models.Model):
     """`delegate` may sign what `delegator` could sign, from `starts_at` until `ends_at`.
 
-    Never passed on: a delegate cannot delegate what was delegated to them. Only a revocation
-    changes a row; another scope or other dates are another delegation.
+    A delegate cannot delegate further. A row changes only by revocation; another scope or other
+    dates need another delegation.
     """
 
     delegator = models.ForeignKey(
@@ -112,13 +112,13 @@ class Delegation(models.Model):
         return f"{self.delegator} to {self.delegate}"
 
     def runs(self, *, as_of: datetime) -> bool:
-        """Not revoked, begun and not ended at that time."""
+        """Return whether it is in force at `as_of`: started, not ended and not revoked."""
         return self.revoked_at is None and self.starts_at <= as_of < self.ends_at
 
     def covers(self, *, kind: str, amount: Decimal | None, currency: str, as_of: datetime) -> bool:
-        """Whether a request of that kind and amount may be signed under it at that time.
+        """Return whether a request of that kind and amount may be signed under it at `as_of`.
 
-        With a limit, a request without an amount or in another currency is outside of it.
+        A delegation with a limit does not cover a request without an amount or in another currency.
         """
         if not self.runs(as_of=as_of):
             return False

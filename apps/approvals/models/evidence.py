@@ -1,4 +1,5 @@
-"""Files that people put beside a request. The content stands apart, so that lists stay light."""
+"""Evidence: files attached to a request. The content has its own table, so that lists stay
+light."""
 
 import pgtrigger
 from django.conf import settings
@@ -8,12 +9,12 @@ from django.utils import timezone
 from apps.approvals.models.requests import ApprovalRequest
 from apps.common.identifiers import new_id
 
-#: To erase evidence for good; no role has it unless somebody gives it to one.
+#: The permission to erase evidence for good. No default role has it.
 ERASE_PERMISSION = "approvals.delete_evidence"
 
 
 class Evidence(models.Model):
-    """A file: what it really is (by its content), how large, who brought it, and its digest."""
+    """A file: its content type as detected, its size, its digest and who uploaded it."""
 
     class Scan(models.TextChoices):
         CLEAN = "clean"
@@ -57,7 +58,7 @@ class Evidence(models.Model):
 
 
 class EvidenceContent(models.Model):
-    """The bytes. Deleting this row is what erasing evidence means."""
+    """The bytes of a file. Deleting this row erases the evidence."""
 
     evidence = models.OneToOneField(
         Evidence, primary_key=True, on_delete=models.PROTECT, related_name="content"

@@ -1,4 +1,4 @@
-"""Filters of the inbox that people keep."""
+"""Saved filters of the inbox."""
 
 from typing import TYPE_CHECKING, Self
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 class SavedFilterQuerySet(models.QuerySet["SavedFilter"]):
-    """The reads of saved filters."""
+    """Queries of saved filters."""
 
     def offered_to(self, user: "User") -> Self:
-        """The person's own, and what others share (while they are active)."""
+        """Return the user's own filters and those shared by active users."""
         return self.filter(Q(owner=user.pk) | Q(shared=True, owner__is_active=True)).select_related(
             "owner"
         )
 
 
 class SavedFilter(models.Model):
-    """A name for an address of the inbox; `shared` ones are offered to everybody."""
+    """A named query string of the inbox; `shared` ones are offered to everybody."""
 
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_filters"

@@ -1,4 +1,4 @@
-"""Requests that wait for a person, and the versions of what is asked."""
+"""Requests for a signature, and the versions of their payload."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
@@ -27,19 +27,20 @@ VIEW_PERMISSION = "approvals.view_approvalrequest"
 DECIDE_PERMISSION = "approvals.decide_approvalrequest"
 EDIT_PERMISSION = "approvals.edit_approvalrequest"
 REASSIGN_PERMISSION = "approvals.reassign_approvalrequest"
-#: Claims of people who could not sign any more that one look finds; they lapse by themselves.
+#: The most claims by users who can no longer sign that one query looks at. Such claims lapse when
+#: their lease ends.
 MOST_LEFT = 500
 
 
 class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
-    """The reads that lists are made of."""
+    """Queries of requests."""
 
     def open(self) -> Self:
-        """Waiting for somebody."""
+        """Return requests that wait for a signature."""
         return self.filter(status=RequestStatus.OPEN)
 
     def visible_to(self, user: "User | AnonymousUser") -> Self:
-        """All for who may view requests, else those that the person asked for."""
+        """Return all requests for users who may view them, otherwise those the user asked for."""
         if not user.is_active:
             return self.none()
         if user.has_perm(VIEW_PERMISSION):
@@ -49,12 +50,13 @@ class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
     def mine(
         self, user: "User | AnonymousUser", as_of: datetime | None = None, *, group: str = ""
     ) -> Self:
-        """Open, and the person could sign now: under their own authority or one delegated to them,
-        in the current tier's group or let in by an escalation, neither of the two the requester,
-        an editor or a signer of what is asked now, and nobody else holds it.
+        """Return open requests that the user could sign now: under their own or a delegated
+        authority, in the current tier's group or by an escalation, with neither user nor authority
+        being the requester, an editor or a signer of the current payload, and with no claim by
+        somebody else.
 
-        `group` says that only rows that wait for that group (`waiting_for`) are asked for anyway:
-        the planner cannot see that a person of other groups finds few among them.
+        `group`: the caller restricts the rows to that group anyway (`waiting_for`). The planner
+        needs the hint: it cannot tell that a user of other groups has few rows there.
         """
         if not user.is_active or not user.has_perm(DECIDE_PERMISSION):
             return self.none()
@@ -67,15 +69,16 @@ class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
         )
 
     def waiting_for(self, group: str) -> Self:
-        """Whose current tier is that group's, or which were escalated to it."""
+        """Return requests whose current tier is of the group or was escalated to it."""
         return self.filter(_waits_for(group))
 
     def for_subject(self, *, subject_type: str, subject_id: str) -> Self:
-        """What was asked about one object, whatever became of it."""
+        """Return every request about the subject, in any status."""
         return self.filter(subject_type=subject_type, subject_id=subject_id)
 
     def for_list(self) -> Self:
-        """With what a row of a list shows, in one query; `signed` counts in the current tier."""
+        """Join what a list's row shows, in one query; `signed` counts signatures of the current
+        tier."""
         from apps.approvals.models.signatures import Signature
 
         signatures = (
@@ -95,12 +98,12 @@ class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
         )
 
     def for_detail(self) -> Self:
-        """With people, rule, payload versions and signatures, in three queries."""
+        """Fetch people, rule, payload versions and signatures, in three queries."""
         return self._whole(PayloadVersion.objects.all())
 
     def for_signing(self) -> Self:
-        """As `for_detail`, without what the versions say: a signature is bound to their hashes, and
-        only who edited them counts. `payload` of a version is fetched when it is asked for."""
+        """As `for_detail`, with `payload` of the versions deferred: a signature needs only their
+        hashes and editors."""
         return self._whole(PayloadVersion.objects.defer("payload"))
 
     def _whole(self, versions: "models.QuerySet[PayloadVersion]") -> Self:
@@ -115,8 +118,8 @@ class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
 
 
 def _may_sign(user: "User | AnonymousUser", *, as_of: datetime, group: str) -> Q:
-    """Whose turn it is: the person's own, or of somebody who has delegated it to them. Two queries,
-    however many have."""
+    """Return the condition that the tier is the user's turn, by their own or a delegated authority.
+    Takes two queries, for any number of delegations."""
     from apps.approvals.models.delegations import Delegation, group_names
 
     held = list(Delegation.objects.held_by(user, as_of=as_of))
@@ -136,7 +139,7 @@ def _may_sign(user: "User | AnonymousUser", *, as_of: datetime, group: str) -> Q
 
 
 def _of_the_tier(pk: int | None, groups: dict[int | None, list[str]], group: str) -> Q:
-    # As a list, not a subquery: the planner then knows which of the groups' rows are few.
+    # Pass a list, not a subquery: the planner can then estimate each group's number of rows.
     names = groups[pk]
     if group in names:
         return _waits_for(group)
@@ -145,16 +148,16 @@ def _of_the_tier(pk: int | None, groups: dict[int | None, list[str]], group: str
 
 
 def _waits_for(group: str) -> Q:
-    # Asked first: with an OR the planner gives up the index that has the list's order, and mostly
-    # nothing is escalated.
+    # Query escalations first. An OR would make the planner give up the index in the list's order,
+    # and escalations are rare.
     escalated = ApprovalRequest.objects.open().filter(escalated_group=group)
     of_the_tier = Q(tier_group=group)
     return of_the_tier | Q(escalated_group=group) if escalated.exists() else of_the_tier
 
 
 def _held_by_nobody_else(model: "type[ApprovalRequest]", pk: int | None, *, as_of: datetime) -> Q:
-    """No lease runs, but the person's own, and those of people who could not sign any more (as
-    `selectors.holder` has it, but for limits of delegations)."""
+    """Return the condition that no lease is in force, except the user's own and those of users who
+    can no longer sign (as `selectors.holder`, except for limits of delegations)."""
     from apps.approvals.models.delegations import Delegation
 
     free = Q(claimed_by=None) | Q(claimed_by=pk) | Q(claimed_until__lte=as_of)
@@ -169,7 +172,7 @@ def _held_by_nobody_else(model: "type[ApprovalRequest]", pk: int | None, *, as_o
             delegator__is_active=True,
         )
     )
-    # On its own and first: those are hardly ever any, and the list's plan stays as it is.
+    # Run as a separate query first: it rarely finds any, and the list's plan stays the same.
     left = (
         model.objects.open()
         .filter(~Exists(members), ~Exists(acting), claimed_by__isnull=False)
@@ -182,8 +185,8 @@ def _held_by_nobody_else(model: "type[ApprovalRequest]", pk: int | None, *, as_o
 
 
 def _four_eyes(pk: int | None) -> "list[Q]":
-    """Neither the requester, nor an editor, nor a signer of what is asked now."""
-    from apps.approvals.models.signatures import Signature  # it points here
+    """Exclude the requester, editors and signers of the current payload."""
+    from apps.approvals.models.signatures import Signature  # Signature imports this module
 
     edited = PayloadVersion.objects.filter(request=OuterRef("pk"), edited_by=pk)
     signed = Signature.objects.filter(
@@ -195,7 +198,7 @@ def _four_eyes(pk: int | None) -> "list[Q]":
 
 
 class ApprovalRequest(models.Model):
-    """Something that waits for a signature. Rows change only through `services`."""
+    """A request for signatures. Rows change only through `services`."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     key = models.CharField(
@@ -341,8 +344,8 @@ class ApprovalRequest(models.Model):
             ),
             models.Index(name="request_due", fields=["due_at", "id"], condition=Q(status="open")),
             models.Index(name="request_amount", fields=["status", "amount"]),
-            # Two, because what waits is little and what is settled is years of work: a word that
-            # is frequent there must not be looked up there for the inbox.
+            # Two indexes: open requests are few and settled ones are years of work. A search of the
+            # inbox must not read a frequent word's settled rows.
             GinIndex(
                 OpClass(Upper("search_text"), name="gin_trgm_ops"),
                 name="request_search",
@@ -363,14 +366,15 @@ class ApprovalRequest(models.Model):
 
     @property
     def settled_words(self) -> str:
-        """Why it was settled: the coded reason in words, and what was written beside it."""
+        """Return why it was settled: the coded reason's label and the text written with it."""
         verdict = Verdict.REJECT if self.status == RequestStatus.REJECTED else Verdict.APPROVE
         label = kinds.reason_label(self.kind, verdict, self.settled_reason_code)
         return ": ".join(filter(None, (label, self.settled_reason)))
 
 
 class PayloadVersion(models.Model):
-    """An immutable version of what is asked. `hash` covers the canonical payload and the rule."""
+    """An immutable version of the payload. `hash` covers the canonical payload and the rule
+    version."""
 
     request = models.ForeignKey(ApprovalRequest, on_delete=models.PROTECT, related_name="payloads")
     number = models.PositiveIntegerField(default=1)

@@ -1,4 +1,4 @@
-"""Rules: which signatures a kind of request needs, by amount band."""
+"""Rules: the signatures that a kind of request needs, by amount band."""
 
 import pghistory
 import pgtrigger
@@ -10,13 +10,13 @@ from django.utils import timezone
 
 @pghistory.track(exclude=["updated_at"])
 class ApprovalRule(models.Model):
-    """Which signatures a kind of request needs, by amount band. One active version per scope.
+    """The signatures that a kind of request needs, by amount band. One active version per scope.
 
     `bands`: [{"above": "10000.00", "tiers": [{"group": "reviewer", "quorum": 1}], …}, …]; the band
-    with the greatest `above` below the amount applies (`above` null: always), none: no signature.
-    Optional per band: `reason_required` (bool), `expires_hours` (number, by the clock), and in
-    working hours after opening: `due_hours`, `reminder_hours` (list), `escalation`
-    ({"hours", "group", "senior"}: to a group, or to the senior of who holds it or held it last).
+    with the greatest `above` below the amount applies (`above` null: always); without a match no
+    signature is needed. Optional per band: `reason_required` (bool), `expires_hours` (clock hours),
+    and in working hours after opening `due_hours`, `reminder_hours` (list) and `escalation`
+    ({"hours", "group", "senior"}: to a group, or to the senior of the current or last holder).
     """
 
     kind = models.CharField(max_length=60)
@@ -41,7 +41,7 @@ class ApprovalRule(models.Model):
             ),
         ]
         triggers = [
-            # Signatures are bound to a rule version: a version never says something else later.
+            # Signatures are bound to a rule version, so its content must never change.
             pgtrigger.ReadOnly(
                 name="immutable", fields=["kind", "scope", "version", "currency", "bands", "put_by"]
             )

@@ -1,4 +1,4 @@
-"""Who signed which version of what is asked."""
+"""Signatures: who signed which version of the payload."""
 
 import pgtrigger
 from django.conf import settings
@@ -11,7 +11,7 @@ from apps.approvals.contracts import Verdict
 from apps.approvals.models.delegations import Delegation
 from apps.approvals.models.requests import ApprovalRequest, PayloadVersion
 
-#: The last line of four-eyes, whoever writes the row: the services refuse long before it.
+#: The trigger enforces the four-eyes rule for every writer. Services refuse earlier.
 FOUR_EYES = """
     IF NOT EXISTS (
         SELECT 1 FROM approvals_approvalrequest r
@@ -48,7 +48,8 @@ FOUR_EYES = """
 
 
 class Signature(models.Model):
-    """One person's verdict on one payload version. `authority` is on whose behalf it counts."""
+    """One user's verdict on one payload version. `authority` is the user on whose behalf it
+    counts."""
 
     request = models.ForeignKey(
         ApprovalRequest, on_delete=models.PROTECT, related_name="signatures"
@@ -95,7 +96,7 @@ class Signature(models.Model):
 
     @property
     def reason_label(self) -> str:
-        """The coded reason in words; empty without one."""
+        """Return the coded reason's label; empty without a code."""
         return kinds.reason_label(self.request.kind, self.verdict, self.reason_code)
 
     @property

@@ -1,4 +1,4 @@
-"""How bulk decisions plug into the engine and live pages."""
+"""Registers bulk decisions with the engine and with live pages."""
 
 from apps.approvals.models.bulk import VIEW_OTHERS_PERMISSION
 from apps.approvals.services.bulk_rows import RUN
@@ -6,5 +6,5 @@ from apps.engine import runs
 
 
 def register() -> None:
-    """Called once, when Django is ready."""
+    """Register the run. Called once, when Django is ready."""
     runs.register(RUN, view=VIEW_OTHERS_PERMISSION)

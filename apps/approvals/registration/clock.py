@@ -1,11 +1,11 @@
-"""How approvals plug into the engine: whose workflow keeps a request's clock."""
+"""Registers the clock's process with the engine."""
 
 from apps.approvals.services import clock
 from apps.engine import process
 
 
 def register() -> None:
-    """Called once, when Django is ready."""
+    """Register the process. Called once, when Django is ready."""
     process.register(
         clock.CLOCK,
         restart=clock.clock_restart,

@@ -1,4 +1,4 @@
-"""Where approvals appear in the shared parts of the site."""
+"""Registers approvals with the shared shell: navigation, home cards, roles, body sizes."""
 
 import re
 
@@ -17,7 +17,7 @@ from apps.web import body_sizes, dashboard, navigation
 from apps.web.dashboard import Card, Place, Series
 from apps.web.navigation import Item
 
-#: Where evidence comes in: by the page, and by the API.
+#: The page and the API that receive evidence.
 EVIDENCE_UPLOADS = body_sizes.Roomier(
     path=re.compile(
         rf"/requests/{UUID_PATTERN}/evidence/|/api/v1/approvals/{UUID_PATTERN}/evidence", re.ASCII
@@ -79,7 +79,7 @@ HOURS = Series(
 
 
 def register() -> None:
-    """Called once, when Django is ready."""
+    """Register everything above. Called once, when Django is ready."""
     scopes.register(Scope)
     subject_types.register("approval", "approval_rule")
     navigation.register(*PLACES)
@@ -98,7 +98,7 @@ def register() -> None:
         "operator",
         "approvals.view_*",
         "approvals.reassign_approvalrequest",
-        # A version of theirs never frees themselves.
+        # A rule version never frees its own author's requests.
         "approvals.add_approvalrule",
         "approvals.change_approvalrule",
     )

@@ -1,4 +1,4 @@
-"""What approvals add to shared pages in words: timeline, refusals, tones of states."""
+"""Registers the texts of approvals for shared pages: timeline, next steps, tones of states."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from apps.web import refusals, tones
 
 
 def _released(body: dict[str, Any], actor: str) -> str:
-    """Others end a claim; whoever holds it gives it back."""
+    """Return the wording for the holder who releases a claim, or for another user who ends it."""
     if body.get("held_by") not in (None, actor):
         return "Ended the claim of {held_by}"
     return "Gave it back"
 
 
 def _with_reason(text: str) -> timeline.Wording:
-    """And the coded reason, where the signature has one."""
+    """Add the coded reason's label where the signature has one."""
     return lambda body, actor: f"{text}: {{reason_label}}" if body.get("reason_label") else text
 
 
@@ -91,7 +91,7 @@ WORDS = {"open": "waiting", "approve": "approved", "reject": "rejected"}
 
 
 def register() -> None:
-    """Called once, when Django is ready."""
+    """Register the texts. Called once, when Django is ready."""
     timeline.register_words(ACTIONS, tried=TRIED, people=("authority", "to", "held_by"))
     refusals.explain(NEXT_STEPS)
     tones.register(TONES, WORDS)

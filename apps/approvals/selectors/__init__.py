@@ -1,4 +1,4 @@
-"""Reads of requests: by what they are about, whose turn it is, what approving one would do."""
+"""Queries of requests: by subject, who may sign, and what an approval would do."""
 
 from apps.approvals.selectors.people import acting_for, common_senior, signers
 from apps.approvals.selectors.requests import (

@@ -1,4 +1,4 @@
-"""What deciding many requests in one go would come to, before anybody signs."""
+"""Previews a bulk decision before anybody signs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BulkLine:
-    """One request. `authorities`: under whose the person could sign, their own alone if it can;
-    none: `refusal` says why not. `after`: who signs after an approval; empty: it is carried out."""
+    """One request. `authorities`: those under which the user could sign, only their own if that
+    suffices; none: `refusal` says why. `after`: who signs next after an approval; empty: nobody."""
 
     request: ApprovalRequest
     kind_title: str
@@ -41,7 +41,7 @@ class BulkLine:
 
 @dataclass(frozen=True)
 class Sum:
-    """Of one currency; `count` requests have an amount in it."""
+    """The sum in one currency; `count` requests have an amount in it."""
 
     currency: str
     amount: Decimal
@@ -50,7 +50,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class BulkPreview:
-    """`signable` and `barred` in the order of the list; `sums` are those of `signable`."""
+    """`signable` and `barred` lines in the list's order; `sums` cover the `signable` ones."""
 
     signable: list[BulkLine] = field(default_factory=list)
     barred: list[BulkLine] = field(default_factory=list)
@@ -62,7 +62,7 @@ class BulkPreview:
 
     @property
     def reasons(self) -> list[tuple[str, int]]:
-        """Why not, and how many, most first."""
+        """Return the refusal codes with their counts, most frequent first."""
         counted: dict[str, int] = {}
         for line in self.barred:
             code = line.refusal.code if line.refusal else ""
@@ -73,8 +73,8 @@ class BulkPreview:
 def bulk_preview(
     user: "User", request_ids: "Iterable[UUID | str]", *, as_of: datetime
 ) -> BulkPreview:
-    """What would happen to each of these with this person's signature, or why not. Those that the
-    person may not see are left out. The same few queries for one and for hundreds."""
+    """Preview the user's signature on each of these requests. Leaves out requests that the user may
+    not see. The number of queries does not depend on the number of requests."""
     found = ApprovalRequest.objects.visible_to(user).for_signing().filter(pk__in=list(request_ids))
     rows = list(found.order_by("-created_at", "-pk"))
     closed = engine.workflows_closed(workflow_ids=[row.workflow_id for row in rows])
@@ -89,8 +89,8 @@ def bulk_preview(
 
 
 def _holders(rows: list[ApprovalRequest], *, as_of: datetime) -> dict[int, Hands]:
-    """Of each person who holds one of them; they become one object, whose permissions are read
-    once."""
+    """Return the signing authority of each claim's holder. Requests with the same holder share one
+    User object, so that its permissions are read once."""
     people: dict[int, User] = {}
     for row in rows:
         if row.claimed_by is not None:

@@ -1,4 +1,4 @@
-"""Who could sign a request: everybody whom its clock tells and whom it can be given to."""
+"""Who could sign a request: the users that its clock notifies and to whom it can be reassigned."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -23,8 +23,8 @@ def signers(
     group: str = "",
     person: "User | None" = None,
 ) -> "QuerySet[User]":
-    """Who could sign the current tier, were it not claimed: under their own authority, or under
-    one that is delegated to them. With `group` or `person` only by the authority of those."""
+    """Return who could sign the current tier if it were not claimed, under their own or a delegated
+    authority. With `group` or `person`: only under the authority of these."""
     from apps.accounts.models import User
 
     if request.status != RequestStatus.OPEN:
@@ -45,7 +45,7 @@ def signers(
 
 
 def acting_for(request: ApprovalRequest, people: Iterable[int], *, as_of: datetime) -> list[int]:
-    """Ids of those who may sign it now on behalf of one of these people."""
+    """Return the ids of users who may sign the request now on behalf of one of `people`."""
     from apps.accounts.models import User
 
     acting = _covering(request, as_of=as_of).filter(delegator__in=list(people))
@@ -55,8 +55,8 @@ def acting_for(request: ApprovalRequest, people: Iterable[int], *, as_of: dateti
 
 
 def common_senior(request: ApprovalRequest, *, as_of: datetime) -> "User | None":
-    """The senior of most of those who could sign, for a request that nobody ever held: one person
-    answers for it. Nobody who asked for it, edited it, signed it, or may not sign at all."""
+    """Return the senior of most of those who could sign, for a request that was never claimed: one
+    person is responsible. Excludes the requester, editors, signers and users who may not sign."""
     from apps.accounts.models import User
 
     people = signers(request, as_of=as_of, group=request.tier_group).order_by().values("pk")
@@ -81,7 +81,7 @@ def _of_the_tier(request: ApprovalRequest) -> Q:
 
 
 def _covering(request: ApprovalRequest, *, as_of: datetime) -> "QuerySet[Delegation]":
-    """As `Delegation.covers`, for all at once; of what barred people have handed on, nothing."""
+    """Apply `Delegation.covers` in one query, without delegations by barred users."""
     limit = Q(most=None)
     if request.amount is not None:
         limit |= Q(most__gte=request.amount, currency=request.currency)
@@ -93,7 +93,7 @@ def _covering(request: ApprovalRequest, *, as_of: datetime) -> "QuerySet[Delegat
 
 
 def _barred(request: ApprovalRequest) -> set[int]:
-    """The requester, editors, and who has signed what is asked now, themselves or by another."""
+    """Return the requester, the editors, and actors and authorities of the counting signatures."""
     people = {request.requested_by_id, *(p.edited_by_id for p in request.payloads.all())}
     for signature in current_signatures(request):
         people |= {signature.actor_id, signature.authority_id}

@@ -1,4 +1,4 @@
-"""Requests as other apps ask for them: by what they are about, or by their key."""
+"""Queries of requests for other apps: by subject or by key."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def request_of(key: str) -> ApprovalRequest | None:
-    """The request that was opened under this key."""
+    """Return the request that was opened under this key, or None."""
     return ApprovalRequest.objects.filter(key=key).first()
 
 
 def requests_about(
     subject_type: str, subject_id: object, *, kind: str = ""
 ) -> "ApprovalRequestQuerySet":
-    """What was ever asked about the row, the newest first; of one `kind` or of all."""
+    """Return the requests about the row, newest first; of one `kind` or of all."""
     rows = ApprovalRequest.objects.for_subject(
         subject_type=subject_type, subject_id=str(subject_id)
     )
@@ -29,14 +29,14 @@ def requests_about(
 
 
 def requests_by_row(subject_type: str, *, kind: str) -> "ApprovalRequestQuerySet":
-    """As `requests_about` the row that an outer query is at, for a subquery."""
+    """As `requests_about`, for a subquery on the outer query's row."""
     return ApprovalRequest.objects.filter(
         subject_type=subject_type, subject_id=Cast(OuterRef("pk"), TextField()), kind=kind
     )
 
 
 def request_ids(subject_type: str, subject_ids: Iterable[object], *, kind: str) -> dict[str, UUID]:
-    """Ids of the rows' requests of this kind by the rows' ids: one query for a page."""
+    """Return the ids of the rows' requests of this kind, by row id, in one query."""
     rows = ApprovalRequest.objects.filter(
         kind=kind,
         subject_type=subject_type,
@@ -46,17 +46,18 @@ def request_ids(subject_type: str, subject_ids: Iterable[object], *, kind: str) 
 
 
 def signed_payload(request_id: UUID, part: str = "") -> Any:
-    """What is asked in the newest version of the request, or one named part of it, read alone."""
+    """Return the payload of the request's newest version, or one named part of it, without its
+    row."""
     rows = PayloadVersion.objects.filter(request=request_id, number=F("request__payload_number"))
     return rows.values_list(f"payload__{part}" if part else "payload", flat=True).get()
 
 
 def signer_ids(key: str) -> "QuerySet[Signature, int]":
-    """Who signed the request of this key, for a subquery of people."""
+    """Return who signed the request with this key, as a subquery of user ids."""
     return Signature.objects.filter(request__key=key).values_list("actor", flat=True)
 
 
 def active_rules(kind: str, scopes: Iterable[str]) -> dict[str, ApprovalRule]:
-    """Scope -> the rule that applies to it now, of those that have one of their own."""
+    """Return the active rules by scope, for the scopes that have their own."""
     rows = ApprovalRule.objects.filter(kind=kind, scope__in=set(scopes), active=True)
     return {rule.scope: rule for rule in rows}

@@ -1,4 +1,4 @@
-"""Whether somebody may sign a request now, and under whose authority."""
+"""Whether a user may sign a request now, and under whose authority."""
 
 from collections.abc import Container
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Standing:
-    """Under whose authority somebody signs: their own (no delegation), or a delegator's."""
+    """The authority of a signature: the user's own (no delegation), or a delegator's."""
 
     authority: "User"
     delegation: Delegation | None = None
@@ -31,9 +31,8 @@ class Standing:
 
 @dataclass(frozen=True)
 class Hands:
-    """What one person could sign with at a time, read once for any number of requests: the
-    delegations they hold, and the groups that they and the delegators are in. `others`: the same
-    of people who hold requests, by id: whether their claims count is asked with it."""
+    """A user's delegations and the groups of the user and the delegators, read once for any number
+    of requests. `others`: the same for users who hold claims, by id, to check those claims."""
 
     delegations: list[Delegation]
     groups: dict[int | None, list[str]]
@@ -41,7 +40,7 @@ class Hands:
 
 
 def hands_of(user: "User | AnonymousUser", *, as_of: datetime) -> Hands:
-    """In two queries, however many have delegated to the person."""
+    """Read them in two queries, for any number of delegations."""
     held = delegations_to(user, as_of=as_of)
     return Hands(held, group_names({user.pk, *(one.delegator_id for one in held)}))
 
@@ -49,8 +48,8 @@ def hands_of(user: "User | AnonymousUser", *, as_of: datetime) -> Hands:
 def can_sign(
     request: ApprovalRequest, user: "User | AnonymousUser", *, as_of: datetime | None = None
 ) -> str:
-    """Empty when the person may sign now under some authority (`authorities` says which), else
-    the code that deciding would be refused with."""
+    """Return an empty text if the user may sign now under some authority (see `authorities`), else
+    the code with which a decision would be refused."""
     as_of = as_of or timezone.now()
     refusal = state_refusal(request, as_of=as_of)
     if refusal is None:
@@ -63,7 +62,8 @@ def can_sign(
 def authorities(
     request: ApprovalRequest, user: "User | AnonymousUser", *, as_of: datetime | None = None
 ) -> "list[User]":
-    """Under whose authority the person could sign now, their own first; none: they cannot."""
+    """Return the authorities under which the user could sign now, their own first; none: cannot
+    sign."""
     as_of = as_of or timezone.now()
     if user.pk is None or state_refusal(request, as_of=as_of):
         return []
@@ -73,7 +73,7 @@ def authorities(
 def authorities_with(
     request: ApprovalRequest, user: "User | AnonymousUser", hands: Hands, *, as_of: datetime
 ) -> "list[User]":
-    """As `authorities`, of a request that `state_refusal` lets be signed, without a query."""
+    """As `authorities` without queries, for a request that passes `state_refusal`."""
     own = person_refusal(request, user, authority=user, as_of=as_of, hands=hands) is None
     found = _delegated(request, user, as_of=as_of, hands=hands)
     delegated = [standing.authority for standing in found]
@@ -83,17 +83,17 @@ def authorities_with(
 def standing(
     request: ApprovalRequest, user: "User", *, on_behalf_of: "User | None", as_of: datetime
 ) -> Standing:
-    """What a signature given now would be signed under. Raises what refuses it.
+    """Return the authority for a signature given now. Raises the refusal.
 
-    Without `on_behalf_of`: the person's own authority, else the only delegated one that makes it
-    possible, else the refusal of their own: among several nobody chooses for them.
+    Without `on_behalf_of`: the user's own authority, else the only delegated one that allows it,
+    else the refusal of their own. The user must choose among several delegated ones.
     """
     if on_behalf_of is not None:
         if refusal := person_refusal(request, user, authority=on_behalf_of, as_of=as_of):
             raise refusal
         delegation = _delegation(request, user, on_behalf_of, as_of=as_of)
         if delegation is None and on_behalf_of.pk != user.pk:
-            # Revoked since the line above.
+            # The delegation was revoked since the check above.
             raise NotAllowed(
                 f"{on_behalf_of} has not delegated this to you, or no longer.",
                 code="no_delegation",
@@ -111,8 +111,8 @@ def standing(
 def state_refusal(
     request: ApprovalRequest, *, as_of: datetime, closed: Container[str] | None = None
 ) -> DomainError | None:
-    """Why nobody may sign any more; says who decided and when. `closed`: the workflows that have
-    ended, for who asks about many (`engine.workflows_closed`)."""
+    """Return why nobody may sign any more, with who decided and when, or None. `closed`: the ended
+    workflows, for a caller that checks many requests (`engine.workflows_closed`)."""
     if request.status != RequestStatus.OPEN:
         settled_at = request.settled_at.isoformat() if request.settled_at else ""
         decided_by = str(request.settled_by) if request.settled_by else "the engine"
@@ -120,7 +120,7 @@ def state_refusal(
             f"Already {request.status} by {decided_by} at {settled_at}.",
             code="already_decided",
             status=request.status,
-            # In a problem document `status` is the HTTP status: the API says it under this name.
+            # In a problem document `status` is the HTTP status, so the API needs another name.
             request_status=request.status,
             decided_by=decided_by,
             decided_at=settled_at,
@@ -151,11 +151,11 @@ def person_refusal(
     claims: bool = True,
     hands: Hands | None = None,
 ) -> DomainError | None:
-    """Why this person may not sign an open request; superusers are treated like anybody.
+    """Return why this user may not sign an open request, or None. Superusers get no exception.
 
-    `authority` is on whose behalf the person signs; without it, what `standing` would choose.
-    Neither of the two may be the requester, an editor of any version, or actor or authority of a
-    counting signature. `claims=False` does not ask who holds it.
+    `authority` is on whose behalf the user signs; without it, `standing` chooses. Neither of the
+    two may be the requester, an editor of any version, or actor or authority of a counting
+    signature. `claims=False` ignores claims.
     """
     as_of = as_of or timezone.now()
     if authority is None:
@@ -183,11 +183,11 @@ def claim_refusal(
     as_of: datetime,
     hands: Hands | None = None,
 ) -> DomainError | None:
-    """Conflict `claimed` while somebody else holds it."""
+    """Return Conflict `claimed` while somebody else holds the request."""
     if request.claimed_by_id == actor.pk:
         return None
-    theirs = hands.others.get(request.claimed_by_id or 0) if hands else None
-    if (held_by := holder(request, as_of=as_of, hands=theirs)) is None:
+    holder_hands = hands.others.get(request.claimed_by_id or 0) if hands else None
+    if (held_by := holder(request, as_of=as_of, hands=holder_hands)) is None:
         return None
     until = request.claimed_until.isoformat() if request.claimed_until else ""
     return Conflict(
@@ -201,8 +201,8 @@ def claim_refusal(
 def holder(
     request: ApprovalRequest, *, as_of: datetime, hands: Hands | None = None
 ) -> "User | None":
-    """Who has claimed it. A lapsed lease is nobody's, and so is that of somebody who could not sign
-    it any more: who has left, is out of the group, or whose delegation was revoked."""
+    """Return who holds the claim. A lapsed lease does not count, nor the lease of a user who can no
+    longer sign: deactivated, out of the group, or with the delegation revoked."""
     held_by = leaseholder(request, as_of=as_of)
     if held_by is None:
         return None
@@ -214,18 +214,18 @@ def holder(
 
 
 def leaseholder(request: ApprovalRequest, *, as_of: datetime) -> "User | None":
-    """Whose lease runs, whatever became of them: for lists, without a query of its own."""
+    """Return whose lease is in force, without checking the user: for lists, without a query."""
     lapsed = request.claimed_until is None or request.claimed_until <= as_of
     return None if lapsed or request.status != RequestStatus.OPEN else request.claimed_by
 
 
 def delegations_to(user: "User | AnonymousUser", *, as_of: datetime) -> list[Delegation]:
-    """The delegations under which the person could sign something at that time."""
+    """Return the delegations under which the user could sign at that time."""
     return [] if user.pk is None else list(Delegation.objects.held_by(user, as_of=as_of))
 
 
 def delegations_of(user: "User") -> "QuerySet[Delegation]":
-    """Given and held, the newest first: what the person's own page lists."""
+    """Return the delegations the user gave or holds, newest first, for the user's own page."""
     mine = Delegation.objects.filter(Q(delegator=user) | Q(delegate=user))
     return mine.select_related("delegator", "delegate", "revoked_by")
 
@@ -238,8 +238,8 @@ def _delegated(
     claims: bool = True,
     hands: Hands | None = None,
 ) -> list[Standing]:
-    """One for each delegator under whose authority the person could sign."""
-    # What bars the person bars them under every authority: most people end here.
+    """Return a standing for each delegator under whose authority the user could sign."""
+    # A user who is barred is barred under every authority: most calls end here.
     if _eyes_refusal(request, {user.pk}) or not user.has_perm(DECIDE_PERMISSION):
         return []
     hands = hands or hands_of(user, as_of=as_of)
@@ -275,7 +275,7 @@ def _refusal(
     if not actor.is_active or not actor.has_perm(DECIDE_PERMISSION):
         return NotAllowed("You may not sign requests.", code="permission_denied")
     behalf = authority.pk != actor.pk
-    # Of the delegations that `hands` has, the delegators are known to be allowed to.
+    # `hands` holds only delegations whose delegators may sign.
     known = hands is not None and delegation in hands.delegations
     if (
         behalf
@@ -300,7 +300,7 @@ def _refusal(
 
 
 def own_refusal(request: ApprovalRequest, people: set[int | None]) -> DomainError | None:
-    """NotAllowed when one of these people has asked for it or edited it."""
+    """Return NotAllowed when one of these users asked for the request or edited it."""
     people = people - {None}
     if request.requested_by_id in people:
         return NotAllowed("Nobody signs what they asked for.", code="requester_cannot_sign")

@@ -1,4 +1,4 @@
-"""What approving a request would do. Live: shown, never part of a hash, never signed."""
+"""Simulates an approval. Live data: shown, never part of a hash, never signed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preview:
-    """`can_sign` is empty or why the asking person cannot; `signs_after` who would sign after one
-    more approval, empty: nobody, it would be carried out. `effect` is the domain's own part."""
+    """`can_sign` is empty, or the code why the user cannot sign; `signs_after` is who signs after
+    one more approval; empty: nobody, the request is carried out. `effect` is the domain's
+    simulation."""
 
     rule: str
     rule_version: int | None
@@ -32,7 +33,8 @@ class Preview:
 
 
 def simulation(request: ApprovalRequest, user: "User", *, as_of: datetime) -> Preview:
-    """The rule matched, who signs now and after this person's approval, what would follow."""
+    """Return the matched rule, who signs now and after the user's approval, and the domain's
+    effect."""
     kind = kinds.find(request.kind)
     open_ = request.status == RequestStatus.OPEN
     after, settles = after_one_more(request)
@@ -49,7 +51,7 @@ def simulation(request: ApprovalRequest, user: "User", *, as_of: datetime) -> Pr
 
 
 def band_words(request: ApprovalRequest) -> str:
-    """The matched band in words; empty for a request from before bands were kept."""
+    """Describe the matched band in words; empty without one."""
     rule = request.rule
     bounds = [raw.get("above") for raw in rule.bands] if rule else []
     above = request.band.get("above")
@@ -59,7 +61,7 @@ def band_words(request: ApprovalRequest) -> str:
 
 
 def after_one_more(request: ApprovalRequest) -> tuple[str, bool]:
-    """Who would sign after one more approval, in words, and whether that one would settle it."""
+    """Say who signs after one more approval, and whether that approval settles the request."""
     tier = current_tier(request)
     if tier is None:
         return "", False

@@ -1,4 +1,4 @@
-"""The tiers of a request, and the versions of what is asked."""
+"""The tiers and payload versions of a request."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,8 @@ from apps.approvals.models import ApprovalRequest, PayloadVersion, Signature
 
 @dataclass(frozen=True)
 class Tier:
-    """One of a request's ordered tiers. `state`: done, current, waiting, or closed (too late)."""
+    """One of a request's ordered tiers. `state`: done, current, waiting, or closed (settled
+    before)."""
 
     number: int
     of: int
@@ -20,13 +21,13 @@ class Tier:
 
     @property
     def missing(self) -> int:
-        """How many more signatures it needs."""
+        """Return the number of missing signatures."""
         return max(self.quorum - self.signed, 0)
 
 
-# Each of these works on a request from `for_detail()` without a further query.
+# The functions below need no further query on a request from `for_detail()`.
 def tiers(request: ApprovalRequest) -> list[Tier]:
-    """All tiers in order, counting the signatures on the current payload only."""
+    """Return all tiers in order, counting signatures on the current payload only."""
     counted: dict[int, set[int]] = {}
     for signature in current_signatures(request):
         if signature.verdict == Verdict.APPROVE:
@@ -56,23 +57,23 @@ def tiers(request: ApprovalRequest) -> list[Tier]:
 
 
 def current_tier(request: ApprovalRequest) -> Tier | None:
-    """The tier that signs now; None when the request is settled."""
+    """Return the current tier; None when the request is settled."""
     return next((tier for tier in tiers(request) if tier.state == "current"), None)
 
 
 def current_payload(request: ApprovalRequest) -> PayloadVersion:
-    """The version that a signature given now would be bound to."""
+    """Return the version to which a signature given now would be bound."""
     return next(p for p in request.payloads.all() if p.number == request.payload_number)
 
 
 def current_signatures(request: ApprovalRequest) -> list[Signature]:
-    """Those that count: an edit makes a new payload version and voids the ones before."""
+    """Return the signatures on the current payload version: an edit voids earlier ones."""
     payload = current_payload(request)
     return [s for s in request.signatures.all() if s.payload_id == payload.pk]
 
 
 def who_signs_next(request: ApprovalRequest) -> str:
-    """For people: "one signature by reviewer (tier 1 of 2)"; empty when it is settled."""
+    """Return a text such as "one signature by reviewer (tier 1 of 2)"; empty when settled."""
     tier = current_tier(request)
     if tier is None:
         return ""
@@ -85,13 +86,14 @@ def who_signs_next(request: ApprovalRequest) -> str:
 
 
 def also_signing(request: ApprovalRequest) -> list[str]:
-    """Whom an escalation has let in beside the current tier's group, by name."""
+    """Return the names of the group and the senior that an escalation added to the current tier."""
     names = [request.escalated_group] if request.escalated_group else []
     return [*names, str(request.escalated_to)] if request.escalated_to else names
 
 
 def difference(was: dict[str, Any], now: dict[str, Any]) -> list[dict[str, Any]]:
-    """The fields of two payloads that differ: [{field, was, now}, …], by name; None: not there."""
+    """Return the differing fields of two payloads, by name: [{field, was, now}, …]; None:
+    absent."""
     return [
         {"field": name, "was": was.get(name), "now": now.get(name)}
         for name in sorted(was.keys() | now.keys())
@@ -100,7 +102,8 @@ def difference(was: dict[str, Any], now: dict[str, Any]) -> list[dict[str, Any]]
 
 
 def difference_since(request: ApprovalRequest, seen: str) -> list[dict[str, Any]] | None:
-    """What has changed since the version with that hash; None when there is no such version."""
+    """Return what changed since the version with the hash `seen`; None if there is no such
+    version."""
     versions = {payload.hash: payload for payload in request.payloads.all()}
     if seen not in versions:
         return None

@@ -1,4 +1,5 @@
-"""Every write to requests, by noun. Order: lock, recheck, write, audit, enqueue, broadcast."""
+"""All writes to approvals, a module for each noun. Order: lock, recheck, write, audit, enqueue,
+broadcast."""
 
 from apps.approvals.rules import rule_put, rule_validate
 from apps.approvals.services.bulk import (

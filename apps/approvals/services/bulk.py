@@ -1,4 +1,4 @@
-"""Deciding many requests in one go: begun, stopped, resumed; `bulk_running` works through them."""
+"""Bulk decisions: start, stop and resume. `bulk_running` works through the items."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from apps.accounts.models import User
 from apps.approvals import validation
 from apps.approvals.contracts import BulkStatus, Verdict
 from apps.approvals.models import ApprovalRequest, BulkDecision, BulkItem
-from apps.approvals.reasons import codes_check
+from apps.approvals.reasons import codes_check, codes_given
 from apps.approvals.rules import MOST_TIERS
 from apps.approvals.services.bulk_rows import BULK, RUN
 from apps.approvals.services.bulk_running import bulk_run, item_decide
@@ -31,7 +31,7 @@ __all__ = [
     "item_decide",
 ]
 
-#: As many requests as one person can answer for in one go.
+#: The most requests that one user can answer for in one decision.
 MOST_ITEMS: Final = 500
 _HASH_LENGTH = 64
 _KEY_LENGTH = 150
@@ -39,8 +39,8 @@ _KEY_LENGTH = 150
 
 @dataclass(frozen=True)
 class BulkChoice:
-    """One request that is to be signed, as it was seen. `on_behalf_of` as in `request_decide`;
-    `tier` None: the one that signs when the bulk decision is begun."""
+    """One request to sign, as the user saw it. `on_behalf_of` as in `request_decide`; `tier` None:
+    the tier that signs when the bulk decision starts."""
 
     request_id: UUID | str
     payload_hash: str
@@ -48,7 +48,7 @@ class BulkChoice:
     tier: int | None = None
 
 
-# --- begin, stop, resume ------------------------------------------------------------------------
+# --- start, stop, resume ------------------------------------------------------------------------
 def bulk_decide(
     *,
     by: User,
@@ -60,28 +60,32 @@ def bulk_decide(
     as_of: datetime,
     reason_codes: Mapping[str, str] | None = None,
 ) -> BulkDecision:
-    """Begin to sign these requests, each bound to the payload and the tier that were seen; returns
-    at once.
+    """Start signing these requests, each bound to the payload and tier that the user saw; return at
+    once.
 
-    Nothing is signed here: a workflow does it item by item, and what an item is refused with is
-    kept on it. `reason_codes`: by the name of a kind, the coded reason for all of that kind. The
-    same person's `key` again gives the bulk decision that exists. Raises, audited: Conflict
-    `key_reused` when that one is about something else; NotFound `unknown_request` (extra ids) for
-    requests that do not exist or are invisible to the person: then nothing is begun; Invalid
-    `bad_verdict`, `no_items`, `too_many_items`, `duplicate_items`, `bad_hash`, `bad_tier`,
-    `bad_key`, `reason_too_long`, `invalid_text`, `as_of_in_future`, and of the coded reasons
-    `reason_code_required`, `reason_code_unknown`, `reason_required` (with extra kind).
+    A workflow signs item by item; the item keeps its refusal. `reason_codes` maps the name of a
+    kind to the coded reason for all of its requests. The same user's `key` returns the existing
+    bulk decision. Raises, audited: Conflict `key_reused` when that one has other content; NotFound
+    `unknown_request` (extra ids) for requests that do not exist or are invisible to the user: then
+    nothing starts; Invalid `bad_verdict`, `no_items`, `too_many_items`, `duplicate_items`,
+    `bad_hash`, `bad_tier`, `bad_key`, `reason_too_long`, `invalid_text`, `as_of_in_future`, and for
+    coded reasons `reason_code_required`, `reason_code_unknown`, `reason_required` (with extra
+    kind).
     """
     with process.audited(BULK, "decide", key, by=by, via=via):
         if verdict not in set(Verdict):
             raise Invalid("The verdict is approve or reject.", code="bad_verdict")
         reason = validation.reason_of(reason)
         validation.not_in_future(as_of)
-        key, wanted = _key(key), _choices(items)
+        key, choices = _key(key), _choices(items)
+        codes = codes_given(reason_codes or {})
+        mine = BulkDecision.objects.filter(requested_by=by, idempotency_key=key)
         with transaction.atomic(durable=True):
-            tiers, names = _tiers_of(by, wanted)
-            codes = codes_check(names, Verdict(verdict), codes=reason_codes or {}, reason=reason)
-            asked = _digest(verdict, reason, codes, wanted)
+            # Before checking today's reasons: a repetition gets the first answer.
+            if known := mine.first():
+                return _same(known, verdict, reason, codes, choices)
+            tiers, names = _tiers_of(by, choices)
+            codes = codes_check(names, Verdict(verdict), codes=codes, reason=reason)
             identifier = new_id()
             bulk, created = BulkDecision.objects.get_or_create(
                 requested_by=by,
@@ -89,17 +93,17 @@ def bulk_decide(
                 defaults={
                     "id": identifier,
                     "workflow_id": process.workflow_id_of(BULK, identifier),
-                    "request_digest": asked,
+                    "request_digest": _digest(verdict, reason, codes, choices),
                     "verdict": verdict,
                     "reason": reason,
                     "reason_codes": codes,
                     "via": via,
-                    "total": len(wanted),
+                    "total": len(choices),
                     "created_at": as_of,
                 },
             )
             if not created:
-                return _same(bulk, wanted, asked)
+                return _same(bulk, verdict, reason, codes, choices)
             BulkItem.objects.bulk_create(
                 BulkItem(
                     bulk=bulk,
@@ -110,7 +114,7 @@ def bulk_decide(
                     asked_authority=choice.on_behalf_of,
                     authority=choice.on_behalf_of or by,
                 )
-                for number, (request_id, choice) in enumerate(wanted.items(), start=1)
+                for number, (request_id, choice) in enumerate(choices.items(), start=1)
             )
             process.start(BULK, bulk)
             RUN.record(bulk, "started", by=by, via=via, reason=reason)
@@ -118,9 +122,9 @@ def bulk_decide(
 
 
 def bulk_stop(bulk_id: UUID | str, *, by: User, via: str, as_of: datetime) -> BulkDecision:
-    """Sign no further item: what is signed stays signed, the rest is `stopped`. Audited.
+    """Stop: signed items stay signed, waiting ones become `stopped`. Audited.
 
-    Only the person whose decision it is may. Stopped already: as it is. Raises NotFound, Conflict
+    Only for the user who started it. No-op if stopped already. Raises NotFound, Conflict
     `already_completed`.
     """
     with runs.acting(RUN, "stop", bulk_id, by=by, via=via) as (bulk, _):
@@ -131,9 +135,9 @@ def bulk_stop(bulk_id: UUID | str, *, by: User, via: str, as_of: datetime) -> Bu
 
 
 def bulk_resume(bulk_id: UUID | str, *, by: User, via: str, as_of: datetime) -> BulkDecision:
-    """Go on with what was stopped, under the payloads that were seen then. Audited.
+    """Continue with the stopped items, bound to the payloads seen at the start. Audited.
 
-    Only the person whose decision it is may. Raises NotFound, Conflict `already_running`,
+    Only for the user who started it. Raises NotFound, Conflict `already_running`,
     `already_completed`.
     """
     with runs.acting(RUN, "resume", bulk_id, by=by, via=via) as (bulk, _):
@@ -152,25 +156,26 @@ def _choices(items: Sequence[BulkChoice]) -> dict[UUID, BulkChoice]:
         raise Invalid("Choose at least one request.", code="no_items")
     if len(items) > MOST_ITEMS:
         raise Invalid(f"At most {MOST_ITEMS} requests in one go.", code="too_many_items")
-    wanted: dict[UUID, BulkChoice] = {}
+    choices: dict[UUID, BulkChoice] = {}
     for item in items:
         validation.text_of(item.payload_hash, code="bad_hash")
         if not 0 < len(item.payload_hash) <= _HASH_LENGTH:
             raise Invalid("A payload hash has 64 hex digits.", code="bad_hash")
         if item.tier is not None and not 0 < item.tier <= MOST_TIERS:
             raise Invalid(f"Tiers are numbered from 1 to {MOST_TIERS}.", code="bad_tier")
-        wanted[validation.uuid_of(item.request_id)] = item
-    if len(wanted) < len(items):
+        choices[validation.uuid_of(item.request_id)] = item
+    if len(choices) < len(items):
         raise Invalid("The same request stands there twice.", code="duplicate_items")
-    return wanted
+    return choices
 
 
-def _tiers_of(by: User, wanted: dict[UUID, BulkChoice]) -> tuple[dict[UUID, int], set[str]]:
-    """The tier that each is at, and their kinds; NotFound unless the person may see all of them."""
-    visible = ApprovalRequest.objects.visible_to(by).filter(pk__in=wanted)
+def _tiers_of(by: User, choices: dict[UUID, BulkChoice]) -> tuple[dict[UUID, int], set[str]]:
+    """Return the requests' current tiers and kinds. Raises NotFound unless the user may see them
+    all."""
+    visible = ApprovalRequest.objects.visible_to(by).filter(pk__in=choices)
     rows = list(visible.values_list("pk", "tier_number", "kind"))
     tiers = {pk: tier for pk, tier, _ in rows}
-    if unknown := set(wanted) - set(tiers):
+    if unknown := set(choices) - set(tiers):
         raise NotFound(
             f"{len(unknown)} of these requests do not exist.",
             code="unknown_request",
@@ -179,23 +184,31 @@ def _tiers_of(by: User, wanted: dict[UUID, BulkChoice]) -> tuple[dict[UUID, int]
     return tiers, {kind for _, _, kind in rows}
 
 
-def _same(bulk: BulkDecision, wanted: dict[UUID, BulkChoice], request_digest: str) -> BulkDecision:
-    """The bulk decision, if it is about exactly this, under the same authorities."""
+def _same(
+    bulk: BulkDecision,
+    verdict: str,
+    reason: str,
+    codes: dict[str, str],
+    wanted: dict[UUID, BulkChoice],
+) -> BulkDecision:
+    """Return the bulk decision if its requests, authorities and reasons are the same."""
+    # The digest uses the stored codes, because the new ones are not checked.
+    asked = _digest(verdict, reason, bulk.reason_codes, wanted)
     tiers = dict(bulk.items.values_list("request", "tier"))
-    # Whoever did not name a tier got the one of that time.
+    # An item without a tier got the current tier at that time.
     same = all(choice.tier in {None, tiers.get(pk)} for pk, choice in wanted.items())
-    if not same or bulk.request_digest != request_digest:
+    if not same or codes != bulk.reason_codes or bulk.request_digest != asked:
         raise Conflict("This key belongs to another bulk decision.", code="key_reused")
     return bulk
 
 
 def _digest(
-    verdict: str, reason: str, codes: dict[str, str], wanted: dict[UUID, BulkChoice]
+    verdict: str, reason: str, codes: dict[str, str], choices: dict[UUID, BulkChoice]
 ) -> str:
-    """Of what was asked for but the tiers, in whatever order."""
+    """Hash everything that was asked for except the tiers, regardless of the order."""
     chosen = [
         [str(pk), choice.payload_hash, choice.on_behalf_of and choice.on_behalf_of.pk]
-        for pk, choice in sorted(wanted.items())
+        for pk, choice in sorted(choices.items())
     ]
     return digest([verdict, reason, codes, chosen])
 

@@ -1,4 +1,4 @@
-"""What a bulk decision is to the engine, and what people are told of it."""
+"""The bulk decision's process: lock, audit entry, notifications, live updates, workflow."""
 
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from apps.engine.services import timings
 
 
 def _lock(bulk_id: UUID | str) -> BulkDecision:
-    """All items by number, then the bulk decision: an item's transaction has the same order."""
+    """Lock all items by number, then the bulk decision: the order of an item's transaction."""
     items = BulkItem.objects.filter(bulk=process.id_of(BULK, bulk_id)).order_by("number")
     list(items.select_for_update(no_key=True).values_list("pk"))
     return process.row_locked(BULK, bulk_id)
@@ -33,7 +33,7 @@ def _ref(bulk: BulkDecision, again: bool) -> BulkRef:
 def _record(
     bulk: BulkDecision, event: str, *, by: Actor, via: str, reason: str = "", **body: Any
 ) -> None:
-    """An audit entry with the verdict and how far it is, and what people are told."""
+    """Write an audit entry with verdict and progress, and notify."""
     process.record(
         BULK,
         bulk,

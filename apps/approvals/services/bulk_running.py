@@ -1,7 +1,7 @@
-"""Working through a bulk decision, item by item.
+"""Works through a bulk decision, item by item.
 
 Every item is a transaction of its own. It locks the subject's row, the request's row, the item's
-row, and the bulk decision's counters last: signature, item and count commit together or not at all.
+row, and last the bulk decision's counters: signature, item and count commit together or not at all.
 """
 
 from collections.abc import Callable
@@ -29,9 +29,9 @@ def bulk_run(
     seconds: float,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> BulkProgress:
-    """Work through at most `limit` waiting items; begins none after `seconds` or when interrupted.
+    """Work through at most `limit` waiting items; start none after `seconds` or when interrupted.
 
-    Safe to run again at any point, and twice at once. Raises what `runs.work_through` raises.
+    Safe to repeat at any point, and to run twice at once. Raises what `runs.work_through` raises.
     """
     bulk = runs.work_through(
         RUN,
@@ -54,9 +54,9 @@ def bulk_run(
 
 
 def item_decide(*, item_id: int, as_of: datetime) -> str:
-    """Sign one waiting item, in the name of who began it; its status afterwards.
+    """Sign one waiting item in the name of who started the bulk decision; return its new status.
 
-    A refusal is audited as for any decision. What `runs.item_do` says holds.
+    A refusal is audited as for any decision. The guarantees of `runs.item_do` apply.
     """
     rows = BulkItem.objects.select_related("bulk__requested_by", "asked_authority", "request")
     item = rows.get(pk=item_id)
@@ -71,7 +71,7 @@ def item_decide(*, item_id: int, as_of: datetime) -> str:
             payload_hash=item.payload_hash,
             via="bulk",
             as_of=as_of,
-            # One's own, where that was asked for, never becomes a delegated one meanwhile.
+            # If the user asked for their own authority, never replace it by a delegated one.
             on_behalf_of=item.asked_authority,
             tier=item.tier,
             reason_code=bulk.reason_codes.get(item.request.kind, ""),
@@ -94,6 +94,6 @@ def item_decide(*, item_id: int, as_of: datetime) -> str:
 
 
 def _authority_of(signed: ApprovalRequest, actor: User) -> int:
-    """On whose behalf the signature counts that was just given."""
-    theirs = [s for s in signed.signatures.all() if s.actor_id == actor.pk]
-    return max(theirs, key=lambda signature: signature.pk).authority_id
+    """Return the authority of the signature that the actor just gave."""
+    signatures = [s for s in signed.signatures.all() if s.actor_id == actor.pk]
+    return max(signatures, key=lambda signature: signature.pk).authority_id

@@ -1,7 +1,7 @@
-"""How long somebody has held a request: a claim is for deciding, not for keeping others out.
+"""Counts how long each user has claimed a request. Without a limit, claims could keep others out.
 
-`ApprovalRequest.holds`: {"of": the tier it counts for, "people": {id: {"from", "until", "used",
-"lost"}}}. Another tier or version of what is asked begins anew. Nothing here saves the row.
+`ApprovalRequest.holds`: {"of": the tier and version it counts for, "people": {id: {"from", "until",
+"used", "lost"}}}. Another tier or payload version starts at zero. Nothing here saves the row.
 """
 
 from datetime import datetime
@@ -12,13 +12,13 @@ from django.conf import settings
 from apps.approvals.models import ApprovalRequest
 from apps.common.errors import Conflict
 
-#: Of a claim's lease, all in all: then it is somebody else's turn.
+#: The total claim time per tier, in leases; after that others must have a turn.
 MOST_LEASES = 8
 
 
 def used_up(request: ApprovalRequest, person: int, *, as_of: datetime) -> Conflict | None:
-    """Conflict `claim_used_up` when the person has held it long enough in this tier, or has lost
-    it to an escalation. They may still sign it."""
+    """Return Conflict `claim_used_up` when the user has held the claim too long in this tier, or
+    has lost it to an escalation. The user may still sign."""
     hold = _people(request).get(str(person), {})
     if hold.get("lost"):
         return Conflict(
@@ -36,7 +36,7 @@ def used_up(request: ApprovalRequest, person: int, *, as_of: datetime) -> Confli
 def hold_put(
     request: ApprovalRequest, person: int | None, until: datetime | None, *, as_of: datetime
 ) -> None:
-    """The person's claim runs from now until then; with None nobody's does."""
+    """Give the claim to the user until that time; None: to nobody."""
     hold_end(request, as_of=as_of)
     request.claimed_by_id, request.claimed_until = person, until
     if person is None or until is None:
@@ -53,7 +53,7 @@ def hold_put(
 
 
 def hold_end(request: ApprovalRequest, *, as_of: datetime, lost: bool = False) -> None:
-    """Whoever has claimed it holds it no longer; `lost`: nor again in this tier."""
+    """End the current claim. `lost`: the holder may not claim again in this tier."""
     if request.claimed_by_id is None:
         return
     people = _people(request)
@@ -67,7 +67,7 @@ def hold_end(request: ApprovalRequest, *, as_of: datetime, lost: bool = False) -
 
 
 def _used(hold: dict[str, Any], *, as_of: datetime) -> float:
-    """Seconds, with those of the lease that runs or has lapsed."""
+    """Return the seconds used, including the current or lapsed lease."""
     used = float(hold.get("used", 0))
     if "from" in hold:
         end = min(as_of, datetime.fromisoformat(hold["until"]))

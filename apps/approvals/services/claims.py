@@ -1,4 +1,4 @@
-"""Who is at it: a claim with a lease, given back, or given to somebody else."""
+"""Claims: take a lease on a request, release it, or reassign it."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -25,12 +25,13 @@ from apps.notifications.services import notify
 
 
 def claim_take(*, request_id: UUID | str, by: User, via: str, as_of: datetime) -> ApprovalRequest:
-    """Hold the request for CLAIM_SECONDS: nobody else signs it meanwhile. Again renews the lease.
+    """Claim the request for CLAIM_SECONDS: nobody else signs it meanwhile. Repeating renews the
+    lease.
 
-    It ends with the signature, an edit, the end of the request, or the lease. Raises, each audited:
-    NotFound; Conflict `claimed` (extra claimed_by, claimed_until) while somebody else holds it,
-    `claim_used_up` when the person has held it for eight leases in this tier or has lost it to an
-    escalation; whatever deciding would be refused with, because only who could sign may hold it.
+    The claim ends with the signature, an edit, the end of the request, or the lease. Raises, each
+    audited: NotFound; Conflict `claimed` (extra claimed_by, claimed_until) while somebody else
+    holds it, `claim_used_up` when the user has held it for eight leases in this tier or has lost it
+    to an escalation; and the refusals of deciding, because only who could sign may claim.
     """
     with tried("approval.claim", request_id, by=by, via=via), transaction.atomic(durable=True):
         validation.not_in_future(as_of)
@@ -44,7 +45,7 @@ def claim_take(*, request_id: UUID | str, by: User, via: str, as_of: datetime) -
             raise refusal
         until = as_of + timedelta(seconds=settings.CLAIM_SECONDS)
         if request.claimed_until and holder(request, as_of=as_of) == by:
-            # A longer lease, from an assignment, is not shortened.
+            # Keep a longer lease that came from an assignment.
             until = max(until, request.claimed_until)
         _hold(request, by, until, as_of=as_of)
         record(request, "claimed", by=by, via=via, body={"until": until.isoformat()})
@@ -55,10 +56,10 @@ def claim_take(*, request_id: UUID | str, by: User, via: str, as_of: datetime) -
 def claim_release(
     *, request_id: UUID | str, by: User, via: str, as_of: datetime, reason: str = ""
 ) -> ApprovalRequest:
-    """Give it back to everybody who could sign. Nothing to do when nobody holds it.
+    """Release the claim. No-op when nobody holds it.
 
-    `reason` is kept in the trail. Raises, each audited: NotFound; Conflict `claimed` when somebody
-    else holds it and the person lacks the permission approvals.reassign_approvalrequest; Invalid
+    `reason` is audited. Raises, each audited: NotFound; Conflict `claimed` when somebody else holds
+    it and the user lacks the permission approvals.reassign_approvalrequest; Invalid
     `reason_too_long`, `invalid_text`, `invisible_characters`.
     """
     with tried("approval.release", request_id, by=by, via=via), transaction.atomic(durable=True):
@@ -88,14 +89,14 @@ def claim_reassign(
     via: str,
     as_of: datetime,
 ) -> ApprovalRequest:
-    """Give it to somebody (a person or a username) for ASSIGN_SECONDS, and tell them.
+    """Give the claim to a user (or username) for ASSIGN_SECONDS, and notify them.
 
-    By who holds it, or with the permission approvals.reassign_approvalrequest; never by who asked
-    for it or edited it, for nobody chooses their own judge. Raises, each audited: NotFound;
-    NotAllowed `permission_denied`, `requester_cannot_sign`, `editor_cannot_sign`; Conflict
-    `already_decided`, `expired`, `workflow_closed`, `claimed`; Invalid `assignee_cannot_sign`
-    (extra because: the code that their decision or, without the permission, their claim would be
-    refused with), `reason_too_long`, `invalid_text`.
+    Allowed for the holder and with the permission approvals.reassign_approvalrequest; never for the
+    requester or an editor, because they must not choose who judges their request. Raises, each
+    audited: NotFound; NotAllowed `permission_denied`, `requester_cannot_sign`,
+    `editor_cannot_sign`; Conflict `already_decided`, `expired`, `workflow_closed`, `claimed`;
+    Invalid `assignee_cannot_sign` (extra because: the code with which the assignee's decision or,
+    without the permission, their claim would be refused), `reason_too_long`, `invalid_text`.
     """
     with tried("approval.reassign", request_id, by=by, via=via), transaction.atomic(durable=True):
         reason = validation.reason_of(reason)
@@ -141,10 +142,10 @@ def claim_reassign(
 def _check_assignee(
     request: ApprovalRequest, assignee: User, *, as_of: datetime, limited: bool
 ) -> None:
-    # Whoever holds it now does not stand in the way of who is to hold it next.
+    # Ignore the present claim: the assignee takes it over.
     refusal = person_refusal(request, assignee, as_of=as_of, claims=False)
     if refusal is None and limited:
-        # Two who hand it to and fro would else keep it for ever.
+        # Otherwise two users could pass the claim back and forth for ever.
         refusal = used_up(request, assignee.pk, as_of=as_of)
     seen = ApprovalRequest.objects.visible_to(assignee).filter(pk=request.pk).exists()
     if refusal or not seen:

@@ -1,8 +1,8 @@
-"""A request's clock: its events, and the workflow that keeps it where the domain's own does not.
+"""A request's clock: its events, and the workflow that keeps it unless the domain's own does.
 
-The events are computed when the request is opened or edited and stand on its row; `ticking` does
-them. One workflow per request, and only where there is a clock or an expiry to keep; a request
-that is edited goes on with the same one.
+The events are computed when the request is opened or edited, and stored on its row; `clock_events`
+carries them out. A request has at most one clock workflow, and only if it has events or expires;
+after an edit the same workflow continues.
 """
 
 from datetime import datetime, timedelta
@@ -33,28 +33,29 @@ if TYPE_CHECKING:
     from apps.engine.models import EngineCommand, WorkflowRun
 
 REMINDER, ESCALATION, DUE = "reminder", "escalation", "due"
-#: Of events at the same moment: reminded first, overdue last.
+#: Order of events at the same time: reminders first, overdue last.
 _ORDER = (REMINDER, ESCALATION, DUE)
-#: An escalation that finds nobody is tried again so much later, or at the next thing to do.
+#: An escalation without recipients is retried after this time, or at the clock's next event.
 RETRY = timedelta(days=1)
-#: A clock that is ended from outside so often is not started again: somebody means it.
+#: After this many starts the clock stays stopped: somebody keeps ending it on purpose.
 MOST_STARTS = 10
 
 
 def clock_plan(
     *, band: dict[str, Any], opened_at: datetime, tier: int = 1
 ) -> tuple[list[dict[str, Any]], datetime | None]:
-    """The events of a request opened (or edited) then, sorted by time; and when it is due.
+    """Return the events of a request opened (or edited) at `opened_at`, sorted by time, and its due
+    time.
 
-    `band` is the raw band; its hours count in working time. Without any: ([], None). Reminders and
-    the escalation are of one tier; a later one has its own (`clock_tier_begin`).
+    `band` is the raw band; its hours are working hours. Without any: ([], None). Reminders and the
+    escalation belong to one tier; a later tier has its own (`clock_tier_begin`).
     """
-    wanted = [(REMINDER, n, h) for n, h in enumerate(band.get("reminder_hours") or (), start=1)]
+    planned = [(REMINDER, n, h) for n, h in enumerate(band.get("reminder_hours") or (), start=1)]
     if escalation := band.get("escalation"):
-        wanted.append((ESCALATION, 1, escalation["hours"]))
+        planned.append((ESCALATION, 1, escalation["hours"]))
     if band.get("due_hours"):
-        wanted.append((DUE, 1, band["due_hours"]))
-    timed = [(working_after(opened_at, hours), name, number) for name, number, hours in wanted]
+        planned.append((DUE, 1, band["due_hours"]))
+    timed = [(working_after(opened_at, hours), name, number) for name, number, hours in planned]
     timed.sort(key=lambda one: (one[0], _ORDER.index(one[1]), one[2]))
     due_at = next((at for at, name, _ in timed if name == DUE), None)
     return [
@@ -64,9 +65,8 @@ def clock_plan(
 
 
 def clock_tier_begin(request: ApprovalRequest, *, as_of: datetime) -> None:
-    """The tier that the row names begins: reminders and escalation count from now. When the request
-    is due stays as it was promised. Joins; the caller saves `clock`, then calls `clock_tier_tell`.
-    """
+    """Plan reminders and escalation of the tier that begins now. The due time does not change.
+    Joins the caller's transaction; the caller saves `clock`, then calls `clock_tier_tell`."""
     kept = [e for e in request.clock if e["done_at"] or e["event"] == DUE]
     plan, _ = clock_plan(band=request.band, opened_at=as_of, tier=request.tier_number)
     begun = [event for event in plan if event["event"] != DUE]
@@ -74,8 +74,8 @@ def clock_tier_begin(request: ApprovalRequest, *, as_of: datetime) -> None:
 
 
 def clock_tier_tell(request: ApprovalRequest) -> None:
-    """Who keeps the clock looks at it again: the new tier's first event may come before what was
-    waited for. Joins."""
+    """Wake the workflow that keeps the clock: the new tier's first event may precede its timer.
+    Joins the caller's transaction."""
     if not any(e.get("tier", 1) == request.tier_number for e in request.clock if not e["done_at"]):
         return
     event = f"tier:{request.payload_number}:{request.tier_number}"
@@ -87,7 +87,8 @@ def clock_tier_tell(request: ApprovalRequest) -> None:
 
 
 def clock_next(request: ApprovalRequest) -> datetime | None:
-    """When the clock next has something to do, expiry included; None: nothing, or it is settled."""
+    """Return when the clock is due next, including expiry; None: no event is left, or it is
+    settled."""
     if request.status != RequestStatus.OPEN:
         return None
     moments = [_next_try(event) for event in request.clock if not event["done_at"]]
@@ -97,22 +98,23 @@ def clock_next(request: ApprovalRequest) -> datetime | None:
 
 
 def event_moment(event: dict[str, Any]) -> datetime:
-    """When an event of the clock is to happen."""
+    """Return when a clock event is due."""
     return datetime.fromisoformat(event["at"])
 
 
 def _next_try(event: dict[str, Any]) -> datetime:
-    """Its moment, or when what came to nothing is tried again."""
+    """Return when the event is due, or when a failed one is retried."""
     if tried := event.get("tried_at"):
         return max(event_moment(event), datetime.fromisoformat(tried) + RETRY)
     return event_moment(event)
 
 
 def clock_keep(request: ApprovalRequest, *, event: str = "opened") -> None:
-    """Have the request's clock kept as it is now, after opening and after each edit. Joins.
+    """Start or wake the clock's workflow, after opening and after each edit. Joins the caller's
+    transaction.
 
-    Nothing for kinds that are `clocked`, and for requests that have no clock and never expire.
-    `event` makes the message once ("edited:2").
+    No-op for kinds that are `clocked`, and for requests without events that never expire. `event`
+    deduplicates the message ("edited:2").
     """
     kind = kinds.find(request.kind)
     if kind is None or kind.clocked:
@@ -125,9 +127,10 @@ def clock_keep(request: ApprovalRequest, *, event: str = "opened") -> None:
 
 
 def clock_restart(request_id: UUID | str) -> None:
-    """Start the clock's workflow again from the row, unless that is under way or needless. Joins.
+    """Start the clock's workflow again, unless a start is under way or it is not needed. Joins the
+    caller's transaction.
 
-    Two at once: one start. Audited. After MOST_STARTS (`process.worn_out`) it stays as it is.
+    Two calls at once start one workflow. Audited. No-op after MOST_STARTS (`process.worn_out`).
     """
     request = process.restart(CLOCK, request_id)
     if request is not None:
@@ -135,11 +138,12 @@ def clock_restart(request_id: UUID | str) -> None:
 
 
 def clock_closed(request_id: str, run: "WorkflowRun") -> None:
-    """The clock's workflow has ended: with the request, or while there is a clock to keep, by
-    somebody, or before a backup was restored. One that was ended too often is not started again,
-    which is recorded.
+    """Handle the end of the clock's workflow: restart it if the request still needs its clock. The
+    workflow may have been ended by hand, or before a backup was restored. After MOST_STARTS it is
+    not restarted, which is audited.
 
-    Joins; idempotent. A clock is nobody's decision: ending it must not let a request wait for ever.
+    Joins the caller's transaction; idempotent. Ending a clock is nobody's decision, so the request
+    must not wait for ever because of it.
     """
     request = process.carried(CLOCK, request_id, run.workflow_id)
     if request is None:
@@ -147,20 +151,20 @@ def clock_closed(request_id: str, run: "WorkflowRun") -> None:
     if not process.worn_out(CLOCK, request):
         clock_restart(request_id)
         return
-    told = entries_about((SUBJECT_TYPE, request.pk)).filter(action="approval.clock_stopped")
-    if not told.filter(body__workflow_id=run.workflow_id).exists():
+    recorded = entries_about((SUBJECT_TYPE, request.pk)).filter(action="approval.clock_stopped")
+    if not recorded.filter(body__workflow_id=run.workflow_id).exists():
         reason = f"Its workflow was ended {MOST_STARTS} times from outside."
         _stopped(request, reason, workflow_id=run.workflow_id)
 
 
 def clock_undeliverable(command: "EngineCommand") -> None:
-    """A message to the clock's workflow never arrives. Joins. While the request is open that is
-    written down; it can be signed all the same."""
+    """Handle an undeliverable message to the clock's workflow. Joins the caller's transaction.
+    Audited while the request is open, which can still be signed."""
     request = ApprovalRequest.objects.open().filter(pk=command.subject_id).first()
     if request is None:
         return
     if command.kind == CommandKind.SIGNAL:
-        # The workflow has ended behind our back; a new one begins from the row as it is now.
+        # The workflow was ended from outside; start a new one from the row's current state.
         clock_restart(request.pk)
         return
     _stopped(request, command.error)
@@ -183,7 +187,7 @@ def _needs(request: ApprovalRequest) -> Carrier[ApprovalRequest] | None:
 
 
 def _open_rows() -> "QuerySet[ApprovalRequest]":
-    """As `_needs`."""
+    """Return the rows for which `_needs` is not None."""
     names = [kind.name for kind in kinds.registered() if not kind.clocked]
     has_clock = Q(expires_at__isnull=False) | Q(clock__contains=[{"done_at": None}])
     return ApprovalRequest.objects.open().filter(has_clock, kind__in=names)
@@ -205,6 +209,6 @@ CLOCK = Process(
     id_tail="-clock",
     unversioned=True,
     most_runs=MOST_STARTS,
-    # Completed before a backup was restored in which the request is open.
+    # After a restored backup the request may be open while its workflow has completed.
     forgotten=(RunStatus.LOST, RunStatus.COMPLETED),
 )

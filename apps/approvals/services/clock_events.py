@@ -1,7 +1,7 @@
-"""What a request's clock does at its moments: remind, escalate, say that it is overdue, expire.
+"""Carries out the events of a request's clock: remind, escalate, mark overdue, expire.
 
-A workflow wakes up at each of them and asks for a tick. What is due, and what is done, is the word
-of the request's row.
+A workflow wakes up at each event and calls `request_tick`. The request's row decides which events
+are due and which are done.
 """
 
 from collections.abc import Iterable
@@ -35,17 +35,17 @@ from apps.common.errors import NotFound
 from apps.engine.selectors import signals_sent
 from apps.notifications.services import notify
 
-#: Signals that nobody sent from here and that are written down at one look.
+#: The most unknown signals audited in one call.
 MOST_STRANGERS = 20
 
 
 def request_tick(*, request_id: UUID | str, as_of: datetime) -> Tick:
-    """Do every event that is due at `as_of` and not done; how it stands then. Outermost verb.
+    """Carry out every due event and return the request's state. Opens the outermost transaction.
 
-    Again, or two at once, does nothing more: done is noted on the locked row, with its audit entry
-    and messages in the same transaction. Once the time to sign is over nobody is reminded. The
-    request itself expires here for kinds that are not `clocked` (then `on_settled` is called with
-    `by=None`, and the waiting workflow is told); otherwise the domain ends both. Raises NotFound.
+    Repeating, or two calls at once, does nothing more: an event is marked done on the locked row,
+    in one transaction with its audit entry and messages. After expiry nobody is reminded. For kinds
+    that are not `clocked` the request expires here (then `on_settled` is called with `by=None`, and
+    the waiting workflow is signalled); otherwise the domain ends both. Raises NotFound.
     """
     with (
         refusals(
@@ -63,7 +63,7 @@ def request_tick(*, request_id: UUID | str, as_of: datetime) -> Tick:
         kind = kinds.find(seen.kind)
         ends = _is_over(seen, as_of=as_of) and not (kind and kind.clocked)
         if ends and kind and kind.lock:
-            # The subject's row first: the order of a decision.
+            # Lock the subject's row first: the order of a decision.
             kind.lock(seen.subject_id)
         request = request_lock(request_id)
         if not _is_over(request, as_of=as_of):
@@ -78,15 +78,15 @@ def request_tick(*, request_id: UUID | str, as_of: datetime) -> Tick:
 
 
 def signals_judge(*, request_id: UUID | str, commands: Iterable[str]) -> int:
-    """Write down signals about an open request that nobody here has sent; how many are new.
+    """Audit signals about an open request that the outbox did not send; return how many are new.
 
-    A signal only wakes: whoever forges one decides nothing. One whose command our outbox does not
-    know, for a workflow of this request, and that finds it open is audited as a refused
-    `approval.signal` (`not_decided`), once per command. Outermost verb.
+    A signal only wakes the workflow, so a forged one decides nothing. A signal whose command is not
+    in the outbox is audited as a refused `approval.signal` (`not_decided`), once per command, if it
+    went to a workflow of this request while it is open. Opens the outermost transaction.
     """
     pk = validation.uuid_of(request_id)
-    wanted = list(dict.fromkeys(validation.printable(command) for command in commands))
-    if not wanted:
+    command_ids = list(dict.fromkeys(validation.printable(command) for command in commands))
+    if not command_ids:
         return 0
     with transaction.atomic(durable=True):
         rows = ApprovalRequest.objects.open().select_for_update(no_key=True)
@@ -97,7 +97,7 @@ def signals_judge(*, request_id: UUID | str, commands: Iterable[str]) -> int:
         noted = entries_about((SUBJECT_TYPE, request.pk)).filter(action="approval.signal")
         known = {validation.printable(key) for key in ours}
         known |= set(noted.values_list("body__command", flat=True))
-        strangers = [command for command in wanted if command not in known][:MOST_STRANGERS]
+        strangers = [command for command in command_ids if command not in known][:MOST_STRANGERS]
         for command in strangers:
             entry_record(
                 action="approval.signal",
@@ -126,7 +126,7 @@ def _do_due(request: ApprovalRequest, *, as_of: datetime) -> None:
     reminders = [event for event in due if event["event"] == REMINDER]
     for event in due:
         if event in reminders[:-1]:
-            # After an outage: one says what several would.
+            # After an outage, one reminder replaces several.
             event["left_out"] = True
         elif not _EVENTS[event["event"]](request, event, as_of):
             event["tried_at"] = as_of.isoformat()
@@ -163,9 +163,9 @@ def _remind(request: ApprovalRequest, event: dict[str, Any], as_of: datetime) ->
 
 
 def _escalate(request: ApprovalRequest, event: dict[str, Any], as_of: datetime) -> bool:
-    """To the senior of who holds it or held it last, where the rule says so and there is one who
-    may sign; else to the group; else to the senior of those who could have. The holder had the
-    time: the claim ends for good, for it would keep the others out. Whether there was anybody."""
+    """Escalate to the senior of the current or last holder, if the rule says so and the senior may
+    sign; else to the group; else to the senior of those who could have signed. The holder loses the
+    claim for good, because it would keep the others out. Return whether there was a recipient."""
     last = request.claimed_by
     senior, group, people = _target(request, last, as_of=as_of)
     request.escalated_to, request.escalated_group = senior, group
@@ -210,15 +210,15 @@ def _escalate(request: ApprovalRequest, event: dict[str, Any], as_of: datetime) 
 def _target(
     request: ApprovalRequest, last: User | None, *, as_of: datetime
 ) -> tuple[User | None, str, list[User]]:
-    """The senior or the group that it is escalated to, and who of them, or for them, can sign."""
-    wanted = request.band.get("escalation") or {}
-    senior = last.senior if last and wanted.get("senior") else None
+    """Return the senior or the group to escalate to, and who can sign as or for them."""
+    escalation = request.band.get("escalation") or {}
+    senior = last.senior if last and escalation.get("senior") else None
     if senior and (people := _let_in(request, as_of=as_of, senior=senior)):
         return senior, "", people
-    group = wanted.get("group") or ""
+    group = escalation.get("group") or ""
     if group and Group.objects.filter(name=group).exists():
         return None, group, _let_in(request, as_of=as_of, group=group)
-    senior = common_senior(request, as_of=as_of) if wanted.get("senior") else None
+    senior = common_senior(request, as_of=as_of) if escalation.get("senior") else None
     if senior and (people := _let_in(request, as_of=as_of, senior=senior)):
         return senior, "", people
     return None, "", []
@@ -227,7 +227,7 @@ def _target(
 def _let_in(
     request: ApprovalRequest, *, as_of: datetime, senior: User | None = None, group: str = ""
 ) -> list[User]:
-    """Who could sign once it is escalated there."""
+    """Return who could sign after this escalation."""
     request.escalated_to, request.escalated_group = senior, group
     return list(signers(request, as_of=as_of, person=senior, group=group))
 
@@ -266,7 +266,7 @@ _EVENTS = {REMINDER: _remind, ESCALATION: _escalate, DUE: _overdue}
 
 # --- helpers -------------------------------------------------------------------------------------
 def _addressed(request: ApprovalRequest, *, as_of: datetime) -> list[User]:
-    """Who holds it, else everybody who could sign."""
+    """Return the holder, else everybody who could sign."""
     held_by = holder(request, as_of=as_of)
     return [held_by] if held_by else list(signers(request, as_of=as_of))
 
@@ -276,7 +276,8 @@ def _is_over(request: ApprovalRequest, *, as_of: datetime) -> bool:
 
 
 def _key(request: ApprovalRequest, event: str) -> str:
-    """An edit sets the clock again, and so does each tier: what was said before counts no more."""
+    """Return the idempotency key of a notification. An edit or a new tier sets the clock again, so
+    its messages have new keys."""
     tier = f":t{request.tier_number}" if request.tier_number > 1 else ""
     return f"approval:{request.pk}:v{request.payload_number}{tier}:{event}"
 

@@ -1,4 +1,4 @@
-"""Comments: what people say to each other about a request."""
+"""Comments on requests, with mentions."""
 
 import re
 from datetime import datetime
@@ -33,27 +33,28 @@ from apps.notifications.services import notify
 
 TEXT_LIMIT = 5000
 NONCE_LIMIT = 64
-#: Further names in one comment are left as text: a comment is no mailing list.
+#: Further names in one comment stay plain text: a comment is not a mailing list.
 MOST_MENTIONS = 20
 EXCERPT = 500
-#: Of one person, over all requests: each tells people by e-mail and stays for ever.
+#: Rate limit per user over all requests: each comment sends e-mails and is stored for ever.
 MOST_AT_ONCE, AT_ONCE_SECONDS = 30, 300
 
-#: What may be a username, not inside a word: `a@b` is an address.
+#: A possible username, not inside a word: `a@b` is an address.
 MENTION = re.compile(r"(?<![\w@.+-])@([\w.@+-]{1,150})")
 
 
 def comment_add(
     *, request_id: UUID | str, by: User, text: str, nonce: str, via: str, as_of: datetime
 ) -> Comment:
-    """Say something about a request that the person may see, open or settled.
+    """Add a comment to a request that the user may see, open or settled.
 
-    `@username` mentions who may see it as well, and tells them; the others who took part are told
-    that there is a comment. Once per `nonce` and person, also at once; empty: each call counts.
-    Raises, each audited: NotFound `not_found` (or invisible to the person); NotAllowed
-    `permission_denied` for who only reads; Invalid `comment_empty`, `comment_too_long`,
-    `invalid_text`, `nonce_invalid`; Conflict `nonce_reused` when the nonce came with another text;
-    TooMany `too_many_comments` beyond MOST_AT_ONCE, of which only the first is audited.
+    `@username` mentions and notifies a user who may see the request; the others who took part are
+    notified of the comment. One comment per `nonce` and user, also for concurrent calls; empty:
+    every call adds one. Raises, each audited: NotFound `not_found` (or invisible to the user);
+    NotAllowed `permission_denied` for users who only read; Invalid `comment_empty`,
+    `comment_too_long`, `invalid_text`, `nonce_invalid`; Conflict `nonce_reused` when the nonce came
+    with another text; TooMany `too_many_comments` beyond MOST_AT_ONCE, of which only the first is
+    audited.
     """
     about: dict[str, Any] = {
         "action": "approval.comment",
@@ -76,8 +77,8 @@ def comment_add(
                 raise NotFound("There is no such request.")
             if not may_write(request, by):
                 raise reading_refusal()
-            # Without the request's lock: nothing in its row changes, and who signs need not wait.
-            # Two at once with one nonce: the second waits for the first on the unique index.
+            # The request is not locked: its row does not change, and signers need not wait. Of two
+            # concurrent calls with one nonce, the second waits on the unique index.
             comment, created = Comment.objects.get_or_create(
                 request=request,
                 author=by,
@@ -108,15 +109,16 @@ def comment_add(
 
 
 def mentions_of(request: ApprovalRequest, text: str) -> list[User]:
-    """Whom the text names and who may see the request, at most MOST_MENTIONS, in no order that
-    tells anything about who else exists."""
+    """Return the mentioned users who may see the request, at most MOST_MENTIONS, in an order that
+    tells nothing about other users."""
     names = {name for found in MENTION.findall(text) for name in names_in(found)}
     people = may_see(request).filter(username__in=names)
     return list(people.order_by("username")[:MOST_MENTIONS])
 
 
 def names_in(found: str) -> list[str]:
-    """`@ana.` at the end of a sentence may be ana, or somebody whose name ends with a dot."""
+    """Return the candidates: `@ana.` at the end of a sentence may be ana, or a username with a
+    dot."""
     names = [found]
     while names[-1] and names[-1][-1] in ".@+-":
         names.append(names[-1][:-1])
@@ -124,7 +126,7 @@ def names_in(found: str) -> list[str]:
 
 
 def may_see(request: ApprovalRequest) -> "QuerySet[User]":
-    """Everybody who may see the request: the set form of `visible_to`."""
+    """Return everybody who may see the request: the set form of `visible_to`."""
     viewers = User.objects.with_perm(VIEW_PERMISSION, backend=PERMISSIONS_BACKEND)
     return User.objects.filter(is_active=True).filter(
         Q(pk__in=viewers.order_by().values("pk")) | Q(pk=request.requested_by_id)
@@ -132,7 +134,8 @@ def may_see(request: ApprovalRequest) -> "QuerySet[User]":
 
 
 def _counted(by: User, about: dict[str, Any]) -> throttle.Limit:
-    """A comment, counted before it is looked at: refused ones fill the trail as well."""
+    """Count the comment against the rate limit, before checking it: refused ones are audited
+    too."""
     limit = throttle.Limit("comment", str(by.pk), MOST_AT_ONCE, AT_ONCE_SECONDS)
     if refused := throttle.consume(limit):
         if refused.first:
@@ -154,7 +157,7 @@ def _counted(by: User, about: dict[str, Any]) -> throttle.Limit:
 
 def _tell(request: ApprovalRequest, comment: Comment, *, by: User, mentioned: list[User]) -> None:
     url = f"{reverse('request', args=[request.pk])}#comment-{comment.pk}"
-    told = {by.pk} | {person.pk for person in mentioned}
+    notified = {by.pk} | {person.pk for person in mentioned}
     notify(
         key=f"comment:{comment.pk}:mentioned",
         recipients=[person for person in mentioned if person.pk != by.pk],
@@ -163,7 +166,7 @@ def _tell(request: ApprovalRequest, comment: Comment, *, by: User, mentioned: li
         text=comment.text[:EXCERPT],
         url=url,
     )
-    others = may_see(request).filter(pk__in=_took_part(request) - told)
+    others = may_see(request).filter(pk__in=_took_part(request) - notified)
     notify(
         key=f"comment:{comment.pk}:commented",
         recipients=list(others),
@@ -175,7 +178,8 @@ def _tell(request: ApprovalRequest, comment: Comment, *, by: User, mentioned: li
 
 
 def _took_part(request: ApprovalRequest) -> set[int]:
-    """Who asked, edited, signed (and on whose behalf), holds it, brought something or spoke."""
+    """Return who asked, edited, signed (or was the authority), holds the claim, added evidence or
+    commented."""
     people: set[int | None] = {request.requested_by_id, request.claimed_by_id}
     for actor, authority in Signature.objects.filter(request=request).values_list(
         "actor", "authority"
@@ -185,7 +189,7 @@ def _took_part(request: ApprovalRequest) -> set[int]:
         PayloadVersion.objects.filter(request=request).values_list("edited_by", flat=True)
     )
     people |= set(Evidence.objects.filter(request=request).values_list("uploaded_by", flat=True))
-    # Distinct in the database: there may be very many.
+    # Use DISTINCT in the database: there may be very many comments.
     authors = Comment.objects.filter(request=request).order_by().values_list("author", flat=True)
     people |= set(authors.distinct())
     return {pk for pk in people if pk is not None}

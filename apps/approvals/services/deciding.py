@@ -1,4 +1,4 @@
-"""Deciding. Order: lock, recheck, write, audit, enqueue, broadcast."""
+"""Decisions. Order: lock, recheck, write, audit, enqueue, broadcast."""
 
 from datetime import datetime
 from typing import Any
@@ -48,20 +48,21 @@ def request_decide(
     reason_code: str = "",
 ) -> ApprovalRequest:
     """Sign the version of the payload whose hash was seen. One rejection settles the request; an
-    approval settles it when it completes the last tier, else it stays open for who signs next.
+    approval settles it when it completes the last tier, else the request stays open for the next
+    signer.
 
-    `on_behalf_of` (a person or a username): under whose authority; None: their own if it can sign,
-    else the only one delegated to them that can. `tier`: the number of the one that the person saw
-    signing; None: whichever signs now. `reason_code`: one of the kind's reasons for that verdict;
-    the request that it settles has it as `settled_reason_code`. Settling commits together: the
-    request, the domain's own rows (`on_settled`), audit and the signal to the waiting workflow. The
-    same person twice signs once, an authority counts once. Raises, each audited: NotFound
-    `not_found` (or invisible to the person); Conflict `already_decided` (extra decided_by,
-    decided_at, status), `expired`, `workflow_closed`, `claimed` (extra claimed_by, claimed_until),
-    `payload_changed` (extra payload_hash, the current one, and difference if an older version was
-    seen), `tier_changed` (extra tier, the one that signs now); NotAllowed `requester_cannot_sign`,
-    `editor_cannot_sign`, `already_signed`, `permission_denied`, `not_in_group`, `no_delegation`;
-    Invalid `authority_invalid`, `bad_verdict`, `reason_required`, `reason_code_required`,
+    `on_behalf_of` (a user or a username): under whose authority; None: the user's own if it can
+    sign, else the only one delegated to them that can. `tier`: the number of the tier that the user
+    saw signing; None: the current one. `reason_code`: one of the kind's reasons for that verdict; a
+    request that it settles has it as `settled_reason_code`. Settling commits together: the request,
+    the domain's own rows (`on_settled`), audit and the signal to the waiting workflow. A user signs
+    once, an authority counts once. Raises, each audited: NotFound `not_found` (or invisible to the
+    user); Conflict `already_decided` (extra decided_by, decided_at, status), `expired`,
+    `workflow_closed`, `claimed` (extra claimed_by, claimed_until), `payload_changed` (extra
+    payload_hash, the current one, and difference if an older version was seen), `tier_changed`
+    (extra tier, the current one); NotAllowed `requester_cannot_sign`, `editor_cannot_sign`,
+    `already_signed`, `permission_denied`, `not_in_group`, `no_delegation`; Invalid
+    `authority_invalid`, `bad_verdict`, `reason_required`, `reason_code_required`,
     `reason_code_unknown` (both with extra reason_codes, those to choose from), `reason_too_long`,
     `invalid_text`, `invisible_characters`, `as_of_in_future`.
     """
@@ -96,9 +97,9 @@ def decision_sign(
     tier: int | None = None,
     reason_code: str = "",
 ) -> ApprovalRequest:
-    """As `request_decide`; joins the caller's transaction, and the caller audits refusals.
+    """As `request_decide`, in the caller's transaction; the caller audits refusals.
 
-    One decision a transaction: it locks the subject, the request, the delegation, in this order.
+    Decide one request per transaction: it locks subject, request and delegation, in this order.
     """
     if verdict not in set(Verdict):
         raise Invalid("The verdict is approve or reject.", code="bad_verdict")
@@ -112,7 +113,7 @@ def decision_sign(
     under = standing(request, by, on_behalf_of=authority, as_of=as_of)
     if under.delegation is not None:
         _delegation_lock(under.delegation, request, as_of=as_of)
-    # After the rest: the same form sent twice is told that it was signed already.
+    # Check the tier last: a form submitted twice gets `already_signed` instead.
     _tier_check(request, tier)
     reason_code = reason_check(
         kind,
@@ -136,8 +137,8 @@ def decision_sign(
 
 
 def payload_check(request: ApprovalRequest, seen: str) -> None:
-    """Conflict `payload_changed` unless `seen` is the hash of what is asked now; extra payload_hash
-    and, when an older version was seen, the difference."""
+    """Raise Conflict `payload_changed` unless `seen` is the current payload's hash; extra
+    payload_hash and, when an older version was seen, the difference."""
     payload = current_payload(request)
     if seen == payload.hash:
         return
@@ -151,8 +152,8 @@ def payload_check(request: ApprovalRequest, seen: str) -> None:
 
 
 def _tier_check(request: ApprovalRequest, seen: int | None) -> None:
-    """What was read at one tier is not signed at the next: what it means there is another thing,
-    such as being the last signature."""
+    """Raise Conflict `tier_changed` if another tier signs now: a signature means something else
+    there, such as being the last one."""
     now = current_tier(request)
     if seen is not None and now is not None and seen != now.number:
         raise Conflict(
@@ -163,7 +164,7 @@ def _tier_check(request: ApprovalRequest, seen: int | None) -> None:
 
 
 def _delegation_lock(delegation: Delegation, request: ApprovalRequest, *, as_of: datetime) -> None:
-    """A revocation at the same time comes before the signature or waits for it."""
+    """Lock the delegation and recheck it, so that a concurrent revocation comes before or after."""
     locked = Delegation.objects.select_for_update(no_key=True).get(pk=delegation.pk)
     if not locked.covers(
         kind=request.kind, amount=request.amount, currency=request.currency, as_of=as_of
@@ -234,24 +235,23 @@ def _sign(
 
 
 def _coded(signature: Signature) -> dict[str, str]:
-    """For the trail: the code, and the words that stood for it when it was signed."""
+    """Return the code and its current label, for the audit entry."""
     if not signature.reason_code:
         return {}
     return {"reason_code": signature.reason_code, "reason_label": signature.reason_label}
 
 
 def _signature_put(request: ApprovalRequest, signature: Signature) -> None:
-    """Among those that were read under the lock, in their order: nobody else adds one meanwhile, so
-    reading them all again would say nothing else."""
+    """Add the signature to the prefetched ones, in order. The lock excludes other signatures, so
+    reading them again is unnecessary."""
     known = request.signatures.all()
     assert known._result_cache is not None  # prefetched: else this would be a copy
     known._result_cache = sorted([*known, signature], key=lambda one: (one.at, one.pk))
 
 
 def _go_on(request: ApprovalRequest, *, complete: bool, as_of: datetime) -> None:
-    """It waits for the next signature: of this tier, or of the next one, where an escalation of
-    this one lets nobody in, and whose own reminders and escalation count from now. Who held it has
-    signed, so the claim has done its work."""
+    """Keep the request open for the next signature, of this tier or of the next one. The next tier
+    starts without escalation and with its own reminders. The signer's claim ends."""
     if complete:
         following = request.tiers[request.tier_number]
         request.tier_number += 1

@@ -1,4 +1,4 @@
-"""Letting somebody else sign on one's behalf, for a time and for some of it."""
+"""Delegations: let another user sign on one's behalf, for a time and within limits."""
 
 import re
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ from apps.live.broadcast import broadcast
 
 SUBJECT = "delegation"
 LONGEST = timedelta(days=366)
-#: Of one person at a time: each is a condition of the query behind their inbox.
+#: The most delegations that a user can hold: each is a condition in the inbox's query.
 MOST_HELD = 20
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
@@ -39,11 +39,11 @@ def delegation_give(
     via: str,
     as_of: datetime,
 ) -> Delegation:
-    """`delegate` (a person or a username) may sign what `delegator` could, from `starts_at` (None:
+    """Let `delegate` (a user or a username) sign what `delegator` could, from `starts_at` (None:
     `as_of`) until `ends_at`; `kinds` empty: every kind; `most`: amounts up to this, in `currency`.
 
-    Only the person's own authority: what was delegated to them is not passed on. Given again while
-    an equal one runs: that one. The delegate is told. Raises, each audited: NotAllowed
+    Only the delegator's own authority: a delegate cannot delegate further. Returns an equal
+    delegation that is in force. Notifies the delegate. Raises, each audited: NotAllowed
     `permission_denied`; Invalid `delegate_invalid`, `unknown_kind`, `amount_invalid`,
     `currency_invalid`, `period_invalid` (at most 366 days, not over yet), `reason_too_long`,
     `invalid_text`, `as_of_in_future`; Conflict `too_many_delegations`.
@@ -57,7 +57,7 @@ def delegation_give(
         to = person_named(delegate, code="delegate_invalid")
         assert to is not None  # `delegate` is required
         _check_delegate(delegator, to)
-        wanted = {
+        terms = {
             "kinds": sorted({approval_kinds.get(str(name)).name for name in kinds}),
             "most": validation.amount_of(most, currency),
             "currency": _currency_of(most, currency),
@@ -65,13 +65,15 @@ def delegation_give(
         validation.not_in_future(as_of)
         starts_at = _check_period(starts_at or as_of, ends_at, as_of=as_of)
         reason = validation.reason_of(reason)
-        # Both, in one order: two at once neither give it twice nor fill the last place twice.
+        # Lock both users, sorted by id: concurrent calls then neither create it twice nor exceed
+        # the limit.
         people = User.objects.select_for_update(no_key=True).order_by("pk")
         list(people.filter(pk__in=[delegator.pk, to.pk]).values_list("pk"))
         running = Delegation.objects.filter(revoked_at=None, ends_at__gt=as_of, delegate=to)
-        # Whoever waited for the lock asked before the one was given that they find.
+        # A call that waited for the lock may find an equal delegation that started after its own
+        # `as_of`.
         begun = max(starts_at, timezone.now())
-        same = running.filter(delegator=delegator, starts_at__lte=begun, ends_at=ends_at, **wanted)
+        same = running.filter(delegator=delegator, starts_at__lte=begun, ends_at=ends_at, **terms)
         if found := same.first():
             return found
         if running.count() >= MOST_HELD:
@@ -84,7 +86,7 @@ def delegation_give(
             starts_at=starts_at,
             ends_at=ends_at,
             reason=reason,
-            **wanted,
+            **terms,
         )
         _record(given, "given", by=by, via=via)
         notifications.tell_delegation(given, "given", by=by)
@@ -94,10 +96,11 @@ def delegation_give(
 def delegation_revoke(
     *, delegation_id: int | str, by: User, via: str, as_of: datetime
 ) -> Delegation:
-    """Nothing is signed under it from now on; what was signed stands. Again changes nothing.
+    """End the delegation; its signatures stay valid. Repeating changes nothing.
 
-    By who gave it, who holds it, or with the permission approvals.reassign_approvalrequest; for
-    everybody else NotFound `not_found`, audited. Both sides are told, but for who does it.
+    Allowed for the delegator, the delegate, and with the permission
+    approvals.reassign_approvalrequest; NotFound `not_found`, audited, for everybody else. Notifies
+    both sides, except the user who revokes.
     """
     with (
         refusals(
@@ -110,11 +113,11 @@ def delegation_revoke(
         transaction.atomic(durable=True),
     ):
         validation.not_in_future(as_of)
-        theirs = Q() if by.has_perm(REASSIGN_PERMISSION) else Q(delegator=by) | Q(delegate=by)
+        revocable = Q() if by.has_perm(REASSIGN_PERMISSION) else Q(delegator=by) | Q(delegate=by)
         found = (
             Delegation.objects.select_for_update(of=("self",), no_key=True)
             .select_related("delegator", "delegate")
-            .filter(theirs, pk=_number_of(delegation_id))
+            .filter(revocable, pk=_number_of(delegation_id))
             .first()
         )
         if found is None:
@@ -148,7 +151,7 @@ def _currency_of(most: Decimal | None, currency: str) -> str:
 
 
 def _check_period(starts_at: datetime, ends_at: datetime, *, as_of: datetime) -> datetime:
-    """When it begins: not before it was given."""
+    """Return when the delegation starts: not before it was given."""
     if timezone.is_naive(starts_at) or timezone.is_naive(ends_at):
         raise Invalid("The times need a time zone.", code="period_invalid")
     starts_at = max(starts_at, as_of)

@@ -1,4 +1,4 @@
-"""Editing what is asked: a new version, new signatures, and the editor is out."""
+"""Edits of the payload: a new version that needs new signatures, which the editor cannot give."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -25,9 +25,9 @@ from apps.approvals.services.rows import (
 )
 from apps.common.errors import Conflict, Invalid, NotAllowed
 
-#: Longest text of one field that is edited.
+#: The longest text of one edited field.
 CHANGE_LIMIT = 20_000
-#: Of one request, the first included: whoever signs has to be able to read what became of it.
+#: The most payload versions of a request: signers must be able to read the edits.
 MOST_VERSIONS = 50
 
 
@@ -41,18 +41,18 @@ def request_edit(
     via: str,
     as_of: datetime,
 ) -> ApprovalRequest:
-    """Ask for something else than before: by the requester, or with the permission
-    approvals.edit_approvalrequest. `changes` maps names of the kind's editable fields to text.
+    """Change what is asked, as the requester or with the permission approvals.edit_approvalrequest.
+    `changes` maps names of the kind's editable fields to text.
 
     Commits together: the domain's own row, a new payload version that names the editor (who may
-    never sign it), tiers, band and clock as the rule says now, audit, and the signal to the waiting
-    workflow. Signatures before it no longer count; claim and escalation end. Where the rule would
-    ask for no signature any more, the tiers stay as they are, and rules that the requester or the
-    editor put meanwhile do not count (`rules.requirement_again`). The time to sign is not begun
-    again. Raises, each audited: NotFound; NotAllowed `permission_denied`; Conflict
-    `already_decided`, `expired`, `workflow_closed`, `payload_changed`, `too_many_edits`; Invalid
-    `not_editable` (extra field), `nothing_changed`, `changes_invalid`, `reason_required`,
-    `reason_too_long`, `invalid_text`, `invisible_characters`; what the domain and the rule refuse.
+    never sign it), tiers, band and clock from the active rule, audit, and the signal to the waiting
+    workflow. Earlier signatures no longer count; claim and escalation end. Where the rule would ask
+    for no signature any more, the tiers stay, and rules that the requester or the editor put
+    meanwhile do not count (`rules.requirement_again`). The expiry is not extended. Raises, each
+    audited: NotFound; NotAllowed `permission_denied`; Conflict `already_decided`, `expired`,
+    `workflow_closed`, `payload_changed`, `too_many_edits`; Invalid `not_editable` (extra field),
+    `nothing_changed`, `changes_invalid`, `reason_required`, `reason_too_long`, `invalid_text`,
+    `invisible_characters`; what the domain and the rule refuse.
     """
     with tried("approval.edit", request_id, by=by, via=via), transaction.atomic(durable=True):
         reason = validation.reason_of(reason)
@@ -75,7 +75,7 @@ def request_edit(
 
 
 def may_edit(request: ApprovalRequest, user: User, kind: ApprovalKind | None) -> bool:
-    """Whether the kind can be edited, and by this person."""
+    """Return whether the kind can be edited, and by this user."""
     if kind is None or kind.edit is None or not kind.editable:
         return False
     return request.requested_by_id == user.pk or user.has_perm(EDIT_PERMISSION)
@@ -181,25 +181,26 @@ def _put(
 
 
 def _tiers_put(request: ApprovalRequest, needed: Requirement, *, as_of: datetime) -> None:
-    """What the rule wants now. An edit never makes signatures unnecessary: whoever may edit could
-    else approve alone, by asking for less."""
+    """Set tiers, band and clock from the rule. An edit never removes the need for signatures:
+    otherwise an editor could approve alone, by asking for less."""
     if needed.band is not None:
         request.rule = needed.rule
         request.tiers = [asdict(tier) for tier in needed.band.tiers]
         request.band = needed.raw
         request.reason_required = needed.band.reason_required
     if not request.band:
-        # From before bands were kept: its expiry is all the clock it has.
+        # A request without a stored band has no clock events, only its expiry.
         return
     request.clock, request.due_at = clock_plan(band=request.band, opened_at=as_of)
     request.expires_at = _expiry(request, as_of=as_of)
 
 
 def _expiry(request: ApprovalRequest, *, as_of: datetime) -> datetime | None:
-    """Counted from the opening: whoever edits every day must not keep a request open for ever.
+    """Return the expiry, counted from the opening: daily edits must not keep a request open for
+    ever.
 
-    Where that is over by now, because the band that applies from this edit on has less time than
-    the one before it: no later than it was, and a whole period when nothing ended it before.
+    If that is over, because the new band allows less time than the old one: the old expiry, or a
+    whole period if there was none.
     """
     hours = request.band.get("expires_hours")
     if not hours:

@@ -1,4 +1,4 @@
-"""Evidence: files that people put beside a request, and their erasure."""
+"""Evidence: add, read and erase files of a request."""
 
 from datetime import datetime
 from hashlib import sha256
@@ -21,7 +21,7 @@ from apps.live.broadcast import broadcast
 
 NOTE_LIMIT = 500
 ERASE_REASON_LIMIT = 500
-#: Files beside one request: more is a case of its own, not evidence.
+#: The most files of one request.
 MOST_FILES = 50
 
 logger = get_logger(__name__)
@@ -37,19 +37,19 @@ def evidence_add(
     via: str,
     as_of: datetime,
 ) -> Evidence:
-    """Keep a file beside an open request, for everybody who may see that.
+    """Store a file with an open request, for everybody who may see the request.
 
-    The type is told from the content, the name is cleaned, the scanner is asked, the digest is
-    kept. The same content twice (also at once) is one row: the one that is there is returned.
-    Raises, each audited: NotFound `not_found` (or invisible to the person); NotAllowed
-    `permission_denied` for who only reads; Invalid `empty_file`, `type_not_allowed`,
-    `scan_refused`, `invalid_text`, `note_too_long`; TooLarge `too_large`; Conflict
-    `request_closed`, `expired`, `workflow_closed`, `too_many_files`, `evidence_erased` (this
-    content was erased here); Unavailable `scan_unavailable`. Then nothing is kept.
+    Detects the content type, cleans the name, runs the scanner and stores the digest. The same
+    content twice (also at once) is one row, which is returned. Raises, each audited: NotFound
+    `not_found` (or invisible to the user); NotAllowed `permission_denied` for users who only read;
+    Invalid `empty_file`, `type_not_allowed`, `scan_refused`, `invalid_text`, `note_too_long`;
+    TooLarge `too_large`; Conflict `request_closed`, `expired`, `workflow_closed`, `too_many_files`,
+    `evidence_erased` (this content was erased here); Unavailable `scan_unavailable`. A refusal
+    stores nothing.
     """
     with tried("approval.evidence_add", request_id, by=by, via=via):
-        # Who may not add anything costs no scan. The row is locked for the write only: a scanner
-        # may take seconds, and nobody could sign meanwhile.
+        # Check first, so that refused calls cost no scan. Lock the row only for the write: a scan
+        # may take seconds, in which nobody could sign.
         seen = _seen(by, request_id)
         if not may_write(seen, by):
             raise reading_refusal()
@@ -57,7 +57,7 @@ def evidence_add(
         note = validation.text_of(note, code="invalid_text").strip()
         if len(note) > NOTE_LIMIT:
             raise Invalid(f"A note has at most {NOTE_LIMIT} characters.", code="note_too_long")
-        # Costs nothing, and opening the file may: what is here already, and what has no room.
+        # Look for a known digest and for room before opening the file, which may be expensive.
         digest = sha256(body).hexdigest()
         if known := Evidence.objects.filter(request=seen, sha256=digest).first():
             return _known(known)
@@ -112,7 +112,7 @@ def evidence_erase(
     via: str,
     as_of: datetime,
 ) -> Evidence:
-    """Delete the bytes for good; name, digest, who and why stay. Again changes nothing.
+    """Delete the bytes for good; name, digest, user and reason stay. Repeating changes nothing.
 
     Raises, each audited: NotFound `not_found` (or invisible to the person); NotAllowed
     `permission_denied`; Invalid `reason_required`, `reason_too_long`, `invalid_text`.
@@ -155,7 +155,7 @@ def evidence_erase(
 
 
 def evidence_get(*, request: ApprovalRequest, evidence_id: UUID | str) -> Evidence:
-    """One of the request's files; NotFound for any other."""
+    """Return one of the request's files. Raises NotFound for any other."""
     pk = validation.uuid_of(evidence_id)
     found = Evidence.objects.select_related("uploaded_by", "erased_by")
     evidence = found.filter(pk=pk, request=request).first()
@@ -165,8 +165,8 @@ def evidence_get(*, request: ApprovalRequest, evidence_id: UUID | str) -> Eviden
 
 
 def evidence_body(evidence: Evidence) -> bytes:
-    """The bytes, as they were brought. NotFound `evidence_erased`; Conflict `digest_mismatch` when
-    they are no longer what the digest was taken of: somebody has been at the database."""
+    """Return the bytes as uploaded. Raises NotFound `evidence_erased`; Conflict `digest_mismatch`
+    when the stored bytes no longer match the digest: somebody changed the database."""
     content = EvidenceContent.objects.filter(evidence=evidence).first()
     if content is None:
         raise NotFound("The content was erased.", code="evidence_erased")
@@ -212,5 +212,5 @@ def _known(evidence: Evidence) -> Evidence:
 
 
 def _announce(request: ApprovalRequest) -> None:
-    """Only pages of the request: nothing that a list shows has changed."""
+    """Update the request's open pages only: lists show nothing of it."""
     broadcast(f"request:{request.pk}", id=str(request.pk), version=request.version)

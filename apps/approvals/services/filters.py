@@ -1,6 +1,6 @@
-"""Filters of the inbox that people keep, and may offer to everybody.
+"""Saved filters of the inbox, private or shared.
 
-A shared one is an address, nothing more: whoever follows it sees what they may see.
+A shared filter is only a query string: each user sees the requests that they may see.
 """
 
 from django.db import transaction
@@ -14,11 +14,11 @@ from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotFound
 
 SUBJECT = "saved_filter"
-#: More than this nobody finds again.
+#: The most filters per user: nobody finds more of them again.
 MOST_FILTERS = 30
 NAME_LIMIT = 60
 QUERY_LIMIT = 500
-#: The inbox's own parameters: a saved address carries no others, and no place in the list.
+#: The inbox's own parameters: a saved query string has no others, and no cursor.
 PARAMETERS = (
     *("q", "status", "kind", "sort", "group", "due", "claim"),
     *("age", "currency", "least", "most", "mine"),
@@ -27,11 +27,11 @@ DELETE_PERMISSION = "approvals.delete_savedfilter"
 
 
 def filter_save(*, owner: User, name: str, query: str, shared: bool, via: str) -> SavedFilter:
-    """Keep the inbox's address under a name; a name that the owner used before is given anew.
+    """Save the inbox's query string under a name; replaces the owner's filter of that name.
 
-    Twice is once. What is not a parameter of the inbox is left out. Raises, audited: NotAllowed
-    `permission_denied` for who only reads; Invalid `name_invalid`, `query_invalid` (also for one
-    that filters nothing); Conflict `too_many_filters` beyond MOST_FILTERS a person.
+    Idempotent. Drops parameters that the inbox does not have. Raises, audited: NotAllowed
+    `permission_denied` for users who only read; Invalid `name_invalid`, `query_invalid` (also for
+    one that filters nothing); Conflict `too_many_filters` beyond MOST_FILTERS per user.
     """
     with refusals(action="filter.save", subject_type=SUBJECT, subject_id="", by=owner, via=via):
         if only_reads(owner):
@@ -41,7 +41,7 @@ def filter_save(*, owner: User, name: str, query: str, shared: bool, via: str) -
             raise Invalid(f"A name has one to {NAME_LIMIT} characters.", code="name_invalid")
         query = query_of(query)
         with transaction.atomic(durable=True):
-            # One saving at a time for each person: the limit is theirs, and the name.
+            # Lock the owner: one save at a time for each user keeps the limit and the name unique.
             User.objects.select_for_update(of=("self",), no_key=True).get(pk=owner.pk)
             known = SavedFilter.objects.filter(owner=owner, name=name).first()
             if known is not None and (known.query, known.shared) == (query, shared):
@@ -66,9 +66,10 @@ def filter_save(*, owner: User, name: str, query: str, shared: bool, via: str) -
 
 
 def filter_delete(*, filter_id: int, by: User, via: str) -> None:
-    """Forget a filter: one's own, or a shared one with the permission to delete any.
+    """Delete a filter: the user's own, or a shared one with the permission to delete any.
 
-    Raises NotFound, audited, also the second time and for what the person may not delete.
+    Raises NotFound, audited, also for a repeated call and for a filter that the user may not
+    delete.
     """
     with (
         refusals(
@@ -92,14 +93,15 @@ def filter_delete(*, filter_id: int, by: User, via: str) -> None:
 
 
 def may_delete(saved: SavedFilter, by: User) -> bool:
-    """The owner always; a shared one also who keeps the installation in order."""
+    """Return True for the owner, and for a shared filter with the permission to delete any."""
     return saved.owner_id == by.pk or (saved.shared and by.has_perm(DELETE_PERMISSION))
 
 
 def query_of(query: str) -> str:
-    """The address in its one way of being written: known parameters, each once, in order.
+    """Return the query string in canonical form: known parameters, each once, in order.
 
-    Invalid `query_invalid` for one that is too long, holds what cannot be stored, or says nothing.
+    Raises Invalid `query_invalid` if it is too long, has characters that cannot be stored, or is
+    empty.
     """
     query = validation.text_of(query, code="query_invalid")
     try:

@@ -1,4 +1,4 @@
-"""Opening a request, and ending one that nobody decided."""
+"""Opens requests, and ends those that nobody decided."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -22,7 +22,7 @@ from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import entry_record
 from apps.common.errors import Conflict
 
-#: A timer may fire a rounding error before its time.
+#: A timer may fire early by a rounding error.
 TIMER_SKEW = timedelta(seconds=1)
 
 
@@ -41,13 +41,14 @@ def request_open(
     payload: dict[str, Any],
     as_of: datetime,
 ) -> ApprovalRequest | None:
-    """Ask for the signatures that the active rule wants; None (audited) when it wants none.
+    """Open a request for the signatures that the active rule needs; None (audited) if it needs
+    none.
 
-    Joins the caller's transaction. The same `key` again returns the same request, whatever the
-    rule says by then; Conflict `key_reused` if it was opened for something else. The tiers, the
-    payload and the rule version are kept as they are now: later changes do not reach them.
-    `payload` holds text, whole numbers, decimals, dates, lists and objects; Invalid
-    `payload_invalid` else. Refusals of the rule as `rules.requirement` raises them.
+    Joins the caller's transaction. The same `key` returns the same request, even if the rule has
+    changed; Conflict `key_reused` if it was opened for something else. The request keeps the tiers,
+    the payload and the rule version of its opening. `payload` holds text, whole numbers, decimals,
+    dates, lists and objects; Invalid `payload_invalid` otherwise. Raises the rule's refusals as
+    `rules.requirement`.
     """
     known = kinds.get(kind)
     payload = validation.payload_of(payload, most=known.payload_bytes)
@@ -70,7 +71,7 @@ def request_open(
     band: Band = needed.band
     tiers: list[dict[str, Any]] = [{"group": t.group, "quorum": t.quorum} for t in band.tiers]
     clock, due_at = clock_plan(band=needed.raw, opened_at=as_of)
-    # get_or_create: two callers at once both pass the look-up above.
+    # get_or_create, because two concurrent callers both pass the look-up above.
     request, created = ApprovalRequest.objects.get_or_create(
         key=key,
         defaults={
@@ -126,7 +127,8 @@ def signature_needed(
     currency: str,
     requested_by: User | None = None,
 ) -> bool:
-    """Whether the active rule wants a signature. Without any rule: yes, nothing passes unseen."""
+    """Return whether the active rule needs a signature. Without a rule: yes, so that nothing passes
+    unseen."""
     try:
         exact = validation.amount_of(amount, currency)
         needed = requirement(
@@ -138,10 +140,10 @@ def signature_needed(
 
 
 def request_expire(*, request_id: UUID | str, as_of: datetime) -> ApprovalRequest:
-    """The time to sign is over. No-op when it is settled; Conflict `not_due` before its time, and
-    when it has none any more: an edit moves it, and the timer of the old one fires all the same.
+    """Expire the request. No-op when it is settled; Conflict `not_due` before its time, or without
+    an expiry: after an edit the old timer still fires.
 
-    Joins the caller's transaction, tells no workflow and calls no `on_settled`: the caller is the
+    Joins the caller's transaction; signals no workflow and calls no `on_settled`: the caller is the
     domain, which settles its own row.
     """
     request = request_lock(request_id)
@@ -162,10 +164,10 @@ def request_expire(*, request_id: UUID | str, as_of: datetime) -> ApprovalReques
 def request_cancel(
     *, request_id: UUID | str, by: Actor | None, reason: str, as_of: datetime
 ) -> ApprovalRequest:
-    """Nobody needs the answer any more. No-op when it is settled.
+    """Cancel the request, because its answer is no longer needed. No-op when it is settled.
 
-    Joins the caller's transaction, tells no workflow and calls no `on_settled`: the caller is the
-    domain, which settles its own row. Whether `by` may cancel is the domain's rule.
+    Joins the caller's transaction; signals no workflow and calls no `on_settled`: the caller is the
+    domain, which settles its own row. The domain decides whether `by` may cancel.
     """
     reason = validation.reason_of(reason)
     request = request_lock(request_id)

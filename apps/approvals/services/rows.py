@@ -1,4 +1,4 @@
-"""The row of a request: locked, settled, recorded, told about. Joins the caller's transaction."""
+"""The request's row: lock, settle, audit, notify, signal. Joins the caller's transaction."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -24,9 +24,9 @@ from apps.common.errors import Invalid, NotFound
 from apps.engine import services as engine
 from apps.live.broadcast import broadcast
 
-#: Characters of a request that can be searched.
+#: How many characters of a request are searchable.
 SEARCH_LIMIT = 8000
-#: Which columns of a row name somebody.
+#: The columns that name users, for each model.
 _PEOPLE: dict[type, tuple[str, ...]] = {
     ApprovalRequest: ("requested_by", "settled_by", "claimed_by", "escalated_to"),
     Signature: ("actor", "authority"),
@@ -36,7 +36,7 @@ _PEOPLE: dict[type, tuple[str, ...]] = {
 def tried(
     action: str, request_id: UUID | str, *, by: User, via: str
 ) -> AbstractContextManager[None]:
-    """Outermost in every verb of a person on a request: what it refuses is audited."""
+    """Audit refusals. The outermost context manager in every action of a user on a request."""
     return refusals(
         action=action,
         subject_type=SUBJECT_TYPE,
@@ -47,9 +47,9 @@ def tried(
 
 
 def request_lock_for(by: User, request_id: UUID | str) -> tuple[ApprovalRequest, ApprovalKind]:
-    """The subject's row, then the request's: the order that the domains' own verbs have."""
+    """Lock the subject's row, then the request's: the order of the domains' own services."""
     visible = ApprovalRequest.objects.visible_to(by).filter(pk=validation.uuid_of(request_id))
-    # Before the lock nothing else is worth reading: neither of the two ever changes.
+    # Read only these two columns before the lock: they never change.
     seen = visible.values_list("kind", "subject_id").first()
     if seen is None:
         raise NotFound("There is no such request.")
@@ -61,19 +61,19 @@ def request_lock_for(by: User, request_id: UUID | str) -> tuple[ApprovalRequest,
 
 
 def request_lock(request_id: UUID | str) -> ApprovalRequest:
-    """The locked request with everything a decision looks at, all of it read after the lock.
+    """Lock the request and return it with everything a decision reads, all read after the lock.
 
-    The row as it is once the lock is granted, and what it points to in statements of their own: one
-    with joins would, after a wait, show the new row beside the old one's people, and the loser
-    would be told that nobody won. The rule, which a decision does not ask, is read on demand.
+    The row and its relations are read by separate statements. After waiting for a lock, one
+    statement with joins would return the new row with the old row's people, and the error message
+    would name no decider. The rule is read on demand, because a decision does not need it.
     """
     pk = validation.uuid_of(request_id)
-    # Not against keys: a comment or a bulk item that points here waits for nobody, nobody for it.
+    # no_key: inserts of comments and bulk items that reference the row do not wait for it.
     rows = ApprovalRequest.objects.select_for_update(no_key=True)
     request = rows.filter(pk=pk).first()
     if request is None:
         raise NotFound("There is no such request.")
-    # As `for_signing`, but the people in one statement without a join: this runs in each decision.
+    # As `for_signing`, but with all users in one statement without joins: every decision runs this.
     prefetch_related_objects(
         [request], Prefetch("payloads", PayloadVersion.objects.defer("payload")), "signatures"
     )
@@ -82,7 +82,7 @@ def request_lock(request_id: UUID | str) -> ApprovalRequest:
 
 
 def _people_put(rows: Sequence[ApprovalRequest | Signature]) -> None:
-    """Read everybody whom the rows name, and put them where they are looked for."""
+    """Read all users that the rows name, in one query, and set the related objects."""
     named = [
         (row, field, pk)
         for row in rows
@@ -95,7 +95,7 @@ def _people_put(rows: Sequence[ApprovalRequest | Signature]) -> None:
 
 
 def request_lock_seen(by: User, request_id: UUID | str) -> ApprovalRequest:
-    """The locked request, for verbs that leave the subject's row alone; NotFound if invisible."""
+    """Lock the request, for actions that do not touch the subject's row. NotFound if invisible."""
     if (
         not ApprovalRequest.objects.visible_to(by)
         .filter(pk=validation.uuid_of(request_id))
@@ -106,7 +106,8 @@ def request_lock_seen(by: User, request_id: UUID | str) -> ApprovalRequest:
 
 
 def person_named(person: User | str | None, *, code: str) -> User | None:
-    """The person, or who has that username; Invalid with `code` when nobody has it."""
+    """Return the user, or the one with that username. Raises Invalid with `code` if there is
+    none."""
     if person is None or isinstance(person, User):
         return person
     name = validation.text_of(person, code=code)
@@ -117,7 +118,7 @@ def person_named(person: User | str | None, *, code: str) -> User | None:
 
 
 def search_text_of(title: str, payload: dict[str, Any]) -> str:
-    """What a request is found by: its title and the payload's values."""
+    """Return the searchable text: the title and the payload's values."""
     return " ".join([title, *_values(payload)])[:SEARCH_LIMIT]
 
 
@@ -157,7 +158,8 @@ def request_settle(
 
 
 def workflow_tell(request: ApprovalRequest, kind: ApprovalKind, *, event: str) -> None:
-    """Wake who waits for the answer, once per `event` ("settled", "edited:2"): it re-reads."""
+    """Signal the workflow that waits for the answer, once per `event` ("settled", "edited:2"); it
+    then reads the row."""
     if not request.workflow_id or not kind.signal:
         return
     engine.workflow_signal(
@@ -171,7 +173,7 @@ def workflow_tell(request: ApprovalRequest, kind: ApprovalKind, *, event: str) -
 
 
 def clock_tell(request: ApprovalRequest, *, event: str) -> None:
-    """Wake the workflow that keeps the request's clock, where one was started; once per `event`."""
+    """Signal the workflow that keeps the request's clock, if one was started; once per `event`."""
     kind = kinds.find(request.kind)
     if kind is None or kind.clocked:
         return
@@ -188,8 +190,8 @@ def clock_tell(request: ApprovalRequest, *, event: str) -> None:
 
 
 def workflows_of(request: ApprovalRequest) -> list[str]:
-    """Whose events belong to the request: who waits for the answer, or who keeps its clock where
-    no domain does; and who does what was approved."""
+    """Return the workflows whose events belong to the request: the one that waits for the answer,
+    or the one that keeps the clock; and those that carry out the approval."""
     found = [request.workflow_id or request.clock_id]
     kind = kinds.find(request.kind)
     if kind and kind.carried_out_by and request.status == RequestStatus.APPROVED:
@@ -205,7 +207,7 @@ def record(
     via: str = "engine",
     body: dict[str, Any] | None = None,
 ) -> None:
-    """Into the trail, and to whom it concerns (`notices.tell`)."""
+    """Write the audit entry, and notify whom it concerns (`notifications.tell`)."""
     entry_record(
         action=f"approval.{event}",
         subject_type=SUBJECT_TYPE,

@@ -1,4 +1,4 @@
-"""What is done with a request beside deciding it: claim, release, reassign, edit."""
+"""Pages of the actions on a request other than deciding it: claim, release, reassign, edit."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ from apps.web.refusals import refusal_of
 @login_required
 @require_POST
 def request_claim(request: HttpRequest, request_id: UUID) -> HttpResponse:
-    """Hold it, then back to where the button was (`next`)."""
+    """Claim the request, then redirect to the page with the button (`next`)."""
 
     def run() -> str:
         services.claim_take(
@@ -40,7 +40,7 @@ def request_claim(request: HttpRequest, request_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def request_release(request: HttpRequest, request_id: UUID) -> HttpResponse:
-    """Give it back, then back to where the button was (`next`)."""
+    """Release the claim, then redirect to the page with the button (`next`)."""
 
     def run() -> str:
         services.claim_release(
@@ -54,7 +54,7 @@ def request_release(request: HttpRequest, request_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def request_reassign(request: HttpRequest, request_id: UUID) -> HttpResponse:
-    """Give it to somebody else."""
+    """Reassign the claim."""
 
     def run() -> str:
         given = services.claim_reassign(
@@ -73,7 +73,7 @@ def request_reassign(request: HttpRequest, request_id: UUID) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def request_edit(request: HttpRequest, request_id: UUID) -> HttpResponse:
-    """The form of what may be edited; POST makes a new version."""
+    """Show the form of the editable fields; POST stores a new version."""
     approval = _get(request, request_id)
     kind = kinds.find(approval.kind)
     if kind is None or not services.may_edit(approval, person(request), kind):

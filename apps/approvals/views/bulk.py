@@ -1,4 +1,4 @@
-"""Deciding many requests in one go: the preview, the run, and the list of one's own."""
+"""Pages of bulk decisions: the preview, the run, and the user's own list."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,17 +33,17 @@ from apps.web.pieces import Cell, Head, Line, Link
 from apps.web.refusals import Refusal, refusal_of
 from apps.web.runs import Counts, RunNow, RunPages, RunVerb, Tab
 
-#: Of the file of what was refused.
+#: Columns of the file of refused items.
 COLUMNS = ("number", "request", "title", "authority", "code", "detail")
 MOST_LIVE = 10
 CRUMBS = (Link("Inbox", "inbox"), Link("Bulk decisions", "bulk_list"))
 
 
-# --- before ---------------------------------------------------------------------------------------
+# --- before the run -------------------------------------------------------------------------------
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def preview(request: HttpRequest) -> HttpResponse:
-    """What deciding the chosen requests would come to. Signs nothing."""
+    """Preview a decision of the chosen requests. Signs nothing."""
     if request.method != "POST":
         messages.info(request, "Tick what you want to decide together, then go on from there.")
         return redirect("inbox")
@@ -68,7 +68,8 @@ def preview(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def run(request: HttpRequest) -> HttpResponse:
-    """Begin it. The same form sent twice begins once; a GET (after signing in again) leads back."""
+    """Start the bulk decision, once per form. A GET (after signing in again) redirects to the
+    inbox."""
     if request.method != "POST":
         return redirect("inbox")
     picked = _Picked.of(request)
@@ -105,8 +106,8 @@ def run(request: HttpRequest) -> HttpResponse:
 
 @dataclass
 class _Picked:
-    """What is ticked on the preview: `request:hash:tier:authority`, and the choices among several.
-    `refusal`: one names nobody, or no tier."""
+    """The selected items of the preview, `request:hash:tier:authority`, and the chosen authorities.
+    `refusal`: an item has an invalid authority or tier."""
 
     choices: list[BulkChoice] = field(default_factory=list)
     refusal: DomainError | None = None
@@ -122,14 +123,14 @@ class _Picked:
             payload_hash, _, rest = rest.partition(":")
             tier, _, authority = rest.partition(":")
             for request_id in _ids([identifier]):
-                asked = request.POST.get(f"authority-{request_id}") or authority
-                picked.authorities[str(request_id)] = asked
+                chosen = request.POST.get(f"authority-{request_id}") or authority
+                picked.authorities[str(request_id)] = chosen
                 picked.values.add(str(request_id))
-                rows.append((request_id, payload_hash, tier, asked))
+                rows.append((request_id, payload_hash, tier, chosen))
         people = User.objects.in_bulk({number_of(key, digits=9) or 0 for *_, key in rows})
         for request_id, payload_hash, tier, key in rows:
-            # Never silently another one than the preview showed: that would be the reader's own,
-            # or whichever is delegated to them.
+            # Never fall back to another authority than the preview showed, such as the user's own
+            # or a delegated one.
             under, number = people.get(number_of(key, digits=9) or 0), number_of(tier, digits=9)
             if under is None:
                 picked.refusal = Invalid(
@@ -142,7 +143,8 @@ class _Picked:
 
 
 def _chosen(request: HttpRequest) -> list[UUID]:
-    """The ticked ones, or all that match the inbox's filters: at most one more than allowed."""
+    """Return the selected ids, or all that match the inbox's filters: at most one more than
+    allowed."""
     if request.POST.get("all"):
         found = inbox_matching(
             user=person(request), query=request.POST.get("query", ""), as_of=timezone.now()
@@ -158,7 +160,7 @@ def _kinds_of(request: HttpRequest, ids: list[UUID]) -> dict[UUID, str]:
 
 
 def _ids(texts: list[str]) -> list[UUID]:
-    """Each once, in order, without what is no id."""
+    """Return the valid ids, each once, in order."""
     found: dict[UUID, None] = {}
     for text in texts:
         try:
@@ -196,7 +198,7 @@ def _show_preview(
     return render(request, "approvals/bulk_preview.html", context, status=status)
 
 
-# --- while and after ------------------------------------------------------------------------------
+# --- during and after the run ---------------------------------------------------------------------
 def _line(bulk: BulkDecision) -> Line:
     verb = "Approve" if bulk.verdict == Verdict.APPROVE else "Reject"
     left = "{} stopped" if bulk.status == BulkStatus.STOPPED else "{} waiting"
@@ -241,7 +243,8 @@ LIST_PAGE = ListPage(
 
 
 def _counts(bulks: Sequence[BulkDecision]) -> dict[UUID, Counts]:
-    """From the row's own columns: what has no outcome waits, or was stopped, all of it."""
+    """Count from the row's own columns: items without an outcome either all wait or were all
+    stopped."""
     counts: dict[UUID, Counts] = {}
     for bulk in bulks:
         left = ItemStatus.STOPPED if bulk.status == BulkStatus.STOPPED else ItemStatus.WAITING
@@ -267,7 +270,7 @@ def _now(bulk: BulkDecision, counts: Counts, user: User) -> RunNow:
         verbs=[verb] if verb and bulk.requested_by_id == user.pk else [],
         more={
             "seconds": _seconds(bulk.created_at, bulk.settled_at),
-            # The engine's own events would be asked for with every step of the bar.
+            # Leave out engine events: Temporal would be queried at every step of the progress bar.
             "timeline": timeline(
                 subjects=[(BULK_SUBJECT, str(bulk.pk))],
                 workflow_ids=[] if bulk.runs else [bulk.workflow_id],

@@ -1,4 +1,4 @@
-"""The clock panel of a request's page: what was to happen by itself, and what has."""
+"""The clock panel of a request's page: past and planned reminders, escalation, due time, expiry."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from apps.approvals.services.clock import DUE, ESCALATION, REMINDER, event_momen
 
 @dataclass(frozen=True)
 class Moment:
-    """One line. `state`: done, late, next, waiting, or missed (it never came to it)."""
+    """One line. `state`: done, late, next, waiting, or missed (the request was settled before)."""
 
     name: str
     at: datetime
@@ -26,7 +26,8 @@ class Moment:
 
 
 def context(approval: ApprovalRequest) -> dict[str, Any]:
-    """For `_request_clock.html`: the moments in order, and whether it is overdue."""
+    """Return the context of `_request_clock.html`: the events in order, and whether it is
+    overdue."""
     is_open = approval.status == RequestStatus.OPEN
     overdue = bool(is_open and approval.due_at and approval.due_at <= timezone.now())
     return {"clock": _moments(approval, is_open=is_open), "overdue": overdue}
@@ -66,14 +67,14 @@ def _note(approval: ApprovalRequest, event: dict[str, Any], *, done: bool) -> st
         return "sent" if done else ""
     if name == ESCALATION:
         if not done:
-            wanted = approval.band.get("escalation") or {}
-            senior = "the senior of who holds it" if wanted.get("senior") else ""
-            words = "to " + ", else ".join(filter(None, [senior, wanted.get("group")]))
+            escalation = approval.band.get("escalation") or {}
+            senior = "the senior of who holds it" if escalation.get("senior") else ""
+            words = "to " + ", else ".join(filter(None, [senior, escalation.get("group")]))
             return f"{words}; nobody was found yet" if event.get("tried_at") else words
         target = approval.escalated_to or approval.escalated_group
-        # A completed tier ends it: the next one has its own people.
-        theirs = event.get("tier", 1) == approval.tier_number
-        return f"to {target}" if target and theirs else "done"
+        # A completed tier ends its escalation: the next tier has its own signers.
+        same_tier = event.get("tier", 1) == approval.tier_number
+        return f"to {target}" if target and same_tier else "done"
     if name == DUE:
         return "passed" if done else ""
     return "nobody signed in time" if done else "nobody may sign from then"

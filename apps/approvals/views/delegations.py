@@ -1,4 +1,4 @@
-"""The page of a person's delegations: given, held, and a form to give one."""
+"""The page of a user's delegations: those given, those held, and a form to give one."""
 
 from typing import Any
 
@@ -17,14 +17,14 @@ from apps.common.errors import DomainError, NotFound
 from apps.web.fragments import person
 from apps.web.refusals import Refusal, refusal_of
 
-#: Older ones are in the audit trail.
+#: Older delegations are in the audit trail.
 MOST_LISTED = 100
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def delegations(request: HttpRequest) -> HttpResponse:
-    """Who signs for me, and for whom I may sign; POST gives a delegation."""
+    """List the user's delegations; POST gives one."""
     user = person(request)
     if request.method != "POST":
         return _page(request, DelegationForm(user=user))
@@ -56,7 +56,7 @@ def delegations(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def delegation_revoke(request: HttpRequest, delegation_id: int) -> HttpResponse:
-    """End one, given or held."""
+    """Revoke a delegation that the user gave or holds."""
     try:
         services.delegation_revoke(
             delegation_id=delegation_id, by=person(request), via="page", as_of=timezone.now()

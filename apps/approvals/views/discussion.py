@@ -1,4 +1,4 @@
-"""Beside a request: its evidence, what people say about it, and who else is looking at it."""
+"""Parts of a request's page: evidence, comments, and who else has the page open."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,15 +38,15 @@ from apps.web.denied import hidden, row_of
 from apps.web.fragments import person
 from apps.web.refusals import Refusal, refusal_of
 
-#: The newest; the API has them all.
+#: The page shows the newest comments; the API has all.
 MOST_COMMENTS = 200
-#: Further people are a number.
+#: After this many names the page shows a number.
 MOST_NAMES = 3
 
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a comment's text; `who` is set when it names somebody who was mentioned."""
+    """A part of a comment's text; `who` is set if the part mentions a user."""
 
     text: str
     who: str = ""
@@ -54,7 +54,7 @@ class Part:
 
 @dataclass
 class Collab:
-    """What was sent to this room and refused: shown again, with why."""
+    """Refused input of these forms, shown again with the refusal."""
 
     evidence_refusal: Refusal | None = None
     comment_refusal: Refusal | None = None
@@ -63,7 +63,7 @@ class Collab:
 
 
 def context(request: HttpRequest, approval: ApprovalRequest) -> dict[str, Any]:
-    """What the three fragments need. Only for who may see the request."""
+    """Return the context of the three fragments. Only for users who may see the request."""
     user = person(request)
     comments = list(
         Comment.objects.filter(request=approval)
@@ -98,7 +98,7 @@ def context(request: HttpRequest, approval: ApprovalRequest) -> dict[str, Any]:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def comment(request: HttpRequest, request_id: UUID) -> HttpResponse:
-    """POST says something; a GET (after signing in again) leads back to the request."""
+    """Add a comment by POST; a GET (after signing in again) redirects to the request."""
     approval = _get(request, request_id)
     if request.method != "POST":
         return redirect("request", request_id=approval.pk)
@@ -126,7 +126,7 @@ def comment(request: HttpRequest, request_id: UUID) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def evidence(request: HttpRequest, request_id: UUID) -> HttpResponse:
-    """POST puts a file beside the request; a GET leads back to the request."""
+    """Add a file by POST; a GET redirects to the request."""
     approval = _get(request, request_id)
     if request.method != "POST":
         return redirect("request", request_id=approval.pk)
@@ -137,7 +137,7 @@ def evidence(request: HttpRequest, request_id: UUID) -> HttpResponse:
             request_id=approval.pk,
             by=person(request),
             name=(file.name or "") if file else "",
-            # One byte more than is taken is enough to refuse it.
+            # Read one byte more than the limit: enough to refuse the file.
             body=file.read(settings.EVIDENCE_MAX_BYTES + 1) if file else b"",
             note=note,
             via="page",
@@ -159,7 +159,7 @@ def evidence(request: HttpRequest, request_id: UUID) -> HttpResponse:
 @login_required
 @require_GET
 def evidence_file(request: HttpRequest, request_id: UUID, evidence_id: UUID) -> HttpResponse:
-    """The file, as a download and never as a page."""
+    """Send the file as a download, never as a page."""
     approval = _get(request, request_id)
     try:
         found = evidence_get(request=approval, evidence_id=evidence_id)
@@ -175,7 +175,7 @@ def evidence_file(request: HttpRequest, request_id: UUID, evidence_id: UUID) -> 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def evidence_erasing(request: HttpRequest, request_id: UUID, evidence_id: UUID) -> HttpResponse:
-    """Asks for the reason, and says what goes and what stays; POST erases."""
+    """Ask for the reason and say what is deleted and what stays; POST erases."""
     approval = _get(request, request_id)
     user = person(request)
     if request.method != "POST" and not user.has_perm(ERASE_PERMISSION):
@@ -218,7 +218,7 @@ def _get(request: HttpRequest, request_id: UUID) -> ApprovalRequest:
 def _again(
     request: HttpRequest, approval: ApprovalRequest, collab: Collab, status: int
 ) -> HttpResponse:
-    """The request's page, with what was refused beside why; it is the page that knows how."""
+    """Render the request's page with the refused input, through the request view's context."""
     from apps.approvals.views import requests as page
 
     request.collab = collab  # type: ignore[attr-defined]
@@ -227,7 +227,7 @@ def _again(
 
 
 def _looking(approval: ApprovalRequest, user: User) -> str:
-    """`Ngozi Okafor and Helena Duarte are`, of the others who have the page open; else empty."""
+    """Return `Ngozi Okafor and Helena Duarte are` for others who have the page open; else empty."""
     ids = set(present(f"request:{approval.pk}")) - {user.pk}
     if not ids:
         return ""
@@ -243,7 +243,7 @@ def _looking(approval: ApprovalRequest, user: User) -> str:
 
 
 def _parts(comment: Comment) -> Iterator[Part]:
-    """The text in pieces, so that the template escapes every one of them."""
+    """Split the text into parts, so that the template escapes each of them."""
     known = {one.username: str(one) for one in comment.mentions.all()}
     place = 0
     for match in MENTION.finditer(comment.text):

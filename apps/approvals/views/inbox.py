@@ -1,4 +1,4 @@
-"""The inbox, and the filters that people keep."""
+"""The inbox and its saved filters."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,10 +28,10 @@ from apps.web.fragments import fragment, person
 from apps.web.lists import counted, filtered_list
 from apps.web.refusals import refusal_of
 
-#: Shared by others, at most so many are offered.
+#: The most saved filters on offer.
 MOST_OFFERED = 60
 
-#: Key and words of a tab → whose, due, held.
+#: Each tab's key, title and values of `mine`, `due` and `claim`.
 TABS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("every", "All", {"mine": False, "due": "", "claim": ""}),
     ("mine", "For me to sign", {"mine": True, "due": "", "claim": ""}),
@@ -42,7 +42,7 @@ TABS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 @dataclass(frozen=True)
 class Tab:
-    """A list beside others. The count is that of the very rows it leads to; it may be left out."""
+    """A tab. `count` counts the rows that the tab lists; it may be empty."""
 
     key: str
     title: str
@@ -66,21 +66,21 @@ class Offered:
 @login_required
 @require_GET
 def inbox(request: HttpRequest) -> HttpResponse:
-    """Every request that waits for a person and that this person may see."""
+    """List the open requests that the user may see."""
     return render(request, "approvals/inbox.html", _inbox(request, whole=True))
 
 
 @fragment
 @require_GET
 def inbox_live(request: HttpRequest) -> HttpResponse:
-    """Counts and rows of the inbox as it is now, for the page that is open."""
+    """Return the inbox's current counts and rows, for live updates."""
     return render(request, "approvals/_inbox_live.html", _inbox(request, whole=False))
 
 
 @login_required
 @require_POST
 def filter_save(request: HttpRequest) -> HttpResponse:
-    """Keep the filters of the inbox that was open under a name."""
+    """Save the filters of the open inbox under a name."""
     query = request.POST.get("query", "")
     try:
         saved = filter_services.filter_save(
@@ -101,7 +101,7 @@ def filter_save(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def filter_delete(request: HttpRequest, filter_id: int) -> HttpResponse:
-    """Forget a saved filter."""
+    """Delete a saved filter."""
     try:
         filter_services.filter_delete(filter_id=filter_id, by=person(request), via="page")
     except DomainError as error:
@@ -112,7 +112,7 @@ def filter_delete(request: HttpRequest, filter_id: int) -> HttpResponse:
 
 
 def _back(query: str) -> HttpResponse:
-    """To the inbox at that address, in whatever form the address came."""
+    """Redirect to the inbox at that query string, in canonical form."""
     chosen = InboxFilter(QueryDict(query[: filter_services.QUERY_LIMIT * 4])).address
     return redirect(f"{reverse('inbox')}?{chosen}" if chosen else reverse("inbox"))
 
@@ -145,7 +145,7 @@ def _inbox(request: HttpRequest, *, whole: bool) -> dict[str, Any]:
 
 
 def _complete(rows: list[Any], *, user: User, as_of: datetime, decides: bool) -> None:
-    """What a row says beyond its columns: whether this person could sign it, who holds it."""
+    """Add to each row what its columns do not say: whether the user could sign, who holds it."""
     signable: set[Any] = set()
     if decides and rows:
         these = ApprovalRequest.objects.filter(pk__in=[row.pk for row in rows])
@@ -158,7 +158,7 @@ def _complete(rows: list[Any], *, user: User, as_of: datetime, decides: bool) ->
         row.signable = row.pk in signable
         row.held = ("me" if row.claimed_by_id == user.pk else "other") if held else ""
         row.overdue = bool(row.due_at and row.due_at <= as_of)
-        # Of what a row shows, the version knows all but what time and the reader decide.
+        # The version covers everything a row shows, except what depends on time and on the reader.
         row.stamp = f"{row.version}-{row.signable:d}-{row.held}-{row.overdue:d}"
 
 
@@ -180,8 +180,8 @@ def _tabs(
                 chosen[name] = "on" if value is True else value
         address = chosen.urlencode()
         current = form.place == place
-        # A word that is found more often than we count is looked up anew for every figure: then
-        # only the list that is open has one.
+        # A search with more matches than the count limit runs anew for every figure, so only the
+        # current tab gets a count.
         known = current or not dear
         tab = Tab(
             key=key,

@@ -25,18 +25,18 @@ from apps.web.denied import row_of
 from apps.web.fragments import fragment, person
 from apps.web.refusals import Refusal, refusal_of
 
-#: A value of more than an id's length, and with spaces, is read and not looked up.
+#: A value with spaces that is longer than an id is shown as prose.
 PROSE_FROM = 36
-#: Rows of a long list that the page shows; the domain's own page shows all.
+#: How many rows of a long list the page shows; the domain's own page shows all.
 MOST_ROWS = 20
-#: GET of a link in a message shows and preselects; what is sent from there says where it came from.
+#: A link in an e-mail shows and preselects by GET; the submitted form then carries this origin.
 FROM_EMAIL = "email"
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def request_page(request: HttpRequest, request_id: UUID) -> HttpResponse:
-    """What is asked, by whom and why, who signs, what happened; POST decides."""
+    """Show the payload, requester, signers and history; POST decides."""
     if request.method == "POST":
         return _decide(request, request_id)
     approval = _get(request, request_id)
@@ -50,8 +50,8 @@ def request_page(request: HttpRequest, request_id: UUID) -> HttpResponse:
 @fragment
 @require_GET
 def request_live(request: HttpRequest, request_id: UUID) -> HttpResponse:
-    """The parts of the request page as they are now. `seen` is the payload that the page shows:
-    when it is no longer the current one, the form gives way to a notice."""
+    """Return the page's live parts. `seen` is the hash of the payload that the page shows: when it
+    is outdated, a notice replaces the form."""
     approval = _get(request, request_id)
     context = _context(
         request,
@@ -70,7 +70,7 @@ def _get(request: HttpRequest, request_id: UUID) -> ApprovalRequest:
 def _decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
     visible = ApprovalRequest.objects.visible_to(person(request)).for_detail()
     approval = visible.filter(pk=request_id).first()
-    # Of what somebody may not see they learn nothing; that they tried is recorded all the same.
+    # Whoever may not see the request learns nothing about it, but the attempt is still audited.
     form = DecideForm(request.POST, approval=approval or ApprovalRequest(reason_required=False))
     if not form.is_valid():
         context = _context(request, _get(request, request_id), form=form)
@@ -92,7 +92,7 @@ def _decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
         raise Http404 from error
     except DomainError as error:
         refusal = refusal_of(error)
-        # Read again: the page must show what it is now, not what it was before the refusal.
+        # Read the request again: the page must show its state after the refusal.
         context = _context(request, _get(request, request_id), form=form, refusal=refusal)
         context["refused_difference"] = error.extra.get("difference")
         return render(request, "approvals/request.html", context, status=refusal.status)
@@ -109,7 +109,7 @@ def _said(decided: ApprovalRequest) -> str:
 
 
 def _kind(name: str) -> kinds.ApprovalKind | None:
-    """None when the app that registered it is gone: its old requests can still be read."""
+    """Return the kind, or None when its app is gone: old requests stay readable."""
     try:
         return kinds.get(name)
     except DomainError:
@@ -117,19 +117,19 @@ def _kind(name: str) -> kinds.ApprovalKind | None:
 
 
 def _texts(payload: dict[str, Any]) -> list[tuple[str, str]]:
-    """What somebody wrote, to be read first: values that are sentences."""
+    """Return the values that are sentences, which the page shows first."""
     return [(k, v) for k, v in payload.items() if isinstance(v, str) and _is_prose(v)]
 
 
 def _values(payload: dict[str, Any]) -> list[tuple[str, Any]]:
-    """The rest, in the order of their names: the document itself has none."""
+    """Return the other values, sorted by name: a JSON object has no order."""
     rest = {k: v for k, v in payload.items() if not (isinstance(v, str) and _is_prose(v))}
     return sorted((k, v) for k, v in rest.items() if not _is_table(v))
 
 
 def _tables(payload: dict[str, Any]) -> list[dict[str, Any]]:
-    """Lists of rows, such as the payments of a batch: their beginning, and how many there are. The
-    names of their columns stand beside them, under `columns`."""
+    """Return lists of rows, such as a batch's payments: the first rows and the total. The payload's
+    `columns` has the column names."""
     return [
         {
             "name": name,
@@ -210,7 +210,7 @@ def _context(
         "held_by": held_by,
         "holds": held_by is not None and held_by.pk == user.pk,
         "reassign": _reassign(approval, user, held_by),
-        # The live page exchanges the form only when this changes: what is typed stays.
+        # The live update replaces the form only when this changes, so that typed text stays.
         "state": f"{approval.status}:{barred.code if barred else ''}:{payload.hash}:{changed}"
         f":{held_by.pk if held_by else ''}:{acting}",
         "topics": " ".join(topics),
@@ -220,7 +220,7 @@ def _context(
 
 
 def _edits(approval: ApprovalRequest) -> list[dict[str, Any]]:
-    """Each version after the first with what it changed, the newest first."""
+    """Return each version after the first with its changes, newest first."""
     versions = sorted(approval.payloads.all(), key=lambda version: version.number)
     return [
         {"version": new, "difference": selectors.difference(old.payload, new.payload)}
@@ -229,7 +229,7 @@ def _edits(approval: ApprovalRequest) -> list[dict[str, Any]]:
 
 
 def _reassign(approval: ApprovalRequest, user: User, held_by: User | None) -> ReassignForm | None:
-    """The form for who may give it away."""
+    """Return the form, for users who may reassign the claim."""
     holds = held_by is not None and held_by.pk == user.pk
     if approval.status != RequestStatus.OPEN or not (holds or user.has_perm(REASSIGN_PERMISSION)):
         return None

@@ -1,4 +1,4 @@
-"""One tag that makes a form keep what is typed into it: see `static/console/js/drafts.js`."""
+"""Template tags for forms that keep typed text: see `static/console/js/drafts.js`."""
 
 import re
 from hashlib import sha256
@@ -16,12 +16,13 @@ _PLAIN = re.compile(r"[A-Za-z0-9:/_.-]{1,120}")
 def draft(
     *parts: object, version: str = "", once: str = "", reopen: str = "", reopen_with: str = ""
 ) -> SafeString:
-    """Attributes of a form with prose. `parts` name what the form is about: a verb and an id.
+    """Return the attributes of a form with prose. `parts` name the form's subject: an action and an
+    id.
 
-    `version`: hidden fields that say what was read, `stamp-*` for all that begin so. They come back
-    as they were: what was typed is never bound to a newer version unasked. `once`: hidden fields
-    that make a form that is sent twice count once. `reopen`, `reopen_with`: of a page that is made
-    by a POST, its address and the hidden fields to post there.
+    `version`: hidden fields with what was read, `stamp-*` for all that begin so. The browser
+    restores them too, so that typed text is never bound to a newer version unasked. `once`: hidden
+    fields that make a form count once that is submitted twice. `reopen`, `reopen_with`: for a page
+    that a POST created, its URL and the hidden fields to post there.
     """
     attributes = {
         "data-draft": _name(*parts),
@@ -39,8 +40,8 @@ def draft(
 
 @register.simple_tag
 def drafts_over(subject: object, *verbs: str) -> SafeString:
-    """Attribute of what says that the subject is closed: what was typed for these verbs, which is
-    `draft verb subject`, can be sent no more, and the browser forgets it."""
+    """Return an attribute for an element that says that the subject is closed: the browser deletes
+    the drafts of these actions, named as in `draft action subject`."""
     return format_html('data-drafts-over="{}"', " ".join(_name(verb, subject) for verb in verbs))
 
 
@@ -49,5 +50,5 @@ def _name(*parts: object) -> str:
 
 
 def _plain(part: str) -> str:
-    """The part itself, or a digest of one that is long or has other characters."""
+    """Return the part itself, or a digest if it is long or has other characters."""
     return part if _PLAIN.fullmatch(part) else sha256(part.encode()).hexdigest()[:24]

@@ -18,7 +18,7 @@ register = template.Library()
 
 @register.simple_tag
 def icon(name: str) -> SafeString:
-    """A symbol of the sprite; decoration only, the words stand beside it."""
+    """Return a symbol of the sprite. It is decorative: put the words beside it."""
     return format_html(
         '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
         static("console/icons.svg"),
@@ -28,19 +28,19 @@ def icon(name: str) -> SafeString:
 
 @register.filter
 def money(amount: Decimal | None, currency: str = "") -> str:
-    """`NGN 25,000.00`, unbreakable; a dash when there is no amount."""
+    """Return `NGN 25,000.00` without line breaks; a dash without an amount."""
     return money_shown(amount, currency, blank=NO_BREAK)
 
 
 @register.filter
 def words(state: object) -> str:
-    """A state or step as people say it."""
+    """Return a state or step in words."""
     return words_of(state)
 
 
 @register.filter
 def shown(value: object) -> object:
-    """A value of a document for people: yes and no, a dash for nothing, lists with commas."""
+    """Return a document's value for display: yes and no, a dash for nothing, lists with commas."""
     if value is None or value == "":
         return "–"
     if isinstance(value, bool):
@@ -52,13 +52,14 @@ def shown(value: object) -> object:
 
 @register.filter
 def percent(share: float | None) -> str:
-    """A share of one as `97 %`, unbreakable; a dash when there is none."""
+    """Return a share of one such as `97 %` without line breaks; a dash without a value."""
     return "–" if share is None else f"{share:.0%}".replace("%", f"{NO_BREAK}%")
 
 
 @register.filter
 def duration(seconds: float | None) -> str:
-    """`850 ms`, `12 s`, `3.5 min`, `2 h`, `4 d`, unbreakable; a dash when there is none."""
+    """Return `850 ms`, `12 s`, `3.5 min`, `2 h` or `4 d` without line breaks; a dash without a
+    value."""
     if seconds is None:
         return "–"
     if seconds < 1:
@@ -71,13 +72,13 @@ def duration(seconds: float | None) -> str:
 
 @register.simple_tag
 def state(value: object) -> SafeString:
-    """The state as a badge: word and tone, never colour alone."""
+    """Return the state as a badge: word and tone, never colour alone."""
     return badge(value)
 
 
 @register.filter
 def tone(value: object) -> str:
-    """The tone's class of a state, or nothing."""
+    """Return the CSS class of a state's tone, or an empty text."""
     known = tone_of(value)
     return f"tone-{known}" if known else ""
 
@@ -89,7 +90,7 @@ def _utc(at: datetime) -> tuple[str, str]:
 
 @register.filter
 def when(at: datetime | None) -> str | SafeString:
-    """A point in time: UTC as served, the reader's zone once the script has run."""
+    """Return a point in time: UTC as served; the script converts it to the reader's time zone."""
     if at is None:
         return "–"
     return format_html('<time datetime="{}" data-when="point">{}</time>', *_utc(at))
@@ -97,7 +98,7 @@ def when(at: datetime | None) -> str | SafeString:
 
 @register.filter
 def age(at: datetime | None) -> str | SafeString:
-    """The same, told as a distance (`3 min ago`, `in 2 hr`) once the script has run."""
+    """Return a time that the script shows as a distance (`3 min ago`, `in 2 hr`)."""
     if at is None:
         return "–"
     return format_html('<time datetime="{}" data-when="age">{}</time>', *_utc(at))
@@ -105,8 +106,8 @@ def age(at: datetime | None) -> str | SafeString:
 
 @register.simple_tag(takes_context=True)
 def live(context: template.Context, topics: str, url_name: str, *args: object) -> SafeString:
-    """Attributes of an element whose parts are fetched anew when something on `topics` changes,
-    for the address that is open (`query` of the context)."""
+    """Return the attributes of an element whose parts are fetched again when something on `topics`
+    changes, with the open page's query string (`query` of the context)."""
     query = context.get("query")
     return format_html(
         'data-live="{}" hx-get="{}" hx-trigger="live" hx-swap="merge" hx-sync="this:queue last"',

@@ -1,9 +1,10 @@
-"""A row that a workflow carries: locked, saved, started, restarted, found when nobody carries it.
+"""Rows that a workflow carries: lock, save, start, restart, signal, and recover stranded ones.
 
-A domain writes down once what its row is (`Process`), registers it with what an end from outside
-means for it (`register`), and calls these functions from its services.
+A domain describes its row once (`Process`), registers what the end of its workflow means for the
+row (`register`), and calls these functions from its services.
 
-Order in every verb: `locked`, check again, `save`, `record`, then `start`, `start_again` or `wake`.
+Order in every service: `locked`, check again, `save`, `record`, then `start`, `start_again` or
+`wake`.
 """
 
 from apps.engine.contracts import PASS_BACKSTOP, SAGA_BACKSTOP, WAITING_BACKSTOP

@@ -1,4 +1,4 @@
-"""What a person asks for, made once; and what a person does to what was asked for."""
+"""Requests of users for a row, idempotent by key, and users' actions on such rows."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -34,13 +34,14 @@ def ask_once(
     related: tuple[str, ...] = (),
     as_of: datetime,
 ) -> tuple[R, bool]:
-    """The row that a person asks for, and whether it is new; `related` are read with it.
+    """Create the row that a user asks for, or return the known one; and whether it is new.
+    `related` are joined.
 
-    The same idempotency key of the same person again: the same row, also when two come at once.
-    `digest` of what was asked for tells a repeat, which is answered as the first was: the rules of
-    today are in `columns()`, which returns the domain's own columns. `made(row)` writes what
-    belongs to a new row and records it. All of it commits together with the start of its workflow.
-    Raises what these raise, Invalid `idempotency_key_invalid`, Conflict `idempotency_key_reused`.
+    The same user's idempotency key returns the same row, also for concurrent calls. `digest` of the
+    request identifies a repetition, which is answered as before: today's rules are in `columns()`,
+    which returns the domain's own columns. `made(row)` writes what belongs to a new row and audits
+    it. Everything commits together with the start of the row's workflow. Raises what these raise,
+    Invalid `idempotency_key_invalid`, Conflict `idempotency_key_reused`.
     """
     key = clean_key(key)
     rows = process.model._default_manager.select_related(*related)
@@ -77,11 +78,11 @@ def acting(
     reason: str = "",
     permission: str = "",
 ) -> Iterator[tuple[R, str]]:
-    """The locked row in a transaction, and the reason made clean, for who may act on it: who asked
-    for it, or who has the permission; empty: nobody else.
+    """Open a transaction, check that the user may act, lock the row; yield it with the cleaned
+    reason. Allowed for the requester and with the permission; empty: only the requester.
 
-    Raises, audited as `<subject>.<verb>`, and so is what the caller raises: NotFound, also when the
-    person may not see it; NotAllowed `permission_denied`; Invalid `reason_invalid`.
+    Raises, audited as `<subject>.<verb>` like everything the caller raises: NotFound, also if the
+    user may not see the row; NotAllowed `permission_denied`; Invalid `reason_invalid`.
     """
     with audited(process, verb, identifier, by=by, via=via):
         reason = clean_reason(reason)
@@ -93,7 +94,7 @@ def acting(
 def audited(
     process: SubjectRow[R], verb: str, identifier: object = "", *, by: Actor, via: str
 ) -> AbstractContextManager[None]:
-    """What is refused inside is audited as `<subject>.<verb>`."""
+    """Audit refusals raised inside as `<subject>.<verb>`."""
     return refusals(
         action=f"{process.subject}.{verb}",
         subject_type=process.subject,

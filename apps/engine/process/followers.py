@@ -1,4 +1,4 @@
-"""Who else has to know what became of a row: a row of which it is a part, a process that waits."""
+"""Followers of a row: callbacks for a row that contains it, or a process that waits for it."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -13,11 +13,12 @@ _followers: dict[tuple[str, str], list[Callable[[Any], None]]] = defaultdict(lis
 
 
 def follow(process: SubjectRow[R], event: str, follower: Callable[[R], None]) -> None:
-    """Have `follower` called with the locked row, in its transaction. In `AppConfig.ready()`."""
+    """Register `follower`, to be called with the locked row, in its transaction. In
+    `AppConfig.ready()`."""
     _followers[process.subject, event].append(follower)
 
 
 def tell_followers(process: SubjectRow[R], row: R, event: str) -> None:
-    """Call who follows the row. Joins the transaction that holds its lock."""
+    """Call the row's followers. Joins the transaction that holds its lock."""
     for follower in _followers[process.subject, event]:
         follower(row)

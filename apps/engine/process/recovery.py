@@ -1,4 +1,4 @@
-"""When a row's workflow ends behind our back, or the engine forgot it; what the engine is told."""
+"""Recovers rows whose workflow was ended from outside or lost, and registers processes for it."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -49,16 +49,17 @@ def register(
     view: str | None = None,
     owner: str = "requested_by",
 ) -> None:
-    """Make the process known to the engine; called in `AppConfig.ready()`.
+    """Register the process with the engine; called in `AppConfig.ready()`.
 
-    `closed(id, workflow_id=…, why=…, as_of=…)` is told, in the engine's transaction, that a
-    workflow has ended or can never be reached, `why` in words. A domain that must tell the two
-    apart gives `on_closed(id, run)` and `on_undeliverable(command)` for it (`EngineSubject`).
-    `restart(id)` gets a transaction; without one the row is restarted and that is recorded.
+    `closed(id, workflow_id=…, why=…, as_of=…)` is called, in the engine's transaction, when a
+    workflow has ended or can never be reached, with `why` in words. A domain that must tell the two
+    apart gives `on_closed(id, run)` and `on_undeliverable(command)` instead (`EngineSubject`).
+    `restart(id)` is called in a transaction; without it the row is restarted and that is audited.
 
-    With `view`, a permission, the row and its lists become live topics: the row's for who has it
-    and for whom the column `owner` names, the lists' for everybody signed in, because they say no
-    more than "look again" and each list shows a person what that person may see.
+    With `view`, a permission, the row and its lists become live topics: the row's for users with
+    the permission and for the user in the column `owner`, the lists' for everybody signed in,
+    because a message only says that a list has changed, and each list shows what its reader may
+    see.
     """
     if closed is not None:
         on_closed, on_undeliverable = partial(_closed, closed), partial(_undeliverable, closed)
@@ -84,7 +85,7 @@ def register(
 
 
 def topics_register(row: SubjectRow[R], *, view: str, owner: str = "requested_by") -> None:
-    """Make the live topics of a kind of row known, as `register` does for one with a workflow."""
+    """Register the live topics of a kind of row, as `register` does for one with a workflow."""
     for name in row.list_topics:
         topics.register(Topic(name))
     topics.register(
@@ -98,9 +99,10 @@ def topics_register(row: SubjectRow[R], *, view: str, owner: str = "requested_by
 
 
 def carried(process: Process[R], identifier: UUID | str, workflow_id: str) -> R | None:
-    """The locked row, if it is open and this workflow is the one that carries it; else None.
+    """Lock and return the row, if it is open and this workflow carries it; else None.
 
-    For `on_closed` and `on_undeliverable`: most ends are ordinary, so the row is read first.
+    For `on_closed` and `on_undeliverable`: most ends are ordinary, so the row is read before
+    locking.
     """
     named = {process.id_field: workflow_id}
     pk = uuid_of(identifier)
@@ -112,23 +114,22 @@ def carried(process: Process[R], identifier: UUID | str, workflow_id: str) -> R 
 
 
 def why_closed(run: WorkflowRun) -> str:
-    """In words, for a row whose workflow was ended in the engine."""
+    """Say why a row's workflow has ended in Temporal."""
     return f"Its workflow was {run.status.replace('_', ' ')} in the engine."
 
 
 def why_undeliverable(command: EngineCommand) -> str:
-    """In words, for a row whose workflow never gets a message."""
+    """Say why a row's workflow never gets a message."""
     what = "started" if command.kind == CommandKind.START else "reached"
     return f"Its workflow could not be {what}: {command.error[:500] or 'unknown reason'}"
 
 
 def stranded(process: Process[R], *, limit: int = STRANDED_LIMIT) -> list[str]:
-    """Ids of open rows that no workflow is known to carry, the oldest first.
+    """Return ids of open rows that no workflow is known to carry, the oldest first.
 
-    Nothing ever ran for them, or the engine has lost what ran (a restored backup). A row whose
-    workflow was closed is not here: `on_closed` is told of that. One that is as young as
-    SETTLING_IN, or whose start is under way, is none; nor is one whose newest start an operator
-    has discarded (`start_discarded`).
+    Nothing ever ran for them, or Temporal has lost the run (a restored backup). Leaves out a row
+    whose workflow was closed, which `on_closed` handles; one younger than SETTLING_IN, or with a
+    start under way; and one whose newest start an operator has discarded (`start_discarded`).
     """
     subject = {"subject_type": process.subject, "subject_id": Cast(OuterRef("pk"), TextField())}
     runs = WorkflowRun.objects.filter(**subject)
@@ -136,10 +137,10 @@ def stranded(process: Process[R], *, limit: int = STRANDED_LIMIT) -> list[str]:
         ~Exists(starts_under_way(**subject)), created_at__lt=timezone.now() - SETTLING_IN
     )
     if len(process.carriers) > 1:
-        # Several carry it in turn: whichever runs is the one.
+        # Several workflows carry the row in turn: any running one counts.
         rows = rows.filter(~Exists(runs.filter(status=RunStatus.RUNNING)))
     else:
-        # What ran before the newest start is over.
+        # Runs before the newest start are over.
         runs = runs.filter(workflow_id=OuterRef(process.id_field))
     newest = runs.order_by("-started_at", "-id").values("status")[:1]
     found = rows.annotate(
@@ -155,10 +156,10 @@ def stranded(process: Process[R], *, limit: int = STRANDED_LIMIT) -> list[str]:
 def reconcile(
     process: Process[R], identifiers: Iterable[UUID], settle_one: Callable[[UUID], str]
 ) -> Counter[str]:
-    """Settle rows one by one, each in a transaction of its own; how often each outcome came.
+    """Settle rows one by one, each in its own transaction; return how often each outcome occurred.
 
-    One that fails is logged and counted as `failed`; the others have their turn all the same.
-    Raises only what the database's connection raises.
+    A row that fails is logged and counted as `failed`; the others are still settled. Raises only
+    what the database's connection raises.
     """
     outcomes: Counter[str] = Counter()
     for pk in identifiers:
@@ -204,13 +205,13 @@ def _stranded(process: Process[R]) -> list[str]:
 
 
 def _ended(process: Process[R], identifiers: Sequence[str]) -> list[str]:
-    """Those that need no workflow, or are gone. One that runs again after all has the number of its
-    last run in its own column, and in the mirror (`last_number`)."""
-    wanted = {identifier: uuid_of(identifier) for identifier in identifiers}
-    rows = process.model._default_manager.in_bulk([pk for pk in wanted.values() if pk])
+    """Return rows that need no workflow, or are gone. If one runs again, its own column and the
+    mirror have the number of its last run (`last_number`)."""
+    keys = {identifier: uuid_of(identifier) for identifier in identifiers}
+    rows = process.model._default_manager.in_bulk([pk for pk in keys.values() if pk])
     return [
         identifier
-        for identifier, pk in wanted.items()
+        for identifier, pk in keys.items()
         if pk not in rows or process.needs(rows[pk]) is None
     ]
 

@@ -1,4 +1,4 @@
-"""The row itself: locked, saved, told about, recorded. All joins the caller's transaction."""
+"""Lock, save, announce and audit a row. Everything joins the caller's transaction."""
 
 from datetime import datetime
 from typing import Any
@@ -16,9 +16,9 @@ from apps.live.broadcast import broadcast
 
 
 def locked(process: SubjectRow[R], identifier: UUID | str, *related: str) -> R:
-    """The row, locked until the end of the transaction; `related` are read with it. NotFound.
+    """Lock the row until the end of the transaction; `related` are joined. Raises NotFound.
 
-    NO KEY: rows that only point at this one need not wait for the lock.
+    Locks with NO KEY: inserts that only reference the row do not wait.
     """
     if process.lock is not None:
         return process.lock(identifier)
@@ -26,7 +26,7 @@ def locked(process: SubjectRow[R], identifier: UUID | str, *related: str) -> R:
 
 
 def row_locked(process: SubjectRow[R], identifier: UUID | str, *related: str) -> R:
-    """As `locked`, the row alone: for a `SubjectRow.lock`, which locks more than that."""
+    """As `locked`, for this row alone: for a `SubjectRow.lock`, which locks more rows."""
     rows = process.model._default_manager.select_for_update(
         of=("self",) if related else (), no_key=True
     )
@@ -39,7 +39,7 @@ def row_locked(process: SubjectRow[R], identifier: UUID | str, *related: str) ->
 
 
 def id_of(process: SubjectRow[R], identifier: UUID | str) -> UUID:
-    """The row's id as a UUID; NotFound for what cannot be one."""
+    """Return the row's id as a UUID. Raises NotFound for what is not one."""
     pk = uuid_of(identifier)
     if pk is None:
         raise unknown(process)
@@ -47,12 +47,12 @@ def id_of(process: SubjectRow[R], identifier: UUID | str) -> UUID:
 
 
 def unknown(process: SubjectRow[R]) -> NotFound:
-    """What is raised for a row that is not there, or not to be seen."""
+    """Return the error for a row that does not exist or is not visible."""
     return NotFound(f"There is no such {process.noun}.")
 
 
 def check_carrier(process: SubjectRow[R], row: R, workflow_id: str) -> None:
-    """Conflict `not_its_workflow` unless this workflow carries the row now."""
+    """Raise Conflict `not_its_workflow` unless this workflow carries the row now."""
     carried: Any = row
     if carried.workflow_id != workflow_id:
         raise Conflict(
@@ -62,7 +62,7 @@ def check_carrier(process: SubjectRow[R], row: R, workflow_id: str) -> None:
 
 
 def check_unsettled(process: SubjectRow[R], row: R) -> None:
-    """Conflict `already_settled` (extra status) for a row that has ended."""
+    """Raise Conflict `already_settled` (extra status) for a row that has ended."""
     carried: Any = row
     if carried.has_ended:
         raise Conflict(
@@ -75,7 +75,7 @@ def check_unsettled(process: SubjectRow[R], row: R) -> None:
 def ended(
     row: models.Model, status: str, *, as_of: datetime, code: str = "", detail: str = ""
 ) -> tuple[str, ...]:
-    """Set the status in which the row ends, since when and why; the fields, for `save`."""
+    """Set the row's final status, time and error; return the fields, for `save`."""
     asked: Any = row
     asked.status = status
     asked.error_code, asked.error_detail = code[:60], detail[:5000]
@@ -84,9 +84,9 @@ def ended(
 
 
 def save(process: SubjectRow[R], row: R, *fields: str, quietly: bool = False) -> None:
-    """Write the fields and a new version, and tell open pages; lists when the status is among them.
+    """Write the fields and a new version, and update open pages; lists if the status is among them.
 
-    `quietly`: the pages of the row itself are told later, by the caller.
+    `quietly`: the caller updates the pages of the row itself later.
     """
     carried: Any = row
     carried.version += 1
@@ -95,7 +95,7 @@ def save(process: SubjectRow[R], row: R, *fields: str, quietly: bool = False) ->
 
 
 def tell(process: SubjectRow[R], row: R, *fields: str, quietly: bool = False) -> None:
-    """Tell open pages that these fields were written, as `save` does."""
+    """Update open pages as `save` does, for fields that were written otherwise."""
     if not quietly:
         announce(process, row)
     if "status" in fields:
@@ -105,7 +105,7 @@ def tell(process: SubjectRow[R], row: R, *fields: str, quietly: bool = False) ->
 
 
 def announce(process: SubjectRow[R], row: R) -> None:
-    """Tell the pages that show this row."""
+    """Update the open pages that show this row."""
     carried: Any = row
     broadcast(f"{process.topic_name}:{row.pk}", id=str(row.pk), version=carried.version)
 
@@ -119,7 +119,7 @@ def record(
     via: str = "engine",
     **body: object,
 ) -> None:
-    """An audit entry about the row; `action` in full, as people search for it."""
+    """Write an audit entry about the row; `action` in full, so that it can be searched for."""
     entry_record(
         action=action,
         subject_type=process.subject,

@@ -1,4 +1,4 @@
-"""What the mirror knows of a row's workflows, for services that settle what these left."""
+"""What the mirror knows of a row's workflows, for services that settle rows of ended ones."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _NOT_CLOSED = (RunStatus.RUNNING, RunStatus.LOST)
 
 
 def is_carried(process: Process[R], row: R, *, id_field: str = "") -> bool:
-    """Whether a workflow of the row runs, as far as the mirror knows, or is under way.
+    """Return whether a workflow of the row runs according to the mirror, or is under way.
 
     `id_field`: the column with the id of the workflow that counts, once there is one.
     """
@@ -39,9 +39,9 @@ def reconcile_closed(
     limit: int,
 ) -> Counter[str]:
     """Settle those of `rows` whose workflow, named in the column `id_field`, is closed: `settle`
-    gets id and newest run, in a transaction of its own (`reconcile`).
+    gets the id and the newest run, in its own transaction (`reconcile`).
 
-    Closed is what the mirror has confirmed; a workflow it does not know is left alone.
+    Only ends that the mirror has confirmed count; rows of unknown workflows are left alone.
     """
     runs = runs_by_row(process.subject, workflow_id=OuterRef(id_field))
     closed = rows.filter(

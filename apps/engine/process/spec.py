@@ -1,4 +1,4 @@
-"""What a row carried by a workflow is, said once by its domain."""
+"""Describes a kind of row that a workflow carries."""
 
 import re
 from collections.abc import Callable
@@ -19,9 +19,9 @@ R = TypeVar("R", bound=models.Model)
 class Carrier(Generic[R]):
     """A workflow that may carry the row.
 
-    `ref(row, again)` makes its input; `again` is False for the row's first start only. `backstop`
-    is the server-side timeout in seconds. `workflow_id(row)` says its id where that is not the
-    row's own: such a one always runs again under the same id.
+    `ref(row, again)` returns its input; `again` is False for the row's first start only. `backstop`
+    is the server-side timeout in seconds. `workflow_id(row)` returns its id where that differs from
+    the row's own: such a workflow always runs again under the same id.
     """
 
     workflow: str
@@ -32,11 +32,11 @@ class Carrier(Generic[R]):
 
 @dataclass(frozen=True, kw_only=True)
 class SubjectRow(Generic[R]):
-    """A kind of row that the trail, links and pages know: its names, and where changes are told.
+    """Describes a kind of row for audit trail, links and pages: its names and live topics.
 
-    `lock(id)` gives the locked row where locking it takes more than `locked` does. `topic` is told
-    of every change of a row, `list_topics` when the status changes; those in `shared_topics` are
-    another app's.
+    `lock(id)` locks and returns the row where that takes more than `locked` does. `topic` is
+    updated at every change of a row, `list_topics` when the status changes; those in
+    `shared_topics` belong to another app.
     """
 
     subject: str
@@ -56,17 +56,17 @@ class SubjectRow(Generic[R]):
 
 @dataclass(frozen=True, kw_only=True)
 class Process(SubjectRow[R]):
-    """A kind of row that a workflow carries.
+    """Describes a kind of row that a workflow carries.
 
-    `needs(row)` is the workflow that the row, as it stands, ought to have; None when it has ended.
-    `open_rows()` are those for which `needs` is not None and nobody else looks after them.
-    `keeps_id(row)`: a second run takes the id of the first, because something else names it; the
-    engine then runs it only if the last run failed. Otherwise each has a number of its own, kept in
-    the column `id_field`. `id_tail` follows the row's id in the workflow's id; `id_tails` may.
-    `most_runs`: after so many that somebody has ended `restart` leaves the row alone, because it
-    is meant; 0: never. Runs that the engine has lost do not count.
-    `unversioned`: which workflow carries the row is nothing that its readers see.
-    `forgotten`: what the newest run may be when the row is stranded, beside not being known.
+    `needs(row)` is the workflow that the row should have in its current state; None when it has
+    ended. `open_rows()` are those for which `needs` is not None and nobody else is responsible.
+    `keeps_id(row)`: a second run takes the id of the first, because something else names it;
+    Temporal then runs it only if the last run failed. Otherwise each run has its own number, stored
+    in the column `id_field`. `id_tail` follows the row's id in the workflow's id; `id_tails` may.
+    `most_runs`: after so many runs ended from outside `restart` leaves the row alone, because
+    somebody ends them on purpose; 0: no limit. Runs that Temporal has lost do not count.
+    `unversioned`: a change of the workflow that carries the row is invisible to readers.
+    `forgotten`: the statuses of the newest run, besides being unknown, that make a row stranded.
     """
 
     queue: str
@@ -83,13 +83,13 @@ class Process(SubjectRow[R]):
 
 
 def workflow_id_of(process: Process[R], pk: object, number: int = 1) -> str:
-    """The id of the row's workflow of that number; the first has none."""
+    """Return the id of the row's workflow of that number; the first has no number in it."""
     first = f"{process.subject}-{pk}{process.id_tail}"
     return first if number == 1 else f"{first}-{number}"
 
 
 def subject_of(process: Process[R], workflow_id: str) -> str:
-    """The row's id out of the id of one of its workflows, or nothing."""
+    """Return the row's id from the id of one of its workflows, or an empty text."""
     tails = "|".join(re.escape(tail) for tail in process.id_tails)
     found = re.fullmatch(
         rf"{re.escape(process.subject)}-(?P<row>[0-9a-f-]{{36}}){re.escape(process.id_tail)}"

@@ -1,4 +1,4 @@
-"""The row's workflow: started, started again, woken. Everything joins the caller's transaction."""
+"""Starts, restarts and signals a row's workflow. Everything joins the caller's transaction."""
 
 import re
 from datetime import timedelta
@@ -16,12 +16,12 @@ from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.process.rows import locked, save
 from apps.engine.process.spec import Carrier, Process, R, workflow_id_of
 
-#: A row, or a start that was sent, is this long on its way to the mirror: that is not stranded.
+#: How long a new row, or a sent start, may take to reach the mirror before it counts as stranded.
 SETTLING_IN = timedelta(minutes=1)
 
 
 def start(process: Process[R], row: R) -> None:
-    """Start the workflow of a row that has just been made. Called again: the same command."""
+    """Start the workflow of a new row. Repeating returns the same command."""
     carrier = process.needs(row)
     if carrier is None:
         raise ValueError(f"a {process.noun} that has ended needs no workflow")
@@ -33,27 +33,27 @@ def start(process: Process[R], row: R) -> None:
 def start_again(
     process: Process[R], row: R, carrier: Carrier[R] | None = None, *, key: str = ""
 ) -> None:
-    """Start a workflow for a row that had one, from the row as it stands. Needs the row's lock.
+    """Start a workflow for a row that had one, from the row's current state. Needs the row's lock.
 
-    `carrier`: another one than the row's status asks for. `key` makes it once for a decision; a
-    caller without one must know that no start is under way (`is_under_way`, or a status that
-    changed under the lock). The id of a second run is one that was never given, or, where it keeps
-    its id, runs only if the last run of it failed.
+    `carrier`: another workflow than the row's status needs. `key` makes the start once per
+    decision; a caller without one must know that no start is under way (`is_under_way`, or a status
+    that changed under the lock). A second run has an id that was never used, or, if the row keeps
+    its id, runs only if the last run failed.
     """
     carrier = carrier or process.needs(row)
     if carrier is None:
         raise ValueError(f"a {process.noun} that has ended needs no workflow")
     if carrier.workflow_id is None and not process.keeps_id(row):
         _name(process, row, workflow_id_of(process, row.pk, last_number(process, row) + 1))
-    # Never a count: commands are deleted after a while, and a count would come again.
+    # Never a count: settled commands are deleted, so a count would repeat.
     _enqueue(process, row, carrier, key=f"start:{key or new_id()}", again=True)
 
 
 def restart(process: Process[R], identifier: UUID | str) -> R | None:
-    """Start the row's workflow again, unless it has ended or a start is under way.
+    """Start the row's workflow again, unless the row has ended or a start is under way.
 
-    The row when it was started, for the caller to record; else None. Two at once: one start. Also
-    None when it is `worn_out`.
+    Returns the row if it was started, for the caller to audit; else None, also when it is
+    `worn_out`. Two calls at once start one workflow.
     """
     row = locked(process, identifier)
     if process.needs(row) is None or is_under_way(process, row):
@@ -65,10 +65,10 @@ def restart(process: Process[R], identifier: UUID | str) -> R | None:
 
 
 def wake(process: Process[R], row: R, *, signal: str, event: str) -> None:
-    """Have the row's workflow read the row again; once per `event`.
+    """Signal the row's workflow to read the row again; once per `event`.
 
-    Where an operator has discarded the start of it there is none: it is started, if the row needs
-    one, because this is a new decision about the row.
+    If an operator has discarded the workflow's start, the event is a new decision about the row:
+    the workflow is started if the row needs one.
     """
     if start_discarded(process, row):
         if process.needs(row) is not None:
@@ -85,8 +85,8 @@ def wake(process: Process[R], row: R, *, signal: str, event: str) -> None:
 
 
 def worn_out(process: Process[R], row: R) -> bool:
-    """Whether the row had `most_runs` workflows already. Those that the engine has lost do not
-    count: nobody ended them."""
+    """Return whether the row has had `most_runs` workflows. Runs that Temporal has lost do not
+    count, because nobody ended them."""
     if not process.most_runs:
         return False
     runs = WorkflowRun.objects.filter(**_subject(process, row), status=RunStatus.LOST)
@@ -95,26 +95,30 @@ def worn_out(process: Process[R], row: R) -> bool:
 
 
 def start_discarded(process: Process[R], row: R) -> bool:
-    """Whether an operator has discarded the row's newest start: it has no workflow, until somebody
-    sends that start again or decides something else about the row."""
-    return newest_start_states(**_subject(process, row)).first() == CommandState.DISCARDED
+    """Return whether an operator has discarded the row's newest start: the row has no workflow
+    until that start is retried, somebody decides something else about the row, or starts it by
+    hand."""
+    if newest_start_states(**_subject(process, row)).first() != CommandState.DISCARDED:
+        return False
+    own = WorkflowRun.objects.filter(workflow_id=getattr(row, process.id_field))
+    return not own.filter(status=RunStatus.RUNNING).exists()
 
 
 def is_under_way(process: Process[R], row: R) -> bool:
-    """Whether a start of one of the row's workflows has not arrived yet.
+    """Return whether a start of one of the row's workflows has not arrived yet.
 
-    It waits in the outbox; or it was sent within SETTLING_IN and the mirror does not know the run
-    that it began. What the mirror knows has arrived, also when it has ended since.
+    It waits in the outbox, or it was sent within SETTLING_IN and the mirror does not have its run.
+    A run in the mirror has arrived, even if it has ended.
     """
     return starts_under_way(**_subject(process, row)).exists()
 
 
 def last_number(process: Process[R], row: R) -> int:
-    """The highest number that one of the row's workflows was ever given.
+    """Return the highest number that one of the row's workflows was ever given.
 
-    Asked are the row, its commands and the mirror. Settled commands are deleted after a while, so
-    the row says it itself; after a restored backup row and commands are older than what the engine
-    ran since, and the sweeper has brought that into the mirror.
+    Reads the row, its commands and the mirror. Settled commands are deleted, so the row itself has
+    the number; after a restored backup row and commands are older than the latest runs, which the
+    sweeper has added to the mirror.
     """
     subject = _subject(process, row)
     known = {getattr(row, process.id_field)}
@@ -131,7 +135,7 @@ def last_number(process: Process[R], row: R) -> int:
 
 
 def starts_under_way(**subject: Any) -> "QuerySet[EngineCommand]":
-    """Starts that have not arrived yet, as `is_under_way` says it of one row."""
+    """Return starts that have not arrived yet, as `is_under_way` does for one row."""
     arrived = WorkflowRun.objects.filter(
         workflow_id=OuterRef("workflow_id"), run_id=OuterRef("run_id")
     )
@@ -142,7 +146,7 @@ def starts_under_way(**subject: Any) -> "QuerySet[EngineCommand]":
 
 
 def newest_start_states(**subject: Any) -> "QuerySet[EngineCommand, str]":
-    """States of the starts, the newest first."""
+    """Return the states of the starts, the newest first."""
     rows = EngineCommand.objects.filter(**subject, kind=CommandKind.START)
     return rows.order_by("-id").values_list("state", flat=True)
 
@@ -164,7 +168,7 @@ def _enqueue(process: Process[R], row: R, carrier: Carrier[R], *, key: str, agai
         subject_id=str(row.pk),
         execution_timeout_seconds=carrier.backstop,
         task_timeout_seconds=settings.WORKFLOW_TASK_TIMEOUT_SECONDS,
-        # Of a row's first start nothing can have failed; of any other something may have.
+        # Before a row's first start no run can have failed; before any other one may have.
         allow_duplicate_failed=again,
     )
 

@@ -4,10 +4,10 @@ from collections import Counter
 
 
 class ConcurrencyLimiter:
-    """`total` calls at once, of these at most `per_queue` for one queue.
+    """Allows `total` calls at once, at most `per_queue` of them for one queue.
 
-    A queue whose calls do not come back loses half of its places each time, down to one that
-    probes; it gets them back, twice as many each time, when its calls succeed.
+    A queue whose calls get no answer loses half of its slots each time, down to one that probes; it
+    regains them, twice as many each time, when its calls succeed.
     """
 
     def __init__(self, *, total: int, per_queue: int) -> None:
@@ -18,35 +18,35 @@ class ConcurrencyLimiter:
 
     @property
     def free(self) -> int:
-        """ConcurrencyLimiter that any queue could have."""
+        """Return the number of slots open to any queue."""
         return max(0, self._total - self._taken.total())
 
     @property
     def per_queue(self) -> int:
-        """ConcurrencyLimiter that a queue has when nothing of it is in flight and all is well."""
+        """Return the number of slots of a healthy queue without calls."""
         return self._per_queue
 
     def left(self) -> dict[str, int]:
-        """For queues that have less than `per_queue` left: how many."""
+        """Return the open slots of queues that have fewer than `per_queue`."""
         queues = {*self._taken, *self._shrunk}
         return {queue: max(0, self._limit(queue) - self._taken[queue]) for queue in queues}
 
     def take(self, queue: str) -> None:
-        """A call of that queue begins."""
+        """Take a slot at the start of a queue's call."""
         self._taken[queue] += 1
 
     def give(self, queue: str) -> None:
-        """A call of that queue is over."""
+        """Return a slot at the end of a queue's call."""
         self._taken[queue] -= 1
         if self._taken[queue] <= 0:
             del self._taken[queue]
 
     def backoff(self, queue: str) -> None:
-        """The server was away for that queue's call."""
+        """Halve the queue's slots, because the server did not answer its call."""
         self._shrunk[queue] = max(1, self._limit(queue) // 2)
 
     def recover(self, queue: str) -> bool:
-        """The server answered; whether the queue had been sick until now."""
+        """Double the queue's slots after an answer; return whether they had been reduced."""
         if queue not in self._shrunk:
             return False
         limit = self._shrunk[queue] * 2

@@ -1,17 +1,17 @@
-"""How much the relay does at once, and how long it waits for what."""
+"""Limits of the relay: concurrency, timeouts and retries."""
 
 import random
 from dataclasses import dataclass
 
 from django.conf import settings
 
-#: Between two tries of one command, at most.
+#: The longest time between two attempts of one command.
 LONGEST_BACKOFF_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds and counts; the defaults of a running relay come from the settings."""
+    """Seconds and counts; a running relay takes them from the settings."""
 
     max_in_flight: int = 20
     per_queue: int = 10
@@ -19,13 +19,14 @@ class Limits:
     lease_seconds: float = 15.0
     poll_seconds: float = 1.0
     max_attempts: int = 20
-    #: A standby asks for the leadership so often.
+    #: How often a standby tries to become the leader.
     standby_seconds: float = 0.5
     beat_seconds: float = 2.0
 
     @classmethod
     def from_settings(cls) -> "Limits":
-        """A lease always outlives its call: two senders of one command are for crashes only."""
+        """Read the settings. A lease always outlives its call, so that only crashes cause a second
+        sender."""
         return cls(
             max_in_flight=settings.RELAY_MAX_IN_FLIGHT,
             per_queue=settings.RELAY_MAX_IN_FLIGHT_PER_QUEUE,
@@ -37,6 +38,6 @@ class Limits:
 
 
 def backoff(attempts: int) -> float:
-    """Seconds until the next try: doubling from 0.2 to 30, with half of it left to chance."""
+    """Return the seconds until the next attempt: doubling from 0.2 to 30, half of it random."""
     longest = min(LONGEST_BACKOFF_SECONDS, 0.2 * 2.0 ** min(attempts, 20))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing

@@ -1,4 +1,4 @@
-"""One claimed command → one call to Temporal → its outcome."""
+"""Delivers one claimed command by one call to Temporal."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ ClientSource = Callable[[], Awaitable[Client]]
 
 
 class Delivery:
-    """Sends commands and turns whatever happens into an Outcome, or None when it settled itself."""
+    """Sends commands; every result becomes an Outcome, or None when it was settled already."""
 
     def __init__(self, *, client: ClientSource, limits: Limits, threads: Threads) -> None:
         self._client = client
@@ -32,10 +32,10 @@ class Delivery:
         self._threads = threads
 
     async def deliver(self, command: Claimed) -> tuple[Outcome | None, Verdict | None]:
-        """The outcome to be settled, and the verdict on the error if there was one.
+        """Return the outcome to settle, and the verdict on the error if there was one.
 
-        Never raises but for cancellation; ends within the call's deadline (and the time that
-        `on_undeliverable` takes).
+        Raises only cancellation; ends within the call's deadline (plus the time of
+        `on_undeliverable`).
         """
         ids = {"command_id": str(command.id), "workflow_id": command.workflow_id}
         with correlation.correlated(command.correlation_id, **ids):
@@ -52,7 +52,7 @@ class Delivery:
 
     # --- the calls ------------------------------------------------------------------------------
     async def _call(self, command: Claimed) -> str:
-        """Make the call; the run id of a start."""
+        """Make the call; return the run id of a start."""
         client = await self._client()
         deadline = timedelta(seconds=self._limits.call_seconds)
         handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(command.workflow_id)
@@ -96,7 +96,7 @@ class Delivery:
         return self._again(command, text, strike=verdict is Verdict.STRIKE), verdict
 
     async def _gone(self, command: Claimed, text: str) -> tuple[Verdict, str, bool]:
-        """NOT_FOUND settles only when the description agrees. Our start was sent, or is none:
+        """Settle NOT_FOUND only if a description confirms it. Our start was sent or never existed:
         an unsettled one would have been claimed before this command."""
         if command.kind == CommandKind.START:
             return Verdict.STRIKE, text, False
@@ -116,19 +116,20 @@ class Delivery:
         if description.close_time is not None:
             status = description.status.name.lower() if description.status else "closed"
             return Verdict.GONE, f"{text} ({status})", True
-        # A new run has begun meanwhile: the next try reaches it.
+        # A new run has begun meanwhile: the next attempt reaches it.
         return Verdict.STRIKE, f"{text}, yet it runs", False
 
     async def _by_itself(
         self, command: Claimed, text: str, settle: Callable[..., None], *args: Any
     ) -> Outcome | None:
-        """Settle what needs more than a state: in a transaction of its own, under the lease."""
+        """Settle a command that needs more than a new state, in its own transaction, under the
+        lease."""
         try:
             await self._threads.run(settle, command.id, command.token, text, *args)
         except Exception as error:
             logger.exception(f"{settle.__name__} failed, will be tried again", alert=True)
-            said = f"{text}; {settle.__name__}: {type(error).__name__}: {error}"
-            return self._again(command, said, strike=False)
+            message = f"{text}; {settle.__name__}: {type(error).__name__}: {error}"
+            return self._again(command, message, strike=False)
         return None
 
     def _again(self, command: Claimed, error: str, *, strike: bool) -> Outcome:

@@ -29,18 +29,18 @@ from apps.engine.relay.settling import parked_announce
 logger = correlation.get_logger("apps.engine.relay")
 
 _ROW_IS_HELD = (errors.LockNotAvailable, errors.DeadlockDetected, errors.QueryCanceled)
-#: Between two tries to reach PostgreSQL.
+#: Time between two attempts to reach PostgreSQL.
 RECONNECT_SECONDS = 0.5
-#: The same complaint is logged again after so long.
+#: The same error is logged again after this time.
 REPEAT_LOG_SECONDS = 30.0
 
 
 class Relay:
-    """Stands by until it leads, then sends and does the leader's duties, until told to stop.
+    """Stands by until it leads, then sends and does the leader's duties, until stopped.
 
-    Killed at any point, nothing is lost: what it had leased is sent again when the lease is over,
-    and receivers know commands by their keys. Several may run; PostgreSQL's advisory lock makes
-    one of them the leader.
+    Killed at any point, it loses nothing: leased commands are sent again when the lease is over,
+    and receivers deduplicate by key. Several may run; PostgreSQL's advisory lock makes one of them
+    the leader.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Relay:
         leader_duties: Sequence[Duty] | None = None,
         notify: bool = True,
     ) -> None:
-        """`notify=False` leaves only the poll; `leader_duties=[]` leaves only the sending."""
+        """`notify=False` polls only; `leader_duties=[]` sends only."""
         self.name = name or process_name()
         self.limits = limits or Limits.from_settings()
         self._connect = connect or partial(
@@ -80,11 +80,11 @@ class Relay:
 
     @property
     def leading(self) -> bool:
-        """Whether this relay is the one that sends."""
+        """Return whether this relay is the leader."""
         return self._leading
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set; calls in flight are finished and settled before it returns.
+        """Work until `stop` is set; finish and settle the calls in flight before returning.
 
         Outages of PostgreSQL and Temporal are logged and waited out.
         """
@@ -100,14 +100,14 @@ class Relay:
         finally:
             waker.cancel()
             if not stop.is_set():
-                # Cancelled: no time for a last beat.
+                # Cancelled: no time for a last heartbeat.
                 beating.cancel()
             await asyncio.gather(waker, beating, return_exceptions=True)
             self._threads.close()
             self._beat_threads.close()
 
     async def client(self) -> Client:
-        """The client that all calls share; connects when there is none. Raises RuntimeError."""
+        """Return the client that all calls share; connect if there is none. Raises RuntimeError."""
         async with self._connecting:
             if self._client is None:
                 self._client = await self._connect()
@@ -134,7 +134,7 @@ class Relay:
         try:
             await self._send(session, stop)
         finally:
-            # A leader that lost its session stops at once: also what is in flight is not ours.
+            # A leader that lost its session stops at once, including the calls in flight.
             for task in (*self._calls, *at_duty):
                 task.cancel()
             await asyncio.gather(*self._calls, *at_duty, return_exceptions=True)
@@ -161,7 +161,7 @@ class Relay:
             elif look and self._limiter.free:
                 await self._claim(session)
             if look or stop.is_set():
-                # Also when there was no place: the call that frees one wakes us.
+                # Also without a free slot: the call that frees one wakes the loop.
                 next_poll = now + self.limits.poll_seconds
             until = next_poll if self._next_due is None else min(next_poll, self._next_due)
             await session.wait(self._wake, until - time.monotonic())
@@ -197,22 +197,24 @@ class Relay:
         self._limiter.give(queue)
         self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            # The lease brings the command back.
+            # The command is sent again after its lease.
             logger.error("a delivery broke", error=repr(error), exc_info=error, alert=True)
 
     async def _settle(self, session: Session) -> None:
-        """Outcomes stay in the list until PostgreSQL has them: also over a lost session."""
+        """Write the outcomes. They stay in the list until PostgreSQL has them, even if the session
+        is lost."""
         outcomes = list(self._done)
         try:
             settled = await session.settle(outcomes)
             await failpoint_async("relay.settled")
         except _ROW_IS_HELD as error:
-            # Somebody holds one of the rows: again in a moment, the session is well.
+            # Another transaction holds a row lock: try again soon, the session is fine.
             self._complain("a settlement has to wait", error)
             self._next_due = time.monotonic() + RECONNECT_SECONDS
             return
         except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
-            # It would fail for ever and keep the relay from sending. The leases bring them back.
+            # Retrying would fail for ever and stop the relay. The commands are sent again after
+            # their leases.
             logger.exception("outcomes cannot be written", alert=True, error=str(error))
             settled = set()
         del self._done[: len(outcomes)]
@@ -257,9 +259,9 @@ class Relay:
     def _new_limiter(self) -> ConcurrencyLimiter:
         return ConcurrencyLimiter(total=self.limits.max_in_flight, per_queue=self.limits.per_queue)
 
-    # --- complaints -----------------------------------------------------------------------------
+    # --- repeated errors -------------------------------------------------------------------------
     def _complain(self, what: str, error: Exception) -> None:
-        """One line, not one each half second for as long as an outage takes."""
+        """Log an error once, not every half second during an outage."""
         text = f"{type(error).__name__}: {error}".strip()
         now = time.monotonic()
         if now - self._said.get(what, -REPEAT_LOG_SECONDS) >= REPEAT_LOG_SECONDS:
@@ -275,7 +277,7 @@ class Relay:
 
 
 async def _sleep(seconds: float, event: asyncio.Event) -> None:
-    """Until the event or the time."""
+    """Wait until the event or the time."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -1,6 +1,6 @@
-"""The relay's own session in PostgreSQL: leadership, wake-ups, claims and settlements.
+"""The relay's own PostgreSQL session: leadership, notifications, claims and settlements.
 
-All four on one direct connection, outside Django's pool. The advisory lock lives exactly as long
+All four use one direct connection, outside Django's pool. The advisory lock lives exactly as long
 as the session, so a relay that lost its session has lost the leadership *and* cannot claim: no
 clock and no second check is needed to stop an old leader.
 """
@@ -22,14 +22,14 @@ from psycopg.types.json import Jsonb
 from apps.common.identifiers import new_id
 from apps.engine.models import EngineCommand
 
-#: Name of the leader's lock, in PostgreSQL's space of advisory locks.
+#: Key of the leader's advisory lock.
 LEADER_LOCK = 0x0E1A_0001
-#: A statement that takes longer means that the server hangs: the session is given up.
+#: A statement that takes longer means that the server hangs: the session is closed.
 STATEMENT_SECONDS = 5.0
 
-#: PostgreSQL notices within seconds that a leader's machine is gone, and frees the lock. Plans
-#: made while the table was small must not read all that was ever sent once it is large. No waiting
-#: for the disk: a claim or settlement that a crash of PostgreSQL undoes is only sent again.
+#: Keepalives: PostgreSQL notices within seconds that a leader's machine is gone, and frees the
+#: lock. enable_seqscan: a plan made while the table was small must not scan all sent commands
+#: later. synchronous_commit: a claim or settlement lost in a crash is only sent again.
 _SETTINGS = """
 SET tcp_keepalives_idle = 3; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3;
 SET tcp_user_timeout = 6000; SET idle_session_timeout = 0; SET statement_timeout = 5000;
@@ -37,10 +37,10 @@ SET lock_timeout = 2000; SET timezone = 'UTC'; SET jit = off; SET enable_seqscan
 SET synchronous_commit = off
 """
 
-#: Queue by queue (found by skipping through the index), the due commands that are the oldest
-#: unsettled one of their workflow. A start that waits for the end of an older run does not hold
-#: back signals: that run may wait for one of them. Ranked, so that each queue's first stands before
-#: the second of any. A row that somebody holds (an operator's page) is left for the next time.
+#: For each queue (by a skip scan of the index), the due commands that are the oldest unsettled one
+#: of their workflow. A start that waits for the end of an older run does not hold back signals,
+#: because that run may wait for one. Ranked, so that each queue's first command precedes any
+#: queue's second. Rows locked by others (an operator's page) are skipped until next time.
 _CLAIM = """
 WITH RECURSIVE queue AS (
     (SELECT task_queue FROM engine_enginecommand
@@ -84,8 +84,8 @@ RETURNING c.id, c.key, c.kind, c.workflow_id, c.workflow_type, c.task_queue, c.n
     c.created_at, c.lease_token AS token
 """
 
-#: Only while the lease is still ours. A start that went out gets its row in the mirror in the same
-#: statement, unless nobody looks at its workflow; sorted, as every writer of the mirror does.
+#: Writes only while we hold the lease. A sent start gets its row in the mirror in the same
+#: statement, unless its workflow is unmirrored; sorted like every write to the mirror.
 _SETTLE = """
 WITH settled AS (
     UPDATE engine_enginecommand c SET
@@ -113,7 +113,7 @@ WITH settled AS (
 SELECT id FROM settled
 """
 
-#: The server is back: what waits for a later try only because it was away is due now.
+#: The server is back: make due what waits only because the server was away.
 _REVIVE = """
 UPDATE engine_enginecommand SET next_try_at = clock_timestamp()
 WHERE task_queue = %s AND state = 'pending' AND attempts > 0 AND strikes = 0
@@ -123,7 +123,7 @@ WHERE task_queue = %s AND state = 'pending' AND attempts > 0 AND strikes = 0
 
 @dataclass(frozen=True)
 class Claimed:
-    """A command under our lease."""
+    """A command that we hold a lease on."""
 
     id: int
     key: str
@@ -145,7 +145,7 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a claimed command: sent, pending (again after `delay` seconds) or parked."""
+    """Result of a claimed command: sent, pending (again after `delay` seconds) or parked."""
 
     command: Claimed
     state: str
@@ -156,7 +156,7 @@ class Outcome:
 
 
 def database_params() -> dict[str, Any]:
-    """How Django reaches its database, for a direct connection: no pool, no cursor classes."""
+    """Return Django's connection parameters for a direct connection: no pool, no cursor classes."""
     params = connections["default"].get_connection_params()
     for name in ("cursor_factory", "context", "prepare_threshold"):
         params.pop(name, None)
@@ -172,8 +172,8 @@ class Session:
 
     @classmethod
     async def open(cls, params: Mapping[str, Any], *, name: str, listen: bool) -> "Session":
-        """Connect; with `listen`, wake-ups arrive from now on. Raises psycopg.Error."""
-        # `Any`: the parameters of libpq, which psycopg's signature does not name.
+        """Connect; with `listen`, notifications arrive from now on. Raises psycopg.Error."""
+        # `Any`: psycopg's signature does not name libpq's parameters.
         options: Any = {"connect_timeout": 5, **params, "application_name": f"relay {name}"[:60]}
         async with asyncio.timeout(STATEMENT_SECONDS + 5):
             connection = await psycopg.AsyncConnection.connect(
@@ -192,7 +192,7 @@ class Session:
         return session
 
     async def lead(self) -> bool:
-        """Whether we lead from now on. Never waits: a waiting statement would hold back vacuum."""
+        """Try to become the leader. Never waits: a waiting statement would hold back vacuum."""
         rows = await self._execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK])
         return bool(rows[0][0])
 
@@ -213,7 +213,7 @@ class Session:
             return sorted(await cursor.fetchall(), key=lambda command: command.id)
 
     async def settle(self, outcomes: Sequence[Outcome]) -> set[int]:
-        """Write what became of the commands; ids of those whose lease was still ours."""
+        """Write the outcomes; return the ids of commands whose lease was still ours."""
         columns = {
             "id": [outcome.command.id for outcome in outcomes],
             "token": [outcome.command.token for outcome in outcomes],
@@ -249,16 +249,16 @@ class Session:
         self._read()
 
     def take_notified(self) -> bool:
-        """Whether a notification has come since the last time this was asked."""
+        """Return whether a notification has arrived since the last call."""
         notified, self.notified = self.notified, False
         return notified
 
     async def close(self) -> None:
-        """Give everything up at once: the lock, and what was not settled."""
+        """Close the connection, which releases the lock; unsettled leases expire."""
         await self.connection.close()
 
     def _read(self) -> None:
-        """Take in what the server sent unasked; a closed connection shows here."""
+        """Read what the server sent unasked; notices a closed connection."""
         raw = self.connection.pgconn
         if raw.status != ConnStatus.OK:
             raise psycopg.OperationalError("the session is closed")

@@ -1,4 +1,4 @@
-"""What becomes of a claimed command when its state alone does not say it: each in a transaction."""
+"""Settles claimed commands that need more than a new state, each in a transaction."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,10 +21,10 @@ logger = correlation.get_logger("apps.engine.relay")
 
 
 def undeliverable_settle(command_id: int, token: UUID, error: str) -> None:
-    """Settle a command that can never arrive and tell its subject, in one transaction.
+    """Settle a command that can never arrive and notify its subject, in one transaction.
 
-    Nothing happens when the lease is no longer ours. When an older command of the workflow has
-    become visible meanwhile (a start, perhaps), this one waits for it.
+    No-op when the lease is no longer ours. When an older command of the workflow has become visible
+    meanwhile (such as a start), this one waits for it.
     """
     with transaction.atomic(durable=True):
         command = _leased(command_id, token)
@@ -35,7 +35,7 @@ def undeliverable_settle(command_id: int, token: UUID, error: str) -> None:
         )
         waits = older.exists()
         if waits:
-            # A second run's start whose wait is over, as we have just seen.
+            # A second run's start whose wait is over, as this call has just shown.
             older.filter(state=CommandState.PENDING).exclude(behind_run="").update(
                 next_try_at=timezone.now()
             )
@@ -62,10 +62,10 @@ def undeliverable_settle(command_id: int, token: UUID, error: str) -> None:
 
 
 def start_wait(command_id: int, token: UUID, error: str, run_id: str) -> None:
-    """A second run's start met the old run: again later, however long that runs.
+    """Postpone a second run's start that met the old run, for as long as that runs.
 
-    A cancellation or termination that was decided meanwhile waits behind it and would end the run
-    that nobody wants any more: then the start is given up, audited.
+    A cancellation or termination decided meanwhile waits behind the start and would end the new
+    run: then the start is discarded instead, audited.
     """
     with transaction.atomic(durable=True):
         command = _leased(command_id, token)
@@ -93,10 +93,10 @@ def start_wait(command_id: int, token: UUID, error: str, run_id: str) -> None:
 
 
 def start_park(command_id: int, token: UUID, error: str) -> None:
-    """Another workflow has the start's id: parked until an operator has made room or gives it up.
+    """Park a start whose id belongs to another workflow, until an operator retries or discards it.
 
     Audited as a refusal of the command's subject, `workflow_id_taken`. Parked and not
-    undeliverable: what comes after it must not reach the stranger (ADR 13).
+    undeliverable: later commands must not reach the foreign workflow (ADR 13).
     """
     with transaction.atomic(durable=True):
         command = _leased(command_id, token)
@@ -108,7 +108,7 @@ def start_park(command_id: int, token: UUID, error: str) -> None:
 
 
 def parked_announce(command: EngineCommand | Claimed, error: str) -> None:
-    """A command was parked: an alert in the log, and the pages that watch the engine."""
+    """Log an alert for a parked command, and update the pages that watch the engine."""
     logger.error(
         "command parked: an operator must retry or discard it",
         alert=True,
@@ -125,7 +125,7 @@ def parked_announce(command: EngineCommand | Claimed, error: str) -> None:
 
 # --- helpers ------------------------------------------------------------------------------------
 def _leased(command_id: int, token: UUID) -> EngineCommand | None:
-    """The row, locked, when the lease is still ours."""
+    """Lock and return the row, if the lease is still ours."""
     return (
         EngineCommand.objects.select_for_update()
         .filter(pk=command_id, lease_token=token, state=CommandState.LEASED)

@@ -1,4 +1,4 @@
-"""Starting a workflow: what may count as started, and what not, when its id is taken."""
+"""Starts workflows, and decides what counts as started when the id is taken."""
 
 from datetime import timedelta
 from typing import Any, Protocol
@@ -26,7 +26,7 @@ from apps.engine.contracts import (
 from apps.engine.error_policy import workflow_is_unknown
 from apps.engine.relay.session import Claimed
 
-#: Runs that a second one cannot follow, now or ever.
+#: Statuses of a run that a second run cannot follow.
 _IN_THE_WAY = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED)
 _SUBJECT = SearchAttributeKey.for_keyword(SUBJECT_ATTRIBUTE)
 
@@ -36,7 +36,7 @@ class IdTakenError(Exception):
 
 
 class OldRunOpenError(Exception):
-    """A second run was asked for, and the one before it still runs."""
+    """The run before a requested second run is still open."""
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"The run {run_id} still runs: the second one begins when it has closed.")
@@ -53,16 +53,16 @@ class _Subject(Protocol):
 
 
 async def start(client: Client, command: Claimed, deadline: timedelta) -> str:
-    """Start the command's workflow; the run's id, also of one that an earlier try began.
+    """Start the command's workflow; return the run id, also of a run that an earlier attempt began.
 
-    A run that is there already counts when its type and subject are the command's. Raises
-    IdTakenError when they are not, OldRunOpenError, and whatever a call raises.
+    An existing run counts if its type and subject are the command's. Raises IdTakenError otherwise,
+    OldRunOpenError, and whatever a call raises.
     """
     options = command.options
     again = bool(options.get("allow_duplicate_failed"))
     if again and command.attempts > 1:
-        # The engine would follow a run that this very command began, and that failed before we
-        # heard of it, by one more. It also spares a start that would be refused.
+        # Without this check the server would add another run after one that this command began and
+        # that failed before we knew of it. The check also saves a start that would be refused.
         known = await _describe(client, command, "", deadline)
         if known is not None and (run_id := await _counts(client, command, known, deadline)):
             return run_id
@@ -87,14 +87,14 @@ async def start(client: Client, command: Claimed, deadline: timedelta) -> str:
             raise
         run_id = await _counts(client, command, known, deadline)
         if not run_id:
-            # It failed between the two calls: the next try begins the second run.
+            # The run failed between the two calls: the next attempt begins the second run.
             raise OldRunOpenError(known.run_id) from error
         return run_id
     return handle.result_run_id or handle.first_execution_run_id or ""
 
 
 def attributes_of(command: _Subject) -> TypedSearchAttributes:
-    """The row that the workflow belongs to; none for what nobody looks at."""
+    """Return the search attributes that name the row; none for unmirrored workflows."""
     if not command.subject_type or command.options.get("unmirrored"):
         return TypedSearchAttributes([])
     kind = SearchAttributeKey.for_keyword(KIND_ATTRIBUTE)
@@ -106,12 +106,12 @@ def attributes_of(command: _Subject) -> TypedSearchAttributes:
     )
 
 
-# --- whose run is it ----------------------------------------------------------------------------
+# --- to whom a run belongs -----------------------------------------------------------------------
 async def _counts(
     client: Client, command: Claimed, known: WorkflowExecutionDescription, deadline: timedelta
 ) -> str:
-    """The id of the known run when it is what the command asked for; empty when a second run may
-    follow it. Raises IdTakenError and OldRunOpenError."""
+    """Return the id of the known run if it is the one that the command asked for; empty if a second
+    run may follow it. Raises IdTakenError and OldRunOpenError."""
     again = command.options.get("allow_duplicate_failed")
     memo = await _memo_of(known)
     same_key = memo.get("key") == command.key
@@ -119,7 +119,7 @@ async def _counts(
         ours = same_key and memo.get("created_at") == command.created_at.isoformat()
         return known.run_id if ours else ""
     await _check_owner(client, command, known, memo, deadline)
-    # The key alone: after a restored backup a decision is made again, and its run goes on.
+    # Compare only the key: after a restored backup a decision is made again, and its run continues.
     if again and known.status == WorkflowExecutionStatus.RUNNING and not same_key:
         raise OldRunOpenError(known.run_id)
     return known.run_id
@@ -132,29 +132,29 @@ async def _check_owner(
     memo: dict[str, Any],
     deadline: timedelta,
 ) -> None:
-    """Of the command's type and subject. A run that says nothing of its subject (somebody started
-    it by hand) must have the command's input."""
+    """Check that the run has the command's type and subject. A run without a subject (started by
+    hand) must have the command's input."""
     if known.workflow_type != command.workflow_type:
         raise IdTakenError(
             f"The id {known.id} belongs to a workflow of the type {known.workflow_type}, and not "
             f"{command.workflow_type}."
         )
-    wanted = _subject_of(command)
+    expected = _subject_of(command)
     subject = known.typed_search_attributes.get(_SUBJECT) or memo.get("subject")
     if subject is None and await _input_of(client, known, deadline) == command.args:
         return
-    if subject != wanted:
+    if subject != expected:
         raise IdTakenError(
             f"The id {known.id} belongs to a workflow "
             + (f"of {subject}" if subject else "without a subject, with other input")
-            + f", and not of {wanted}."
+            + f", and not of {expected}."
         )
 
 
 async def _describe(
     client: Client, command: Claimed, run_id: str, deadline: timedelta
 ) -> WorkflowExecutionDescription | None:
-    """The run, or the workflow's newest; None when the engine knows none."""
+    """Return the run, or the workflow's newest; None when the server knows none."""
     handle: Any = client.get_workflow_handle(command.workflow_id, run_id=run_id or None)
     try:
         description: WorkflowExecutionDescription = await handle.describe(rpc_timeout=deadline)
@@ -168,7 +168,7 @@ async def _describe(
 async def _input_of(
     client: Client, known: WorkflowExecutionDescription, deadline: timedelta
 ) -> list[Any] | None:
-    """What the run was started with, as JSON; None when it cannot be read."""
+    """Return the run's input as JSON; None when it cannot be read."""
     handle: Any = client.get_workflow_handle(known.id, run_id=known.run_id)
     events = handle.fetch_history_events(page_size=1, rpc_timeout=deadline)
     async for event in events:
@@ -180,9 +180,9 @@ async def _input_of(
     return None
 
 
-# --- what a run of ours carries -----------------------------------------------------------------
+# --- memo of our runs ---------------------------------------------------------------------------
 def _memo(command: Claimed) -> dict[str, Any]:
-    """By it the run is known as this command's, also after it continued as new."""
+    """Return the memo that identifies the run as this command's, also after it continued as new."""
     memo: dict[str, Any] = {
         COMMAND_MEMO: {
             "key": command.key,
@@ -197,7 +197,7 @@ async def _memo_of(known: WorkflowExecutionDescription) -> dict[str, Any]:
     try:
         memo = await known.memo_value(COMMAND_MEMO, {})
     except Exception:
-        # Written by somebody else, in a way that we cannot read.
+        # Written by a foreign client in a format that we cannot read.
         return {}
     return memo if isinstance(memo, dict) else {}
 

@@ -1,4 +1,4 @@
-"""What waits in the outbox: for the workers page and the metrics."""
+"""Figures of the outbox, for the workers page and the metrics."""
 
 from dataclasses import dataclass, field
 
@@ -15,26 +15,26 @@ FROM engine_enginecommand WHERE state IN ('pending', 'leased', 'parked') GROUP B
 
 @dataclass(frozen=True)
 class Lag:
-    """`oldest_seconds`: age of the oldest command that the relay still has to send; parked ones
-    wait for a person, second runs for the end of the first: they are not counted in it. `counts` by
-    state, of the unsettled ones."""
+    """`oldest_seconds`: age of the oldest command that the relay still has to send, without parked
+    ones, which wait for a person, and second runs, which wait for the end of the first. `counts`:
+    unsettled commands by state."""
 
     oldest_seconds: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
     def waiting(self) -> int:
-        """Commands that the relay still has to send."""
+        """Return the number of commands that the relay still has to send."""
         return self.counts.get("pending", 0) + self.counts.get("leased", 0)
 
     @property
     def parked(self) -> int:
-        """Commands that wait for an operator."""
+        """Return the number of commands that wait for an operator."""
         return self.counts.get("parked", 0)
 
 
 def lag() -> Lag:
-    """The outbox now, by the partial index over unsettled commands."""
+    """Read the outbox, by the partial index over unsettled commands."""
     with connection.cursor() as cursor:
         cursor.execute(_LAG)
         rows = cursor.fetchall()

@@ -1,11 +1,11 @@
-"""A run with items: one row that a workflow carries (`apps.engine.process`), and many items under
-it, each with an outcome of its own.
+"""Runs with items: one row that a workflow carries (`apps.engine.process`), and many items, each
+with its own outcome.
 
-A domain writes down once what its run is (`RunSpec`), registers it (`register`), and calls these
-functions from its services. Its items are worked through in one of two ways. Where an item takes a
-workflow of its own, the run's workflow keeps a few under way (`workers.bounded`) and asks for more
-with `begin_next`. Where an item is one transaction, an activity works through many with
-`work_through`. In both an item has one outcome, whoever asks, however often.
+A domain describes its run once (`RunSpec`), registers it (`register`), and calls these functions
+from its services. Items are worked through in one of two ways. If an item has its own workflow, the
+run's workflow keeps a few running (`workers.bounded`) and gets more from `begin_next`. If an item
+is one transaction, an activity works through many with `work_through`. Either way an item has one
+outcome, also for concurrent or repeated calls.
 """
 
 from apps.engine.runs.changes import check_carrier, end, go_on, register

@@ -1,6 +1,6 @@
-"""The changes that verbs are made of. All join the transaction that holds the run's lock.
+"""Changes of a run that services consist of. All join the transaction that holds the run's lock.
 
-Lock order: the run, then its items; where the run counts, its items first (`RunSpec.counts`).
+Lock order: the run, then its items; if the run counts, its items first (`RunSpec.counts`).
 """
 
 from datetime import datetime
@@ -14,22 +14,22 @@ from apps.engine import services as engine
 from apps.engine.runs.items import items_of
 from apps.engine.runs.spec import CANCELLED, PAUSED, PENDING, RUNNING, WAITING, R, RunSpec
 
-#: Why it is stopped, paused or cancelled where its workflow was ended in the engine.
+#: The error code of a run that was stopped, paused or cancelled because its workflow was ended.
 CLOSED = "workflow_closed"
 
 
 def lock(spec: RunSpec[R], identifier: UUID | str) -> R:
-    """The run, locked until the end of the transaction. NotFound for what is none."""
+    """Lock the run until the end of the transaction. Raises NotFound."""
     return process.locked(spec.process, identifier)
 
 
 def check_carrier(spec: RunSpec[R], run: R, workflow_id: str) -> None:
-    """Conflict `not_its_workflow` unless this workflow carries the run now."""
+    """Raise Conflict `not_its_workflow` unless this workflow carries the run now."""
     process.check_carrier(spec.process, run, workflow_id)
 
 
 def check_open(spec: RunSpec[R], run: R) -> None:
-    """Conflict `already_settled` with the status as extra, once it has ended."""
+    """Raise Conflict `already_settled` (extra status) for a run that has ended."""
     if spec.process.needs(run) is None:
         raise Conflict(
             f"The {spec.process.noun} is {run.status} already.",
@@ -48,8 +48,8 @@ def hold(
     code: str = "",
     detail: str = "",
 ) -> None:
-    """Paused: nothing further is begun until a person resumes it. `code` and `detail` say why where
-    no person wanted it."""
+    """Pause the run: no further item starts until a user resumes it. `code` and `detail` give the
+    reason of a pause that no user asked for."""
     run.status = PAUSED
     run.error_code, run.error_detail = code[:60], detail[:5000]
     process.save(spec.process, run, "status", "error_code", "error_detail")
@@ -57,7 +57,7 @@ def hold(
 
 
 def go_on(spec: RunSpec[R], run: R, status: str, *, by: Actor, via: str, reason: str = "") -> None:
-    """Resumed, with that status: what waited when it was stopped waits again."""
+    """Resume the run with that status: its stopped items wait again."""
     if spec.stopped:
         items_of(spec, run.pk).filter(status=spec.stopped).update(status=WAITING)
     run.status = status
@@ -78,9 +78,9 @@ def end(
     by: Actor = ENGINE,
     via: str = "engine",
 ) -> None:
-    """End it: what waits is not begun. No-op once it has ended.
+    """End the run: waiting items never start. No-op once it has ended.
 
-    For good, or, with `spec.stopped`, until it is resumed: its items have no outcome then.
+    Final, or, with `spec.stopped`, until it is resumed: its items then have no outcome.
     """
     if spec.process.needs(run) is None:
         return
@@ -95,9 +95,10 @@ def end(
 
 
 def wake(spec: RunSpec[R], run: R) -> None:
-    """Have its workflow read the row again; where that has ended and is needed, a new one.
+    """Signal the run's workflow to read the row again; start a new one if it has ended and is
+    needed.
 
-    After the row was saved: its version makes the key.
+    Call it after saving the row, because the new version is part of the key.
     """
     if not engine.workflow_is_closed(workflow_id=run.workflow_id):
         process.wake(spec.process, run, signal=spec.signal, event=f"changed:{run.version}")
@@ -105,16 +106,18 @@ def wake(spec: RunSpec[R], run: R) -> None:
         process.start_again(spec.process, run)
 
 
-# --- what the engine tells -----------------------------------------------------------------------
+# --- events from the engine -----------------------------------------------------------------------
 def register(spec: RunSpec[R], *, view: str) -> None:
-    """Make the run known to the engine, and its row and lists live topics (`process.register`)."""
+    """Register the run with the engine, and its row and lists as live topics
+    (`process.register`)."""
     process.register(
         spec.process, closed=partial(closed, spec), restart=partial(restart, spec), view=view
     )
 
 
 def restart(spec: RunSpec[R], identifier: UUID | str) -> None:
-    """Start its workflow again from the row, unless it has ended or a start is under way.
+    """Start the run's workflow again from the row, unless the run has ended or a start is under
+    way.
 
     Joins the caller's transaction.
     """
@@ -126,11 +129,11 @@ def restart(spec: RunSpec[R], identifier: UUID | str) -> None:
 def closed(
     spec: RunSpec[R], identifier: UUID | str, *, workflow_id: str, why: str, as_of: datetime
 ) -> None:
-    """Its workflow has ended or cannot begin: nothing further is begun.
+    """Handle the end of the run's workflow, or a start that failed: no further item starts.
 
-    It is stopped, or paused, and a person resumes it; one that waited for a signature ends as
-    cancelled. Joins the caller's transaction. Nothing when it has ended or another workflow
-    carries it.
+    The run is stopped, or paused, and a user can resume it; one that waited for a signature is
+    cancelled. Joins the caller's transaction. No-op when it has ended or another workflow carries
+    it.
     """
     run = process.carried(spec.process, identifier, workflow_id)
     if run is None or run.error_code == CLOSED:

@@ -1,4 +1,4 @@
-"""A person's verbs on a run."""
+"""Actions of a user on a run: pause, resume, cancel."""
 
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -23,7 +23,7 @@ def pause(
     reason: str = "",
     as_of: datetime,
 ) -> R:
-    """Begin no further item; those under way end. Paused already: as it is.
+    """Pause: start no further item; running ones finish. No-op if paused already.
 
     Raises what `acting` raises, Conflict `not_running`.
     """
@@ -47,9 +47,10 @@ def resume(
     reason: str = "",
     as_of: datetime,
 ) -> R:
-    """Go on with what waits; where its workflow was ended in the engine, by a new one.
+    """Resume; if the run's workflow was ended in Temporal, start a new one. No-op if running
+    already.
 
-    Running already: as it is. Raises what `acting` raises, Conflict `not_paused`.
+    Raises what `acting` raises, Conflict `not_paused`.
     """
     with acting(spec, "resume", identifier, by=by, via=via, reason=reason) as (run, reason):
         check_open(spec, run)
@@ -71,9 +72,9 @@ def cancel(
     reason: str = "",
     as_of: datetime,
 ) -> R:
-    """End it: what waits is never begun, what is under way ends, what is done stays done.
+    """Cancel: waiting items never start, running ones finish, done ones stay done.
 
-    Cancelled already: as it is. Raises what `acting` raises.
+    No-op if cancelled already. Raises what `acting` raises.
     """
     with acting(spec, "cancel", identifier, by=by, via=via, reason=reason) as (run, reason):
         if run.status == CANCELLED:
@@ -88,7 +89,7 @@ def cancel(
 def acting(
     spec: RunSpec[R], verb: str, identifier: UUID | str, *, by: "User", via: str, reason: str = ""
 ) -> AbstractContextManager[tuple[R, str]]:
-    """`process.acting`, for whose run it is, or who has the permission `spec.act`."""
+    """As `process.acting`, for the requester and with the permission `spec.act`."""
     return process.acting(
         spec.process, verb, identifier, by=by, via=via, reason=reason, permission=spec.act
     )

@@ -1,6 +1,6 @@
-"""Working through a run: which items come next, what becomes of one, and the end.
+"""Works through a run: starts items, settles them, and ends the run.
 
-An item's status is changed only from the one it had, by who changes it first.
+An item's status changes only from the expected one, by whoever changes it first.
 """
 
 import time
@@ -23,12 +23,15 @@ from apps.engine.runs.spec import COMPLETED, DONE, FAILED, PENDING, RUNNING, WAI
 
 logger = correlation.get_logger(__name__)
 
-#: Open pages are told about progress at most this often.
+#: The shortest time between two progress updates of open pages.
 ANNOUNCE_SECONDS = 0.2
+#: After this many refused items the following ones wait for the next look.
+MOST_REFUSED = 100
 
 
 class HasItsOutcome(Exception):
-    """The item waits no more: a twin was first, or its run was stopped. Undoes what was done."""
+    """The item no longer waits: a concurrent call settled it, or its run was stopped. Rolls
+    back."""
 
 
 # --- items with a workflow of their own -----------------------------------------------------------
@@ -42,14 +45,14 @@ def begin_next(
     begin: Callable[[R, Any], Mapping[str, Any]],
     as_of: datetime,
 ) -> tuple[R, list[Any]]:
-    """The locked run, and up to `limit` of its items that are to be carried out now.
+    """Lock the run; return it with up to `limit` items to carry out now.
 
-    First those that are under way and not among `known` (numbers): what an earlier try, or an
-    earlier run of the workflow, made ready and nobody is at; then the next that wait. `begin(run,
-    item)` makes ready what carries one out, and returns what the item keeps of it; an item that it
-    refuses, before it has written anything, has failed with that code, and fails no other. None
-    while the run does not run. Asked again, or by two at once, an item still begins once. Joins the
-    caller's transaction. Raises NotFound, Conflict `not_its_workflow`.
+    First come items that are running and not among `known` (numbers), which an earlier attempt or
+    an earlier run of the workflow prepared; then the next waiting ones. `begin(run, item)` prepares
+    what carries an item out, and returns the item's new fields; if it refuses an item before
+    writing anything, that item alone fails with the code, and the next one takes its place. No
+    items while the run is not running. An item begins once, also for repeated or concurrent calls.
+    Joins the caller's transaction. Raises NotFound, Conflict `not_its_workflow`.
     """
     run = lock(spec, identifier)
     check_carrier(spec, run, workflow_id)
@@ -58,23 +61,29 @@ def begin_next(
         return run, []
     items = items_of(spec, run.pk).order_by("number")
     ready = list(items.filter(status=RUNNING).exclude(number__in=known)[:limit])
-    for item in items.filter(status=WAITING)[: max(limit - len(ready), 0)]:
-        try:
-            kept = {"status": RUNNING, **begin(run, item)}
-        except DomainError as refusal:
-            told = {"code": refusal.code, "detail": refusal.detail}
-            settle(spec, item, FAILED, as_of=as_of, **told)
-            continue
-        items_of(spec, run.pk).filter(pk=item.pk, status=WAITING).update(**kept)
-        for name, value in kept.items():
-            setattr(item, name, value)
-        ready.append(item)
+    refused = 0
+    while len(ready) < limit and refused < MOST_REFUSED:
+        waiting = list(items.filter(status=WAITING)[: limit - len(ready)])
+        if not waiting:
+            break
+        for item in waiting:
+            try:
+                kept = {"status": RUNNING, **begin(run, item)}
+            except DomainError as refusal:
+                told = {"code": refusal.code, "detail": refusal.detail}
+                settle(spec, item, FAILED, as_of=as_of, **told)
+                refused += 1
+                continue
+            items_of(spec, run.pk).filter(pk=item.pk, status=WAITING).update(**kept)
+            for name, value in kept.items():
+                setattr(item, name, value)
+            ready.append(item)
     return run, ready
 
 
 def finish(spec: RunSpec[R], identifier: UUID | str, *, workflow_id: str, as_of: datetime) -> R:
-    """The locked run: completed, when this workflow carries it and no item waits or is under way;
-    as it stands in any case. Joins the caller's transaction. Raises NotFound."""
+    """Lock the run and return it, completed if this workflow carries it and no item waits or is
+    running. Joins the caller's transaction. Raises NotFound."""
     run = lock(spec, identifier)
     left = items_of(spec, run.pk).filter(status__in=[WAITING, RUNNING])
     ours = run.status == RUNNING and run.workflow_id == workflow_id
@@ -95,15 +104,15 @@ def work_through(
     do: Callable[[Any], object],
     interrupted: Callable[[], bool] = lambda: False,
 ) -> R:
-    """Do at most `limit` waiting items with `do(pk)`; begin none after `seconds` or when
-    interrupted. The run as it stands then; the last item ends it.
+    """Work through at most `limit` waiting items with `do(pk)`; start none after `seconds` or when
+    interrupted. Returns the run in its new state; the last item ends it.
 
-    Safe to run again at any point, and twice at once, where `do` calls `item_do`. Raises NotFound,
+    Safe to repeat at any point, and to run twice at once, if `do` calls `item_do`. Raises NotFound,
     Conflict `not_its_workflow` for another workflow than the newest, and the database's error when
-    nothing but items in trouble is left (try again later).
+    only items with such errors are left (try again later).
     """
     deadline = time.monotonic() + seconds
-    told = time.monotonic()
+    announced_at = time.monotonic()
     run = _begun(spec, identifier, workflow_id)
     process.announce(spec.process, run)
     rows: Any = spec.process.model._default_manager
@@ -113,19 +122,19 @@ def work_through(
     for item_id in list(waiting.values_list("pk", flat=True)[:limit]):
         if interrupted() or (settled and time.monotonic() >= deadline):
             break
-        # Asked again for each: it may have been stopped, or resumed under another workflow.
+        # Check before each item: the run may have been stopped, or resumed under another workflow.
         try:
             if not rows.filter(pk=run.pk, workflow_id=workflow_id, status=RUNNING).exists():
                 break
             do(item_id)
             settled += 1
         except OperationalError as error:
-            # A deadlock or a lock that is held is this item's trouble, and its turn comes again.
+            # A deadlock or a lock timeout concerns this item only, which is retried later.
             if connection.connection is None or not connection.is_usable():
                 raise
             trouble = error
-        if time.monotonic() - told >= ANNOUNCE_SECONDS:
-            told = time.monotonic()
+        if time.monotonic() - announced_at >= ANNOUNCE_SECONDS:
+            announced_at = time.monotonic()
             process.announce(spec.process, rows.get(pk=run.pk))
     if trouble is not None and not settled:
         raise trouble
@@ -141,12 +150,12 @@ def item_do(
     refused: Callable[[DomainError], object],
     as_of: datetime,
 ) -> str:
-    """Do one waiting item; its status afterwards. An item that has its outcome keeps it.
+    """Do one waiting item; return its new status. A settled item keeps its outcome.
 
-    `act()` does it, and returns what the item keeps of it; effect and outcome commit together. What
-    it is refused with is the item's code and detail; `refused(error)` joins that transaction. A
-    fault of ours in one item is `internal_error` and does not keep the others waiting. Raises only
-    what the database's connection raises.
+    `act()` does it and returns the item's new fields; effect and outcome commit together. A refusal
+    sets the item's code and detail; `refused(error)` joins that transaction. An unexpected error is
+    `internal_error` and does not hold up other items. Raises only what the database's connection
+    raises.
     """
     if item.status != WAITING:
         return item.status
@@ -181,9 +190,9 @@ def settle(
     detail: str = "",
     **fields: object,
 ) -> None:
-    """The outcome of an item that waits, and `fields` of it; HasItsOutcome when it has one.
+    """Write the outcome of a waiting item, and `fields`. Raises HasItsOutcome if it has one.
 
-    Joins the caller's transaction, and is the last thing in it: item and run are locked now.
+    Joins the caller's transaction, as its last statement: it locks item and run.
     """
     run_id = getattr(item, f"{spec.run}_id")
     changed = (
@@ -206,7 +215,7 @@ def settle(
 
 
 def _begun(spec: RunSpec[R], identifier: UUID | str, workflow_id: str) -> R:
-    """The run, which runs from now on, where this workflow carries it."""
+    """Return the run, set to running if it is pending and this workflow carries it."""
     pk = process.id_of(spec.process, identifier)
     rows: Any = spec.process.model._default_manager.filter(pk=pk)
     begun = rows.filter(status=PENDING, workflow_id=workflow_id)

@@ -1,6 +1,6 @@
-"""What apps ask of the engine: commands by way of the outbox, schedules, and notices of runs.
+"""The engine's interface for apps: commands through the outbox, schedules, and reports of runs.
 
-Nobody else changes anything in Temporal. The relay sends what stands in the outbox.
+Nothing else changes anything in Temporal. The relay sends what is in the outbox.
 """
 
 from apps.engine.outbox import NewCommand, commands_enqueue

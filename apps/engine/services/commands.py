@@ -1,4 +1,4 @@
-"""Messages to the engine, written in the transaction that decides them; the relay sends them."""
+"""Commands for Temporal, written in the transaction that decides them; the relay sends them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from apps.engine.outbox import NewCommand, command_enqueue
 from apps.engine.subjects import EngineSubject
 
 
-# --- what to write ------------------------------------------------------------------------------
+# --- commands to write ---------------------------------------------------------------------------
 def start_command(
     *,
     key: str,
@@ -31,7 +31,7 @@ def start_command(
     allow_duplicate_failed: bool = False,
     unmirrored: bool = False,
 ) -> NewCommand:
-    """What `workflow_start` writes, for `commands_enqueue`."""
+    """Return the command that `workflow_start` writes, for `commands_enqueue`."""
     options = {
         "execution_timeout_seconds": execution_timeout_seconds,
         "task_timeout_seconds": task_timeout_seconds,
@@ -61,7 +61,7 @@ def signal_command(
     subject_id: str,
     note: str = "",
 ) -> NewCommand:
-    """What `workflow_signal` writes, for `commands_enqueue`."""
+    """Return the command that `workflow_signal` writes, for `commands_enqueue`."""
     return NewCommand(
         key=key,
         kind=CommandKind.SIGNAL,
@@ -89,14 +89,15 @@ def workflow_start(
     allow_duplicate_failed: bool = False,
     unmirrored: bool = False,
 ) -> EngineCommand:
-    """Have a workflow started; joins the caller's transaction.
+    """Start a workflow; joins the caller's transaction.
 
     `args` are dataclasses or JSON. A workflow id that ever ran for this type and subject is not
-    started again and counts as done. With `allow_duplicate_failed` it is, unless the last run
-    completed; while that still runs the start waits for its end. A run of another type or subject
-    under the id parks the command. An `unmirrored` run is nobody's to look at: no row in the
-    mirror, no search attribute, no `on_closed`; for types that `workers.registry` calls so too.
-    The same key gives the command that exists; Conflict `command_key_reused` if that one differs.
+    started again and counts as done. With `allow_duplicate_failed` it is started again, unless the
+    last run completed; while that is still running the start waits for its end. A run of another
+    type or subject under the id parks the command. An `unmirrored` run has no row in the mirror, no
+    search attribute and no `on_closed`; use it for types that `workers.registry` lists as
+    unmirrored. The same key returns the existing command; Conflict `command_key_reused` if that one
+    differs.
     """
     return command_enqueue(
         start_command(
@@ -125,7 +126,7 @@ def workflow_signal(
     subject_id: str,
     note: str = "",
 ) -> EngineCommand:
-    """Have a workflow woken; joins the caller's transaction. Never overtakes its first start.
+    """Signal a workflow; joins the caller's transaction. Never overtakes its first start.
 
     The signal's argument is SignalEnvelope(command=key, …). Keys as in `workflow_start`.
     """
@@ -151,10 +152,11 @@ def workflow_cancel(
     subject_type: str,
     subject_id: str,
 ) -> EngineCommand:
-    """Ask a workflow to end; it may compensate first. Joins the caller's transaction.
+    """Request a workflow's cancellation; it may compensate first. Joins the caller's transaction.
 
-    Comes after the start; a second run's start that still waits for the old run is given up for
-    it. Undeliverable when nothing runs. Keys as in `workflow_start`; Invalid `reason_required`.
+    Sent after the start; a second run's start that still waits for the old run is discarded
+    instead. Undeliverable when nothing runs. Keys as in `workflow_start`; Invalid
+    `reason_required`.
     """
     return command_enqueue(
         _ending(CommandKind.CANCEL, key, workflow_id, task_queue, reason, subject_type, subject_id)
@@ -170,7 +172,8 @@ def workflow_terminate(
     subject_type: str,
     subject_id: str,
 ) -> EngineCommand:
-    """End a workflow at once: its code hears nothing and compensates nothing. Joins.
+    """Terminate a workflow at once, without its code running or compensating. Joins the caller's
+    transaction.
 
     Order, keys and codes as in `workflow_cancel`.
     """
@@ -183,11 +186,11 @@ def workflow_terminate(
 
 # --- operators ----------------------------------------------------------------------------------
 def command_retry(*, command_id: int, by: Actor, via: str, reason: str) -> EngineCommand:
-    """Send a parked command again, now; outermost verb, audited.
+    """Send a parked command again, now. Opens the outermost transaction; audited.
 
-    For the newest start of a row, when it was discarded, the row's workflow is started anew, from
-    the row as it stands. Raises NotFound, Invalid `reason_required`, Conflict `not_parked`, or
-    `not_needed` when that row needs no workflow any more.
+    If it is a row's newest start and was discarded, a new start is made from the row's current
+    state. Raises NotFound, Invalid `reason_required`, Conflict `not_parked`, or `not_needed` when
+    that row needs no workflow any more.
     """
     with _audited("engine.command_retry", command_id, by, via), transaction.atomic(durable=True):
         command = _locked(command_id, reason)
@@ -209,11 +212,12 @@ def command_retry(*, command_id: int, by: Actor, via: str, reason: str) -> Engin
 
 
 def command_discard(*, command_id: int, by: Actor, via: str, reason: str) -> EngineCommand:
-    """Give up a command that waits, so that later ones of its workflow go on; outermost, audited.
+    """Discard an unsettled command, so that later commands of its workflow proceed. Opens the
+    outermost transaction; audited.
 
-    Its subject hears in the same transaction that the message never arrives (`on_undeliverable`).
-    Raises NotFound, Invalid `reason_required`, Conflict `already_settled`, or `in_flight` while
-    the relay is sending it.
+    The same transaction tells its subject that the message never arrives (`on_undeliverable`).
+    Raises NotFound, Invalid `reason_required`, Conflict `already_settled`, or `in_flight` while the
+    relay is sending it.
     """
     with _audited("engine.command_discard", command_id, by, via), transaction.atomic(durable=True):
         command = _locked(command_id, reason)
@@ -224,7 +228,7 @@ def command_discard(*, command_id: int, by: Actor, via: str, reason: str) -> Eng
         command.state = CommandState.DISCARDED
         command.settled_at = timezone.now()
         _record("engine.command_discard", command, by, via, reason)
-        # What the subject, and whoever looks the command up, read of it.
+        # The subject, and readers of the command, see this text.
         error = f"{by} gave it up: {reason} {command.error}"
         command.error = error.replace("\0", "").strip()[:4000]
         command.save(update_fields=["state", "settled_at", "error"])

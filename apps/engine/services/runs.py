@@ -1,4 +1,4 @@
-"""The mirror of runs: what somebody saw of one, and what the mirror says of workflows."""
+"""The mirror of runs: reports of runs, and queries of ended workflows."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -18,10 +18,11 @@ def run_observe(
     at: datetime,
     confirmed: bool,
 ) -> bool:
-    """Note what somebody saw of a run; whether that was news. Joins the caller's transaction.
+    """Merge a report of a run; return whether it changed the mirror. Joins the caller's
+    transaction.
 
-    `at`: when it started (running) or ended. Never goes backwards: a confirmed end stays, and an
-    unconfirmed one gives way only to the server's later word.
+    `at`: when it started (running) or ended. Never goes back: a confirmed end stays, and an
+    unconfirmed one is overwritten only by a later report of the server.
     """
     return bool(
         runs_observe(
@@ -43,7 +44,7 @@ def run_observe(
 
 
 def workflow_is_closed(*, workflow_id: str) -> bool:
-    """Whether the mirror's newest run of the workflow has ended; False when it knows none.
+    """Return whether the mirror's newest run of the workflow has ended; False when it knows none.
 
     A run that continued as new goes on under another run id; one that the server has lost is
     started again from its row.
@@ -52,7 +53,7 @@ def workflow_is_closed(*, workflow_id: str) -> bool:
 
 
 def workflows_closed(*, workflow_ids: Iterable[str]) -> set[str]:
-    """Those of them that have ended, as `workflow_is_closed` says it of one; in one query."""
+    """Return the workflows that have ended, as `workflow_is_closed`, in one query."""
     newest = (
         WorkflowRun.objects.filter(workflow_id__in=set(workflow_ids))
         .order_by("workflow_id", "-started_at", "-id")

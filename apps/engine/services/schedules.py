@@ -1,4 +1,4 @@
-"""Schedules as data: the row is written here, the relay makes the engine equal to it."""
+"""Schedules as data: services write the row, the relay makes Temporal's schedule equal to it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,8 @@ def schedule_put(
     by: Actor | None,
     via: str,
 ) -> WorkflowSchedule:
-    """Write the schedule's row and have the engine made equal to it; joins, audited.
+    """Write the schedule's row and enqueue its synchronisation; joins the caller's transaction,
+    audited.
 
     Raises Invalid `bad_schedule_name`, `bad_cron`, `bad_time_zone`, `bad_arguments`.
     """
@@ -65,7 +66,8 @@ def schedule_put(
 
 
 def schedule_remove(*, name: str, by: Actor | None, via: str) -> None:
-    """Delete the row and have the schedule removed; joins, audited. Raises NotFound."""
+    """Delete the row and enqueue the schedule's removal; joins the caller's transaction, audited.
+    Raises NotFound."""
     row = WorkflowSchedule.objects.select_for_update().filter(name=name).first()
     if row is None:
         raise NotFound("there is no such schedule")
@@ -98,7 +100,8 @@ def _check_schedule(name: str, values: Mapping[str, Any], args: object) -> None:
 
 
 def _schedule_changed(row: WorkflowSchedule) -> None:
-    """The relay reads the row again when it sends: only the last of several changes counts."""
+    """Enqueue a synchronisation. The relay reads the row when it sends, so only the last of several
+    changes counts."""
     command_enqueue(
         NewCommand(
             key=f"schedule:{row.name}:{new_id()}",

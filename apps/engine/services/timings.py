@@ -1,4 +1,4 @@
-"""The settings' time limits, as workflows get them."""
+"""Time limits of workflows, from the settings."""
 
 from django.conf import settings
 
@@ -6,7 +6,8 @@ from apps.engine.contracts import Timings
 
 
 def timings() -> Timings:
-    """The settings' seconds, for a workflow's input: it must not read settings."""
+    """Return the settings' seconds for a workflow's input, because a workflow must not read
+    settings."""
     return Timings(
         activity=settings.ACTIVITY_TIMEOUT_SECONDS,
         heartbeat=settings.ACTIVITY_HEARTBEAT_SECONDS,

@@ -1,4 +1,4 @@
-"""The domain in the admin, by noun."""
+"""Admin of interventions, a module for each noun."""
 
 from apps.interventions.admin import batches, budgets, interventions, policies
 

@@ -1,4 +1,4 @@
-"""The API of this domain, by noun."""
+"""API of interventions, a module for each noun."""
 
 from apps.interventions.api.batches import router as batches_router
 from apps.interventions.api.budgets import router as budgets_router

@@ -1,4 +1,4 @@
-"""What several operations of this domain share."""
+"""Code that several operations share."""
 
 from django.http import HttpRequest
 
@@ -9,8 +9,8 @@ from apps.interventions.services.requests import REQUEST_PERMISSION
 
 
 def reader(request: HttpRequest, scope: str, permission: str, refusal: str) -> User:
-    """Who calls; NotAllowed `permission_denied` without the permission. Who may ask for money may
-    see what there is, and under which terms."""
+    """Return the caller. Raises NotAllowed `permission_denied` without the permission. Users who
+    may request money may also see the budgets and the terms."""
     user = require(request, scope=scope)
     if not (user.has_perm(permission) or user.has_perm(REQUEST_PERMISSION)):
         raise NotAllowed(refusal, code="permission_denied")

@@ -16,7 +16,7 @@ BATCH_ENDS = [s for s in BatchStatus if s.terminal]
 
 
 class InterventionBatchQuerySet(AskedQuerySet["InterventionBatch"]):
-    """Reads that several doors share."""
+    """Queries that pages, API and admin share."""
 
     view_permission = "interventions.view_intervention"
     open_statuses = [s for s in BatchStatus if not s.terminal]
@@ -62,7 +62,7 @@ class InterventionBatch(Run):
 
 
 class BatchItem(RunItem):
-    """One payment of a batch. What was wrong with it when it came is kept as it came, in `raw`."""
+    """One payment of a batch. `raw` keeps an invalid payment's input as it was received."""
 
     batch = models.ForeignKey(InterventionBatch, on_delete=models.PROTECT, related_name="items")
     line = models.PositiveIntegerField(
@@ -99,12 +99,12 @@ class BatchItem(RunItem):
 
     @property
     def named_target(self) -> str:
-        """Whom it names, also where it was not sound: as it came."""
+        """Return the target, or an invalid payment's target as it was received."""
         return self.target or self._came("target")
 
     @property
     def named_amount(self) -> str:
-        """The amount as it came, of one that was not sound."""
+        """Return an invalid payment's amount as it was received, else an empty text."""
         return "" if self.amount is not None else self._came("amount")
 
     def _came(self, field: str) -> str:

@@ -1,4 +1,4 @@
-"""Policies, version by version: what may be asked for, where, when and how much."""
+"""Policies, in versions: what may be requested, where, when and how much."""
 
 import pghistory
 from django.contrib.postgres.fields import ArrayField
@@ -11,7 +11,8 @@ from apps.common.amounts import AmountField
 
 @pghistory.track(exclude=["updated_at"])
 class Policy(models.Model):
-    """One version of a policy. An intervention points at the version it was asked under."""
+    """One version of a policy. An intervention references the version under which it was
+    requested."""
 
     code = models.SlugField(max_length=80)
     version = models.PositiveIntegerField(default=1)
@@ -58,7 +59,8 @@ class Policy(models.Model):
             ),
             models.CheckConstraint(
                 name="target_limit_with_its_days",
-                # Said twice: a comparison with NULL is not false, and would be let through.
+                # Also says "not null", because a comparison with NULL is not false and would pass
+                # the check.
                 condition=Q(target_limit=None, target_days=None)
                 | Q(
                     target_limit__isnull=False,

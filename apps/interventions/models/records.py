@@ -1,4 +1,4 @@
-"""What interventions leave behind: features of their targets, and outcomes."""
+"""Records of interventions: features of their targets, and outcomes."""
 
 from django.db import models
 from django.utils import timezone
@@ -9,7 +9,8 @@ from apps.interventions.models.interventions import Intervention
 
 
 class FeatureValue(models.Model):
-    """A feature of a target, append-only: the newest row is the value. `key` makes it once."""
+    """A feature of a target, append-only: the newest row is the value. `key` makes each row
+    unique."""
 
     entity = models.CharField(max_length=200)
     name = models.CharField(max_length=80)
@@ -25,7 +26,7 @@ class FeatureValue(models.Model):
 
 
 class Outcome(models.Model):
-    """What an intervention came to. One per intervention, written with its terminal status."""
+    """The outcome of an intervention. One per intervention, written with its terminal status."""
 
     intervention = models.OneToOneField(
         Intervention, on_delete=models.PROTECT, related_name="outcome"

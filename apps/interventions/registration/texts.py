@@ -37,7 +37,7 @@ TONES = {
 }
 
 WORDS = {
-    # Lines of a ledger in the words of the bar above them.
+    # Lines of a ledger, in the words of the bar above them.
     **{kind.value: str(kind.label) for kind in BudgetEntry.Kind},
     "low": "little is left",
     # What a request is about, in the link to it.

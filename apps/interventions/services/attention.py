@@ -1,9 +1,9 @@
-"""Inbox items of the kind "intervention.attention": what the system must not decide alone.
+"""Review items of the kind "intervention.attention", for what the system must not decide alone.
 
-Approve always means "carry on from the row". Reject means "do not carry on": what was never
-executed ends as failed and its money is free; what was, or may have been, executed is undone as
-far as its policy allows, and otherwise stands and is booked as spent; what has ended already, with
-steps missing after it, stays as it is.
+Approve means "continue from the row". Reject means "do not continue": an intervention that was
+never executed ends as failed and its money is released; one that was, or may have been, executed is
+reversed as far as its policy allows, and otherwise stands and is booked as spent; one that has
+ended already, with later steps missing, stays as it is.
 """
 
 from apps.approvals.attention import Attention
@@ -24,7 +24,7 @@ def _carry_on(intervention: Intervention, decided: Decided) -> None:
 
 def _give_up(intervention: Intervention, decided: Decided) -> None:
     if _may_be_executed(intervention):
-        # Its saga reads that this was rejected.
+        # The saga reads that the item was rejected.
         intervention_start_again(intervention, key=f"attention:{decided.request_id}")
         return
     settle_row(

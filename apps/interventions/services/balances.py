@@ -1,10 +1,10 @@
-"""The ledger line and the guarded balance, as one statement.
+"""Writes the ledger line and the guarded balance in one statement.
 
-Many reservations at once stand in line for one budget's row, and each holds it until its commit.
-So the statement is the last one of its transaction: one round trip instead of two lies between the
-lock and the commit, and the line with its indexes is written before the row is locked. The unique
-keys of the ledger make it happen once; a balance that would not be sound is not written, and the
-caller undoes the line by raising.
+Many concurrent reservations wait for one budget's row, and each holds the row until its commit. So
+the statement is the last one of its transaction: one round trip instead of two is between lock and
+commit, and the line with its indexes is written before the row is locked. The unique keys of the
+ledger make it happen once; a balance that would be negative or too large is not written, and the
+caller rolls the line back by raising.
 """
 
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ class Move:
         return EFFECTS[self.kind]
 
     def parameters(self, budget_id: int) -> dict[str, Any]:
-        """Of MOVE."""
+        """Return the parameters of MOVE."""
         return {
             "budget": budget_id,
             "intervention": self.intervention,
@@ -81,18 +81,19 @@ class Move:
 
 @dataclass(frozen=True)
 class Moved:
-    """`written`: the line is new. `covered`: the balance bore it; if not, the caller must raise."""
+    """`written`: the line is new. `covered`: the balance allows it; if not, the caller must
+    raise."""
 
     written: bool
     covered: bool
 
 
 def balance_move(budget: Budget, move: Move) -> Moved:
-    """Write the line and change the balance if it stays sound; tell pages, and people when little
-    is left now. Joins the caller's transaction, as its last write.
+    """Write the line and change the balance if the result is valid; update open pages, and notify
+    when little is left. Joins the caller's transaction, as its last write.
 
-    A line that is there already changes nothing. Not covered: the line stands in the transaction
-    without its balance, which must therefore be rolled back.
+    A line that exists already changes nothing. If not covered, the transaction has the line without
+    its balance, so the caller must roll back.
     """
     with connection.cursor() as cursor:
         cursor.execute(MOVE, move.parameters(budget.pk))

@@ -1,7 +1,6 @@
-"""Payments of a batch that look like another one. Nothing is refused for it: a household is paid
-the same every month. Who asks and who signs read it, line by line, before money moves:
-each of them is told of the payments that they may see, never of others.
-"""
+"""Warnings about payments of a batch that look like another payment. Nothing is refused, because a
+household may be paid the same every month. Requester and signers read the warnings, line by line,
+before money moves; each sees only those about payments that they may see."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,18 +17,18 @@ from apps.interventions.models import Intervention, InterventionBatch, Outcome
 from apps.interventions.models.interventions import InterventionQuerySet
 from apps.interventions.services.batches_input import Item
 
-#: Paid so lately, the same to the same is worth a question.
+#: How recent a payment must be for an equal one to get a warning.
 RECENT = timedelta(days=30)
-#: So many are told one by one; all of them are counted.
+#: How many warnings are listed; all of them are counted.
 MOST = 100
-#: A payment bears a time at most that long before others can see it.
+#: The longest time between a payment's timestamp and its commit.
 UNSEEN = timedelta(minutes=1)
 CACHE_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
 class BatchWarning:
-    """`code`: `same_in_batch` or `paid_recently`; `line` is 0 where the batch was no file."""
+    """`code`: `same_in_batch` or `paid_recently`; `line` is 0 if the batch was not a file."""
 
     number: int
     line: int
@@ -38,13 +37,13 @@ class BatchWarning:
 
     @property
     def place(self) -> str:
-        """Where it stands, in words: "Line 5", or "Payment 4"."""
+        """Return the place in words: "Line 5", or "Payment 4"."""
         return _place(self.number, self.line)
 
 
 @dataclass(frozen=True)
 class Warned:
-    """The first MOST warnings in the order of the payments, and how many there are."""
+    """The first MOST warnings in the order of the payments, and their total number."""
 
     first: tuple[BatchWarning, ...] = ()
     total: int = 0
@@ -52,8 +51,8 @@ class Warned:
 
 @dataclass(frozen=True)
 class _Evaluation:
-    """What a look at all payments came to at `until`. `counted`: of those paid within UNSEEN before
-    it, the ones that are in it; `oldest` of all that are."""
+    """The result of checking all payments at `until`. `counted`: those of the payments within
+    UNSEEN before it that were counted; `oldest`: the oldest counted payment."""
 
     warned: Warned
     until: datetime
@@ -62,18 +61,18 @@ class _Evaluation:
 
 
 def items_warn(items: Iterable[Item], *, currency: str, by: User, as_of: datetime) -> Warned:
-    """Of a list that `by` tries out: payments alike in target and amount, and those like one that
-    was paid within RECENT and is visible to them. One query, however long the list."""
+    """Check a list that `by` previews: payments equal in target and amount, and payments equal to
+    one within RECENT that `by` may see. One query, for any length of the list."""
     return _evaluated(items, _visible(by).filter(currency=currency), as_of).warned
 
 
 def batch_warn(batch: InterventionBatch, *, by: User, as_of: datetime) -> Warned:
-    """The same of a batch, for who reads or signs it: also what was paid since it was asked for,
-    until it began. Its own payments are none of those, nor are payments that `by` may not see.
+    """Check a batch for a reader or signer: also against payments since it was requested, until it
+    started. Leaves out its own payments and payments that `by` may not see.
 
-    All of its payments are read once a process for everybody who sees every payment, and once for
-    each of the others, with two queries; again only after one like them was paid, or when one that
-    counted is no longer recent. Until then a look is one query, for what was paid since.
+    Caches the result per process, once for all users who see every payment, and once for each other
+    user; computes it again, with two queries, only after an equal payment, or when a counted one is
+    no longer recent. Until then each call is one query, for payments since.
     """
     until = batch.started_at or as_of
     everything = by.has_perm(InterventionQuerySet.view_permission)
@@ -98,7 +97,7 @@ def _visible(by: User) -> InterventionQuerySet:
 def _evaluated(items: Iterable[Item], others: InterventionQuerySet, until: datetime) -> _Evaluation:
     sound = [item for item in items if item.sound and item.amount is not None]
     lately = others.filter(
-        # The condition on the status is the index's own.
+        # The condition on the status is that of the index.
         status=InterventionStatus.EXECUTED,
         settled_at__gt=until - RECENT,
         settled_at__lte=until,
@@ -132,10 +131,10 @@ def _evaluated(items: Iterable[Item], others: InterventionQuerySet, until: datet
 def _still_right(
     known: _Evaluation, batch: InterventionBatch, visible: InterventionQuerySet, until: datetime
 ) -> bool:
-    """Whether a look at all of the payments would come to the same."""
+    """Return whether checking all payments again would give the same result."""
     if until < known.until or (known.oldest and known.oldest <= until - RECENT):
         return False
-    # The index of outcomes by time leads to what was paid since, and nothing else is read.
+    # The index of outcomes by time finds the later payments, without reading others.
     since = Outcome.objects.filter(
         at__gt=known.until - UNSEEN,
         at__lte=until,

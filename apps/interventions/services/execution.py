@@ -1,4 +1,4 @@
-"""The payment: an effect in the outside world, whose steps `apps.engine.effects` writes."""
+"""The payment: an effect in an external system, whose steps `apps.engine.effects` writes."""
 
 from apps.common.errors import Conflict
 from apps.engine.effects import Effect
@@ -12,7 +12,8 @@ from apps.interventions.services.rows import StepStatus, step_put
 
 
 def _check_reserved(intervention: Intervention) -> None:
-    """From the call on the money is bound until the executor has said what became of it."""
+    """Require a reservation: after the call the money is bound until the executor reports the
+    outcome."""
     if not has_open_reservation(intervention):
         raise Conflict("No money is reserved for this.", code="not_reserved")
 
@@ -23,7 +24,7 @@ def _undone(intervention: Intervention) -> None:
 
 
 #: Codes `already_settled`, `being_undone`, `not_reserved`, `execution_refused`, `receipt_differs`,
-#: `execution_unknown`. Looked up at the call, so that a test may stand in for the executor.
+#: `execution_unknown`. The executor is looked up at the call, so that a test can replace it.
 EXECUTION = Effect(
     process=INTERVENTION,
     name="execution",

@@ -1,4 +1,4 @@
-"""The feature store: what was paid to a target so far, append-only; the newest row is the value."""
+"""The feature store: what was paid to each target, append-only; the newest row is the value."""
 
 from decimal import Decimal
 from functools import partial
@@ -11,13 +11,14 @@ from apps.interventions.services.online_store import copy_end
 
 
 def features_add(intervention: Intervention) -> None:
-    """Count the execution in the target's features, once. Joins the caller's transaction, whose
-    last statements these are: what follows would hold up everybody else who pays that target."""
+    """Add the execution to the target's features, once. Joins the caller's transaction, as its last
+    statements: later ones would hold up everybody else who pays that target."""
     _append(intervention, [(n, d, f"{intervention.pk}:{n}") for n, d in _deltas(intervention)])
 
 
 def features_revert(intervention: Intervention) -> bool:
-    """Take it out again where it was counted, once; whether it was. Joins."""
+    """Subtract the execution if it was added, once; return whether it was. Joins the caller's
+    transaction."""
     lines = [(n, -d, f"{intervention.pk}:{n}") for n, d in _deltas(intervention)]
     keys = [key for _, _, key in lines]
     counted = set(FeatureValue.objects.filter(key__in=keys).values_list("key", flat=True))
@@ -51,7 +52,7 @@ RETURNING id
 def _append(intervention: Intervention, lines: list[tuple[str, Decimal, str]]) -> None:
     names, deltas, keys = (list(column) for column in zip(*lines, strict=True))
     entity = intervention.target
-    # A value follows from the one before it: two at once for one target wait for each other.
+    # A value follows from the one before, so concurrent calls for a target wait for each other.
     transaction_lock(f"feature:{entity}")
     with connection.cursor() as cursor:
         cursor.execute(_APPEND, {"entity": entity, "names": names, "deltas": deltas, "keys": keys})

@@ -8,13 +8,13 @@ from apps.common.validation import clean_code
 from apps.common.windows import Period, site_day
 from apps.interventions.models import Budget
 
-#: Addresses of pages and of the API that a budget of that code would hide behind.
+#: Words in URLs of pages and API that would hide a budget of that code.
 RESERVED_CODES = frozenset({"live", "new", "transfers"})
 OVERLAP_CONSTRAINT = "periods_of_a_series_apart"
 
 
 def check_open(budget: Budget, *, as_of: datetime) -> None:
-    """Conflict `budget_not_open` (extra starts_on, ends_on) outside the budget's days."""
+    """Raise Conflict `budget_not_open` (extra starts_on, ends_on) outside the budget's days."""
     if budget.is_open_on(site_day(as_of)):
         return
     raise Conflict(
@@ -28,7 +28,7 @@ def check_open(budget: Budget, *, as_of: datetime) -> None:
 def clean_period(
     *, series: str, starts_on: date | None, ends_on: date | None, alert_percent: int
 ) -> dict[str, Any]:
-    """The fields of a period, checked. Invalid `code_invalid`, `days_out_of_order`,
+    """Return the checked fields of a period. Raises Invalid `code_invalid`, `days_out_of_order`,
     `alert_percent_invalid`."""
     Period(starts_on, ends_on).checked()
     number = isinstance(alert_percent, int) and not isinstance(alert_percent, bool)
@@ -43,17 +43,17 @@ def clean_period(
 
 
 def check_code(code: str) -> None:
-    """Invalid `code_reserved` for one that means something else in addresses."""
+    """Raise Invalid `code_reserved` for a code that has another meaning in URLs."""
     if code in RESERVED_CODES:
         raise Invalid(f"{code!r} is not free to be a code.", code="code_reserved")
 
 
 def neighbours(budget: Budget) -> tuple[Budget | None, Budget | None]:
-    """The periods of the same series before and after it, where there are such."""
+    """Return the periods of the same series before and after it, or None."""
     if not budget.series:
         return None, None
     others = Budget.objects.filter(series=budget.series).exclude(pk=budget.pk)
-    # No two overlap: by the day that they begin is by the days that they have.
+    # Periods do not overlap, so sorting by the first day sorts them.
     before = after = None
     if budget.starts_on is not None:
         before = others.filter(ends_on__lt=budget.starts_on).order_by("-ends_on").first()

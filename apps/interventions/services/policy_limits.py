@@ -1,4 +1,4 @@
-"""What a policy lets anybody ask for: how much, when, where, and how much for one target."""
+"""Checks a request against its policy: amount, days, region, and the limit of one target."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,10 +13,10 @@ from apps.interventions.models import BudgetEntry, Intervention, Policy
 
 
 def check_terms(policy: Policy, *, amount: Decimal, region: str, as_of: datetime) -> None:
-    """All that the policy says about one request by itself.
+    """Check everything that the policy says about a single request.
 
-    Raises what `check_limit`, `check_days` and `check_region` raise. The limit of a target is a
-    question of its own (`check_target`): it depends on what else was paid.
+    Raises what `check_limit`, `check_days` and `check_region` raise. The target's limit is checked
+    separately (`check_target`), because it depends on other payments.
     """
     check_limit(policy, amount)
     check_days(policy, as_of=as_of)
@@ -24,7 +24,7 @@ def check_terms(policy: Policy, *, amount: Decimal, region: str, as_of: datetime
 
 
 def check_limit(policy: Policy, amount: Decimal) -> None:
-    """Invalid `amount_above_limit`, `amount_below_limit` with the limit as extra."""
+    """Raise Invalid `amount_above_limit`, `amount_below_limit` with the limit as extra."""
     if policy.max_amount is not None and amount > policy.max_amount:
         raise Invalid(
             f"The policy allows at most {shown(policy.max_amount, policy.currency)}.",
@@ -40,7 +40,8 @@ def check_limit(policy: Policy, amount: Decimal) -> None:
 
 
 def check_days(policy: Policy, *, as_of: datetime) -> None:
-    """Conflict `policy_not_yet_valid`, `policy_expired` with the first or last day as extra."""
+    """Raise Conflict `policy_not_yet_valid`, `policy_expired` with the first or last day as
+    extra."""
     today = site_day(as_of)
     if policy.valid_from is not None and today < policy.valid_from:
         raise Conflict(
@@ -57,9 +58,9 @@ def check_days(policy: Policy, *, as_of: datetime) -> None:
 
 
 def check_region(policy: Policy, region: str) -> None:
-    """Invalid `region_required`, `region_not_covered` with the regions as extra.
+    """Raise Invalid `region_required`, `region_not_covered` with the regions as extra.
 
-    A country covers its parts: NG covers NG-KO, not the other way round.
+    A country covers its subdivisions: NG covers NG-KO, not the other way round.
     """
     if not policy.regions:
         return
@@ -80,9 +81,10 @@ def check_region(policy: Policy, region: str) -> None:
 
 # --- the limit of one target ----------------------------------------------------------------------
 def check_target(policy: Policy, *, target: str, amount: Decimal, as_of: datetime) -> None:
-    """Whether the target's limit leaves room for `amount` now. No lock: `target_hold` decides.
+    """Check that the target's limit leaves room for `amount` now. Takes no lock: `target_hold`
+    decides.
 
-    Conflict `target_limit_exceeded` with the limit, its days and what is left as extras.
+    Raises Conflict `target_limit_exceeded` with the limit, its days and what is left as extras.
     """
     if policy.target_limit is None or policy.target_days is None:
         return
@@ -101,12 +103,12 @@ def check_target(policy: Policy, *, target: str, amount: Decimal, as_of: datetim
 
 
 def target_hold(intervention: Intervention, *, as_of: datetime) -> None:
-    """Before the reservation's ledger line: the target's limit leaves room for it, and nobody else
-    takes that room before the end of this transaction.
+    """Check the target's limit before the reservation's ledger line is written, and keep the room
+    until the end of this transaction.
 
     Joins the transaction that holds the row's lock and has not yet touched the budget's row. Only
-    policies with such a limit wait for each other here, and only for the same target. Raises as
-    `check_target`.
+    reservations under policies with such a limit, and for the same target, wait for each other.
+    Raises as `check_target`.
     """
     policy = intervention.policy
     if policy.target_limit is None:
@@ -116,7 +118,8 @@ def target_hold(intervention: Intervention, *, as_of: datetime) -> None:
 
 
 def _taken(code: str, target: str, *, since: datetime) -> Decimal:
-    """Reserved or spent for the target under any version of the policy, and not given back."""
+    """Return the sum reserved or spent for the target, not released, under any version of the
+    policy."""
     released = BudgetEntry.objects.filter(
         intervention=OuterRef("intervention"), kind=BudgetEntry.Kind.RELEASE
     )

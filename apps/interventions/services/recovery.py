@@ -4,15 +4,18 @@ What never reached the executor ends as failed and its money is free. What may h
 a decision of a person that was not carried out, becomes an inbox item. Nothing is guessed.
 """
 
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.utils import timezone
 
+from apps.approvals.selectors import requests_by_row
 from apps.engine import process
 from apps.interventions.contracts import (
+    ATTENTION_KIND,
     SUBJECT,
     BatchStatus,
     Execution,
@@ -134,7 +137,11 @@ def command_undeliverable(*, command: "EngineCommand", as_of: datetime) -> None:
 
 
 def reservations_reconcile(*, limit: int, as_of: datetime) -> ReconcileResult:
-    """Settle reservations whose saga is closed, each in a transaction of its own."""
+    """Settle reservations whose saga is closed, each in a transaction of its own.
+
+    Asks again, too, where somebody decided to carry on with steps that are missing and no saga
+    does, as after a restored backup.
+    """
 
     def settle(pk: UUID, run: "WorkflowRun") -> str:
         return process_closed(
@@ -149,9 +156,15 @@ def reservations_reconcile(*, limit: int, as_of: datetime) -> ReconcileResult:
         Exists(lines.filter(kind="reserve")),
         ~Exists(lines.filter(kind__in=["release", "commit"])),
     )
-    done = process.reconcile_closed(
-        INTERVENTION, held.order_by("created_at"), settle, id_field=SAGA, limit=limit
+    answers = requests_by_row(SUBJECT, kind=ATTENTION_KIND).values("status")[:1]
+    decided = Intervention.objects.alias(answer=Subquery(answers)).filter(
+        status=InterventionStatus.EXECUTED, error_code=STEPS_MISSING, answer="approved"
     )
+    done: Counter[str] = Counter()
+    for rows in (held, decided):
+        done += process.reconcile_closed(
+            INTERVENTION, rows.order_by("created_at"), settle, id_field=SAGA, limit=limit
+        )
     return ReconcileResult(
         settled=done["settled"], attention=done["attention"], left=done["left"] + done["failed"]
     )

@@ -1,1 +1,1 @@
-"""Pages of this domain, by noun."""
+"""Pages of interventions, a module for each noun."""

@@ -1,4 +1,4 @@
-"""`manage.py pingengine`: runs the empty workflow and says how long it took."""
+"""`manage.py pingengine`: runs the empty workflow and prints how long it took."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""`manage.py runworker`: a shim over `workers.runner`."""
+"""`manage.py runworker`: runs `workers.runner`."""
 
 import logging
 import os
@@ -29,7 +29,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         specs = _specs(options["queue"] or settings.TEMPORAL_TASK_QUEUES)
-        # Imported late: an unknown queue is refused without loading the SDK's runtime.
+        # Imported late, so that an unknown queue is refused without loading the SDK's runtime.
         from workers.httpd import PortTaken
         from workers.runner import Runner
         from workers.slots import TooFewThreads
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         except (TooFewThreads, PortTaken) as error:
             raise CommandError(str(error), returncode=2) from error
         if not runner.run():
-            # Threads that were cut off would keep the interpreter until they end.
+            # Threads of cut-off activities would keep the interpreter alive until they end.
             logging.shutdown()
             sys.stderr.flush()
             os._exit(0)

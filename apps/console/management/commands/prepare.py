@@ -1,4 +1,4 @@
-"""Makes the database ready for `make run`: the migrations, then the demo, in one process."""
+"""Prepares the database for `make run`: the migrations, then the demo data, in one process."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """CommandError for a database whose tables an earlier set of migrations made."""
+        """Migrate and seed. Raises CommandError if an earlier set of migrations made the tables."""
         self._check_history()
         call_command("migrate", interactive=False, verbosity=options["verbosity"])
         call_command("seeddemo", bare=options["bare"], stdout=self.stdout)

@@ -1,4 +1,4 @@
-"""Fills an empty installation with something to look at. Again changes nothing."""
+"""Fills an empty installation with demo data. Idempotent."""
 
 from typing import Any
 
@@ -23,7 +23,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Refused where demo logins are: their password is known to everybody."""
+        """Seed the parts. Refused where demo logins are disabled, because their password is
+        public."""
         if not settings.DEMO_LOGINS:
             raise CommandError("These settings refuse the demo: its passwords are known.")
         people = demo_people_ensure()

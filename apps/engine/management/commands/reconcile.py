@@ -1,4 +1,4 @@
-"""`manage.py reconcile`: restarts workflows that ought to run and do not."""
+"""`manage.py reconcile`: restarts workflows that should run and do not."""
 
 import asyncio
 from argparse import ArgumentParser
@@ -40,7 +40,7 @@ async def _compare() -> int:
     try:
         connected = await client.connect()
         changed = await sweeper.compare(connected, threads=threads)
-        # What the engine ran after the backup that was restored: its numbers are taken.
+        # After a restored backup: find what Temporal ran since, because those numbers are taken.
         return changed + await sweeper.sweep(connected, threads=threads)
     finally:
         threads.close()

@@ -17,7 +17,7 @@ class Command(BaseCommand):
 
 
 async def _run() -> None:
-    """A second signal ends at once: the handlers are taken away with the first."""
+    """Run until a signal. A second signal kills at once: the first removes the handlers."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -1,4 +1,4 @@
-"""Serves the outside world for demos and tests, in a process of its own."""
+"""Runs the simulated external systems of demos and tests, in a process of their own."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -16,7 +16,7 @@ from apps.simulators.webhooks import WebhookSink
 
 class Command(BaseCommand):
     help = "Runs the simulators over real HTTP. Refused by production settings."
-    # It needs no database and no admin: a start in half the time.
+    # It needs neither database nor admin, so it starts in half the time.
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
