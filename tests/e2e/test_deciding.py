@@ -352,6 +352,8 @@ def test_a_few_together_without_scripts_and_by_keyboard_alone(site: Site) -> Non
     page.locator("#bulk-run input[value=approve]").focus()
     keys.press("ArrowRight")
     expect(page.get_by_label("Reject", exact=True)).to_be_checked()
+    # The grounds of a rejection may be chosen here; then comes the text.
+    keys.press("Tab")
     keys.press("Tab")
     keys.type("Typed.")
     keys.press("Tab")
