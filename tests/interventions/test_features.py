@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import connection
 from redis import Redis
 
 from apps.common.redis import CALL_SECONDS
@@ -21,6 +20,7 @@ from apps.interventions.services.online_store import COPIES, copy_end, features_
 from deploy.local.processes import free_port
 from tests.interventions.conftest import World
 from tests.interventions.test_api import Caller
+from tests.plans import rows_by_indexes
 from tests.support import within
 
 TARGET = "Village cooperative"
@@ -215,24 +215,12 @@ def test_a_target_that_was_paid_often_costs_no_more_than_another() -> None:
         add("paid_count", str(n))
         add("paid_total_ngn", str(n))
     add("paid_total_brl", "7")
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE interventions_featurevalue")
-        # Small tables are read from end to end; a large one is not.
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + online_store._NEWEST, {"entity": TARGET})
-        (plan,) = cursor.fetchone()[0]
-    assert _rows_read(plan["Plan"]) < 50
+    assert rows_by_indexes(online_store._NEWEST, {"entity": TARGET}) < 50
     assert known()[0] == {
         "paid_count": Decimal(299),
         "paid_total_ngn": Decimal(299),
         "paid_total_brl": Decimal(7),
     }
-
-
-def _rows_read(node: dict[str, Any]) -> float:
-    """By the scans of the plan."""
-    own = node["Actual Rows"] * node["Actual Loops"] if "Index Name" in node else 0
-    return float(own + sum(_rows_read(child) for child in node.get("Plans", [])))
 
 
 # --- the API --------------------------------------------------------------------------------------
