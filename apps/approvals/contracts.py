@@ -185,8 +185,3 @@ class BulkProgress:
     done: int = 0
     failed: int = 0
     ended: bool = False
-
-
-def clock_workflow_id(request_id: object, number: int = 1) -> str:
-    """Return the id of a request's clock workflow; each start has its own number."""
-    return f"{SUBJECT_TYPE}-{request_id}-clock" + (f"-{number}" if number > 1 else "")

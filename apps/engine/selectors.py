@@ -11,16 +11,6 @@ from apps.engine.contracts import CommandKind, CommandState, RunStatus
 from apps.engine.models import EngineCommand, ProcessHeartbeat, WorkflowRun
 
 
-def starts_of(subject_type: str, subject_id: object) -> QuerySet[EngineCommand]:
-    """Return the row's start commands, newest first.
-
-    Complete until the row has ended (`EngineSubject.ended`); later ones may have been deleted.
-    """
-    return EngineCommand.objects.filter(
-        kind=CommandKind.START, subject_type=subject_type, subject_id=str(subject_id)
-    ).order_by("-id")
-
-
 def runs_of(subject_type: str, subject_id: object) -> QuerySet[WorkflowRun]:
     """Return the row's runs in the mirror, of all its workflows, newest first."""
     return WorkflowRun.objects.filter(

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals import kinds, services
-from apps.approvals.contracts import SIGNAL_CHANGED, clock_workflow_id
+from apps.approvals.contracts import SIGNAL_CHANGED
 from apps.approvals.forms import InboxFilter
 from apps.approvals.kinds import ApprovalKind
 from apps.approvals.models import ApprovalRequest, Delegation
@@ -22,6 +22,7 @@ from apps.engine import process, subjects
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.notifications.models import Notification
 from tests.approvals import world
+from tests.approvals.world import clock_workflow_id
 
 #: A Monday at nine; the default working time is Monday to Friday, nine to five.
 MONDAY = datetime(2025, 11, 24, 9, tzinfo=UTC)

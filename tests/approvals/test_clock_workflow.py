@@ -15,7 +15,7 @@ from temporalio.worker import Worker
 
 from apps.approvals import services
 from apps.approvals.activities.clock import tick_request
-from apps.approvals.contracts import SIGNAL_CHANGED, Tick, TickInput, clock_workflow_id
+from apps.approvals.contracts import SIGNAL_CHANGED, Tick, TickInput
 from apps.approvals.models import ApprovalRequest
 from apps.audit.models import AuditEntry
 from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE, SignalEnvelope
@@ -23,6 +23,7 @@ from apps.engine.models import EngineCommand
 from apps.engine.namespace import engine_ensure
 from apps.notifications.models import Notification
 from tests.approvals import world
+from tests.approvals.world import clock_workflow_id
 from tests.histories import replay
 from tests.stage import EngineStage, orm
 from tests.support import eventually_async

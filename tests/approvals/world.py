@@ -223,3 +223,8 @@ def refusal(request: ApprovalRequest, by: User, verdict: str = "approve", **chan
         assert (entry.code, entry.actor_id) == (error.code, by.audit_id)
         return error
     raise AssertionError("it was allowed")
+
+
+def clock_workflow_id(request_id: object, number: int = 1) -> str:
+    """The id of a request's clock workflow, as links and the trail have it."""
+    return f"approval-{request_id}-clock" + (f"-{number}" if number > 1 else "")

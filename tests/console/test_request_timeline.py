@@ -5,9 +5,8 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from apps.approvals.contracts import clock_workflow_id
 from apps.engine import reads
-from tests.approvals.world import opened, person, rule
+from tests.approvals.world import clock_workflow_id, opened, person, rule
 from tests.console.conftest import AsPerson, ask_to_sign
 from tests.interventions.conftest import World
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from django.db import connection, connections, transaction
@@ -21,6 +21,9 @@ from apps.engine.relay.session import LEADER_LOCK
 from tests.engine.workflows import CollectingWorkflow, Work
 from tests.support import LONG_ENOUGH, eventually
 from workers.options import worker_options
+
+if TYPE_CHECKING:
+    from tests.engine.unsteady import Unsteady
 
 T = TypeVar("T")
 
@@ -344,3 +347,11 @@ def giving(client: Any) -> Callable[[], Coroutine[Any, Any, Any]]:
         return client
 
     return connect
+
+
+@pytest.fixture
+def unsteady(engine: Client) -> "Unsteady":
+    """A client whose calls fail as the test says."""
+    from tests.engine.unsteady import Unsteady
+
+    return Unsteady(engine)

@@ -29,11 +29,6 @@ from workers.options import worker_options
 StartRelay = Callable[..., RunningRelay]
 
 
-@pytest.fixture
-def unsteady(engine: Client) -> Unsteady:
-    return Unsteady(engine)
-
-
 # --- endings ------------------------------------------------------------------------------------
 def ending(outbox: Outbox, verb: Callable[..., EngineCommand], name: str = "a") -> EngineCommand:
     with transaction.atomic():

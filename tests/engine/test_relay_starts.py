@@ -31,11 +31,6 @@ from workers import liveness, metrics
 StartRelay = Callable[..., RunningRelay]
 
 
-@pytest.fixture
-def unsteady(engine: Client) -> Unsteady:
-    return Unsteady(engine)
-
-
 # --- strangers under the id ---------------------------------------------------------------------
 def test_a_run_of_another_type_is_not_taken_for_ours(
     start_relay: StartRelay, outbox: Outbox, background: Background, engine: Client, subject: Sub
