@@ -28,15 +28,21 @@ class Beats:
         self._name = name
         self._queues = list(queues)
         self._health = health
-        self._stop = threading.Event()
+        self._due = threading.Event()
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
+    def soon(self) -> None:
+        """Look now, because the worker's state has changed: others wait to hear of it."""
+        self._due.set()
+
     def stop(self, seconds: float = 2.0) -> None:
         """Stop beating and delete the heartbeat."""
-        self._stop.set()
+        self._stopping = True
+        self._due.set()
         self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -45,7 +51,11 @@ class Beats:
             # A worker that does not poll counts as absent; an outage of PostgreSQL shows by itself.
             if failed is None:
                 self._beat()
-            if self._stop.wait(BEAT_SECONDS):
+            self._due.wait(BEAT_SECONDS)
+            # Cleared before anything is looked at: what changes from here on is seen, or sets it
+            # again.
+            self._due.clear()
+            if self._stopping:
                 self._take_back()
                 return
 
