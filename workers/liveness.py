@@ -28,21 +28,16 @@ class Beats:
         self._name = name
         self._queues = list(queues)
         self._health = health
-        self._due = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def soon(self) -> None:
-        """Look now, because the worker's state has changed: others wait to hear of it."""
-        self._due.set()
-
     def stop(self, seconds: float = 2.0) -> None:
         """Stop beating and delete the heartbeat."""
         self._stopping = True
-        self._due.set()
+        self._health.changed.set()
         self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -51,10 +46,11 @@ class Beats:
             # A worker that does not poll counts as absent; an outage of PostgreSQL shows by itself.
             if failed is None:
                 self._beat()
-            self._due.wait(BEAT_SECONDS)
+            # A worker that begins to poll says so at once: others wait for it.
+            self._health.changed.wait(BEAT_SECONDS)
             # Cleared before anything is looked at: what changes from here on is seen, or sets it
             # again.
-            self._due.clear()
+            self._health.changed.clear()
             if self._stopping:
                 self._take_back()
                 return

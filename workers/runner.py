@@ -179,7 +179,6 @@ class Runner:
         logger.info("worker.polls", queue=queue)
         if len(self._polling) == len(self._specs):
             self._health.polls()
-            self._beats.soon()
 
     async def _shut_down(self, worker: Worker) -> None:
         await self._stop.wait()
