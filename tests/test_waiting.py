@@ -173,7 +173,7 @@ def test_what_does_not_pass_every_time_is_named(
     plain = ["-c", os.devnull, f"--rootdir={tmp_path}", "-p", "no:django"]
     plain += ["-p", "no:asyncio", "-o", "addopts=", str(tmp_path)]
     results = tmp_path / "flakes.json"
-    flakes = Flakes(times=3, only="", seconds=120, results=results, arguments=plain)
+    flakes = Flakes(times=3, only="", seconds=120, results=results, workers=1, arguments=plain)
     assert flakes.run() == 1
     said = capfd.readouterr().out
     assert "FLAKY test_some.py::test_flaky: failed 2 of 3" in said
