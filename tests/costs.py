@@ -6,12 +6,13 @@ counts for the first of them.
 """
 
 import os
-import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.order import bare
 
 #: As in the Makefile.
 WORKERS = 3
@@ -65,8 +66,7 @@ class Costs:
 
     def add(self, name: str, seconds: float) -> None:
         """Set-up, test and end come one after another."""
-        # xdist appends the group.
-        self.tests[re.sub(r"@[^@\]]+$", "", name)] += seconds
+        self.tests[bare(name)] += seconds
 
     def rooms(self) -> dict[str, float]:
         """Worker-seconds by room, the dearest first."""

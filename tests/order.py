@@ -1,5 +1,6 @@
 """Which test runs where and when, under xdist."""
 
+import re
 from collections.abc import Generator
 
 import pytest
@@ -65,3 +66,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         lost = [i.nodeid for i in session.items if i.get_closest_marker("xdist_group")]
         lost = [nodeid for nodeid in lost if "@" not in nodeid]
         assert not lost, f"xdist lost the groups of {lost[:3]}"
+
+
+def bare(nodeid: str) -> str:
+    """The id of a test without the group that xdist adds to it: `…::test_name@browser`."""
+    return re.sub(r"@[^@\]]+$", "", nodeid)
