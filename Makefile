@@ -16,7 +16,7 @@ run: install
 
 test: install chromium lint
 	@CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" \
-		$(PYTHON) -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+		$(PYTHON) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: install
 	.venv/bin/ruff check .
