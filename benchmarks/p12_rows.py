@@ -48,7 +48,8 @@ INSERT INTO interventions_intervention
      version, created_at, settled_at, policy_id, budget_id, amount, currency, target, justification,
      region, batch_id, status, executor_id, cancel_requested_at, receipt)
 SELECT r.id, 'intervention-' || r.id, r.requested_by_id, '', '',
-       CASE r.status WHEN 'rejected' THEN 'rejected' WHEN 'expired' THEN 'budget_exceeded' ELSE '' END,
+       CASE r.status WHEN 'rejected' THEN 'rejected' WHEN 'expired' THEN 'budget_exceeded'
+            ELSE '' END,
        '', 1, r.created_at, r.settled_at, policy.id, budget.id, r.amount, r.currency,
        substring(r.title from ' to (.*),'), 'Repairs after the rains.', '', NULL,
        CASE r.status WHEN 'open' THEN 'awaiting_approval' WHEN 'approved' THEN 'executed'

@@ -2,10 +2,8 @@
 
 import pghistory
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Upper
 from django.utils import timezone
 
 from apps.common.amounts import AmountField
@@ -71,14 +69,6 @@ class Policy(models.Model):
                     target_days__gt=0,
                 ),
             ),
-        ]
-        indexes = [
-            GinIndex(
-                OpClass(Upper("code"), name="gin_trgm_ops"),
-                OpClass(Upper("name"), name="gin_trgm_ops"),
-                name="policy_search",
-                condition=Q(active=True),
-            )
         ]
 
     def __str__(self) -> str:

@@ -107,6 +107,7 @@ POLICIES = Source(
     scope=Scope.INTERVENTIONS_READ,
     order=48,
     find=among(
+        # The active versions are few, and have an index of their own.
         lambda user: Policy.objects.filter(active=True),
         by_text("code", "name"),
         found=lambda row: Found(
