@@ -2,8 +2,9 @@
 
 from apps.accounts import scopes
 from apps.console import home
+from apps.console.found import ENTRIES, PAGES
 from apps.console.scopes import Scope
-from apps.web import dashboard, navigation
+from apps.web import dashboard, navigation, search
 from apps.web.dashboard import Card, Place
 from apps.web.navigation import Item, Section
 
@@ -11,6 +12,7 @@ SECTIONS = (Section("work", "Work", 10), Section("system", "System", 90))
 
 PLACES = (
     Item("work", "Home", "home", order=10),
+    Item("work", "Search", "search", icon="search", order=25),
     Item("system", "Audit", "audit", permission="audit.view_auditentry", order=10),
     Item("system", "Admin", "admin:index", permission=lambda user: bool(user.is_staff), order=90),
 )
@@ -41,3 +43,4 @@ def register() -> None:
     navigation.register_sections(*SECTIONS)
     navigation.register(*PLACES)
     dashboard.register(*CARDS)
+    search.register(PAGES, ENTRIES)

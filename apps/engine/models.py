@@ -75,7 +75,12 @@ class EngineCommand(models.Model):
                 condition=Q(state__in=("pending", "leased")),
             ),
             models.Index(fields=["subject_type", "subject_id"]),
-            models.Index(fields=["workflow_id", "kind"]),
+            # By the beginning of the workflow's id as well.
+            models.Index(
+                name="command_by_workflow",
+                fields=["workflow_id", "kind"],
+                opclasses=["varchar_pattern_ops", "varchar_ops"],
+            ),
             models.Index(name="command_parked", fields=["id"], condition=Q(state="parked")),
             # The order in which settled commands are deleted.
             models.Index(
@@ -127,7 +132,12 @@ class WorkflowRun(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["workflow_id", "run_id"], name="one_row_per_run")
+            models.UniqueConstraint(
+                fields=["workflow_id", "run_id"],
+                name="one_row_per_run",
+                # Its index finds runs by the beginning of the workflow's id as well.
+                opclasses=["varchar_pattern_ops", "varchar_ops"],
+            )
         ]
         indexes = [
             models.Index(name="run_open", fields=["seen_at"], condition=Q(status="running")),

@@ -5,7 +5,8 @@ from django.db.models.signals import post_migrate
 from apps.accounts import roles
 from apps.audit import subject_types
 from apps.engine import default_schedules, timeline
-from apps.web import tones
+from apps.engine.found import COMMANDS, RUNS, SCHEDULES
+from apps.web import search, tones
 
 TONES = {
     "terminated": "bad",
@@ -30,6 +31,7 @@ def register() -> None:
         "engine.change_workflowschedule",
     )
     tones.register(TONES, WORDS)
+    search.register(RUNS, COMMANDS, SCHEDULES)
     timeline.register_words(
         {}, tried={"engine.input_refused": "An input from outside that does not fit"}
     )

@@ -37,6 +37,23 @@ def runs_by_row(subject_type: str, **more: object) -> QuerySet[WorkflowRun]:
     )
 
 
+def newest_runs(workflow_ids: Iterable[str]) -> dict[str, WorkflowRun]:
+    """Return the newest run of each of these workflows that the mirror knows, in one query."""
+    rows = WorkflowRun.objects.filter(workflow_id__in=list(workflow_ids))
+    newest = rows.order_by("workflow_id", "-started_at", "-id").distinct("workflow_id")
+    return {run.workflow_id: run for run in newest}
+
+
+def starts_under_way(workflow_ids: Iterable[str]) -> dict[str, str]:
+    """Return the states of these workflows' unsettled starts in the outbox, in one query."""
+    rows = EngineCommand.objects.filter(
+        kind=CommandKind.START,
+        workflow_id__in=list(workflow_ids),
+        state__in=EngineCommand.UNSETTLED,
+    )
+    return dict(rows.values_list("workflow_id", "state"))
+
+
 def signals_sent(subject_type: str, subject_id: object, *, workflow_id: str) -> set[str]:
     """Return the keys of the outbox's signals for the row, or for this workflow."""
     ours = Q(workflow_id=workflow_id) | Q(subject_type=subject_type, subject_id=str(subject_id))

@@ -31,6 +31,7 @@ class InterventionFilter(FilterForm):
         "budget": "budget__code",
         "policy": "policy__code",
         "region": lambda rows, region, user: rows.in_region(region),
+        "error": "error_code",
         "mine": asked_by_me,
     }
 
@@ -38,6 +39,7 @@ class InterventionFilter(FilterForm):
     budget = CodeField(label="Budget code")
     policy = CodeField(label="Policy code")
     region = RegionField()
+    error = CodeField(label="Error code")
     mine = MineField()
 
 

@@ -158,10 +158,13 @@ def _shell(path: str, user: User) -> Shell:
 def test_the_header_shows_what_the_person_may_see_in_this_order() -> None:
     nobody = User.objects.create(username="nobody")
     everybody = User.objects.create(username="admin", is_superuser=True, is_staff=True)
-    assert [place.title for place in _shell("/", nobody).nav] == ["Home", "Inbox", "Interventions"]
+    assert [place.title for place in _shell("/", nobody).nav] == [
+        *("Home", "Inbox", "Search", "Interventions"),
+    ]
     assert [(place.title, place.href) for place in _shell("/", everybody).nav] == [
         ("Home", "/"),
         ("Inbox", "/inbox/"),
+        ("Search", "/search/"),
         ("Interventions", "/interventions/"),
         ("Budgets", "/budgets/"),
         ("Policies", "/policies/"),
@@ -178,7 +181,7 @@ def test_sections_hold_the_places_below_as_well() -> None:
         for section in _shell("/", everybody).sections
     }
     assert found == {
-        "Work": ["Home", "Inbox", "Bulk decisions", "Delegations"],
+        "Work": ["Home", "Inbox", "Search", "Bulk decisions", "Delegations"],
         "Interventions": [
             *("Interventions", "Batches", "Outcomes", "Budgets", "Transfers", "Policies"),
         ],
@@ -455,6 +458,7 @@ def test_every_benchmark_says_what_it_is_and_each_goal_has_one() -> None:
         "p5": "interventions",
         "p7": "",
         "p10": "",
+        "p12": "",
     }
     assert all(bench.goal == name.upper() and bench.title for name, bench in found.items())
 

@@ -100,7 +100,7 @@ class Migration(migrations.Migration):
                 ('settled_at', models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state__in', ('pending', 'leased', 'parked'))), fields=['workflow_id', 'id'], name='command_oldest_unsettled'), models.Index(condition=models.Q(('state__in', ('pending', 'leased'))), fields=['task_queue', 'next_try_at', 'id'], name='command_due'), models.Index(fields=['subject_type', 'subject_id'], name='engine_engi_subject_e63b2d_idx'), models.Index(fields=['workflow_id', 'kind'], name='engine_engi_workflo_5a71c1_idx'), models.Index(condition=models.Q(('state', 'parked')), fields=['id'], name='command_parked'), models.Index(condition=models.Q(('settled_at__isnull', False)), fields=['settled_at', 'id'], name='command_settled')],
+                'indexes': [models.Index(condition=models.Q(('state__in', ('pending', 'leased', 'parked'))), fields=['workflow_id', 'id'], name='command_oldest_unsettled'), models.Index(condition=models.Q(('state__in', ('pending', 'leased'))), fields=['task_queue', 'next_try_at', 'id'], name='command_due'), models.Index(fields=['subject_type', 'subject_id'], name='engine_engi_subject_e63b2d_idx'), models.Index(fields=['workflow_id', 'kind'], name='command_by_workflow', opclasses=['varchar_pattern_ops', 'varchar_ops']), models.Index(condition=models.Q(('state', 'parked')), fields=['id'], name='command_parked'), models.Index(condition=models.Q(('settled_at__isnull', False)), fields=['settled_at', 'id'], name='command_settled')],
             },
         ),
         pgtrigger.migrations.AddTrigger(
@@ -141,6 +141,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='workflowrun',
-            constraint=models.UniqueConstraint(fields=('workflow_id', 'run_id'), name='one_row_per_run'),
+            constraint=models.UniqueConstraint(fields=('workflow_id', 'run_id'), name='one_row_per_run', opclasses=['varchar_pattern_ops', 'varchar_ops']),
         ),
     ]
