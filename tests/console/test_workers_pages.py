@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -81,19 +81,12 @@ def engine(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Engine]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """`clock(60)` lets seconds pass for the watches."""
-    passed = [0.0]
-
-    def now() -> datetime:
-        return timezone.now() + timedelta(seconds=passed[0])
-
-    class Later:
-        now = staticmethod(now)
-
-    monkeypatch.setattr(watching, "timezone", Later)
+    """`clock(60)` lets seconds pass for the watches; by itself their time stands still."""
+    time = [timezone.now()]
+    monkeypatch.setattr(watching.timezone, "now", lambda: time[0])
 
     def move(seconds: float) -> None:
-        passed[0] += seconds
+        time[0] += timedelta(seconds=seconds)
 
     return move
 
