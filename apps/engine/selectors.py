@@ -145,7 +145,7 @@ def run_figures(now: datetime) -> RunFigures:
     failures = list(failed.values_list("workflow_type", "closed_at")[:MOST_COUNTED])
     for name, closed_at in failures:
         of(name).failed_week += 1
-        of(name).failed_day += closed_at >= now - DAY
+        of(name).failed_day += bool(closed_at and closed_at >= now - DAY)
     return RunFigures(
         types=[types[name] for name in sorted(types)],
         open_more=counted == MOST_COUNTED,

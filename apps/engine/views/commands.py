@@ -196,7 +196,7 @@ DETAIL_PAGE = DetailPage(
     name="engine_command",
     rows=_rows,
     context=_context,
-    main=("web/_facts_panel.html", "console/_timeline.html"),
-    side=("web/_row_verbs.html",),
+    main=("web/_row_verbs.html", "web/_facts_panel.html"),
+    side=("console/_timeline.html",),
     permission=VIEW,
 )

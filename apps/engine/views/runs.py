@@ -86,7 +86,6 @@ def run_line(run: WorkflowRun) -> Line:
             Cell("Type", run.workflow_type),
             Cell("Queue", run.task_queue, "on {}"),
             Cell("Started", run.started_at, form="age"),
-            Cell("Ended", run.closed_at, form="age"),
         ),
         state=run.status,
         key=run.pk,
@@ -173,7 +172,7 @@ def command_line(command: EngineCommand) -> Line:
         (
             Cell("Workflow", command.workflow_id),
             Cell("Written", command.created_at, form="age"),
-            Cell("Attempts", command.attempts, "{} attempts"),
+            Cell("Attempts", command.attempts if command.attempts > 1 else "", "{} attempts"),
             Cell("Reason", command.error[:200]),
         ),
         state=command.state,
@@ -281,13 +280,8 @@ DETAIL_PAGE = DetailPage(
     name="workflow_run",
     rows=_rows,
     context=_context,
-    main=(
-        "web/_facts_panel.html",
-        "engine/_run_activities.html",
-        "web/_rows_panel.html",
-        "engine/_run_others.html",
-    ),
-    side=("web/_row_verbs.html",),
+    main=("web/_row_verbs.html", "web/_facts_panel.html", "engine/_run_activities.html"),
+    side=("web/_rows_panel.html", "engine/_run_others.html"),
     poll_seconds=10,
     permission=VIEW,
 )

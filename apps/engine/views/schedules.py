@@ -220,8 +220,8 @@ DETAIL_PAGE = DetailPage(
     column="name",
     rows=_rows,
     context=_context,
-    main=("web/_facts_panel.html", "engine/_schedule_runs.html", "console/_timeline.html"),
-    side=("web/_row_verbs.html",),
+    main=("web/_row_verbs.html", "web/_facts_panel.html", "engine/_schedule_runs.html"),
+    side=("console/_timeline.html",),
     poll_seconds=10,
     permission=VIEW,
 )

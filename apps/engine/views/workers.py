@@ -96,7 +96,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
             links=seen_by(LINKS, user),
         ),
         "seen": seen,
-        "figures": _figures(figures, now),
+        "figures": _figures(figures),
         "queues": [_queue(name, found.get(name), seen) for name in names],
         "processes": [_process(beat, now) for beat in beats],
         "runs": figures,
@@ -145,28 +145,27 @@ def _process(beat: ProcessHeartbeat, now: datetime) -> ProcessLine:
     return ProcessLine(beat, beat.role.capitalize(), str(version), alive, state, tone)
 
 
-def _figures(runs: RunFigures, now: datetime) -> list[Figure]:
+def _figures(runs: RunFigures) -> list[Figure]:
     outbox = lag()
-    stuck_runs = reverse("workflow_runs")
-    commands = reverse("engine_commands")
+    found, commands = reverse("workflow_runs"), reverse("engine_commands")
     seconds = outbox.oldest_seconds
     late = "bad" if seconds > LAG_BAD else "warn" if seconds > LAG_WARN else ""
     return [
         Figure(
             _at_least(runs.open, runs.open_more),
-            "runs are open",
-            f"{stuck_runs}?state=running",
+            "run is open" if runs.open == 1 else "runs are open",
+            f"{found}?state=running",
             10,
         ),
         Figure(
             _at_least(runs.failed_day, runs.failed_more),
-            "runs failed in 24 hours",
-            f"{stuck_runs}?state=failed_any",
+            "run failed in 24 hours" if runs.failed_day == 1 else "runs failed in 24 hours",
+            f"{found}?state=failed_any",
             20,
             "bad" if runs.failed_day else "",
         ),
         Figure(
-            f"{seconds:.0f} s" if outbox.waiting else "0 s",
+            _short(seconds) if outbox.waiting else "0 s",
             "the oldest command waits",
             f"{commands}?state=waiting",
             30,
@@ -174,12 +173,19 @@ def _figures(runs: RunFigures, now: datetime) -> list[Figure]:
         ),
         Figure(
             f"{outbox.parked:,}",
-            "commands are parked",
+            "command is parked" if outbox.parked == 1 else "commands are parked",
             f"{commands}?state=parked",
             40,
             "bad" if outbox.parked else "",
         ),
     ]
+
+
+def _short(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _at_least(count: int, more: bool) -> str:
