@@ -33,6 +33,7 @@ ORDERS: dict[str, Order] = {
     "oldest": Order("created_at"),
     "due": Order("due_at", nullable=True),
     "entries": Order("at", descending=True),
+    "started": Order("started_at", descending=True),
 }
 
 

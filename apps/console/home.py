@@ -12,6 +12,7 @@ from apps.engine.selectors import beating, next_command_at, parked_count
 from apps.engine.timeline import ask_engine
 from apps.web import dashboard
 from apps.web.charts import BarChart, Value, bars
+from apps.web.pieces import Link, seen_by
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 #: The home page mentions a command that has waited for longer than this.
 LAG_WORTH_TELLING = timedelta(seconds=5)
 HOURS = 24
+WORKERS = Link("Workers", "workers", "engine.view_enginecommand")
 
 CHART_HEIGHT = 72
 
@@ -129,8 +131,9 @@ def _drawn(series: dashboard.Series, user: "User", *, as_of: datetime) -> BarCha
 
 
 def machinery_card(user: "User", as_of: datetime) -> dict[str, Any]:
-    """Return the card of relay, workers, outbox and Temporal."""
-    return {"parts": machinery(as_of=as_of)}
+    """Return the card of relay, workers, outbox and Temporal; with a link for who may see more."""
+    link = next(iter(seen_by((WORKERS,), user)), None)
+    return {"parts": machinery(as_of=as_of), "link": link}
 
 
 def charts_card(user: "User", as_of: datetime) -> dict[str, Any]:

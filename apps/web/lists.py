@@ -108,7 +108,8 @@ class ListPage:
     whole page at once. `line` makes a row's line; `below`: a template with more of the row that its
     line names. Without `permission` the page is a 403, and the fragment a 404. `noun`: of one row.
     `new` links to the form for one. `none` says that there is no row, then `first` what to do about
-    it, or `empty` for users who may not ask. `arrivals`: whether to announce new rows.
+    it, or `empty` for users who may not ask. `arrivals`: whether to announce new rows. `order`: one
+    of `pagination.ORDERS`.
     """
 
     name: str
@@ -120,6 +121,7 @@ class ListPage:
     line: Callable[[Any], Line]
     filters: type[FilterForm] = FilterForm
     arrivals: bool = True
+    order: str = "newest"
     permission: str = ""
     crumbs: tuple[Link, ...] = ()
     links: tuple[Link, ...] = ()
@@ -153,7 +155,7 @@ class ListPage:
         user = person(request)
         form = self.filters(request.GET)
         chosen = form.matching(self.rows(user), user=user)
-        found = filtered_list(request, form, chosen)
+        found = filtered_list(request, form, chosen, order=self.order)
         if self.complete:
             self.complete(found["rows"])
         new = next(iter(seen_by((self.new,), user)), None) if self.new else None

@@ -168,6 +168,8 @@ def test_the_header_shows_what_the_person_may_see_in_this_order() -> None:
         ("Interventions", "/interventions/"),
         ("Budgets", "/budgets/"),
         ("Policies", "/policies/"),
+        ("Workers", "/workers/"),
+        ("Schedules", "/schedules/"),
         ("Audit", "/audit/"),
         ("Admin", "/admin/"),
     ]
@@ -185,7 +187,7 @@ def test_sections_hold_the_places_below_as_well() -> None:
         "Interventions": [
             *("Interventions", "Batches", "Outcomes", "Budgets", "Transfers", "Policies"),
         ],
-        "System": ["Audit", "Admin"],
+        "System": ["Workers", "Runs", "Commands", "Schedules", "Audit", "Admin"],
     }
     nobody = User.objects.create(username="nobody")
     assert "System" not in [section.title for section in _shell("/", nobody).sections]
@@ -208,6 +210,10 @@ def test_sections_hold_the_places_below_as_well() -> None:
         ("/budgets/main/", "budgets", "budgets"),
         ("/budgets/transfers/", "transfers", "budgets"),
         ("/policies/", "policies", "policies"),
+        ("/workers/", "workers", "workers"),
+        ("/workers/runs/7/", "workflow_runs", "workers"),
+        ("/workers/commands/", "engine_commands", "workers"),
+        ("/schedules/reconcile-interventions/", "schedules", "schedules"),
         ("/audit/", "audit", "audit"),
         ("/admin/accounts/user/", "admin:index", "admin:index"),
         ("/account/security/", None, None),

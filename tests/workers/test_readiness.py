@@ -87,7 +87,7 @@ def point_at(servers: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """What each probe answers: an error, or nothing."""
-    from apps.engine import views
+    from apps.engine.views import health as views
 
     said: dict[str, str] = {}
 

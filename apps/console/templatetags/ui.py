@@ -105,12 +105,16 @@ def age(at: datetime | None) -> str | SafeString:
 
 
 @register.simple_tag(takes_context=True)
-def live(context: template.Context, topics: str, url_name: str, *args: object) -> SafeString:
+def live(
+    context: template.Context, topics: str, url_name: str, *args: object, every: int = 0
+) -> SafeString:
     """Return the attributes of an element whose parts are fetched again when something on `topics`
-    changes, with the open page's query string (`query` of the context)."""
+    changes, with the open page's query string (`query` of the context). `every`: also after so many
+    seconds, for what nobody announces; 0: never."""
     query = context.get("query")
     return format_html(
-        'data-live="{}" hx-get="{}" hx-trigger="live" hx-swap="merge" hx-sync="this:queue last"',
+        'data-live="{}" hx-get="{}" hx-trigger="{}" hx-swap="merge" hx-sync="this:queue last"',
         topics,
         reverse(url_name, args=args) + (f"?{query}" if query else ""),
+        f"live, every {every}s" if every else "live",
     )
