@@ -72,6 +72,9 @@ def test_on_a_phone_the_decision_is_at_hand_and_leads_to_the_form(
     page.goto(address)
     be_live(page)
     reason.fill("Half a thought")
+    # While somebody writes in the form the bar gives its room to it.
+    expect(page.locator("#decide-bar")).to_be_hidden()
+    reason.blur()
     page.get_by_role("link", name="Approve", exact=True).focus()
     page.keyboard.press("Enter")
     expect(page.get_by_label("Approve", exact=True)).to_be_checked()
