@@ -118,7 +118,7 @@ class Wording:
     ) -> None:
         """Say a list of rows, whose columns another field names; `amounts` are columns of money."""
         names, rows = self.payload.get(columns), self.payload.get(field)
-        if not _is_table(rows) or not isinstance(names, list):
+        if not isinstance(rows, list) or not _is_table(rows) or not isinstance(names, list):
             return
         unit = self.payload.get(currency)
         money = [name in amounts for name in names]
