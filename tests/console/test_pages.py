@@ -83,7 +83,10 @@ def test_a_fragment_carries_only_parts_that_the_page_can_merge(
     _, approval = ask_to_sign(world)
     html = as_person("reviewer").get(f"/requests/{approval.pk}/live/").content.decode()
     assert "<html" not in html
-    for part in ("request-head", "request-asked", "decide", "request-signatures", "timeline"):
+    for part in (
+        *("request-head", "request-asked", "request-now", "request-presence", "decide-bar"),
+        *("decide", "request-signatures", "timeline"),
+    ):
         assert re.search(rf'id="{part}" data-merge="(replace|state|keyed)"', html)
 
 
@@ -166,6 +169,9 @@ def test_what_belongs_to_others_is_not_found(world: World, as_person: AsPerson) 
         "?before=%00",
         "?mine=%00&age=%F0%9F%92%A9",
         "?verdict=%00",
+        "?older=%00",
+        "?older=99999999999999999999",
+        "?older=1",
     ],
 )
 def test_no_query_string_breaks_a_page(query: str, world: World, as_person: AsPerson) -> None:

@@ -80,7 +80,7 @@ def test_a_request_arrives_is_approved_is_executed_and_the_budget_moves(site: Si
     sign(inbox, "Approve", "The papers are complete.")
     expect(inbox.get_by_text("Approved. The programs take it from here")).to_be_visible()
     page_stayed = stay(inbox)
-    expect(inbox.locator("#request-asked")).to_contain_text("executed", timeout=20_000)
+    expect(inbox.locator("#request-now")).to_contain_text("executed", timeout=20_000)
     expect(inbox.locator("#timeline")).to_contain_text("Intervention: executed")
     assert page_stayed()
 
@@ -280,7 +280,7 @@ def test_everything_works_without_scripts(site: Site) -> None:
     expect(reviewer.get_by_text("Approved. The programs take it from here")).to_be_visible()
     site.ends_as(intervention, "executed")
     reviewer.reload()
-    expect(reviewer.locator("#request-asked")).to_contain_text("executed")
+    expect(reviewer.locator("#request-now")).to_contain_text("executed")
 
 
 @pytest.mark.timeout(300)

@@ -104,6 +104,29 @@ def age(at: datetime | None) -> str | SafeString:
     return format_html('<time datetime="{}" data-when="age">{}</time>', *_utc(at))
 
 
+@register.filter
+def clock(at: datetime) -> SafeString:
+    """Return a time of day to the second, with the whole time and its zone as the title."""
+    at = at.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" data-when="clock" title="{}">{}</time>',
+        at.isoformat(timespec="milliseconds"),
+        at.isoformat(timespec="seconds"),
+        f"{at:%H:%M:%S}",
+    )
+
+
+@register.filter
+def day(at: datetime) -> SafeString:
+    """Return a day, as a heading of what happened on it."""
+    at = at.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" data-when="day">{}</time>',
+        at.isoformat(timespec="milliseconds"),
+        f"{at:%a}, {at:%-d} {at:%b %Y}",
+    )
+
+
 @register.simple_tag(takes_context=True)
 def live(
     context: template.Context, topics: str, url_name: str, *args: object, every: int = 0

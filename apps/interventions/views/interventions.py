@@ -110,6 +110,7 @@ def _context(request: HttpRequest, intervention: Intervention) -> dict[str, Any]
         "timeline": timeline(
             subjects=[(SUBJECT, str(intervention.pk))],
             workflow_ids=[intervention.workflow_id, intervention.execution_workflow_id],
+            older=request.GET.get("older", ""),
         ),
         "execution_url": temporal_url(intervention.execution_workflow_id),
         "may_call": may_cancel and not over,

@@ -68,7 +68,11 @@ def _context(request: HttpRequest, transfer: BudgetTransfer) -> dict[str, Any]:
         "head": _head(transfer),
         "facts": _facts(transfer, sees_budgets=user.has_perm("interventions.view_budget")),
         "may_call": waits and transfer.requested_by_id == user.pk,
-        "timeline": timeline(subjects=[(SUBJECT, str(transfer.pk))], workflow_ids=[]),
+        "timeline": timeline(
+            subjects=[(SUBJECT, str(transfer.pk))],
+            workflow_ids=[],
+            older=request.GET.get("older", ""),
+        ),
     }
 
 

@@ -44,5 +44,34 @@ document.addEventListener("change", (event) => {
   if (large) field.reportValidity();
 });
 
+// A switch that is remembered in this browser, also when a live update brings the part anew.
+const switches = new Map();
+
+function remembered(id) {
+  try {
+    return switches.get(id) ?? localStorage.getItem(`switch:${id}`) === "on";
+  } catch {
+    return false; // storage is blocked: off until it is switched on again
+  }
+}
+
+function restore() {
+  for (const box of document.querySelectorAll("input[data-remember]")) box.checked = remembered(box.id);
+}
+
+document.addEventListener("change", (event) => {
+  const box = event.target;
+  if (!box.matches?.("input[data-remember]")) return;
+  switches.set(box.id, box.checked);
+  try {
+    localStorage.setItem(`switch:${box.id}`, box.checked ? "on" : "off");
+  } catch {
+    // storage is blocked: remembered until the page is left
+  }
+});
+
+document.addEventListener("countersign:merged", restore);
+restore();
+
 // After a refused form the reader starts at what was refused.
 document.querySelector("[data-focus]")?.focus();

@@ -1,0 +1,24 @@
+"""Words of what is signed that interventions, batches and transfers have in common."""
+
+from django.urls import reverse
+
+from apps.approvals.signed_words import Wording
+from apps.interventions.models import Budget, Policy
+
+
+def say_terms(signed: Wording, policy: Policy, *, undoing: str) -> None:
+    """Say the policy's name and version, and whether what it pays can be taken back."""
+    signed.named(
+        "Policy",
+        {"policy": policy.code, "policy_version": policy.version},
+        f"{policy.name} ({policy.code}, version {policy.version})",
+        href=reverse("policy", args=[policy.code]),
+    )
+    gone = "not possible: the money is gone"
+    signed.either(undoing, "reversible", yes="possible", no=gone, warn=False)
+
+
+def say_budget(signed: Wording, label: str, field: str, budget: Budget) -> None:
+    """Say the budget's name and code."""
+    href = reverse("budget", args=[budget.code])
+    signed.named(label, {field: budget.code}, f"{budget.name} ({budget.code})", href=href)
