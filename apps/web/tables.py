@@ -167,7 +167,7 @@ def table(
     return Table(
         id=id,
         caption=caption,
-        heads=[_head(request, column, order, default, address) for column in columns],
+        heads=[head(request, column, order, default, address) for column in columns],
         lines=[
             Line(
                 row=row,
@@ -188,18 +188,8 @@ def sorted_by(request: HttpRequest, columns: Iterable[Column], default: str) -> 
     return wanted if any(wanted in column.sort for column in columns) else default
 
 
-def file_columns(columns: Iterable[Column]) -> tuple[str, ...]:
-    """Return the columns of a list's files: the row's id, then those of the list."""
-    return ("id", *(name for column in columns for name in column.names))
-
-
-def record(row: Any, columns: Sequence[Column]) -> dict[str, Any]:
-    """Return the row's values in a file, by `file_columns`."""
-    values = (value for column in columns for value in column.record(row))
-    return dict(zip(file_columns(columns), (str(row.pk), *values), strict=True))
-
-
-def _head(request: HttpRequest, column: Column, order: str, default: str, address: str) -> HeadCell:
+def head(request: HttpRequest, column: Column, order: str, default: str, address: str) -> HeadCell:
+    """Return the head of a column, which leads to the list at `address` in the next order."""
     if not column.sort:
         return HeadCell(column)
     here = order in column.sort
@@ -219,6 +209,17 @@ def _head(request: HttpRequest, column: Column, order: str, default: str, addres
     # The newest have the smallest age.
     falls = ORDERS[order].descending != (column.form == "age")
     return HeadCell(column, href, "descending" if falls else "ascending")
+
+
+def file_columns(columns: Iterable[Column]) -> tuple[str, ...]:
+    """Return the columns of a list's files: the row's id, then those of the list."""
+    return ("id", *(name for column in columns for name in column.names))
+
+
+def record(row: Any, columns: Sequence[Column]) -> dict[str, Any]:
+    """Return the row's values in a file, by `file_columns`."""
+    values = (value for column in columns for value in column.record(row))
+    return dict(zip(file_columns(columns), (str(row.pk), *values), strict=True))
 
 
 def _read(row: Any, what: Read) -> Any:
