@@ -7,6 +7,7 @@ from apps.approvals.views import actions, bulk, delegations, discussion, inbox, 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("inbox/", inbox.inbox, name="inbox"),
     path("inbox/live/", inbox.inbox_live, name="inbox_live"),
+    path("inbox/list.<str:format>", inbox.inbox_export, name="inbox_export"),
     path("inbox/bulk/", bulk.preview, name="bulk_preview"),
     path("inbox/bulk/run/", bulk.run, name="bulk_run"),
     *bulk.LIST_PAGE.urls("bulk/"),

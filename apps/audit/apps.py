@@ -5,3 +5,11 @@ class AuditConfig(AppConfig):
     name = "apps.audit"
     label = "audit"
     verbose_name = "Audit trail"
+
+    def ready(self) -> None:
+        from apps.audit import subject_types
+        from apps.audit.list_exports import ExportRecorder
+        from apps.web import exports
+
+        subject_types.register("list")
+        exports.record_with(ExportRecorder())

@@ -71,6 +71,8 @@ explain(
         "amount_ambiguous": "Write it with both separators, or with neither: 1,234.00 or 1234.00.",
         "too_large": "Choose a smaller one, or split it.",
         "type_not_allowed": "Save it as PDF, or as one of these, and bring that.",
+        "too_many_rows": "No file was made. Narrow the filters.",
+        "too_many_exports": "No file was made. Wait some minutes.",
         "scan_refused": "If it must be kept, bring it in another form.",
         "scan_unavailable": "Nothing was kept. Your file is still with you.",
         "unavailable": "Nothing was changed. Try again in a moment.",

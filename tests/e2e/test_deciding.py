@@ -217,7 +217,7 @@ def test_every_key_that_the_help_promises_does_something(site: Site) -> None:
     expect(page.get_by_label("Search", exact=True)).to_be_focused()
     keys.type(word)
     keys.press("Enter")
-    row = page.locator("#inbox-rows li")
+    row = page.locator("#inbox-rows tr")
     expect(row).to_have_count(1)
     be_live(page)
     keys.press("j")

@@ -340,7 +340,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='approvalrequest',
-            index=models.Index(fields=['status', 'amount'], name='request_amount'),
+            index=models.Index(fields=['status', 'amount', 'id'], name='request_amount'),
         ),
         migrations.AddIndex(
             model_name='approvalrequest',

@@ -16,17 +16,14 @@ from apps.interventions.services.transfers import REQUEST_TRANSFER, SUBJECT
 from apps.web.fragments import person
 from apps.web.lists import ListPage
 from apps.web.pages import DetailPage, FormPage, PageVerb
-from apps.web.pieces import Fact, Head, Line, Link, Note, asked_head, asked_line
+from apps.web.pieces import Fact, Head, Link, Note, asked_head
+from apps.web.tables import ASKED, Column
 
 CRUMBS = (Link("Budgets", "budgets"), Link("Transfers", "transfers"))
 
 
 def _rows(user: User) -> Any:
     return BudgetTransfer.objects.visible_to(user).for_list()
-
-
-def _line(row: BudgetTransfer) -> Line:
-    return asked_line(row, "transfer", f"{row.source.name} → {row.destination.name}")
 
 
 LIST_PAGE = ListPage(
@@ -36,7 +33,12 @@ LIST_PAGE = ListPage(
     noun="transfer",
     topic="transfers",
     rows=_rows,
-    line=_line,
+    to="transfer",
+    columns=(
+        Column(head="From", value="source.name", form="title"),
+        Column(head="To", value="destination.name", text="to {}"),
+        *ASKED,
+    ),
     filters=TransferFilter,
     crumbs=CRUMBS[:1],
     new=Link("Move money", "transfer_new", REQUEST_TRANSFER, main=True),
