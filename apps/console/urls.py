@@ -10,4 +10,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/", audit.audit, name="audit"),
     path("audit/export/", audit.audit_export, name="audit_export"),
     path("counts/", views.counts, name="counts"),
+    path("navigation/rail/", views.rail, name="rail"),
 ]
