@@ -47,7 +47,7 @@ def test_the_drawer_works_by_keyboard_and_closes_by_escape_and_by_a_click_beside
     keys = page.keyboard
     # The bar is reached before the page.
     expect(page.locator(".side-nav")).to_be_hidden()
-    page.locator(".bottom-bar a").last.focus()
+    page.locator(".bottom-bar > a").last.focus()
     keys.press("Tab")
     expect(menu(page)).to_be_focused()
     keys.press("Enter")
