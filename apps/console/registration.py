@@ -11,10 +11,17 @@ from apps.web.navigation import Item, Section
 SECTIONS = (Section("work", "Work", 10), Section("system", "System", 90))
 
 PLACES = (
-    Item("work", "Home", "home", order=10),
+    Item("work", "Home", "home", icon="home", order=10),
     Item("work", "Search", "search", icon="search", order=25),
-    Item("system", "Audit", "audit", permission="audit.view_auditentry", order=10),
-    Item("system", "Admin", "admin:index", permission=lambda user: bool(user.is_staff), order=90),
+    Item("system", "Audit", "audit", icon="audit", permission="audit.view_auditentry", order=50),
+    Item(
+        "system",
+        "Admin",
+        "admin:index",
+        icon="admin",
+        permission=lambda user: bool(user.is_staff),
+        order=90,
+    ),
 )
 
 CARDS = (

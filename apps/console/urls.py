@@ -11,4 +11,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/export/", audit.audit_export, name="audit_export"),
     path("counts/", views.counts, name="counts"),
     path("search/", search.search_page, name="search"),
+    path("navigation/rail/", views.rail, name="rail"),
 ]

@@ -1,7 +1,7 @@
 """Outcomes of rows (`apps.common.outcomes`): the page, and the API's response."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from django import forms
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 from ninja import Schema
@@ -18,7 +18,7 @@ from pydantic import Field, create_model
 from apps.common.errors import Invalid
 from apps.common.money import exact
 from apps.common.outcomes import Figures, Found, Outcomes
-from apps.common.windows import Period, Window, window_of
+from apps.common.windows import Period, Window, site_day, window_of
 from apps.web import charts
 from apps.web.fields import DayField
 from apps.web.filters import FilterForm
@@ -80,11 +80,10 @@ class OutcomesPage:
             meant = {"from": window.first.isoformat(), "to": window.last.isoformat(), "by": by}
             form = OutcomesFilter(meant, by=kinds)
         own = "" if user.has_perm(self.sees_all) else ", of what you asked for"
+        lead = f"What ended from {Period(*window).words}{own}."
         context = {
             "page": self,
-            "head": Head(
-                self.title, f"What ended from {Period(*window).words}{own}.", crumbs=self.crumbs
-            ),
+            "head": Head(self.title, lead, crumbs=self.crumbs, links=self._months(by)),
             "form": form,
             "refused": refused,
             "done": self.outcomes.ends[self.outcomes.done],
@@ -103,6 +102,16 @@ class OutcomesPage:
             for one in counts
         ]
         return charts.bars(values, height=HEIGHT)
+
+    def _months(self, by: StrEnum) -> list[Link]:
+        today = site_day(timezone.now())
+        this = Window(today.replace(day=1), today)
+        before = this.first - timedelta(days=1)
+        months = {"Last month": Window(before.replace(day=1), before), "This month": this}
+        return [
+            Link(words, f"{reverse(self.name)}?from={month.first}&to={month.last}&by={by}")
+            for words, month in months.items()
+        ]
 
     def urls(self, route: str) -> list[URLPattern]:
         """Return its URL."""

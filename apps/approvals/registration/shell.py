@@ -26,9 +26,17 @@ EVIDENCE_UPLOADS = body_sizes.Roomier(
 )
 
 PLACES = (
-    Item("work", "Inbox", "inbox", count=home.inbox_count, also=("/requests/",), order=20),
-    Item("work", "Bulk decisions", "bulk_list", parent="inbox", order=30),
-    Item("work", "Delegations", "delegations", parent="inbox", order=40),
+    Item(
+        "work",
+        "Inbox",
+        "inbox",
+        icon="inbox",
+        count=home.inbox_count,
+        also=("/requests/",),
+        order=20,
+    ),
+    Item("work", "Bulk decisions", "bulk_list", icon="bulk", parent="inbox", order=30),
+    Item("work", "Delegations", "delegations", icon="delegations", parent="inbox", order=40),
 )
 
 CARDS = (

@@ -45,12 +45,26 @@ DEMO = (
 SECTION = Section("interventions", "Interventions", 20)
 
 PLACES = (
-    Item("interventions", "Interventions", "interventions", order=10),
-    Item("interventions", "Batches", "batches", parent="interventions", order=20),
-    Item("interventions", "Outcomes", "outcomes", parent="interventions", order=30),
-    Item("interventions", "Budgets", "budgets", permission="interventions.view_budget", order=40),
-    Item("interventions", "Transfers", "transfers", parent="budgets", order=50),
-    Item("interventions", "Policies", "policies", permission="interventions.view_policy", order=60),
+    Item("interventions", "All", "interventions", icon="interventions", order=10),
+    Item("interventions", "Batches", "batches", icon="batches", order=20),
+    Item("interventions", "Outcomes", "outcomes", icon="outcomes", order=30),
+    Item(
+        "interventions",
+        "Budgets",
+        "budgets",
+        icon="budgets",
+        permission="interventions.view_budget",
+        order=40,
+    ),
+    Item("interventions", "Transfers", "transfers", icon="transfers", order=50),
+    Item(
+        "interventions",
+        "Policies",
+        "policies",
+        icon="policies",
+        permission="interventions.view_policy",
+        order=60,
+    ),
 )
 
 CARDS = (

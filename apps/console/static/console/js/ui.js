@@ -1,19 +1,5 @@
-// Small manners: menus close, scripts' buttons appear, a form is sent once.
+// Small manners: scripts' buttons appear, a form is sent once.
 for (const element of document.querySelectorAll("[data-needs-script]")) element.hidden = false;
-
-document.addEventListener("click", (event) => {
-  for (const menu of document.querySelectorAll("details.menu[open]")) {
-    if (!menu.contains(event.target)) menu.open = false;
-  }
-});
-
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  const menu = document.querySelector("details.menu[open]");
-  if (!menu) return;
-  menu.open = false;
-  menu.querySelector("summary").focus();
-});
 
 // The server makes a doubled form harmless; this spares the second message.
 document.addEventListener("submit", (event) => {
