@@ -12,13 +12,14 @@ from apps.engine.contracts import CommandKind, CommandState
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.selectors import troubled_commands
 from apps.engine.timeline import timeline
-from apps.engine.views.runs import CRUMB, command_line
+from apps.engine.views.runs import CRUMB, command_title
 from apps.web.filters import FilterForm
 from apps.web.fragments import person
 from apps.web.lists import ListPage
 from apps.web.pages import DetailPage
 from apps.web.pieces import Fact, Head, Link, Note
 from apps.web.row_verbs import RowVerb, RowVerbs
+from apps.web.tables import Column
 from apps.web.tones import words_of
 
 VIEW = "engine.view_enginecommand"
@@ -69,7 +70,16 @@ LIST_PAGE = ListPage(
     noun="command",
     topic="engine",
     rows=_troubled,
-    line=command_line,
+    to="engine_command",
+    version=lambda command: f"{command.state}{command.attempts}",
+    columns=(
+        Column(head="Command", value=command_title, form="title", file="command"),
+        Column(head="Workflow", value="workflow_id"),
+        Column(head="Attempts", value="attempts", form="count", text="{} attempts", wide=True),
+        Column(head="Reason", value=lambda command: command.error[:200], file="reason"),
+        Column(head="Age", value="created_at", form="age", file="created_at"),
+        Column(head="State", value="state", form="state"),
+    ),
     filters=CommandFilter,
     permission=VIEW,
     crumbs=(CRUMB,),

@@ -21,6 +21,7 @@ from apps.web.lists import ListPage
 from apps.web.pages import DetailPage
 from apps.web.pieces import Cell, Fact, Head, Line, Link, Note, rows_card
 from apps.web.row_verbs import RowVerb, RowVerbs
+from apps.web.tables import Column
 from apps.web.tones import words_of
 
 VIEW = "engine.view_workflowrun"
@@ -78,7 +79,7 @@ def _rows(user: User) -> Any:
 
 
 def run_line(run: WorkflowRun) -> Line:
-    """Return the line of a run in a list."""
+    """Return the line of a run in a panel."""
     return Line(
         run.workflow_id,
         reverse("workflow_run", args=[run.pk]),
@@ -88,8 +89,6 @@ def run_line(run: WorkflowRun) -> Line:
             Cell("Started", run.started_at, form="age"),
         ),
         state=run.status,
-        key=run.pk,
-        version=f"{run.status}{run.confirmed}{run.told_at}",
     )
 
 
@@ -100,7 +99,15 @@ LIST_PAGE = ListPage(
     noun="run",
     topic="engine",
     rows=_rows,
-    line=run_line,
+    to="workflow_run",
+    version=lambda run: f"{run.status}{run.confirmed}{run.told_at}",
+    columns=(
+        Column(head="Workflow", value="workflow_id", form="title"),
+        Column(head="Type", value="workflow_type"),
+        Column(head="Queue", value="task_queue", text="on {}", wide=True),
+        Column(head="Age", value="started_at", form="age", file="started_at"),
+        Column(head="State", value="status", form="state"),
+    ),
     filters=RunFilter,
     arrivals=True,
     order="started",
@@ -163,11 +170,15 @@ VERBS = RowVerbs(
 )
 
 
+def command_title(command: EngineCommand) -> str:
+    """Return what the command asks of the engine."""
+    return f"{command.kind} {command.name}".strip()
+
+
 def command_line(command: EngineCommand) -> Line:
-    """Return the line of a command in a list."""
-    what = f"{command.kind} {command.name}".strip()
+    """Return the line of a command in a panel."""
     return Line(
-        what,
+        command_title(command),
         reverse("engine_command", args=[command.pk]),
         (
             Cell("Workflow", command.workflow_id),
@@ -176,8 +187,6 @@ def command_line(command: EngineCommand) -> Line:
             Cell("Reason", command.error[:200]),
         ),
         state=command.state,
-        key=command.pk,
-        version=f"{command.state}{command.attempts}",
     )
 
 
