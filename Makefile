@@ -8,20 +8,25 @@ PYTEST_ARGS ?=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test lint fmt bench faults large flakes soak manage lock install chromium
+.PHONY: run test lint rules fmt bench faults large flakes soak manage lock install chromium
 .DEFAULT_GOAL := run
 
 run: install
 	@exec $(PYTHON) -m deploy.local.run
 
-test: install chromium lint
-	@CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" \
-		$(PYTHON) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+# Types are checked beside the tests, which leave the processors idle now and then.
+test: install chromium rules
+	@mkdir -p .cache; nice .venv/bin/mypy >.cache/types.txt 2>&1 & types=$$!; \
+		CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" \
+		$(PYTHON) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS); tests=$$?; \
+		wait $$types || { cat .cache/types.txt >&2; exit 1; }; exit $$tests
 
-lint: install
+lint: rules
+	.venv/bin/mypy
+
+rules: install
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/djlint --lint --quiet templates
 
