@@ -43,10 +43,11 @@ faults: install chromium
 		tests/faults tests/interventions/test_failure_table.py $(PYTEST_ARGS)
 
 # What make test runs small, at full size: batches of 500 and 20,000, 300 decisions in a browser,
-# every page in both themes at both widths, the API under more random input.
+# every page in both themes at both widths, the API and the ledger under more random input.
 large: install chromium
 	@TESTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest \
-		tests/interventions/test_batch_workflow.py tests/e2e tests/api/test_fuzz.py $(PYTEST_ARGS)
+		tests/interventions/test_batch_workflow.py tests/interventions/test_budgets.py \
+		tests/e2e tests/api/test_fuzz.py $(PYTEST_ARGS)
 
 # FLAKES_TIMES, FLAKES_ONLY (as pytest -k), FLAKES_SECONDS, FLAKES_WORKERS, FLAKES_LOOPS,
 # FLAKES_FRESH=1: every test that waits, 20 times with both processors busy. Ctrl-C ends it; the next
