@@ -282,22 +282,9 @@ def make_stack(cluster_template: Path) -> Iterator[MakeStack]:
         _end_stack(stack)
 
 
-@pytest.fixture(scope="module")
-def stack_env() -> dict[str, str]:
-    """Settings of the module's stack; a folder of tests overrides it."""
-    return {}
-
-
-@pytest.fixture(scope="module")
-def stack(cluster_template: Path, stack_env: dict[str, str]) -> Iterator[Stack]:
-    """One ready stack for all tests of a module: leave it running as it was found."""
-    with running_stack(cluster_template, stack_env) as one:
-        yield one
-
-
 @contextmanager
 def running_stack(template: Path, env: dict[str, str]) -> Iterator[Stack]:
-    """A whole stack, ready; ended without ceremony."""
+    """A whole stack, ready, for a folder of tests; ended without ceremony."""
     made: list[Stack] = []
     try:
         yield _start_stack(template, made, (), env)

@@ -68,6 +68,6 @@ def test_one_that_does_not_end_is_named_with_what_it_does(
 
 def test_a_pool_that_waits_for_work_is_not_at_work() -> None:
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(int).result()
+        pool.submit(lambda: None).result()
         threads.ended(10)
         assert threads.at_work() == []

@@ -8,9 +8,12 @@ tells of something else.
 import sys
 import threading
 import traceback
-from concurrent.futures import thread as pools
+from pathlib import Path
+from types import FrameType
 
 from tests.support import eventually
+
+ROOT = Path(__file__).resolve().parents[1]
 
 #: What a test leaves behind may take so long, in seconds on a calm machine.
 LONGEST = 30.0
@@ -25,16 +28,22 @@ def note() -> None:
 
 
 def at_work() -> list[threading.Thread]:
-    """Threads that began with the test and do something. Those of a pool that wait for work do
+    """Threads that began with the test and are in our code. Those of a pool that wait for work are
     not; a daemon ends with whoever began it, or with the process."""
     frames = sys._current_frames()
-    found = []
-    for thread in set(threading.enumerate()) - _before - {threading.current_thread()}:
-        frame = frames.get(thread.ident or 0)
-        idle = frame is None or frame.f_code is pools._worker.__code__
-        if not (thread.daemon or idle):
-            found.append(thread)
-    return found
+    mine = set(threading.enumerate()) - _before - {threading.current_thread()}
+    return [
+        thread for thread in mine if not thread.daemon and _is_ours(frames.get(thread.ident or 0))
+    ]
+
+
+def _is_ours(frame: FrameType | None) -> bool:
+    while frame is not None:
+        path = Path(frame.f_code.co_filename)
+        if path.is_relative_to(ROOT) and "site-packages" not in path.parts:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def ended(seconds: float = LONGEST) -> None:

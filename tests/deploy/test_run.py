@@ -127,6 +127,7 @@ def test_make_run_says_where_everything_is_heals_and_refuses_a_second_launcher(u
     eventually(up.ready, timeout=30)
 
     # A second launcher on the same folder is refused and harms nothing.
+    pids = up.stack()["pids"]
     second = subprocess.run(
         [sys.executable, "-m", "deploy.local.run"],
         cwd=ROOT,
@@ -137,7 +138,10 @@ def test_make_run_says_where_everything_is_heals_and_refuses_a_second_launcher(u
     )
     assert second.returncode == 1
     assert "already runs" in second.stdout
-    assert up.ready()
+    assert up.stack()["pids"] == pids
+    assert all(map(running, pids.values()))
+    # The dead worker's last sign of life may have been young enough until now.
+    eventually(up.ready, timeout=30)
 
 
 @of_one_run

@@ -201,9 +201,10 @@ class Story:
         whose workflow somebody terminated does not."""
         query = """
             SELECT NOT EXISTS (SELECT 1 FROM interventions_intervention i
-                               JOIN engine_workflowrun w ON w.subject_id = i.id::text
                                WHERE i.status IN ('pending', 'approved', 'executing')
-                                 AND w.status = 'running')
+                                 AND NOT EXISTS (
+                                   SELECT 1 FROM engine_workflowrun w
+                                   WHERE w.subject_id = i.id::text AND w.status = 'terminated'))
                AND NOT EXISTS (SELECT 1 FROM engine_enginecommand
                                WHERE state IN ('pending', 'leased'))
         """

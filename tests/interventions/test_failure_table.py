@@ -24,7 +24,6 @@ from apps.interventions.models import Budget, Intervention
 from apps.interventions.services import recovery
 from tests.interventions.conftest import World, quick
 from tests.interventions.failures import (
-    AFTER,
     DONE,
     HANG_SECONDS,
     INCOMPLETE,
@@ -43,8 +42,6 @@ from tests.support import eventually_async, patient
 AMOUNT = Decimal("5000.00")
 #: Long enough that no saga misses it for want of a processor, before it reaches its failure.
 DEADLINE = patient(12.0)
-#: Longer than any test waits.
-NEVER = 10_000.0
 #: So many sagas at once: more of them only wait for each other.
 SIDE_BY_SIDE = 14
 #: Who has not ended by then never will.
@@ -178,10 +175,10 @@ def _break(stage: Stage, case: Case, faults: Faults) -> None:
         case Failure.HEALS:
             faults.heal(step, subject)
         case Failure.LATE:
-            # What must be done in any case, and is only late, is done when the outage ends. Any
-            # other does not end: a busy machine would see the end before it sees the deadline.
-            heals = step in AFTER and not case.reversible
-            faults.fail_for(step, subject, DEADLINE + 2 if heals else NEVER)
+            # Only a saga that goes on after its deadline hears the end of the outage. All others
+            # might hear it before the deadline, where a processor is wanted at that moment.
+            goes_on = case.ends == {DONE}
+            faults.fail_for(step, subject, DEADLINE + 2 if goes_on else 1000)
         case Failure.LOST:
             faults.lose(step, subject)
         case Failure.HANGS:
