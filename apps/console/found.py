@@ -10,7 +10,17 @@ from apps.audit import subject_types
 from apps.audit.selectors import VIEW_PERMISSION, EntryFilter, entries_search
 from apps.console.scopes import Scope
 from apps.web import navigation
-from apps.web.search import BY_NUMBER, Found, Match, Query, Source, among, by_value, starts_a_word
+from apps.web.search import (
+    BY_NUMBER,
+    CODE,
+    Found,
+    Match,
+    Query,
+    Source,
+    among,
+    by_value,
+    starts_a_word,
+)
 
 if TYPE_CHECKING:
     from apps.audit.models import AuditEntry
@@ -74,8 +84,8 @@ ENTRIES = Source(
         lambda user: entries_search(EntryFilter()),
         BY_NUMBER,
         Match(_about, ("-id",)),
-        by_value("action", order=_NEWEST),
-        by_value("code", order=_NEWEST),
+        by_value("action", _NEWEST, like=r"[a-z_]+\.[a-z_.]+"),
+        by_value("code", _NEWEST, like=CODE),
         found=_entry,
     ),
     more=_in_trail,

@@ -76,7 +76,7 @@ COMMANDS = Source(
     find=among(
         lambda user: EngineCommand.objects.all(),
         BY_NUMBER,
-        by_value("key"),
+        by_value("key", like=r"\S+:\S+"),
         by_start("workflow_id"),
         found=_command,
     ),

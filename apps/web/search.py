@@ -45,6 +45,8 @@ _NOWHERE = re.compile("[\0\ud800-\udfff]")
 #: What a trigram index needs to find a part of a word.
 _PART = re.compile(r"[^\W_]{3}")
 _WORD = re.compile(r"[^\W_]")
+#: The pattern of codes, of errors and others.
+CODE = r"[a-z][a-z0-9_]*"
 
 
 class Query:
@@ -86,6 +88,13 @@ class Query:
         if not 4 <= len(digits) <= 32:
             return None
         return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+
+    @property
+    def is_id(self) -> bool:
+        """Return whether the text is an id or long enough a beginning of one to be nothing else."""
+        return bool(self.uuid) or (
+            self.uuids is not None and len(self.text) >= 8 and any(map(str.isdigit, self.text))
+        )
 
     @cached_property
     def words(self) -> tuple[str, ...]:
@@ -277,14 +286,21 @@ def _by_number(query: Query) -> Q | None:
 BY_UUID, BY_NUMBER = Match(_by_uuid), Match(_by_number)
 
 
-def by_value(column: str, order: tuple[str, ...] = ("-pk",)) -> Match:
-    """Find rows whose column is the text; an index begins with it."""
-    return Match(lambda query: Q(**{column: query.text}), order)
+def by_value(column: str, order: tuple[str, ...] = ("-pk",), *, like: str = r"\S+") -> Match:
+    """Find rows whose column is the text; an index begins with it. `like`: the pattern of all
+    values; the database is not asked for other texts."""
+    pattern = re.compile(like)
+    return Match(
+        lambda query: Q(**{column: query.text}) if pattern.fullmatch(query.text) else None, order
+    )
 
 
 def by_start(column: str) -> Match:
-    """Find rows whose column starts with the text; its index has a `pattern_ops` class."""
-    return Match(lambda query: Q(**{f"{column}__startswith": query.text}))
+    """Find rows whose column, a text without blanks, starts with the text; its index has a
+    `pattern_ops` class."""
+    return Match(
+        lambda query: None if " " in query.text else Q(**{f"{column}__startswith": query.text})
+    )
 
 
 def by_text(*columns: str, where: Q | None = None, order: tuple[str, ...] = ("-pk",)) -> Match:
@@ -300,7 +316,9 @@ def by_text(*columns: str, where: Q | None = None, order: tuple[str, ...] = ("-p
 
 
 def text_condition(query: Query, *columns: str) -> Q | None:
-    """Return the condition of `by_text`; None for a text without letters and digits."""
+    """Return the condition of `by_text`; None for ids, and for texts without letters and digits."""
+    if query.is_id:
+        return None
     whole = Q()
     for word in query.words if len(columns) > 1 else (query.text,):
         if _PART.search(word):

@@ -75,7 +75,7 @@ REQUESTS = Source(
         lambda user: ApprovalRequest.objects.visible_to(user).select_related("requested_by"),
         BY_UUID,
         Match(_about),
-        by_value("key"),
+        by_value("key", like=r"\S+:\S+"),
         # A way for each of the two partial indexes; what waits comes first.
         by_text("search_text", where=_OPEN, order=_NEWEST),
         by_text("search_text", where=~_OPEN, order=_NEWEST),

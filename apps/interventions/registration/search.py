@@ -14,10 +14,10 @@ from apps.interventions.models import (
 )
 from apps.interventions.scopes import Scope
 from apps.web import search
-from apps.web.search import BY_UUID, Found, Query, Source, among, asked, by_text, by_value
+from apps.web.search import BY_UUID, CODE, Found, Query, Source, among, asked, by_text, by_value
 from apps.web.tones import words_of
 
-#: Codes of errors are words with `_` between them; names of people are not.
+#: Only codes of errors are words with `_` between them.
 _CODE = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
 
 
@@ -42,7 +42,7 @@ INTERVENTIONS = Source(
     find=among(
         lambda user: Intervention.objects.visible_to(user).select_related("requested_by"),
         BY_UUID,
-        by_value("error_code", order=("-created_at", "-id")),
+        by_value("error_code", ("-created_at", "-id"), like=CODE),
         by_text("target"),
         found=_intervention,
     ),

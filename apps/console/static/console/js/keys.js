@@ -57,8 +57,8 @@ function tick() {
 
 // The box of the search page, or that of the header, wherever one can be seen; else the page.
 function search() {
-  const boxes = [...document.querySelectorAll("#search-text, #find")];
-  const box = boxes.find((one) => one.checkVisibility());
+  const boxes = ["search-text", "find"].map((id) => document.getElementById(id));
+  const box = boxes.find((one) => one?.checkVisibility());
   if (box) {
     box.focus();
     box.select();
