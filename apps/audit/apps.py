@@ -7,9 +7,7 @@ class AuditConfig(AppConfig):
     verbose_name = "Audit trail"
 
     def ready(self) -> None:
-        from apps.audit import subject_types
         from apps.audit.list_exports import ExportRecorder
         from apps.web import exports
 
-        subject_types.register("list")
         exports.record_with(ExportRecorder())

@@ -72,6 +72,7 @@ explain(
         "too_large": "Choose a smaller one, or split it.",
         "type_not_allowed": "Save it as PDF, or as one of these, and bring that.",
         "too_many_rows": "No file was made. Narrow the filters.",
+        "invalid_filters": "No file was made. Correct the filters.",
         "too_many_exports": "No file was made. Wait some minutes.",
         "scan_refused": "If it must be kept, bring it in another form.",
         "scan_unavailable": "Nothing was kept. Your file is still with you.",

@@ -115,7 +115,7 @@ class Line:
         return " ".join(f"about-{self.key}-{n}" for n in some)
 
 
-_SAYS = frozenset({"", "age", "when", "amount", "state"})
+_SAYS = frozenset({"", "age", "when", "due", "signs", "amount", "state"})
 
 
 @dataclass(frozen=True)
