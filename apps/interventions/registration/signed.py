@@ -1,6 +1,7 @@
-"""Words of what is signed that interventions, batches and transfers have in common."""
+"""Words of what is signed that interventions, batches and transfers have in common.
 
-from django.urls import reverse
+No links: whoever sees the request may not see the policy or the budget.
+"""
 
 from apps.approvals.signed_words import Wording
 from apps.interventions.models import Budget, Policy
@@ -12,7 +13,6 @@ def say_terms(signed: Wording, policy: Policy, *, undoing: str) -> None:
         "Policy",
         {"policy": policy.code, "policy_version": policy.version},
         f"{policy.name} ({policy.code}, version {policy.version})",
-        href=reverse("policy", args=[policy.code]),
     )
     gone = "not possible: the money is gone"
     signed.either(undoing, "reversible", yes="possible", no=gone, warn=False)
@@ -20,5 +20,4 @@ def say_terms(signed: Wording, policy: Policy, *, undoing: str) -> None:
 
 def say_budget(signed: Wording, label: str, field: str, budget: Budget) -> None:
     """Say the budget's name and code."""
-    href = reverse("budget", args=[budget.code])
-    signed.named(label, {field: budget.code}, f"{budget.name} ({budget.code})", href=href)
+    signed.named(label, {field: budget.code}, f"{budget.name} ({budget.code})")
