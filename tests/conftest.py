@@ -147,15 +147,19 @@ def django_db_modify_db_settings(
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator["Kept"]:
-    """As pytest-django's; after a test that commits, what was there before it is put back."""
+    """As pytest-django's; after a test that commits, what was there before it is put back. Rows
+    that a query does not sort come in any order."""
+    from django.db.models import QuerySet
     from django.test import TransactionTestCase
 
     from tests.database import Kept
+    from tests.unordered import any_order
 
     with django_db_blocker.unblock():
         kept = Kept()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: kept.put_back())
+        patch.setattr(QuerySet, "_fetch_all", any_order(QuerySet._fetch_all))
         yield kept
 
 

@@ -1,9 +1,11 @@
 """`make flakes`: every test that waits for the engine, a plan or a clock, many times, under load.
 
-Each test runs FLAKES_TIMES times (20), one at a time, in a new order each time, while two busy
-loops want both processors. A pytest session costs what its servers cost, so one session runs all
-tests that are left once: a round. What a round came to is kept in .cache/flakes.json after each
-test; the next `make flakes` goes on from there, and FLAKES_FRESH=1 begins again.
+Each test runs FLAKES_TIMES times (20), in a new order each time, FLAKES_WORKERS (3) of them side by
+side, as in `make test`, while two busy loops want both processors. A pytest session costs what its
+servers cost, so one session runs all tests that are left once: a round. What a round came to is
+kept in .cache/flakes.json after each test; the next `make flakes` goes on from there, and
+FLAKES_FRESH=1 begins again.
+Where others keep both processors busy already, FLAKES_LOOPS=0 leaves the loops out.
 
 FLAKES_ONLY is a -k expression, FLAKES_SECONDS ends it after so long (3600). Ctrl-C ends it too. At
 the end it names the tests that did not pass every time; exit status 1 if there are any, or if not
@@ -14,6 +16,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -65,44 +68,59 @@ def waits(item: pytest.Item) -> bool:
 
 
 # --- the plugin, inside a round -------------------------------------------------------------------
-class Round:
-    """Runs once each test that waits and has not run often enough, and writes down how it went."""
+class Choice:
+    """Chooses the tests that wait and have not run often enough, in each of xdist's workers; the
+    first of them writes down all that wait."""
 
-    def __init__(self, path: Path, times: int) -> None:
-        self.path, self.times = path, times
-        self.runs = runs_of(path)
-        self.wanted: list[str] = []
-        self.failed: set[str] = set()
+    def __init__(self, path: Path, times: int, first: bool) -> None:
+        self.path, self.times, self.first = path, times, first
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         """Those that wait; all of them are written down, so that what is left is known."""
+        runs = runs_of(self.path)
         chosen = [item for item in items if waits(item)]
-        self.wanted = [item.nodeid for item in chosen]
-        for name in self.wanted:
-            self.runs.setdefault(name, [0, 0])
-        self._keep()
-        left = [item for item in chosen if sum(self.runs[item.nodeid]) < self.times]
+        wanted = [bare(item.nodeid) for item in chosen]
+        if self.first:
+            _keep(self.path, wanted, {name: [0, 0] for name in wanted} | runs)
+        left = [item for item in chosen if sum(runs.get(bare(item.nodeid), [0])) < self.times]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(left)])
         items[:] = left
 
+
+class Tally:
+    """Writes down how each test went, in the process that the workers report to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.failed: set[str] = set()
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A failure of the set-up or of the end counts like one of the test."""
+        name = bare(report.nodeid)
         if report.failed:
-            self.failed.add(report.nodeid)
+            self.failed.add(name)
         if report.when == "teardown":
-            passed, failed = self.runs.get(report.nodeid, [0, 0])
-            bad = report.nodeid in self.failed
-            self.failed.discard(report.nodeid)
-            self.runs[report.nodeid] = [passed + (not bad), failed + bad]
-            self._keep()
+            # All have collected by now: nobody else writes.
+            kept = json.loads(self.path.read_text())
+            passed, failed = kept["runs"].get(name, [0, 0])
+            bad = name in self.failed
+            self.failed.discard(name)
+            kept["runs"][name] = [passed + (not bad), failed + bad]
+            _keep(self.path, kept["wanted"], kept["runs"])
 
-    def _keep(self) -> None:
-        draft = self.path.with_suffix(".new")
-        draft.write_text(json.dumps({"wanted": self.wanted, "runs": self.runs}, indent=1))
-        draft.rename(self.path)
+
+def bare(nodeid: str) -> str:
+    """The name of a test without the group that xdist adds to it: `name@browser`."""
+    return re.sub(r"@(browser|[\w/]+\.py)$", "", nodeid)
+
+
+def _keep(path: Path, wanted: list[str], runs: dict[str, list[int]]) -> None:
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps({"wanted": wanted, "runs": runs}, indent=1))
+    draft.rename(path)
 
 
 def runs_of(path: Path, *, wanted: bool = False) -> dict[str, list[int]]:
@@ -118,7 +136,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """As a plugin (`-p tests.flakes`): only where `make flakes` has said where the results are."""
     if path := os.environ.get(RESULTS_VARIABLE):
         times = int(os.environ.get("FLAKES_TIMES", "20"))
-        config.pluginmanager.register(Round(Path(path), times), "flakes")
+        worker = getattr(config, "workerinput", {}).get("workerid", "")
+        choice = Choice(Path(path), times, first=worker == "gw0")
+        if worker:
+            config.pluginmanager.register(choice, "flakes-choice")
+        else:
+            config.pluginmanager.register(Tally(Path(path)), "flakes-tally")
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -130,12 +153,14 @@ class Flakes:
     only: str
     seconds: float
     results: Path
+    workers: int = 3
+    loops: int = 2
     arguments: list[str] = field(default_factory=list)
 
     def run(self) -> int:
         """Rounds until every test has run often enough, the time is over, or somebody ends it."""
         ends = time.monotonic() + self.seconds
-        with contextlib.suppress(KeyboardInterrupt), busy(2):
+        with contextlib.suppress(KeyboardInterrupt), busy(self.loops):
             for number in range(1, self.times + 1):
                 if not self._round(number, ends - time.monotonic()):
                     break
@@ -145,7 +170,8 @@ class Flakes:
         """Whether there is anything left to do after it."""
         seed = random.randrange(1 << 32)
         print(f"--- round {number} of {self.times}, order {seed}", flush=True)
-        command = [sys.executable, "-m", "pytest", "-n0", "-q", "-p", "tests.flakes"]
+        command = [sys.executable, "-m", "pytest", f"-n{self.workers}", "-q", "-p", "tests.flakes"]
+        command += ["--dist", "loadgroup"]
         command += [
             "-p",
             "no:cacheprovider",
@@ -232,6 +258,8 @@ def main() -> int:
         only=os.environ.get("FLAKES_ONLY", ""),
         seconds=float(os.environ.get("FLAKES_SECONDS", "3600")),
         results=results,
+        workers=int(os.environ.get("FLAKES_WORKERS", "3")),
+        loops=int(os.environ.get("FLAKES_LOOPS", "2")),
         arguments=sys.argv[1:],
     ).run()
 

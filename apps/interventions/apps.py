@@ -7,6 +7,7 @@ class InterventionsConfig(AppConfig):
     verbose_name = "Interventions"
 
     def ready(self) -> None:
+        """Register the app with the shared apps."""
         from apps.interventions.registration import batches, interventions, shell, texts, transfers
         from apps.live.topics import CODE_PATTERN, Topic, register
         from apps.notifications import kinds

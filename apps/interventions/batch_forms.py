@@ -1,4 +1,4 @@
-"""Forms of the batches' pages. They clean input; the rules are in `services`."""
+"""Forms of the batches' pages. They clean input; the services have the rules."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from apps.web.table_form import TableForm
 
 
 class BatchFilter(FilterForm):
-    """Filters of the list, as GET parameters."""
+    """Filters of the list of batches, as GET parameters."""
 
     lookups = {"status": "status", "mine": asked_by_me}
 
@@ -22,7 +22,7 @@ class BatchFilter(FilterForm):
 
 
 class BatchForm(TableForm):
-    """The payments as a table. The currency is the policy's."""
+    """A batch's fields, with the payments as a table. The currency is the policy's."""
 
     policy = forms.ChoiceField(choices=InterventionForm.base_fields["policy"].choices)  # type: ignore[attr-defined]
     budget = forms.ChoiceField(choices=InterventionForm.base_fields["budget"].choices)  # type: ignore[attr-defined]
@@ -44,5 +44,5 @@ class BatchForm(TableForm):
         )
 
     def most_bytes(self) -> int:
-        """Of a batch."""
+        """Return the limit of a batch."""
         return int(settings.BATCH_MAX_BYTES)

@@ -1,4 +1,4 @@
-"""Forms of the pages of budgets and transfers. They clean input; the rules are in `services`."""
+"""Forms of the pages of budgets and transfers. They clean input; the services have the rules."""
 
 from django import forms
 from django.utils import timezone
@@ -26,7 +26,7 @@ def _in_state(rows: BudgetQuerySet, state: str, user: User) -> BudgetQuerySet:
 
 
 class BudgetFilter(FilterForm):
-    """Filters of budgets."""
+    """Filters of the list of budgets."""
 
     lookups = {"series": "series", "state": _in_state}
 
@@ -48,7 +48,7 @@ class LedgerFilter(FilterForm):
 
 
 class TransferFilter(FilterForm):
-    """Filters of transfers; `budget`: one that gives or takes."""
+    """Filters of the list of transfers; `budget`: those from or to it."""
 
     lookups = {
         "status": "status",
@@ -62,8 +62,8 @@ class TransferFilter(FilterForm):
 
 
 class TransferForm(forms.Form):
-    """What is to be moved. `idempotency_key` is made with the empty form, so that the same form
-    sent twice asks once."""
+    """A transfer's fields. The empty form creates `idempotency_key`, so that submitting it twice
+    creates one transfer."""
 
     source = forms.ChoiceField(label="From", choices=budget_choices)
     destination = forms.ChoiceField(label="To", choices=budget_choices)
@@ -73,7 +73,7 @@ class TransferForm(forms.Form):
 
 
 class BudgetOpenForm(forms.Form):
-    """A new budget, for the admin."""
+    """Fields of a new budget, for the admin."""
 
     code = forms.SlugField(max_length=80, help_text="Small letters, digits, - and _; for good.")
     name = forms.CharField(max_length=160)
@@ -93,7 +93,8 @@ class BudgetOpenForm(forms.Form):
 
 
 class AllocateForm(forms.Form):
-    """Money for a budget, for the admin. The key makes the same form sent twice allocate once."""
+    """Fields of an allocation, for the admin. With the key, submitting the form twice allocates
+    once."""
 
     amount = AmountField()
     reason = ProseField(

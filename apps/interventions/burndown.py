@@ -1,4 +1,4 @@
-"""How a budget's money goes."""
+"""The burn-down of a budget."""
 
 from datetime import datetime
 
@@ -9,7 +9,8 @@ from apps.web import burn_down as chart
 
 
 def burn_down(budget: Budget, *, as_of: datetime) -> chart.BurnDown | None:
-    """Of the budget's days up to today, or the last year; None where there is nothing to draw."""
+    """Return the chart of the budget's days up to today, or of the last year; None if there is
+    nothing to draw."""
     account = chart.Account(
         key=f"budget:{budget.pk}",
         lines=budget.entries.all(),

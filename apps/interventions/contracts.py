@@ -1,6 +1,6 @@
-"""What crosses between the interventions' workflows and activities. Standard library only.
+"""Messages between the interventions' workflows and activities. Standard library only.
 
-Fields are only ever added, with defaults: histories written by older code are replayed by newer.
+Fields are only added, with defaults, because newer code replays histories that older code wrote.
 """
 
 from dataclasses import dataclass, field
@@ -17,20 +17,22 @@ RECONCILE_WORKFLOW = "ReconcileInterventionsWorkflow"
 #: Signals. Each carries an `apps.engine.contracts.SignalEnvelope`.
 SIGNAL_SETTLED = "request_settled"
 SIGNAL_CANCEL = "cancel_requested"
-#: The engine's subject and the two kinds of approval of this domain.
+#: Type of the subject in the engine, and kinds of approval.
 SUBJECT = "intervention"
 KIND = "intervention"
 ATTENTION_KIND = "intervention.attention"
 TRANSFER_KIND = "budget.transfer"
-#: Batches: their workflow, their subject in the engine, and what is signed.
+#: Batches: their workflow, the type of their subject in the engine, and their kind of approval.
 BATCH_WORKFLOW = "BatchInterventionWorkflow"
 BATCH_SUBJECT = "intervention-batch"
 BATCH_KIND = "intervention.batch"
-#: Somebody paused, resumed or cancelled a batch. Carries a `SignalEnvelope`, too.
+#: Signal that somebody paused, resumed or cancelled a batch. Also carries a `SignalEnvelope`.
 SIGNAL_BATCH_CHANGED = "batch_changed"
 
 
 class InterventionStatus(StrEnum):
+    """Status of an intervention."""
+
     PENDING = "pending"
     AWAITING_APPROVAL = "awaiting_approval"
     APPROVED = "approved"
@@ -43,6 +45,7 @@ class InterventionStatus(StrEnum):
 
     @property
     def terminal(self) -> bool:
+        """Return whether the status is final."""
         return self in _TERMINAL
 
 
@@ -58,7 +61,7 @@ _TERMINAL = frozenset(
 
 
 class TransferStatus(StrEnum):
-    """Of money that is to move between two budgets."""
+    """Status of a transfer between two budgets."""
 
     AWAITING_APPROVAL = "awaiting_approval"
     DONE = "done"
@@ -69,11 +72,12 @@ class TransferStatus(StrEnum):
 
     @property
     def terminal(self) -> bool:
+        """Return whether the status is final."""
         return self is not TransferStatus.AWAITING_APPROVAL
 
 
 class BatchStatus(StrEnum):
-    """Of a batch: `pending` until it is signed."""
+    """Status of a batch; `pending` until it is signed."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -84,11 +88,12 @@ class BatchStatus(StrEnum):
 
     @property
     def terminal(self) -> bool:
+        """Return whether the status is final."""
         return self in (BatchStatus.COMPLETED, BatchStatus.REJECTED, BatchStatus.CANCELLED)
 
 
 class BatchItemStatus(StrEnum):
-    """Of one payment of a batch."""
+    """Status of one payment of a batch."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -98,7 +103,7 @@ class BatchItemStatus(StrEnum):
 
 
 class Step(StrEnum):
-    """The saga's seven steps in order, then what undoes them."""
+    """The saga's seven steps in order, then its compensation."""
 
     VALIDATE_POLICY = "validate_policy"
     GET_POLICY_DETAILS = "get_policy_details"
@@ -118,9 +123,9 @@ SAGA_STEPS: tuple[Step, ...] = tuple(Step)[:7]
 class InterventionRef:
     """Input of both workflows.
 
-    `restarted`: a person or the reconciler asked for a second run, so an earlier run of the saga
-    that failed may be run again. Whether it carries on or undoes is what a person decided last:
-    the row's word (`SagaFacts`), because a start may be late, lost or sent twice.
+    `restarted`: a person or the reconciler requested another run, so an earlier run of the saga
+    that failed may run again. Whether it continues or compensates follows a person's newest
+    decision, which the row has (`SagaFacts`), because a start may be late, lost or sent twice.
     """
 
     intervention_id: str
@@ -130,9 +135,9 @@ class InterventionRef:
 
 @dataclass(frozen=True)
 class StepInput:
-    """Input of an activity that needs no more than the intervention.
+    """Input of an activity that needs only the intervention.
 
-    `signals`: commands of the signals after which it is read again.
+    `signals`: command keys of the signals that caused the activity to read the row again.
     """
 
     intervention_id: str
@@ -141,21 +146,22 @@ class StepInput:
 
 @dataclass(frozen=True)
 class TimedInput:
-    """For steps that time decides. `as_of` is the workflow's clock."""
+    """Input of steps that depend on the time. `as_of` is the workflow's clock."""
 
     intervention_id: str
     as_of: datetime
 
 
-#: What is known of the payment.
+#: State of the payment.
 Execution = EffectState
 
 
 @dataclass(frozen=True)
 class SagaFacts:
-    """What the database knows of a saga: compensation follows this, never the run's memory.
+    """What the database knows of a saga. Compensation follows these facts, never the run's memory.
 
-    `attention`: what the newest question to a person came to (`open`: one is asked now), or empty.
+    `attention`: the status of the newest request for a person's decision (`open`: it is still
+    open), or empty.
     """
 
     status: str
@@ -168,26 +174,28 @@ class SagaFacts:
 
     @property
     def settled(self) -> bool:
+        """Return whether the intervention has ended."""
         return InterventionStatus(self.status).terminal
 
 
 @dataclass(frozen=True)
 class ExecutionResult:
-    """The executor's reference of what it did."""
+    """The executor's receipt."""
 
     receipt: str
 
 
 @dataclass(frozen=True)
 class RollBackResult:
-    """`execution` is what it came to: reversed, refused (voided in time), or done: it stands."""
+    """`execution` is the resulting state: reversed, refused (voided in time), or done: it
+    stands."""
 
     execution: str
 
 
-#: Refusals that say: this run has no business with this row. It leaves the row alone.
+#: Codes of refusals after which a run leaves the row alone, because the row is not its own.
 NOT_MINE = frozenset({"not_found", "not_its_workflow", "already_executing"})
-#: Code of a second run that finds a person asked about the row: the answer begins another one.
+#: Code of another run while a person's decision is open: that decision starts the next run.
 ATTENTION_OPEN = "attention_open"
 
 
@@ -203,7 +211,8 @@ class SettleInput:
 
 @dataclass(frozen=True)
 class OutcomeInput:
-    """The execution stands. `missing` names steps that could not be done after it."""
+    """The outcome of an execution that stands. `missing` names later steps that could not be
+    done."""
 
     intervention_id: str
     missing: str = ""
@@ -211,7 +220,7 @@ class OutcomeInput:
 
 @dataclass(frozen=True)
 class AttentionInput:
-    """Something that a person must look at: `code` is stable, `detail` says it in words."""
+    """A problem that a person must decide: `code` is stable, `detail` describes it in words."""
 
     intervention_id: str
     code: str
@@ -220,14 +229,15 @@ class AttentionInput:
 
 @dataclass(frozen=True)
 class ReconcileInput:
-    """At most `limit` interventions are looked at in one go."""
+    """`limit`: the maximum number of interventions in one call."""
 
     limit: Count = 200
 
 
 @dataclass(frozen=True)
 class ReconcileResult:
-    """`settled` ended here, `attention` wait for a person, `left` are carried by a process."""
+    """Numbers of interventions: `settled` were ended by the call, `attention` wait for a person,
+    `left` were not changed."""
 
     settled: int = 0
     attention: int = 0
@@ -247,8 +257,8 @@ class InterventionResult:
 # --- batches --------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class BatchRef:
-    """Input of the workflow of a batch. At most `concurrency` items are carried out at a time;
-    after `per_run` items it continues as new."""
+    """Input of a batch's workflow. At most `concurrency` items are executed at a time; after
+    `per_run` items it continues as new."""
 
     batch_id: str
     timings: Timings = field(default_factory=Timings)
@@ -266,7 +276,7 @@ class ReadyItem:
 
 @dataclass(frozen=True)
 class PreparedItems:
-    """What is to be executed now, and how the batch stands."""
+    """The items to execute now, and the status of the batch."""
 
     facts: RunFacts
     items: tuple[ReadyItem, ...] = ()
@@ -274,7 +284,7 @@ class PreparedItems:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """Result of the workflow, readable in the Temporal UI."""
+    """Result of a batch's workflow, readable in the Temporal UI."""
 
     batch_id: str
     status: str

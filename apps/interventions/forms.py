@@ -1,4 +1,4 @@
-"""Forms of the interventions' pages. They clean input; the rules are in `services`."""
+"""Forms of the interventions' pages. They clean input; the services have the rules."""
 
 from django import forms
 from django.utils import timezone
@@ -19,12 +19,12 @@ from apps.web.fields import (
 )
 from apps.web.filters import FilterForm, asked_by_me
 
-#: A choice of more than this is a search, not a select.
+#: With more choices than this, a form has a search instead of a select.
 MOST_CHOICES = 200
 
 
 class InterventionFilter(FilterForm):
-    """Filters of interventions."""
+    """Filters of the list of interventions."""
 
     lookups = {
         "status": "status",
@@ -42,7 +42,8 @@ class InterventionFilter(FilterForm):
 
 
 def budget_choices(rows: BudgetQuerySet | None = None) -> list[tuple[str, str]]:
-    """Budgets to choose from, without `rows` all, each with what is free in it."""
+    """Return the choices of budgets, each with what is available in it; all budgets if `rows` is
+    None."""
     rows = Budget.objects.all() if rows is None else rows
     return [
         (one.code, f"{one.name}: {shown(one.available, one.currency)} free")
@@ -51,8 +52,8 @@ def budget_choices(rows: BudgetQuerySet | None = None) -> list[tuple[str, str]]:
 
 
 class InterventionForm(forms.Form):
-    """What is asked for. The currency is the policy's. `idempotency_key` is made with the empty
-    form, so that the same form sent twice asks once."""
+    """An intervention's fields. The currency is the policy's. The empty form creates
+    `idempotency_key`, so that submitting it twice creates one intervention."""
 
     policy = forms.ChoiceField(
         choices=lambda: [

@@ -1,4 +1,4 @@
-"""What the home page tells of interventions and budgets."""
+"""Cards of interventions and budgets on the home page."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,8 @@ FAILED_WINDOW = timedelta(days=7)
 
 
 def failed_card(user: "User", as_of: datetime) -> dict[str, Any]:
-    """What failed in the last week: the newest, and how many."""
+    """Return the card of interventions that failed in the last week: the newest, and their
+    number."""
     rows = failed(user, as_of=as_of)
     lines = [_failed_line(row) for row in rows[:SHOWN]]
     href, tone = reverse("interventions") + "?status=failed", "bad" if lines else ""
@@ -32,7 +33,7 @@ def failed_card(user: "User", as_of: datetime) -> dict[str, Any]:
 
 
 def budgets_card(user: "User", as_of: datetime) -> dict[str, Any]:
-    """Budgets of which little is left."""
+    """Return the card of budgets with little left."""
     lines = [
         Line(
             budget.name,
@@ -48,7 +49,8 @@ def budgets_card(user: "User", as_of: datetime) -> dict[str, Any]:
 
 
 def failed(user: "User", *, as_of: datetime) -> "QuerySet[Intervention]":
-    """Interventions of the last week that failed."""
+    """Return the failed ones of the interventions that the user may see, requested in the last
+    week."""
     return (
         Intervention.objects.visible_to(user)
         .filter(status=InterventionStatus.FAILED, created_at__gte=as_of - FAILED_WINDOW)
@@ -58,7 +60,7 @@ def failed(user: "User", *, as_of: datetime) -> "QuerySet[Intervention]":
 
 
 def low_budgets(*, as_of: datetime) -> "QuerySet[Budget]":
-    """Budgets of today of which little is left."""
+    """Return budgets that are open today and have little left."""
     return Budget.objects.low().open_on(site_day(as_of)).order_by("name", "id")
 
 

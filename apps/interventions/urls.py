@@ -1,4 +1,4 @@
-"""Addresses of the app `interventions`."""
+"""URLs of interventions and budgets."""
 
 from django.urls import URLPattern, URLResolver, path
 
@@ -12,7 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *batches.RUNS.paths("interventions/batches/"),
     *interventions.FORM_PAGE.urls("interventions/new/"),
     *interventions.DETAIL_PAGE.urls("interventions/<uuid:key>/"),
-    # No code begins with `-`: this is no policy's page.
+    # No code begins with `-`, so this is not a policy's page.
     *policies.LIST_PAGE.urls("policies/", live="policies/-/live/"),
     *policies.DETAIL_PAGE.urls("policies/<slug:key>/"),
     *budgets.LIST_PAGE.urls("budgets/"),

@@ -231,8 +231,8 @@ def test_a_reversed_execution_gives_money_and_features_back(world: World) -> Non
     steps = dict(row.steps.values_list("name", "status"))
     assert steps["execute_intervention"] == steps["update_feature_store"] == "compensated"
     assert steps["roll_back"] == steps["release_budget"] == "done"
-    values = FeatureValue.objects.filter(name="paid_total_ngn").values_list("value", flat=True)
-    assert list(values) == [5000, 0]
+    values = FeatureValue.objects.filter(name="paid_total_ngn").order_by("id")
+    assert list(values.values_list("value", flat=True)) == [5000, 0]
     assert budget_proof(row.budget).holds
     assert row.budget.available == row.budget.total
 

@@ -1,4 +1,4 @@
-"""Batches and their items in the admin."""
+"""Admin of batches and their items."""
 
 from django.contrib import admin
 

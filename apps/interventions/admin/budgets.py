@@ -1,4 +1,4 @@
-"""Budgets, their ledger and transfers in the admin."""
+"""Admin of budgets, their ledger and transfers."""
 
 from typing import Any
 
@@ -42,8 +42,9 @@ def _allocated(budget: Budget, data: dict[str, Any]) -> list[str]:
 
 @admin.register(Budget)
 class BudgetAdmin(FormPagesAdmin):
-    """Budgets with the newest lines of their ledger. The saga and signed transfers move the money;
-    here a budget is opened and given its money, each after a page that says what will happen."""
+    """Budgets with the newest lines of their ledger. Only the saga and signed transfers spend and
+    move money; this page opens a budget and allocates money to it, each after a page that shows the
+    effect."""
 
     page_name = "budget"
     page_key = "code"
@@ -67,13 +68,14 @@ class BudgetAdmin(FormPagesAdmin):
 
     @admin.display(description="free")
     def free(self, budget: Budget) -> str:
+        """Return what is available, in the budget's currency."""
         return amount_text(budget.available, budget.currency)
 
     @form_page("Open a budget", form=BudgetOpenForm, lines=_opened, button="Open")
     def open(self, request: HttpRequest, row: None, data: dict[str, Any]) -> Budget:
-        """A new budget, or a new period of a series."""
+        """Open a budget, or a period of a series."""
         budget = budgets.budget_open(**data, by=acting(request), via="admin")
-        # The service answers with the budget that is there; the page must not say "done".
+        # The service returns an existing budget unchanged; the page must not say "done" then.
         if (budget.name, budget.alert_percent) != (data["name"], data["alert_percent"]):
             raise Conflict(
                 f"{budget.code} is open already, as {budget.name}. Nothing was changed.",
@@ -90,7 +92,7 @@ class BudgetAdmin(FormPagesAdmin):
         of_row=True,
     )
     def allocate(self, request: HttpRequest, budget: Budget, data: dict[str, Any]) -> Budget:
-        """More money for a budget."""
+        """Allocate money to a budget."""
         budgets.budget_allocate(**data, code=budget.code, by=acting(request), via="admin")
         return budget
 
@@ -117,7 +119,7 @@ class TransferEntryInline(ReadOnlyInline):
 
 @admin.register(BudgetTransfer)
 class BudgetTransferAdmin(AskedAdmin):
-    """Transfers. A signature in the inbox decides them, nobody here."""
+    """Transfers. They are decided by a signature in the inbox, never here."""
 
     page_name = "transfer"
     columns = ("source", "destination")

@@ -1,4 +1,4 @@
-"""Interventions, their steps and their outcomes in the admin."""
+"""Admin of interventions, their steps and their outcomes."""
 
 from django.contrib import admin
 
@@ -37,7 +37,7 @@ class OutcomeInline(ReadOnlyInline):
 
 @admin.register(Intervention)
 class InterventionAdmin(ProcessAdmin):
-    """Interventions. Calling one off is the verb there is."""
+    """Interventions. The only action is to call one off."""
 
     process = INTERVENTION
     name = "target"
@@ -55,6 +55,7 @@ class InterventionAdmin(ProcessAdmin):
         permission=CANCEL_PERMISSION,
     )
     def call_off(self, intervention: Intervention, given: Given) -> str:
+        """Cancel the intervention."""
         requests.intervention_cancel(intervention_id=intervention.pk, **given.asked_now)
         return "Called off; what was reserved is free again."
 

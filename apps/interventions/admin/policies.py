@@ -1,4 +1,4 @@
-"""Policies, and the features they look at, in the admin."""
+"""Admin of policies and of the feature store."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from apps.web.fields import AmountField, DayField, RegionsField
 
 
 class PolicyForm(forms.Form):
-    """A policy's new version."""
+    """The fields of a policy's new version."""
 
     code = forms.SlugField(max_length=80)
     name = forms.CharField(max_length=160)
@@ -63,7 +63,7 @@ def _line(policy: Policy, request: HttpRequest) -> Line:
 
 @admin.register(Policy)
 class PolicyAdmin(ServiceFormAdmin):
-    """Policies, version by version. Saving makes a new version; interventions keep theirs."""
+    """Policies, with their versions. Saving creates a new version; interventions keep theirs."""
 
     list_display = (
         "code",
@@ -90,6 +90,7 @@ class PolicyAdmin(ServiceFormAdmin):
     actions = ("switch_off",)
 
     def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
+        """Save the fields as the active version."""
         return policies.policy_put(**data, by=acting(request), via="admin")
 
     @verb(
@@ -102,6 +103,7 @@ class PolicyAdmin(ServiceFormAdmin):
         line=_line,
     )
     def switch_off(self, policy: Policy, given: Given) -> str:
+        """Deactivate the policy."""
         policies.policy_switch_off(code=policy.code, version=policy.version, **given.asked)
         return "Switched off: nobody can ask under it any more."
 

@@ -1,4 +1,4 @@
-"""What the API reads and answers about batches."""
+"""Schemas of the API of batches."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -29,17 +29,17 @@ class BatchHead(Schema):
 
 
 class BatchIn(BatchHead):
-    """Items are `{amount, target, justification, region?}`, 1 to 20,000. They are looked at one by
-    one: an item that is not sound has failed, the others go on."""
+    """Items are `{amount, target, justification, region?}`, 1 to 20,000. Each is checked
+    separately: an invalid item fails, the others proceed."""
 
     items: list[Any]
 
 
 class BatchForm(BatchHead):
-    """The same with a CSV file instead of the items: a first line with the columns amount, target,
-    justification and, if wanted, region; separated by comma, semicolon or tab; UTF-8. An amount
-    there may be written 1234.56, 1234,56, 1,234.56 or 1.234,56; what can be meant in two ways
-    (1,234) fails its item with `amount_ambiguous`."""
+    """The same fields with a CSV file instead of the items: a header row with the columns amount,
+    target, justification and optionally region; separated by comma, semicolon or tab; UTF-8.
+    Amounts may be written 1234.56, 1234,56, 1,234.56 or 1.234,56; an ambiguous amount (1,234) fails
+    its item with `amount_ambiguous`."""
 
     file: Annotated[bytes, Field(json_schema_extra={"format": "binary"})]
 
@@ -51,17 +51,17 @@ class BatchRef(Schema):
 
 
 class BatchError(ErrorOut):
-    """`line`: where the item begins in a file, null where there is none."""
+    """`line`: the line of the file at which the item begins; null without a file."""
 
     number: int
     line: Annotated[int | None, BeforeValidator(lambda line: line or None)]
 
 
 class BatchTry(InCurrency):
-    """What it would come to. `errors` are the first 100 items that would fail; `warnings` the first
-    100 that look like another payment (`same_in_batch`, `paid_recently`: within 30 days), of
-    `warned` in all; `signatures` says who would have to sign, empty: nobody; `covered`: the budget
-    has that much free now."""
+    """The result of a dry run. `errors` are the first 100 items that would fail; `warnings` the
+    first 100 that look like another payment (`same_in_batch`, `paid_recently`: within 30 days), of
+    `warned` in total; `signatures` says who would have to sign, empty: nobody; `covered`: that much
+    is available in the budget now."""
 
     dry_run: bool = True
     total: int
@@ -76,17 +76,18 @@ class BatchTry(InCurrency):
 
     @staticmethod
     def resolve_failed(trial: BatchTrial) -> int:
-        """Those that are not sound."""
+        """Return the number of invalid items."""
         return trial.total - trial.sound
 
     @staticmethod
     def resolve_available(trial: BatchTrial) -> str:
-        """In the places of the currency."""
+        """Return the amount with the currency's decimal places."""
         return exact(trial.available, trial.currency)
 
 
 class BatchOut(AskedOut, ProgressOut, BatchRef):
-    """total = waiting + running + done + failed + cancelled. `amount` is of the sound items."""
+    """total = waiting + running + done + failed + cancelled. `amount` is the sum of the valid
+    items."""
 
     title: str
     policy: str = Field(validation_alias="policy.code")
@@ -96,7 +97,7 @@ class BatchOut(AskedOut, ProgressOut, BatchRef):
 
 
 class BatchDetail(BatchOut):
-    """`approval` is the id of its request for a signature, null when none was needed."""
+    """`approval` is the id of the request for a signature, null when none was needed."""
 
     items_digest: str
     approval: UUID | None
@@ -104,18 +105,18 @@ class BatchDetail(BatchOut):
 
     @staticmethod
     def resolve_approval(batch: InterventionBatch) -> UUID | None:
-        """One more query."""
+        """Return the id; takes one more query."""
         approval = SIGNED_BATCH.request_of(batch)
         return approval.pk if approval else None
 
     @staticmethod
     def resolve_temporal_url(batch: InterventionBatch) -> str | None:
-        """Null where there is no Temporal UI."""
+        """Return null if there is no Temporal UI."""
         return temporal_url(batch.workflow_id) or None
 
 
 class BatchItemOut(Failing):
-    """`amount` is null and `raw` is what came, where the item was not sound."""
+    """Of an invalid item, `amount` is null and `raw` is the input as it was received."""
 
     number: int
     status: BatchItemStatus
@@ -129,5 +130,5 @@ class BatchItemOut(Failing):
 
     @staticmethod
     def resolve_amount(item: BatchItem) -> str | None:
-        """In the places of the batch's currency."""
+        """Return the amount with the decimal places of the batch's currency."""
         return exact_or_none(item.amount, item.batch.currency)

@@ -1,4 +1,4 @@
-"""The API of batches. Mounted at /api/v1/intervention-batches."""
+"""API of batches. Mounted at /api/v1/intervention-batches."""
 
 from typing import Any
 
@@ -39,8 +39,9 @@ router = Router(tags=["batches"])
     summary="Ask for many payments under one signature",
 )
 def batch_create(request: HttpRequest) -> Status[Any]:
-    """As JSON or as a form with a `file`, CSV or JSON lines. With `dry_run` nothing is stored: 200
-    says what it would come to. The same key and body again: the same one, with 200.
+    """Request a batch, as JSON or as a form with a `file`, CSV or JSON lines. With `dry_run`
+    nothing is stored, and the answer is 200 with the result that the batch would have. Repeating
+    key and body returns the first batch, with 200.
 
     Refusals: 403 `permission_denied`; 404 `policy_not_found`, `budget_not_found`; 409
     `policy_inactive`, `policy_not_yet_valid`, `policy_expired`, `budget_not_open`,
@@ -87,9 +88,9 @@ run_routes(
 )
 
 
-# --- what comes in -------------------------------------------------------------------------------
+# --- input ---------------------------------------------------------------------------------------
 def _sent(request: HttpRequest) -> tuple[BatchHead, list[Any]]:
-    """The head and the items, of either form."""
+    """Return the fields and the items, from JSON or from a form."""
     if request.content_type == "multipart/form-data":
         form, body = form_with_file(request, BatchForm, most=settings.BATCH_MAX_BYTES)
         return form, file_items(body)

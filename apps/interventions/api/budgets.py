@@ -1,4 +1,4 @@
-"""The API of budgets and of transfers between them. Mounted at /api/v1/budgets."""
+"""API of budgets and of transfers between them. Mounted at /api/v1/budgets."""
 
 from datetime import date
 from typing import Any
@@ -31,7 +31,8 @@ VIEW_BUDGETS = "interventions.view_budget"
 
 
 class BudgetOut(Schema):
-    """total = reserved + spent + available, always. `low`: less than `alert_percent` is free."""
+    """total = reserved + spent + available, always. `low`: less than `alert_percent` is
+    available."""
 
     code: str
     name: str
@@ -56,9 +57,9 @@ class BudgetPage(Schema):
 
 
 class TransferIn(Schema):
-    """`amount` in major units of the currency of both budgets."""
+    """`amount` is in major units of the currency that both budgets have."""
 
-    # A misspelt idempotency_key must not be taken for none.
+    # Refuses unknown fields, so that a misspelt idempotency_key does not count as missing.
     model_config = ConfigDict(extra="forbid")
 
     source: Code
@@ -69,7 +70,7 @@ class TransferIn(Schema):
 
 
 class TransferRef(Schema):
-    """`approval` is the id of its request for a signature."""
+    """`approval` is the id of the request for a signature."""
 
     id: UUID
     status: TransferStatus
@@ -92,21 +93,22 @@ class TransferPage(Schema):
 def budget_list(
     request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
-    """Budgets with their balances, newest first; `series`: the periods of that series; `state`:
-    those that are `open` today, or of which little is left (`low`)."""
+    """List budgets with their balances, newest first. `series`: only the periods of that series;
+    `state`: only those `open` today, or those with little left (`low`)."""
     rows = narrow(Budget.objects.all(), user=_budget_reader(request))
     return page(rows, cursor=cursor, limit=limit)
 
 
-# Before the budgets by code: no budget has this one (`code_reserved`).
+# Declared before the budgets by code: no budget can have this code (`code_reserved`).
 @router.post("/transfers", response={200: TransferRef, 201: TransferRef})
 def transfer_create(request: HttpRequest, body: TransferIn) -> Status[BudgetTransfer]:
-    """Ask to move money; a signature moves it. The same key and body again: the same one, with 200.
+    """Request a transfer; the money moves when it is signed. Repeating key and body returns the
+    first transfer, with 200.
 
     Refusals: 403 `permission_denied`; 404 `budget_not_found`; 409 `budget_exceeded`,
     `idempotency_key_reused`; 422 `same_budget`, `currency_mismatch`.
     """
-    # Whether the person may ask is the service's question: its refusal is audited.
+    # The service checks the permission to request, because its refusal is audited.
     user = require(request, scope=Scope.BUDGETS_WRITE)
     transfer, created = transfers.transfer_request(
         **body.dict(), by=user, via="api", as_of=timezone.now()
@@ -119,7 +121,7 @@ def transfer_create(request: HttpRequest, body: TransferIn) -> Status[BudgetTran
 def transfer_list(
     request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
-    """Those that the caller may see, newest first; `budget`: those that it gives or takes."""
+    """List transfers that the caller may see, newest first. `budget`: only those from or to it."""
     user = require(request, scope=Scope.BUDGETS_READ)
     rows = narrow(BudgetTransfer.objects.visible_to(user).for_list(), user=user)
     found = page(rows, cursor=cursor, limit=limit)
@@ -129,7 +131,7 @@ def transfer_list(
 
 @router.get("/transfers/{transfer_id}", response=TransferOut)
 def transfer_read(request: HttpRequest, transfer_id: UUID) -> BudgetTransfer:
-    """One transfer."""
+    """Return one transfer."""
     user = require(request, scope=Scope.BUDGETS_READ)
     return _detail(user, transfer_id)
 
@@ -138,7 +140,7 @@ def transfer_read(request: HttpRequest, transfer_id: UUID) -> BudgetTransfer:
 def transfer_cancel(
     request: HttpRequest, transfer_id: UUID, body: ReasonIn | None = None
 ) -> BudgetTransfer:
-    """Take it back while it waits; for who asked. Refusals: 403 `permission_denied`; 409
+    """Cancel a waiting transfer; only its requester may. Refusals: 403 `permission_denied`; 409
     `already_settled`."""
     user = require(request, scope=Scope.BUDGETS_WRITE)
     transfers.transfer_cancel(
@@ -153,7 +155,7 @@ def transfer_cancel(
 
 @router.get("/{code}", response=BudgetOut)
 def budget_read(request: HttpRequest, code: str) -> Budget:
-    """One budget's balances."""
+    """Return one budget with its balances."""
     _budget_reader(request)
     budget = Budget.objects.filter(code=code[:81]).first() if "\x00" not in code else None
     if budget is None:
@@ -161,7 +163,7 @@ def budget_read(request: HttpRequest, code: str) -> Budget:
     return budget
 
 
-# --- shapes --------------------------------------------------------------------------------------
+# --- helpers -------------------------------------------------------------------------------------
 def _budget_reader(request: HttpRequest) -> User:
     return reader(request, Scope.BUDGETS_READ, VIEW_BUDGETS, "You may not see budgets.")
 
@@ -173,7 +175,8 @@ def _detail(user: User, transfer_id: UUID) -> BudgetTransfer:
 
 
 def _with_approvals(rows: list[BudgetTransfer]) -> list[BudgetTransfer]:
-    """Each with the id of its request, which TransferRef reads: one query for all."""
+    """Set on each transfer the id of its request, which TransferRef reads; one query for all of
+    them."""
     found = request_ids(SUBJECT, [transfer.pk for transfer in rows], kind=TRANSFER_KIND)
     for transfer in rows:
         transfer.approval = found.get(str(transfer.pk))  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The API of the feature store. Mounted at /api/v1/features."""
+"""API of the feature store. Mounted at /api/v1/features."""
 
 from typing import Any, Literal
 
@@ -18,7 +18,8 @@ VIEW_FEATURES = "interventions.view_featurevalue"
 
 
 class FeaturesOut(Schema):
-    """`source`: `redis` is the online copy, which may be a moment behind; `postgres` the store."""
+    """`source`: `redis` is the cached copy, which may be a moment behind; `postgres` the store
+    itself."""
 
     entity: str
     features: dict[str, str] = Field(description="Decimals by name.")
@@ -27,12 +28,13 @@ class FeaturesOut(Schema):
 
 @router.get("/{path:entity}", response=FeaturesOut)
 def features_read(request: HttpRequest, entity: str) -> dict[str, Any]:
-    """What is known of a target. The name is read as a payment's: NFC, one blank between words."""
+    """Return the features of a target. The name is normalised as a payment's: NFC, one blank
+    between words."""
     user = require(request, scope=Scope.INTERVENTIONS_READ)
     if not user.has_perm(VIEW_FEATURES):
         raise NotAllowed("You may not see features.", code="permission_denied")
     try:
-        # As it is stored: a name that reads the same is the same target.
+        # Normalised as in the store, so that names that read the same are the same target.
         target = clean_payee(entity)
     except Invalid:
         raise NotFound("Nothing is known of that target.") from None

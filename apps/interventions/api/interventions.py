@@ -1,4 +1,4 @@
-"""The API of interventions. Mounted at /api/v1/interventions."""
+"""API of interventions. Mounted at /api/v1/interventions."""
 
 from datetime import datetime
 from typing import Any
@@ -43,9 +43,10 @@ router = Router(tags=["interventions"])
 
 
 class InterventionIn(Schema):
-    """`amount` in major units: a number, or better a text; not finer than the currency is."""
+    """`amount` is in major units: a number, or preferably a text, with at most the currency's
+    decimal places."""
 
-    # A misspelt idempotency_key must not be taken for none.
+    # Refuses unknown fields, so that a misspelt idempotency_key does not count as missing.
     model_config = ConfigDict(extra="forbid")
 
     policy: Code
@@ -91,13 +92,13 @@ class LedgerLine(Schema):
 
     @staticmethod
     def resolve_amount(entry: BudgetEntry) -> str:
-        """In the currency of the intervention."""
-        assert entry.intervention is not None  # it was found by it
+        """Return the amount with the decimal places of the intervention's currency."""
+        assert entry.intervention is not None  # the lines are the intervention's own
         return exact(entry.amount, entry.intervention.currency)
 
 
 class InterventionOut(InterventionRow):
-    """`approval` is the id of its request for a signature, null when none was needed."""
+    """`approval` is the id of the request for a signature, null when none was needed."""
 
     receipt: str
     steps: list[StepOut]
@@ -107,13 +108,13 @@ class InterventionOut(InterventionRow):
 
     @staticmethod
     def resolve_approval(intervention: Intervention) -> UUID | None:
-        """One more query."""
+        """Return the id; takes one more query."""
         approval = approval_of(intervention)
         return approval.pk if approval else None
 
     @staticmethod
     def resolve_temporal_url(intervention: Intervention) -> str | None:
-        """Null where there is no Temporal UI."""
+        """Return null if there is no Temporal UI."""
         return temporal_url(intervention.workflow_id) or None
 
 
@@ -124,7 +125,7 @@ class InterventionPage(Schema):
 
 @router.post("", response={200: InterventionRef, 201: InterventionRef})
 def intervention_create(request: HttpRequest, body: InterventionIn) -> Status[Intervention]:
-    """Ask for an intervention. The same key and body again: the same one, with 200."""
+    """Request an intervention. Repeating key and body returns the first intervention, with 200."""
     user = require(request, scope=Scope.INTERVENTIONS_WRITE)
     intervention, created = requests.intervention_request(
         **body.dict(), by=user, via="api", as_of=timezone.now()
@@ -137,7 +138,7 @@ def intervention_create(request: HttpRequest, body: InterventionIn) -> Status[In
 def intervention_list(
     request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
-    """Those that the caller may see, newest first."""
+    """List interventions that the caller may see, newest first."""
     user = require(request, scope=Scope.INTERVENTIONS_READ)
     chosen = narrow(Intervention.objects.visible_to(user).for_list(), user=user)
     return page(chosen, cursor=cursor, limit=limit)
@@ -145,7 +146,7 @@ def intervention_list(
 
 @router.get("/{intervention_id}", response=InterventionOut)
 def intervention_read(request: HttpRequest, intervention_id: UUID) -> Intervention:
-    """One intervention with the steps of its saga and its lines in the ledger."""
+    """Return one intervention with the steps of its saga and its lines in the ledger."""
     user = require(request, scope=Scope.INTERVENTIONS_READ)
     return _detail(user, intervention_id)
 
@@ -154,7 +155,8 @@ def intervention_read(request: HttpRequest, intervention_id: UUID) -> Interventi
 def intervention_cancel(
     request: HttpRequest, intervention_id: UUID, body: ReasonIn | None = None
 ) -> Intervention:
-    """End it before the executor is called; its reservation is given back at once."""
+    """Cancel the intervention before the executor is called; its reservation is released at
+    once."""
     user = require(request, scope=Scope.INTERVENTIONS_WRITE)
     requests.intervention_cancel(
         intervention_id=intervention_id,

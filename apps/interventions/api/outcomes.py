@@ -1,4 +1,5 @@
-"""The API of outcomes. Mounted at /api/v1/interventions, before the operations of one of them."""
+"""API of outcomes. Mounted at /api/v1/interventions, before the operations of a single
+intervention."""
 
 from datetime import date
 from typing import Annotated
@@ -24,8 +25,8 @@ def outcomes_read(
     to: date | None = None,
     by: By = By.POLICY,
 ) -> Found:
-    """What ended on these days (the last 30 unless given, at most 366), of what the caller may
-    see. Days are those of the site's time zone, both included."""
+    """Return figures of the interventions that the caller may see and that ended on these days: the
+    last 30 by default, at most 366. Days are in the site's time zone, first and last included."""
     user = require(request, scope=Scope.INTERVENTIONS_READ)
     window = window_of(first=from_, last=to, as_of=timezone.now())
     return OUTCOMES.of(user=user, window=window, by=by)

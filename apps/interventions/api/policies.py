@@ -1,4 +1,4 @@
-"""The API of policies. Mounted at /api/v1/policies."""
+"""API of policies. Mounted at /api/v1/policies."""
 
 from datetime import date, datetime
 from typing import Any
@@ -21,7 +21,7 @@ VIEW_POLICIES = "interventions.view_policy"
 
 
 class PolicyVersion(Schema):
-    """Amounts are decimals in major units of `currency`; null, or an empty list, is no limit."""
+    """Amounts are decimals in major units of `currency`; null, or an empty list, means no limit."""
 
     version: int
     active: bool
@@ -43,14 +43,15 @@ class PolicyVersion(Schema):
 
 
 class PolicyRow(PolicyVersion):
-    """`signatures`: what an amount needs by the rule of now, in words, from the lowest up."""
+    """`signatures`: what each amount needs by the current rule, in words, from the lowest amount
+    up."""
 
     code: str
     signatures: list[str]
 
 
 class PolicyOut(PolicyRow):
-    """The newest version, and a page of all of them, the newest first."""
+    """The newest version, and a page of all versions, newest first."""
 
     versions: list[PolicyVersion]
     next: str | None
@@ -63,7 +64,7 @@ class PolicyPage(Schema):
 
 @router.get("", response=PolicyPage)
 def policy_list(request: HttpRequest, cursor: Cursor = None, limit: Limit = 50) -> dict[str, Any]:
-    """The versions that apply now, the newest first."""
+    """List the active versions, newest first."""
     _reader(request)
     found = page(Policy.objects.filter(active=True), cursor=cursor, limit=limit)
     _signed(found["items"])
@@ -72,7 +73,7 @@ def policy_list(request: HttpRequest, cursor: Cursor = None, limit: Limit = 50) 
 
 @router.get("/{code}", response=PolicyOut)
 def policy_read(request: HttpRequest, code: str, cursor: Cursor = None, limit: Limit = 50) -> Any:
-    """One policy as it is now, also switched off, and its versions."""
+    """Return one policy as it is now, also if inactive, and its versions."""
     _reader(request)
     versions = Policy.objects.filter(code=code[:81])
     newest = versions.order_by("-version").first() if "\x00" not in code else None
@@ -89,7 +90,7 @@ def _reader(request: HttpRequest) -> None:
 
 
 def _signed(policies: list[Any]) -> list[Any]:
-    """Each with who signs under it, which PolicyRow reads: one question for all."""
+    """Set on each policy who signs under it, which PolicyRow reads; one query for all of them."""
     found = signatures_of(policies)
     for policy in policies:
         policy.signatures = found[policy.code]

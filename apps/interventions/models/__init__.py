@@ -1,4 +1,5 @@
-"""Tables of the app, by noun. Money is decimal in major units with a currency beside it."""
+"""Tables of interventions, a module for each noun. Money is decimal in major units with a currency
+beside it."""
 
 from apps.interventions.models.batches import BatchItem, InterventionBatch
 from apps.interventions.models.budgets import Budget, BudgetEntry, BudgetTransfer

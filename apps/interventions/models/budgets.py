@@ -31,35 +31,37 @@ TRANSFER_ENDS = [s for s in TransferStatus if s.terminal]
 
 
 class DateRange(Func):
-    """daterange(first, last, '[]'): both days are part of it, NULL has no end."""
+    """daterange(first, last, '[]'): includes both days; NULL means no limit."""
 
     function = "DATERANGE"
     output_field = DateRangeField()
 
 
 def falls_short(*, total: Decimal, free: Decimal, percent: int) -> bool:
-    """Whether less than `percent` of the total is free; never of a budget that has no money."""
+    """Return whether less than `percent` of the total is available; never true of a budget without
+    money."""
     return free * 100 < total * percent
 
 
 class BudgetQuerySet(models.QuerySet["Budget"]):
-    """Reads that several doors share."""
+    """Queries that pages, API and admin share."""
 
     def open_on(self, day: date) -> Self:
-        """Those whose period has that day in it."""
+        """Return budgets whose period includes the day."""
         return self.filter(
             Q(starts_on=None) | Q(starts_on__lte=day), Q(ends_on=None) | Q(ends_on__gte=day)
         )
 
     def low(self) -> Self:
-        """Those of which less is free than the share at which people are told."""
+        """Return budgets with less available than the share below which people are notified."""
         return self.annotate(free=F("total") - F("reserved") - F("spent")).filter(
             free__lt=F("total") * F("alert_percent") / Value(Decimal(100))
         )
 
 
 class Budget(models.Model):
-    """Balances of a ledger. The database refuses an overdraft; the ledger explains every cent."""
+    """The balances of a ledger. The database refuses an overdraft; the ledger explains every
+    cent."""
 
     code = models.SlugField(max_length=80, unique=True)
     name = models.CharField(max_length=160)
@@ -113,26 +115,26 @@ class Budget(models.Model):
 
     @property
     def available(self) -> Decimal:
-        """What can still be reserved."""
+        """Return the amount that can still be reserved."""
         return self.total - self.reserved - self.spent
 
     @property
     def is_low(self) -> bool:
-        """Whether less is free than the share at which people are told."""
+        """Return whether less is available than the share below which people are notified."""
         return falls_short(total=self.total, free=self.available, percent=self.alert_percent)
 
     def is_open_on(self, day: date) -> bool:
-        """Whether its period has that day in it."""
+        """Return whether the period includes the day."""
         return Period(self.starts_on, self.ends_on).has(day)
 
     @property
     def period(self) -> str:
-        """Its days in words; empty when it has neither beginning nor end."""
+        """Return the days in words; empty if there is neither a first nor a last day."""
         return Period(self.starts_on, self.ends_on).words
 
 
 class Effect(NamedTuple):
-    """What a kind of line adds to each balance, by its amount: 1, -1 or nothing."""
+    """What a kind of line adds to each balance, as a factor of its amount: 1, -1 or 0."""
 
     total: int = 0
     reserved: int = 0
@@ -140,23 +142,25 @@ class Effect(NamedTuple):
 
     @property
     def used(self) -> int:
-        """What it adds to the money that is spoken for."""
+        """Return the factor for reserved and spent money together."""
         return self.reserved + self.spent
 
     @property
     def free(self) -> int:
-        """What it adds to the money that is free."""
+        """Return the factor for the available money."""
         return self.total - self.used
 
 
 class BudgetEntry(models.Model):
-    """A line of the append-only ledger. `key` is unique, so a retried step writes no second line.
+    """A line of the append-only ledger. `key` is unique, so a repeated step writes no second line.
 
     An intervention has at most one reservation and at most one settlement of it.
     """
 
     class Kind(models.TextChoices):
-        # In the words of the bar: what is reserved, spent, released.
+        """Kinds of lines."""
+
+        # The labels are the words of the bar of amounts.
         ALLOCATE = "allocate", "allocated"
         RESERVE = "reserve", "reserved"
         RELEASE = "release", "released"
@@ -207,10 +211,11 @@ class BudgetEntry(models.Model):
         ]
         indexes = [
             models.Index(fields=["budget", "-id"]),
-            # The sums of a day, read from the index alone.
+            # An index-only scan adds up the sums of a day.
             models.Index(name="ledger_by_day", fields=["budget", "at"], include=["kind", "amount"]),
-            # A filter by a kind that is rare would read the whole ledger. The frequent kinds stay
-            # out: they are found at once, and every reservation would write here.
+            # Without this index a filter by a rare kind would read the whole ledger. The frequent
+            # kinds are left out: their lines are found quickly, and every reservation would write
+            # here.
             models.Index(
                 name="ledger_rare_kinds",
                 fields=["budget", "kind", "-id"],
@@ -225,7 +230,7 @@ class BudgetEntry(models.Model):
         return f"{self.kind} {self.amount}"
 
 
-#: What a line does to its budget's balances: nothing else changes them.
+#: The effect of each kind of line on its budget's balances. Nothing else changes them.
 EFFECTS: dict[str, Effect] = {
     BudgetEntry.Kind.ALLOCATE: Effect(total=1),
     BudgetEntry.Kind.TRANSFER_IN: Effect(total=1),
@@ -237,19 +242,19 @@ EFFECTS: dict[str, Effect] = {
 
 
 class TransferQuerySet(AskedQuerySet["BudgetTransfer"]):
-    """Reads that several doors share."""
+    """Queries that pages, API and admin share."""
 
     view_permission = "interventions.view_budgettransfer"
     open_statuses = [s for s in TransferStatus if not s.terminal]
     listed_with = ("source", "destination", "requested_by")
 
     def touching(self, code: str) -> Self:
-        """Those that give to or take from the budget of that code."""
+        """Return transfers from or to the budget of that code."""
         return self.filter(Q(source__code=code) | Q(destination__code=code))
 
 
 class BudgetTransfer(AskedRow):
-    """Money that somebody wants moved from one budget to another; a signature moves it."""
+    """A requested transfer of money from one budget to another; a signature moves the money."""
 
     source = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="transfers_out")
     destination = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="transfers_in")

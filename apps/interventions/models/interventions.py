@@ -23,22 +23,23 @@ OPEN = [s for s in InterventionStatus if not s.terminal]
 
 
 class InterventionQuerySet(AskedQuerySet["Intervention"]):
-    """Reads that several doors share."""
+    """Queries that pages, API and admin share."""
 
     view_permission = "interventions.view_intervention"
     open_statuses = OPEN
     listed_with = ("policy", "budget", "requested_by")
 
     def in_region(self, region: str) -> "InterventionQuerySet":
-        """Those that are paid there; a country covers its parts, as it does in policies."""
+        """Return interventions in the region; a country covers its subdivisions, as in policies."""
         if "-" in region:
             return self.filter(region=region)
-        # The second condition is the index's own: without it the index is not taken.
+        # The second condition is that of the index, without which PostgreSQL does not use the
+        # index.
         return self.alias(country=Left("region", 2)).filter(country=region).exclude(region="")
 
 
 class Intervention(ProcessRow):
-    """A payment of public money to somebody, from the request to its outcome."""
+    """A payment of public money to a target, from the request to its outcome."""
 
     policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="interventions")
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="interventions")
@@ -81,15 +82,15 @@ class Intervention(ProcessRow):
             models.Index(fields=["-created_at", "-id"]),
             models.Index(fields=["status", "-created_at", "-id"]),
             models.Index(fields=["budget", "-created_at"]),
-            # What a target was paid: the limit that a policy sets for each.
+            # For payments to a target, which a policy may limit.
             models.Index(fields=["target", "policy"]),
-            # Who was paid the same lately: a batch warns of it.
+            # For recent equal payments, about which a batch warns.
             models.Index(
                 name="intervention_paid",
                 fields=["target", "amount", "-settled_at"],
                 condition=Q(status=InterventionStatus.EXECUTED),
             ),
-            # The list of a region, or of a country with all its parts, newest first.
+            # For the list of a region, or of a country with its subdivisions, newest first.
             models.Index(
                 name="intervention_region",
                 fields=["region", "-created_at", "-id"],
@@ -113,7 +114,7 @@ class Intervention(ProcessRow):
 
     @property
     def execution_workflow_id(self) -> str:
-        """The saga's own id: a child of the approval workflow."""
+        """Return the saga's workflow id; the saga is a child of the approval workflow."""
         return f"{self.workflow_id}-execution"
 
 

@@ -1,4 +1,4 @@
-"""How batches plug into the shared apps: their kind of approval, their subject, their topics."""
+"""Registers batches with the shared apps: their kind of approval, their subject, their topics."""
 
 from django.conf import settings
 from django.urls import reverse
@@ -24,27 +24,28 @@ from apps.interventions.services.batches_warnings import Warned
 from apps.interventions.services.commands import INTERVENTION
 from apps.interventions.simulation import free, free_after, terms
 
-#: So many are told to who signs; the batch's own page has more.
+#: How many warnings the signer sees; the batch's page has more.
 _MOST_WARNINGS = 20
 
 
 def register() -> None:
-    """Called once, when Django is ready."""
+    """Register the process and its kind of approval. Called once, when Django is ready."""
     subject.register(
         SIGNED_BATCH,
         title="Batch of interventions",
         facts=_facts,
         simulate=_simulate,
         signal=SIGNAL_SETTLED,
-        # Signed as one intervention of that total would be.
+        # The rules are those of a single intervention of the same total.
         rules_of=KIND,
         default_tiers=(TierRule("reviewer"),),
         reasons=REASONS,
         reasons_required=False,
         carried_out_by=lambda batch: (batch.workflow_id,),
-        # The request's page would fetch all that is signed with every payment.
+        # The request's page is not live, because each update would fetch the payload with every
+        # payment.
         live=False,
-        # Every payment stands in it; written out a character may need two bytes.
+        # The payload lists every payment; escaped, a character may need two bytes.
         payload_bytes=2 * settings.BATCH_MAX_BYTES + 1024 * 1024,
     )
     process.follow(INTERVENTION, process.SETTLED, item_settled)
@@ -53,7 +54,8 @@ def register() -> None:
 
 
 def _facts(batch: InterventionBatch) -> list[Fact]:
-    """Live, for the reader: what the budget can bear now. Never part of what is signed."""
+    """Return live facts for the reader, such as what is available in the budget. They are never
+    signed."""
     budget = batch.budget
     progress = progress_of(batch)
     waits = batch.status == BatchStatus.PENDING
@@ -73,7 +75,8 @@ def _facts(batch: InterventionBatch) -> list[Fact]:
 
 
 def _simulate(batch: InterventionBatch, user: User) -> Simulation:
-    """The budget after it, what looks like a payment made twice, and how it is carried out."""
+    """Return the budget afterwards, payments that look like another one, and how the batch is
+    executed."""
     budget, policy = batch.budget, batch.policy
     if BatchStatus(batch.status).terminal:
         return Simulation(outcome=f"Nothing: it is {batch.status} already.", tone="bad")

@@ -1,4 +1,4 @@
-"""How this domain plugs into the shared apps: its kinds of approval, and its subject."""
+"""Registers interventions with the shared apps: their kinds of approval, and their subject."""
 
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,9 @@ from apps.interventions.simulation import free, simulate, terms
 if TYPE_CHECKING:
     from apps.engine.models import EngineCommand, WorkflowRun
 
-#: A policy without a rule is not a policy without signatures.
+#: Tiers of a policy without a rule: without them nobody would have to sign.
 DEFAULT_TIERS = (TierRule("reviewer"),)
-#: Suspicion of fraud is none of them: whoever asked reads the reason.
+#: Suspicion of fraud is not among the reasons, because the requester reads the reason.
 REASONS = tuple(
     Reason(code, label, Verdict.REJECT, text_required=code == "other")
     for code, label in (
@@ -38,7 +38,7 @@ REASONS = tuple(
 
 
 def register() -> None:
-    """Called once, when Django is ready."""
+    """Register the process and its kinds of approval. Called once, when Django is ready."""
     subject.register(
         SIGNED,
         title="Intervention",
@@ -47,7 +47,7 @@ def register() -> None:
         signal=SIGNAL_SETTLED,
         default_tiers=DEFAULT_TIERS,
         reasons=REASONS,
-        # What already rejects by the API names none.
+        # Callers of the API may reject without a coded reason.
         reasons_required=False,
         editable=(
             EditableField("amount", "Amount", type="decimal"),
@@ -73,7 +73,8 @@ def register() -> None:
 
 
 def _facts(intervention: Intervention) -> list[Fact]:
-    """Live, for the reader: what the budget can bear now. Never part of what is signed."""
+    """Return live facts for the reader, such as what is available in the budget. They are never
+    signed."""
     budget = intervention.budget
     covered = budget.available >= intervention.amount
     facts = [

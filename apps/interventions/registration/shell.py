@@ -1,4 +1,4 @@
-"""Where interventions and budgets appear in the shared parts of the site."""
+"""Registers interventions and budgets with the shared parts of the site."""
 
 import re
 
@@ -18,7 +18,8 @@ from apps.web.dashboard import Card, Place, Series, button
 from apps.web.navigation import Item, Section
 from apps.web.pieces import Link
 
-#: Where batches come in: a page's form with a CSV file, and the API, as JSON too.
+#: The addresses that accept batches: a page's form with a CSV file, and the API, which also accepts
+#: JSON.
 BATCHES = body_sizes.Roomier(
     path=re.compile(r"/interventions/batches/new/|/api/v1/intervention-batches", re.ASCII),
     most=settings.BATCH_MAX_BYTES + ENVELOPE_BYTES,
@@ -104,7 +105,7 @@ HOURS = Series(
 
 
 def register() -> None:
-    """Called once, when Django is ready."""
+    """Register everything above. Called once, when Django is ready."""
     scopes.register(Scope)
     subject_types.register("intervention", "policy", "budget")
     navigation.register_sections(SECTION)

@@ -1,4 +1,4 @@
-"""What interventions add to shared pages in words: refusals, tones of states."""
+"""Words of interventions on shared pages: next steps after refusals, words and tones of states."""
 
 from apps.interventions.models import BudgetEntry
 from apps.web import refusals, tones
@@ -28,7 +28,7 @@ TONES = {
     "allocate": "",
     "transfer_out": "warn",
     "transfer_in": "good",
-    # Of a policy, and of a budget.
+    # States of policies and budgets.
     "applies_now": "good",
     "off": "warn",
     "not_yet_valid": "warn",
@@ -37,15 +37,15 @@ TONES = {
 }
 
 WORDS = {
-    # Lines of a ledger, in the words of the bar above them.
+    # Kinds of ledger lines, in the words of the bar of amounts.
     **{kind.value: str(kind.label) for kind in BudgetEntry.Kind},
     "low": "little is left",
-    # What a request is about, in the link to it.
+    # The subject of a request, in the link to it.
     "intervention-batch": "batch",
 }
 
 
 def register() -> None:
-    """Called once, when Django is ready."""
+    """Register the texts. Called once, when Django is ready."""
     refusals.explain(NEXT_STEPS)
     tones.register(TONES, WORDS)

@@ -1,4 +1,4 @@
-"""How transfers between budgets plug into approvals, notifications and live pages."""
+"""Registers transfers between budgets with approvals, notifications and live pages."""
 
 from django.urls import reverse
 
@@ -18,14 +18,14 @@ VIEW = "interventions.view_budgettransfer"
 
 
 def register() -> None:
-    """Called once, when Django is ready."""
+    """Register transfers and budget alerts. Called once, when Django is ready."""
     subject.register(
         SIGNED,
         title="Transfer between budgets",
         facts=_facts,
         simulate=_simulate,
         default_tiers=(TierRule("senior reviewer"),),
-        # No rule makes it a thing that one person does alone.
+        # No rule can allow a transfer without a signature.
         always_signed=True,
     )
     notification_kinds.register(
@@ -41,7 +41,7 @@ def register() -> None:
 
 
 def _facts(transfer: BudgetTransfer) -> list[Fact]:
-    """Live, for the reader: both budgets as they are now. Never part of what is signed."""
+    """Return live facts for the reader: both budgets as they are now. They are never signed."""
     waits = not TransferStatus(transfer.status).terminal
     short = waits and transfer.source.available < transfer.amount
     facts = [
@@ -57,7 +57,7 @@ def _facts(transfer: BudgetTransfer) -> list[Fact]:
 
 
 def _simulate(transfer: BudgetTransfer, user: User) -> Simulation:
-    """Both balances after it. No lock: the decision checks again."""
+    """Return both balances afterwards. Takes no lock: the decision checks again."""
     moved = shown(transfer.amount, transfer.currency)
     source, destination = transfer.source, transfer.destination
     left = source.available - transfer.amount

@@ -1,7 +1,7 @@
-"""Every write of this domain, one keyword-only verb each.
+"""The services of interventions: every write is a function with keyword-only arguments.
 
-The row, its steps and the ledger are the truth; a workflow only decides what to try next. Every
-verb locks the intervention's row first, so two processes never disagree about what is allowed:
+The row, its steps and the ledger are authoritative; a workflow only decides what to try next. Every
+function first locks the intervention's row, so that concurrent processes agree on what is allowed:
 an execution begins only while the money is reserved, the money is released only while nothing was
-executed, and a settled intervention takes part in nothing any more.
+executed, and a settled intervention does not change any more.
 """

@@ -1,4 +1,4 @@
-"""What interventions came to, and what they are told apart by."""
+"""The outcomes of interventions, and what they are grouped by."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ VIEW_ALL = "interventions.view_intervention"
 
 
 class By(StrEnum):
-    """What outcomes are told apart by."""
+    """What outcomes are grouped by."""
 
     POLICY = "policy"
     BUDGET = "budget"
@@ -27,7 +27,8 @@ class By(StrEnum):
 
 
 def _visible(user: "User") -> "QuerySet[Outcome]":
-    """Who does not see all of them sees their own, as in the list."""
+    """Return all outcomes for users who may view all interventions, otherwise those of their
+    own."""
     rows = Outcome.objects.all()
     return rows if user.has_perm(VIEW_ALL) else rows.filter(intervention__requested_by=user)
 

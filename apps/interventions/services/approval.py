@@ -1,4 +1,5 @@
-"""The signature of an intervention: what is signed, and what a decision does to the row."""
+"""The signature of an intervention: the payload that is signed, and what a decision does to the
+row."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,9 +22,10 @@ from apps.interventions.services.settlement import settle_row
 
 
 def approval_payload(intervention: Intervention) -> dict[str, Any]:
-    """What is signed: everything that decides where money goes, as it was asked for.
+    """Return the payload to sign: everything that decides where money goes, as requested.
 
-    The region only where one was named: what was signed before there were regions stays as it was.
+    It has the region only if the request named one, so that payloads signed without a region stay
+    equal.
     """
     payload: dict[str, Any] = plain(
         {
@@ -44,11 +46,11 @@ def approval_payload(intervention: Intervention) -> dict[str, Any]:
 
 
 def _edit(intervention: Intervention, changes: Mapping[str, str], as_of: datetime) -> None:
-    """Amount (major units), target or justification of what still waits.
+    """Change amount (major units), target or justification of a waiting intervention.
 
     Raises Invalid `amount_invalid`, `amount_above_limit`, `amount_below_limit`, `target_invalid`,
     `justification_invalid`; Conflict `target_limit_exceeded`. The digest of the first request
-    stays: a repeat of it is answered with this row.
+    stays, so repeating that request returns this row.
     """
     if "amount" in changes:
         intervention.amount = read_amount(changes["amount"], intervention.currency)
@@ -77,7 +79,7 @@ def _asked(intervention: Intervention, request_id: UUID) -> None:
 
 
 def _approved(intervention: Intervention, decided: Decided) -> None:
-    """It waits for its saga."""
+    """Mark the intervention as approved; its saga comes next."""
     intervention.status = InterventionStatus.APPROVED
     row_save(intervention, "status")
     record(

@@ -62,6 +62,7 @@ class Move:
 
     @property
     def effect(self) -> Effect:
+        """Return what the line adds to the balances."""
         return EFFECTS[self.kind]
 
     def parameters(self, budget_id: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Batches of payments: asked for, tried out, paused, resumed, cancelled."""
+"""Batches of payments: request, dry run, pause, resume, cancel."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,15 +28,15 @@ from apps.interventions.services.policies import policy_active, policy_currency
 from apps.interventions.services.policy_limits import check_days
 from apps.interventions.services.requests import REQUEST_PERMISSION, budget_for
 
-#: Rows of one INSERT.
+#: Number of rows in one INSERT.
 CHUNK = 2000
 
 
 @dataclass(frozen=True)
 class BatchTrial:
-    """What a batch would be. `errors` are the first items that are not sound; `signatures` says
-    who would have to sign, empty: nobody; `covered`: the budget has that much free now; `warned`:
-    the payments that look like another one."""
+    """The result of a dry run. `errors` are the first invalid items; `signatures` says who would
+    have to sign, empty: nobody; `covered`: that much is available in the budget now; `warned`: the
+    payments that look like another one."""
 
     total: int
     sound: int
@@ -51,7 +51,7 @@ class BatchTrial:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A batch as it was asked for, checked and priced."""
+    """A requested batch, checked, with its total."""
 
     policy: Policy
     budget: Budget
@@ -71,18 +71,18 @@ def batch_request(
     idempotency_key: str = "",
     as_of: datetime,
 ) -> tuple[InterventionBatch, bool]:
-    """Ask for many payments under one signature; the row, and whether it is new.
+    """Request many payments under one signature; return the row, and whether it is new.
 
-    `currency`: empty is the policy's; else it must be that one.
-    `items` are objects with amount (major units), target, justification and, if wanted, region, or
-    rows of `file_items`. One that is not sound, or that the policy does not allow, is an item that
-    has failed at once; it never fails the batch. Batch, items, audit entry and the command that
-    starts its workflow commit together. The same key of the same person again: the same row, also
-    when two come at once. Raises, each audited: NotAllowed `permission_denied`; Invalid `no_items`,
-    `too_many_items`, `no_valid_items`, `amount_invalid` (of the sum), `title_invalid`,
-    `code_invalid`, `currency_invalid`, `currency_mismatch`, `idempotency_key_invalid`; NotFound
-    `policy_not_found`, `budget_not_found`; Conflict `policy_inactive`, `policy_not_yet_valid`,
-    `policy_expired`, `budget_not_open`, `idempotency_key_reused`.
+    `currency` must be the policy's; empty: the policy's. `items` are objects with amount (major
+    units), target, justification and optionally region, or rows of `file_items`. An item that is
+    invalid, or that the policy does not allow, fails at once, and never fails the batch. Batch,
+    items, audit entry and the command that starts the workflow commit together. Repeating the key
+    by the same person returns the same row, also for concurrent calls. Raises, each audited:
+    NotAllowed `permission_denied`; Invalid `no_items`, `too_many_items`, `no_valid_items`,
+    `amount_invalid` (of the sum), `title_invalid`, `code_invalid`, `currency_invalid`,
+    `currency_mismatch`, `idempotency_key_invalid`; NotFound `policy_not_found`, `budget_not_found`;
+    Conflict `policy_inactive`, `policy_not_yet_valid`, `policy_expired`, `budget_not_open`,
+    `idempotency_key_reused`.
     """
     with process.audited(BATCH, "request", by=by, via=via):
         currency = currency or policy_currency(clean_code(policy))
@@ -151,9 +151,10 @@ def batch_try(
     as_of: datetime,
     errors: int = 100,
 ) -> BatchTrial:
-    """What asking for it would come to now. Stores nothing; raises what `batch_request` raises.
+    """Return the result that requesting the batch would have now. Stores nothing; raises as
+    `batch_request`.
 
-    A batch without a sound item is told, not refused: that is what trying is for.
+    A batch without a valid item is not refused, because a dry run exists to show the errors.
     """
     with process.audited(BATCH, "try", by=by, via=via):
         currency = currency or policy_currency(clean_code(policy))
@@ -180,8 +181,8 @@ def batch_try(
         )
 
 
-#: A person's verbs on a batch: `runs.pause`, `resume` and `cancel`, with what these raise. The last
-#: ends its request for a signature with it; what was paid stays paid.
+#: Actions of a person on a batch: `runs.pause`, `resume` and `cancel`, which raise the errors.
+#: Cancelling also closes the request for a signature; executed payments stay.
 batch_pause = partial(runs.pause, RUN)
 batch_resume = partial(runs.resume, RUN)
 batch_cancel = partial(runs.cancel, RUN)
@@ -222,7 +223,8 @@ def _wanted(
 
 
 def _signatures(wanted: _Wanted, by: User) -> str:
-    """In words; empty: nobody has to sign. Why nobody could be asked, where that is so."""
+    """Return who has to sign, in words; empty: nobody. If nobody could be asked, return the
+    reason."""
     try:
         needed = requirement(
             kind=BATCH_KIND,

@@ -1,6 +1,6 @@
-"""The payments of a batch as they come: each is made exact, or kept with what is wrong with it.
+"""The payments of a batch as received: each is cleaned, or kept with its error.
 
-Nothing in one item can fail the others, so nothing here raises for an item.
+An invalid item never fails the others, so nothing here raises for a single item.
 """
 
 from codecs import BOM_UTF8
@@ -22,7 +22,7 @@ from apps.interventions.models import Policy
 from apps.interventions.services.policy_limits import check_limit, check_region
 
 MOST_ITEMS = 20_000
-#: Of an item that is not sound so much is kept as it came.
+#: How much of an invalid item's input is kept.
 RAW_LIMIT = 4000
 FIELDS = ("amount", "target", "justification", "region")
 _NEEDED = set(FIELDS[:3])
@@ -31,9 +31,10 @@ _TOO_MANY = f"A batch has at most {MOST_ITEMS:,} items."
 
 @dataclass(frozen=True)
 class Item:
-    """One payment. `code` and `detail` say what is wrong with it; `raw` is then as it came.
+    """One payment. `code` and `detail` describe its error; `raw` is then the input as it was
+    received.
 
-    `line`: where it begins in a file; 0 where there is none.
+    `line`: the line of the file at which it begins; 0 without a file.
     """
 
     number: int
@@ -49,12 +50,13 @@ class Item:
 
     @property
     def sound(self) -> bool:
+        """Return whether the item is valid."""
         return not self.code
 
     @property
     def signed(self) -> list[Any]:
-        """What of it is signed, and hashed."""
-        assert self.amount is not None  # only sound items are
+        """Return the fields that are signed and hashed."""
+        assert self.amount is not None  # only valid items are signed
         return [
             self.number,
             exact(self.amount, self.currency),
@@ -65,7 +67,8 @@ class Item:
 
 
 def items_clean(raw_items: Sequence[Any], *, currency: str) -> list[Item]:
-    """Every item by itself, before any policy is asked. Invalid `no_items`, `too_many_items`."""
+    """Clean each item separately, before the policy is checked. Raises Invalid `no_items`,
+    `too_many_items`."""
     if not raw_items:
         raise Invalid("A batch has at least one item.", code="no_items")
     if len(raw_items) > MOST_ITEMS:
@@ -74,27 +77,31 @@ def items_clean(raw_items: Sequence[Any], *, currency: str) -> list[Item]:
 
 
 def items_judge(items: Iterable[Item], policy: Policy, *, raw_items: Sequence[Any]) -> list[Item]:
-    """The same after the policy's own terms: an amount or a region that it does not allow."""
+    """Check the valid items against the policy's terms; those with an amount or a region that it
+    does not allow become invalid."""
     return [_judged(item, policy, raw_items) if item.sound else item for item in items]
 
 
 def items_digest(items: Iterable[Item]) -> str:
-    """SHA-256 of the canonical list of the sound ones: what a signature of the batch is about."""
+    """Return the SHA-256 of the canonical list of valid items, which the batch's signature
+    covers."""
     return digest([item.signed for item in items if item.sound])
 
 
 def body_digest(items: Iterable[Item], **fields: str) -> str:
-    """Of everything that was asked for, whatever a policy says to it: tells a repeat."""
+    """Return the digest of everything that was requested, independent of the policy; it identifies
+    a repetition."""
     listed = [item.signed if item.sound else [item.number, item.raw] for item in items]
     return digest({**fields, "items": listed})
 
 
 def file_items(body: bytes) -> list[FileRow]:
-    """The rows of a file in UTF-8: CSV whose head has the columns amount, target, justification
-    and, if wanted, region, in any order, separated by `,`, `;` or tab; or JSON lines, an object
-    with these members each.
+    """Return the rows of a file in UTF-8: CSV whose header has the columns amount, target,
+    justification and optionally region, in any order, separated by `,`, `;` or tab; or JSON lines,
+    each an object with these members.
 
-    Raises as `csvio.read` or, where the file begins with `{`, as `csvio.read_json_lines`.
+    Raises TooLarge, and as `csvio.read` or, if the file begins with `{`, as
+    `csvio.read_json_lines`.
     """
     most = settings.BATCH_MAX_BYTES
     if len(body) > most:
@@ -117,7 +124,7 @@ def _clean(number: int, came: Any, currency: str) -> Item:
             )
         return Item(
             number,
-            # Programs write amounts in one way; people, in files, in several.
+            # Programs write amounts in one format; people, in CSV files, in several.
             amount=clean_amount(
                 (amount_written if isinstance(came, CsvRow) else amount_sent)(raw["amount"]),
                 currency,
@@ -155,5 +162,5 @@ def _parts(came: Any) -> tuple[int, Any]:
 
 
 def _region(raw: Any) -> Any:
-    """None and blanks are no region."""
+    """Return the region without blanks around it; None and blanks mean no region."""
     return raw.strip() if isinstance(raw, str) else "" if raw is None else raw

@@ -1,4 +1,4 @@
-"""The row of a batch: what it is to the engine, what people are told of it, and its items."""
+"""The row of a batch: its process in the engine, its notifications, and its items."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -31,12 +31,12 @@ from apps.interventions.services.commands import CANCEL_PERMISSION
 from apps.live.broadcast import broadcast
 from apps.notifications.services import notify
 
-#: After so many items a run continues as new: a long history is slow to replay.
+#: After this many items a run continues as new, because a long history is slow to replay.
 ITEMS_PER_RUN = 500
-#: Read with its row.
+#: Relations that are fetched with the row.
 RELATED = ("policy", "budget", "requested_by")
 
-#: Of items whose intervention has not ended when its batch goes on without it.
+#: Code of an item whose intervention has not ended when the batch continues without it.
 UNSETTLED = "unsettled"
 NEEDS_ATTENTION = "needs_attention"
 ITEM_DETAILS = {
@@ -55,7 +55,7 @@ _ITEM_ENDS = {
 
 # --- the row -------------------------------------------------------------------------------------
 def batch_lock(batch_id: UUID | str) -> InterventionBatch:
-    """The row, locked until the end of the transaction. NotFound for what is no batch."""
+    """Return the row, locked until the end of the transaction. Raises NotFound."""
     return process.row_locked(BATCH, batch_id, *RELATED)
 
 
@@ -66,9 +66,11 @@ def _ref(batch: InterventionBatch, again: bool) -> BatchRef:
 
 
 def _record(batch: InterventionBatch, event: str, *, by: Actor, via: str, **body: Any) -> None:
-    """An audit entry; of its end the figures too. Never the items: their digest stands for them.
+    """Write an audit entry, at the batch's end with the figures. It never lists the items; their
+    digest identifies them.
 
-    An end by somebody else is told to who asked for it, and closes its request with it.
+    If somebody else ended the batch, notify the requester. A cancellation also closes the request
+    for a signature.
     """
     if event not in BATCH_ENDS:
         process.record(BATCH, batch, f"{BATCH_SUBJECT}.{event}", by=by, via=via, **body)
@@ -76,7 +78,7 @@ def _record(batch: InterventionBatch, event: str, *, by: Actor, via: str, **body
     progress = progress_of(batch)
     figures = {"done": progress.done, "failed": progress.failed, "cancelled": progress.cancelled}
     process.record(BATCH, batch, f"{BATCH_SUBJECT}.{event}", by=by, via=via, **body, **figures)
-    # Of a rejection the request tells, with the reason.
+    # The request for a signature already notifies of a rejection, with the reason.
     if batch.error_code != "rejected" and by != batch.requested_by:
         notify(
             key=f"{BATCH_SUBJECT}:{batch.pk}:{event}",
@@ -103,7 +105,8 @@ BATCH = Process(
     carriers=(CARRIER,),
     needs=lambda batch: None if BatchStatus(batch.status).terminal else CARRIER,
     open_rows=lambda: InterventionBatch.objects.unsettled(),
-    # While it waits for its signature its request names who is to be told.
+    # A waiting batch keeps its id, because the request for a signature names the workflow to
+    # signal.
     keeps_id=lambda batch: batch.status == BatchStatus.PENDING,
     lock=batch_lock,
     list_topics=("intervention-batches",),
@@ -116,13 +119,14 @@ RUN: RunSpec[InterventionBatch] = RunSpec(
     signal=SIGNAL_BATCH_CHANGED,
     act=CANCEL_PERMISSION,
 )
-#: How many of its items stand where.
+#: The number of items in each status.
 progress_of = partial(runs.progress_of, RUN)
 
 
 # --- items ---------------------------------------------------------------------------------------
 def item_settled(intervention: Intervention) -> None:
-    """Its item of a batch says how the intervention ended. Joins the transaction that ends it."""
+    """Set the batch item to the intervention's outcome. Joins the transaction that ends the
+    intervention."""
     if intervention.batch_id is None:
         return
     status = _ITEM_ENDS.get(InterventionStatus(intervention.status), BatchItemStatus.FAILED)
@@ -140,7 +144,8 @@ def item_settled(intervention: Intervention) -> None:
 
 
 def item_asked(intervention: Intervention) -> None:
-    """A person is asked about it now: an item that its batch has left says so. Joins."""
+    """Note on an item that its batch has left that a person's decision is now open. Joins the
+    caller's transaction."""
     if intervention.batch_id is not None:
         BatchItem.objects.filter(intervention=intervention, error_code=UNSETTLED).update(
             error_code=NEEDS_ATTENTION, error_detail=ITEM_DETAILS[NEEDS_ATTENTION]
@@ -148,8 +153,8 @@ def item_asked(intervention: Intervention) -> None:
 
 
 def batch_failures(batch: InterventionBatch) -> Iterator[dict[str, Any]]:
-    """The items that have failed, in order, with FAILURE_COLUMNS: as they came, where one was not
-    sound. Of one that was kept in part, or was no object, `target` has what there is."""
+    """Return the failed items in order, with FAILURE_COLUMNS: of an invalid item, the input as it
+    was received. If that was shortened or is no object, `target` has what there is."""
     for item in by_number(batch.items.filter(status=BatchItemStatus.FAILED)):
         texts: dict[str, Any] = dict.fromkeys(FIELDS, "")
         if item.amount is not None:

@@ -1,4 +1,4 @@
-"""Working through a batch: which items come next, and what became of one.
+"""The execution of a batch: which items come next, and the outcome of an item.
 
 Lock order: the batch, then its waiting items; an intervention, then its item.
 """
@@ -36,8 +36,8 @@ from apps.live.broadcast import broadcast
 def items_prepare(
     batch_id: UUID | str, *, workflow_id: str, limit: int, known: Collection[int], as_of: datetime
 ) -> PreparedItems:
-    """Up to `limit` items that are to be executed now, each with an intervention of its own; what
-    of them `runs.begin_next` says. Raises NotFound, Conflict `not_its_workflow`."""
+    """Return up to `limit` items to execute now, as chosen by `runs.begin_next`, each with an
+    intervention of its own. Raises NotFound, Conflict `not_its_workflow`."""
 
     def begin(batch: InterventionBatch, item: BatchItem) -> dict[str, Any]:
         broadcast("interventions", id=str(batch.pk), version=batch.version)
@@ -57,11 +57,12 @@ def items_prepare(
 
 
 def item_note(*, intervention_id: UUID | str, as_of: datetime) -> None:
-    """The saga of an item has ended, or nobody can say when it will: the batch goes on without it.
+    """Note that the saga of an item has ended, or that its end is not known: the batch continues
+    without it.
 
-    An intervention that has not ended leaves the item failed with `needs_attention`, or
-    `unsettled` as long as no person is asked; when it ends after all, the item says how. No-op for
-    an item that has its outcome.
+    If the intervention has not ended, the item fails with `needs_attention`, or `unsettled` while
+    no person's decision is open; when the intervention ends later, the item gets its outcome. No-op
+    for an item that has its outcome.
     """
     with transaction.atomic(durable=True):
         intervention = intervention_lock(intervention_id)
@@ -83,8 +84,8 @@ def item_note(*, intervention_id: UUID | str, as_of: datetime) -> None:
 
 # --- helpers -------------------------------------------------------------------------------------
 def _intervention(batch: InterventionBatch, item: BatchItem, *, as_of: datetime) -> Intervention:
-    """An intervention for the item: asked for and signed with the batch."""
-    assert item.amount is not None  # what waits is sound
+    """Create the item's intervention, requested and signed with the batch."""
+    assert item.amount is not None  # waiting items are valid
     identifier = new_id()
     intervention = Intervention.objects.create(
         id=identifier,

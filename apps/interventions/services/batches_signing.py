@@ -1,4 +1,4 @@
-"""The one signature of a batch: on its total, by its policy's rule, with every payment listed."""
+"""The signature of a batch: one for its total, by its policy's rule, with every payment listed."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from apps.interventions.models import BatchItem, Intervention, InterventionBatch
 from apps.interventions.services.batches_input import FIELDS
 from apps.interventions.services.batches_rows import RELATED, RUN
 
-#: What of an item stands in the payload, in this order.
+#: Fields of an item in the payload, in this order.
 ITEM_FIELDS = ("number", *FIELDS)
 
 
 def signed_with_batch(intervention: Intervention) -> bool:
-    """Whether it is, to the cent and the letter, an item of a batch that was signed, or of one
-    whose total needs no signature. Its policy's rule is not asked about the single amount."""
+    """Return whether the intervention equals, field by field, an item of a batch that was signed,
+    or whose total needs no signature. The policy's rule is not applied to the single amount."""
     item = (
         BatchItem.objects.select_related("batch")
         .filter(intervention=intervention, batch=intervention.batch_id)
@@ -29,7 +29,8 @@ def signed_with_batch(intervention: Intervention) -> bool:
         return False
     request = SIGNED_BATCH.request_of(item.batch)
     if request is not None:
-        # Of a signed one the digest was compared when it was signed; neither side can change.
+        # The digest was compared at the signature, and neither the items nor the payload can change
+        # since.
         return request.status == RequestStatus.APPROVED and item.batch.started_at is not None
     return item.batch.started_at is not None and not signature_needed(
         kind=BATCH_KIND,
@@ -41,9 +42,9 @@ def signed_with_batch(intervention: Intervention) -> bool:
 
 
 def batch_payload(batch: InterventionBatch) -> dict[str, Any]:
-    """What is signed: where all of the money goes, payment by payment, as it was asked for.
+    """Return the payload to sign: where all of the money goes, payment by payment, as requested.
 
-    Conflict `batch_differs` when the items are not those that were asked for.
+    Raises Conflict `batch_differs` when the items are not those of the request.
     """
     rows = batch.items.filter(amount__isnull=False).order_by("number").values_list(*ITEM_FIELDS)
     items = [
@@ -82,7 +83,7 @@ SIGNED_BATCH = signed_run(
 
 # --- helpers -------------------------------------------------------------------------------------
 def _is_this(item: BatchItem, intervention: Intervention) -> bool:
-    """Each of its payments has these of its item, and those of its batch."""
+    """Return whether the intervention has the fields of the item and of its batch."""
     own = all(getattr(item, name) == getattr(intervention, name) for name in FIELDS)
     shared = ("policy_id", "budget_id", "currency", "requested_by_id")
     return own and all(getattr(item.batch, name) == getattr(intervention, name) for name in shared)

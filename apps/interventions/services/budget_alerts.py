@@ -1,7 +1,7 @@
-"""Little is left: told when a budget's free money falls below its share, once for each fall.
+"""Alerts when a budget's available money falls below its share, once for each fall.
 
-What the guarded UPDATE returns says who crossed the line: of many at once, the one whose balances
-were above it before and are below it after. No look-up could tell, and none is needed.
+The guarded UPDATE returns the balances before and after, so of many concurrent changes exactly the
+one that crossed the threshold raises the alert, without another query.
 """
 
 from decimal import Decimal
@@ -17,14 +17,15 @@ from apps.notifications import kinds
 from apps.notifications.services import notify_group
 
 ALERT_KIND = "budget.low"
-#: Who is told: those who can ask for money from elsewhere, and those who would sign it.
+#: Groups to notify: those who can request money from other budgets, and those who would sign it.
 TOLD_GROUP = "operator"
 ALSO_GROUP = "senior reviewer"
 
 
 def low_tell(budget: Budget, *, free: Decimal, total: Decimal, percent: int, version: int) -> None:
-    """Tell people that a change took the free money below its share. Joins the transaction of the
-    change: nobody is told of what was rolled back, and `version` makes it once."""
+    """Notify people that a change took the available money below its share. Joins the transaction
+    of the change, so nobody is notified of a change that was rolled back; `version` makes the
+    notification unique."""
     entry_record(
         action="budget.low",
         subject_type="budget",
@@ -51,7 +52,7 @@ def low_tell(budget: Budget, *, free: Decimal, total: Decimal, percent: int, ver
 
 
 def register() -> None:
-    """Called once, when Django is ready."""
+    """Register the notification kind. Called once, when Django is ready."""
     kinds.register(
         kinds.NotificationKind(
             ALERT_KIND,
@@ -65,6 +66,7 @@ def register() -> None:
 
 
 def _still_low(key: str) -> bool:
-    """Whether the budget that the key names is still below its share when its turn comes."""
+    """Return whether the budget in the key is still below its share when the notification is
+    sent."""
     number = key.split(":")[1]
     return Budget.objects.low().filter(pk=int(number)).exists()

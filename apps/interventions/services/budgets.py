@@ -1,7 +1,8 @@
-"""Budgets: a line of the ledger and the guarded balance. The ledger explains every balance.
+"""Budgets: each change is a line of the ledger and a guarded balance. The ledger explains every
+balance.
 
-Both are one statement (`balances`), the last of its transaction: the hot row is locked only until
-the commit that follows at once.
+Both are written in one statement (`balances`), the last of its transaction, so that the contended
+row is locked only until the commit that follows immediately.
 """
 
 import re
@@ -45,13 +46,14 @@ from apps.interventions.services.rows import (
 )
 
 Kind = BudgetEntry.Kind
-#: Keys of the lines that interventions and transfers write. Nobody else's: a line that is there
-#: already is not written again.
+#: Keys of the lines that interventions and transfers write. Allocations must not use them, because
+#: a line whose key exists is not written.
 _OWN_KEYS = re.compile(r"transfer:.*|.*:(reserve|release|commit)", re.DOTALL)
 
 
 def budget_reserve(*, intervention_id: UUID | str, as_of: datetime | None = None) -> None:
-    """Set the intervention's amount aside. Once, however often asked: the ledger line is the proof.
+    """Reserve the intervention's amount, once, also for repeated calls: the ledger line is the
+    proof.
 
     Raises Conflict `budget_exceeded` (extra available), `target_limit_exceeded` (the policy's limit
     for one target), `budget_not_open` outside the budget's days at `as_of` (None: now),
@@ -81,10 +83,10 @@ def budget_reserve(*, intervention_id: UUID | str, as_of: datetime | None = None
 
 
 def budget_release(*, intervention_id: UUID | str, workflow_id: str = "") -> None:
-    """Give an open reservation back; nothing to do when there is none.
+    """Release an open reservation; no-op when there is none.
 
-    `workflow_id`: of the saga that asks. Raises Conflict `already_executing` when that is not the
-    one that executes it, `execution_stands` when the executor has, or may have, acted on it.
+    `workflow_id`: the saga that calls. Raises Conflict `already_executing` when another saga
+    executes the intervention, `execution_stands` when the executor has, or may have, acted on it.
     """
     with saga_step(
         intervention_id, step=Step.RELEASE_BUDGET, action="budget.release"
@@ -96,7 +98,7 @@ def budget_release(*, intervention_id: UUID | str, workflow_id: str = "") -> Non
 
 
 def budget_commit(*, intervention_id: UUID | str) -> None:
-    """Turn an open reservation into spending; nothing to do when it is spent already.
+    """Turn an open reservation into spending; no-op when it is already spent.
 
     Raises Conflict `not_executed` while no receipt is known, `reservation_released`.
     """
@@ -108,7 +110,8 @@ def budget_commit(*, intervention_id: UUID | str) -> None:
 
 
 def release_open(intervention: Intervention) -> bool:
-    """Release the reservation if one is open. Joins the transaction that holds the row's lock.
+    """Release the reservation if one is open; return whether it was. Joins the transaction that
+    holds the row's lock.
 
     Raises Conflict `execution_stands` when the executor has, or may have, acted on it, `key_reused`
     when the key of its line is taken.
@@ -127,7 +130,8 @@ def release_open(intervention: Intervention) -> bool:
 
 
 def commit_open(intervention: Intervention) -> bool:
-    """Spend the reservation if one is open. Joins the transaction that holds the row's lock.
+    """Spend the open reservation; return False if it is already spent. Joins the transaction that
+    holds the row's lock.
 
     Raises Conflict `not_executed` while no receipt is known, `reservation_released`, `key_reused`
     when the key of its line is taken.
@@ -144,7 +148,7 @@ def commit_open(intervention: Intervention) -> bool:
 
 
 def has_open_reservation(intervention: Intervention) -> bool:
-    """Whether money is set aside for it now."""
+    """Return whether money is reserved for the intervention now."""
     return _reservation(intervention) == "open"
 
 
@@ -160,13 +164,13 @@ def budget_open(
     ends_on: date | None = None,
     alert_percent: int = 10,
 ) -> Budget:
-    """The budget of that code, made empty when there is none.
+    """Return the budget of that code; create it, empty, if there is none.
 
-    `series` says what it is a period of; `starts_on` and `ends_on` are both part of it, None has no
-    end. People are told when less than `alert_percent` of it is free; 0: never. Raises Conflict
-    `currency_differs`, `period_differs` when the code has another series or other days,
-    `period_overlaps` when the series has a period with one of these days, also when both are opened
-    at once; Invalid `code_invalid`, `code_reserved`, `name_invalid`, `currency_invalid`,
+    `series` names the series that it is a period of; the period includes `starts_on` and `ends_on`,
+    None means no limit. People are notified when less than `alert_percent` is available; 0: never.
+    Raises Conflict `currency_differs`, `period_differs` when the code has another series or other
+    days, `period_overlaps` when the series has a period with one of these days, also for concurrent
+    calls; Invalid `code_invalid`, `code_reserved`, `name_invalid`, `currency_invalid`,
     `days_out_of_order`, `alert_percent_invalid`.
     """
     subject = {"action": "budget.open", "subject_type": "budget", "subject_id": str(code)[:80]}
@@ -199,9 +203,9 @@ def budget_allocate(
 ) -> BudgetEntry:
     """Add money to a budget, once per `key`.
 
-    Raises NotFound, Invalid for a bad amount, reason or key (`key_invalid` also for the form of the
-    keys that interventions and transfers have), Conflict `key_reused` when the key
-    gave another sum, `budget_full` when a balance cannot hold it.
+    Raises NotFound; Invalid for the amount, reason or key (`key_invalid` also for keys in the form
+    that interventions and transfers use); Conflict `key_reused` when the key added another amount,
+    `budget_full` when a balance cannot hold the sum.
     """
     subject = {"action": "budget.allocate", "subject_type": "budget", "subject_id": str(code)[:80]}
     with refusals(**subject, by=by, via=via), transaction.atomic(durable=True):
@@ -232,13 +236,14 @@ def budget_allocate(
     return entry
 
 
-#: What makes a budget a period; a code never changes its own.
+#: Fields of a budget's period; they never change.
 _PERIOD = ("series", "starts_on", "ends_on")
 
 
 def _opened(code: str, fields: dict[str, Any]) -> tuple[Budget, bool]:
     if fields["series"]:
-        # Two that overlap would wait for each other for ever; the constraint remains the judge.
+        # Inserts of overlapping periods could deadlock, so they take turns; the constraint still
+        # decides.
         transaction_lock(f"budget-series:{fields['series']}")
     try:
         return Budget.objects.get_or_create(code=code, defaults=fields)
@@ -254,8 +259,8 @@ def _opened(code: str, fields: dict[str, Any]) -> tuple[Budget, bool]:
 
 # --- the ledger and the balance ------------------------------------------------------------------
 def _book(intervention: Intervention, kind: str, event: str) -> bool:
-    """Audit the event, write the intervention's line and what it does to the balance; False when
-    the line was there. Conflict `budget_exceeded` with what is available."""
+    """Audit the event, and write the intervention's line with the change of the balance; return
+    False when the line exists. Raises Conflict `budget_exceeded` (extra available)."""
     budget, amount = intervention.budget, intervention.amount
     currency = intervention.currency
     record(
@@ -274,14 +279,14 @@ def _book(intervention: Intervention, kind: str, event: str) -> bool:
 
 
 def _settle(intervention: Intervention, kind: str, event: str) -> None:
-    """The line that ends an open reservation. Conflict `key_reused` when it is not written: the
-    money would be bound for ever, and the row would say that it is not."""
+    """Write the line that ends an open reservation. Raises Conflict `key_reused` when the key is
+    taken: otherwise the row would say "settled" while the money stays reserved for ever."""
     if not _book(intervention, kind, event):
         raise Conflict("The key of this line belongs to another one.", code="key_reused")
 
 
 def _reservation(intervention: Intervention) -> str:
-    """none, open, released or spent."""
+    """Return the reservation's state: none, open, released or spent."""
     kinds = set(
         BudgetEntry.objects.filter(intervention=intervention).values_list("kind", flat=True)
     )

@@ -1,4 +1,4 @@
-"""What carries an intervention: its two workflows, and this domain's messages to them."""
+"""The two workflows of an intervention, and the commands to them."""
 
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from apps.interventions.models import Intervention
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-#: To take back what others asked for.
+#: The permission to cancel interventions of other requesters.
 CANCEL_PERMISSION = "interventions.cancel_intervention"
 
 
@@ -33,11 +33,13 @@ def _ref(intervention: Intervention, again: bool) -> InterventionRef:
 
 
 def _executed_by(intervention: Intervention) -> str:
-    """The saga that ran before runs again; the row lets no other execute it."""
+    """Return the id of the saga that ran before, or of the first one: the row allows no other saga
+    to execute it."""
     return intervention.executor_id or intervention.execution_workflow_id
 
 
 def _needs(intervention: Intervention) -> Carrier[Intervention] | None:
+    """Return the workflow that the row's status needs."""
     status = InterventionStatus(intervention.status)
     if status in {InterventionStatus.PENDING, InterventionStatus.AWAITING_APPROVAL}:
         return APPROVAL
@@ -45,8 +47,9 @@ def _needs(intervention: Intervention) -> Carrier[Intervention] | None:
 
 
 def _open_rows() -> "QuerySet[Intervention]":
-    """Those that nobody is asked about. A batch that runs looks after its own; one that is paused
-    begins none: an item that has not begun waits until it goes on."""
+    """Return unsettled rows without an open decision of a person. Leaves out items of a running
+    batch, which restarts its own, and items of a paused batch that have not begun, because they
+    wait until it resumes."""
     questions = requests_by_row(SUBJECT, kind=ATTENTION_KIND).filter(settled_at=None)
     rows = (
         Intervention.objects.unsettled()
@@ -58,9 +61,9 @@ def _open_rows() -> "QuerySet[Intervention]":
     return rows.filter(~Exists(questions))
 
 
-#: Waits for the signature, then runs the saga as its child.
+#: The workflow that waits for the signature, then runs the saga as its child.
 APPROVAL: Carrier[Intervention] = Carrier(APPROVAL_WORKFLOW, _ref, process.WAITING_BACKSTOP)
-#: The saga by itself, from the row.
+#: The saga on its own, continuing from the row.
 EXECUTION: Carrier[Intervention] = Carrier(
     EXECUTE_WORKFLOW, _ref, process.SAGA_BACKSTOP, workflow_id=_executed_by
 )
@@ -75,7 +78,8 @@ INTERVENTION = Process(
     carriers=(APPROVAL, EXECUTION),
     needs=_needs,
     open_rows=_open_rows,
-    # Its request names it, and the saga's id is made of it: one execution, ever.
+    # The id never changes: the request for a signature names it, and the saga's id derives from it,
+    # so that there is a single execution.
     keeps_id=lambda intervention: True,
     id_tails=("-execution",),
     list_topics=("interventions",),
@@ -84,19 +88,21 @@ INTERVENTION = Process(
 
 
 def intervention_start_again(intervention: Intervention, *, key: str) -> None:
-    """Start the workflow that the row's status needs; `key` makes it once. Joins."""
+    """Start the workflow that the row's status needs, once per `key`. Joins the caller's
+    transaction."""
     carrier = _needs(intervention)
     if carrier is None and intervention.error_code:
-        # Executed with steps missing is run again too: what is done is not done twice.
+        # An executed intervention with missing steps also runs again; finished steps are not
+        # repeated.
         carrier = EXECUTION
     if carrier is not None:
         process.start_again(INTERVENTION, intervention, carrier, key=key)
 
 
 def held_by_batch(intervention: Intervention) -> BatchStatus | None:
-    """The status of its batch, where that says whether the item begins: no saga ever carried it.
+    """Return the status of a paused or cancelled batch whose item, the intervention, has not begun.
 
-    None for one that has begun, and for one that is no item of a batch that runs no more.
+    None if it has begun, or if it is not an item of such a batch.
     """
     if intervention.batch is None or intervention.executor_id:
         return None
@@ -106,9 +112,10 @@ def held_by_batch(intervention: Intervention) -> BatchStatus | None:
 
 
 def cancel_signal(intervention: Intervention) -> None:
-    """Wake the workflow of an intervention that was cancelled. Joins the caller's transaction.
+    """Wake the workflow of a cancelled intervention. Joins the caller's transaction.
 
-    Nobody waits for a signature of an item of a batch: its saga sees it at the next step.
+    No-op for an item of a batch: no workflow waits for its signature, and its saga notices at the
+    next step.
     """
     if intervention.batch_id is None:
         process.wake(INTERVENTION, intervention, signal=SIGNAL_CANCEL, event="cancel")

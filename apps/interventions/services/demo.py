@@ -1,8 +1,8 @@
 """The demo's policies, budgets and requests. Idempotent by codes, ledger keys and request keys.
 
-What they are stands in tables, `apps/interventions/demo/*.csv`. `demo-relief` and `demo-2026` are
-relied on by outside checks: their figures stay as they are, and nothing here spends from that
-budget by itself; nor from `demo-small`, all of which outside checks take.
+The data are tables, `apps/interventions/demo/*.csv`. Outside checks rely on the figures of
+`demo-relief` and `demo-2026`, so these do not change, and nothing here spends from that budget; nor
+from `demo-small`, all of which outside checks use.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,8 @@ from apps.web.demo import table
 
 REVIEWER = {"group": "reviewer", "quorum": 1}
 SENIOR = {"group": "senior reviewer", "quorum": 1}
-#: In working hours: two days for one signature, three for two, and then somebody else is asked.
+#: In working hours: two days for one signature, three for two; some hours later the request is
+#: escalated.
 ONE_CLOCK: dict[str, Any] = {
     "due_hours": 16,
     "reminder_hours": [8, 14],
@@ -35,15 +36,16 @@ TWO_CLOCK: dict[str, Any] = {
     "reminder_hours": [8, 20],
     "escalation": {"hours": 28, "group": "senior reviewer"},
 }
-#: A budget for each year of a series, counted from the one in which the demo is made.
+#: A series with a budget for each year, beginning with the year in which the demo is created.
 PERIODS = ("outreach", "Community outreach", "NGN")
 PERIOD_TOTALS = ("3000000.00", "3200000.00")
 
 
 class Asked(NamedTuple):
-    """A request, and how it was decided: by whom (names), after how many hours; nobody: it waits.
+    """A request and its decision: by whom (names), and after how many hours; without a name it
+    still waits.
 
-    `part`: the story that it belongs to.
+    `part`: the part of the demo that it belongs to.
     """
 
     part: str
@@ -61,11 +63,11 @@ class Asked(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Its idempotency key."""
+        """Return the idempotency key."""
         return f"demo-{self.policy}-{self.target}"[:120]
 
 
-#: Policies, and the amounts above which one, and two, people sign.
+#: Policies, and the amounts above which one or two people sign.
 POLICIES: list[dict[str, Any]] = table(
     "interventions",
     "policies",
@@ -80,13 +82,13 @@ REQUESTS = table("interventions", "requests", Asked)
 
 
 def requests_of(part: str) -> list[Asked]:
-    """The requests of one part of the story. Those of `new` are asked for, and nothing else: small
-    ones need no signature and are history soon, the others wait for one."""
+    """Return the requests of one part of the demo. Those of `new` are only requested: small ones
+    need no signature and end soon, the others wait for one."""
     return [asked for asked in REQUESTS if asked.part == part]
 
 
 def interventions_seed(*, people: dict[str, User]) -> Iterator[str]:
-    """Make what is not there yet; a line of progress for each part."""
+    """Create what is missing; yield a line of progress for each part."""
     for policy in POLICIES:
         _policy(**policy)
     yield f"{len(POLICIES)} policies with their rules"
@@ -110,7 +112,7 @@ def interventions_seed(*, people: dict[str, User]) -> Iterator[str]:
 
 
 def request_seed(asked: Asked, people: dict[str, User], now: datetime) -> tuple[Intervention, bool]:
-    """The intervention, asked for at its time; whether it was not there yet."""
+    """Return the intervention, requested at its time, and whether it is new."""
     return intervention_request(
         policy=asked.policy,
         budget=asked.budget,
@@ -127,7 +129,7 @@ def request_seed(asked: Asked, people: dict[str, User], now: datetime) -> tuple[
 
 
 def transfer_seed(people: dict[str, User], now: datetime) -> None:
-    """A transfer that waits for its signature."""
+    """Create a transfer that waits for its signature."""
     transfers.transfer_request(
         source="education-2026",
         destination="relief-north-2026",

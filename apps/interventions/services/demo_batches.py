@@ -1,8 +1,9 @@
-"""The demo's batches: one that was paused half way, with payments that failed, and one that waits
-for its signature.
+"""The demo's batches: one that was paused halfway, with failed payments, and one that waits for its
+signature.
 
-What is called paid here was paid to nobody: the demo notes the answers that the executor would
-have given, with receipts that say so. A worker that goes on with the batch pays what still waits.
+Payments that are executed here were paid to nobody: the demo writes the answers that the executor
+would have given, with receipts that say so. A worker that continues the batch pays the waiting
+items.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ from apps.web.demo import table
 
 
 class Payment(NamedTuple):
-    """One payment; `refused`: what the executor says to it, empty: it pays."""
+    """One payment; `refused`: the reason with which the executor refuses it, empty: it pays."""
 
     batch: str
     amount: str
@@ -44,12 +45,13 @@ class Payment(NamedTuple):
 
 PAYMENTS = table("interventions", "payments", Payment)
 HALF = [payment for payment in PAYMENTS if payment.batch == "half"]
-#: So many of the sound ones are begun before it is paused.
+#: How many valid items begin before the pause.
 BEGUN = 9
 
 
 def batch_half_seed(people: dict[str, User], now: datetime) -> None:
-    """A batch that was signed, worked on, and paused. What a worker is at already is left to it."""
+    """Create a batch that was signed, partly executed, and paused. Items that a worker already
+    executes are left to it."""
     batch = _asked(
         HALF,
         policy="dry-season-inputs",
@@ -81,7 +83,7 @@ def batch_half_seed(people: dict[str, User], now: datetime) -> None:
 
 
 def batch_waiting_seed(people: dict[str, User], now: datetime) -> None:
-    """A batch that waits for its signature."""
+    """Create a batch that waits for its signature."""
     batch = _asked(
         [payment for payment in PAYMENTS if payment.batch == "wards"],
         policy="flood-relief",
@@ -120,10 +122,11 @@ def _signed(batch: InterventionBatch, *, by: User, as_of: datetime) -> None:
 
 
 def _carried_out(item: ReadyItem, *, refused: str) -> None:
-    """The saga's steps, in its order, so far as they are not done."""
+    """Do the saga's steps in order, as far as they are not done."""
     this: dict[str, Any] = {"intervention_id": item.intervention_id}
     try:
-        # One name executes it: a worker's saga refuses from here on, and ours where it was first.
+        # Only one workflow id may execute the intervention: from here on a worker's saga is
+        # refused, and this call is refused if the worker came first.
         policy_validate(**this, workflow_id=f"demo-{SUBJECT}-{item.intervention_id}")
     except Conflict as error:
         if error.code not in {"already_executing", "already_settled"}:

@@ -1,7 +1,7 @@
-"""What people have done in the demo: months of decisions, and work in every state today.
+"""The demo's history and current work: months of decisions, and work in every state today.
 
-Everything goes through the services that the doors call, at the time it is said to have happened.
-Nothing here is about `demo-relief` and `demo-2026`.
+Everything goes through the services that pages and API call, with the time of the story as `as_of`.
+Nothing here concerns `demo-relief` and `demo-2026`.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ Drilling to 60 m,1,88000.00,88000.00
 Hand pump with pipe,1,31000.00,31000.00
 Apron and drainage,1,9000.00,9000.00
 """
-#: Who says what about the request that was edited.
+#: Comments on the edited request, by username.
 SAID = (
     ("reviewer2", "The estimate leaves out the pump's guarantee. @requester, can you ask?"),
     ("requester", "They give two years without charge; I have put the amount right."),
@@ -38,10 +38,11 @@ SAID = (
 
 
 def life_seed(*, people: dict[str, User]) -> Iterator[str]:
-    """Make what is not there yet; a line of progress for each part."""
+    """Create what is missing; yield a line of progress for each part."""
     now = timezone.now()
     history = requests_of("history")
-    # Of a half, one has signed: who acts for the second tier's senior, who is away, can sign next.
+    # A request of `half` has one of two signatures; the next may come from the delegate of the
+    # second tier's senior, who is away.
     for asked in (*history, *requests_of("half")):
         _decided(asked, people, now)
     yield f"{len(history)} decisions of the last six months, one that is signed by half"
@@ -76,15 +77,16 @@ def _decided(asked: Asked, people: dict[str, User], now: datetime) -> None:
 
 
 def _requests(part: str, people: dict[str, User]) -> "list[ApprovalRequest]":
-    """The requests of that part, in its order."""
+    """Return the requests of that part, in its order."""
     keys = [asked.key for asked in requests_of(part)]
     rows = Intervention.objects.filter(requested_by=people["requester"], idempotency_key__in=keys)
     ordered = sorted(rows, key=lambda row: keys.index(row.idempotency_key))
     return [demo.asked(SIGNED, row) for row in ordered]
 
 
-# --- once ----------------------------------------------------------------------------------------
+# --- parts that are created once -----------------------------------------------------------------
 def _beside(people: dict[str, User], now: datetime) -> None:
+    """Attach a file to a request, comment on it and edit it."""
     request = _requests("edited", people)[0]
     evidence_add(
         request_id=request.pk,
@@ -107,7 +109,8 @@ def _beside(people: dict[str, User], now: datetime) -> None:
 
 
 def _claims(people: dict[str, User], now: datetime) -> None:
-    """One is held for a moment, one was given to a colleague for a day: the last of the bulk."""
+    """Claim one request for a moment, and assign another, the last one of the bulk, to a colleague
+    for a day."""
     reviewer, colleague = people["reviewer"], people["reviewer2"]
     demo.claimed(_requests("overdue", people)[0], by=reviewer, as_of=now)
     given = _requests("bulk", people)[-1]
@@ -115,7 +118,7 @@ def _claims(people: dict[str, User], now: datetime) -> None:
 
 
 def _bulk(people: dict[str, User], now: datetime) -> None:
-    """Three are signed, and one is refused because a colleague holds it."""
+    """Approve in bulk: three are signed, and one is refused because a colleague has claimed it."""
     demo.bulk_approved(
         _requests("bulk", people),
         by=people["reviewer"],

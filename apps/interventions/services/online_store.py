@@ -1,4 +1,4 @@
-"""Features of a target: PostgreSQL has them, and Redis a copy of what was asked for lately."""
+"""Features of a target: PostgreSQL has the rows, and Redis a copy of what was read recently."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -8,10 +8,10 @@ from django.db import connection
 from apps.common.copies import Copies
 
 COPIES = Copies("features", seconds=15, away="features are read without their copy in Redis")
-#: A payment calls it with the target and its newest row, after its commit.
+#: A payment calls it after its commit, with the target and the newest row.
 copy_end = COPIES.end
 
-#: One step along the index for each name, however often the target was paid.
+#: Takes one step along the index for each name, regardless of the number of payments.
 _NEWEST = """
 WITH RECURSIVE names AS (
     (SELECT min(name) AS name FROM interventions_featurevalue WHERE entity = %(entity)s)
@@ -31,7 +31,7 @@ SELECT names.name, newest.value, newest.id
 
 @dataclass(frozen=True)
 class Features:
-    """What is known of a target, by name; nothing for a target that nobody paid. `source`: `redis`
+    """The features of a target, by name; none for a target without a payment. `source`: `redis`
     (the copy) or `postgres`."""
 
     entity: str
@@ -40,7 +40,7 @@ class Features:
 
 
 def features_online(entity: str) -> Features:
-    """The target's features. Never raises for Redis; without it PostgreSQL answers."""
+    """Return the target's features. Never raises for Redis; without it PostgreSQL answers."""
     if copy := _copy(entity):
         return Features(entity, copy, "redis")
     with connection.cursor() as cursor:
@@ -53,7 +53,7 @@ def features_online(entity: str) -> Features:
 
 
 def _copy(entity: str) -> dict[str, Decimal]:
-    """Values by name; empty when there is no copy, or none that can be read."""
+    """Return values by name; empty if there is no copy, or an unreadable one."""
     found = COPIES.get(entity)
     try:
         copy = {name: Decimal(value) for name, value in found.items()}

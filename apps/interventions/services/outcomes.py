@@ -1,4 +1,4 @@
-"""The steps after the execution, and the end of a saga, good or bad."""
+"""The steps after the execution, and the end of a saga with or without an effect."""
 
 from uuid import UUID
 
@@ -42,7 +42,8 @@ from apps.notifications.services import notify
 
 
 def feature_update(*, intervention_id: UUID | str) -> None:
-    """Count the execution in the feature store, once. Conflict `not_executed`, `being_undone`."""
+    """Add the execution to the feature store, once. Raises Conflict `not_executed`,
+    `being_undone`."""
     with saga_step(
         intervention_id,
         step=Step.UPDATE_FEATURE_STORE,
@@ -54,7 +55,8 @@ def feature_update(*, intervention_id: UUID | str) -> None:
 
 
 def stakeholders_notify(*, intervention_id: UUID | str) -> None:
-    """Tell requester and signers, each once. Conflict `not_executed`, `being_undone`."""
+    """Notify the requester and the signers, each once. Raises Conflict `not_executed`,
+    `being_undone`."""
     with saga_step(
         intervention_id,
         step=Step.NOTIFY_STAKEHOLDERS,
@@ -62,7 +64,7 @@ def stakeholders_notify(*, intervention_id: UUID | str) -> None:
         related=["budget", "requested_by"],
     ) as intervention:
         if _is_to_do(intervention, Step.NOTIFY_STAKEHOLDERS):
-            # Of a batch its end tells: not one message for each of its payments.
+            # A batch notifies once, at its end, not for each payment.
             people = _stakeholders(intervention) if intervention.batch_id is None else []
             notify(
                 key=f"{SUBJECT}:{intervention.pk}:executed",
@@ -77,7 +79,7 @@ def stakeholders_notify(*, intervention_id: UUID | str) -> None:
 
 
 def outcome_record(*, intervention_id: UUID | str, missing: str = "") -> None:
-    """The last step: spend the reservation and end as executed, together; once.
+    """Do the last step: spend the reservation and end as executed, in one transaction; once.
 
     `missing` names steps that could not be done although the execution stands; a later run without
     any clears it. Raises Conflict `not_executed`, `being_undone`, `reservation_released`.
@@ -100,19 +102,20 @@ def outcome_record(*, intervention_id: UUID | str, missing: str = "") -> None:
             detail=f"Executed, but not done: {missing}" if missing else "",
             as_of=timezone.now(),
         )
-        # Last: it locks the budget's row, which every other intervention wants too.
+        # Last, because it locks the budget's row, which every other intervention needs too.
         commit_open(intervention)
 
 
 def intervention_settle(
     *, intervention_id: UUID | str, status: str, code: str, detail: str, workflow_id: str = ""
 ) -> SagaFacts:
-    """End a saga or a request that comes to nothing; what stands is returned.
+    """End a saga or a request without an effect; return what stands.
 
-    When another workflow than `workflow_id` waits for a signature, it is woken. No-op when it has
-    ended. Raises Invalid `bad_status`; Conflict `already_executing` when a saga asks and another
-    one executes it, `execution_stands` where the executor has, or may have, acted: then the money
-    is not free, and this is not the end.
+    Wakes the workflow that waits for a signature, unless it is `workflow_id`. No-op for an
+    intervention that has ended. Raises Invalid `bad_status`; Conflict `already_executing` when a
+    saga calls while another one executes the intervention, `execution_stands` when the executor
+    has, or may have, acted: the money cannot be released then, and the intervention does not end
+    here.
     """
     with (
         refused(INTERVENTION, intervention_id, action="intervention.settle"),
@@ -141,10 +144,10 @@ def intervention_settle(
 
 
 def saga_facts(*, intervention_id: UUID | str, workflow_id: str = "") -> SagaFacts:
-    """What the database knows of the saga now.
+    """Return what the database knows of the saga now.
 
-    Raises NotFound; Conflict `already_executing` when `workflow_id` is that of a saga that has no
-    business with what another one executes.
+    Raises NotFound; Conflict `already_executing` when another saga than `workflow_id` executes the
+    intervention.
     """
     with transaction.atomic(durable=True):
         intervention = intervention_lock(intervention_id)
@@ -175,7 +178,7 @@ def _is_to_do(intervention: Intervention, step: Step) -> bool:
 
 
 def _complete(intervention: Intervention, missing: str) -> None:
-    """Steps that were missing are done now."""
+    """Note that the missing steps are done."""
     if intervention.status != InterventionStatus.EXECUTED:
         raise Conflict(f"The intervention is {intervention.status}.", code="already_settled")
     if intervention.error_code and not missing:

@@ -1,4 +1,4 @@
-"""Policies: versions, and what an intervention must satisfy when its saga begins."""
+"""Policies: their versions, and the checks at the beginning of a saga."""
 
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -47,7 +47,7 @@ from apps.interventions.services.rows import (
 )
 from apps.live.broadcast import broadcast
 
-#: Ten years.
+#: The longest period of a target's limit: ten years.
 MOST_TARGET_DAYS = 3660
 
 
@@ -67,12 +67,12 @@ def policy_put(
     by: Actor | None,
     via: str,
 ) -> Policy:
-    """Make this the active version of the policy; equal to the active one: that one is returned.
+    """Make this the active version of the policy; return the active one if it is equal.
 
-    Amounts in major units; days count as a whole, in the site's time zone. Interventions keep the
-    version they were asked under. Raises Invalid with the field's code, `limits_out_of_order`,
-    `days_out_of_order`, `target_limit_invalid`, `region_invalid`, and Conflict `currency_differs`:
-    a policy's currency never changes.
+    Amounts are in major units; days are whole days in the site's time zone. Interventions keep the
+    version under which they were requested. Raises Invalid with the field's code,
+    `limits_out_of_order`, `days_out_of_order`, `target_limit_invalid`, `region_invalid`, and
+    Conflict `currency_differs`, because a policy's currency never changes.
     """
     subject = {"action": "policy.put", "subject_type": "policy", "subject_id": code[:80]}
     with refusals(**subject, by=by, via=via), transaction.atomic(durable=True):
@@ -106,11 +106,12 @@ def policy_put(
 def policy_switch_off(
     *, code: str, by: Actor | None, via: str, reason: str = "", version: int | None = None
 ) -> Policy:
-    """From now on nobody asks under the policy, and nothing that waits under it is executed.
+    """Deactivate the policy: nobody can request under it, and nothing that waits under it is
+    executed.
 
-    A new version switches it on again. `version`: the one that was seen to be active. Raises, each
-    audited: NotFound `policy_not_found`; Conflict `policy_inactive` when it is off already,
-    `version_changed` when another one is active; Invalid `reason_invalid`.
+    A new version activates it again. `version`: the active version that the caller saw. Raises,
+    each audited: NotFound `policy_not_found`; Conflict `policy_inactive` when it is already
+    inactive, `version_changed` when another version is active; Invalid `reason_invalid`.
     """
     subject = {"action": "policy.switch_off", "subject_type": "policy", "subject_id": code[:80]}
     with refusals(**subject, by=by, via=via), transaction.atomic(durable=True):
@@ -133,13 +134,13 @@ def policy_switch_off(
 
 
 def policy_announce(policy: Policy) -> None:
-    """Tell the pages that show this policy, and the list."""
+    """Update open pages of this policy and of the list."""
     for topic in ("policies", f"policy:{policy.code}"):
         broadcast(topic, id=policy.code, version=policy.version)
 
 
 def _check_order(values: dict[str, Any]) -> None:
-    """What the table's constraints would refuse, in words."""
+    """Raise Invalid, in words, for what the table's constraints would refuse."""
     least, most = values["min_amount"], values["max_amount"]
     if least is not None and most is not None and least > most:
         raise Invalid("The least amount is above the most.", code="limits_out_of_order")
@@ -171,14 +172,15 @@ def _check_order(values: dict[str, Any]) -> None:
 def policy_validate(
     *, intervention_id: UUID | str, workflow_id: str, as_of: datetime | None = None
 ) -> None:
-    """First step of the saga: the intervention may be executed now, and by this workflow alone.
+    """Do the first step of the saga: check that the intervention may be executed now, and bind it
+    to this workflow.
 
     Raises NotFound; Conflict `already_settled`, `being_undone`, `already_executing` (by another
     workflow), `policy_inactive`, `policy_not_yet_valid`, `policy_expired`; Invalid
     `amount_above_limit`, `amount_below_limit`, `region_required`, `region_not_covered`; NotAllowed
-    `approval_required`: the rule wants a signature and none was given for exactly this
-    intervention. Once the executor was called it only answers: what was allowed then is carried
-    on. `as_of`: now, unless given.
+    `approval_required`: the rule requires a signature and there is none for exactly this
+    intervention. Once the executor was called, policy and signature are not checked again, because
+    they allowed the call. `as_of`: None: now.
     """
     with saga_step(
         intervention_id,
@@ -207,7 +209,8 @@ def policy_validate(
 
 
 def policy_details(*, intervention_id: UUID | str) -> Policy:
-    """Second step: the version that the intervention was asked under. Raises NotFound."""
+    """Do the second step: return the version under which the intervention was requested. Raises
+    NotFound."""
     with saga_step(
         intervention_id,
         step=Step.GET_POLICY_DETAILS,
@@ -226,7 +229,7 @@ def policy_details(*, intervention_id: UUID | str) -> Policy:
 
 
 def policy_active(code: str) -> Policy:
-    """The active version; NotFound `policy_not_found`, Conflict `policy_inactive`."""
+    """Return the active version. Raises NotFound `policy_not_found`, Conflict `policy_inactive`."""
     policies = list(Policy.objects.filter(code=code).order_by("-active", "-version")[:1])
     if not policies:
         raise NotFound("There is no such policy.", code="policy_not_found")
@@ -236,7 +239,8 @@ def policy_active(code: str) -> Policy:
 
 
 def policy_currency(code: str) -> str:
-    """What the policy's amounts are in, also while it is off; NotFound `policy_not_found`."""
+    """Return the policy's currency, also of an inactive policy. Raises NotFound
+    `policy_not_found`."""
     currency = Policy.objects.filter(code=code).values_list("currency", flat=True).first()
     if currency is None:
         raise NotFound("There is no such policy.", code="policy_not_found")
@@ -244,7 +248,8 @@ def policy_currency(code: str) -> str:
 
 
 def _check_policy(intervention: Intervention, *, as_of: datetime) -> None:
-    """A newer version does not stop what was asked under an older one; switching it off does."""
+    """Check the terms. A newer version does not stop a request under an older one; deactivating the
+    policy does."""
     if not intervention.policy.active:
         policy_active(intervention.policy.code)
     check_terms(
@@ -256,7 +261,8 @@ def _check_policy(intervention: Intervention, *, as_of: datetime) -> None:
 
 
 def _check_signature(intervention: Intervention) -> None:
-    """Once a request was opened its own tiers count, however the rule was relaxed since."""
+    """Check the signature. If a request was opened, its own tiers count, even if the rule was
+    relaxed since."""
     batched = intervention.batch_id is not None
     request = None if batched else approval_of(intervention)
     if batched:

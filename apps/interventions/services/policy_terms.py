@@ -1,4 +1,4 @@
-"""A policy in words: its terms, who signs under it, and what a version changed. Reads only."""
+"""A policy in words: its terms, who signs under it, and what each version changed. Reads only."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -16,7 +16,7 @@ from apps.interventions.models import Policy
 if TYPE_CHECKING:
     from apps.approvals.models import ApprovalRule
 
-#: Field → what people call it, in the order in which it is read.
+#: Field → its label, in the order of display.
 TERMS = {
     "name": "name",
     "reversible": "can be undone",
@@ -31,7 +31,7 @@ TERMS = {
 
 
 def terms_of(policy: Policy) -> list[tuple[str, str]]:
-    """What it allows, as pairs of a name and words; nothing about who signs."""
+    """Return the terms as pairs of label and words, without the signatures."""
     return [
         ("Amount", amounts_in_words(policy)),
         ("One target", target_in_words(policy)),
@@ -42,7 +42,7 @@ def terms_of(policy: Policy) -> list[tuple[str, str]]:
 
 
 def amounts_in_words(policy: Policy) -> str:
-    """`NGN 100.00 to NGN 5,000.00`, or from or up to one of them, or any."""
+    """Return `NGN 100.00 to NGN 5,000.00`, only the lower or the upper limit, or "any amount"."""
     least, most = (_money(policy, a) for a in (policy.min_amount, policy.max_amount))
     if least and most:
         return f"{least} to {most}"
@@ -50,7 +50,7 @@ def amounts_in_words(policy: Policy) -> str:
 
 
 def target_in_words(policy: Policy) -> str:
-    """`up to NGN 5,000.00 within 30 days`, or no limit."""
+    """Return `up to NGN 5,000.00 within 30 days`, or "no limit"."""
     if policy.target_limit is None:
         return "no limit"
     days = "a day" if policy.target_days == 1 else f"{policy.target_days} days"
@@ -58,11 +58,11 @@ def target_in_words(policy: Policy) -> str:
 
 
 def signatures_of(policies: Iterable[Policy], *, brief: bool = False) -> dict[str, list[str]]:
-    """Code → what an amount needs under the rule that applies now, from the lowest amount up;
+    """Return, by code, what each amount needs under the current rule, from the lowest amount up;
     `brief`: who signs, without clocks.
 
-    One question for all of them: the rule of the policy goes before the kind's general one, and
-    without any the kind's own tiers apply.
+    Takes one query for all policies: a policy's own rule takes precedence over the kind's general
+    one, and without any rule the kind's default tiers apply.
     """
     codes = {policy.code for policy in policies}
     rules = active_rules(KIND, {*codes, ""})
@@ -83,7 +83,7 @@ def _words(rule: "ApprovalRule", *, brief: bool) -> list[str]:
 
 
 def versions_of(policies: list[Policy]) -> list[tuple[Policy, list[Changed]]]:
-    """Versions of one code, the newest first, each with the terms that it changed."""
+    """Return the versions of one code, newest first, each with the terms that it changed."""
     return with_changes(policies, "code", names=TERMS, shown=_shown)
 
 

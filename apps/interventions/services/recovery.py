@@ -1,7 +1,8 @@
-"""When a process was ended from outside, a message cannot be delivered, or the engine forgot.
+"""Recovery when a process was ended from outside, a message cannot be delivered, or the engine lost
+its state.
 
-What never reached the executor ends as failed and its money is free. What may have reached it, and
-a decision of a person that was not carried out, becomes an inbox item. Nothing is guessed.
+What never reached the executor ends as failed and its money is released. What may have reached it,
+and a person's decision that was not carried out, becomes an inbox item. Nothing is guessed.
 """
 
 from collections import Counter
@@ -39,17 +40,18 @@ from apps.interventions.services.settlement import settle_row
 if TYPE_CHECKING:
     from apps.engine.models import EngineCommand, WorkflowRun
 
-#: Executed, and what follows an execution could not be done.
+#: Code of an executed intervention whose later steps could not be done.
 STEPS_MISSING = "steps_missing"
-#: Once a saga has begun only the saga counts: the workflow that waits for it can end nothing.
+#: The field with the saga's id. Once a saga has begun, only its end counts: the workflow that waits
+#: for it cannot end the row.
 SAGA = "executor_id"
 
 
 def intervention_restart(intervention_id: UUID | str) -> None:
-    """Start its workflow again from the row, unless it has ended or a start is under way.
+    """Start the workflow again from the row, unless the row has ended or a start is pending.
 
-    An item that has not begun waits while its batch is paused, and ends with one that was
-    cancelled. Joins the caller's transaction. Two at once: one start.
+    An item that has not begun waits while its batch is paused, and is cancelled if the batch was.
+    Joins the caller's transaction. Concurrent calls create one start.
     """
     held = held_by_batch(row := intervention_lock(intervention_id, "batch"))
     if held is BatchStatus.CANCELLED:
@@ -66,13 +68,14 @@ def intervention_restart(intervention_id: UUID | str) -> None:
 def process_closed(
     *, intervention_id: UUID | str, workflow_id: str, run_status: str, as_of: datetime
 ) -> str:
-    """This workflow of the intervention is closed: settle what that leaves. Idempotent.
+    """Settle an intervention after its workflow has closed. Idempotent.
 
-    Joins the caller's transaction. Returns `settled`, `attention`, or `left` when there was
-    nothing to do: there is no such row, it had ended, another process carries it, or a person is
-    asked already.
+    Joins the caller's transaction. Returns `settled`, `attention`, or `left` when there was nothing
+    to do: there is no such row, it has ended, another process runs for it, or a person's decision
+    is open.
     """
-    # Nearly every run ends well, and a terminal status stays: for those the row is not locked.
+    # Checks without a lock first, because nearly every run ends well, and a terminal status never
+    # changes.
     unfinished = ~Q(status__in=TERMINAL) | Q(error_code=STEPS_MISSING)
     if not Intervention.objects.filter(unfinished, pk=parse_id(intervention_id)).exists():
         return "left"
@@ -83,7 +86,8 @@ def process_closed(
     if intervention.has_ended:
         return _ask_again(intervention, as_of=as_of)
     if intervention.executor_id not in {"", workflow_id}:
-        # The saga may run although the mirror has not seen it yet; its own end comes here too.
+        # The saga may run although the mirror does not show it yet; its own end calls this
+        # function, too.
         return "left"
     why = f"Its workflow was {run_status.replace('_', ' ')} before it could finish."
     execution = execution_of(step_statuses(intervention))
@@ -116,9 +120,10 @@ def process_closed(
 
 
 def command_undeliverable(*, command: "EngineCommand", as_of: datetime) -> None:
-    """The engine will never take this message: a person decides. Joins the caller's transaction.
+    """Ask a person for a decision, because the engine will never accept this message. Joins the
+    caller's transaction.
 
-    Nothing to do when the intervention has ended, as after a cancellation, and no step is missing.
+    No-op when the intervention has ended, for example by a cancellation, and no step is missing.
     """
     intervention = intervention_lock(command.subject_id)
     if intervention.has_ended:
@@ -139,8 +144,8 @@ def command_undeliverable(*, command: "EngineCommand", as_of: datetime) -> None:
 def reservations_reconcile(*, limit: int, as_of: datetime) -> ReconcileResult:
     """Settle reservations whose saga is closed, each in a transaction of its own.
 
-    Asks again, too, where somebody decided to carry on with steps that are missing and no saga
-    does, as after a restored backup.
+    Also asks again if a person decided to continue with missing steps and no saga does, as after a
+    restored backup.
     """
 
     def settle(pk: UUID, run: "WorkflowRun") -> str:
@@ -171,8 +176,8 @@ def reservations_reconcile(*, limit: int, as_of: datetime) -> ReconcileResult:
 
 
 def _ask_again(intervention: Intervention, *, as_of: datetime) -> str:
-    """Somebody decided to carry on with the steps that are missing, and nothing does: that run was
-    ended from outside, or its start was given up."""
+    """Ask again if a person decided to continue with the missing steps and no workflow does: that
+    run was ended from outside, or its start was discarded."""
     if intervention.error_code != STEPS_MISSING or attention_status(intervention) != "approved":
         return "left"
     ATTENTION.ask(

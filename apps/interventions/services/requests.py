@@ -1,4 +1,4 @@
-"""Asking for an intervention, and taking the request back."""
+"""The request for an intervention, and its cancellation."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -53,12 +53,13 @@ def intervention_request(
     idempotency_key: str = "",
     as_of: datetime,
 ) -> tuple[Intervention, bool]:
-    """Ask for `amount` (major units of `currency`) to `target`; the row, and whether it is new.
+    """Request `amount` (major units of `currency`) for `target`; return the row, and whether it is
+    new.
 
-    `currency`: empty is the policy's, which never changes; else it must be that one.
-    Row, audit entry and the command that starts its workflow commit together. The same key of the
-    same person again: the same row, also when two come at once. Raises, each audited:
-    NotAllowed `permission_denied`; Invalid `amount_invalid`, `currency_invalid`, `target_invalid`,
+    `currency` must be the policy's, which never changes; empty: the policy's. Row, audit entry and
+    the command that starts the workflow commit together. Repeating the key by the same person
+    returns the same row, also for concurrent calls. Raises, each audited: NotAllowed
+    `permission_denied`; Invalid `amount_invalid`, `currency_invalid`, `target_invalid`,
     `justification_invalid`, `code_invalid`, `idempotency_key_invalid`, `currency_mismatch`,
     `amount_above_limit`, `amount_below_limit`, `region_invalid`, `region_required`,
     `region_not_covered`; NotFound `policy_not_found`, `budget_not_found`; Conflict
@@ -80,7 +81,8 @@ def intervention_request(
                 justification, field="justification", limit=5000, multiline=True
             ),
         }
-        # A repeat of what was asked before there were regions has the digest of then.
+        # Without a region the digest has no region, so that requests from before there were regions
+        # keep their digest.
         if clean_region(region):
             body["region"] = region
 
@@ -118,9 +120,10 @@ def intervention_cancel(
     reason: str = "",
     as_of: datetime,
 ) -> Intervention:
-    """End it as cancelled, with its reservation given back and its request closed, at once.
+    """Cancel the intervention at once: release its reservation and close its request for a
+    signature.
 
-    The waiting workflow is woken and ends. Possible until the executor is called. Raises, each
+    Wakes the waiting workflow, which then ends. Possible until the executor is called. Raises, each
     audited: NotFound (also when the person may not see it); NotAllowed `permission_denied`;
     Conflict `already_settled`, `execution_started`; Invalid `reason_invalid`.
     """
@@ -154,8 +157,8 @@ def intervention_cancel(
 
 
 def budget_for(policy: Policy, code: str, *, currency: str, as_of: datetime) -> Budget:
-    """The budget of that code, for money under this policy. Raises NotFound `budget_not_found`,
-    Invalid `currency_mismatch`, Conflict `budget_not_open`."""
+    """Return the budget of that code, for payments under this policy. Raises NotFound
+    `budget_not_found`, Invalid `currency_mismatch`, Conflict `budget_not_open`."""
     budget = Budget.objects.filter(code=code).first()
     if budget is None:
         raise NotFound("There is no such budget.", code="budget_not_found")

@@ -1,4 +1,4 @@
-"""Shared by the verbs: the locked row, its version and broadcasts, and the rows of its steps."""
+"""Functions that the services share: the locked row, its version and broadcasts, and its steps."""
 
 from functools import partial
 
@@ -10,13 +10,13 @@ from apps.interventions.models import Budget, Intervention
 from apps.interventions.services.commands import INTERVENTION
 from apps.live.broadcast import broadcast
 
-#: The row (`apps.engine.process`).
+#: Functions of the row (`apps.engine.process`).
 parse_id = partial(process.id_of, INTERVENTION)
 intervention_lock = partial(process.locked, INTERVENTION)
 check_unsettled = partial(process.check_unsettled, INTERVENTION)
 record = partial(process.record, INTERVENTION)
 row_save = partial(steps.save, INTERVENTION)
-#: The steps of its saga (`apps.engine.steps`), and what they say about the payment.
+#: Functions of the saga's steps (`apps.engine.steps`), and of the payment's state.
 StepStatus = steps.Status
 step_put = steps.step_put
 step_statuses = steps.statuses_of
@@ -28,7 +28,7 @@ check_forwards = partial(effects.check_forwards, INTERVENTION, reversal=Step.ROL
 
 
 def check_executor(intervention: Intervention, workflow_id: str) -> None:
-    """Conflict `already_executing` when another workflow executes it."""
+    """Raise Conflict `already_executing` when another workflow executes the intervention."""
     if intervention.executor_id not in {"", workflow_id}:
         raise Conflict(
             f"{intervention.executor_id} executes this intervention.", code="already_executing"
@@ -36,12 +36,12 @@ def check_executor(intervention: Intervention, workflow_id: str) -> None:
 
 
 def attention_status(intervention: Intervention) -> str:
-    """What the newest question to a person about it came to; "open": one is asked now."""
+    """Return the status of the newest request for a person's decision; "open": it is still open."""
     newest = requests_about(SUBJECT, intervention.pk, kind=ATTENTION_KIND).first()
     return newest.status if newest else ""
 
 
 def budget_announce(budget: Budget, *, version: int) -> None:
-    """Tell the pages that show this budget."""
+    """Update open pages that show this budget."""
     for topic in ("budgets", f"budget:{budget.code}"):
         broadcast(topic, id=budget.code, version=version)

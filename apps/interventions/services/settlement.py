@@ -1,4 +1,5 @@
-"""The one way in which an intervention ends: row, outcome and open questions in one transaction."""
+"""The end of an intervention, always through this module: row, outcome and open requests in one
+transaction."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -26,9 +27,9 @@ def settle_row(
 ) -> None:
     """End the intervention for good. Joins the transaction that holds the row's lock.
 
-    Whatever is not `executed` gives its reservation back first, in this same transaction: a
-    settled row with money set aside cannot be seen by anybody. Raises Conflict `execution_stands`
-    where the executor has, or may have, acted.
+    For any status but `executed` first releases the reservation, in the same transaction, so that
+    nobody can see a settled row with reserved money. Raises Conflict `execution_stands` when the
+    executor has, or may have, acted.
     """
     if status is not InterventionStatus.EXECUTED:
         release_open(intervention)
@@ -45,7 +46,7 @@ def settle_row(
     process.tell_followers(INTERVENTION, intervention, process.SETTLED)
     over = f"The intervention is {status}."
     questions_close(INTERVENTION, intervention, by=by, reason=over, as_of=as_of)
-    # Of a rejection the request tells, with the reason; of a batch its own end does.
+    # The request for a signature notifies of a rejection, with the reason; a batch, of its own end.
     told = status in (InterventionStatus.EXECUTED, InterventionStatus.REJECTED)
     if not told and intervention.batch_id is None:
         notify(

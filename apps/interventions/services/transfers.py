@@ -1,7 +1,7 @@
 """Transfers: money from one budget to another, moved by the signature that approves it.
 
-There is no workflow: what an approval does is two lines and two balances, in the transaction of the
-decision. Order of locks: the transfer, its request, then both budgets by their ids.
+There is no workflow: an approval writes two lines and two balances, in the transaction of the
+decision. Lock order: the transfer, its request, then both budgets by id.
 """
 
 from dataclasses import replace
@@ -31,11 +31,11 @@ from apps.interventions.services.balances import Move, balance_move
 from apps.notifications.services import notify
 
 REQUEST_TRANSFER = "interventions.request_budgettransfer"
-#: In the audit trail, in links and in live topics.
+#: The subject's type in the audit trail, in links and in live topics.
 SUBJECT = "budget_transfer"
 Kind = BudgetEntry.Kind
 
-#: Read with the row.
+#: Relations that are fetched with the row.
 RELATED = ("source", "destination", "requested_by")
 
 
@@ -50,14 +50,15 @@ def transfer_request(
     idempotency_key: str = "",
     as_of: datetime,
 ) -> tuple[BudgetTransfer, bool]:
-    """Ask to move `amount` (major units of both budgets' currency); the row, and whether it is new.
+    """Request a transfer of `amount` (major units of both budgets' currency); return the row, and
+    whether it is new.
 
-    Row, audit entry and the request for a signature commit together; nothing is moved or held yet.
-    The same key of the same person again: the same row, also when two come at once. Raises, each
-    audited: NotAllowed `permission_denied`; Invalid `amount_invalid`, `reason_invalid`,
-    `invisible_characters`, `code_invalid`, `idempotency_key_invalid`, `same_budget`,
-    `currency_mismatch`; NotFound `budget_not_found`; Conflict `budget_exceeded` (extra available),
-    `idempotency_key_reused`.
+    Row, audit entry and the request for a signature commit together; nothing is moved or reserved
+    yet. Repeating the key by the same person returns the same row, also for concurrent calls.
+    Raises, each audited: NotAllowed `permission_denied`; Invalid `amount_invalid`,
+    `reason_invalid`, `invisible_characters`, `code_invalid`, `idempotency_key_invalid`,
+    `same_budget`, `currency_mismatch`; NotFound `budget_not_found`; Conflict `budget_exceeded`
+    (extra available), `idempotency_key_reused`.
     """
     with refusals(
         action="budget.transfer_request", subject_type=SUBJECT, subject_id="", by=by, via=via
@@ -99,7 +100,7 @@ def transfer_request(
 def transfer_cancel(
     *, transfer_id: UUID | str, by: User, via: str, reason: str = "", as_of: datetime
 ) -> BudgetTransfer:
-    """Take it back while it waits; its request is closed with it. For who asked.
+    """Cancel a waiting transfer and close its request for a signature; only its requester may.
 
     Raises, each audited: NotFound (also when the person may not see it); NotAllowed
     `permission_denied`; Conflict `already_settled` (extra status); Invalid `reason_invalid`,
@@ -128,7 +129,7 @@ def transfer_cancel(
 
 # --- what is signed ------------------------------------------------------------------------------
 def transfer_payload(transfer: BudgetTransfer) -> dict[str, Any]:
-    """What is signed: everything that decides what is moved."""
+    """Return the payload to sign: everything that decides what is moved."""
     payload: dict[str, Any] = plain(
         {
             "transfer": transfer.pk,
@@ -145,7 +146,7 @@ def transfer_payload(transfer: BudgetTransfer) -> dict[str, Any]:
 
 # --- the decision ---------------------------------------------------------------------------------
 class _NotMoved(Exception):
-    """It cannot be done as it was signed: the savepoint takes the lines back."""
+    """The transfer cannot be done as it was signed; the savepoint rolls the lines back."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -154,9 +155,9 @@ class _NotMoved(Exception):
 
 
 def _approved(transfer: BudgetTransfer, decided: Decided) -> None:
-    """The money moves. A source that does not cover it any more, or a row that is not what was
-    signed: the decision stands, the transfer has failed, and who asked is told."""
-    # By id, whichever gives: two that cross would else wait for each other.
+    """Move the money. If the source does not cover the amount any more, or the row differs from
+    what was signed, the decision stands, the transfer fails, and the requester is notified."""
+    # Locks by id, because two opposite transfers would otherwise deadlock.
     both = Budget.objects.filter(pk__in=[transfer.source_id, transfer.destination_id])
     list(both.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     try:
@@ -189,7 +190,7 @@ def _move(transfer: BudgetTransfer) -> None:
 
 
 def _end(transfer: BudgetTransfer, decided: Decided, status: TransferStatus | None = None) -> None:
-    """End it for good, as `status` or as the decision's code says."""
+    """End the transfer for good, with `status` or the decision's code."""
     why = {"code": decided.code, "detail": decided.detail}
     end = status or TransferStatus(decided.code)
     process.save(TRANSFER, transfer, *process.ended(transfer, end, as_of=decided.as_of, **why))

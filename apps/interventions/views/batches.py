@@ -1,4 +1,4 @@
-"""Pages of batches: the list, asking for one, and how far one is."""
+"""Pages of batches: the list, the request form, and the progress of one batch."""
 
 from functools import partial
 from typing import Any
@@ -79,7 +79,7 @@ LIST_PAGE = ListPage(
 )
 
 
-# --- asking for one ------------------------------------------------------------------------------
+# --- the request form ----------------------------------------------------------------------------
 def _request(*, body: bytes, **values: Any) -> tuple[InterventionBatch, bool]:
     return batch_request(items=file_items(body), **values)
 
@@ -108,7 +108,7 @@ FORM_PAGE = FormPage(
 )
 
 
-# --- one of them ---------------------------------------------------------------------------------
+# --- one batch -----------------------------------------------------------------------------------
 def _now(batch: InterventionBatch, counts: Counts, user: User) -> RunNow:
     over = BatchStatus(batch.status).terminal
     moves = not over or counts[BatchItemStatus.RUNNING] > 0
@@ -129,7 +129,8 @@ def _now(batch: InterventionBatch, counts: Counts, user: User) -> RunNow:
         more={
             "requests": requests_about(BATCH_SUBJECT, batch.pk).visible_to(user)[:5],
             "running": counts[BatchItemStatus.RUNNING],
-            # The engine's own events would be asked for with every step of the bar.
+            # While items are running, the engine's events are left out: each update of the bar
+            # would query them.
             "timeline": timeline(
                 subjects=[(BATCH_SUBJECT, str(batch.pk))],
                 workflow_ids=[] if moves else [batch.workflow_id],
@@ -165,6 +166,6 @@ RUNS: RunPages[InterventionBatch] = RunPages(
     },
     columns=FAILURE_COLUMNS,
     failures=batch_failures,
-    # It is about what was asked for, and read from all of its payments.
+    # Not live, because the warnings are about the request, and read all of its payments.
     once=lambda batch, user: {"warned": batch_warn(batch, by=user, as_of=timezone.now())},
 )

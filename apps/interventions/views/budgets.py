@@ -80,7 +80,7 @@ LIST_PAGE = ListPage(
 @needs(VIEW)
 @require_GET
 def ledger_csv(request: HttpRequest, code: str) -> StreamingHttpResponse:
-    """The lines that match the filter, as `recorded_export` gives them."""
+    """Return the lines that match the filter, through `recorded_export`."""
     budget = get_object_or_404(Budget, code=code)
     user, form = person(request), LedgerFilter(request.GET)
     return recorded_export(
@@ -125,7 +125,8 @@ def _context(request: HttpRequest, budget: Budget) -> dict[str, Any]:
 
 
 def _ledger_line(entry: BudgetEntry, budget: Budget, user: User) -> Line:
-    """Who may not see what it was for reads that there is something, and not what."""
+    """Return a line of the ledger. It names the intervention or transfer only to users who may see
+    it."""
     title, href = "The budget itself", ""
     if (intervention := entry.intervention) is not None:
         title = "An intervention"
@@ -148,7 +149,7 @@ def _ledger_line(entry: BudgetEntry, budget: Budget, user: User) -> Line:
 
 
 def _whole(request: HttpRequest, budget: Budget) -> dict[str, Any]:
-    """What is not live: a busy budget changes many times a second."""
+    """Return what is not live, because a busy budget changes many times a second."""
     now = timezone.now()
     before, after = neighbours(budget)
     lead = f"{budget.code} · total {shown(budget.total, budget.currency, blank=NO_BREAK)}"

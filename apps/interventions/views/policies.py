@@ -1,4 +1,4 @@
-"""Pages of policies: what may be asked for, under which limits, and who signs."""
+"""Pages of policies: what may be requested, under which limits, and who signs."""
 
 from typing import Any
 
@@ -90,7 +90,7 @@ def _context(request: HttpRequest, policy: Policy) -> dict[str, Any]:
         "kept": "an intervention keeps the version it was asked under",
         "next": found["next"],
         "later_page": bool(request.GET.get("cursor")),
-        # A code may end in "live": the address of the page is not cut out of the fragment's.
+        # A code may end in "live", so the page's URL is not derived from the fragment's.
         "list_url": reverse("policy", args=[policy.code]),
     }
 

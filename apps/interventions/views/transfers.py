@@ -73,7 +73,7 @@ def _context(request: HttpRequest, transfer: BudgetTransfer) -> dict[str, Any]:
 
 
 def _head(transfer: BudgetTransfer) -> Head:
-    # Who asked sees their own request, who signs sees all of them.
+    # Requesters see their own requests, signers see all.
     approval = transfers.transfer_approval(transfer)
     request_url = reverse("request", args=[approval.pk]) if approval else ""
     note = Note(
