@@ -28,9 +28,14 @@ LONG_MODULES = (
     "tests/approvals/test_races.py",
     "tests/audit/test_verify.py",
     "tests/config/test_settings.py",
+    "tests/console/test_admin.py",
     "tests/console/test_inbox.py",
+    "tests/console/test_kit_doors.py",
     "tests/console/test_pages.py",
     "tests/interventions/test_batch_workflow.py",
+    "tests/interventions/test_batches.py",
+    "tests/interventions/test_budgets.py",
+    "tests/test_waiting.py",
 )
 
 
