@@ -81,7 +81,7 @@ ENTRIES = Source(
     scope=Scope.AUDIT_READ,
     order=90,
     find=among(
-        lambda user: entries_search(EntryFilter()),
+        lambda user: entries_search(EntryFilter()).select_related(None),
         BY_NUMBER,
         Match(_about, ("-id",)),
         by_value("action", _NEWEST, like=r"[a-z_]+\.[a-z_.]+"),

@@ -48,6 +48,11 @@ class Shown:
     found: Found
     place: Place | None
 
+    @property
+    def key(self) -> str:
+        """Return the row's id, code or name, unless the id of its workflow has it."""
+        return "" if self.found.key in self.found.workflow_id else self.found.key
+
 
 @dataclass(frozen=True)
 class Section:

@@ -195,11 +195,6 @@ def sources(user: Any) -> list[Source]:
     return sorted(allowed, key=lambda source: source.order)
 
 
-def registered() -> list[Source]:
-    """Return all sources, sorted by order."""
-    return sorted(_sources.values(), key=lambda source: source.order)
-
-
 def search(user: Any, query: Query, among: Iterable[Source]) -> Answer:
     """Search these sources. Nothing is found for a text with `trouble`.
 

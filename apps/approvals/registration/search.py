@@ -12,6 +12,7 @@ from apps.approvals import kinds
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.models import ApprovalRequest, BulkDecision, Delegation
 from apps.approvals.scopes import Scope
+from apps.common.money import shown
 from apps.web import search
 from apps.web.search import (
     BY_NUMBER,
@@ -119,10 +120,11 @@ def _delegation(row: Delegation, user: User) -> Found:
         href=href,
         key=str(row.pk),
         state=row.state(as_of=timezone.now()),
-        notes=(", ".join(kinds.title_of(name) for name in row.kinds) or "every kind",),
+        notes=(
+            ", ".join(kinds.title_of(name) for name in row.kinds) or "every kind",
+            f"up to {shown(row.most, row.currency)}" if row.most is not None else "",
+        ),
         at=row.starts_at,
-        amount=row.most,
-        currency=row.currency,
     )
 
 

@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
+from apps.common.money import shown
 from apps.interventions.models import (
     Budget,
     BudgetTransfer,
@@ -92,9 +93,7 @@ BUDGETS = Source(
             title=row.name,
             href=reverse("budget", args=[row.code]),
             key=row.code,
-            notes=(row.period, "free"),
-            amount=row.available,
-            currency=row.currency,
+            notes=(row.period, f"{shown(row.available, row.currency)} free"),
         ),
     ),
 )
