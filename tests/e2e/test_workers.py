@@ -54,6 +54,7 @@ def test_a_run_is_cancelled_by_keyboard_and_the_page_shows_it_end(site: Site) ->
     page.keyboard.press("Enter")
     page.get_by_text("Asked to cancel.").wait_for()
     # Sent by the relay, taken by the workflow, told by the mirror: the open page follows.
-    page.locator("#workflow_run-head .badge", has_text="running").wait_for(state="detached")
+    running = page.locator("#workflow_run-head .badge", has_text="running")
+    running.wait_for(state="detached", timeout=60_000)
     assert page.get_by_text("Ask it to cancel").count() == 0
     picture(page, "workflow-run-cancelled")

@@ -199,6 +199,7 @@ def _context(request: HttpRequest, run: WorkflowRun) -> dict[str, Any]:
         "head": _head(run),
         "facts": _facts(run, found),
         "facts_title": "The run",
+        "over": not _is_open(run),
         "seen": seen,
         "description": found,
         "activities": [_activity(one) for one in found.pending_activities] if found else [],
