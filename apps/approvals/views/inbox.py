@@ -66,9 +66,8 @@ WAITING = (
     Column(
         head="Expires",
         value="expires_at",
-        form="age",
-        text="expires {}",
-        wide=True,
+        form="aside",
+        part="approvals/_inbox_expires.html",
         file="expires_at",
     ),
     Column(
