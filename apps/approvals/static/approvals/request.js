@@ -9,7 +9,6 @@ document.addEventListener("click", (event) => {
   if (!choice) return;
   event.preventDefault();
   choice.checked = true;
-  choice.dispatchEvent(new Event("change", { bubbles: true }));
   const coded = document.querySelector(`#decide .grounds-${verdict} [aria-required]`);
   document.getElementById("decide").scrollIntoView({ block: "start" });
   (coded ?? document.querySelector("#decide textarea"))?.focus({ preventScroll: true });
