@@ -114,9 +114,9 @@ def test_the_rail_is_remembered_on_the_site_and_in_the_admin(site: Site) -> None
         return float(side.bounding_box()["width"])  # type: ignore[index]
 
     assert width() == 224
-    button = page.get_by_role("button", name="Show icons only")
+    button = page.get_by_role("button", name="Collapse navigation")
     button.press("Enter")
-    expect(page.get_by_role("button", name="Show names")).to_be_focused()
+    expect(page.get_by_role("button", name="Expand navigation")).to_be_focused()
     assert width() == 56
     # The page is the same one, and the next is drawn so from the start.
     assert page.url.endswith("/budgets/")
@@ -136,7 +136,7 @@ def test_the_rail_is_remembered_on_the_site_and_in_the_admin(site: Site) -> None
     page.goto("/budgets/")
     picture(page, "rail", whole=False)
     assert problems(page) == []
-    page.get_by_role("button", name="Show names").click()
+    page.get_by_role("button", name="Expand navigation").click()
     assert width() == 224
     page.reload()
     assert width() == 224
@@ -145,8 +145,8 @@ def test_the_rail_is_remembered_on_the_site_and_in_the_admin(site: Site) -> None
 def test_the_rail_works_without_scripts(site: Site) -> None:
     page = site.sign_in("reviewer", width=WIDE, scripts=False)
     page.goto("/inbox/?mine=on")
-    page.get_by_role("button", name="Show icons only").click()
-    page.get_by_role("button", name="Show names").wait_for()
+    page.get_by_role("button", name="Collapse navigation").click()
+    page.get_by_role("button", name="Expand navigation").wait_for()
     assert page.url.endswith("/inbox/?mine=on")
     assert page.locator(".side-nav").bounding_box()["width"] == 56  # type: ignore[index]
 
