@@ -3,7 +3,7 @@
 from apps.accounts import scopes
 from apps.console import home
 from apps.console.scopes import Scope
-from apps.web import dashboard, navigation
+from apps.web import dashboard, failures, navigation
 from apps.web.dashboard import Card, Place
 from apps.web.navigation import Item, Section
 
@@ -17,9 +17,9 @@ PLACES = (
 
 CARDS = (
     Card(
-        key="hours",
-        template="console/_home_hours.html",
-        context=home.charts_card,
+        key="failed",
+        template="web/_failures_card.html",
+        context=failures.failures_card,
         place=Place.SIDE,
         order=10,
         topics=("home",),

@@ -28,13 +28,18 @@ class InterventionFilter(FilterForm):
 
     lookups = {
         "status": "status",
+        # The second condition is that of the index.
+        "code": lambda rows, code, user: rows.filter(error_code=code).exclude(error_code=""),
         "budget": "budget__code",
         "policy": "policy__code",
         "region": lambda rows, region, user: rows.in_region(region),
         "mine": asked_by_me,
     }
 
+    more = ("code",)
+
     status = StatusField(InterventionStatus)
+    code = CodeField(label="Error code")
     budget = CodeField(label="Budget code")
     policy = CodeField(label="Policy code")
     region = RegionField()

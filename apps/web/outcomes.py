@@ -28,7 +28,7 @@ from apps.web.pieces import Head, Link
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
-HEIGHT = 60
+HEIGHT = 96
 
 
 # --- the page -------------------------------------------------------------------------------------
@@ -80,6 +80,7 @@ class OutcomesPage:
             meant = {"from": window.first.isoformat(), "to": window.last.isoformat(), "by": by}
             form = OutcomesFilter(meant, by=kinds)
         own = "" if user.has_perm(self.sees_all) else ", of what you asked for"
+        chart = self._chart(user, window)
         context = {
             "page": self,
             "head": Head(
@@ -89,7 +90,8 @@ class OutcomesPage:
             "refused": refused,
             "done": self.outcomes.ends[self.outcomes.done],
             "found": self.outcomes.of(user=user, window=window, by=by),
-            "chart": self._chart(user, window),
+            "chart": chart,
+            "chart_words": f"{chart.total:,} ended on these days; {chart.marked:,} failed.",
             "unit": "month" if window.monthly else "day",
         }
         return render(request, "web/outcomes.html", context, status=422 if refused else 200)
@@ -98,11 +100,14 @@ class OutcomesPage:
         counts = self.outcomes.bars(user=user, window=window)
         values = [
             charts.Value(
-                one.count, one.marked, f"{one.begins}: {one.count} ended, {one.marked} failed"
+                one.count,
+                one.marked,
+                f"{one.begins}: {one.count} ended, {one.marked} failed",
+                at=one.begins,
             )
             for one in counts
         ]
-        return charts.bars(values, height=HEIGHT)
+        return charts.bars(values, height=HEIGHT, axis=window)
 
     def urls(self, route: str) -> list[URLPattern]:
         """Return its URL."""

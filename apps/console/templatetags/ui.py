@@ -1,6 +1,6 @@
 """Template tags of the design system: icons, money, times, states."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from django import template
@@ -102,6 +102,20 @@ def age(at: datetime | None) -> str | SafeString:
     if at is None:
         return "–"
     return format_html('<time datetime="{}" data-when="age">{}</time>', *_utc(at))
+
+
+@register.filter
+def moment(at: date | None) -> str | SafeString:
+    """Return a day such as `3 Mar 2026`; of a point in time the time of day, UTC as served, which
+    the script converts to the reader's time zone."""
+    if at is None:
+        return "–"
+    if not isinstance(at, datetime):
+        return f"{at:%-d %b %Y}"
+    iso = _utc(at)[0]
+    return format_html(
+        '<time datetime="{}" data-when="clock">{} UTC</time>', iso, f"{at.astimezone(UTC):%H:%M}"
+    )
 
 
 @register.simple_tag(takes_context=True)

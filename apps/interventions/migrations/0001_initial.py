@@ -416,6 +416,14 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='intervention',
+            index=models.Index(condition=models.Q(('status', apps.interventions.contracts.InterventionStatus['FAILED'])), fields=['-settled_at'], include=('error_code',), name='intervention_failed'),
+        ),
+        migrations.AddIndex(
+            model_name='intervention',
+            index=models.Index(condition=models.Q(('error_code', ''), _negated=True), fields=['error_code', '-created_at', '-id'], name='intervention_error'),
+        ),
+        migrations.AddIndex(
+            model_name='intervention',
             index=models.Index(condition=models.Q(('region', ''), _negated=True), fields=['region', '-created_at', '-id'], name='intervention_region'),
         ),
         migrations.AddIndex(

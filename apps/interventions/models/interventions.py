@@ -90,6 +90,18 @@ class Intervention(ProcessRow):
                 fields=["target", "amount", "-settled_at"],
                 condition=Q(status=InterventionStatus.EXECUTED),
             ),
+            # For what failed lately, by its code, and for the list of one code.
+            models.Index(
+                name="intervention_failed",
+                fields=["-settled_at"],
+                include=["error_code"],
+                condition=Q(status=InterventionStatus.FAILED),
+            ),
+            models.Index(
+                name="intervention_error",
+                fields=["error_code", "-created_at", "-id"],
+                condition=~Q(error_code=""),
+            ),
             # For the list of a region, or of a country with its subdivisions, newest first.
             models.Index(
                 name="intervention_region",
