@@ -34,6 +34,8 @@ BENCH = Bench(
     goal="P7",
     title="Pages over many rows against the same pages over few",
     quick=("2000", "--rounds", "1", "--world", "usual"),
+    seconds=300,
+    quick_seconds=60,
 )
 GOAL = Goal("P7", must=1.5, reach=1.1, least=False)
 ROWS = 1_000_000

@@ -35,8 +35,8 @@ class Hour:
 class LastDay:
     """The last 24 hours; the last of them is not over.
 
-    `weeks`: how many weeks `usual` is the mean of; 0: nothing is usual yet. `more`: there are more
-    than MOST rows, so the hours are not complete and `usual` is None.
+    `weeks`: how many weeks `usual` is the mean of; 0: they had no rows in these hours. `more`:
+    there are more than MOST rows, so the hours are not complete and `usual` is None.
     """
 
     hours: list[Hour]

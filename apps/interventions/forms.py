@@ -74,11 +74,11 @@ class InterventionForm(forms.Form):
         max_length=200, label="Paid to", help_text="Who or what receives the money."
     )
     justification = ProseField(
-        rows=5, max_length=5000, label="Why", help_text="Whoever signs reads this first."
+        rows=5, max_length=5000, label="Reason", help_text="The signer reads this first."
     )
     region = forms.CharField(
         max_length=6,
         required=False,
-        help_text="Where it is paid, as an ISO 3166 code such as NG-KO. Some policies want one.",
+        help_text="Where it is paid, as an ISO 3166 code such as NG-KO. Some policies require it.",
     )
     idempotency_key = KeyField()

@@ -1,10 +1,10 @@
 """The card of a domain on the home page: its figures of today, and a chart of the last 24 hours."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from apps.common.hours import HOURS, MOST, Hour, LastDay, last_day
+from apps.common.hours import HOURS, MOST, WEEKS, Hour, LastDay, last_day
 from apps.web.charts import BarChart, Value, bars
 from apps.web.dashboard import Card, Domain, Place, Series
 
@@ -50,7 +50,7 @@ def words(series: Series, found: LastDay) -> list[str]:
 
 def _usual(found: LastDay) -> str:
     if found.usual is None:
-        return "A week from now, this also says how many are usual."
+        return f"The same hours of the last {WEEKS} weeks had none."
     if found.weeks == 1:
         return f"A week ago there were {found.usual:,.0f} in the same hours."
     return (
@@ -66,7 +66,9 @@ def _chart(series: Series, found: LastDay) -> BarChart | None:
         Value(one.count, one.marked, _title(series, one), one.begins, one.usual)
         for one in found.hours
     ]
-    axis = [one.begins for one in found.hours[::EVERY]]
+    axis = [
+        found.hours[0].begins + timedelta(hours=number) for number in range(0, HOURS + 1, EVERY)
+    ]
     return bars(values, height=HEIGHT, axis=axis)
 
 

@@ -41,7 +41,7 @@ class OutcomesFilter(FilterForm):
         self.fields = {
             "from": DayField(required=False, label="From"),
             "to": DayField(required=False, label="To"),
-            "by": forms.ChoiceField(required=False, label="Told apart by", choices=choices),
+            "by": forms.ChoiceField(required=False, label="Group by", choices=choices),
         }
 
 
@@ -68,11 +68,11 @@ class OutcomesPage:
         if form.is_valid():
             values = form.cleaned_data
         else:
-            refused = "Correct what is marked above; until then these are the last 30 days."
+            refused = "Correct the marked fields; until then the page shows the last 30 days."
         try:
             window = _window(values)
         except Invalid as error:
-            refused = f"{error.detail} Until it is corrected these are the last 30 days."
+            refused = f"{error.detail} Until then the page shows the last 30 days."
             window = _window({})
         by = kinds(values.get("by") or next(iter(kinds)))
         if not refused:
@@ -84,7 +84,9 @@ class OutcomesPage:
         context = {
             "page": self,
             "head": Head(
-                self.title, f"What ended from {Period(*window).words}{own}.", crumbs=self.crumbs
+                self.title,
+                f"Everything that ended {Period(*window).words}{own}.",
+                crumbs=self.crumbs,
             ),
             "form": form,
             "refused": refused,
@@ -156,7 +158,7 @@ class OutcomesOut(Schema):
 def outcomes_shape(outcomes: Outcomes, noun: str) -> type[OutcomesOut]:
     """Return the response schema of an operation that returns `outcomes.of(…)`, by alias. `noun` is
     the prefix of the schemas' names."""
-    told = "`key`: the day, the month, or what else they are told apart by; empty: none was named."
+    told = "`key`: the day, the month, or what else they are grouped by; empty: none was named."
     done, failed = outcomes.ends[outcomes.done], outcomes.ends[outcomes.failed]
     rate = Field(description=f"{done.capitalize()} of {done} and {failed}, 0 to 1.")
     counts: dict[str, Any] = {

@@ -132,7 +132,7 @@ def test_the_card_says_what_waits_and_what_ended_today(world: World, operator: C
     assert card.count(outcomes) == 2
     assert "<b>1</b> <a " + outcomes + ">failed today</a>" in card
     assert "Interventions asked for in the last 24 hours: 2; failed: 1." in card
-    assert "A week from now, this also says how many are usual." in card
+    assert "The same hours of the last 4 weeks had none." in card
 
 
 def test_the_days_money_is_added_by_currency_up_to_a_bound(

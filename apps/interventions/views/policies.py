@@ -45,7 +45,7 @@ def _with_terms(policies: list[Any]) -> None:
 LIST_PAGE = ListPage(
     name="policies",
     title="Policies",
-    lead="What may be asked for, within which limits, and who has to sign it.",
+    lead="What people may ask for, within which limits, and who has to sign.",
     noun="policy",
     topic="policies",
     rows=lambda user: Policy.objects.filter(active=True),
@@ -56,7 +56,7 @@ LIST_PAGE = ListPage(
     permission=VIEW_POLICIES,
     links=(Link("New policy", "admin:interventions_policy_put", "interventions.add_policy"),),
     none="No policy applies",
-    empty="Nobody can ask for an intervention until an administrator makes one.",
+    empty="An administrator has to create one before anybody can ask for an intervention.",
 )
 
 
