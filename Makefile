@@ -43,8 +43,9 @@ large: install chromium
 	@TESTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest \
 		tests/interventions/test_batch_workflow.py tests/e2e tests/api/test_fuzz.py $(PYTEST_ARGS)
 
-# FLAKES_TIMES, FLAKES_ONLY (as pytest -k), FLAKES_SECONDS, FLAKES_WORKERS, FLAKES_FRESH=1: every test
-# that waits, 20 times with both processors busy. Ctrl-C ends it; the next call goes on from there.
+# FLAKES_TIMES, FLAKES_ONLY (as pytest -k), FLAKES_SECONDS, FLAKES_WORKERS, FLAKES_LOOPS,
+# FLAKES_FRESH=1: every test that waits, 20 times with both processors busy. Ctrl-C ends it; the next
+# call goes on from there.
 flakes: install chromium
 	@CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m tests.flakes $(PYTEST_ARGS)
 

@@ -4,6 +4,9 @@ import os
 
 import django
 
+from config import startup
+
+startup.load_begin()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
 # As `get_asgi_application` does, and before the imports below: they load models.
 django.setup(set_prefix=False)
@@ -13,6 +16,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 from django.conf import settings  # noqa: E402
 
+import config.urls  # noqa: E402, F401 - the first request would have to wait for it
 from apps.live.routing import websocket_urlpatterns  # noqa: E402
 from apps.web import body_sizes  # noqa: E402
 from config.body_limit import limited  # noqa: E402
@@ -30,3 +34,4 @@ application = ProtocolTypeRouter(
         ),
     }
 )
+startup.load_end()

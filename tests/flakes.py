@@ -5,6 +5,7 @@ side, as in `make test`, while two busy loops want both processors. A pytest ses
 servers cost, so one session runs all tests that are left once: a round. What a round came to is
 kept in .cache/flakes.json after each test; the next `make flakes` goes on from there, and
 FLAKES_FRESH=1 begins again.
+Where others keep both processors busy already, FLAKES_LOOPS=0 leaves the loops out.
 
 FLAKES_ONLY is a -k expression, FLAKES_SECONDS ends it after so long (3600). Ctrl-C ends it too. At
 the end it names the tests that did not pass every time; exit status 1 if there are any, or if not
@@ -153,12 +154,13 @@ class Flakes:
     seconds: float
     results: Path
     workers: int = 3
+    loops: int = 2
     arguments: list[str] = field(default_factory=list)
 
     def run(self) -> int:
         """Rounds until every test has run often enough, the time is over, or somebody ends it."""
         ends = time.monotonic() + self.seconds
-        with contextlib.suppress(KeyboardInterrupt), busy(2):
+        with contextlib.suppress(KeyboardInterrupt), busy(self.loops):
             for number in range(1, self.times + 1):
                 if not self._round(number, ends - time.monotonic()):
                     break
@@ -257,6 +259,7 @@ def main() -> int:
         seconds=float(os.environ.get("FLAKES_SECONDS", "3600")),
         results=results,
         workers=int(os.environ.get("FLAKES_WORKERS", "3")),
+        loops=int(os.environ.get("FLAKES_LOOPS", "2")),
         arguments=sys.argv[1:],
     ).run()
 

@@ -25,6 +25,8 @@ class Health:
         #: Why this worker takes no work; empty when it polls every queue.
         self._holdup = "starting"
         self._closed = False
+        #: Set when the runner has said something; whoever waits for it clears it.
+        self.changed = threading.Event()
         metrics.HEALTH.set(0)
 
     def polls(self) -> None:
@@ -40,12 +42,14 @@ class Health:
         with self._lock:
             self._closed = True
             metrics.HEALTH.set(0)
+        self.changed.set()
 
     def _set(self, holdup: str) -> None:
         with self._lock:
             self._holdup = holdup
             if holdup:
                 metrics.HEALTH.set(0)
+        self.changed.set()
 
     def check(self) -> ProbeFailed | None:
         """Return what is missing for work, or None; set the gauge."""

@@ -28,7 +28,7 @@ class Beats:
         self._name = name
         self._queues = list(queues)
         self._health = health
-        self._stop = threading.Event()
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
 
     def start(self) -> None:
@@ -36,7 +36,8 @@ class Beats:
 
     def stop(self, seconds: float = 2.0) -> None:
         """Stop beating and delete the heartbeat."""
-        self._stop.set()
+        self._stopping = True
+        self._health.changed.set()
         self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -45,7 +46,12 @@ class Beats:
             # A worker that does not poll counts as absent; an outage of PostgreSQL shows by itself.
             if failed is None:
                 self._beat()
-            if self._stop.wait(BEAT_SECONDS):
+            # A worker that begins to poll says so at once: others wait for it.
+            self._health.changed.wait(BEAT_SECONDS)
+            # Cleared before anything is looked at: what changes from here on is seen, or sets it
+            # again.
+            self._health.changed.clear()
+            if self._stopping:
                 self._take_back()
                 return
 

@@ -1,13 +1,11 @@
 """`make run`: everything on this machine, demo people with a known password."""
 
 from config.settings.base import *  # noqa: F403
-from config.settings.base import INSTALLED_APPS
 
 DEBUG = env.flag("DEBUG", False)  # noqa: F405
 # A known key is fine here: production settings refuse to start with it.
 SECRET_KEY = "local-only-not-a-secret-" + "0" * 40
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *env.words("ALLOWED_HOSTS")]  # noqa: F405
-INSTALLED_APPS = [*INSTALLED_APPS, "apps.simulators"]
 DEMO_LOGINS = True
 SIMULATORS_ALLOWED = True
 FAILPOINTS_DIR = env.text("FAILPOINTS_DIR")  # noqa: F405

@@ -1,12 +1,11 @@
 """Settings of the tests: real servers whose addresses the test session puts in the environment."""
 
 from config.settings.base import *  # noqa: F403
-from config.settings.base import DATABASES, INSTALLED_APPS
+from config.settings.base import DATABASES
 
 DEBUG = False
 SECRET_KEY = "test-only-not-a-secret-" + "0" * 40
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", "testserver"]
-INSTALLED_APPS = [*INSTALLED_APPS, "apps.simulators"]
 DEMO_LOGINS = True
 SIMULATORS_ALLOWED = True
 # Speed only: thousands of logins are not what the tests measure.

@@ -122,7 +122,7 @@ def app_argv(kind: str, ports: Mapping[str, int]) -> list[str]:
         "worker": [*manage, "runworker"],
         "relay": [*manage, "runrelay"],
         "simulators": [
-            *(*manage, "runsimulators", "--port", str(ports["INFERENCE_PORT"])),
+            *(sys.executable, "-m", "apps.simulators", "--port", str(ports["INFERENCE_PORT"])),
             *("--smtp-port", str(ports["SMTP_PORT"])),
         ],
     }[kind]

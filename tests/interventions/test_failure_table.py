@@ -177,8 +177,10 @@ def _break(stage: Stage, case: Case, faults: Faults) -> None:
         case Failure.HEALS:
             faults.heal(step, subject)
         case Failure.LATE:
-            # The undoing has as long as the saga had: there the outage does not end at all.
-            faults.fail_for(step, subject, 1000 if case.trigger else DEADLINE + 2)
+            # Only a saga that goes on after its deadline hears the end of the outage. All others
+            # might hear it before the deadline, where a processor is wanted at that moment.
+            goes_on = case.ends == {DONE}
+            faults.fail_for(step, subject, DEADLINE + 2 if goes_on else 1000)
         case Failure.LOST:
             faults.lose(step, subject)
         case Failure.HANGS:

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from django.core.management import CommandError, call_command
 
+from apps.simulators.__main__ import main
 from deploy.local.processes import free_port
 from tests.support import eventually
 
@@ -19,7 +19,7 @@ BODY = {"intervention_id": "i-1", "target": "Somebody", "amount": "5.00", "curre
 
 
 class Simulators:
-    """`runsimulators`, started and stopped."""
+    """`python -m apps.simulators`, started and stopped."""
 
     def __init__(self, effects: Path | None) -> None:
         self.effects = effects
@@ -27,7 +27,7 @@ class Simulators:
         self.start()
 
     def start(self) -> None:
-        words = [sys.executable, "manage.py", "runsimulators", "--port", str(self.port)]
+        words = [sys.executable, "-m", "apps.simulators", "--port", str(self.port)]
         if self.effects:
             words += ["--effects-file", str(self.effects)]
         self.process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL)
@@ -192,5 +192,5 @@ def test_effects_in_a_file_survive_a_kill_in_the_middle_of_a_line(tmp_path: Path
 
 def test_it_is_refused_where_simulators_are_not_allowed(settings: Any) -> None:
     settings.SIMULATORS_ALLOWED = False
-    with pytest.raises(CommandError, match="refuse simulators"):
-        call_command("runsimulators", port=1)
+    with pytest.raises(SystemExit, match="refuse simulators"):
+        main(["--port", "1"])

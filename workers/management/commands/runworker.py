@@ -14,6 +14,8 @@ from workers.registry import QUEUES, QueueSpec
 
 class Command(BaseCommand):
     help = "Serve task queues until SIGTERM; a second signal ends at once."
+    # They load every page and form, which this process never serves; `manage.py check` is for that.
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

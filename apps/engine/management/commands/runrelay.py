@@ -11,6 +11,8 @@ from apps.engine.relay import Relay
 
 class Command(BaseCommand):
     help = "Stand by, lead when no other relay does, and send commands until SIGTERM or SIGINT."
+    # They load every page and form, which this process never serves; `manage.py check` is for that.
+    requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         asyncio.run(_run())
