@@ -114,7 +114,7 @@ def moment(at: date | None) -> str | SafeString:
         return f"{at:%-d %b %Y}"
     iso = _utc(at)[0]
     return format_html(
-        '<time datetime="{}" data-when="clock">{} UTC</time>', iso, f"{at.astimezone(UTC):%H:%M}"
+        '<time datetime="{}" data-when="hour">{} UTC</time>', iso, f"{at.astimezone(UTC):%H:%M}"
     )
 
 

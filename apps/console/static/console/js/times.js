@@ -2,7 +2,7 @@
 const local = new Intl.DateTimeFormat(undefined, {
   day: "numeric", month: "short", hour: "2-digit", minute: "2-digit",
 });
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 const relative = new Intl.RelativeTimeFormat(document.documentElement.lang || "en", {
   numeric: "auto", style: "short",
@@ -16,7 +16,7 @@ function words(element, now) {
   const seconds = Math.round((at - now) / 1000);
   const distance = Math.abs(seconds);
   const step = STEPS.find(([below]) => distance < below);
-  let text = (element.dataset.when === "clock" ? clock : local).format(at);
+  let text = (element.dataset.when === "hour" ? hour : local).format(at);
   if (element.dataset.when === "age" && step) {
     text = distance < 10 ? "just now" : relative.format(Math.trunc(seconds / step[2]), step[1]);
   }
