@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test lint rules fmt bench faults large flakes soak manage lock install chromium
+.PHONY: run test lint rules fmt bench faults large flakes soak pictures manage lock install chromium
 .DEFAULT_GOAL := run
 
 run: install
@@ -34,7 +34,7 @@ fmt: install
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-# ARGS="p1 p5", ARGS=--quick, ARGS="--domain interventions", ARGS=--list
+# ARGS="p1 p5", ARGS=quick, ARGS="--domain interventions", ARGS=--list
 bench: install
 	@$(PYTHON) -m benchmarks $(ARGS)
 
@@ -58,6 +58,10 @@ flakes: install chromium
 # SOAK_SECONDS, SOAK_SAGAS, SOAK_SEED; Ctrl-C ends it early and proves what was done.
 soak: install
 	@$(PYTHON) -m tests.faults.soak
+
+# Every picture of docs/images, from the running program. ARGS="home inbox": only these.
+pictures: install chromium
+	@CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m deploy.local.pictures $(ARGS)
 
 # A management command against the stack of `make run`; say `make -s` to see its output alone.
 manage:

@@ -4,7 +4,7 @@ from apps.accounts import scopes
 from apps.console import home
 from apps.console.found import ENTRIES, PAGES
 from apps.console.scopes import Scope
-from apps.web import dashboard, navigation, search
+from apps.web import dashboard, failures, navigation, search
 from apps.web.dashboard import Card, Place
 from apps.web.navigation import Item, Section
 
@@ -26,9 +26,9 @@ PLACES = (
 
 CARDS = (
     Card(
-        key="hours",
-        template="console/_home_hours.html",
-        context=home.charts_card,
+        key="failed",
+        template="web/_failures_card.html",
+        context=failures.failures_card,
         place=Place.SIDE,
         order=10,
         topics=("home",),

@@ -28,7 +28,7 @@ from apps.web.pieces import Head, Link
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
-HEIGHT = 60
+HEIGHT = 96
 
 
 # --- the page -------------------------------------------------------------------------------------
@@ -41,7 +41,7 @@ class OutcomesFilter(FilterForm):
         self.fields = {
             "from": DayField(required=False, label="From"),
             "to": DayField(required=False, label="To"),
-            "by": forms.ChoiceField(required=False, label="Told apart by", choices=choices),
+            "by": forms.ChoiceField(required=False, label="Group by", choices=choices),
         }
 
 
@@ -68,11 +68,11 @@ class OutcomesPage:
         if form.is_valid():
             values = form.cleaned_data
         else:
-            refused = "Correct what is marked above; until then these are the last 30 days."
+            refused = "Correct the marked fields; until then the page shows the last 30 days."
         try:
             window = _window(values)
         except Invalid as error:
-            refused = f"{error.detail} Until it is corrected these are the last 30 days."
+            refused = f"{error.detail} Until then the page shows the last 30 days."
             window = _window({})
         by = kinds(values.get("by") or next(iter(kinds)))
         if not refused:
@@ -80,7 +80,8 @@ class OutcomesPage:
             meant = {"from": window.first.isoformat(), "to": window.last.isoformat(), "by": by}
             form = OutcomesFilter(meant, by=kinds)
         own = "" if user.has_perm(self.sees_all) else ", of what you asked for"
-        lead = f"What ended from {Period(*window).words}{own}."
+        lead = f"Everything that ended {Period(*window).words}{own}."
+        chart = self._chart(user, window)
         context = {
             "page": self,
             "head": Head(self.title, lead, crumbs=self.crumbs, links=self._months(by)),
@@ -88,7 +89,8 @@ class OutcomesPage:
             "refused": refused,
             "done": self.outcomes.ends[self.outcomes.done],
             "found": self.outcomes.of(user=user, window=window, by=by),
-            "chart": self._chart(user, window),
+            "chart": chart,
+            "chart_words": f"{chart.total:,} ended on these days; {chart.marked:,} failed.",
             "unit": "month" if window.monthly else "day",
         }
         return render(request, "web/outcomes.html", context, status=422 if refused else 200)
@@ -97,11 +99,14 @@ class OutcomesPage:
         counts = self.outcomes.bars(user=user, window=window)
         values = [
             charts.Value(
-                one.count, one.marked, f"{one.begins}: {one.count} ended, {one.marked} failed"
+                one.count,
+                one.marked,
+                f"{one.begins}: {one.count} ended, {one.marked} failed",
+                at=one.begins,
             )
             for one in counts
         ]
-        return charts.bars(values, height=HEIGHT)
+        return charts.bars(values, height=HEIGHT, axis=window)
 
     def _months(self, by: StrEnum) -> list[Link]:
         today = site_day(timezone.now())
@@ -160,7 +165,7 @@ class OutcomesOut(Schema):
 def outcomes_shape(outcomes: Outcomes, noun: str) -> type[OutcomesOut]:
     """Return the response schema of an operation that returns `outcomes.of(…)`, by alias. `noun` is
     the prefix of the schemas' names."""
-    told = "`key`: the day, the month, or what else they are told apart by; empty: none was named."
+    told = "`key`: the day, the month, or what else they are grouped by; empty: none was named."
     done, failed = outcomes.ends[outcomes.done], outcomes.ends[outcomes.failed]
     rate = Field(description=f"{done.capitalize()} of {done} and {failed}, 0 to 1.")
     counts: dict[str, Any] = {

@@ -151,7 +151,7 @@ def test_what_belongs_to_others_is_not_found(world: World, as_person: AsPerson) 
     ]:
         response = client.get(path)
         assert response.status_code == 404, path
-        assert b"There is nothing here for you" in response.content
+        assert b"Page not found" in response.content
     assert client.post(f"/requests/{approval.pk}/", {"verdict": "approve"}).status_code == 404
 
 
@@ -202,7 +202,7 @@ def test_the_failure_page_needs_no_database(rf: RequestFactory) -> None:
     """Without the db fixture every query fails."""
     response = server_error(rf.get("/"))
     assert response.status_code == 500
-    assert b"Something failed on our side" in response.content
+    assert b"The server failed" in response.content
 
 
 def test_notifications_are_the_persons_own_and_read_by_post_only(

@@ -96,7 +96,7 @@ def test_what_is_off_leaves_the_list_and_its_page_says_so(world: World, reviewer
     put()
     page = text(reviewer.get("/policies/relief/"))
     assert "Switched off." not in page
-    assert "The same terms, switched on again." in page
+    assert "Activated again with the same terms." in page
 
 
 def test_open_pages_are_told_of_a_new_version_and_of_switching_off(

@@ -25,7 +25,9 @@ from apps.engine import default_schedules, timeline
 from apps.engine.models import WorkflowSchedule
 from apps.live import topics
 from apps.web import body_sizes, dashboard, demo, navigation, refusals, tones
+from benchmarks import __main__ as benchmarks_main
 from benchmarks.__main__ import registered
+from benchmarks.bench import MOST_QUICK_SECONDS, MOST_SECONDS
 from tests.test_architecture import ROOT, imports
 from workers.registry import QUEUES
 
@@ -470,6 +472,28 @@ def test_every_benchmark_says_what_it_is_and_each_goal_has_one() -> None:
         "p12": "",
     }
     assert all(bench.goal == name.upper() and bench.title for name, bench in found.items())
+    assert sum(bench.seconds for bench in found.values()) <= MOST_SECONDS
+    assert sum(bench.quick_seconds for bench in found.values()) <= MOST_QUICK_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], [("p1", False), ("p2", False), ("p5", False), ("p7", False), ("p10", False)]),
+        (["quick", "p7", "p1"], [("p1", True), ("p7", True)]),
+        (["--domain", "interventions"], [("p1", False), ("p2", False), ("p5", False)]),
+        (["--list"], []),
+    ],
+)
+def test_the_words_of_make_bench_choose(
+    words: list[str], expected: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        benchmarks_main, "run", lambda name, bench, *, quick: ran.append((name, quick)) or 0
+    )
+    assert benchmarks_main.main(words) == 0
+    assert ran == expected
 
 
 def test_every_part_of_the_demo_can_be_loaded() -> None:

@@ -336,6 +336,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='approvalrequest',
+            index=models.Index(condition=models.Q(('status', 'open'), _negated=True), fields=['-settled_at'], name='request_ended'),
+        ),
+        migrations.AddIndex(
+            model_name='approvalrequest',
             index=models.Index(condition=models.Q(('status', 'open')), fields=['due_at', 'id'], name='request_due'),
         ),
         migrations.AddIndex(

@@ -211,7 +211,7 @@ def _topics(bulks: list[BulkDecision]) -> str:
 LIST_PAGE = ListPage(
     name="bulk_list",
     title="My bulk decisions",
-    lead="What you decided together, newest first.",
+    lead="Your bulk decisions, newest first.",
     noun="bulk decision",
     topic=_topics,
     rows=lambda user: BulkDecision.objects.filter(requested_by=user.pk),
@@ -226,8 +226,8 @@ LIST_PAGE = ListPage(
     filters=BulkFilter,
     crumbs=CRUMBS[:1],
     new=Link("To the inbox", "inbox"),
-    none="You have not decided any together yet",
-    first="Tick several requests in the inbox, or take all that match a filter.",
+    none="You have made no bulk decision yet",
+    first="Tick several requests in the inbox, or select all that match a filter.",
     complete=lambda bulks: RUNS.complete(bulks),
 )
 

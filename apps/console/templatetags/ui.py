@@ -1,6 +1,6 @@
 """Template tags of the design system: icons, money, times, states."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from django import template
@@ -124,6 +124,20 @@ def day(at: datetime) -> SafeString:
         '<time datetime="{}" data-when="day">{}</time>',
         at.isoformat(timespec="milliseconds"),
         f"{at:%a}, {at:%-d} {at:%b %Y}",
+    )
+
+
+@register.filter
+def moment(at: date | None) -> str | SafeString:
+    """Return a day such as `3 Mar 2026`; of a point in time the time of day, UTC as served, which
+    the script converts to the reader's time zone."""
+    if at is None:
+        return "–"
+    if not isinstance(at, datetime):
+        return f"{at:%-d %b %Y}"
+    iso = _utc(at)[0]
+    return format_html(
+        '<time datetime="{}" data-when="hour">{} UTC</time>', iso, f"{at.astimezone(UTC):%H:%M}"
     )
 
 

@@ -411,10 +411,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='intervention',
-            index=models.Index(condition=models.Q(('error_code', ''), _negated=True), fields=['error_code', '-created_at', '-id'], name='intervention_error'),
-        ),
-        migrations.AddIndex(
-            model_name='intervention',
             index=django.contrib.postgres.indexes.GinIndex(django.contrib.postgres.indexes.OpClass(django.db.models.functions.text.Upper('target'), name='gin_trgm_ops'), name='intervention_search'),
         ),
         migrations.AddIndex(
@@ -432,6 +428,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='intervention',
             index=models.Index(condition=models.Q(('status', apps.interventions.contracts.InterventionStatus['EXECUTED'])), fields=['target', 'amount', '-settled_at'], name='intervention_paid'),
+        ),
+        migrations.AddIndex(
+            model_name='intervention',
+            index=models.Index(condition=models.Q(('status', apps.interventions.contracts.InterventionStatus['FAILED'])), fields=['-settled_at'], include=('error_code',), name='intervention_failed'),
+        ),
+        migrations.AddIndex(
+            model_name='intervention',
+            index=models.Index(condition=models.Q(('error_code', ''), _negated=True), fields=['error_code', '-created_at', '-id'], name='intervention_error'),
         ),
         migrations.AddIndex(
             model_name='intervention',

@@ -91,6 +91,18 @@ class Intervention(ProcessRow):
                 fields=["target", "amount", "-settled_at"],
                 condition=Q(status=InterventionStatus.EXECUTED),
             ),
+            # For what failed lately, by its code, and for the list of one code.
+            models.Index(
+                name="intervention_failed",
+                fields=["-settled_at"],
+                include=["error_code"],
+                condition=Q(status=InterventionStatus.FAILED),
+            ),
+            models.Index(
+                name="intervention_error",
+                fields=["error_code", "-created_at", "-id"],
+                condition=~Q(error_code=""),
+            ),
             # For the list of a region, or of a country with its subdivisions, newest first.
             models.Index(
                 name="intervention_region",
@@ -106,11 +118,6 @@ class Intervention(ProcessRow):
             ),
             models.Index(
                 name="intervention_unsettled", fields=["created_at"], condition=Q(status__in=OPEN)
-            ),
-            models.Index(
-                name="intervention_error",
-                fields=["error_code", "-created_at", "-id"],
-                condition=~Q(error_code=""),
             ),
             # The site's search, by a part of the name.
             GinIndex(OpClass(Upper("target"), name="gin_trgm_ops"), name="intervention_search"),

@@ -13,8 +13,10 @@ from apps.interventions import home
 from apps.interventions.contracts import TASK_QUEUE, InterventionStatus
 from apps.interventions.models import Intervention
 from apps.interventions.scopes import Scope
-from apps.web import body_sizes, dashboard, demo, navigation
-from apps.web.dashboard import Card, Place, Series, button
+from apps.web import body_sizes, dashboard, demo, failures, navigation
+from apps.web.dashboard import Card, Domain, Place, Series, button
+from apps.web.domain_cards import domain_card
+from apps.web.failures import Failures
 from apps.web.navigation import Item, Section
 from apps.web.pieces import Link
 
@@ -74,33 +76,39 @@ CARDS = (
         order=20,
     ),
     Card(
-        key="failed",
-        template="web/_rows_panel.html",
-        context=home.failed_card,
-        place=Place.SIDE,
-        order=20,
-        topics=("home", "interventions"),
-    ),
-    Card(
         key="budgets",
         template="web/_rows_panel.html",
         context=home.budgets_card,
         place=Place.SIDE,
-        order=30,
+        order=60,
         topics=("home",),
         permission="interventions.view_budget",
     ),
 )
 
-HOURS = Series(
-    key="volume",
+FAILURES = Failures(
+    key="interventions",
     title="Interventions",
-    noun="interventions",
-    rows=Intervention.objects.visible_to,
-    marked=Q(status=InterventionStatus.FAILED),
-    marked_title="failed",
-    tone="bad",
+    rows=home.failed,
+    listed=home.failed_list,
     order=20,
+)
+
+DOMAIN = Domain(
+    key="interventions",
+    title="Interventions",
+    home=Link("All of them", "interventions"),
+    today=home.today,
+    order=30,
+    series=Series(
+        rows=Intervention.objects.visible_to,
+        marked=Q(status=InterventionStatus.FAILED),
+        marked_title="failed",
+        tone="bad",
+        sentence="Interventions asked for in the last 24 hours: {count}; failed: {marked}.",
+        none="Nobody asked for an intervention in the last 24 hours.",
+    ),
+    topics=("home", "interventions"),
 )
 
 
@@ -110,8 +118,8 @@ def register() -> None:
     subject_types.register("intervention", "policy", "budget")
     navigation.register_sections(SECTION)
     navigation.register(*PLACES)
-    dashboard.register(*CARDS)
-    dashboard.register_series(HOURS)
+    dashboard.register(*CARDS, domain_card(DOMAIN))
+    failures.register(FAILURES)
     dashboard.watch_queue(TASK_QUEUE)
     body_sizes.register(BATCHES)
     declare(RECONCILE)

@@ -71,7 +71,7 @@ LIST_PAGE = ListPage(
     filters=BatchFilter,
     crumbs=CRUMBS[:1],
     new=Link("Ask for a batch", "batch_new", REQUEST_PERMISSION, main=True),
-    first="Bring a list of payments as a file, or paste it.",
+    first="Upload a list of payments as a file, or paste it.",
     complete=lambda batches: RUNS.complete(batches),
 )
 

@@ -40,7 +40,7 @@ def _bar(budget: Budget) -> AmountsBar:
 LIST_PAGE = ListPage(
     name="budgets",
     title="Budgets",
-    lead="What was given, what is spent, what is reserved for running interventions.",
+    lead="Allocated, spent and reserved money. Running interventions reserve it before they pay.",
     noun="budget",
     topic="budgets",
     rows=lambda user: Budget.objects.all(),
@@ -66,7 +66,7 @@ LIST_PAGE = ListPage(
         Link("Transfers", "transfers"),
         Link("Move money", "transfer_new", REQUEST_TRANSFER, main=True),
     ),
-    empty="A budget comes with its first allocation; whoever keeps the policies makes it.",
+    empty="An administrator opens a budget with its first allocation.",
 )
 
 

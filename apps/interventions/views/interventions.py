@@ -68,7 +68,7 @@ OUTCOMES_PAGE = OutcomesPage(
     outcomes=OUTCOMES,
     crumbs=(LIST,),
     sees_all=VIEW_ALL,
-    empty="Widen the window; what still runs is in the list of interventions.",
+    empty="Choose earlier days. The list of interventions shows those that still run.",
 )
 
 FORM_PAGE = FormPage(

@@ -33,7 +33,7 @@ def _term(name: str) -> Callable[[Policy], str]:
 LIST_PAGE = ListPage(
     name="policies",
     title="Policies",
-    lead="What may be asked for, within which limits, and who has to sign it.",
+    lead="What people may ask for, within which limits, and who has to sign.",
     noun="policy",
     topic="policies",
     rows=lambda user: Policy.objects.filter(active=True),
@@ -57,7 +57,7 @@ LIST_PAGE = ListPage(
     permission=VIEW_POLICIES,
     links=(Link("New policy", "admin:interventions_policy_put", "interventions.add_policy"),),
     none="No policy applies",
-    empty="Nobody can ask for an intervention until an administrator makes one.",
+    empty="An administrator has to create one before anybody can ask for an intervention.",
 )
 
 

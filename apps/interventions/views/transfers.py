@@ -29,7 +29,7 @@ def _rows(user: User) -> Any:
 LIST_PAGE = ListPage(
     name="transfers",
     title="Transfers",
-    lead="Money from one budget to another. A signature moves it, at once.",
+    lead="A transfer moves money from one budget to another as soon as it is signed.",
     noun="transfer",
     topic="transfers",
     rows=_rows,
@@ -127,7 +127,7 @@ DETAIL_PAGE = DetailPage(
         what="taken back",
         said="Taken back. Its request is closed; nothing was moved.",
         title="Take it back",
-        label="Reason, if there is one to keep",
+        label="Reason (optional)",
         help="Possible until it is signed. Its request is closed with it.",
     ),
 )

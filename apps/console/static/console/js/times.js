@@ -6,6 +6,7 @@ const local = new Intl.DateTimeFormat(undefined, {
 const clock = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit", minute: "2-digit", second: "2-digit",
 });
+const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, {
   weekday: "short", day: "numeric", month: "short", year: "numeric",
 });
@@ -39,7 +40,10 @@ function words(element, now) {
   if (Number.isNaN(at.getTime())) return;
   const kind = element.dataset.when;
   element.title = kind === "clock" ? iso(at) : full.format(at);
-  const forms = { age: () => age(at, now), clock: () => clock.format(at), day: () => day.format(at) };
+  const forms = {
+    age: () => age(at, now), clock: () => clock.format(at), day: () => day.format(at),
+    hour: () => hour.format(at),
+  };
   const text = (forms[kind] ?? (() => local.format(at)))();
   if (element.textContent !== text) element.textContent = text;
 }
