@@ -32,9 +32,9 @@ SHOWN = 8
 #: Of several words so many are looked for.
 MOST_WORDS = 8
 #: A database query of a source ends after so many milliseconds.
-MOST_MS = 250
+MOST_MS = 1000
 #: After so many seconds no further source is asked.
-MOST_SECONDS = 1.0
+MOST_SECONDS = 3.0
 
 #: A whole UUID anywhere: in a workflow's id, in an address of the site.
 _WHOLE = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])", re.I)
