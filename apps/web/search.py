@@ -89,13 +89,6 @@ class Query:
             return None
         return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
 
-    @property
-    def is_id(self) -> bool:
-        """Return whether the text is an id or long enough a beginning of one to be nothing else."""
-        return bool(self.uuid) or (
-            self.uuids is not None and len(self.text) >= 8 and any(map(str.isdigit, self.text))
-        )
-
     @cached_property
     def words(self) -> tuple[str, ...]:
         """Return the words of the text, at most MOST_WORDS."""
@@ -311,8 +304,9 @@ def by_text(*columns: str, where: Q | None = None, order: tuple[str, ...] = ("-p
 
 
 def text_condition(query: Query, *columns: str) -> Q | None:
-    """Return the condition of `by_text`; None for ids, and for texts without letters and digits."""
-    if query.is_id:
+    """Return the condition of `by_text`; None for texts without letters and digits, and for whole
+    ids: they are long to look for, and no name has one."""
+    if query.uuid:
         return None
     whole = Q()
     for word in query.words if len(columns) > 1 else (query.text,):

@@ -138,6 +138,12 @@ def test_codes_names_and_people_are_found(world: World, as_person: AsPerson) -> 
     assert "/inbox/?kind=intervention" in links(found(as_person("requester"), "interv"))
 
 
+def test_a_number_is_a_part_of_a_name_as_well(world: World) -> None:
+    row = world.ask(target="Invoice 20240115-07")
+    for text in ("20240115", "20240115-07", "0115-07"):
+        assert keys(world.people["admin"], text)["interventions"] == [str(row.pk)], text
+
+
 def test_delegations_are_found_by_the_people_in_them(world: World, as_person: AsPerson) -> None:
     now = timezone.now()
     given = Delegation.objects.create(
