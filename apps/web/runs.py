@@ -188,8 +188,14 @@ RUN_COLUMNS = (
         part="web/_run_bar.html",
         file="ended",
     ),
-    Column(head="Items", value=lambda run: run.bar.total, form="count", text="{} items", wide=True),
-    Column(head="Failed", value=lambda run: run.bar.failed or None, form="count", text="{} failed"),
+    Column(head="Items", value=lambda run: run.bar.total, form="aside", text="{} items"),
+    Column(
+        head="Failed",
+        value=lambda run: run.bar.failed or None,
+        form="count",
+        text="{} failed",
+        wide=True,
+    ),
 )
 
 

@@ -59,7 +59,7 @@ LIST_PAGE = ListPage(
     version=lambda batch: f"{batch.version}-{batch.bar.ended}",
     columns=(
         Column(head="Batch", value=str, form="title"),
-        Column(head="Policy", value="policy.name", wide=True),
+        Column(head="Policy", value="policy.name", form="aside"),
         Column(head="Budget", value="budget.code", text="budget {}"),
         *RUN_COLUMNS,
         ASKED_BY,

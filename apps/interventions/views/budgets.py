@@ -51,7 +51,7 @@ LIST_PAGE = ListPage(
         Column(head="Budget", value="name", form="title", file="name"),
         Column(head="Code", value="code", form="code", sort=("code", "code_last")),
         Column(head="Period", value="period"),
-        Column(head="Series", value="series", text="period of {}", wide=True),
+        Column(head="Series", value="series", form="aside", text="period of {}"),
         Column(head="Use", value=_bar, form="bar", part="interventions/_budget_bar.html", file="-"),
         Column(head="Total", value="total", form="amount", text="total {}"),
         Column(head="Spent", value="spent", form="amount", text="{} spent", wide=True),

@@ -36,7 +36,7 @@ LIST_PAGE = ListPage(
     to="transfer",
     columns=(
         Column(head="From", value="source.name", form="title"),
-        Column(head="To", value="destination.name", text="to {}"),
+        Column(head="To", value="destination.name", form="terms", text="to {}"),
         *ASKED,
     ),
     filters=TransferFilter,
