@@ -93,7 +93,7 @@ class OutcomesPage:
             "done": self.outcomes.ends[self.outcomes.done],
             "found": self.outcomes.of(user=user, window=window, by=by),
             "chart": chart,
-            "chart_words": f"{chart.total:,} ended on these days; {chart.marked:,} failed.",
+            "chart_words": [f"{chart.total:,} ended on these days; {chart.marked:,} failed."],
             "unit": "month" if window.monthly else "day",
         }
         return render(request, "web/outcomes.html", context, status=422 if refused else 200)
