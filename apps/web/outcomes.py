@@ -85,7 +85,7 @@ class OutcomesPage:
             "page": self,
             "head": Head(
                 self.title,
-                f"Everything that ended {Period(*window).words}{own}.",
+                f"Everything that ended from {Period(*window).words}{own}.",
                 crumbs=self.crumbs,
             ),
             "form": form,
