@@ -80,7 +80,7 @@ class OutcomesPage:
             meant = {"from": window.first.isoformat(), "to": window.last.isoformat(), "by": by}
             form = OutcomesFilter(meant, by=kinds)
         own = "" if user.has_perm(self.sees_all) else ", of what you asked for"
-        lead = f"Everything that ended {Period(*window).words}{own}."
+        lead = f"Everything that ended from {Period(*window).words}{own}."
         chart = self._chart(user, window)
         context = {
             "page": self,
@@ -90,7 +90,7 @@ class OutcomesPage:
             "done": self.outcomes.ends[self.outcomes.done],
             "found": self.outcomes.of(user=user, window=window, by=by),
             "chart": chart,
-            "chart_words": f"{chart.total:,} ended on these days; {chart.marked:,} failed.",
+            "chart_words": [f"{chart.total:,} ended on these days; {chart.marked:,} failed."],
             "unit": "month" if window.monthly else "day",
         }
         return render(request, "web/outcomes.html", context, status=422 if refused else 200)
