@@ -20,8 +20,8 @@ WORKERS = 3
 #: the workers take to start and to collect.
 CORE_SECONDS, DOMAIN_SECONDS, START_SECONDS = 600, 180, 40
 CORE_BUDGET = (CORE_SECONDS - START_SECONDS) * WORKERS
-#: Of the core, in worker-seconds on a machine that does nothing else. A room that is not here is that
-#: of a domain to come, if there is such an app, or a small one of the core.
+#: Of the core, in worker-seconds on a machine that does nothing else. A room that is not here is
+#: that of a domain to come, if there is such an app, or a small one of the core.
 ROOMS: dict[str, int] = {
     "accounts": 40,
     "api": 70,

@@ -236,6 +236,14 @@ def looks(name: str) -> dict[int, tuple[Theme, ...]]:
     return {WIDTHS[chosen % 2]: (THEMES[chosen // 2 % 2],)}
 
 
+def shots(width: int) -> tuple[Theme, ...]:
+    """The themes of a page that its test looks at by itself in a window of that width: one each
+    shows every color and every place."""
+    if EVERY_LOOK:
+        return THEMES
+    return ("light",) if width == DESKTOP else ("dark",)
+
+
 def problems(page: "Page", *, colors_only: bool = False) -> list[str]:
     """What axe finds, by rule, with the first places."""
     # By the debugger's door: the content security policy lets no script in, nor should it.
