@@ -1,7 +1,9 @@
 from pathlib import Path
+
 import pytest
+
 from tests.e2e.conftest import Site, be_live
-from tests.e2e.test_looks import problems, _transfer, _batch
+from tests.e2e.test_looks import _batch, _transfer, problems
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 OUT = Path("/tmp/pics_e")
