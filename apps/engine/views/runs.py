@@ -103,7 +103,7 @@ LIST_PAGE = ListPage(
     version=lambda run: f"{run.status}{run.confirmed}{run.told_at}",
     columns=(
         Column(head="Workflow", value="workflow_id", form="title"),
-        Column(head="Type", value="workflow_type"),
+        Column(head="Type", value="workflow_type", form="name"),
         Column(head="Queue", value="task_queue", text="on {}", wide=True),
         Column(head="Age", value="started_at", form="age", file="started_at"),
         Column(head="State", value="status", form="state"),
