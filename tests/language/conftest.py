@@ -16,14 +16,15 @@ from apps.accounts.services import api_key_create
 from apps.approvals.models import ApprovalRequest, BulkDecision, Evidence, SavedFilter
 from apps.approvals.services import claim_take, comment_add, delegation_give, evidence_add
 from apps.interventions.models import Budget, Policy
+from tests.database import Image
 from tests.interventions.batch_world import asked as batch_asked
 from tests.interventions.batch_world import opened as batch_opened
-from tests.interventions.conftest import World
+from tests.interventions.conftest import World, world_of
+from tests.language.pages import Opened
 from tests.pseudo import spoken
 
 #: What people of the test write: in letters that no mark is in.
 NAME, WORDS = "Ладога", "Семена до дождя."
-Opened = dict[str, Any]
 
 
 @pytest.fixture
@@ -37,6 +38,11 @@ def pseudo(settings: Any) -> Iterator[None]:
 def pseudo_for_some(settings: Any) -> Callable[[], AbstractContextManager[None]]:
     """The pseudo-language for who asks for it; the site's own stays English."""
     return lambda: spoken(settings, by_all=False)
+
+
+@pytest.fixture
+def world(world_image: Image, db: None) -> World:
+    return world_of(world_image)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import ast
 import gc
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.conf import settings
+from django.contrib import admin
 from django.test import Client
-from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
+from django.urls import NoReverseMatch, reverse
 
 from apps.accounts.roles import ROLES
 from apps.approvals.models import ApprovalRequest, Delegation
@@ -24,52 +25,22 @@ from apps.notifications.mailer import compose
 from apps.notifications.models import GroupNotice, Mail, Notification
 from tests.console.conftest import form_of
 from tests.language.conftest import NAME, WORDS
+from tests.language.pages import Opened, pages_for
 from tests.pseudo import LANGUAGE, texts, unmarked
 
 AsPerson = Callable[[str], Client]
-Opened = dict[str, Any]
 
 #: Names of products and of their makers' formats, which no language translates, and what browsers
 #: call themselves.
 NAMES = ["Countersign", "Temporal", "UTC", "whsec"]
-#: Answer files, other programs, posts only, or send somewhere else.
-NOT_PAGES = {
-    *("health", "ready", "logout", "login_cancel", "notifications_count", "counts"),
-    *("batch_failed_csv", "bulk_failed_csv", "budget_ledger", "audit_export"),
-    *("mfa_download_recovery_codes", "request_evidence_file"),
-}
-
-
-def named(resolver: URLResolver) -> Iterator[str]:
-    """Names of all addresses outside the admin and the API."""
-    for one in resolver.url_patterns:
-        if isinstance(one, URLPattern):
-            if one.name:
-                yield one.name
-        elif not one.namespace:
-            yield from named(one)
-
-
-def shown_to(client: Client, shown: Opened) -> dict[str, list[str]]:
-    """The texts of every page by its name; what only answers a POST is left out."""
-    found = {}
-    for name in sorted(set(named(get_resolver())) - NOT_PAGES):
-        try:
-            path = reverse(name, args=shown.get(name))
-        except NoReverseMatch:
-            continue
-        response = client.get(path, follow=True)
-        if response.status_code != 405:
-            found[name] = texts(response.content.decode())
-    return found
 
 
 @pytest.mark.parametrize("who", ["admin", "reviewer", "requester", "auditor"])
 def test_every_text_of_every_page_is_marked(
     who: str, pseudo: None, shown: Opened, data: list[str], as_person: AsPerson
 ) -> None:
-    found = shown_to(as_person(who), shown)
-    left = {name: unmarked(said, data + NAMES) for name, said in found.items()}
+    found = pages_for(as_person(who), shown)
+    left = {name: unmarked(texts(html), data + NAMES) for name, html in found.items()}
     assert {name: said for name, said in left.items() if said} == {}
 
 
@@ -210,3 +181,46 @@ def test_rows_keep_the_sites_language_whoever_acts(
         if model.__module__.startswith("apps."):
             for row in model._default_manager.values():
                 assert "⟦" not in repr(row), model
+
+
+# --- the admin ------------------------------------------------------------------------------------
+def columns() -> list[str]:
+    """What Django makes of the names of models, their fields and what they offer: the schema's own
+    words, which stay as they are in the database and in the API."""
+    words = set()
+    for model in apps.get_models():
+        opts = model._meta
+        words |= {
+            opts.app_label,
+            opts.object_name,
+            str(opts.verbose_name_raw),
+            str(opts.model_name),
+        }
+        words |= {str(opts.verbose_name_plural)}
+        for field in opts.get_fields():
+            words |= {field.name, str(getattr(field, "verbose_name", "")).lower()}
+            words |= {str(value) for value, _ in getattr(field, "choices", None) or ()}
+    return [word for word in words | {word.capitalize() for word in words} if word]
+
+
+def test_our_admin_pages_and_verbs_are_marked(
+    pseudo: None, shown: Opened, data: list[str], as_person: AsPerson
+) -> None:
+    client, left = as_person("admin"), {}
+    known = [*data, *columns(), *NAMES]
+    for model, ours in admin.site._registry.items():
+        if not model.__module__.startswith("apps."):
+            continue
+        opts = model._meta
+        place = f"admin:{opts.app_label}_{opts.model_name}"
+        pages = [client.get(reverse(f"{place}_changelist"))]
+        with suppress(NoReverseMatch):
+            pages.append(client.get(reverse(f"{place}_put")))
+        row = model._default_manager.first()
+        for verb in ours.get_actions(pages[0].wsgi_request) if row else ():
+            sent = {"action": verb, "_selected_action": str(row.pk)}
+            pages.append(client.post(reverse(f"{place}_changelist"), sent))
+        said = [text for page in pages for text in texts(page.content.decode())]
+        if found := unmarked(said, known):
+            left[place] = found
+    assert left == {}
