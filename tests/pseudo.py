@@ -117,11 +117,6 @@ _PLAIN = re.compile(r"[a-z]{2,}")
 def unmarked(found: list[str], data: list[str]) -> list[str]:
     """Those of the texts that are in plain letters somewhere, once people's data (longest first)
     and ids are taken out. Abbreviations in capitals, such as UTC and NGN, are names."""
-    out = []
-    for text in found:
-        rest = _ID.sub(" ", text)
-        for own in sorted(data, key=len, reverse=True):
-            rest = re.sub(rf"(?<![a-z]){re.escape(own)}(?![a-z])", " ", rest)
-        if _PLAIN.search(rest):
-            out.append(text)
-    return list(dict.fromkeys(out))
+    own = "|".join(map(re.escape, sorted(data, key=len, reverse=True)))
+    known = re.compile(rf"{_ID.pattern}|(?<![a-z])(?:{own})(?![a-z])")
+    return [text for text in dict.fromkeys(found) if _PLAIN.search(known.sub(" ", text))]

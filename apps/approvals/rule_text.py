@@ -93,9 +93,9 @@ def bands_in_words(bands: list[dict[str, Any]], currency: str) -> list[str]:
 
 
 def _range(above: str | None, up_to: str | None, currency: str) -> str:
-    if above is None and up_to is None:
-        return gettext("any amount")
     if above is None:
+        if up_to is None:
+            return gettext("any amount")
         return gettext("up to {money}").format(money=_money(up_to, currency))
     if up_to is None:
         return gettext("above {money}").format(money=_money(above, currency))

@@ -182,14 +182,14 @@ def _tiers_of(by: User, choices: dict[UUID, BulkChoice]) -> tuple[dict[UUID, int
     all."""
     visible = ApprovalRequest.objects.visible_to(by).filter(pk__in=choices)
     rows = list(visible.values_list("pk", "tier_number", "kind"))
-    tiers = {pk: tier for pk, tier, _unused in rows}
+    tiers = {pk: tier for pk, tier, _kind in rows}
     if unknown := set(choices) - set(tiers):
         raise NotFound(
             filled(_("{unknown} of these requests do not exist."), unknown=len(unknown)),
             code="unknown_request",
             ids=sorted(map(str, unknown))[:20],
         )
-    return tiers, {kind for _unused, _unused, kind in rows}
+    return tiers, {kind for _pk, _tier, kind in rows}
 
 
 def _same(

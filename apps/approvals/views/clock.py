@@ -74,8 +74,8 @@ def _note(approval: ApprovalRequest, event: dict[str, Any], *, done: bool) -> st
         if not done:
             escalation = approval.band.get("escalation") or {}
             senior = gettext("the senior of who holds it") if escalation.get("senior") else ""
-            target = gettext(", else ").join(filter(None, [senior, escalation.get("group")]))
-            words = gettext("to {target}").format(target=target)
+            whom = gettext(", else ").join(filter(None, [senior, escalation.get("group")]))
+            words = gettext("to {target}").format(target=whom)
             return (
                 gettext("{words}; nobody was found yet").format(words=words)
                 if event.get("tried_at")
