@@ -8,20 +8,25 @@ PYTEST_ARGS ?=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test lint fmt bench faults large flakes soak manage lock install chromium
+.PHONY: run test lint rules fmt bench faults large flakes soak pictures manage lock install chromium
 .DEFAULT_GOAL := run
 
 run: install
 	@exec $(PYTHON) -m deploy.local.run
 
-test: install chromium lint
-	@CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" \
-		$(PYTHON) -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+# Types are checked beside the tests, which leave the processors idle now and then.
+test: install chromium rules
+	@mkdir -p .cache; nice .venv/bin/mypy >.cache/types.txt 2>&1 & types=$$!; \
+		CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" \
+		$(PYTHON) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS); tests=$$?; \
+		wait $$types || { cat .cache/types.txt >&2; exit 1; }; exit $$tests
 
-lint: install
+lint: rules
+	.venv/bin/mypy
+
+rules: install
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/djlint --lint --quiet templates
 
@@ -29,7 +34,7 @@ fmt: install
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-# ARGS="p1 p5", ARGS=--quick, ARGS="--domain interventions", ARGS=--list
+# ARGS="p1 p5", ARGS=quick, ARGS="--domain interventions", ARGS=--list
 bench: install
 	@$(PYTHON) -m benchmarks $(ARGS)
 
@@ -38,10 +43,11 @@ faults: install chromium
 		tests/faults tests/interventions/test_failure_table.py $(PYTEST_ARGS)
 
 # What make test runs small, at full size: batches of 500 and 20,000, 300 decisions in a browser,
-# every page in both themes at both widths, the API under more random input.
+# every page in both themes at both widths, the API and the ledger under more random input.
 large: install chromium
 	@TESTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest \
-		tests/interventions/test_batch_workflow.py tests/e2e tests/api/test_fuzz.py $(PYTEST_ARGS)
+		tests/interventions/test_batch_workflow.py tests/interventions/test_budgets.py \
+		tests/e2e tests/api/test_fuzz.py $(PYTEST_ARGS)
 
 # FLAKES_TIMES, FLAKES_ONLY (as pytest -k), FLAKES_SECONDS, FLAKES_WORKERS, FLAKES_LOOPS,
 # FLAKES_FRESH=1: every test that waits, 20 times with both processors busy. Ctrl-C ends it; the next
@@ -52,6 +58,10 @@ flakes: install chromium
 # SOAK_SECONDS, SOAK_SAGAS, SOAK_SEED; Ctrl-C ends it early and proves what was done.
 soak: install
 	@$(PYTHON) -m tests.faults.soak
+
+# Every picture of docs/images, from the running program. ARGS="home inbox": only these.
+pictures: install chromium
+	@CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m deploy.local.pictures $(ARGS)
 
 # A management command against the stack of `make run`; say `make -s` to see its output alone.
 manage:

@@ -31,6 +31,8 @@ BENCH = Bench(
     title="What a reviewer waits for against a bare workflow",
     domain="interventions",
     quick=("3", "1"),
+    seconds=130,
+    quick_seconds=35,
 )
 CHANGE = Goal("P2a", must=1.5, reach=0.6, least=False)
 EFFECT = Goal("P2b", must=3.0, reach=1.5, least=False)

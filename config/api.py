@@ -17,6 +17,7 @@ from apps.accounts.auth import api_auth, authenticate
 from apps.approvals.api import router as approvals_router
 from apps.common.strict_json import document_of
 from apps.console.api import audit_router
+from apps.console.search import search_router
 from apps.interventions.api import (
     batches_router,
     budgets_router,
@@ -143,5 +144,6 @@ api.add_router("/policies", policies_router)
 api.add_router("/budgets", budgets_router)
 api.add_router("/features", features_router)
 api.add_router("/audit", audit_router)
+api.add_router("/search", search_router)
 api.add_router("/webhooks", webhooks_router)
 api.add_router("/notifications", notifications_router)

@@ -17,6 +17,7 @@ from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E40
 from django.conf import settings  # noqa: E402
 
 import config.urls  # noqa: E402, F401 - the first request would have to wait for it
+from apps.engine.site_beats import SiteBeats  # noqa: E402
 from apps.live.routing import websocket_urlpatterns  # noqa: E402
 from apps.web import body_sizes  # noqa: E402
 from config.body_limit import limited  # noqa: E402
@@ -34,4 +35,6 @@ application = ProtocolTypeRouter(
         ),
     }
 )
+if settings.SITE_BEATS:
+    SiteBeats().start()
 startup.load_end()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deploy.local.servers import temporal_program
+from tests import threads
 from tests.proxy import Proxy
 from tests.servers import SHARED
 from tests.stack import (
@@ -46,54 +47,11 @@ CHROMIUM_ARGS = [
 #: Stacks that run now: their logs join the report of a test that fails.
 _running: list[Stack] = []
 
-#: Tests with these take long by themselves, as do those of LONG_MODULES: xdist starts them first,
-#: or at the end one worker would run one of them while the other has nothing to do.
-LONG_FIXTURES = {"make_stack", "private_servers", "make_worker", "stage"}
-LONG_MODULES = (
-    "tests/api/test_fuzz.py",
-    "tests/approvals/test_bulk_workflow.py",
-    "tests/approvals/test_paths.py",
-    "tests/approvals/test_property.py",
-    "tests/approvals/test_races.py",
-    "tests/audit/test_verify.py",
-    "tests/config/test_settings.py",
-    "tests/console/test_inbox.py",
-    "tests/console/test_pages.py",
-    "tests/deploy/test_run.py",
-    "tests/interventions/test_batch_workflow.py",
-    "tests/interventions/test_failure_table.py",
-)
 
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection_modifyitems(
-    config: pytest.Config, items: list[pytest.Item]
-) -> Generator[None]:
-    """Tests that share a stack run in one xdist worker, and one browser at a time: two of them,
-    with all their processes, would only wait for each other. xdist begins with the largest groups;
-    of all others the long ones come first, whatever the random order is."""
-    for item in items:
-        used = set(getattr(item, "fixturenames", ()))
-        if "chromium" in used:
-            item.add_marker(pytest.mark.xdist_group("browser"))
-        elif "stack" in used:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-    yield
-    if config.getoption("loadgroup", False):
-        items.sort(key=lambda item: not _takes_long(item))
-
-
-def _takes_long(item: pytest.Item) -> bool:
-    used = LONG_FIXTURES & set(getattr(item, "fixturenames", ()))
-    return bool(used) or item.nodeid.startswith(LONG_MODULES)
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """xdist must have understood the groups: without them every stack is set up twice."""
-    if session.config.getoption("loadgroup", False):
-        lost = [i.nodeid for i in session.items if i.get_closest_marker("xdist_group")]
-        lost = [nodeid for nodeid in lost if "@" not in nodeid]
-        assert not lost, f"xdist lost the groups of {lost[:3]}"
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """What begins from here on is the test's own."""
+    threads.note()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -157,8 +115,15 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator["
 
     with django_db_blocker.unblock():
         kept = Kept()
+
+    def put_back(case: TransactionTestCase) -> None:
+        try:
+            threads.ended()
+        finally:
+            kept.put_back()
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: kept.put_back())
+        patch.setattr(TransactionTestCase, "_fixture_teardown", put_back)
         patch.setattr(QuerySet, "_fetch_all", any_order(QuerySet._fetch_all))
         yield kept
 
@@ -254,7 +219,7 @@ def side_by_side() -> Callable[..., list[Any]]:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder of the test's own that a server under another user can enter."""
-    path = _new_folder()
+    path = new_folder()
     yield path
     shutil.rmtree(path, ignore_errors=True)
 
@@ -291,7 +256,7 @@ def private_servers(request: pytest.FixtureRequest) -> Iterator[MakeServers]:
 
     def build(*, migrated: bool = False, **which: bool) -> PrivateServers:
         template = request.getfixturevalue("cluster_template") if migrated else None
-        path = _new_folder()
+        path = new_folder()
         servers = PrivateServers(path, template=template, **which)
         made.append((servers, path))
         servers.start()
@@ -317,22 +282,9 @@ def make_stack(cluster_template: Path) -> Iterator[MakeStack]:
         _end_stack(stack)
 
 
-@pytest.fixture(scope="module")
-def stack_env() -> dict[str, str]:
-    """Settings of the module's stack; a folder of tests overrides it."""
-    return {}
-
-
-@pytest.fixture(scope="module")
-def stack(cluster_template: Path, stack_env: dict[str, str]) -> Iterator[Stack]:
-    """One ready stack for all tests of a module: leave it running as it was found."""
-    with running_stack(cluster_template, stack_env) as one:
-        yield one
-
-
 @contextmanager
 def running_stack(template: Path, env: dict[str, str]) -> Iterator[Stack]:
-    """A whole stack, ready; ended without ceremony."""
+    """A whole stack, ready, for a folder of tests; ended without ceremony."""
     made: list[Stack] = []
     try:
         yield _start_stack(template, made, (), env)
@@ -344,7 +296,7 @@ def running_stack(template: Path, env: dict[str, str]) -> Iterator[Stack]:
 def _start_stack(
     template: Path, made: list[Stack], kinds: tuple[str, ...], env: dict[str, str] | None
 ) -> Stack:
-    stack = Stack(_new_folder(), template=template, env=env)
+    stack = Stack(new_folder(), template=template, env=env)
     made.append(stack)
     _running.append(stack)
     stack.start(*kinds)
@@ -358,7 +310,8 @@ def _end_stack(stack: Stack) -> None:
     stack.close()
 
 
-def _new_folder() -> Path:
+def new_folder() -> Path:
+    """A new folder that a server under another user can enter."""
     path = Path(tempfile.mkdtemp(prefix="countersign-test-"))
     path.chmod(0o711)
     return path

@@ -24,6 +24,7 @@ from deploy.local.servers import Postgres, postgres_tool
 from tests.servers import SHARED
 
 MIGRATED = "countersign_migrated"
+DUMPED = "countersign_dumped"
 #: Above this a table is truncated: to look through what was deleted would cost more.
 LARGE_BYTES = 1024 * 1024
 
@@ -67,11 +68,16 @@ def _leave() -> None:
 
 def copy_migrated(postgres: Postgres) -> None:
     """Fill the empty database of another server with the migrated one."""
+    migrated = migrated_database()
+    # From a copy: nobody copies a database that somebody is connected to.
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {DUMPED}")
+        cursor.execute(f"CREATE DATABASE {DUMPED} TEMPLATE {migrated}")
     parts = connection.settings_dict
     source = ["-h", str(parts["HOST"]), "-p", str(parts["PORT"]), "-U", str(parts["USER"])]
     target = ["-h", "127.0.0.1", "-p", str(postgres.port), "-U", "app", "-d", postgres.database]
     dump = subprocess.run(
-        [postgres_tool("pg_dump"), *source, migrated_database()],
+        [postgres_tool("pg_dump"), *source, DUMPED],
         capture_output=True,
         check=True,
     )

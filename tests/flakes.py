@@ -16,7 +16,6 @@ import contextlib
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -28,6 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.order import bare
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Where the plugin in the session finds the file with the results.
@@ -110,11 +111,6 @@ class Tally:
             self.failed.discard(name)
             kept["runs"][name] = [passed + (not bad), failed + bad]
             _keep(self.path, kept["wanted"], kept["runs"])
-
-
-def bare(nodeid: str) -> str:
-    """The name of a test without the group that xdist adds to it: `name@browser`."""
-    return re.sub(r"@(browser|[\w/]+\.py)$", "", nodeid)
 
 
 def _keep(path: Path, wanted: list[str], runs: dict[str, list[int]]) -> None:

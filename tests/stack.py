@@ -7,6 +7,7 @@ notices it costs.
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -126,6 +127,7 @@ class Stack:
     ) -> None:
         self.folder = folder
         self.private = PrivateServers(folder, template=template)
+        self._keys: dict[str, str] = json.loads(_keys_of(template).read_text())
         self.ports = {name: free_port() for name in PORTS}
         self.env = environment(
             self.ports,
@@ -237,9 +239,10 @@ class Stack:
             raise AssertionError(f"manage.py {' '.join(words)}: {done.stdout}\n{done.stderr}")
         return done.stdout.rstrip("\n")
 
-    def api_key(self, user: str = "admin", scope: str = "all") -> str:
-        """A new key for the header X-API-Key."""
-        return self.manage("createapikey", "--user", user, "--scope", scope).split()[-1]
+    def api_key(self, user: str = "admin") -> str:
+        """A key of that demo person, with every scope, for the header X-API-Key. They were made
+        with the template: a process for each would take longer than most tests."""
+        return str(self._keys[user])
 
     def sql(self, query: str, *params: object) -> list[tuple[Any, ...]]:
         """Rows of a query on the stack's database (empty for a statement without rows)."""
@@ -316,9 +319,26 @@ def copy_cluster(source: Path, target: Path) -> None:
     subprocess.run(["cp", "-a", str(source), str(target)], check=True)
 
 
+#: One process for all of it: each would start Django anew.
+_FILL = """
+import io
+from django.core.management import call_command
+from apps.accounts.demo_users import PEOPLE
+call_command("seeddemo", "--bare", stdout=io.StringIO())
+for person in PEOPLE:
+    call_command("createapikey", "--user", person.username, "--scope", "all")
+"""
+
+
+def _keys_of(template: Path) -> Path:
+    """Where the keys of the demo people in a template stand."""
+    return template.with_name("keys.json")
+
+
 def migrated_template(folder: Path, *, fill: Callable[[Postgres], None] | None = None) -> Path:
-    """A PostgreSQL data folder, migrated and with the demo; made once in `folder`, by whoever comes
-    first, whichever xdist worker that is. `fill` migrates the empty database in a quicker way."""
+    """A PostgreSQL data folder, migrated, with the demo and an API key of each of its people; made
+    once in `folder`, by whoever comes first, whichever xdist worker that is. `fill` migrates the
+    empty database in a quicker way."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "template.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -348,7 +368,7 @@ def _build_template(
             "DATABASE_URL": postgres.url,
             "POSTGRES_MIN_CONNS": "1",
         }
-        commands = [["seeddemo", "--bare"]]
+        commands = [["shell", "-v", "0", "-c", _FILL]]
         if fill:
             fill(postgres)
         else:
@@ -359,6 +379,9 @@ def _build_template(
             )
             if run.returncode:
                 raise StartError(f"manage.py {' '.join(words)}: {run.stdout}\n{run.stderr}")
+        # "Key … of <person> (all): <key>", a line for each.
+        lines = [line.split() for line in run.stdout.splitlines() if line.startswith("Key ")]
+        _keys_of(done).write_text(json.dumps({words[3]: words[-1] for words in lines}))
         postgres.stop()
     finally:
         postgres.kill()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import MOST_WORKERS
+
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = (ROOT / "docs" / "adding-a-domain.md").read_text()
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "node_modules")
@@ -46,17 +48,18 @@ def _write_domain(project: Path) -> None:
         (project / name).write_text(text.replace(known, known + added))
 
 
-def _run(project: Path, *command: str) -> str:
+def _run(project: Path, *command: str, **env: str) -> str:
     done = subprocess.run(
         [sys.executable, *command],
         cwd=project,
-        # Its own servers, its own caches; where programs are found stays the same.
+        # Its own caches; where programs are found stays the same.
         env={
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("PYTEST_", "COV_", "COVERAGE_"))
         }
-        | {"PYTHONPATH": str(project)},
+        | {"PYTHONPATH": str(project)}
+        | env,
         capture_output=True,
         text=True,
         timeout=900,
@@ -66,19 +69,43 @@ def _run(project: Path, *command: str) -> str:
     return output
 
 
-@pytest.mark.waits
-@pytest.mark.timeout(900)
-def test_the_domain_of_the_guide_works(tmp_path: Path, db: None) -> None:
-    project = tmp_path / "project"
-    shutil.copytree(ROOT, project, ignore=LEFT_OUT)
-    _write_domain(project)
-    made = _run(project, "manage.py", "makemigrations", "visits")
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with the domain of the guide."""
+    copy = tmp_path_factory.mktemp("copy") / "project"
+    shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+    _write_domain(copy)
+    made = _run(copy, "manage.py", "makemigrations", "visits")
     assert "Create model Visit" in made
+    return copy
+
+
+#: Those that share the copy run in one worker.
+of_one_copy = pytest.mark.xdist_group("guide")
+
+
+@of_one_copy
+@pytest.mark.timeout(900)
+def test_the_domain_of_the_guide_keeps_the_rules(project: Path) -> None:
     _run(project, "-m", "ruff", "check", "apps/visits", "workers", "config", "tests/visits")
     rules = _run(project, "-c", "import importlinter.cli as cli; cli.lint_imports_command()")
     assert " 0 broken" in rules
+
+
+@of_one_copy
+@pytest.mark.waits
+@pytest.mark.timeout(900)
+def test_the_domain_of_the_guide_works(project: Path, db: None) -> None:
     tests = ("tests/visits", "tests/test_architecture.py")
-    result = _run(project, "-m", "pytest", *tests, "-q", "-n0", "-p", "no:randomly")
+    address, _, _ = os.environ["DATABASE_URL"].rpartition("/")
+    # On the servers of this session, as one more of its workers: its database is a copy of the
+    # migrated one, to which the domain's own migration comes.
+    result = _run(
+        project,
+        *("-m", "pytest", *tests, "-q", "-n0", "-p", "no:randomly"),
+        PYTEST_XDIST_WORKER=f"gw{MOST_WORKERS - 1}",
+        DATABASE_URL=f"{address}/visits",
+    )
     assert re.search(r"\b\d+ passed", result) and "failed" not in result
 
 

@@ -87,8 +87,7 @@ def require(request: HttpRequest, *, scope: str, permission: str | None = None) 
 
     Raises NotAllowed `scope_missing` or `permission_denied`.
     """
-    scopes: frozenset[str] = getattr(request, "scopes", frozenset())
-    if scope not in scopes and ALL not in scopes:
+    if not holds(request, scope):
         raise NotAllowed(f"The key lacks the scope {scope}.", code="scope_missing", scope=scope)
     user = cast(User, request.user)
     if permission is not None and not user.has_perm(permission):
@@ -98,6 +97,12 @@ def require(request: HttpRequest, *, scope: str, permission: str | None = None) 
             permission=permission,
         )
     return user
+
+
+def holds(request: HttpRequest, scope: str) -> bool:
+    """Return whether the key has the scope; a session has all."""
+    scopes: frozenset[str] = getattr(request, "scopes", frozenset())
+    return scope in scopes or ALL in scopes
 
 
 def _admit(request: HttpRequest, user: User, scopes: frozenset[str]) -> User:

@@ -5,8 +5,10 @@ from datetime import datetime
 import pghistory
 from django.contrib.auth.models import AbstractUser, Group
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.contrib.sessions.models import Session
 from django.db import models
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 from apps.accounts.devices import device_name
@@ -27,6 +29,18 @@ class User(AbstractUser):
     #: A role asks for a second factor and there is none. The login backend reads it along with the
     #: person of a session; it says nothing about a person read in another way.
     second_factor_due = False
+
+    class Meta(AbstractUser.Meta):
+        indexes = [
+            # The site's search: each word in any of the columns.
+            GinIndex(
+                *(
+                    OpClass(Upper(column), name="gin_trgm_ops")
+                    for column in ("username", "first_name", "last_name", "email")
+                ),
+                name="user_search",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.get_full_name() or self.username

@@ -1,8 +1,9 @@
 """Registers the app's navigation and pages with the shared site."""
 
 from apps.accounts import roles
+from apps.accounts.found import PEOPLE
 from apps.audit import subject_types
-from apps.web import refusals
+from apps.web import refusals, search
 
 NEXT_STEPS = {
     "second_person_needed": "Nothing was changed. Ask another administrator, or wait for a day.",
@@ -15,3 +16,4 @@ def register() -> None:
     roles.grant("auditor", "*.view_*")
     subject_types.register("user", "role")
     refusals.explain(NEXT_STEPS)
+    search.register(PEOPLE)

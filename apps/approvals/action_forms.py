@@ -49,10 +49,10 @@ class EditForm(forms.Form):
         for field in kind.editable:
             self.fields[field.name] = _field_of(field, payload.get(field.name))
         self.fields["edit_reason"] = forms.CharField(
-            label="Why it is changed",
+            label="Reason for the change",
             max_length=REASON_LIMIT,
             widget=forms.Textarea(attrs={"rows": 3}),
-            help_text="Whoever signs reads it; kept in the record.",
+            help_text="The signer reads it, and the record keeps it.",
         )
         self.fields["payload_hash"] = forms.CharField(
             max_length=64, widget=forms.HiddenInput, initial=seen
@@ -78,24 +78,24 @@ class DelegationForm(forms.Form):
         required=False,
         label="From (UTC)",
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-        help_text="Empty: from now on.",
+        help_text="Leave empty for now.",
     )
     kinds = forms.MultipleChoiceField(
         required=False,
         label="Only these kinds",
         widget=forms.CheckboxSelectMultiple,
-        help_text="None ticked: every kind.",
+        help_text="Tick none for every kind.",
     )
     most = AmountField(
         required=False,
         label="Amounts up to",
-        help_text="Empty: any amount.",
+        help_text="Leave empty for any amount.",
     )
     currency = forms.RegexField(
         r"^[A-Z]{3}$",
         required=False,
         max_length=3,
-        help_text="Of the limit: three capital letters.",
+        help_text="The currency of the limit, in three capital letters.",
         error_messages={"invalid": "Three capital letters, such as NGN."},
     )
     reason = forms.CharField(

@@ -14,7 +14,7 @@ class ApprovalsConfig(AppConfig):
     def ready(self) -> None:
         from apps.approvals import business_hours, notifications
         from apps.approvals.models import VIEW_PERMISSION
-        from apps.approvals.registration import bulk, clock, shell, texts
+        from apps.approvals.registration import bulk, clock, search, shell, texts
         from apps.live.topics import UUID_PATTERN, Topic, register
 
         register(Topic("inbox", permission=VIEW_PERMISSION))
@@ -29,6 +29,7 @@ class ApprovalsConfig(AppConfig):
         )
         texts.register()
         shell.register()
+        search.register()
         clock.register()
         notifications.register()
         # Invalid working time settings must stop the start, not the first request.

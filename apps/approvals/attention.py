@@ -11,6 +11,7 @@ from typing import Any, Generic
 from uuid import UUID
 
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -19,6 +20,7 @@ from apps.approvals.kinds import Fact, TierRule
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.selectors import current_payload, requests_about
 from apps.approvals.services import request_open
+from apps.approvals.signed_words import Wording
 from apps.approvals.subject import Decided, R, kind_register
 from apps.audit.contracts import ENGINE
 from apps.engine import process
@@ -118,10 +120,16 @@ def register(
     title: str,
     facts: Callable[[R], list[Fact]],
     default_tiers: tuple[TierRule, ...],
+    words: Callable[[Wording, R], None] = lambda wording, row: None,
     related: tuple[str, ...] = (),
 ) -> None:
     """Register the approval kind of the review items. They always need a signature: no rule may
-    make a reported failure disappear."""
+    make a reported failure disappear. `words` says what the subject's `about` adds."""
+
+    def said(wording: Wording, row: R) -> None:
+        _words(attention.row, wording, row)
+        words(wording, row)
+
     kind_register(
         attention.row,
         attention.kind,
@@ -129,6 +137,17 @@ def register(
         facts=facts,
         related=related,
         on_settled=attention.settled,
+        words=said,
         default_tiers=default_tiers,
         always_signed=True,
     )
+
+
+def _words(kind: SubjectRow[R], wording: Wording, row: R) -> None:
+    wording.prose("What happened", "detail")
+    wording.prose("If you approve", "approve")
+    wording.prose("If you reject", "reject")
+    wording.text("Code", "code")
+    if isinstance(status := wording.payload.get("status"), str):
+        wording.named("Status at the time", {"status": status}, status.replace("_", " "))
+    wording.reference(kind.title, kind.noun, href=reverse(kind.url_name, args=[row.pk]))

@@ -77,7 +77,13 @@ class InboxFilter(FilterForm):
     sort = forms.ChoiceField(
         required=False,
         label="Order",
-        choices=[("", "newest first"), ("oldest", "oldest first"), ("due", "due first")],
+        choices=[
+            ("", "newest first"),
+            ("oldest", "oldest first"),
+            ("due", "due first"),
+            ("largest", "largest amount first"),
+            ("smallest", "smallest amount first"),
+        ],
     )
     group = forms.ChoiceField(required=False, label="Signs now", choices=_group_choices)
     due = forms.ChoiceField(

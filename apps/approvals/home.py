@@ -8,9 +8,11 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from apps.approvals import kinds
+from apps.approvals.contracts import RequestStatus
 from apps.approvals.models import ApprovalRequest, Delegation
 from apps.common.money import shown
-from apps.web.dashboard import SHOWN, Figure
+from apps.common.windows import midnight, site_day
+from apps.web.dashboard import SHOWN, Figure, Today
 from apps.web.lists import counted, shown_count
 
 if TYPE_CHECKING:
@@ -55,6 +57,26 @@ def acting_card(user: "User", as_of: datetime) -> dict[str, Any]:
         "acting_for": acting_for(user, as_of=as_of),
         "represented_by": represented_by(user, as_of=as_of),
     }
+
+
+def today(user: "User", as_of: datetime) -> Today:
+    """Return what waits for signatures, and what was decided today, of all that the user may
+    see."""
+    rows = ApprovalRequest.objects.visible_to(user)
+    inbox = reverse("inbox")
+    late = counted(rows.open().filter(due_at__lte=as_of))
+    held = rows.open().filter(claimed_until__gt=as_of)
+    decided = rows.exclude(status=RequestStatus.OPEN).filter(
+        settled_at__gte=midnight(site_day(as_of))
+    )
+    return Today(
+        [
+            Figure(counted(rows.open()), "wait for a signature", inbox),
+            Figure(late, "overdue", f"{inbox}?due=over", tone="" if late == "0" else "warn"),
+            Figure(counted(held), "held by somebody", f"{inbox}?claim=taken"),
+            Figure(counted(decided), "decided today"),
+        ]
+    )
 
 
 def inbox_count(user: "User") -> str:

@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse
 
 from apps.approvals.contracts import Verdict
+from apps.approvals.signed_words import Words, as_it_stands
 from apps.common.errors import Invalid
 from apps.common.registry import Registry
 
@@ -124,6 +125,8 @@ class ApprovalKind:
     topic of a subject's changes, with `{id}` in it.
     `rules_of`: the kind whose rules apply to this one, which then has no rules of its own.
     `payload_bytes`: the largest payload, for a kind that lists much.
+    `words(request)` returns what says the payloads of the request in words; without it they are
+    shown as they stand.
     `reasons`: the coded reasons to choose from, each for one verdict. A verdict that has some needs
     one of them; with `reasons_required=False` it may have one.
     `always_signed`: the default tiers also apply where the rule asks for no signature or cannot
@@ -151,6 +154,7 @@ class ApprovalKind:
     topic: str = ""
     rules_of: str = ""
     payload_bytes: int = PAYLOAD_BYTES
+    words: "Callable[[ApprovalRequest], Words] | None" = None
 
     def reasons_for(self, verdict: str) -> tuple[Reason, ...]:
         """Return the coded reasons of the verdict, in the order in which they are offered."""
@@ -195,6 +199,12 @@ def registered() -> list[ApprovalKind]:
 def judged() -> list[ApprovalKind]:
     """Return the kinds that can have rules of their own, sorted by title."""
     return [kind for kind in registered() if not kind.rules_of]
+
+
+def words_of(request: "ApprovalRequest") -> Words:
+    """Return what says the request's payloads in words."""
+    kind = find(request.kind)
+    return kind.words(request) if kind and kind.words else as_it_stands
 
 
 def title_of(name: str) -> str:

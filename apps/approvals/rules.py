@@ -1,5 +1,6 @@
 """Rules: the signatures that a request of a kind and an amount needs. Versions are immutable."""
 
+import hashlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from apps.approvals.kinds import TierRule
 from apps.approvals.models import ApprovalRequest, ApprovalRule
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record
-from apps.common.canonical_json import digest
+from apps.common.canonical_json import canonical_json
 from apps.common.errors import Conflict, Invalid
 from apps.common.money import MOST_PLACES, places
 from apps.common.validation import amount_form, kept
@@ -250,10 +251,20 @@ def rule_ref(rule: ApprovalRule | None) -> dict[str, int] | None:
     return {"id": rule.pk, "version": rule.version} if rule else None
 
 
-def payload_hash_of(payload: dict[str, Any], *, rule: ApprovalRule | None) -> str:
-    """Return the hash that a signature is bound to: canonical payload and rule version, no live
+def signed_document(payload: dict[str, Any], *, rule: ApprovalRule | None) -> str:
+    """Return what a signature is bound to: canonical JSON of payload and rule version, no live
     data."""
-    return digest({"payload": payload, "rule": rule_ref(rule)})
+    return canonical_json({"payload": payload, "rule": rule_ref(rule)})
+
+
+def payload_hash_of(payload: dict[str, Any], *, rule: ApprovalRule | None) -> str:
+    """Return the SHA-256 in hex of the signed document in UTF-8."""
+    return hash_of(signed_document(payload, rule=rule))
+
+
+def hash_of(document: str) -> str:
+    """Return the SHA-256 in hex of a signed document in UTF-8."""
+    return hashlib.sha256(document.encode()).hexdigest()
 
 
 def _bands_parse(bands: Any) -> list[Band]:

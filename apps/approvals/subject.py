@@ -29,6 +29,7 @@ from apps.approvals.services import (
     request_open,
     signals_judge,
 )
+from apps.approvals.signed_words import Said, Wording, Words
 from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import refusals
 from apps.common.errors import Conflict
@@ -306,11 +307,13 @@ def kind_register(
     related: tuple[str, ...] = (),
     simulate: Callable[[R, User], Simulation] | None = None,
     carried_out_by: Callable[[R], tuple[str, ...]] | None = None,
+    words: Callable[[Wording, R], None] | None = None,
     live: bool = True,
     **more: Any,
 ) -> None:
     """Register an `ApprovalKind` whose hooks get the row instead of the request; `more` are its
-    other fields. `live`: the request's page updates when the row changes."""
+    other fields. `words(wording, row)` says each field of a payload; a field that it leaves out is
+    shown as it stands. `live`: the request's page updates when the row changes."""
 
     def find(request: ApprovalRequest) -> R | None:
         rows = kind.model._default_manager.select_related(*related)
@@ -329,6 +332,17 @@ def kind_register(
         ids = carried_out_by(row) if (row := find(request)) else ()
         return tuple(one for one in ids if one != request.workflow_id)
 
+    def worded(say: Callable[[Wording, R], None], request: ApprovalRequest) -> Words:
+        row = find(request)
+
+        def lines(payload: Mapping[str, Any]) -> list[Said]:
+            wording = Wording(payload)
+            if row is not None:
+                say(wording, row)
+            return wording.lines()
+
+        return lines
+
     def lock(identifier: str) -> None:
         process.locked(kind, identifier)
 
@@ -340,6 +354,7 @@ def kind_register(
             lock=lock,
             simulate=partial(simulated, simulate) if simulate else None,
             carried_out_by=partial(carriers, carried_out_by) if carried_out_by else None,
+            words=partial(worded, words) if words else None,
             subject_type=kind.subject,
             topic=f"{kind.topic_name}:{{id}}" if live else "",
             **more,

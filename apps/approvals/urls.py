@@ -2,11 +2,12 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.approvals.views import actions, bulk, delegations, discussion, inbox, requests
+from apps.approvals.views import actions, bulk, delegations, discussion, inbox, requests, signed
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("inbox/", inbox.inbox, name="inbox"),
     path("inbox/live/", inbox.inbox_live, name="inbox_live"),
+    path("inbox/list.<str:format>", inbox.inbox_export, name="inbox_export"),
     path("inbox/bulk/", bulk.preview, name="bulk_preview"),
     path("inbox/bulk/run/", bulk.run, name="bulk_run"),
     *bulk.LIST_PAGE.urls("bulk/"),
@@ -15,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("inbox/filters/<int:filter_id>/delete/", inbox.filter_delete, name="filter_delete"),
     path("requests/<uuid:request_id>/", requests.request_page, name="request"),
     path("requests/<uuid:request_id>/live/", requests.request_live, name="request_live"),
+    path("requests/<uuid:request_id>/signed.json", signed.request_signed, name="request_signed"),
     path("requests/<uuid:request_id>/claim/", actions.request_claim, name="request_claim"),
     path("requests/<uuid:request_id>/release/", actions.request_release, name="request_release"),
     path("requests/<uuid:request_id>/reassign/", actions.request_reassign, name="request_reassign"),

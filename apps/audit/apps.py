@@ -5,3 +5,9 @@ class AuditConfig(AppConfig):
     name = "apps.audit"
     label = "audit"
     verbose_name = "Audit trail"
+
+    def ready(self) -> None:
+        from apps.audit.list_exports import ExportRecorder
+        from apps.web import exports
+
+        exports.record_with(ExportRecorder())

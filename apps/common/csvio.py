@@ -248,7 +248,10 @@ def export(
 
 
 def cell(value: Any) -> Any:
-    """Return the value as a CSV cell that no spreadsheet executes."""
+    """Return the value as a CSV cell that no spreadsheet executes. Times are ISO 8601 with their
+    zone."""
+    if isinstance(value, date):
+        return value.isoformat()
     if value is not None and not isinstance(value, str | int | float | Decimal | UUID):
         value = json.dumps(value, ensure_ascii=False, sort_keys=True)
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

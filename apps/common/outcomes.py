@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import Aggregate, Count, F, FloatField, Q, QuerySet, Sum, Value
 
+from apps.common.grouping import grouped
 from apps.common.windows import MOST_DAYS, Counted, Window, counted, truncation
 
 if TYPE_CHECKING:
@@ -56,6 +57,14 @@ class Found:
     failures: list[tuple[str, int]]
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How many rows ended in a window, by status, and the successful amounts by currency."""
+
+    ends: dict[str, int]
+    paid: dict[str, Decimal]
+
+
 class _Percentiles(Aggregate):
     """Computes two percentiles at once, so that the rows are sorted once."""
 
@@ -90,6 +99,24 @@ class Outcomes:
         paid = self._paid(rows.annotate(key=Value(""))).get("", {})
         total = self._figures("", rows.aggregate(**self._measures()), paid)
         return Found(*window, by, total, groups, more, self._codes(rows))
+
+    def ended(self, *, user: "User", window: Window, most: int) -> Ended | None:
+        """Return what the user's rows of the window came to; None for more than `most` rows, whose
+        sum takes long. One query."""
+        rows = self._within(user, window).order_by("-at")
+        newest = rows.values_list("status", self.currency, "amount")[: most + 1]
+        ends: dict[str, int] = {}
+        paid: dict[str, Decimal] = {}
+        for status, currency, number, amount in grouped(
+            newest,
+            "status, currency, amount",
+            by=("status", "currency"),
+            figures="count(*), sum(amount)",
+        ):
+            ends[status] = ends.get(status, 0) + number
+            if status == self.done:
+                paid[currency] = amount
+        return None if sum(ends.values()) > most else Ended(ends, paid)
 
     def bars(self, *, user: "User", window: Window) -> list[Counted]:
         """Count the window's rows by day, or by month in a long window, including empty units;

@@ -1,6 +1,6 @@
 """Keyset pagination: as fast at a million rows as at ten, and stable while rows are added."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,19 +20,28 @@ M = TypeVar("M", bound=Model)
 
 
 class Order(NamedTuple):
-    """A column of times and its direction; the id breaks ties in the same direction."""
+    """A column and its direction; the id breaks ties in the same direction. An index of the listed
+    model must bear it: `tests/web/test_tables.py` asks for every order that a list offers."""
 
     column: str
     descending: bool = False
     #: Rows without a value come last, in either direction.
     nullable: bool = False
+    #: No two rows have the same value: the id is not needed.
+    unique: bool = False
 
 
 ORDERS: dict[str, Order] = {
     "newest": Order("created_at", descending=True),
     "oldest": Order("created_at"),
     "due": Order("due_at", nullable=True),
+    "largest": Order("amount", descending=True, nullable=True),
+    "smallest": Order("amount", nullable=True),
+    "code": Order("code", unique=True),
+    "code_last": Order("code", descending=True, unique=True),
     "entries": Order("at", descending=True),
+    "started": Order("started_at", descending=True),
+    "entries_oldest": Order("at"),
 }
 
 
@@ -59,6 +68,19 @@ def page(
         "items": [shape(row) if shape else row for row in rows[:limit]],
         "next": _write(rows[limit - 1], order) if len(rows) > limit else None,
     }
+
+
+def parts(queryset: QuerySet[M], *, order: str, size: int) -> Iterator[list[M]]:
+    """Yield all rows in one of ORDERS, in lists of at most `size`, each by a query of its own.
+
+    No row comes twice, however many are added meanwhile, unless its place in the order changes.
+    """
+    place: tuple[Any, Any] | None = None
+    while rows := _rows(queryset, ORDERS[order], place, size):
+        yield rows
+        if len(rows) < size:
+            return
+        place = getattr(rows[-1], ORDERS[order].column), rows[-1].pk
 
 
 def numbered_page(
@@ -90,10 +112,10 @@ def numbered_page(
 
 
 def _rows(
-    queryset: QuerySet[M], order: Order, place: tuple[datetime | None, Any] | None, number: int
+    queryset: QuerySet[M], order: Order, place: tuple[Any, Any] | None, number: int
 ) -> list[M]:
     sign = "-" if order.descending else ""
-    ordered = queryset.order_by(f"{sign}{order.column}", f"{sign}pk")
+    ordered = queryset.order_by(f"{sign}{order.column}", *([] if order.unique else [f"{sign}pk"]))
     if not order.nullable:
         return list(_after(ordered, order, place)[:number])
     # Two ranges of one index. "After the cursor, or null" in one condition would not be a range,
@@ -111,13 +133,13 @@ def _rows(
     return rows
 
 
-def _after(
-    queryset: QuerySet[M], order: Order, place: tuple[datetime | None, Any] | None
-) -> QuerySet[M]:
+def _after(queryset: QuerySet[M], order: Order, place: tuple[Any, Any] | None) -> QuerySet[M]:
     if place is None:
         return queryset
     value, identifier = place
     beyond = "lt" if order.descending else "gt"
+    if order.unique:
+        return queryset.filter(**{f"{order.column}__{beyond}": value})
     # The first term is redundant; it lets the index scan start at the cursor.
     return queryset.filter(
         Q(**{f"{order.column}__{beyond}e": value})
@@ -130,17 +152,19 @@ def _signer(order: str) -> Signer:
 
 
 def _write(row: Any, order: str) -> str:
-    value: datetime | None = getattr(row, ORDERS[order].column)
-    moment = value.astimezone(UTC).isoformat() if value is not None else None
-    return _signer(order).sign_object([moment, str(row.pk)])
+    value: Any = getattr(row, ORDERS[order].column)
+    if isinstance(value, datetime):
+        value = value.astimezone(UTC).isoformat()
+    return _signer(order).sign_object([None if value is None else str(value), str(row.pk)])
 
 
-def _read(cursor: str, queryset: QuerySet[Any], order: str) -> tuple[datetime | None, Any]:
+def _read(cursor: str, queryset: QuerySet[Any], order: str) -> tuple[Any, Any]:
     try:
         if len(cursor) > _LONGEST:
             raise ValueError("too long")
-        moment, identifier = _signer(order).unsign_object(cursor)
-        value = None if moment is None else datetime.fromisoformat(moment)
-        return value, queryset.model._meta.pk.to_python(identifier)
+        text, identifier = _signer(order).unsign_object(cursor)
+        columns: Any = queryset.model._meta
+        value = None if text is None else columns.get_field(ORDERS[order].column).to_python(text)
+        return value, columns.pk.to_python(identifier)
     except (BadSignature, ValueError, TypeError, ValidationError) as error:
         raise Invalid("The cursor is not one of ours.", code="bad_cursor") from error

@@ -1,4 +1,4 @@
-"""Windows of days, and counts per hour, day or month.
+"""Windows of days, and counts per day or month.
 
 Days are those of the site's time zone, which sets the periods, not those of the reader.
 """
@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 from django.db.models import Count, DateField, Q, QuerySet
-from django.db.models.functions import TruncDay, TruncHour, TruncMonth
+from django.db.models.functions import TruncDay, TruncMonth
 from django.utils import timezone
 
 from apps.common.errors import Invalid
@@ -104,8 +104,8 @@ class Period(NamedTuple):
 
 @dataclass(frozen=True)
 class Counted:
-    """The number of rows of a day, a month or an hour, by its beginning (for an hour a datetime).
-    `marked`: those that meet a condition, such as failed ones."""
+    """The number of rows of a day or a month, by its first day. `marked`: those that meet a
+    condition, such as failed ones."""
 
     begins: date
     count: int
@@ -119,15 +119,6 @@ def counted(rows: "QuerySet[Any]", window: Window, *, column: str, marked: Q) ->
     """
     truncated = truncation(column, monthly=window.monthly)
     return _counted(window.of(rows, column), truncated, window.units(), marked)
-
-
-def counted_by_hour(
-    rows: "QuerySet[Any]", *, hours: int, as_of: datetime, column: str, marked: Q
-) -> list[Counted]:
-    """As `counted`, for the last hours, including the current one."""
-    start = as_of.replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours - 1)
-    units = [start + timedelta(hours=number) for number in range(hours)]
-    return _counted(rows.filter(**{f"{column}__gte": start}), TruncHour(column), units, marked)
 
 
 def truncation(column: str, *, monthly: bool) -> TruncDay | TruncMonth:

@@ -27,12 +27,16 @@ from apps.audit.selectors import (
     offered,
 )
 from apps.common.errors import DomainError
-from apps.console.audit_export import FORMATS, export
+from apps.console.audit_export import export
 from apps.engine import subjects
 from apps.web.filters import FilterForm
 from apps.web.fragments import person
 from apps.web.lists import filtered_list
 from apps.web.refusals import refusal_of
+from apps.web.tables import Column, head, sorted_by
+
+#: The column by which the trail can be sorted.
+WHEN = Column(head="When", value="at", form="when", sort=(ORDER, "entries_oldest"))
 
 
 class Suggesting(forms.TextInput):
@@ -125,20 +129,24 @@ def actors_of(text: str) -> tuple[str, ...]:
 @needs(VIEW_PERMISSION)
 @require_GET
 def audit(request: HttpRequest) -> HttpResponse:
-    """Search the audit trail, newest first."""
+    """Search the audit trail, newest first unless ?sort= says otherwise."""
     form = AuditFilter(request.GET)
     chosen = form.wanted
     rows = entries_none() if chosen is None else entries_search(chosen)
-    context = filtered_list(request, form, rows, order=ORDER)
+    order = sorted_by(request, (WHEN,), ORDER)
+    context = filtered_list(request, form, rows, order=order)
     state = chain_state()
     for row in context["rows"]:
         row.sequence = seal.sequence if (seal := getattr(row, "seal", None)) else None
         row.verified = state.covers(row.sequence)
         row.body_text = json.dumps(row.body, indent=2, ensure_ascii=False, sort_keys=True)
         row.href = subject_url(row.subject_type, row.subject_id)
-    return render(
-        request, "audit/audit.html", {**context, "chain": state, "formats": FORMATS.items()}
-    )
+    own = {
+        "chain": state,
+        "when": head(request, WHEN, order, ORDER, reverse("audit")),
+        "sort": order if order != ORDER else "",
+    }
+    return render(request, "audit/audit.html", {**context, **own})
 
 
 @login_required

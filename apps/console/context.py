@@ -17,15 +17,28 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 
-class NavItem:
-    """A navigation item on one page. `key` is its `url_name`."""
+#: The cookie of users who prefer the navigation as a rail of icons. The script sets it too.
+RAIL_COOKIE = "rail"
+#: What the bottom bar of narrow windows has beside the menu, by `url_name`; at most three.
+BOTTOM_BAR = ("home", "inbox", "search")
+SEARCH = "search"
 
-    def __init__(self, item: Item, *, user: "User", current: bool) -> None:
+
+class NavItem:
+    """A navigation item on one page. `key` is its `url_name`.
+
+    `current`: the value of `aria-current`: `page`, or `true` on a page below it, or empty.
+    `represents`: the same for the bottom bar, where it also represents the items below it.
+    """
+
+    def __init__(self, item: Item, *, user: "User", path: str, here: Item | None) -> None:
         self.key = item.url_name
         self.title = item.title
         self.href = reverse(item.url_name)
-        self.icon = item.icon
-        self.current = current
+        self.icon = item.icon or "place"
+        self.current = "" if item != here else "page" if self.href == path else "true"
+        below = here is not None and here.parent == item.url_name
+        self.represents = self.current or ("true" if below else "")
         self.counted = item.count is not None
         self._item = item
         self._user = user
@@ -40,12 +53,13 @@ class NavItem:
 class NavSection:
     """A group of at least one item."""
 
+    key: str
     title: str
     items: list[NavItem]
 
 
 class Shell:
-    """What the header shows of the signed-in user."""
+    """What the header and the navigation show to the signed-in user."""
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
@@ -63,36 +77,61 @@ class Shell:
         return shown_count(unread(self._user))
 
     @cached_property
-    def nav(self) -> list[NavItem]:
-        """Return the items for a single row: those without a parent that the user may see."""
-        here = self._current and (self._current.parent or self._current.url_name)
-        return [
-            NavItem(item, user=self._user, current=item.url_name == here)
-            for item in self._allowed
-            if not item.parent
-        ]
-
-    @cached_property
     def sections(self) -> list[NavSection]:
         """Return every item that the user may see, by section."""
-        here = self._current and self._current.url_name
-        places = [
-            (item.section, NavItem(item, user=self._user, current=item.url_name == here))
-            for item in self._allowed
-        ]
         found = [
-            NavSection(section.title, [place for key, place in places if key == section.key])
+            NavSection(
+                section.key,
+                section.title,
+                [
+                    self._items[item.url_name]
+                    for item in self._allowed
+                    if item.section == section.key
+                ],
+            )
             for section in navigation.sections()
         ]
         return [section for section in found if section.items]
 
     @cached_property
-    def _allowed(self) -> list[Item]:
-        return [item for item in navigation.items() if item.allows(self._user)]
+    def bottom_bar(self) -> list[NavItem]:
+        """Return the items of the bottom bar: of those named for it, the ones the user may see."""
+        return [self._items[key] for key in BOTTOM_BAR if key in self._items]
 
     @cached_property
-    def _current(self) -> Item | None:
-        return navigation.current(self._request.path, self._allowed)
+    def counted(self) -> list[NavItem]:
+        """Return the items with a figure beside them."""
+        return [item for item in self._items.values() if item.counted]
+
+    @property
+    def search(self) -> NavItem | None:
+        """Return the page of the search box in the header, if there is one for the user."""
+        return self._items.get(SEARCH)
+
+    @property
+    def rail(self) -> bool:
+        """Return whether the user prefers the navigation as a rail of icons."""
+        return self._request.COOKIES.get(RAIL_COOKIE) == "1"
+
+    @property
+    def here(self) -> str:
+        """Return the URL to come back to. Empty for the response to a form: its URL may not be a
+        page."""
+        return self._request.get_full_path() if self._request.method == "GET" else ""
+
+    @cached_property
+    def _items(self) -> dict[str, NavItem]:
+        # One object an item: its figure is counted once, however often it is shown.
+        path = self._request.path
+        here = navigation.current(path, self._allowed)
+        return {
+            item.url_name: NavItem(item, user=self._user, path=path, here=here)
+            for item in self._allowed
+        }
+
+    @cached_property
+    def _allowed(self) -> list[Item]:
+        return [item for item in navigation.items() if item.allows(self._user)]
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:

@@ -1,17 +1,16 @@
-"""The home page's own cards: the state of the system, and the last 24 hours."""
+"""The home page's own card: the state of the system."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from apps.common.windows import counted_by_hour
 from apps.engine import reads
 from apps.engine.probes import ALIVE_SECONDS
 from apps.engine.selectors import beating, next_command_at, parked_count
 from apps.engine.timeline import ask_engine
 from apps.web import dashboard
-from apps.web.charts import BarChart, Value, bars
+from apps.web.pieces import Link, seen_by
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -19,9 +18,7 @@ if TYPE_CHECKING:
 
 #: The home page mentions a command that has waited for longer than this.
 LAG_WORTH_TELLING = timedelta(seconds=5)
-HOURS = 24
-
-CHART_HEIGHT = 72
+WORKERS = Link("Workers", "workers", "engine.view_enginecommand")
 
 
 @dataclass(frozen=True)
@@ -32,14 +29,6 @@ class Part:
     state: str
     tone: str
     detail: str = ""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """The rows created in each of the last hours."""
-
-    series: dashboard.Series
-    drawn: BarChart
 
 
 def machinery(*, as_of: datetime) -> list[Part]:
@@ -108,31 +97,7 @@ def _outbox(as_of: datetime) -> Part:
     return Part("Outbox", f"{seconds} s behind", "warn", "It catches up by itself.")
 
 
-def charts(user: "User", *, as_of: datetime) -> list[Chart]:
-    """Return the charts of the last 24 hours, by the hour."""
-    return [Chart(series, _drawn(series, user, as_of=as_of)) for series in dashboard.series()]
-
-
-def _drawn(series: dashboard.Series, user: "User", *, as_of: datetime) -> BarChart:
-    counts = counted_by_hour(
-        series.rows(user), hours=HOURS, as_of=as_of, column="created_at", marked=series.marked
-    )
-    values = [
-        Value(
-            one.count,
-            one.marked,
-            f"{one.begins:%H}:00 UTC: {one.count} asked, {one.marked} {series.marked_title}",
-        )
-        for one in counts
-    ]
-    return bars(values, height=CHART_HEIGHT)
-
-
 def machinery_card(user: "User", as_of: datetime) -> dict[str, Any]:
-    """Return the card of relay, workers, outbox and Temporal."""
-    return {"parts": machinery(as_of=as_of)}
-
-
-def charts_card(user: "User", as_of: datetime) -> dict[str, Any]:
-    """Return the card of the last 24 hours."""
-    return {"charts": charts(user, as_of=as_of)}
+    """Return the card of relay, workers, outbox and Temporal; with a link for who may see more."""
+    link = next(iter(seen_by((WORKERS,), user)), None)
+    return {"parts": machinery(as_of=as_of), "link": link}

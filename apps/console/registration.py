@@ -2,24 +2,33 @@
 
 from apps.accounts import scopes
 from apps.console import home
+from apps.console.found import ENTRIES, PAGES
 from apps.console.scopes import Scope
-from apps.web import dashboard, navigation
+from apps.web import dashboard, failures, navigation, search
 from apps.web.dashboard import Card, Place
 from apps.web.navigation import Item, Section
 
 SECTIONS = (Section("work", "Work", 10), Section("system", "System", 90))
 
 PLACES = (
-    Item("work", "Home", "home", order=10),
-    Item("system", "Audit", "audit", permission="audit.view_auditentry", order=10),
-    Item("system", "Admin", "admin:index", permission=lambda user: bool(user.is_staff), order=90),
+    Item("work", "Home", "home", icon="home", order=10),
+    Item("work", "Search", "search", icon="search", order=25),
+    Item("system", "Audit", "audit", icon="audit", permission="audit.view_auditentry", order=50),
+    Item(
+        "system",
+        "Admin",
+        "admin:index",
+        icon="admin",
+        permission=lambda user: bool(user.is_staff),
+        order=90,
+    ),
 )
 
 CARDS = (
     Card(
-        key="hours",
-        template="console/_home_hours.html",
-        context=home.charts_card,
+        key="failed",
+        template="web/_failures_card.html",
+        context=failures.failures_card,
         place=Place.SIDE,
         order=10,
         topics=("home",),
@@ -41,3 +50,4 @@ def register() -> None:
     navigation.register_sections(*SECTIONS)
     navigation.register(*PLACES)
     dashboard.register(*CARDS)
+    search.register(PAGES, ENTRIES)

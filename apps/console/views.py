@@ -1,15 +1,20 @@
-"""The home page, and the counts in the header."""
+"""The home page, the counts in the navigation, and how wide the navigation is."""
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_POST
 
+from apps.console.context import RAIL_COOKIE
 from apps.web import dashboard
 from apps.web.fragments import fragment, person
+
+RAIL_SECONDS = 365 * 86400
 
 
 @login_required
@@ -36,5 +41,28 @@ def _home(request: HttpRequest) -> dict[str, Any]:
 @fragment
 @require_GET
 def counts(request: HttpRequest) -> HttpResponse:
-    """Show the counts of the header."""
+    """Show the counts of the navigation and the header."""
     return render(request, "console/_counts.html")
+
+
+@login_required
+@require_POST
+def rail(request: HttpRequest) -> HttpResponse:
+    """Remember in this browser whether the navigation is a rail of icons, and go back.
+
+    For browsers without scripts: `shell.js` sets the same cookie and keeps the page.
+    """
+    back = request.POST.get("next", "")
+    if not (back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None)):
+        back = "home"
+    response = redirect(back)
+    response.set_cookie(
+        RAIL_COOKIE,
+        "1" if request.POST.get("rail") == "1" else "0",
+        max_age=RAIL_SECONDS,
+        secure=settings.SESSION_COOKIE_SECURE,
+        samesite="Lax",
+        # The script sets the cookie, which holds no secret.
+        httponly=False,
+    )
+    return response

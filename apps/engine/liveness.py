@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.db.models.functions import Now
 
@@ -37,11 +38,13 @@ def beat(
     leading: bool = False,
     detail: dict[str, Any] | None = None,
 ) -> None:
-    """Write that the process `name` (unique for its role, e.g. host and pid) is alive now."""
+    """Write that the process `name` (unique for its role, e.g. host and pid) is alive now, and the
+    version of the program that it runs."""
+    told = {"version": settings.TEMPORAL_BUILD_ID, **(detail or {})}
     with connection.cursor() as cursor:
         cursor.execute(
             _BEAT,
-            [new_id(), role, name[:120], list(queues), leading, canonical_json(detail or {})],
+            [new_id(), role, name[:120], list(queues), leading, canonical_json(told)],
         )
 
 

@@ -7,7 +7,7 @@ from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
-from apps.engine import views
+from apps.engine.views import health as views
 
 _PROBES: dict[str, Callable[[HttpRequest], Awaitable[HttpResponseBase]]] = {
     "/health": views.health,

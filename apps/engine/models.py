@@ -75,8 +75,18 @@ class EngineCommand(models.Model):
                 condition=Q(state__in=("pending", "leased")),
             ),
             models.Index(fields=["subject_type", "subject_id"]),
-            models.Index(fields=["workflow_id", "kind"]),
+            # By the beginning of the workflow's id as well.
+            models.Index(
+                name="command_by_workflow",
+                fields=["workflow_id", "kind"],
+                opclasses=["varchar_pattern_ops", "varchar_ops"],
+            ),
             models.Index(name="command_parked", fields=["id"], condition=Q(state="parked")),
+            models.Index(
+                name="command_given_up",
+                fields=["id"],
+                condition=Q(state__in=("undeliverable", "discarded")),
+            ),
             # The order in which settled commands are deleted.
             models.Index(
                 name="command_settled",
@@ -125,9 +135,17 @@ class WorkflowRun(models.Model):
         help_text="When the subject's on_closed had run; written in its transaction.",
     )
 
+    #: Ends that somebody should look at.
+    FAILED = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.TERMINATED)
+
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["workflow_id", "run_id"], name="one_row_per_run")
+            models.UniqueConstraint(
+                fields=["workflow_id", "run_id"],
+                name="one_row_per_run",
+                # Its index finds runs by the beginning of the workflow's id as well.
+                opclasses=["varchar_pattern_ops", "varchar_ops"],
+            )
         ]
         indexes = [
             models.Index(name="run_open", fields=["seen_at"], condition=Q(status="running")),
@@ -142,6 +160,17 @@ class WorkflowRun(models.Model):
                 condition=Q(confirmed=False) & ~Q(status="running"),
             ),
             models.Index(fields=["subject_type", "subject_id"]),
+            # Few rows among many that completed: a list of failures must not read those.
+            models.Index(
+                name="run_ended_badly",
+                fields=["-started_at"],
+                condition=Q(status__in=("failed", "timed_out", "terminated", "cancelled", "lost")),
+            ),
+            models.Index(
+                name="run_failed_at",
+                fields=["closed_at"],
+                condition=Q(status__in=("failed", "timed_out", "terminated")),
+            ),
             models.Index(fields=["workflow_type", "-started_at"]),
             models.Index(fields=["-started_at"]),
         ]
@@ -174,10 +203,10 @@ class WorkflowSchedule(models.Model):
 
 
 class ProcessHeartbeat(models.Model):
-    """A heartbeat of a worker or relay, for `/ready` and the workers page."""
+    """A heartbeat of a process, for `/ready` and the workers page. `detail` has its version."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    role = models.CharField(max_length=20, help_text="worker, relay")
+    role = models.CharField(max_length=20, help_text="worker, relay, site")
     name = models.CharField(max_length=120)
     queues = ArrayField(models.CharField(max_length=80), default=list)
     leading = models.BooleanField(default=False)

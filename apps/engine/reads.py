@@ -1,22 +1,24 @@
 """Reads from Temporal for pages: within one second, and a degraded answer instead of an error."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.common.v1 import WorkflowExecution as Execution
 from temporalio.api.enums.v1 import EventType, TaskQueueType
+from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
+from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import (
     DescribeTaskQueueRequest,
     DescribeTaskQueueResponse,
     GetWorkflowExecutionHistoryReverseRequest,
 )
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from apps.engine.client import shared_client
@@ -39,17 +41,22 @@ class Answer:
 
 @dataclass(frozen=True)
 class PendingActivity:
-    """An activity that waits or runs, with its last failure."""
+    """An activity that waits or runs, with its last failure. `most_attempts`: 0 for no limit."""
 
     activity_type: str
     state: str
     attempt: int
     last_failure: str = ""
+    most_attempts: int = 0
+    worker: str = ""
+    heartbeat_at: datetime | None = None
+    next_try_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Description(Answer):
-    """A workflow's newest run; `found` is false when Temporal knows none."""
+    """A run of a workflow; `found` is false when Temporal knows none. `failure`: what a run that
+    failed ended with."""
 
     found: bool = False
     workflow_id: str = ""
@@ -61,6 +68,7 @@ class Description(Answer):
     closed_at: datetime | None = None
     history_length: int = 0
     pending_activities: tuple[PendingActivity, ...] = ()
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,11 +93,12 @@ class History(Answer):
 
 @dataclass(frozen=True)
 class Poller:
-    """A worker that polls for tasks."""
+    """A worker that polls for tasks. `build_id`: its version; empty without worker versioning."""
 
     identity: str
     last_seen_at: datetime
     kinds: tuple[str, ...] = ()
+    build_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,10 +112,17 @@ class QueueState(Answer):
     oldest_seconds: float = 0.0
 
 
-def describe(workflow_id: str) -> Description:
-    """Return the workflow's newest run as Temporal sees it now."""
-    return _ask(
-        lambda client: _describe(client, workflow_id),
+@dataclass(frozen=True)
+class QueueStates(Answer):
+    """The states of several queues, in the order in which they were asked for."""
+
+    queues: tuple[QueueState, ...] = ()
+
+
+def describe(workflow_id: str, run_id: str = "") -> Description:
+    """Return the workflow's run, the newest unless one is named, as Temporal sees it now."""
+    return ask(
+        lambda client: _describe(client, workflow_id, run_id),
         lambda error: Description(available=False, error=error, workflow_id=workflow_id),
     )
 
@@ -114,7 +130,7 @@ def describe(workflow_id: str) -> Description:
 def history_events(workflow_id: str, limit: int = 200) -> History:
     """Return the newest `limit` (at most 1000) events of the workflow's newest run, oldest
     first."""
-    return _ask(
+    return ask(
         lambda client: _history(client, workflow_id, max(1, min(limit, MOST_EVENTS))),
         lambda error: History(available=False, error=error),
     )
@@ -122,19 +138,30 @@ def history_events(workflow_id: str, limit: int = 200) -> History:
 
 def queue_state(queue: str) -> QueueState:
     """Return pollers and backlog of a task queue."""
-    return _ask(
+    return ask(
         lambda client: _queue(client, queue),
         lambda error: QueueState(available=False, error=error, name=queue),
     )
 
 
+def queue_states(queues: Sequence[str]) -> QueueStates:
+    """Return pollers and backlog of all these queues, within one deadline."""
+
+    async def every(client: Client) -> QueueStates:
+        return QueueStates(queues=tuple(await asyncio.gather(*(_queue(client, q) for q in queues))))
+
+    return ask(every, lambda error: QueueStates(available=False, error=error))
+
+
 # --- calls --------------------------------------------------------------------------------------
 _CALL = timedelta(seconds=DEADLINE_SECONDS)
+_FAILED = (WorkflowExecutionStatus.FAILED, WorkflowExecutionStatus.TERMINATED)
 
 
-async def _describe(client: Client, workflow_id: str) -> Description:
+async def _describe(client: Client, workflow_id: str, run_id: str) -> Description:
+    handle = client.get_workflow_handle(workflow_id, run_id=run_id or None)
     try:
-        found = await client.get_workflow_handle(workflow_id).describe(rpc_timeout=_CALL)
+        found = await handle.describe(rpc_timeout=_CALL)
     except RPCError as error:
         if workflow_is_unknown(error):
             return Description(workflow_id=workflow_id)
@@ -149,22 +176,40 @@ async def _describe(client: Client, workflow_id: str) -> Description:
         started_at=found.start_time,
         closed_at=found.close_time,
         history_length=found.history_length,
-        pending_activities=tuple(
-            PendingActivity(
-                activity_type=one.activity_type.name,
-                state=_label(type(one).DESCRIPTOR.fields_by_name["state"], one.state),
-                attempt=one.attempt,
-                last_failure=one.last_failure.message,
-            )
-            for one in found.raw_description.pending_activities
-        ),
+        pending_activities=tuple(map(_pending, found.raw_description.pending_activities)),
+        failure=await _failure(client, found) if found.status in _FAILED else "",
     )
+
+
+def _pending(one: PendingActivityInfo) -> PendingActivity:
+    return PendingActivity(
+        activity_type=one.activity_type.name,
+        state=_label(type(one).DESCRIPTOR.fields_by_name["state"], one.state),
+        attempt=one.attempt,
+        last_failure=_cause(one.last_failure) if one.HasField("last_failure") else "",
+        most_attempts=one.maximum_attempts,
+        worker=one.last_worker_identity,
+        heartbeat_at=_time_of(one, "last_heartbeat_time"),
+        next_try_at=_time_of(one, "next_attempt_schedule_time"),
+    )
+
+
+async def _failure(client: Client, run: WorkflowExecution) -> str:
+    """Return the message of the event that closed the run."""
+    request = GetWorkflowExecutionHistoryReverseRequest(
+        namespace=client.namespace,
+        execution=Execution(workflow_id=run.id, run_id=run.run_id),
+        maximum_page_size=1,
+    )
+    service = client.workflow_service
+    reply = await service.get_workflow_execution_history_reverse(request, timeout=_CALL)
+    return _event(reply.history.events[0]).detail if reply.history.events else ""
 
 
 async def _history(client: Client, workflow_id: str, limit: int) -> History:
     request = GetWorkflowExecutionHistoryReverseRequest(
         namespace=client.namespace,
-        execution=WorkflowExecution(workflow_id=workflow_id),
+        execution=Execution(workflow_id=workflow_id),
         maximum_page_size=limit,
     )
     service = client.workflow_service
@@ -196,18 +241,20 @@ async def _queue(client: Client, queue: str) -> QueueState:
     workflows, activities = await asyncio.gather(
         ask(TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW), ask(TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
     )
-    seen: dict[str, tuple[datetime, list[str]]] = {}
+    seen: dict[str, Poller] = {}
     for kind, reply in (("workflows", workflows), ("activities", activities)):
         for one in reply.pollers:
-            at, kinds = seen.get(one.identity, (datetime.min.replace(tzinfo=UTC), []))
-            seen[one.identity] = (max(at, _time(one.last_access_time)), [*kinds, kind])
+            at, before = _time(one.last_access_time), seen.get(one.identity)
+            seen[one.identity] = Poller(
+                one.identity,
+                max(at, before.last_seen_at) if before else at,
+                tuple(dict.fromkeys((*(before.kinds if before else ()), kind))),
+                _build(one),
+            )
     ages = (reply.stats.approximate_backlog_age for reply in (workflows, activities))
     return QueueState(
         name=queue,
-        pollers=tuple(
-            Poller(identity, at, tuple(dict.fromkeys(kinds)))
-            for identity, (at, kinds) in sorted(seen.items())
-        ),
+        pollers=tuple(seen[identity] for identity in sorted(seen)),
         workflow_backlog=workflows.stats.approximate_backlog_count,
         activity_backlog=activities.stats.approximate_backlog_count,
         oldest_seconds=max(age.seconds + age.nanos / 1e9 for age in ages),
@@ -231,11 +278,15 @@ def _detail(attributes: Any) -> str:
         if name in fields and (found := getattr(attributes, name)):
             return str(found)
     if "failure" in fields and attributes.HasField("failure"):
-        failure = attributes.failure
-        while failure.HasField("cause"):
-            failure = failure.cause
-        return str(failure.message)[:500]
+        return _cause(attributes.failure)
     return ""
+
+
+def _cause(failure: Failure) -> str:
+    """Return the message of the innermost failure: the outer ones say only that it failed."""
+    while failure.HasField("cause"):
+        failure = failure.cause
+    return str(failure.message)[:500]
 
 
 def _label(descriptor: Any, value: int) -> str:
@@ -244,11 +295,19 @@ def _label(descriptor: Any, value: int) -> str:
     return name.rpartition("STATE_")[2].lower()
 
 
+def _build(poller: PollerInfo) -> str:
+    return poller.deployment_options.build_id or poller.worker_version_capabilities.build_id
+
+
 def _time(stamp: Timestamp) -> datetime:
     return stamp.ToDatetime(tzinfo=UTC)
 
 
-def _ask(question: Callable[[Client], Coroutine[Any, Any, R]], degraded: Callable[[str], R]) -> R:
+def _time_of(message: Any, field: str) -> datetime | None:
+    return _time(getattr(message, field)) if message.HasField(field) else None
+
+
+def ask(question: Callable[[Client], Coroutine[Any, Any, R]], degraded: Callable[[str], R]) -> R:
     """Return the answer within the deadline, else the degraded one. Blocks: call it from a thread,
     never from an event loop."""
     try:

@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from temporalio.api.enums.v1 import ScheduleOverlapPolicy as OverlapPolicy
+from temporalio.api.schedule.v1 import SchedulePatch, TriggerImmediatelyRequest
+from temporalio.api.workflowservice.v1 import PatchScheduleRequest
 from temporalio.client import (
     Client,
     Schedule,
@@ -106,6 +109,26 @@ async def apply(client: Client, name: str, *, threads: Threads) -> str:
     if described is not None:
         await threads.run(_note_applied, row, digests | {"engine": _digest(described)})
     return done
+
+
+async def run_now(client: Client, name: str, *, request: str) -> None:
+    """Let the schedule begin a run, unless one is under way. The same `request` begins one run,
+    however often it is sent. Raises RPCError."""
+    await client.workflow_service.patch_schedule(
+        PatchScheduleRequest(
+            namespace=client.namespace,
+            schedule_id=name,
+            patch=SchedulePatch(
+                trigger_immediately=TriggerImmediatelyRequest(
+                    overlap_policy=OverlapPolicy.SCHEDULE_OVERLAP_POLICY_SKIP
+                )
+            ),
+            identity=client.identity,
+            # `ScheduleHandle.trigger` would make a new one for each call.
+            request_id=request,
+        ),
+        timeout=CALL,
+    )
 
 
 async def _create(client: Client, row: WorkflowSchedule) -> str:

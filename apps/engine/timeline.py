@@ -1,18 +1,21 @@
 """The timeline of a record: users' decisions, and what workflows did for them.
 
-One list of both, newest first. When Temporal does not answer, the list has the decisions only.
+One list of both, newest first, in pages of MOST_ENTRIES entries. When Temporal does not answer, the
+list has the decisions only.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from apps.accounts.models import User
 from apps.audit.contracts import Outcome
 from apps.audit.selectors import entries_about
 from apps.common.breaker import Breaker
+from apps.common.identifiers import number_of
 from apps.common.registry import Registry
 from apps.engine import reads
 from apps.web.links import temporal_url
@@ -101,13 +104,50 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Day:
+    """The lines of one day in UTC; `at` is the newest line's time."""
+
+    at: datetime
+    lines: list[Line]
+
+    @property
+    def only_events(self) -> bool:
+        """Return whether nothing but Temporal's events happened."""
+        return all(line.source == "engine" for line in self.lines)
+
+
+@dataclass(frozen=True)
 class Timeline:
-    """`degraded`: Temporal did not answer; `cut`: older lines were left out."""
+    """Lines, newest first. `degraded`: Temporal did not answer.
+
+    `cut`: older lines were left out that no further page has. `older`: where the next page begins,
+    None on the last one; `later`: where this page begins, None on the first. `links` are ids and
+    addresses of the workflows in the Temporal UI, if one is configured.
+    """
 
     lines: list[Line]
     degraded: bool
     cut: bool
-    engine_url: str
+    links: tuple[tuple[str, str], ...] = ()
+    older: int | None = None
+    later: int | None = None
+
+    @property
+    def days(self) -> list[Day]:
+        """Return the lines by day, for a page without scripts."""
+        days = groupby(self.lines, key=lambda line: line.at.astimezone(UTC).date())
+        by_day = [list(lines) for _, lines in days]
+        return [Day(lines[0].at, lines) for lines in by_day]
+
+    @property
+    def events(self) -> int:
+        """Return the number of Temporal's events."""
+        return sum(line.source == "engine" for line in self.lines)
+
+    @property
+    def only_events(self) -> bool:
+        """Return whether nothing but Temporal's events happened."""
+        return self.events == len(self.lines)
 
 
 _breaker = Breaker(QUIET_SECONDS)
@@ -124,27 +164,41 @@ def ask_engine(question: Callable[[], A]) -> A | None:
     return answer
 
 
-def timeline(*, subjects: list[tuple[str, str]], workflow_ids: list[str]) -> Timeline:
-    """Return the newest lines about these (type, id) subjects and these workflows."""
-    entries: list[AuditEntry] = []
-    cut = False
+def timeline(
+    *, subjects: list[tuple[str, str]], workflow_ids: list[str], older: str | None = None
+) -> Timeline:
+    """Return the newest lines about these (type, id) subjects and these workflows.
+
+    `older` is `Timeline.older` of the page before, as it came in an address; what is no such value
+    gives the first page. None: the caller has no further pages. Temporal's events are those
+    between the page's first and last entry.
+    """
+    before = number_of(older or "", digits=18)
+    found: list[AuditEntry] = []
     # One query per subject: each reads the index on (type, id, -id).
     for subject_type, subject_id in subjects:
-        newest = list(entries_about((subject_type, subject_id))[: MOST_ENTRIES + 1])
-        cut = cut or len(newest) > MOST_ENTRIES
-        entries += newest[:MOST_ENTRIES]
-    lines = told(entries)
-    degraded = False
-    for workflow_id in workflow_ids:
-        engine = engine_lines(workflow_id)
-        degraded, cut = degraded or engine.degraded, cut or engine.cut
-        lines += engine.lines
+        rows = entries_about((subject_type, subject_id))
+        if before is not None:
+            rows = rows.filter(pk__lt=before)
+        found += rows[: MOST_ENTRIES + 1]
+    found.sort(key=lambda entry: entry.pk, reverse=True)
+    entries, left_out = found[:MOST_ENTRIES], len(found) > MOST_ENTRIES
+    engine = [engine_lines(workflow_id) for workflow_id in workflow_ids]
+    events = [line for part in engine for line in part.lines]
+    if left_out:
+        events = [line for line in events if line.at >= entries[-1].at]
+    if before is not None:
+        until = entries_about(*subjects).filter(pk=before).values_list("at", flat=True).first()
+        events = [line for line in events if until is None or line.at < until]
+    lines = [*told(entries), *events]
     lines.sort(key=lambda line: line.at, reverse=True)
     return Timeline(
         lines=lines,
-        degraded=degraded,
-        cut=cut,
-        engine_url=temporal_url(workflow_ids[0]) if workflow_ids else "",
+        degraded=any(part.degraded for part in engine),
+        cut=any(part.cut for part in engine) or (left_out and older is None),
+        links=tuple(link for part in engine for link in part.links),
+        older=entries[-1].pk if left_out and older is not None else None,
+        later=before,
     )
 
 
@@ -157,7 +211,7 @@ def told(entries: "list[AuditEntry]") -> list[Line]:
 def engine_lines(workflow_id: str) -> Timeline:
     """Return the newest events of one workflow, newest first; none for an empty id."""
     if not workflow_id:
-        return Timeline(lines=[], degraded=False, cut=False, engine_url="")
+        return Timeline(lines=[], degraded=False, cut=False)
     history = ask_engine(partial(reads.history_events, workflow_id, MOST_EVENTS))
     events = history.events if history else []
     lines = [_event(event) for event in events if _worth_telling(event)]
@@ -166,7 +220,7 @@ def engine_lines(workflow_id: str) -> Timeline:
         lines=lines,
         degraded=history is None,
         cut=bool(history and history.truncated),
-        engine_url=temporal_url(workflow_id),
+        links=((workflow_id, url),) if (url := temporal_url(workflow_id)) else (),
     )
 
 

@@ -8,12 +8,20 @@ class InterventionsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the app with the shared apps."""
-        from apps.interventions.registration import batches, interventions, shell, texts, transfers
+        from apps.interventions.registration import (
+            batches,
+            interventions,
+            search,
+            shell,
+            texts,
+            transfers,
+        )
         from apps.live.topics import CODE_PATTERN, Topic, register
         from apps.notifications import kinds
 
         texts.register()
         shell.register()
+        search.register()
         interventions.register()
         batches.register()
         transfers.register()

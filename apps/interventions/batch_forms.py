@@ -27,7 +27,9 @@ class BatchForm(TableForm):
     policy = forms.ChoiceField(choices=InterventionForm.base_fields["policy"].choices)  # type: ignore[attr-defined]
     budget = forms.ChoiceField(choices=InterventionForm.base_fields["budget"].choices)  # type: ignore[attr-defined]
     title = forms.CharField(
-        required=False, max_length=160, help_text="How you want to find it again; may be empty."
+        required=False,
+        max_length=160,
+        help_text="Optional. A name to find the batch by.",
     )
     idempotency_key = KeyField()
     field_order = ("policy", "budget", "title")

@@ -68,27 +68,35 @@ class TransferForm(forms.Form):
     source = forms.ChoiceField(label="From", choices=budget_choices)
     destination = forms.ChoiceField(label="To", choices=budget_choices)
     amount = AmountField(help_text="In the currency of both budgets.")
-    reason = ProseField(rows=4, label="Why", help_text="Whoever signs reads this first.")
+    reason = ProseField(rows=4, label="Reason", help_text="The signer reads this first.")
     idempotency_key = KeyField()
 
 
 class BudgetOpenForm(forms.Form):
     """Fields of a new budget, for the admin."""
 
-    code = forms.SlugField(max_length=80, help_text="Small letters, digits, - and _; for good.")
-    name = forms.CharField(max_length=160)
-    currency = forms.CharField(max_length=3, help_text="Three letters; it never changes.")
-    series = forms.SlugField(
-        required=False, max_length=80, help_text="What it is a period of, e.g. relief-north."
+    code = forms.SlugField(
+        max_length=80, help_text="Lower-case letters, digits, - and _. It cannot be changed later."
     )
-    starts_on = DayField(required=False, label="First day", help_text="Empty: always was.")
-    ends_on = DayField(required=False, label="Last day", help_text="Empty: no end.")
+    name = forms.CharField(max_length=160)
+    currency = forms.CharField(
+        max_length=3, help_text="Three letters, such as NGN. It cannot be changed later."
+    )
+    series = forms.SlugField(
+        required=False,
+        max_length=80,
+        help_text="The series of budgets that this one is a period of, e.g. relief-north.",
+    )
+    starts_on = DayField(
+        required=False, label="First day", help_text="Leave empty for no beginning."
+    )
+    ends_on = DayField(required=False, label="Last day", help_text="Leave empty for no end.")
     alert_percent = forms.IntegerField(
         min_value=0,
         max_value=100,
         initial=10,
-        label="Tell below, in percent",
-        help_text="People are told when less than this share of it is free; 0: never.",
+        label="Alert below (percent)",
+        help_text="People are notified when less than this share is free. 0 turns the alert off.",
     )
 
 
@@ -98,6 +106,6 @@ class AllocateForm(forms.Form):
 
     amount = AmountField()
     reason = ProseField(
-        help_text="Where the money comes from. Kept in the audit trail beside your name.",
+        help_text="Where the money comes from. The audit trail keeps it beside your name.",
     )
     key = KeyField("admin")

@@ -31,13 +31,18 @@ class InterventionFilter(FilterForm):
         "budget": "budget__code",
         "policy": "policy__code",
         "region": lambda rows, region, user: rows.in_region(region),
+        # The second condition is that of the index.
+        "error": lambda rows, code, user: rows.filter(error_code=code).exclude(error_code=""),
         "mine": asked_by_me,
     }
+
+    more = ("error",)
 
     status = StatusField(InterventionStatus)
     budget = CodeField(label="Budget code")
     policy = CodeField(label="Policy code")
     region = RegionField()
+    error = CodeField(label="Error code")
     mine = MineField()
 
 
@@ -69,11 +74,11 @@ class InterventionForm(forms.Form):
         max_length=200, label="Paid to", help_text="Who or what receives the money."
     )
     justification = ProseField(
-        rows=5, max_length=5000, label="Why", help_text="Whoever signs reads this first."
+        rows=5, max_length=5000, label="Reason", help_text="The signer reads this first."
     )
     region = forms.CharField(
         max_length=6,
         required=False,
-        help_text="Where it is paid, as an ISO 3166 code such as NG-KO. Some policies want one.",
+        help_text="Where it is paid, as an ISO 3166 code such as NG-KO. Some policies require it.",
     )
     idempotency_key = KeyField()

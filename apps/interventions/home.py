@@ -1,35 +1,55 @@
 """Cards of interventions and budgets on the home page."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from django.db.models import QuerySet
 from django.urls import reverse
 
-from apps.common.windows import site_day
+from apps.common.windows import Window, site_day
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, Intervention
-from apps.web.dashboard import SHOWN, Figure
+from apps.interventions.services.analytics import OUTCOMES
+from apps.web.dashboard import SHOWN, Amount, Figure, Today
 from apps.web.lists import counted
 from apps.web.pieces import Cell, Line, Link, rows_card
+from apps.web.tones import words_of
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
-FAILED_WINDOW = timedelta(days=7)
+#: Stop counting and adding what ended today here: the page of the outcomes has the exact figures.
+MOST_TODAY = 10_000
 
 
-def failed_card(user: "User", as_of: datetime) -> dict[str, Any]:
-    """Return the card of interventions that failed in the last week: the newest, and their
-    number."""
-    rows = failed(user, as_of=as_of)
-    lines = [_failed_line(row) for row in rows[:SHOWN]]
-    href, tone = reverse("interventions") + "?status=failed", "bad" if lines else ""
-    figure = Figure(counted(rows), "failed in seven days", href, order=40, tone=tone)
-    empty = "Nothing failed in the last seven days."
-    link = Link("All of them", href)
-    card = rows_card("home-failed", "Failed", lines, link=link, empty=empty)
-    return {**card, "figure": figure}
+def today(user: "User", as_of: datetime) -> Today:
+    """Return what waits, what is carried out, and what ended today with the money that was paid, of
+    all that the user may see."""
+    rows = Intervention.objects.visible_to(user)
+    listed = reverse("interventions")
+    day = site_day(as_of)
+    outcomes = reverse("outcomes") + f"?from={day}&to={day}"
+    ended = OUTCOMES.ended(user=user, window=Window(day, day), most=MOST_TODAY)
+    figures = [
+        Figure(counted(rows.filter(status=status)), words_of(status), f"{listed}?status={status}")
+        for status in (InterventionStatus.AWAITING_APPROVAL, InterventionStatus.EXECUTING)
+    ]
+    if ended is None:
+        more = Figure(f"{MOST_TODAY:,}+", "ended today", outcomes)
+        return Today([*figures, more])
+    executed, failed = (
+        ended.ends.get(status, 0)
+        for status in (InterventionStatus.EXECUTED, InterventionStatus.FAILED)
+    )
+    return Today(
+        [
+            *figures,
+            Figure(f"{executed:,}", "executed today", outcomes),
+            Figure(f"{failed:,}", "failed today", outcomes, tone="bad" if failed else ""),
+        ],
+        [Amount(amount, currency) for currency, amount in sorted(ended.paid.items())],
+    )
 
 
 def budgets_card(user: "User", as_of: datetime) -> dict[str, Any]:
@@ -48,27 +68,17 @@ def budgets_card(user: "User", as_of: datetime) -> dict[str, Any]:
     return rows_card("home-budgets", "Little is left", lines, link=link)
 
 
-def failed(user: "User", *, as_of: datetime) -> "QuerySet[Intervention]":
-    """Return the failed ones of the interventions that the user may see, requested in the last
-    week."""
-    return (
-        Intervention.objects.visible_to(user)
-        .filter(status=InterventionStatus.FAILED, created_at__gte=as_of - FAILED_WINDOW)
-        .for_list()
-        .order_by("-created_at", "-id")
-    )
+def failed(user: "User") -> "QuerySet[Intervention]":
+    """Return the failed ones of the interventions that the user may see."""
+    return Intervention.objects.visible_to(user).filter(status=InterventionStatus.FAILED)
+
+
+def failed_list(code: str) -> str:
+    """Return the URL of the list of those that failed with the code; without one, of all."""
+    query = {"status": str(InterventionStatus.FAILED), **({"error": code} if code else {})}
+    return f"{reverse('interventions')}?{urlencode(query)}"
 
 
 def low_budgets(*, as_of: datetime) -> "QuerySet[Budget]":
     """Return budgets that are open today and have little left."""
     return Budget.objects.low().open_on(site_day(as_of)).order_by("name", "id")
-
-
-def _failed_line(row: Intervention) -> Line:
-    return Line(
-        row.target,
-        reverse("intervention", args=[row.pk]),
-        (Cell("Error", row.error_code, form="words"), Cell("Ended", row.settled_at, form="age")),
-        row.amount,
-        row.currency,
-    )

@@ -55,7 +55,7 @@ def simulate(intervention: Intervention, user: User) -> Simulation:
 
 
 # --- facts shared by all payments under a policy, from a budget -----------------------------------
-def terms(policy: Policy, *, undoing: str = "Undoing it") -> list[Fact]:
+def terms(policy: Policy) -> list[Fact]:
     """Return the policy's version, and whether its payments can be reversed."""
     undone = "possible" if policy.reversible else "not possible: the money is gone"
     return [
@@ -64,7 +64,7 @@ def terms(policy: Policy, *, undoing: str = "Undoing it") -> list[Fact]:
             f"{policy.name} (version {policy.version})",
             tone="" if policy.active else "warn",
         ),
-        Fact(undoing, undone, tone="" if policy.reversible else "warn"),
+        Fact("Undoing it", undone, tone="" if policy.reversible else "warn"),
     ]
 
 

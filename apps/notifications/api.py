@@ -221,7 +221,7 @@ def notification_read(request: HttpRequest, body: Reading) -> dict[str, int]:
 
 
 @notifications_router.get(
-    "/settings", response=NotificationSettings, summary="What you are told of, and how"
+    "/settings", response=NotificationSettings, summary="Your notification settings"
 )
 def notification_settings_get(request: HttpRequest) -> dict[str, Any]:
     user = require(request, scope=Scope.READ)
@@ -229,7 +229,7 @@ def notification_settings_get(request: HttpRequest) -> dict[str, Any]:
 
 
 @notifications_router.put(
-    "/settings", response=NotificationSettings, summary="Choose what you are told of"
+    "/settings", response=NotificationSettings, summary="Change your notification settings"
 )
 def notification_settings_put(request: HttpRequest, body: Wanted) -> dict[str, Any]:
     """Unknown names are left out; what cannot be switched off stays on."""

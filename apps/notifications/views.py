@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -14,8 +17,27 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.common.identifiers import number_of
 from apps.notifications import services
 from apps.notifications.models import Notification
+from apps.web.filters import FilterForm
 from apps.web.fragments import fragment, person
-from apps.web.lists import counted, listed
+from apps.web.lists import counted, exported, files_of, filtered_list
+from apps.web.tables import AGE, Column, sorted_by, table
+
+COLUMNS = (
+    Column(head="What", value="title", form="title"),
+    Column(head="Text", value="text", form="long"),
+    AGE,
+    Column(
+        head="Read", value="read_at", form="act", part="notifications/_read.html", file="read_at"
+    ),
+)
+
+
+class NotificationFilter(FilterForm):
+    """The tabs of the page, as GET parameters."""
+
+    lookups = {"unread": lambda rows, value, user: rows.filter(read_at=None)}
+
+    unread = forms.BooleanField(required=False)
 
 
 @login_required
@@ -39,22 +61,52 @@ def notifications_count(request: HttpRequest) -> HttpResponse:
     return render(request, "notifications/_bell.html")
 
 
+@login_required
+@require_POST
+def notifications_export(request: HttpRequest, format: str) -> HttpResponseBase:
+    """Send the user's notifications as a file."""
+    user = person(request)
+    form = NotificationFilter(request.GET)
+    return exported(
+        request,
+        form,
+        form.matching(Notification.objects.filter(recipient=user), user=user),
+        COLUMNS,
+        name="notifications",
+        format=format,
+        order=sorted_by(request, COLUMNS, "newest"),
+        back=reverse("notifications"),
+    )
+
+
 def _list(request: HttpRequest) -> dict[str, Any]:
-    mine = Notification.objects.filter(recipient=person(request))
-    unread = mine.filter(read_at=None)
-    only_unread = request.GET.get("unread") == "1"
-    found = listed(request, unread if only_unread else mine)
+    user = person(request)
+    mine = Notification.objects.filter(recipient=user)
+    form = NotificationFilter(request.GET)
+    order = sorted_by(request, COLUMNS, "newest")
+    found = filtered_list(request, form, form.matching(mine, user=user), order=order)
+    address = reverse("notifications")
     return {
-        "rows": found["items"],
-        "next": found["next"],
-        "later_page": bool(request.GET.get("cursor")),
-        "only_unread": only_unread,
+        **found,
+        "table": table(
+            request,
+            found["rows"],
+            COLUMNS,
+            id="notification-rows",
+            caption="Notifications",
+            order=order,
+            default="newest",
+            address=address,
+            to=lambda row: str(row.url),
+            version=lambda row: 2 if row.read_at else 1,
+            css=lambda row: "" if row.read_at else "is-unread",
+        ),
+        "files": files_of("notifications_export", form, order, "newest"),
+        "only_unread": form.filtered,
         "count_all": counted(mine),
-        "count_unread": counted(unread),
-        "topic": f"person:{person(request).pk}",
-        "query": request.GET.urlencode(),
-        "back": request.path.removesuffix("live/")
-        + (f"?{request.GET.urlencode()}" if request.GET else ""),
+        "count_unread": counted(mine.filter(read_at=None)),
+        "topic": f"person:{user.pk}",
+        "back": f"{address}?{request.GET.urlencode()}" if request.GET else address,
     }
 
 

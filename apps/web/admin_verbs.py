@@ -80,7 +80,7 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=2000,
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
-        help_text="Kept in the audit trail beside your name.",
+        help_text="The audit trail keeps it beside your name.",
     )
 
 

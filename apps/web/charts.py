@@ -5,10 +5,10 @@ The style sheet sets the colours. Every chart also gives its figures in words.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 WIDTH = 480
 LINE_WIDTH, LINE_HEIGHT = 640, 160
@@ -18,16 +18,21 @@ MOST_POINTS = 60
 
 @dataclass(frozen=True)
 class Value:
-    """The value of a bar: `marked` of the `count` are drawn in the chart's tone."""
+    """The value of a bar: `marked` of the `count` are drawn in the chart's tone. `at`: the bar's
+    hour or day, as the table and the axis have it. `usual`: what is usual for it, if that is
+    known."""
 
     count: int
     marked: int
     title: str
+    at: datetime | date | None = None
+    usual: float | None = None
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar in the coordinates of its drawing."""
+    """A bar in the coordinates of its drawing. `usual_y`: the height of what is usual; None: not
+    drawn."""
 
     x: float
     width: float
@@ -36,18 +41,37 @@ class Bar:
     marked_y: int
     marked_height: int
     title: str
+    usual_y: int | None = None
+
+    @property
+    def right(self) -> float:
+        """Return where the bar ends."""
+        return round(self.x + self.width, 2)
 
 
 @dataclass(frozen=True)
 class BarChart:
-    """Bars and their figures: the total, the marked ones, the most in one bar."""
+    """Bars and their figures: the total, the marked ones, and `most`, the value at the top of the
+    axis. `values` are for the table, `axis` for the words below the bars, evenly spaced."""
 
     bars: list[Bar]
     total: int
     marked: int
     most: int
     height: int
+    values: Sequence[Value] = ()
+    axis: Sequence[Any] = ()
     width: int = WIDTH
+
+    @property
+    def drawable(self) -> bool:
+        """Return whether there is anything to see: a bar, or what is usual."""
+        return self.most > 0
+
+    @property
+    def compared(self) -> bool:
+        """Return whether the chart shows what is usual."""
+        return any(value.usual is not None for value in self.values)
 
 
 @dataclass(frozen=True)
@@ -80,13 +104,15 @@ class AmountsBar:
         return f"{max(Decimal(0), min(Decimal(100), share)):.2f}%"
 
 
-def bars(values: Sequence[Value], *, height: int) -> BarChart:
-    """Return a bar for each value, from left to right; the highest fills the chart."""
-    most = max((value.count for value in values), default=0)
+def bars(values: Sequence[Value], *, height: int, axis: Sequence[Any] = ()) -> BarChart:
+    """Return a bar for each value, from left to right; the highest value, or what is usual if that
+    is more, fills the chart."""
+    usual = [value.usual for value in values if value.usual is not None]
+    most = max([ceil(max(usual, default=0)), *(value.count for value in values)])
     step = WIDTH / max(len(values), 1)
     gap = min(4.0, step / 4)
 
-    def high(count: int) -> int:
+    def high(count: float) -> int:
         # At least two units: a bar of one must differ from a bar of none.
         return max(2, round(count * (height - 4) / most)) if count else 0
 
@@ -100,6 +126,7 @@ def bars(values: Sequence[Value], *, height: int) -> BarChart:
                 marked_y=height - high(value.marked),
                 marked_height=high(value.marked),
                 title=value.title,
+                usual_y=None if value.usual is None else height - high(value.usual),
             )
             for number, value in enumerate(values)
         ],
@@ -107,6 +134,8 @@ def bars(values: Sequence[Value], *, height: int) -> BarChart:
         marked=sum(value.marked for value in values),
         most=most,
         height=height,
+        values=values,
+        axis=axis,
     )
 
 

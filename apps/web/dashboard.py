@@ -1,15 +1,19 @@
 """The cards of the home page. Each app registers its own in `AppConfig.ready()`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q, QuerySet
 
 from apps.common.registry import Registry
 from apps.web.pieces import Link
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
 
 #: How many rows a card shows.
 SHOWN = 8
@@ -52,31 +56,66 @@ def button(key: str, link: Link, *, order: int) -> Card:
 
 @dataclass(frozen=True)
 class Figure:
-    """A large count, linked to the rows it counts. `tone`: warn, bad or empty."""
+    """A large count, linked to the rows it counts; without `href` no link. `tone`: warn, bad or
+    empty. `order`: its place among the figures above the cards."""
 
     count: str
     words: str
-    href: str
-    order: int
+    href: str = ""
+    order: int = 0
     tone: str = ""
 
 
 @dataclass(frozen=True)
 class Series:
-    """Rows per hour in the chart of the last 24 hours.
+    """The rows of the last 24 hours, by the hour, as the chart of a domain's card.
 
     `rows(user)` are those the user may see, with a column `created_at`. `marked`: the condition of
-    rows drawn in `tone` and called `marked_title`.
+    rows drawn in `tone` and called `marked_title`. `sentence` says the figures: it has the places
+    `{count}` and `{marked}`. `none` says that there are no rows, and what to do.
+    """
+
+    rows: "Callable[[User], QuerySet[Any]]"
+    marked: Q
+    marked_title: str
+    tone: str
+    sentence: str
+    none: str
+
+
+@dataclass(frozen=True)
+class Amount:
+    """Money that moved today."""
+
+    amount: Decimal
+    currency: str
+
+
+@dataclass(frozen=True)
+class Today:
+    """What a domain's card says: a few figures, and money under the words `paid`."""
+
+    figures: list[Figure]
+    amounts: Sequence[Amount] = ()
+    paid: str = "paid today"
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The card of a domain: `today(user, as_of)` says what moved today, what waits and what failed;
+    `series` draws the last 24 hours. `home`: the link to the domain's first page.
+
+    `key`, `order`, `topics` and `permission` are those of a card.
     """
 
     key: str
     title: str
-    noun: str
-    rows: Callable[[Any], "QuerySet[Any]"]
-    marked: Q
-    marked_title: str
-    tone: str
+    home: Link
+    today: "Callable[[User, datetime], Today]"
     order: int
+    series: Series | None = None
+    topics: tuple[str, ...] = ("home",)
+    permission: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +135,6 @@ class Page:
 
 
 _cards = Registry[Card]("card of the home page")
-_series = Registry[Series]("series of the home page")
 _queues = Registry[str]("watched queue")
 
 
@@ -104,12 +142,6 @@ def register(*cards: Card) -> None:
     """Register cards. Raises ImproperlyConfigured when another card has a key."""
     for card in cards:
         _cards.add(card.key, card)
-
-
-def register_series(*series: Series) -> None:
-    """Register series of the chart. Raises ImproperlyConfigured when a key is taken."""
-    for one in series:
-        _series.add(one.key, one)
 
 
 def watch_queue(task_queue: str) -> None:
@@ -120,11 +152,6 @@ def watch_queue(task_queue: str) -> None:
 def cards() -> list[Card]:
     """Return all cards, sorted by order."""
     return sorted(_cards.values(), key=lambda card: card.order)
-
-
-def series() -> list[Series]:
-    """Return all series, sorted by order."""
-    return sorted(_series.values(), key=lambda one: one.order)
 
 
 def queues() -> list[str]:

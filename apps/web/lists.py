@@ -1,4 +1,4 @@
-"""Lists on pages: pages by cursor, filters, and bounded counts."""
+"""Lists on pages: pages by cursor, filters, bounded counts, and files of the rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
 from django.template.defaultfilters import slugify
 from django.urls import URLPattern, path, reverse
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
-from apps.common.errors import Invalid
+from apps.common.errors import DomainError, Invalid
 from apps.common.pagination import numbered_page, page
+from apps.web import exports
 from apps.web.filters import FilterForm
 from apps.web.fragments import fragment, in_fragment, let_in, person, seen_with
-from apps.web.pieces import Head, Line, Link, seen_by
+from apps.web.pieces import Head, Link, seen_by
+from apps.web.tables import Column, Read, sorted_by, table
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -100,15 +103,17 @@ def numbered(
 
 @dataclass(frozen=True, kw_only=True)
 class ListPage:
-    """A list of rows, newest first: its page, and the fragment that the open page fetches when
-    something on `topic` changes. Both show what the filters in the URL match.
+    """A list of rows: its page, the fragment that the open page fetches when something on `topic`
+    changes, and its files. All have what the filters in the URL match, sorted as it says.
 
-    `name`: of its URL; the fragment's is `<name>_live`. `topic` may depend on the shown rows.
-    `rows`: those that a user may see, with what a row shows; `complete` adds what is read for a
-    whole page at once. `line` makes a row's line; `below`: a template with more of the row that its
-    line names. Without `permission` the page is a 403, and the fragment a 404. `noun`: of one row.
-    `new` links to the form for one. `none` says that there is no row, then `first` what to do about
-    it, or `empty` for users who may not ask. `arrivals`: whether to announce new rows.
+    `name`: of its URL; the fragment's is `<name>_live`, that of the files `<name>_export`. `topic`
+    may depend on the shown rows. `rows`: those that a user may see, with what a row shows;
+    `complete` adds what is read for a whole page at once. `columns`: those of the table and of the
+    files (`apps.web.tables`). `to`: URL name of a row's page, which has the row's column `by`;
+    `version` tells an open page that a row has changed. `order`: the page's own. Without
+    `permission` the page is a 403, and the fragment a 404. `noun`: of one row. `new` links to the
+    form for one. `none` says that there is no row, then `first` what to do about it, or `empty` for
+    users who may not ask. `arrivals`: whether to announce new rows.
     """
 
     name: str
@@ -117,7 +122,11 @@ class ListPage:
     noun: str
     topic: str | Callable[[list[Any]], str]
     rows: "Callable[[User], QuerySet[Any]]"
-    line: Callable[[Any], Line]
+    columns: tuple[Column, ...]
+    to: str = ""
+    by: str = "pk"
+    version: Read = "version"
+    order: str = "newest"
     filters: type[FilterForm] = FilterForm
     arrivals: bool = True
     permission: str = ""
@@ -127,7 +136,6 @@ class ListPage:
     none: str = ""
     first: str = "Ask for the first one."
     empty: str = "They appear here as soon as somebody asks for one."
-    below: str = ""
     complete: Callable[[list[Any]], None] | None = None
 
     def page(self, request: HttpRequest) -> HttpResponse:
@@ -140,33 +148,112 @@ class ListPage:
         seen_with(request, self.permission)
         return render(request, "web/_list_live.html", self._context(request))
 
+    def export(self, request: HttpRequest, format: str) -> HttpResponseBase:
+        """Send the rows as a file; POST, because it is audited."""
+        let_in(request, self.permission, action="list.export", subject_type="list")
+        user = person(request)
+        form = self.filters(request.GET)
+        return exported(
+            request,
+            form,
+            form.matching(self.rows(user), user=user),
+            self.columns,
+            name=self.name,
+            format=format,
+            order=sorted_by(request, self.columns, self.order),
+            back=reverse(self.name),
+            complete=self.complete,
+        )
+
     def urls(self, route: str, *, live: str = "") -> list[URLPattern]:
-        """Return both URLs; `live`, if a row's key may be the word `live`."""
+        """Return its URLs; `live`, if a row's key may be the word `live`."""
         shown = login_required(require_GET(self.page))
         part = fragment(require_GET(self.live))
+        files = login_required(require_POST(self.export))
         return [
             path(route, shown, name=self.name),
             path(live or f"{route}live/", part, name=f"{self.name}_live"),
+            path(f"{route}list.<str:format>", files, name=f"{self.name}_export"),
         ]
 
     def _context(self, request: HttpRequest) -> dict[str, Any]:
         user = person(request)
         form = self.filters(request.GET)
         chosen = form.matching(self.rows(user), user=user)
-        found = filtered_list(request, form, chosen)
+        order = sorted_by(request, self.columns, self.order)
+        found = filtered_list(request, form, chosen, order=order)
         if self.complete:
             self.complete(found["rows"])
         new = next(iter(seen_by((self.new,), user)), None) if self.new else None
         links = [*seen_by(self.links, user), *([new] if new else [])]
+        address = reverse(self.name)
         return {
             **found,
             "list": self,
             "topics": self.topic if isinstance(self.topic, str) else self.topic(found["rows"]),
-            "rows_id": f"{slugify(self.noun)}-rows",
             "head": Head(self.title, self.lead, crumbs=self.crumbs, links=links),
-            "lines": [self.line(row) for row in found["rows"]],
-            "list_url": reverse(self.name),
+            "table": table(
+                request,
+                found["rows"],
+                self.columns,
+                id=f"{slugify(self.noun)}-rows",
+                caption=self.title,
+                order=order,
+                default=self.order,
+                address=address,
+                to=self.to,
+                by=self.by,
+                version=self.version,
+            ),
+            "sort": order if order != self.order else "",
+            "files": files_of(f"{self.name}_export", form, order, self.order),
+            "list_url": address,
             "new": new,
             "count": counted(chosen),
             "label": f"Filter {self.title.lower()}",
         }
+
+
+def files_of(name: str, form: FilterForm, order: str, default: str) -> list[tuple[str, str]]:
+    """Return format and URL of the list's files, with its filters and its order."""
+    query = QueryDict(form.address, mutable=True)
+    if order != default:
+        query["sort"] = order
+    found = f"?{query.urlencode()}" if query else ""
+    return [(format, f"{reverse(name, args=[format])}{found}") for format in exports.FORMATS]
+
+
+def exported(
+    request: HttpRequest,
+    form: FilterForm,
+    rows: "QuerySet[Any]",
+    columns: tuple[Column, ...],
+    *,
+    name: str,
+    format: str,
+    order: str,
+    back: str,
+    complete: Callable[[list[Any]], None] | None = None,
+) -> HttpResponseBase:
+    """Send the rows in one of the formats of `apps.web.exports`. A refusal leads `back` to the page
+    of the list, at the same filters, and is told there."""
+    if format not in exports.FORMATS:
+        raise Http404
+    try:
+        if not form.is_valid():
+            raise Invalid("The filters do not make sense.", code="invalid_filters")
+        return exports.send(
+            request,
+            rows,
+            columns,
+            name=name,
+            order=order,
+            format=format,
+            by=person(request),
+            filters=QueryDict(form.address).dict(),
+            complete=complete,
+        )
+    except DomainError as error:
+        messages.error(request, f"No file was made. {error.detail}")
+        query = request.GET.urlencode()
+        return redirect(f"{back}?{query}" if query else back)

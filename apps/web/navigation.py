@@ -25,10 +25,11 @@ class Section:
 class Item:
     """A page that is reachable from everywhere. `section` is a section's key.
 
-    `permission`: who sees it; empty: every signed-in user. `icon`: a symbol of the sprite.
-    `count(user)`: a figure beside it, empty for none. `also`: further paths that belong to it.
-    `parent`: the `url_name` of the item that represents this one where there is no room for both.
-    `order` counts within the section.
+    `permission`: who sees it; empty: every signed-in user. `icon`: a symbol of the sprite
+    (`icons.svg`), empty for a plain one. `count(user)`: a figure beside it, empty for none.
+    `also`: further paths that belong to it. `parent`: the `url_name` of the item that represents
+    this one in the bottom bar of narrow windows, which has no room for both. `order` counts within
+    the section.
     """
 
     section: str

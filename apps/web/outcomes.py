@@ -1,7 +1,7 @@
 """Outcomes of rows (`apps.common.outcomes`): the page, and the API's response."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from django import forms
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 from ninja import Schema
@@ -18,7 +18,7 @@ from pydantic import Field, create_model
 from apps.common.errors import Invalid
 from apps.common.money import exact
 from apps.common.outcomes import Figures, Found, Outcomes
-from apps.common.windows import Period, Window, window_of
+from apps.common.windows import Period, Window, site_day, window_of
 from apps.web import charts
 from apps.web.fields import DayField
 from apps.web.filters import FilterForm
@@ -28,7 +28,7 @@ from apps.web.pieces import Head, Link
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
-HEIGHT = 60
+HEIGHT = 96
 
 
 # --- the page -------------------------------------------------------------------------------------
@@ -41,7 +41,7 @@ class OutcomesFilter(FilterForm):
         self.fields = {
             "from": DayField(required=False, label="From"),
             "to": DayField(required=False, label="To"),
-            "by": forms.ChoiceField(required=False, label="Told apart by", choices=choices),
+            "by": forms.ChoiceField(required=False, label="Group by", choices=choices),
         }
 
 
@@ -68,11 +68,11 @@ class OutcomesPage:
         if form.is_valid():
             values = form.cleaned_data
         else:
-            refused = "Correct what is marked above; until then these are the last 30 days."
+            refused = "Correct the marked fields; until then the page shows the last 30 days."
         try:
             window = _window(values)
         except Invalid as error:
-            refused = f"{error.detail} Until it is corrected these are the last 30 days."
+            refused = f"{error.detail} Until then the page shows the last 30 days."
             window = _window({})
         by = kinds(values.get("by") or next(iter(kinds)))
         if not refused:
@@ -80,16 +80,17 @@ class OutcomesPage:
             meant = {"from": window.first.isoformat(), "to": window.last.isoformat(), "by": by}
             form = OutcomesFilter(meant, by=kinds)
         own = "" if user.has_perm(self.sees_all) else ", of what you asked for"
+        lead = f"Everything that ended {Period(*window).words}{own}."
+        chart = self._chart(user, window)
         context = {
             "page": self,
-            "head": Head(
-                self.title, f"What ended from {Period(*window).words}{own}.", crumbs=self.crumbs
-            ),
+            "head": Head(self.title, lead, crumbs=self.crumbs, links=self._months(by)),
             "form": form,
             "refused": refused,
             "done": self.outcomes.ends[self.outcomes.done],
             "found": self.outcomes.of(user=user, window=window, by=by),
-            "chart": self._chart(user, window),
+            "chart": chart,
+            "chart_words": f"{chart.total:,} ended on these days; {chart.marked:,} failed.",
             "unit": "month" if window.monthly else "day",
         }
         return render(request, "web/outcomes.html", context, status=422 if refused else 200)
@@ -98,11 +99,24 @@ class OutcomesPage:
         counts = self.outcomes.bars(user=user, window=window)
         values = [
             charts.Value(
-                one.count, one.marked, f"{one.begins}: {one.count} ended, {one.marked} failed"
+                one.count,
+                one.marked,
+                f"{one.begins}: {one.count} ended, {one.marked} failed",
+                at=one.begins,
             )
             for one in counts
         ]
-        return charts.bars(values, height=HEIGHT)
+        return charts.bars(values, height=HEIGHT, axis=window)
+
+    def _months(self, by: StrEnum) -> list[Link]:
+        today = site_day(timezone.now())
+        this = Window(today.replace(day=1), today)
+        before = this.first - timedelta(days=1)
+        months = {"Last month": Window(before.replace(day=1), before), "This month": this}
+        return [
+            Link(words, f"{reverse(self.name)}?from={month.first}&to={month.last}&by={by}")
+            for words, month in months.items()
+        ]
 
     def urls(self, route: str) -> list[URLPattern]:
         """Return its URL."""
@@ -151,7 +165,7 @@ class OutcomesOut(Schema):
 def outcomes_shape(outcomes: Outcomes, noun: str) -> type[OutcomesOut]:
     """Return the response schema of an operation that returns `outcomes.of(…)`, by alias. `noun` is
     the prefix of the schemas' names."""
-    told = "`key`: the day, the month, or what else they are told apart by; empty: none was named."
+    told = "`key`: the day, the month, or what else they are grouped by; empty: none was named."
     done, failed = outcomes.ends[outcomes.done], outcomes.ends[outcomes.failed]
     rate = Field(description=f"{done.capitalize()} of {done} and {failed}, 0 to 1.")
     counts: dict[str, Any] = {

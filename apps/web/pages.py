@@ -121,6 +121,7 @@ class DetailPage:
     the parts show: `head`, `topics`, on which changes are announced, and `may_call`, whether the
     user may call the action now. `main`, `side` and `after` are templates, each of one or more
     elements with data-merge. `template` may draw them differently, with what `whole` adds for it.
+    `poll_seconds`: the parts are fetched this often as well, for what nobody announces; 0: never.
     Without `permission` the page is a 403, and the fragment a 404.
     """
 
@@ -132,6 +133,7 @@ class DetailPage:
     side: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     verb: PageVerb | None = None
+    poll_seconds: int = 0
     permission: str = ""
     template: str = "web/detail.html"
     whole: Callable[[HttpRequest, Any], dict[str, Any]] | None = None

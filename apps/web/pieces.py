@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.shortcuts import resolve_url
-from django.urls import reverse
 
 from apps.common.money import NO_BREAK, shown
 
@@ -81,11 +80,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a list: a title, cells, and at its end an amount and a state.
+    """A row of a small panel: a title, cells, and at its end an amount and a state. Lists with a
+    page of their own are tables (`apps.web.tables`).
 
     Without `href` the title is no link; without a title the state replaces it. `under`: text below
-    the amount if there is no state. `key` and `version` tell an open page what changed; `row` is
-    for the list's own template.
+    the amount if there is no state.
     """
 
     title: str
@@ -95,9 +94,6 @@ class Line:
     currency: str = ""
     state: str = ""
     under: str = ""
-    key: Any = ""
-    version: Any = ""
-    row: Any = None
 
 
 def rows_card(
@@ -108,28 +104,8 @@ def rows_card(
     return {"id": id, "title": title, "lines": lines, "link": link, "empty": empty}
 
 
-def asked_line(row: Any, url_name: str, title: str, /, *cells: Cell, **own: Any) -> Line:
-    """Return the line of a row that a user asked for: `cells`, then the requester, the time, and
-    the error. `own` sets or overrides fields."""
-    error = row.error_code if row.error_code != row.status else ""
-    common = {
-        "amount": row.amount,
-        "currency": row.currency,
-        "state": row.status,
-        "key": row.pk,
-        "version": row.version,
-    }
-    asked = (
-        Cell("Asked by", row.requested_by, "asked by {}"),
-        Cell("Age", row.created_at, form="age"),
-        Cell("Error", error, form="words"),
-    )
-    href = reverse(url_name, args=[row.pk])
-    return Line(title, href, (*cells, *asked), **{**common, **own})
-
-
 def asked_head(row: Any, title: str, /, **own: Any) -> Head:
-    """Return the head of such a row's page; `title` follows the amount."""
+    """Return the head of the page of a row that a user asked for; `title` follows the amount."""
     amount = shown(row.amount, row.currency, blank=NO_BREAK)
     lead = f"asked by {row.requested_by}"
     return Head(f"{amount} {title}", lead, **{"at": row.created_at, "state": row.status, **own})

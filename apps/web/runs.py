@@ -29,6 +29,7 @@ from apps.web.fragments import fragment, person
 from apps.web.links import temporal_url
 from apps.web.lists import numbered
 from apps.web.pieces import Head, Link, Note
+from apps.web.tables import Column
 from apps.web.tones import words_of
 from apps.web.verbs import ReasonForm, call_verb
 
@@ -178,6 +179,20 @@ def usual_verbs(
     }
 
 
+#: How far a run is, for lists of runs on which `RunPages.complete` has set the `bar`.
+RUN_COLUMNS = (
+    Column(
+        head="Progress",
+        value=lambda run: run.bar.ended,
+        form="bar",
+        part="web/_run_bar.html",
+        file="ended",
+    ),
+    Column(head="Items", value=lambda run: run.bar.total, form="count", text="{} items", wide=True),
+    Column(head="Failed", value=lambda run: run.bar.failed or None, form="count", text="{} failed"),
+)
+
+
 @dataclass(frozen=True)
 class RunPages(Generic[R]):
     """The pages of one kind of run.
@@ -266,7 +281,7 @@ class RunPages(Generic[R]):
         return row_of(self.rows(person(request)), pk=run_id)
 
     def complete(self, runs: Sequence[R]) -> None:
-        """Set `bar` on each run, for the rows of a list with `web/_run_bar.html` below them."""
+        """Set `bar` on each run, for the rows of a list with RUN_COLUMNS."""
         counts = self.counts(runs)
         for run in runs:
             run.bar = self.bar(counts[run.pk])  # type: ignore[attr-defined]

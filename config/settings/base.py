@@ -233,6 +233,8 @@ RELAY_MAX_ATTEMPTS = env.integer("RELAY_MAX_ATTEMPTS", 20, least=1)
 #: So long settled commands are kept in the outbox.
 ENGINE_COMMAND_DAYS = env.integer("ENGINE_COMMAND_DAYS", 7, least=1, most=3650)
 SWEEP_SECONDS = env.seconds("SWEEP_SECONDS", 5.0, least=0.1)
+#: Whether a process of the site beats for the Workers page.
+SITE_BEATS = True
 
 # --- Sagas -------------------------------------------------------------------------------------
 #: Timeouts are settings because a kill costs as much as the timeout that notices it.

@@ -13,3 +13,5 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
 DATABASES["default"]["OPTIONS"]["pool"]["min_size"] = 1
+# What tests load in their own process is no site.
+SITE_BEATS = False

@@ -4,26 +4,17 @@ answer is one that the description promises."""
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import pytest
-import schemathesis
 from django.contrib.auth.models import Group
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
 from django.utils import timezone
-from hypothesis import HealthCheck, settings
-from schemathesis.checks import (
-    content_type_conformance,
-    not_a_server_error,
-    response_schema_conformance,
-    status_code_conformance,
-    unsupported_method,
-)
-from schemathesis.config import GenerationConfig
 
 from apps.accounts import scopes
 from apps.accounts.demo_users import demo_people_ensure
@@ -38,17 +29,34 @@ from tests.api.conftest import TESTER
 from tests.support import FULL_SIZE
 
 SNAPSHOT = Path(__file__).resolve().parents[2] / "docs" / "contracts" / "openapi.json"
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-    unsupported_method,
+METHODS = {"get", "put", "post", "delete", "patch", "options", "head", "trace"}
+OPERATIONS = [
+    f"{method.upper()} {path}"
+    for path, item in json.loads(SNAPSHOT.read_text())["paths"].items()
+    for method in item
+    if method in METHODS
 ]
 
-schema: Any = schemathesis.openapi.from_dict(json.loads(SNAPSHOT.read_text()))
-schema.app = get_wsgi_application()
-schema.config.generation = GenerationConfig(with_security_parameters=False)
+
+@cache
+def _schema() -> Any:
+    """Loaded by the tests that need it: its cases cost each worker that collects them seconds."""
+    import schemathesis
+    from schemathesis.checks import load_all_checks
+    from schemathesis.config import GenerationConfig
+
+    load_all_checks()
+    schema: Any = schemathesis.openapi.from_dict(json.loads(SNAPSHOT.read_text()))
+    schema.app = get_wsgi_application()
+    schema.config.generation = GenerationConfig(with_security_parameters=False)
+    return schema
+
+
+@cache
+def _operations() -> dict[str, Any]:
+    """By method and path, as the description names them."""
+    found = [result.ok() for result in _schema().get_all_operations()]
+    return {operation.label: operation for operation in found}
 
 
 @pytest.fixture(autouse=True)
@@ -132,19 +140,50 @@ def world(db: None) -> dict[str, Any]:
     }
 
 
-@schema.parametrize()
-@settings(
-    # `make large` looks longer.
-    max_examples=200 if FULL_SIZE else 25,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    derandomize=True,
-    database=None,
-)
-def test_no_request_makes_the_api_fail_or_break_its_description(case: Any, world: Any) -> None:
-    if case.meta.generation.mode.is_positive:
-        _aim(case, world)
-    case.call_and_validate(headers={"X-API-Key": world["key"]}, checks=CHECKS)
+def test_every_operation_is_asked() -> None:
+    assert sorted(_operations()) == sorted(OPERATIONS)
+    assert len(OPERATIONS) > 40
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_no_request_makes_the_api_fail_or_break_its_description(
+    operation: str, world: dict[str, Any]
+) -> None:
+    # What `schema.parametrize()` does while tests are collected, for one operation.
+    from hypothesis import HealthCheck, settings
+    from schemathesis import checks
+    from schemathesis.generation.feedback import FeedbackSources
+    from schemathesis.pytest._test_builder import build_operation_test
+    from schemathesis.python._constants.orchestrator import make_constants_value_source
+
+    all_checks = [
+        checks.not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_schema_conformance,
+        checks.unsupported_method,
+    ]
+
+    @settings(
+        # `make large` looks longer.
+        max_examples=200 if FULL_SIZE else 25,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize=True,
+        database=None,
+    )
+    def holds(case: Any) -> None:
+        if case.meta.generation.mode.is_positive:
+            _aim(case, world)
+        case.call_and_validate(headers={"X-API-Key": world["key"]}, checks=all_checks)
+
+    build_operation_test(
+        config=_schema().config,
+        operation=_operations()[operation],
+        test_func=holds,
+        given_kwargs={},
+        feedback=FeedbackSources(constants_value_source=make_constants_value_source(_schema())),
+    )()
 
 
 def _aim(case: Any, world: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Windows of days and what is counted in their days, months and hours."""
+"""Windows of days and what is counted in their days and months."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from apps.accounts.models import User
 from apps.common.errors import Invalid
-from apps.common.windows import Period, Window, counted, counted_by_hour, midnight
+from apps.common.windows import Period, Window, counted, midnight
 
 NOW = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
 
@@ -35,14 +35,8 @@ def test_a_day_begins_in_the_sites_time_zone(settings: Any) -> None:
     assert midnight(date(2026, 3, 1)) == datetime(2026, 2, 28, 23, tzinfo=UTC)
 
 
-def test_hours_and_days_are_counted_with_the_empty_ones(people: None) -> None:
+def test_days_are_counted_with_the_empty_ones(people: None) -> None:
     rows, marked = User.objects.filter(username__startswith="window"), Q(last_name="b")
-    hours = counted_by_hour(rows, hours=24, as_of=NOW, column="date_joined", marked=marked)
-    assert [(hours[-1].count, hours[-1].marked), (hours[-2].count, hours[-2].marked)] == [
-        (1, 0), (2, 1),
-    ]  # fmt: skip
-    assert (len(hours), sum(one.count for one in hours), hours[0].count) == (24, 4, 1)
-    assert hours[-1].begins == NOW.replace(minute=0)
     days = counted(
         rows, Window(date(2026, 3, 8), date(2026, 3, 10)), column="date_joined", marked=marked
     )

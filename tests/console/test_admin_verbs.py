@@ -54,7 +54,7 @@ def test_a_verb_of_a_row_asks_first_and_leads_back_to_it(world: World, as_person
     assert client.post(place, {**sent, "confirmed": "yes", "reason": " "}).status_code == 422
     done = text(client.post(place, {**sent, "confirmed": "yes", "reason": "Paid by others."}))
     assert "Called off; what was reserved is free again." in done
-    assert f'href="{row}">Back to it</a>' in done
+    assert f'href="{row}">Back to the row</a>' in done
     entry = AuditEntry.objects.get(action="intervention.cancelled")
     assert (entry.via, entry.actor_id) == ("admin", world.people["admin"].audit_id)
     again = text(client.post(place, {**sent, "confirmed": "yes", "reason": "Once more."}))

@@ -82,6 +82,7 @@ def test_what_a_service_refuses_stays_one_entry(world: World, as_person: AsPerso
         "/requests/{request}/",
         "/requests/{request}/live/",
         "/requests/{request}/edit/",
+        "/requests/{request}/signed.json",
         "/interventions/{intervention}/",
         "/api/v1/approvals/{request}",
         "/api/v1/approvals/{request}/comments",

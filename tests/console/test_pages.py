@@ -83,7 +83,10 @@ def test_a_fragment_carries_only_parts_that_the_page_can_merge(
     _, approval = ask_to_sign(world)
     html = as_person("reviewer").get(f"/requests/{approval.pk}/live/").content.decode()
     assert "<html" not in html
-    for part in ("request-head", "request-asked", "decide", "request-signatures", "timeline"):
+    for part in (
+        *("request-head", "request-asked", "request-now", "request-presence", "decide-bar"),
+        *("decide", "request-signatures", "timeline"),
+    ):
         assert re.search(rf'id="{part}" data-merge="(replace|state|keyed)"', html)
 
 
@@ -148,7 +151,7 @@ def test_what_belongs_to_others_is_not_found(world: World, as_person: AsPerson) 
     ]:
         response = client.get(path)
         assert response.status_code == 404, path
-        assert b"There is nothing here for you" in response.content
+        assert b"Page not found" in response.content
     assert client.post(f"/requests/{approval.pk}/", {"verdict": "approve"}).status_code == 404
 
 
@@ -166,6 +169,9 @@ def test_what_belongs_to_others_is_not_found(world: World, as_person: AsPerson) 
         "?before=%00",
         "?mine=%00&age=%F0%9F%92%A9",
         "?verdict=%00",
+        "?older=%00",
+        "?older=99999999999999999999",
+        "?older=1",
     ],
 )
 def test_no_query_string_breaks_a_page(query: str, world: World, as_person: AsPerson) -> None:
@@ -196,7 +202,7 @@ def test_the_failure_page_needs_no_database(rf: RequestFactory) -> None:
     """Without the db fixture every query fails."""
     response = server_error(rf.get("/"))
     assert response.status_code == 500
-    assert b"Something failed on our side" in response.content
+    assert b"The server failed" in response.content
 
 
 def test_notifications_are_the_persons_own_and_read_by_post_only(

@@ -42,7 +42,7 @@ def test_a_page_says_that_it_is_not_reachable(
     assert answer["Retry-After"] == "5"
     assert answer["Content-Type"].startswith("text/html")
     assert "script-src 'self'" in answer["Content-Security-Policy"]
-    assert "Not reachable for the moment" in html
+    assert "Temporarily unavailable" in html
     assert f'href="{path}">Try again' in html
     assert "secret-host" not in html
 
@@ -78,4 +78,4 @@ def test_any_other_failure_stays_one(reviewer: Client, monkeypatch: pytest.Monke
     monkeypatch.setattr("apps.approvals.views.inbox.render", fail)
     answer = reviewer.get("/inbox/")
     assert answer.status_code == 500
-    assert "Something failed on our side" in answer.content.decode()
+    assert "The server failed" in answer.content.decode()

@@ -80,7 +80,7 @@ def test_a_request_arrives_is_approved_is_executed_and_the_budget_moves(site: Si
     sign(inbox, "Approve", "The papers are complete.")
     expect(inbox.get_by_text("Approved. The programs take it from here")).to_be_visible()
     page_stayed = stay(inbox)
-    expect(inbox.locator("#request-asked")).to_contain_text("executed", timeout=20_000)
+    expect(inbox.locator("#request-now")).to_contain_text("executed", timeout=20_000)
     expect(inbox.locator("#timeline")).to_contain_text("Intervention: executed")
     assert page_stayed()
 
@@ -213,11 +213,11 @@ def test_every_key_that_the_help_promises_does_something(site: Site) -> None:
     page.goto("/inbox/?mine=on")
     be_live(page)
     keys = page.keyboard
-    keys.press("/")
-    expect(page.get_by_label("Search")).to_be_focused()
+    keys.press("f")
+    expect(page.get_by_label("Search", exact=True)).to_be_focused()
     keys.type(word)
     keys.press("Enter")
-    row = page.locator("#inbox-rows li")
+    row = page.locator("#inbox-rows tr")
     expect(row).to_have_count(1)
     be_live(page)
     keys.press("j")
@@ -280,7 +280,7 @@ def test_everything_works_without_scripts(site: Site) -> None:
     expect(reviewer.get_by_text("Approved. The programs take it from here")).to_be_visible()
     site.ends_as(intervention, "executed")
     reviewer.reload()
-    expect(reviewer.locator("#request-asked")).to_contain_text("executed")
+    expect(reviewer.locator("#request-now")).to_contain_text("executed")
 
 
 @pytest.mark.timeout(300)

@@ -17,7 +17,7 @@ def test_nothing_moves_under_the_pointer(site: Site) -> None:
     page = site.sign_in("reviewer")
     page.goto("/inbox/")
     be_live(page)
-    row = page.locator("#inbox-rows > li").first
+    row = page.locator("#inbox-rows > tr").first
     title = row.locator("a").inner_text()
     row.hover()
     box = row.bounding_box()
@@ -26,7 +26,7 @@ def test_nothing_moves_under_the_pointer(site: Site) -> None:
     bar = page.locator("[data-arrivals-for=inbox-rows]")
     expect(bar).to_contain_text("1 new:")
     expect(bar.get_by_role("link", name=target)).to_be_visible()
-    assert page.locator("#inbox-rows > li").first.locator("a").inner_text() == title
+    assert page.locator("#inbox-rows > tr").first.locator("a").inner_text() == title
     assert row.bounding_box() == box
     # One that is decided elsewhere stays where it is, struck through.
     key = site.stack.api_key("reviewer2")
@@ -34,11 +34,11 @@ def test_nothing_moves_under_the_pointer(site: Site) -> None:
     shown = site.call("GET", f"/approvals/{gone}", key=key)[1]
     decision = {"verdict": "reject", "reason": "No.", "payload_hash": shown["payload_hash"]}
     assert site.call("POST", f"/approvals/{gone}/decide", decision, key)[0] == 200
-    expect(page.locator(f"#inbox-rows > li[data-key='{gone}'][data-gone]")).to_be_visible()
+    expect(page.locator(f"#inbox-rows > tr[data-key='{gone}'][data-gone]")).to_be_visible()
     assert row.bounding_box() == box
     page.mouse.move(5, 5)
-    expect(page.locator(f"#inbox-rows > li[data-key='{gone}']")).to_have_count(0)
-    first = page.locator("#inbox-rows > li").first
+    expect(page.locator(f"#inbox-rows > tr[data-key='{gone}']")).to_have_count(0)
+    first = page.locator("#inbox-rows > tr").first
     expect(first).to_have_attribute("data-key", request["id"])
     expect(bar).not_to_contain_text("new:")
 

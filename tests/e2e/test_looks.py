@@ -1,10 +1,15 @@
-"""Every page, both themes, wide and narrow: axe finds nothing, nothing overflows, nothing is
-blocked. `SCREENSHOTS=<folder>` keeps a picture of each for somebody to look at."""
+"""Every page: axe finds nothing, nothing overflows, nothing is blocked.
+
+Each in one theme and at one width, chosen by its name, so that all four combinations occur; in
+`make large` each in all four. `SCREENSHOTS=<folder>` keeps a picture of each for somebody to look
+at.
+"""
 
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from zlib import crc32
 
 import axe_playwright_python
 import pytest
@@ -22,7 +27,11 @@ pytestmark = pytest.mark.e2e
 #: A folder: the pages' pictures are kept there for somebody to look at.
 SCREENSHOTS = os.environ.get("SCREENSHOTS", "")
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
-THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
+WIDTHS = (DESKTOP, PHONE)
+#: Whether every page is looked at in both themes at both widths.
+EVERY_LOOK = bool(SCREENSHOTS) or FULL_SIZE
 RULES = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
     "resultTypes": ["violations"],
@@ -31,6 +40,7 @@ RULES = {
     # Off unless asked for: links, buttons and fields of at least 24 by 24 px.
     "rules": {"target-size": {"enabled": True}},
 }
+TOO_WIDE = "the page is wider than the window"
 #: In Django's own templates, none of them serious: headings that skip a level, landmarks.
 ADMIN_FORGIVEN = {"heading-order", "region", "landmark-unique", "empty-table-header"}
 
@@ -62,6 +72,9 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "bulk-list": "/bulk/",
             "bulk": f"/bulk/{bulk}/",
             "delegations": "/delegations/",
+            "search": "/search/",
+            "search-found": f"/search/?q={waiting['intervention']}",
+            "search-nothing": "/search/?q=xylophone",
             "request-open": f"/requests/{waiting['id']}/",
             "request-rejecting": f"/requests/{waiting['id']}/?verdict=reject",
             "request-settled": f"/requests/{failing['id']}/",
@@ -117,6 +130,11 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "admin-batch-items": "/admin/interventions/batchitem/",
             "admin-transfers": "/admin/interventions/budgettransfer/",
             "audit": "/audit/",
+            "workers": "/workers/",
+            "workflow-runs": "/workers/runs/",
+            "engine-commands": "/workers/commands/",
+            "schedules": "/schedules/",
+            "schedule": "/schedules/reconcile-interventions/",
             "audit-refused": "/audit/?outcome=refused",
             "admin-webhook-new": "/admin/notifications/webhookendpoint/put/",
             "admin-mails": "/admin/notifications/mail/",
@@ -205,7 +223,7 @@ def _busy(site: Site, waiting: dict[str, Any], key: str) -> str:
     return bulk
 
 
-def in_theme(page: "Page", theme: Literal["light", "dark"]) -> None:
+def in_theme(page: "Page", theme: Theme) -> None:
     """At once: a color on its way to another is none that anybody reads."""
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
 
@@ -218,12 +236,12 @@ def picture(page: "Page", name: str, *, whole: bool = True) -> None:
         (Path(SCREENSHOTS) / f"{name}.png").write_bytes(drawn)
 
 
-def shots(width: int) -> tuple[Literal["light", "dark"], ...]:
-    """The themes to look at in a window of that width. One each shows every color and every place;
-    for pictures, and in `make large`, both."""
-    if SCREENSHOTS or FULL_SIZE:
-        return THEMES
-    return ("light",) if width == DESKTOP else ("dark",)
+def looks(name: str) -> dict[int, tuple[Theme, ...]]:
+    """The widths at which to look at that page, each with its themes."""
+    if EVERY_LOOK:
+        return dict.fromkeys(WIDTHS, THEMES)
+    chosen = crc32(name.encode())
+    return {WIDTHS[chosen % 2]: (THEMES[chosen // 2 % 2],)}
 
 
 def problems(page: "Page", *, colors_only: bool = False) -> list[str]:
@@ -240,7 +258,7 @@ def problems(page: "Page", *, colors_only: bool = False) -> list[str]:
 
 # Each wait has a limit of its own; as a whole it takes as long as the machine lets a browser take,
 # which is many times longer while others use it.
-@pytest.mark.timeout(1200 if SCREENSHOTS or FULL_SIZE else 600)
+@pytest.mark.timeout(1200 if EVERY_LOOK else 600)
 @pytest.mark.parametrize("round_", ["reviewer", "reviewer of money", "requester", "admin", ""])
 def test_every_page_is_accessible_fits_and_is_not_blocked(
     round_: str, site: Site, places: dict[str, dict[str, str]]
@@ -248,22 +266,32 @@ def test_every_page_is_accessible_fits_and_is_not_blocked(
     found: dict[str, list[str]] = {}
     page = site.sign_in(round_.partition(" ")[0])
     for name, address in places[round_].items():
-        for width in (DESKTOP, PHONE):
+        for width, themes in looks(name).items():
             page.set_viewport_size({"width": width, "height": 900})
             # Once for each width: what a page sets up by its width, it sets up while it loads. In
             # its first theme from the start: then no color is on its way to another.
-            in_theme(page, shots(width)[0])
+            in_theme(page, themes[0])
             page.goto(address)
             if page.locator("[data-live-indicator]").count():
                 be_live(page)
-            for theme in shots(width):
+            for theme in themes:
                 in_theme(page, theme)
                 shot = f"{name}-{width}-{theme}"
-                if theme != shots(width)[0] or SCREENSHOTS:
+                if theme != themes[0] or SCREENSHOTS:
                     picture(page, shot)
-                if wrong := _wrong(page, name, colors_only=theme != shots(width)[0]):
+                if wrong := _wrong(page, name, colors_only=theme != themes[0]):
                     found[shot] = wrong
+        for width in set(WIDTHS) - set(looks(name)):
+            page.set_viewport_size({"width": width, "height": 900})
+            if not _fits(page):
+                found[f"{name}-{width}"] = [TOO_WIDE]
     assert found == {}
+
+
+def test_every_look_is_somewhere(places: dict[str, dict[str, str]]) -> None:
+    names = [name for pages in places.values() for name in pages]
+    seen = {(width, theme) for n in names for width, themes in looks(n).items() for theme in themes}
+    assert seen == {(width, theme) for width in WIDTHS for theme in THEMES}
 
 
 def _wrong(page: "Page", name: str, *, colors_only: bool = False) -> list[str]:
@@ -271,9 +299,11 @@ def _wrong(page: "Page", name: str, *, colors_only: bool = False) -> list[str]:
     wrong = problems(page, colors_only=colors_only)
     if name.startswith("admin"):
         wrong = [one for one in wrong if one.partition(" ")[0] not in ADMIN_FORGIVEN]
-    if page.evaluate("() => document.documentElement.scrollWidth > innerWidth"):
-        wrong.append("the page is wider than the window")
-    return wrong
+    return wrong if _fits(page) else [*wrong, TOO_WIDE]
+
+
+def _fits(page: "Page") -> bool:
+    return bool(page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"))
 
 
 def test_the_confirmation_and_the_menus_are_accessible_too(
@@ -295,10 +325,12 @@ def test_the_confirmation_and_the_menus_are_accessible_too(
     page.locator("#bulk-lines").wait_for()
     page.get_by_label("Reject", exact=True).check()
     page.get_by_label("Grounds to reject").wait_for()
-    for width in (PHONE, DESKTOP):
+    for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
-        picture(page, f"bulk-preview-{width}")
-        assert _wrong(page, "bulk-preview") == []
+        assert _fits(page)
+        if width in looks("bulk-preview"):
+            picture(page, f"bulk-preview-{width}")
+            assert _wrong(page, "bulk-preview") == []
     page.set_viewport_size({"width": PHONE, "height": 900})
     page.goto("/admin/approvals/approvalrequest/?status__exact=open")
     page.locator("input.action-select").first.check()
@@ -314,7 +346,7 @@ def test_at_360_pixels_nothing_is_cut_off(site: Site, places: dict[str, dict[str
     page = site.sign_in("reviewer", width=360)
     for name, address in (places["reviewer"] | places["reviewer of money"]).items():
         page.goto(address)
-        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), name
+        assert _fits(page), name
 
 
 def test_signing_in_with_a_second_factor_is_accessible_from_the_setup_to_the_code(
@@ -324,13 +356,16 @@ def test_signing_in_with_a_second_factor_is_accessible_from_the_setup_to_the_cod
     page = site.sign_in("")
 
     def looked_at(name: str) -> None:
-        for width in (DESKTOP, PHONE):
+        for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
-            for theme in shots(width):
+            themes = looks(name).get(width, ())
+            for theme in themes:
                 in_theme(page, theme)
                 picture(page, f"{name}-{width}-{theme}")
-                if wrong := _wrong(page, name, colors_only=theme != shots(width)[0]):
+                if wrong := _wrong(page, name, colors_only=theme != themes[0]):
                     found[f"{name}-{width}-{theme}"] = wrong
+            if not _fits(page):
+                found[f"{name}-{width}"] = [TOO_WIDE]
 
     def password() -> None:
         page.goto("/login/?next=/account/security/")
@@ -353,9 +388,9 @@ def test_signing_in_with_a_second_factor_is_accessible_from_the_setup_to_the_cod
     looked_at("setup")
     page.get_by_label("Code", exact=True).fill(code_of(secret))
     page.keyboard.press("Enter")
-    page.get_by_role("link", name="I have kept them, go on").wait_for()
+    page.get_by_role("link", name="I have saved them, continue").wait_for()
     looked_at("recovery-codes")
-    page.get_by_role("link", name="I have kept them, go on").click()
+    page.get_by_role("link", name="I have saved them, continue").click()
     page.get_by_role("link", name="Remove…").wait_for()
     looked_at("security-on")
     page.get_by_role("link", name="Remove…").click()

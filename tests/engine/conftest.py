@@ -63,10 +63,12 @@ class Background:
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
+            await self.loop.shutdown_default_executor()
 
         self.run(cancel())
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(5)
+        self._thread.join(30)
+        assert not self._thread.is_alive()
 
 
 class RunningRelay:

@@ -1,6 +1,6 @@
 """The timeline in words: what people did, and what was refused."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,8 @@ from apps.approvals.contracts import SUBJECT_TYPE
 from apps.audit.models import AuditEntry
 from apps.audit.services import body_erase, entry_record
 from apps.common.errors import DomainError
+from apps.engine import reads
+from apps.engine import timeline as timelines
 from apps.engine.timeline import Line, timeline
 from tests.approvals.test_comments import say
 from tests.approvals.test_evidence import add, erase
@@ -148,3 +150,57 @@ def test_names_cost_one_query_however_many_there_are(django_assert_num_queries):
         entry("approval.reassigned", people[0], to=one.audit_id)
     with django_assert_num_queries(2):
         told("one")
+
+
+def test_older_entries_come_in_further_pages_each_once(monkeypatch):
+    monkeypatch.setattr(timelines, "MOST_ENTRIES", 3)
+    by = person("ada")
+    for number in range(7):
+        entry("approval.evidence_added", by, name=f"file {number}")
+
+    def page(older: str | None) -> timelines.Timeline:
+        return timeline(subjects=[(SUBJECT_TYPE, "one")], workflow_ids=[], older=older)
+
+    first = page("")
+    assert first.later is None
+    second = page(str(first.older))
+    third = page(str(second.older))
+    names = [line.text.split()[-1] for part in (first, second, third) for line in part.lines]
+    assert names == ["6", "5", "4", "3", "2", "1", "0"]
+    assert (second.later, third.older) == (first.older, None)
+    # What is no place gives the newest; a page without further ones says that it is cut.
+    assert [page(bad).lines for bad in ("x", "-1", "9" * 30)] == [first.lines] * 3
+    assert (page(None).older, page(None).cut, first.cut) == (None, True, False)
+
+
+def test_the_engines_events_stand_in_the_page_of_their_time(monkeypatch):
+    monkeypatch.setattr(timelines, "MOST_ENTRIES", 2)
+    by = person("ada")
+    times = [entry("approval.claimed", by, until="").at for _ in range(4)]
+    before, after = times[0] - timedelta(hours=1), times[-1] + timedelta(hours=1)
+    events = tuple(
+        reads.Event(id=number, at=at, kind="timer_fired")
+        for number, at in enumerate([before, *times, after])
+    )
+    monkeypatch.setattr(
+        reads, "history_events", lambda workflow, limit: reads.History(found=True, events=events)
+    )
+
+    def page(older: str) -> timelines.Timeline:
+        return timeline(subjects=[(SUBJECT_TYPE, "one")], workflow_ids=["w"], older=older)
+
+    first = page("")
+    second = page(str(first.older))
+    shown = [
+        [line.at for line in part.lines if line.source == "engine"] for part in (first, second)
+    ]
+    assert shown == [[after, times[3], times[2]], [times[1], times[0], before]]
+    assert (first.events, second.events) == (3, 3)
+
+
+def test_lines_are_grouped_by_day():
+    at = datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC)
+    made = [Line(at + timedelta(seconds=2), "b"), Line(at, "a", source="engine")]
+    days = timelines.Timeline(lines=made, degraded=False, cut=False).days
+    assert [[line.text for line in day.lines] for day in days] == [["b"], ["a"]]
+    assert [day.only_events for day in days] == [False, True]

@@ -1,4 +1,4 @@
-"""One stack for a module of fault tests, the story told on it, and points to hold it at."""
+"""One stack for all fault tests, the story told on it, and points to hold it at."""
 
 import shutil
 import tempfile
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import running_stack
 from tests.faults.harness import Harness
 from tests.faults.interventions import REFUSED_TARGET
 from tests.faults.points import Points
@@ -14,24 +15,27 @@ from tests.faults.story import Story
 from tests.stack import Stack
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def points() -> Iterator[Points]:
-    """The folder of the module's failpoints."""
+    """The folder of the stack's failpoints."""
     folder = Path(tempfile.mkdtemp(prefix="countersign-points-"))
     yield Points(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
-def stack_env(points: Points) -> dict[str, str]:
-    """All processes of the stack know the points."""
-    return {"FAILPOINTS_DIR": str(points.folder)}
+@pytest.fixture(scope="package")
+def stack(cluster_template: Path, points: Points) -> Iterator[Stack]:
+    """One for all modules of this folder, whose processes know the points: leave it running."""
+    with running_stack(cluster_template, {"FAILPOINTS_DIR": str(points.folder)}) as one:
+        yield one
 
 
-@pytest.fixture(scope="module")
-def told(stack: Stack) -> Story:
-    """The module's story: keys are made once."""
-    return Story(stack)
+@pytest.fixture(scope="package")
+def told(stack: Stack) -> Iterator[Story]:
+    """The story of all of them. In the end the audit chain of whatever happened is verified."""
+    one = Story(stack)
+    yield one
+    one.prove_audit()
 
 
 @pytest.fixture
@@ -42,8 +46,8 @@ def story(told: Story) -> Iterator[Story]:
     told.behave(refuse_targets=[REFUSED_TARGET])
 
 
-@pytest.fixture(scope="module")
-def module_harness(told: Story, points: Points) -> Iterator[Harness]:
+@pytest.fixture(scope="package")
+def shared_harness(told: Story, points: Points) -> Iterator[Harness]:
     """In the end everything is proven again: a late repetition would show then."""
     harness = Harness(told, points)
     yield harness
@@ -51,6 +55,6 @@ def module_harness(told: Story, points: Points) -> Iterator[Harness]:
 
 
 @pytest.fixture
-def harness(module_harness: Harness, story: Story) -> Harness:
-    """The module's harness: it remembers what was told before."""
-    return module_harness
+def harness(shared_harness: Harness, story: Story) -> Harness:
+    """The harness of all of them: it remembers what was told before."""
+    return shared_harness

@@ -94,6 +94,7 @@ class Soak:
         eventually(lambda: not leftovers(self.story, asked), timeout=60, every=1)
         self._prove_each()
         self.story.prove_ledger()
+        self.story.prove_audit()
         self.story.prove_reservations()
         self.story.prove_mails()
         assert not self.failures, "\n".join(self.failures)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
@@ -16,13 +17,32 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(420)]
 
 SAGAS = 200 if FULL_SIZE else 30
 OUTAGE_SECONDS = 20.0 if FULL_SIZE else 6.0
-#: Nothing is killed here: the short timeouts of the other fault tests would only make a worker with
-#: two hundred sagas at once repeat its work.
+#: Of a stack of its own, at full size. Nothing is killed here: the short timeouts of the other
+#: fault tests would only make a worker with two hundred sagas at once repeat its work.
 CONTRACT_TIMEOUTS = {
     "ACTIVITY_TIMEOUT_SECONDS": "300",
     "ACTIVITY_HEARTBEAT_SECONDS": "30",
     "WORKFLOW_TASK_TIMEOUT_SECONDS": "10",
 }
+
+
+if FULL_SIZE:
+
+    @pytest.fixture
+    def busy_story(make_stack: MakeStack) -> Iterator[Story]:
+        """The story on a stack that can carry so many sagas at once."""
+        one = Story(make_stack(env=CONTRACT_TIMEOUTS))
+        yield one
+        one.prove_audit()
+
+else:
+
+    @pytest.fixture
+    def busy_story(story: Story) -> Story:
+        """The story of all fault tests."""
+        story.stack.wait_ready()
+        story.quiet()
+        return story
 
 
 async def _ping(story: Story) -> float:
@@ -41,9 +61,9 @@ async def _ping(story: Story) -> float:
 
 
 def test_an_outage_of_postgresql_stops_no_other_queue_and_loses_no_saga(
-    make_stack: MakeStack,
+    busy_story: Story,
 ) -> None:
-    story = Story(make_stack(env=CONTRACT_TIMEOUTS))
+    story = busy_story
     before = story.budget()
     story.behave(delay_seconds=2)
     with ThreadPoolExecutor(8) as pool:

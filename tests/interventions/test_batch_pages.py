@@ -516,8 +516,11 @@ def test_a_signer_reads_the_first_payments_and_finds_all_of_them(world: World) -
     opened(batch)
     request = request_of(batch)
     page = text(client_of(world, "reviewer").get(reverse("request", args=[request.pk])))
-    assert "Household 20" in page
-    assert "Household 21" not in page
+    words, _, sealed = page.partition('id="seal"')
+    assert "Household 20" in words
+    assert "Household 21" not in words
+    # The exact text under the seal has every one.
+    assert "Household 50" in sealed
     assert "and 30 more, all of them signed" in page
     assert reverse("batch", args=[batch.pk]) in page
     assert "Its payments are carried out one after the other" in page

@@ -30,7 +30,9 @@ from tests.interventions.stage import Stage
 from tests.stage import orm
 from tests.support import FULL_SIZE, eventually_async
 
-MANY = 500 if FULL_SIZE else 100
+MANY = 500 if FULL_SIZE else 64
+#: Items of a batch that takes five runs, and of each run.
+LONG, PER_RUN = (90, 20) if FULL_SIZE else (36, 8)
 
 
 @pytest.fixture
@@ -306,13 +308,13 @@ async def ended_after_runs(stage: Stage, batch: InterventionBatch) -> int:
 async def test_a_long_one_continues_as_new_and_ends(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches_rows, "ITEMS_PER_RUN", 20)
-    batch = await begun(stage, 90)
+    monkeypatch.setattr(batches_rows, "ITEMS_PER_RUN", PER_RUN)
+    batch = await begun(stage, LONG)
     assert await ended_after_runs(stage, batch) == 5
-    assert await orm(statuses, batch) == ["done"] * 90
-    assert await orm(paid, batch) == (90, 90)
+    assert await orm(statuses, batch) == ["done"] * LONG
+    assert await orm(paid, batch) == (LONG, LONG)
     first = await orm(EngineCommand.objects.get, kind="start", workflow_id=batch.workflow_id)
-    assert first.args[0]["per_run"] == 20
+    assert first.args[0]["per_run"] == PER_RUN
 
 
 @pytest.mark.skipif(not FULL_SIZE, reason="make large runs it: it takes half an hour")

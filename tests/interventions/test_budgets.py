@@ -20,6 +20,7 @@ from apps.interventions.services import budgets, execution, requests
 from apps.interventions.services.outcomes import intervention_settle, outcome_record
 from tests.interventions.conftest import World
 from tests.interventions.proof import budget_proof
+from tests.support import FULL_SIZE
 
 
 def test_twenty_at_once_against_a_budget_for_twelve(shared_world: World, side_by_side: Any) -> None:
@@ -267,7 +268,8 @@ ACTIONS = st.lists(
 
 
 @settings(
-    max_examples=40,
+    # `make large` looks longer.
+    max_examples=100 if FULL_SIZE else 15,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -1,5 +1,6 @@
 """The demo data: names and figures that outside checks rely on, and twice is once."""
 
+import re
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -9,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.approvals import kinds
 from apps.approvals.models import (
     ApprovalRequest,
     ApprovalRule,
@@ -20,8 +22,10 @@ from apps.approvals.models import (
     SavedFilter,
     Signature,
 )
+from apps.approvals.selectors import current_payload
 from apps.approvals.services import signature_needed
 from apps.audit.models import AuditEntry
+from apps.common.money import NO_BREAK
 from apps.engine.models import EngineCommand
 from apps.interventions.models import (
     BatchItem,
@@ -57,6 +61,7 @@ def test_it_has_its_figures_fills_every_queue_and_twice_is_once() -> None:
     check_the_figures_that_outside_checks_rely_on()
     check_that_every_page_has_something_to_show()
     check_that_the_batches_are_alive()
+    check_that_what_is_signed_is_said_in_words()
     before = [model.objects.count() for model in MODELS]
     assert "0 of them new" in seed()
     assert [model.objects.count() for model in MODELS] == before
@@ -110,6 +115,24 @@ def check_that_every_page_has_something_to_show() -> None:
     assert User.objects.get(username="reviewer").senior.username == "senior"
     rules = ApprovalRule.objects.filter(active=True)
     assert all(band["due_hours"] and band["escalation"] for rule in rules for band in rule.bands)
+
+
+#: An account's number instead of a name; an amount without its currency.
+RAW = r"user:\d|(?<![A-Z]{3} )(?<![\d.,])\d+\.\d\d\b"
+
+
+def check_that_what_is_signed_is_said_in_words() -> None:
+    said_kinds = set()
+    requests = ApprovalRequest.objects.for_detail().order_by("kind", "-created_at", "pk")
+    for kind in set(requests.order_by().values_list("kind", flat=True)):
+        for request in requests.filter(kind=kind)[:5]:
+            payload = current_payload(request).payload
+            said = kinds.words_of(request)(payload)
+            assert sorted(field for line in said for field in line.fields) == sorted(payload)
+            words = " ".join(line.value for line in said).replace(NO_BREAK, " ")
+            assert not re.search(RAW, words), words
+            said_kinds.add(kind)
+    assert {"intervention", "intervention.batch", "budget.transfer"} <= said_kinds
 
 
 def check_that_the_batches_are_alive() -> None:

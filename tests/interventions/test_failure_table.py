@@ -115,32 +115,30 @@ async def wide_stage(
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("failure", list(Failure), ids=lambda failure: failure.name.lower())
 async def test_no_failure_of_any_step_loses_money_or_moves_it_twice(
+    failure: Failure,
     wide_stage: Stage,
     monkeypatch: pytest.MonkeyPatch,
     settings: Any,
     record_property: Record,
 ) -> None:
-    stage, cases = wide_stage, _cases()
+    stage, cases = wide_stage, [case for case in _cases() if case.failure == failure]
     loop = asyncio.get_running_loop()
     faults = Faults(
         monkeypatch, lambda work: asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE)
     )
-    # Those that wait for a deadline go first: the others pass meanwhile.
-    late = [case for case in cases if case.failure == Failure.LATE]
-    others = [case for case in cases if case.failure != Failure.LATE]
-    waves = [late, *(others[n : n + SIDE_BY_SIDE] for n in range(0, len(others), SIDE_BY_SIDE))]
-    waiting = []
-    for wave in waves:
+    # Those that wait for a deadline need no processor meanwhile: all of them at once.
+    late = failure == Failure.LATE
+    at_once = len(cases) if late else SIDE_BY_SIDE
+    for first in range(0, len(cases), at_once):
+        wave = cases[first : first + at_once]
         await orm(_prepare, stage, wave, faults, settings)
         await stage.deliver()
         ending = asyncio.gather(*(_closed(stage, case) for case in wave))
-        waiting.append(ending)
-        if wave is late:
-            await eventually_async(lambda: all(faults.hit(c.step, c.key) for c in late), DEADLINE)
-        else:
-            await ending
-    await asyncio.gather(*waiting)
+        if late:
+            await eventually_async(lambda: all(faults.hit(c.step, c.key) for c in cases), DEADLINE)
+        await ending
     assert [case.budget for case in cases if not case.closed] == []
     effects = stage.sink.all_effects()
     for case in cases:

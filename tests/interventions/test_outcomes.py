@@ -421,7 +421,7 @@ def test_filters_that_make_no_sense_are_said_and_the_page_stands(
 ) -> None:
     page = browser.get(f"/interventions/outcomes/?{query}")
     assert page.status_code == 422
-    assert "The filters do not make sense." in page.content.decode()
+    assert "The filters are not valid." in page.content.decode()
 
 
 def test_an_empty_window_says_what_to_do(browser: Client) -> None:

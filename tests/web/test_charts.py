@@ -30,6 +30,15 @@ def test_bars_stand_side_by_side_inside_the_chart() -> None:
         assert all(right < left for (_, right), (left, _) in pairwise(edges))
 
 
+def test_what_is_usual_is_drawn_beside_a_single_bar_and_without_any() -> None:
+    single = bars([Value(1, 0, "", usual=4.0), Value(0, 0, "", usual=0.0)], height=64)
+    assert (single.most, single.compared, single.drawable) == (4, True, True)
+    assert [(bar.height, bar.usual_y) for bar in single.bars] == [(15, 4), (0, 64)]
+    none = bars([Value(0, 0, "", usual=0.25)], height=64)
+    assert (none.total, none.most, none.drawable) == (0, 1, True)
+    assert bars([Value(0, 0, "")], height=64).drawable is False
+
+
 def test_without_values_there_is_nothing_to_draw() -> None:
     assert bars([], height=64).bars == []
     assert bars([Value(0, 0, "")], height=64).total == 0

@@ -25,7 +25,9 @@ from apps.engine import default_schedules, timeline
 from apps.engine.models import WorkflowSchedule
 from apps.live import topics
 from apps.web import body_sizes, dashboard, demo, navigation, refusals, tones
+from benchmarks import __main__ as benchmarks_main
 from benchmarks.__main__ import registered
+from benchmarks.bench import MOST_QUICK_SECONDS, MOST_SECONDS
 from tests.test_architecture import ROOT, imports
 from workers.registry import QUEUES
 
@@ -101,7 +103,7 @@ ELSEWHERE = {
     *("mfa_view_recovery_codes",),
     # Addresses that are posted to.
     *("bulk_run", "filter_save", "notifications_read", "mfa_deactivate_totp"),
-    "account_sessions_end",
+    *("account_sessions_end", "rail"),
     # Fragments without a page of that name.
     *("counts", "notifications_count"),
 }
@@ -128,8 +130,8 @@ def test_every_page_of_a_list_is_in_the_navigation() -> None:
     ours = {
         name for name in names if not name.startswith("api-") and name not in {"health", "ready"}
     }
-    places = {item.url_name for item in navigation.items()} - {"admin:index"}
-    assert ours - ELSEWHERE == places
+    places = {item.url_name for item in navigation.items()}
+    assert (ours - ELSEWHERE) | {"admin:index"} == places
     # What is listed here exists.
     assert names >= ELSEWHERE
 
@@ -155,70 +157,82 @@ def _shell(path: str, user: User) -> Shell:
 
 
 @pytest.mark.django_db
-def test_the_header_shows_what_the_person_may_see_in_this_order() -> None:
+def test_the_bottom_bar_shows_what_the_person_may_see_in_this_order() -> None:
     nobody = User.objects.create(username="nobody")
     everybody = User.objects.create(username="admin", is_superuser=True, is_staff=True)
-    assert [place.title for place in _shell("/", nobody).nav] == ["Home", "Inbox", "Interventions"]
-    assert [(place.title, place.href) for place in _shell("/", everybody).nav] == [
-        ("Home", "/"),
-        ("Inbox", "/inbox/"),
-        ("Interventions", "/interventions/"),
-        ("Budgets", "/budgets/"),
-        ("Policies", "/policies/"),
-        ("Audit", "/audit/"),
-        ("Admin", "/admin/"),
+    expected = [
+        (item.title, reverse(item.url_name))
+        for name in ("home", "inbox", "search")
+        for item in navigation.items()
+        if item.url_name == name
     ]
+    assert expected[:2] == [("Home", "/"), ("Inbox", "/inbox/")]
+    for user in (nobody, everybody):
+        assert [(item.title, item.href) for item in _shell("/", user).bottom_bar] == expected
 
 
 @pytest.mark.django_db
-def test_sections_hold_the_places_below_as_well() -> None:
+def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
     everybody = User.objects.create(username="admin", is_superuser=True, is_staff=True)
     found = {
         section.title: [place.title for place in section.items]
         for section in _shell("/", everybody).sections
     }
     assert found == {
-        "Work": ["Home", "Inbox", "Bulk decisions", "Delegations"],
+        "Work": ["Home", "Inbox", "Search", "Bulk decisions", "Delegations"],
         "Interventions": [
-            *("Interventions", "Batches", "Outcomes", "Budgets", "Transfers", "Policies"),
+            *("All", "Batches", "Outcomes", "Budgets", "Transfers", "Policies"),
         ],
-        "System": ["Audit", "Admin"],
+        "System": ["Workers", "Runs", "Commands", "Schedules", "Audit", "Admin"],
     }
     nobody = User.objects.create(username="nobody")
-    assert "System" not in [section.title for section in _shell("/", nobody).sections]
+    seen = {
+        section.title: [item.title for item in section.items]
+        for section in _shell("/", nobody).sections
+    }
+    assert seen == {
+        "Work": found["Work"],
+        "Interventions": ["All", "Batches", "Outcomes", "Transfers"],
+    }
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("path", "exact", "in_the_header"),
+    ("path", "here", "current", "in_the_bar"),
     [
-        ("/", "home", "home"),
-        ("/inbox/", "inbox", "inbox"),
-        ("/inbox/bulk/", "inbox", "inbox"),
-        ("/requests/0198a0b0-0000-7000-8000-000000000000/", "inbox", "inbox"),
-        ("/bulk/", "bulk_list", "inbox"),
-        ("/delegations/", "delegations", "inbox"),
-        ("/interventions/", "interventions", "interventions"),
-        ("/interventions/new/", "interventions", "interventions"),
-        ("/interventions/batches/new/", "batches", "interventions"),
-        ("/interventions/outcomes/", "outcomes", "interventions"),
-        ("/budgets/main/", "budgets", "budgets"),
-        ("/budgets/transfers/", "transfers", "budgets"),
-        ("/policies/", "policies", "policies"),
-        ("/audit/", "audit", "audit"),
-        ("/admin/accounts/user/", "admin:index", "admin:index"),
-        ("/account/security/", None, None),
-        ("/notifications/", None, None),
+        ("/", "home", "page", "home"),
+        ("/inbox/", "inbox", "page", "inbox"),
+        ("/inbox/bulk/", "inbox", "true", "inbox"),
+        ("/requests/0198a0b0-0000-7000-8000-000000000000/", "inbox", "true", "inbox"),
+        ("/bulk/", "bulk_list", "page", "inbox"),
+        ("/delegations/", "delegations", "page", "inbox"),
+        ("/interventions/", "interventions", "page", None),
+        ("/interventions/new/", "interventions", "true", None),
+        ("/interventions/batches/new/", "batches", "true", None),
+        ("/interventions/outcomes/", "outcomes", "page", None),
+        ("/budgets/main/", "budgets", "true", None),
+        ("/budgets/transfers/", "transfers", "page", None),
+        ("/policies/", "policies", "page", None),
+        ("/workers/", "workers", "page", None),
+        ("/workers/runs/7/", "workflow_runs", "true", None),
+        ("/workers/commands/", "engine_commands", "page", None),
+        ("/schedules/reconcile-interventions/", "schedules", "true", None),
+        ("/audit/", "audit", "page", None),
+        ("/admin/", "admin:index", "page", None),
+        ("/admin/accounts/user/", "admin:index", "true", None),
+        ("/account/security/", None, None, None),
+        ("/notifications/", None, None, None),
     ],
 )
 def test_the_place_with_the_longest_path_is_the_current_one(
-    path: str, exact: str | None, in_the_header: str | None
+    path: str, here: str | None, current: str | None, in_the_bar: str | None
 ) -> None:
     shell = _shell(path, User.objects.create(username="a", is_superuser=True, is_staff=True))
     places = [place for section in shell.sections for place in section.items]
-    assert [place.key for place in places if place.current] == ([exact] if exact else [])
-    marked = [place.key for place in shell.nav if place.current]
-    assert marked == ([in_the_header] if in_the_header else [])
+    marked = [(place.key, place.current) for place in places if place.current]
+    assert marked == ([(here, current)] if here else [])
+    represented = [place.key for place in shell.bottom_bar if place.represents]
+    assert represented == ([in_the_bar] if in_the_bar else [])
 
 
 # --- home ----------------------------------------------------------------------------------------
@@ -455,8 +469,31 @@ def test_every_benchmark_says_what_it_is_and_each_goal_has_one() -> None:
         "p5": "interventions",
         "p7": "",
         "p10": "",
+        "p12": "",
     }
     assert all(bench.goal == name.upper() and bench.title for name, bench in found.items())
+    assert sum(bench.seconds for bench in found.values()) <= MOST_SECONDS
+    assert sum(bench.quick_seconds for bench in found.values()) <= MOST_QUICK_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], [("p1", False), ("p2", False), ("p5", False), ("p7", False), ("p10", False)]),
+        (["quick", "p7", "p1"], [("p1", True), ("p7", True)]),
+        (["--domain", "interventions"], [("p1", False), ("p2", False), ("p5", False)]),
+        (["--list"], []),
+    ],
+)
+def test_the_words_of_make_bench_choose(
+    words: list[str], expected: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        benchmarks_main, "run", lambda name, bench, *, quick: ran.append((name, quick)) or 0
+    )
+    assert benchmarks_main.main(words) == 0
+    assert ran == expected
 
 
 def test_every_part_of_the_demo_can_be_loaded() -> None:

@@ -33,7 +33,9 @@ class RuleForm(forms.Form):
 
     kind = forms.ChoiceField(choices=_kind_choices)
     scope = forms.CharField(
-        max_length=80, required=False, help_text="E.g. a policy's code; empty: any."
+        max_length=80,
+        required=False,
+        help_text="For example a policy's code. Empty: all.",
     )
     currency = forms.CharField(max_length=3, required=False)
     bands = ReadableJSONField(

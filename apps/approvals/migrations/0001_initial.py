@@ -336,11 +336,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='approvalrequest',
+            index=models.Index(condition=models.Q(('status', 'open'), _negated=True), fields=['-settled_at'], name='request_ended'),
+        ),
+        migrations.AddIndex(
+            model_name='approvalrequest',
             index=models.Index(condition=models.Q(('status', 'open')), fields=['due_at', 'id'], name='request_due'),
         ),
         migrations.AddIndex(
             model_name='approvalrequest',
-            index=models.Index(fields=['status', 'amount'], name='request_amount'),
+            index=models.Index(fields=['status', 'amount', 'id'], name='request_amount'),
         ),
         migrations.AddIndex(
             model_name='approvalrequest',

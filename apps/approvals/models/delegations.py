@@ -115,6 +115,14 @@ class Delegation(models.Model):
         """Return whether it is in force at `as_of`: started, not ended and not revoked."""
         return self.revoked_at is None and self.starts_at <= as_of < self.ends_at
 
+    def state(self, *, as_of: datetime) -> str:
+        """Return whether it runs at `as_of`, has not begun, is over, or was ended early."""
+        if self.revoked_at is not None:
+            return "ended_early"
+        if self.ends_at <= as_of:
+            return "over"
+        return "runs" if self.starts_at <= as_of else "not_begun"
+
     def covers(self, *, kind: str, amount: Decimal | None, currency: str, as_of: datetime) -> bool:
         """Return whether a request of that kind and amount may be signed under it at `as_of`.
 

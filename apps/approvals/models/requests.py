@@ -342,8 +342,10 @@ class ApprovalRequest(models.Model):
                 fields=["escalated_to"],
                 condition=Q(status="open", escalated_to__isnull=False),
             ),
+            # For what was decided today.
+            models.Index(name="request_ended", fields=["-settled_at"], condition=~Q(status="open")),
             models.Index(name="request_due", fields=["due_at", "id"], condition=Q(status="open")),
-            models.Index(name="request_amount", fields=["status", "amount"]),
+            models.Index(name="request_amount", fields=["status", "amount", "id"]),
             # Two indexes: open requests are few and settled ones are years of work. A search of the
             # inbox must not read a frequent word's settled rows.
             GinIndex(

@@ -14,8 +14,10 @@ from apps.audit import subject_types
 from apps.common.uploads import ENVELOPE_BYTES
 from apps.live.topics import UUID_PATTERN
 from apps.web import body_sizes, dashboard, navigation
-from apps.web.dashboard import Card, Place, Series
+from apps.web.dashboard import Card, Domain, Place, Series
+from apps.web.domain_cards import domain_card
 from apps.web.navigation import Item
+from apps.web.pieces import Link
 
 #: The page and the API that receive evidence.
 EVIDENCE_UPLOADS = body_sizes.Roomier(
@@ -26,9 +28,17 @@ EVIDENCE_UPLOADS = body_sizes.Roomier(
 )
 
 PLACES = (
-    Item("work", "Inbox", "inbox", count=home.inbox_count, also=("/requests/",), order=20),
-    Item("work", "Bulk decisions", "bulk_list", parent="inbox", order=30),
-    Item("work", "Delegations", "delegations", parent="inbox", order=40),
+    Item(
+        "work",
+        "Inbox",
+        "inbox",
+        icon="inbox",
+        count=home.inbox_count,
+        also=("/requests/",),
+        order=20,
+    ),
+    Item("work", "Bulk decisions", "bulk_list", icon="bulk", parent="inbox", order=30),
+    Item("work", "Delegations", "delegations", icon="delegations", parent="inbox", order=40),
 )
 
 CARDS = (
@@ -41,17 +51,17 @@ CARDS = (
         topics=("home", "inbox"),
     ),
     Card(
-        key="held",
-        template="approvals/_home_held.html",
-        context=home.held_card,
+        key="overdue",
+        template="approvals/_home_overdue.html",
+        context=home.overdue_card,
         place=Place.MAIN,
         order=20,
         topics=("home", "inbox"),
     ),
     Card(
-        key="overdue",
-        template="approvals/_home_overdue.html",
-        context=home.overdue_card,
+        key="held",
+        template="approvals/_home_held.html",
+        context=home.held_card,
         place=Place.MAIN,
         order=30,
         topics=("home", "inbox"),
@@ -66,15 +76,23 @@ CARDS = (
     ),
 )
 
-HOURS = Series(
-    key="requests",
+DOMAIN = Domain(
+    key="approvals",
     title="Requests for a signature",
-    noun="requests",
-    rows=ApprovalRequest.objects.visible_to,
-    marked=Q(status=RequestStatus.OPEN),
-    marked_title="still waiting",
-    tone="wait",
-    order=10,
+    home=Link("Inbox", "inbox"),
+    today=home.today,
+    order=20,
+    series=Series(
+        rows=ApprovalRequest.objects.visible_to,
+        marked=Q(status=RequestStatus.OPEN),
+        marked_title="still waiting",
+        tone="wait",
+        sentence=(
+            "Requests for a signature in the last 24 hours: {count}; still waiting: {marked}."
+        ),
+        none="Nobody asked for a signature in the last 24 hours.",
+    ),
+    topics=("home", "inbox"),
 )
 
 
@@ -83,8 +101,7 @@ def register() -> None:
     scopes.register(Scope)
     subject_types.register("approval", "approval_rule")
     navigation.register(*PLACES)
-    dashboard.register(*CARDS)
-    dashboard.register_series(HOURS)
+    dashboard.register(*CARDS, domain_card(DOMAIN))
     body_sizes.register(EVIDENCE_UPLOADS)
     for role in ("reviewer", "senior reviewer"):
         roles.grant(

@@ -85,7 +85,14 @@ NEXT_STEPS = {
     "nonce_reused": "The one before was kept. Send this one again to add it.",
 }
 
-TONES = {"open": "info", "approve": "good", "reject": "bad"}
+TONES = {
+    "open": "info",
+    "approve": "good",
+    "reject": "bad",
+    # Of delegations.
+    "runs": "good",
+    "not_begun": "info",
+}
 
 WORDS = {"open": "waiting", "approve": "approved", "reject": "rejected"}
 

@@ -11,9 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.defaultfilters import pluralize
-from django.urls import reverse
 from django.utils import timezone
-from django.utils.text import Truncator
 from django.views.decorators.http import require_http_methods
 
 from apps.accounts.models import User
@@ -29,9 +27,10 @@ from apps.common.identifiers import new_id, number_of
 from apps.engine.timeline import timeline
 from apps.web.fragments import person
 from apps.web.lists import ListPage
-from apps.web.pieces import Cell, Head, Line, Link
+from apps.web.pieces import Head, Link
 from apps.web.refusals import Refusal, refusal_of
-from apps.web.runs import Counts, RunNow, RunPages, RunVerb, Tab
+from apps.web.runs import RUN_COLUMNS, Counts, RunNow, RunPages, RunVerb, Tab
+from apps.web.tables import AGE, STATE, Column
 
 #: Columns of the file of refused items.
 COLUMNS = ("number", "request", "title", "authority", "code", "detail")
@@ -199,24 +198,9 @@ def _show_preview(
 
 
 # --- during and after the run ---------------------------------------------------------------------
-def _line(bulk: BulkDecision) -> Line:
+def _title(bulk: BulkDecision) -> str:
     verb = "Approve" if bulk.verdict == Verdict.APPROVE else "Reject"
-    left = "{} stopped" if bulk.status == BulkStatus.STOPPED else "{} waiting"
-    return Line(
-        title=f"{verb} {bulk.total} request{pluralize(bulk.total)}",
-        href=reverse("bulk", args=[bulk.pk]),
-        cells=(
-            Cell("Age", bulk.created_at, form="age"),
-            Cell("Signed", f"{bulk.done} signed"),
-            Cell("Refused", bulk.failed, "{} refused"),
-            Cell("Left", bulk.left, left),
-            Cell("Reason", Truncator(bulk.reason).chars(80)),
-        ),
-        state=bulk.status,
-        key=bulk.pk,
-        version=bulk.version,
-        row=bulk if bulk.runs else None,
-    )
+    return f"{verb} {bulk.total} request{pluralize(bulk.total)}"
 
 
 def _topics(bulks: list[BulkDecision]) -> str:
@@ -227,17 +211,23 @@ def _topics(bulks: list[BulkDecision]) -> str:
 LIST_PAGE = ListPage(
     name="bulk_list",
     title="My bulk decisions",
-    lead="What you decided together, newest first.",
+    lead="Your bulk decisions, newest first.",
     noun="bulk decision",
     topic=_topics,
     rows=lambda user: BulkDecision.objects.filter(requested_by=user.pk),
-    line=_line,
+    to="bulk",
+    columns=(
+        Column(head="Decision", value=_title, form="title"),
+        *RUN_COLUMNS,
+        Column(head="Reason", value="reason"),
+        AGE,
+        STATE,
+    ),
     filters=BulkFilter,
     crumbs=CRUMBS[:1],
     new=Link("To the inbox", "inbox"),
-    none="You have not decided any together yet",
-    first="Tick several requests in the inbox, or take all that match a filter.",
-    below="web/_run_bar.html",
+    none="You have made no bulk decision yet",
+    first="Tick several requests in the inbox, or select all that match a filter.",
     complete=lambda bulks: RUNS.complete(bulks),
 )
 

@@ -16,6 +16,7 @@ from apps.approvals.models import DECIDE_PERMISSION, Delegation
 from apps.common.errors import DomainError, NotFound
 from apps.web.fragments import person
 from apps.web.refusals import Refusal, refusal_of
+from apps.web.tones import tone_of, words_of
 
 #: Older delegations are in the audit trail.
 MOST_LISTED = 100
@@ -88,18 +89,11 @@ def _page(
 
 
 def _told(row: Delegation, now: Any) -> dict[str, Any]:
-    if row.revoked_at is not None:
-        state, tone = "ended early", ""
-    elif row.ends_at <= now:
-        state, tone = "over", ""
-    elif row.starts_at > now:
-        state, tone = "not begun", "info"
-    else:
-        state, tone = "runs", "good"
+    state = row.state(as_of=now)
     return {
         "row": row,
-        "state": state,
-        "tone": tone,
+        "state": words_of(state),
+        "tone": tone_of(state),
         "endable": row.revoked_at is None and row.ends_at > now,
         "kinds": ", ".join(kinds.title_of(name) for name in row.kinds) or "every kind",
     }

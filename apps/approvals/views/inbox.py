@@ -1,12 +1,14 @@
 """The inbox and its saved filters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -25,8 +27,9 @@ from apps.approvals.selectors.comment_permissions import only_reads
 from apps.approvals.services import filters as filter_services
 from apps.common.errors import DomainError
 from apps.web.fragments import fragment, person
-from apps.web.lists import counted, filtered_list
+from apps.web.lists import counted, exported, files_of, filtered_list
 from apps.web.refusals import refusal_of
+from apps.web.tables import AGE, AMOUNT, ASKED_BY, STATE, Column, table
 
 #: The most saved filters on offer.
 MOST_OFFERED = 60
@@ -37,6 +40,58 @@ TABS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("mine", "For me to sign", {"mine": True, "due": "", "claim": ""}),
     ("over", "Overdue", {"mine": False, "due": "over", "claim": ""}),
     ("held", "Held by me", {"mine": False, "due": "", "claim": "me"}),
+)
+
+_TITLE = Column(head="Request", value="title", form="title", part="approvals/_inbox_title.html")
+_KIND = Column(head="Kind", value="kind_title", file="kind")
+_ASKED_BY = replace(ASKED_BY, value=lambda row: row.requested_by or "the engine")
+_AMOUNT = replace(AMOUNT, sort=("largest", "smallest"))
+_PICK = Column(
+    head="Tick", value=lambda row: "", form="pick", part="approvals/_inbox_pick.html", file="-"
+)
+#: Columns of what waits, and of what is settled.
+WAITING = (
+    _TITLE,
+    _KIND,
+    _ASKED_BY,
+    AGE,
+    Column(
+        head="Due",
+        value="due_at",
+        form="due",
+        part="approvals/_inbox_due.html",
+        sort=("due",),
+        file="due_at",
+    ),
+    Column(
+        head="Expires",
+        value="expires_at",
+        form="aside",
+        part="approvals/_inbox_expires.html",
+        file="expires_at",
+    ),
+    Column(
+        head="Signatures",
+        value=lambda row: f"{row.tier_group} · {row.signed} of {row.quorum}",
+        form="signs",
+    ),
+    _AMOUNT,
+    Column(
+        head="Held by",
+        value=lambda row: row.claimed_by if row.held else None,
+        form="act",
+        part="approvals/_inbox_claim.html",
+    ),
+)
+SETTLED = (
+    _TITLE,
+    _KIND,
+    _ASKED_BY,
+    AGE,
+    Column(head="Settled", value="settled_at", form="age", text="settled {}", file="settled_at"),
+    Column(head="By", value=lambda row: row.settled_by or "the engine", text="by {}"),
+    _AMOUNT,
+    STATE,
 )
 
 
@@ -75,6 +130,27 @@ def inbox(request: HttpRequest) -> HttpResponse:
 def inbox_live(request: HttpRequest) -> HttpResponse:
     """Return the inbox's current counts and rows, for live updates."""
     return render(request, "approvals/_inbox_live.html", _inbox(request, whole=False))
+
+
+@login_required
+@require_POST
+def inbox_export(request: HttpRequest, format: str) -> HttpResponseBase:
+    """Send what the inbox lists as a file."""
+    user = person(request)
+    now = timezone.now()
+    form = InboxFilter(request.GET)
+    rows = form.apply(ApprovalRequest.objects.visible_to(user), user=user, as_of=now)
+    return exported(
+        request,
+        form,
+        rows.for_list(),
+        SETTLED if request.GET.get("status") else WAITING,
+        name="inbox",
+        format=format,
+        order=form.order,
+        back=reverse("inbox"),
+        complete=partial(_complete, user=user, as_of=now, decides=False),
+    )
 
 
 @login_required
@@ -129,14 +205,28 @@ def _inbox(request: HttpRequest, *, whole: bool) -> dict[str, Any]:
     _complete(found["rows"], user=user, as_of=now, decides=decides)
     tabs = _tabs(form, bar, user=user, as_of=now, waiting_only=waiting_only)
     current = next((tab for tab in tabs if tab.current), None)
+    bulk = decides and waiting_only and form.is_valid()
     return {
         **found,
+        "table": table(
+            request,
+            found["rows"],
+            (*((_PICK,) if bulk else ()), *(WAITING if waiting_only else SETTLED)),
+            id="inbox-rows",
+            caption="Requests",
+            order=form.order,
+            default="newest",
+            address=reverse("inbox"),
+            to="request",
+            version="stamp",
+        ),
+        "files": files_of("inbox_export", form, form.order, form.order),
         "tabs": tabs,
         "count": current.count if current else counted(chosen),
         "mine": form.wants_mine,
         "narrowed": form.filtered or form.wants_mine,
         "waiting_only": waiting_only,
-        "bulk": decides and waiting_only and form.is_valid(),
+        "bulk": bulk,
         "address": form.address,
         "here": f"{reverse('inbox')}?{form.address}" if form.address else reverse("inbox"),
         "may_save": not only_reads(user),

@@ -1,6 +1,5 @@
 """The page of one request."""
 
-from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -16,19 +15,17 @@ from apps.approvals import kinds, selectors, services
 from apps.approvals.action_forms import ReassignForm
 from apps.approvals.contracts import SUBJECT_TYPE, RequestStatus, Verdict
 from apps.approvals.forms import DecideForm
+from apps.approvals.kinds import Fact
 from apps.approvals.models import REASSIGN_PERMISSION, ApprovalRequest
 from apps.approvals.services.rows import workflows_of
-from apps.approvals.views import clock, discussion
+from apps.approvals.views import clock, discussion, signed
 from apps.common.errors import DomainError, NotFound
+from apps.common.money import shown as money_shown
 from apps.engine.timeline import timeline
 from apps.web.denied import row_of
 from apps.web.fragments import fragment, person
 from apps.web.refusals import Refusal, refusal_of
 
-#: A value with spaces that is longer than an id is shown as prose.
-PROSE_FROM = 36
-#: How many rows of a long list the page shows; the domain's own page shows all.
-MOST_ROWS = 20
 #: A link in an e-mail shows and preselects by GET; the submitted form then carries this origin.
 FROM_EMAIL = "email"
 
@@ -94,7 +91,9 @@ def _decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
         refusal = refusal_of(error)
         # Read the request again: the page must show its state after the refusal.
         context = _context(request, _get(request, request_id), form=form, refusal=refusal)
-        context["refused_difference"] = error.extra.get("difference")
+        if error.extra.get("difference"):
+            seen = form.cleaned_data["payload_hash"]
+            context["refused_difference"] = signed.difference_since(context["approval"], seen)
         return render(request, "approvals/request.html", context, status=refusal.status)
     messages.success(request, _said(decided))
     return redirect("request", request_id=decided.pk)
@@ -114,41 +113,6 @@ def _kind(name: str) -> kinds.ApprovalKind | None:
         return kinds.get(name)
     except DomainError:
         return None
-
-
-def _texts(payload: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the values that are sentences, which the page shows first."""
-    return [(k, v) for k, v in payload.items() if isinstance(v, str) and _is_prose(v)]
-
-
-def _values(payload: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Return the other values, sorted by name: a JSON object has no order."""
-    rest = {k: v for k, v in payload.items() if not (isinstance(v, str) and _is_prose(v))}
-    return sorted((k, v) for k, v in rest.items() if not _is_table(v))
-
-
-def _tables(payload: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return lists of rows, such as a batch's payments: the first rows and the total. The payload's
-    `columns` has the column names."""
-    return [
-        {
-            "name": name,
-            "columns": payload.get("columns", []),
-            "rows": value[:MOST_ROWS],
-            "number": len(value),
-            "more": max(len(value) - MOST_ROWS, 0),
-        }
-        for name, value in sorted(payload.items())
-        if _is_table(value)
-    ]
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(row, list) for row in value)
-
-
-def _is_prose(text: str) -> bool:
-    return "\n" in text or (len(text) > PROSE_FROM and " " in text)
 
 
 def _context(
@@ -174,15 +138,15 @@ def _context(
         )
     held_by = selectors.holder(approval, as_of=now)
     acting = ",".join(str(authority.pk) for authority in authorities)
+    view = signed.view(approval)
+    preview = selectors.simulation(approval, user, as_of=now)
     return {
         "approval": approval,
         "kind_title": kinds.title_of(approval.kind),
-        "facts": kind.facts(approval) if kind else [],
+        "facts": _live_facts(approval, kind, preview, amount_signed=view.has_amount),
         "subject_url": kind.subject_url(approval.subject_id) if kind else "",
         "payload": payload,
-        "texts": _texts(payload.payload),
-        "values": _values(payload.payload),
-        "tables": _tables(payload.payload),
+        "signed": view,
         "tiers": selectors.tiers(approval),
         "signs_next": selectors.who_signs_next(approval),
         "also_signing": selectors.also_signing(approval),
@@ -193,6 +157,7 @@ def _context(
                 (approval.subject_type, approval.subject_id),
             ],
             workflow_ids=workflows_of(approval),
+            older=request.GET.get("older", ""),
         ),
         "form": form,
         "refusal": refusal,
@@ -202,11 +167,11 @@ def _context(
         "chosen_authority": request.POST.get("on_behalf_of", ""),
         "from_email": FROM_EMAIL in {request.GET.get("from"), request.POST.get("from")},
         "changed": changed,
-        "changed_difference": selectors.difference_since(approval, seen) if changed else None,
-        "edits": _edits(approval),
+        "changed_difference": signed.difference_since(approval, seen) if changed else None,
+        "edits": signed.edits(approval),
         "may_edit": approval.status == RequestStatus.OPEN
         and services.may_edit(approval, user, kind),
-        "preview": selectors.simulation(approval, user, as_of=now),
+        "preview": preview,
         "held_by": held_by,
         "holds": held_by is not None and held_by.pk == user.pk,
         "reassign": _reassign(approval, user, held_by),
@@ -219,13 +184,23 @@ def _context(
     }
 
 
-def _edits(approval: ApprovalRequest) -> list[dict[str, Any]]:
-    """Return each version after the first with its changes, newest first."""
-    versions = sorted(approval.payloads.all(), key=lambda version: version.number)
-    return [
-        {"version": new, "difference": selectors.difference(old.payload, new.payload)}
-        for old, new in pairwise(versions)
-    ][::-1]
+def _live_facts(
+    approval: ApprovalRequest,
+    kind: kinds.ApprovalKind | None,
+    preview: selectors.Preview,
+    *,
+    amount_signed: bool,
+) -> list[Fact]:
+    """Return what is true now, without what the preview says as well. An amount that the payload
+    does not have is not signed: it only chose the rule."""
+    facts = kind.facts(approval) if kind else []
+    shown = {(fact.value, fact.href) for fact in preview.effect.facts} if preview.effect else set()
+    facts = [fact for fact in facts if (fact.value, fact.href) not in shown]
+    if approval.amount is not None and not amount_signed:
+        figure = money_shown(approval.amount, approval.currency)
+        if figure not in {fact.value for fact in facts}:
+            facts.insert(0, Fact("Amount, for the rule", figure))
+    return facts
 
 
 def _reassign(approval: ApprovalRequest, user: User, held_by: User | None) -> ReassignForm | None:

@@ -1,6 +1,6 @@
 """Template tags of the design system: icons, money, times, states."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from django import template
@@ -104,13 +104,54 @@ def age(at: datetime | None) -> str | SafeString:
     return format_html('<time datetime="{}" data-when="age">{}</time>', *_utc(at))
 
 
+@register.filter
+def clock(at: datetime) -> SafeString:
+    """Return a time of day to the second, with the whole time and its zone as the title."""
+    at = at.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" data-when="clock" title="{}">{}</time>',
+        at.isoformat(timespec="milliseconds"),
+        at.isoformat(timespec="seconds"),
+        f"{at:%H:%M:%S}",
+    )
+
+
+@register.filter
+def day(at: datetime) -> SafeString:
+    """Return a day, as a heading of what happened on it."""
+    at = at.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" data-when="day">{}</time>',
+        at.isoformat(timespec="milliseconds"),
+        f"{at:%a}, {at:%-d} {at:%b %Y}",
+    )
+
+
+@register.filter
+def moment(at: date | None) -> str | SafeString:
+    """Return a day such as `3 Mar 2026`; of a point in time the time of day, UTC as served, which
+    the script converts to the reader's time zone."""
+    if at is None:
+        return "–"
+    if not isinstance(at, datetime):
+        return f"{at:%-d %b %Y}"
+    iso = _utc(at)[0]
+    return format_html(
+        '<time datetime="{}" data-when="hour">{} UTC</time>', iso, f"{at.astimezone(UTC):%H:%M}"
+    )
+
+
 @register.simple_tag(takes_context=True)
-def live(context: template.Context, topics: str, url_name: str, *args: object) -> SafeString:
+def live(
+    context: template.Context, topics: str, url_name: str, *args: object, every: int = 0
+) -> SafeString:
     """Return the attributes of an element whose parts are fetched again when something on `topics`
-    changes, with the open page's query string (`query` of the context)."""
+    changes, with the open page's query string (`query` of the context). `every`: also after so many
+    seconds, for what nobody announces; 0: never."""
     query = context.get("query")
     return format_html(
-        'data-live="{}" hx-get="{}" hx-trigger="live" hx-swap="merge" hx-sync="this:queue last"',
+        'data-live="{}" hx-get="{}" hx-trigger="{}" hx-swap="merge" hx-sync="this:queue last"',
         topics,
         reverse(url_name, args=args) + (f"?{query}" if query else ""),
+        f"live, every {every}s" if every else "live",
     )

@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
             name='ProcessHeartbeat',
             fields=[
                 ('id', models.UUIDField(default=apps.common.identifiers.new_id, editable=False, primary_key=True, serialize=False)),
-                ('role', models.CharField(help_text='worker, relay', max_length=20)),
+                ('role', models.CharField(help_text='worker, relay, site', max_length=20)),
                 ('name', models.CharField(max_length=120)),
                 ('queues', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=80), default=list, size=None)),
                 ('leading', models.BooleanField(default=False)),
@@ -100,7 +100,7 @@ class Migration(migrations.Migration):
                 ('settled_at', models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state__in', ('pending', 'leased', 'parked'))), fields=['workflow_id', 'id'], name='command_oldest_unsettled'), models.Index(condition=models.Q(('state__in', ('pending', 'leased'))), fields=['task_queue', 'next_try_at', 'id'], name='command_due'), models.Index(fields=['subject_type', 'subject_id'], name='engine_engi_subject_e63b2d_idx'), models.Index(fields=['workflow_id', 'kind'], name='engine_engi_workflo_5a71c1_idx'), models.Index(condition=models.Q(('state', 'parked')), fields=['id'], name='command_parked'), models.Index(condition=models.Q(('settled_at__isnull', False)), fields=['settled_at', 'id'], name='command_settled')],
+                'indexes': [models.Index(condition=models.Q(('state__in', ('pending', 'leased', 'parked'))), fields=['workflow_id', 'id'], name='command_oldest_unsettled'), models.Index(condition=models.Q(('state__in', ('pending', 'leased'))), fields=['task_queue', 'next_try_at', 'id'], name='command_due'), models.Index(fields=['subject_type', 'subject_id'], name='engine_engi_subject_e63b2d_idx'), models.Index(fields=['workflow_id', 'kind'], name='command_by_workflow', opclasses=['varchar_pattern_ops', 'varchar_ops']), models.Index(condition=models.Q(('state', 'parked')), fields=['id'], name='command_parked'), models.Index(condition=models.Q(('state__in', ('undeliverable', 'discarded'))), fields=['id'], name='command_given_up'), models.Index(condition=models.Q(('settled_at__isnull', False)), fields=['settled_at', 'id'], name='command_settled')],
             },
         ),
         pgtrigger.migrations.AddTrigger(
@@ -133,6 +133,14 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='workflowrun',
+            index=models.Index(condition=models.Q(('status__in', ('failed', 'timed_out', 'terminated', 'cancelled', 'lost'))), fields=['-started_at'], name='run_ended_badly'),
+        ),
+        migrations.AddIndex(
+            model_name='workflowrun',
+            index=models.Index(condition=models.Q(('status__in', ('failed', 'timed_out', 'terminated'))), fields=['closed_at'], name='run_failed_at'),
+        ),
+        migrations.AddIndex(
+            model_name='workflowrun',
             index=models.Index(fields=['workflow_type', '-started_at'], name='engine_work_workflo_7235a6_idx'),
         ),
         migrations.AddIndex(
@@ -141,6 +149,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='workflowrun',
-            constraint=models.UniqueConstraint(fields=('workflow_id', 'run_id'), name='one_row_per_run'),
+            constraint=models.UniqueConstraint(fields=('workflow_id', 'run_id'), name='one_row_per_run', opclasses=['varchar_pattern_ops', 'varchar_ops']),
         ),
     ]

@@ -69,6 +69,8 @@ class Delivery:
                 )
             case CommandKind.SCHEDULE:
                 await schedules.apply(client, command.name, threads=self._threads)
+                if request := command.options.get("run_now"):
+                    await schedules.run_now(client, command.name, request=request)
         return ""
 
     # --- the failures ---------------------------------------------------------------------------

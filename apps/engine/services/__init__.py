@@ -14,8 +14,15 @@ from apps.engine.services.commands import (
     workflow_start,
     workflow_terminate,
 )
+from apps.engine.services.operating import run_cancel, run_restart, run_terminate
 from apps.engine.services.runs import run_observe, workflow_is_closed, workflows_closed
-from apps.engine.services.schedules import schedule_put, schedule_remove
+from apps.engine.services.schedules import (
+    schedule_pause,
+    schedule_put,
+    schedule_remove,
+    schedule_resume,
+    schedule_run_now,
+)
 from apps.engine.services.timings import timings
 
 __all__ = [
@@ -23,9 +30,15 @@ __all__ = [
     "command_discard",
     "command_retry",
     "commands_enqueue",
+    "run_cancel",
     "run_observe",
+    "run_restart",
+    "run_terminate",
+    "schedule_pause",
     "schedule_put",
     "schedule_remove",
+    "schedule_resume",
+    "schedule_run_now",
     "signal_command",
     "start_command",
     "timings",

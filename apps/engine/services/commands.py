@@ -14,6 +14,7 @@ from apps.engine.contracts import CommandKind, CommandState, SignalEnvelope
 from apps.engine.models import EngineCommand
 from apps.engine.outbox import NewCommand, command_enqueue
 from apps.engine.subjects import EngineSubject
+from apps.live.broadcast import broadcast
 
 
 # --- commands to write ---------------------------------------------------------------------------
@@ -299,6 +300,7 @@ def _record(action: str, command: EngineCommand, by: Actor, via: str, reason: st
         via=via,
         body={"reason": reason, "key": command.key, "kind": command.kind, "error": command.error},
     )
+    broadcast("engine", id=str(command.pk), version=command.attempts)
 
 
 def _wake_relay() -> None:

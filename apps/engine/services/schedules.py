@@ -1,17 +1,23 @@
 """Schedules as data: services write the row, the relay makes Temporal's schedule equal to it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from zoneinfo import available_timezones
 
+from django.db import transaction
+from django.db.models import Max
+
 from apps.audit import services as audit
 from apps.audit.contracts import Actor
-from apps.common.errors import Invalid, NotFound
+from apps.common.errors import Conflict, Invalid, NotFound
 from apps.common.identifiers import new_id
 from apps.engine.contracts import CommandKind
-from apps.engine.models import WorkflowSchedule
+from apps.engine.models import EngineCommand, WorkflowSchedule
 from apps.engine.outbox import NewCommand, command_enqueue
+from apps.engine.services.operating import required_reason
+from apps.live.broadcast import broadcast
 
 
 def schedule_put(
@@ -83,7 +89,102 @@ def schedule_remove(*, name: str, by: Actor | None, via: str) -> None:
     _schedule_changed(row)
 
 
+# --- operators -----------------------------------------------------------------------------------
+def schedule_pause(*, name: str, by: Actor, via: str, reason: str) -> WorkflowSchedule:
+    """Pause the schedule: it begins no run until it is resumed; runs under way go on. Opens the
+    outermost transaction; audited.
+
+    Raises NotFound, Invalid `reason_required`, `reason_invalid`, Conflict `already_paused`.
+    """
+    with _operated("pause", name, by, via):
+        row, reason = _locked(name), required_reason(reason)
+        if row.paused:
+            raise Conflict("The schedule is paused.", code="already_paused")
+        return _set_paused(row, True, by, via, reason)
+
+
+def schedule_resume(*, name: str, by: Actor, via: str, reason: str) -> WorkflowSchedule:
+    """Let a paused schedule go on with its next time; what it left out is not caught up. Opens the
+    outermost transaction; audited. Raises as `schedule_pause`, Conflict `not_paused`."""
+    with _operated("resume", name, by, via):
+        row, reason = _locked(name), required_reason(reason)
+        if not row.paused:
+            raise Conflict("The schedule is not paused.", code="not_paused")
+        return _set_paused(row, False, by, via, reason)
+
+
+def schedule_run_now(*, name: str, seen: int, by: Actor, via: str, reason: str) -> EngineCommand:
+    """Let the schedule begin a run now, also while it is paused; not while a run of it is under
+    way. Opens the outermost transaction; audited.
+
+    `seen`: what `last_asked` said when the caller decided. If somebody has asked since then it is
+    refused: two callers at once, and a form that was sent twice, begin one run. Raises NotFound,
+    Invalid as `schedule_pause`, Conflict `already_asked`.
+    """
+    with _operated("run_now", name, by, via):
+        row, reason = _locked(name), required_reason(reason)
+        if last_asked([name]).get(name, 0) != seen:
+            raise Conflict("Somebody has asked for a run meanwhile.", code="already_asked")
+        command = _schedule_changed(row, run_now=str(new_id()))
+        _record("run_now", row, by, via, reason)
+        return command
+
+
+def last_asked(names: Sequence[str]) -> dict[str, int]:
+    """Return the newest command that asked each schedule for a run now, of those that have one."""
+    ids = {schedule_workflow_id(name): name for name in names}
+    commands = EngineCommand.objects.filter(
+        workflow_id__in=list(ids), kind=CommandKind.SCHEDULE, options__has_key="run_now"
+    )
+    newest = commands.values("workflow_id").annotate(newest=Max("id")).order_by()
+    return {ids[one["workflow_id"]]: one["newest"] for one in newest}
+
+
 # --- helpers ------------------------------------------------------------------------------------
+def schedule_workflow_id(name: str) -> str:
+    """Return the id under which the outbox keeps the order of a schedule's commands."""
+    return f"schedule:{name}"
+
+
+@contextmanager
+def _operated(verb: str, name: str, by: Actor, via: str) -> Iterator[None]:
+    told: dict[str, Any] = {"subject_type": "schedule", "subject_id": name, "by": by, "via": via}
+    with (
+        audit.refusals(action=f"engine.schedule_{verb}", **told),
+        transaction.atomic(durable=True),
+    ):
+        yield
+
+
+def _locked(name: str) -> WorkflowSchedule:
+    row = WorkflowSchedule.objects.select_for_update().filter(name=name).first()
+    if row is None:
+        raise NotFound("there is no such schedule")
+    return row
+
+
+def _set_paused(
+    row: WorkflowSchedule, paused: bool, by: Actor, via: str, reason: str
+) -> WorkflowSchedule:
+    row.paused = paused
+    row.version += 1
+    row.save(update_fields=["paused", "version", "updated_at"])
+    _record("pause" if paused else "resume", row, by, via, reason)
+    _schedule_changed(row)
+    return row
+
+
+def _record(verb: str, row: WorkflowSchedule, by: Actor, via: str, reason: str) -> None:
+    audit.entry_record(
+        action=f"engine.schedule_{verb}",
+        subject_type="schedule",
+        subject_id=row.name,
+        by=by,
+        via=via,
+        body={"reason": reason, "version": row.version},
+    )
+
+
 _CRON_FIELD = re.compile(r"[0-9A-Za-z*,/?#-]{1,40}")
 
 
@@ -99,18 +200,20 @@ def _check_schedule(name: str, values: Mapping[str, Any], args: object) -> None:
         raise Invalid("the arguments are a JSON list", code="bad_arguments")
 
 
-def _schedule_changed(row: WorkflowSchedule) -> None:
+def _schedule_changed(row: WorkflowSchedule, **options: str) -> EngineCommand:
     """Enqueue a synchronisation. The relay reads the row when it sends, so only the last of several
-    changes counts."""
-    command_enqueue(
+    changes counts. With the option `run_now` it then begins a run."""
+    command = command_enqueue(
         NewCommand(
             key=f"schedule:{row.name}:{new_id()}",
             kind=CommandKind.SCHEDULE,
-            workflow_id=f"schedule:{row.name}",
+            workflow_id=schedule_workflow_id(row.name),
             task_queue=row.task_queue,
             name=row.name,
-            options={"version": row.version},
+            options={"version": row.version, **options},
             subject_type="schedule",
             subject_id=row.name,
         )
     )
+    broadcast("engine", id=str(command.pk), version=command.attempts)
+    return command

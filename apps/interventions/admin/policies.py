@@ -20,14 +20,17 @@ class PolicyForm(forms.Form):
 
     code = forms.SlugField(max_length=80)
     name = forms.CharField(max_length=160)
-    currency = forms.CharField(max_length=3, help_text="Three letters; it never changes.")
+    currency = forms.CharField(
+        max_length=3, help_text="Three letters, such as NGN. It cannot be changed later."
+    )
     reversible = forms.BooleanField(
-        required=False, help_text="An execution can be undone; if not, the money is gone."
+        required=False,
+        help_text="Tick if an execution can be undone. If not, paid money is gone.",
     )
     min_amount = AmountField(
         required=False,
         label="Least amount",
-        help_text="Of one request. Empty: no limit.",
+        help_text="The least that one request may ask for. Leave empty for no limit.",
     )
     max_amount = AmountField(
         required=False,
@@ -37,7 +40,7 @@ class PolicyForm(forms.Form):
     target_limit = AmountField(
         required=False,
         label="Most for one target",
-        help_text="Reserved and spent together, within the days below. Empty: no limit.",
+        help_text="Reserved and spent together, within the days below. Leave empty for no limit.",
     )
     target_days = forms.IntegerField(
         required=False,
@@ -46,8 +49,8 @@ class PolicyForm(forms.Form):
         label="Within days",
         help_text="How far back the limit of a target looks.",
     )
-    valid_from = DayField(required=False, help_text="First day. Empty: always was.")
-    valid_until = DayField(required=False, help_text="Last day. Empty: no end.")
+    valid_from = DayField(required=False, help_text="The first day. Leave empty for no beginning.")
+    valid_until = DayField(required=False, help_text="The last day. Leave empty for no end.")
     regions = RegionsField(
         required=False,
         max_length=3000,

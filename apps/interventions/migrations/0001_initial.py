@@ -5,6 +5,7 @@ import apps.interventions.contracts
 import apps.interventions.models.budgets
 import django.contrib.postgres.constraints
 import django.contrib.postgres.fields
+import django.contrib.postgres.indexes
 import django.db.models.deletion
 import django.db.models.expressions
 import django.db.models.functions.text
@@ -13,7 +14,7 @@ import pgtrigger.compiler
 import pgtrigger.migrations
 from decimal import Decimal
 from django.conf import settings
-from django.contrib.postgres.operations import BtreeGistExtension
+from django.contrib.postgres.operations import BtreeGistExtension, TrigramExtension
 from django.db import migrations, models
 
 
@@ -29,6 +30,8 @@ class Migration(migrations.Migration):
     operations = [
         # Periods of a series exclude each other by a GiST constraint over text and dates.
         BtreeGistExtension(),
+        # Trigrams find a part of a word through an index.
+        TrigramExtension(),
         migrations.CreateModel(
             name='PolicyEvent',
             fields=[
@@ -395,8 +398,20 @@ class Migration(migrations.Migration):
             trigger=pgtrigger.compiler.Trigger(name='batch_as_signed', sql=pgtrigger.compiler.UpsertTriggerSql(func='RAISE EXCEPTION \'pgtrigger: Cannot update of "policy_id", "budget_id", "currency", "amount", "total", "items_digest" rows from % table\', TG_TABLE_NAME;', hash='39f54292ca5e111e812731bc84c610ac63726634', operation='UPDATE OF "policy_id", "budget_id", "currency", "amount", "total", "items_digest"', pgid='pgtrigger_batch_as_signed_a0c26', table='interventions_interventionbatch', when='BEFORE')),
         ),
         migrations.AddIndex(
+            model_name='budget',
+            index=django.contrib.postgres.indexes.GinIndex(django.contrib.postgres.indexes.OpClass(django.db.models.functions.text.Upper('code'), name='gin_trgm_ops'), django.contrib.postgres.indexes.OpClass(django.db.models.functions.text.Upper('name'), name='gin_trgm_ops'), name='budget_search'),
+        ),
+        migrations.AddIndex(
+            model_name='interventionbatch',
+            index=django.contrib.postgres.indexes.GinIndex(django.contrib.postgres.indexes.OpClass(django.db.models.functions.text.Upper('title'), name='gin_trgm_ops'), name='batch_search'),
+        ),
+        migrations.AddIndex(
             model_name='intervention',
             index=models.Index(fields=['-created_at', '-id'], name='interventio_created_59ee23_idx'),
+        ),
+        migrations.AddIndex(
+            model_name='intervention',
+            index=django.contrib.postgres.indexes.GinIndex(django.contrib.postgres.indexes.OpClass(django.db.models.functions.text.Upper('target'), name='gin_trgm_ops'), name='intervention_search'),
         ),
         migrations.AddIndex(
             model_name='intervention',
@@ -413,6 +428,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='intervention',
             index=models.Index(condition=models.Q(('status', apps.interventions.contracts.InterventionStatus['EXECUTED'])), fields=['target', 'amount', '-settled_at'], name='intervention_paid'),
+        ),
+        migrations.AddIndex(
+            model_name='intervention',
+            index=models.Index(condition=models.Q(('status', apps.interventions.contracts.InterventionStatus['FAILED'])), fields=['-settled_at'], include=('error_code',), name='intervention_failed'),
+        ),
+        migrations.AddIndex(
+            model_name='intervention',
+            index=models.Index(condition=models.Q(('error_code', ''), _negated=True), fields=['error_code', '-created_at', '-id'], name='intervention_error'),
         ),
         migrations.AddIndex(
             model_name='intervention',

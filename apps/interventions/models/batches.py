@@ -1,8 +1,10 @@
 """Batches: many interventions that are signed once, on their total."""
 
 import pgtrigger
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 
 from apps.common.amounts import AmountField
 from apps.common.money import shown
@@ -48,7 +50,10 @@ class InterventionBatch(Run):
                 name="batch_key_once",
             ),
         ]
-        indexes = [models.Index(fields=["-created_at", "-id"])]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"]),
+            GinIndex(OpClass(Upper("title"), name="gin_trgm_ops"), name="batch_search"),
+        ]
         triggers = [
             end_stays(BATCH_ENDS, name="batch_end_stays"),
             as_signed(

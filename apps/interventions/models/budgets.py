@@ -10,8 +10,10 @@ from typing import NamedTuple, Self
 import pgtrigger
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateRangeField, RangeOperators
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Func, Q, Value
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 from apps.common.amounts import AmountField
@@ -108,6 +110,13 @@ class Budget(models.Model):
             models.CheckConstraint(
                 name="budget_not_overdrawn", condition=Q(total__gte=F("reserved") + F("spent"))
             ),
+        ]
+        indexes = [
+            GinIndex(
+                OpClass(Upper("code"), name="gin_trgm_ops"),
+                OpClass(Upper("name"), name="gin_trgm_ops"),
+                name="budget_search",
+            )
         ]
 
     def __str__(self) -> str:

@@ -1,8 +1,9 @@
 """Interventions and the steps of their sagas."""
 
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Left
+from django.db.models.functions import Left, Upper
 
 from apps.common.amounts import AmountField
 from apps.common.money import shown
@@ -90,6 +91,18 @@ class Intervention(ProcessRow):
                 fields=["target", "amount", "-settled_at"],
                 condition=Q(status=InterventionStatus.EXECUTED),
             ),
+            # For what failed lately, by its code, and for the list of one code.
+            models.Index(
+                name="intervention_failed",
+                fields=["-settled_at"],
+                include=["error_code"],
+                condition=Q(status=InterventionStatus.FAILED),
+            ),
+            models.Index(
+                name="intervention_error",
+                fields=["error_code", "-created_at", "-id"],
+                condition=~Q(error_code=""),
+            ),
             # For the list of a region, or of a country with its subdivisions, newest first.
             models.Index(
                 name="intervention_region",
@@ -106,6 +119,8 @@ class Intervention(ProcessRow):
             models.Index(
                 name="intervention_unsettled", fields=["created_at"], condition=Q(status__in=OPEN)
             ),
+            # The site's search, by a part of the name.
+            GinIndex(OpClass(Upper("target"), name="gin_trgm_ops"), name="intervention_search"),
         ]
         triggers = [end_stays(TERMINAL, name="terminal_stays")]
 

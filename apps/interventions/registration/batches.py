@@ -6,12 +6,13 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals import subject
-from apps.approvals.kinds import Fact, Simulation, TierRule
-from apps.common.money import shown
+from apps.approvals.kinds import Fact, Simulation, TierRule, status_fact
+from apps.approvals.signed_words import Wording
 from apps.engine import process, runs
 from apps.interventions.contracts import KIND, SIGNAL_SETTLED, BatchStatus
 from apps.interventions.models import InterventionBatch, Policy
 from apps.interventions.registration.interventions import REASONS
+from apps.interventions.registration.signed import say_budget, say_terms
 from apps.interventions.services import batches_warnings
 from apps.interventions.services.batches_rows import (
     RUN,
@@ -22,8 +23,16 @@ from apps.interventions.services.batches_rows import (
 from apps.interventions.services.batches_signing import SIGNED_BATCH
 from apps.interventions.services.batches_warnings import Warned
 from apps.interventions.services.commands import INTERVENTION
-from apps.interventions.simulation import free, free_after, terms
+from apps.interventions.simulation import free, free_after
 
+#: Titles of the columns of what is signed.
+COLUMNS = {
+    "number": "No.",
+    "amount": "Amount",
+    "target": "Paid to",
+    "justification": "Why",
+    "region": "Region",
+}
 #: How many warnings the signer sees; the batch's page has more.
 _MOST_WARNINGS = 20
 
@@ -34,6 +43,7 @@ def register() -> None:
         SIGNED_BATCH,
         title="Batch of interventions",
         facts=_facts,
+        words=_words,
         simulate=_simulate,
         signal=SIGNAL_SETTLED,
         # The rules are those of a single intervention of the same total.
@@ -53,6 +63,17 @@ def register() -> None:
     runs.register(RUN, view="interventions.view_intervention")
 
 
+def _words(signed: Wording, batch: InterventionBatch) -> None:
+    signed.amount("Amount in all", "total_amount")
+    signed.text("Payments", "count")
+    say_terms(signed, batch.policy, undoing="Undoing a payment")
+    say_budget(signed, "From the budget", "budget", batch.budget)
+    signed.person("Asked by", "requested_by", batch.requested_by)
+    signed.table("Payments, one by one", "items", titles=COLUMNS, amounts=("amount",))
+    signed.reference("Batch", "batch", href=reverse("batch", args=[batch.pk]))
+    signed.reference("Digest of the payments (SHA-256)", "items_digest")
+
+
 def _facts(batch: InterventionBatch) -> list[Fact]:
     """Return live facts for the reader, such as what is available in the budget. They are never
     signed."""
@@ -62,15 +83,14 @@ def _facts(batch: InterventionBatch) -> list[Fact]:
     left_out = progress.failed if waits else 0
     short = waits and budget.available < batch.amount
     facts = [
-        Fact("Amount in all", shown(batch.amount, batch.currency)),
-        Fact("Payments", f"{batch.total - left_out:,}", href=reverse("batch", args=[batch.pk])),
-        Fact("Status", str(batch.status)),
-        *terms(batch.policy, undoing="Undoing a payment"),
+        status_fact(batch, "batch"),
         free(f"Free in {budget.code}", budget, tone="bad" if short else ""),
-        Fact("Asked by", str(batch.requested_by)),
     ]
+    if not batch.policy.active:
+        off = f"version {batch.policy.version} is not in force"
+        facts.append(Fact("Policy", off, tone="warn"))
     if left_out:
-        facts.insert(2, Fact("Left out", f"{left_out:,} that cannot be paid", tone="warn"))
+        facts.append(Fact("Left out", f"{left_out:,} that cannot be paid", tone="warn"))
     return facts
 
 

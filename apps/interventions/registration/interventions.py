@@ -2,15 +2,18 @@
 
 from typing import TYPE_CHECKING
 
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.approvals import attention, subject
 from apps.approvals.contracts import Verdict
 from apps.approvals.kinds import EditableField, Fact, Reason, TierRule, status_fact
+from apps.approvals.signed_words import Wording
 from apps.common.money import shown
 from apps.engine import process
-from apps.interventions.contracts import SIGNAL_SETTLED
+from apps.interventions.contracts import SIGNAL_SETTLED, Execution
 from apps.interventions.models import Intervention
+from apps.interventions.registration.signed import say_budget, say_terms
 from apps.interventions.services import recovery
 from apps.interventions.services.approval import SIGNED
 from apps.interventions.services.attention import ATTENTION
@@ -37,12 +40,23 @@ REASONS = tuple(
 )
 
 
+#: What is known of the payment when a review item is opened.
+PAYMENT = {
+    Execution.NEVER: "not made",
+    Execution.UNKNOWN: "perhaps made: the answer is not known",
+    Execution.DONE: "made",
+    Execution.REFUSED: "refused",
+    Execution.REVERSED: "made and taken back",
+}
+
+
 def register() -> None:
     """Register the process and its kinds of approval. Called once, when Django is ready."""
     subject.register(
         SIGNED,
         title="Intervention",
         facts=_facts,
+        words=_words,
         simulate=simulate,
         signal=SIGNAL_SETTLED,
         default_tiers=DEFAULT_TIERS,
@@ -59,7 +73,8 @@ def register() -> None:
     attention.register(
         ATTENTION,
         title="Intervention needs attention",
-        facts=_facts,
+        facts=_about,
+        words=_words_of_attention,
         default_tiers=DEFAULT_TIERS,
         related=SIGNED.related,
     )
@@ -72,27 +87,54 @@ def register() -> None:
     )
 
 
+def _words(signed: Wording, intervention: Intervention) -> None:
+    budget, policy = intervention.budget, intervention.policy
+    signed.amount("Amount", "amount")
+    signed.text("Paid to", "target")
+    signed.prose("Why", "justification")
+    signed.text("Region", "region")
+    say_terms(signed, policy, undoing="Undoing it")
+    say_budget(signed, "From the budget", "budget", budget)
+    signed.person("Asked by", "requested_by", intervention.requested_by)
+    href = reverse("intervention", args=[intervention.pk])
+    signed.reference("Intervention", "intervention", href=href)
+
+
+def _words_of_attention(signed: Wording, intervention: Intervention) -> None:
+    for state, words in PAYMENT.items():
+        signed.named("Payment at the time", {"execution": state}, words)
+
+
 def _facts(intervention: Intervention) -> list[Fact]:
     """Return live facts for the reader, such as what is available in the budget. They are never
     signed."""
-    budget = intervention.budget
+    budget, policy = intervention.budget, intervention.policy
     covered = budget.available >= intervention.amount
     facts = [
-        Fact("Amount", shown(intervention.amount, intervention.currency)),
-        Fact("Paid to", intervention.target),
-        *([Fact("Region", intervention.region)] if intervention.region else []),
         status_fact(intervention, "intervention"),
-        *terms(intervention.policy),
         free(
             f"Free in {budget.code}",
             budget,
             tone="" if covered or intervention.receipt else "bad",
         ),
-        Fact("Asked by", str(intervention.requested_by)),
     ]
+    if not policy.active:
+        facts.append(Fact("Policy", f"version {policy.version} is not in force", tone="warn"))
     if intervention.receipt:
         facts.append(Fact("Receipt", intervention.receipt))
     return facts
+
+
+def _about(intervention: Intervention) -> list[Fact]:
+    """As `_facts`, with what the intervention is: of a review item that is not signed."""
+    return [
+        Fact("Amount", shown(intervention.amount, intervention.currency)),
+        Fact("Paid to", intervention.target),
+        *([Fact("Region", intervention.region)] if intervention.region else []),
+        *terms(intervention.policy),
+        *_facts(intervention),
+        Fact("Asked by", str(intervention.requested_by)),
+    ]
 
 
 def _on_undeliverable(command: "EngineCommand") -> None:

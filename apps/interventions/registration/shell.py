@@ -13,8 +13,10 @@ from apps.interventions import home
 from apps.interventions.contracts import TASK_QUEUE, InterventionStatus
 from apps.interventions.models import Intervention
 from apps.interventions.scopes import Scope
-from apps.web import body_sizes, dashboard, demo, navigation
-from apps.web.dashboard import Card, Place, Series, button
+from apps.web import body_sizes, dashboard, demo, failures, navigation
+from apps.web.dashboard import Card, Domain, Place, Series, button
+from apps.web.domain_cards import domain_card
+from apps.web.failures import Failures
 from apps.web.navigation import Item, Section
 from apps.web.pieces import Link
 
@@ -45,12 +47,26 @@ DEMO = (
 SECTION = Section("interventions", "Interventions", 20)
 
 PLACES = (
-    Item("interventions", "Interventions", "interventions", order=10),
-    Item("interventions", "Batches", "batches", parent="interventions", order=20),
-    Item("interventions", "Outcomes", "outcomes", parent="interventions", order=30),
-    Item("interventions", "Budgets", "budgets", permission="interventions.view_budget", order=40),
-    Item("interventions", "Transfers", "transfers", parent="budgets", order=50),
-    Item("interventions", "Policies", "policies", permission="interventions.view_policy", order=60),
+    Item("interventions", "All", "interventions", icon="interventions", order=10),
+    Item("interventions", "Batches", "batches", icon="batches", order=20),
+    Item("interventions", "Outcomes", "outcomes", icon="outcomes", order=30),
+    Item(
+        "interventions",
+        "Budgets",
+        "budgets",
+        icon="budgets",
+        permission="interventions.view_budget",
+        order=40,
+    ),
+    Item("interventions", "Transfers", "transfers", icon="transfers", order=50),
+    Item(
+        "interventions",
+        "Policies",
+        "policies",
+        icon="policies",
+        permission="interventions.view_policy",
+        order=60,
+    ),
 )
 
 CARDS = (
@@ -60,33 +76,39 @@ CARDS = (
         order=20,
     ),
     Card(
-        key="failed",
-        template="web/_rows_panel.html",
-        context=home.failed_card,
-        place=Place.SIDE,
-        order=20,
-        topics=("home", "interventions"),
-    ),
-    Card(
         key="budgets",
         template="web/_rows_panel.html",
         context=home.budgets_card,
         place=Place.SIDE,
-        order=30,
+        order=60,
         topics=("home",),
         permission="interventions.view_budget",
     ),
 )
 
-HOURS = Series(
-    key="volume",
+FAILURES = Failures(
+    key="interventions",
     title="Interventions",
-    noun="interventions",
-    rows=Intervention.objects.visible_to,
-    marked=Q(status=InterventionStatus.FAILED),
-    marked_title="failed",
-    tone="bad",
+    rows=home.failed,
+    listed=home.failed_list,
     order=20,
+)
+
+DOMAIN = Domain(
+    key="interventions",
+    title="Interventions",
+    home=Link("All of them", "interventions"),
+    today=home.today,
+    order=30,
+    series=Series(
+        rows=Intervention.objects.visible_to,
+        marked=Q(status=InterventionStatus.FAILED),
+        marked_title="failed",
+        tone="bad",
+        sentence="Interventions asked for in the last 24 hours: {count}; failed: {marked}.",
+        none="Nobody asked for an intervention in the last 24 hours.",
+    ),
+    topics=("home", "interventions"),
 )
 
 
@@ -96,8 +118,8 @@ def register() -> None:
     subject_types.register("intervention", "policy", "budget")
     navigation.register_sections(SECTION)
     navigation.register(*PLACES)
-    dashboard.register(*CARDS)
-    dashboard.register_series(HOURS)
+    dashboard.register(*CARDS, domain_card(DOMAIN))
+    failures.register(FAILURES)
     dashboard.watch_queue(TASK_QUEUE)
     body_sizes.register(BATCHES)
     declare(RECONCILE)

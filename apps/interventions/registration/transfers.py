@@ -5,10 +5,12 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.approvals import subject
 from apps.approvals.kinds import Fact, Simulation, TierRule, status_fact
+from apps.approvals.signed_words import Wording
 from apps.common.money import shown
 from apps.engine import process
 from apps.interventions.contracts import TransferStatus
 from apps.interventions.models import Budget, BudgetTransfer
+from apps.interventions.registration.signed import say_budget
 from apps.interventions.services import budget_alerts
 from apps.interventions.services.transfers import SIGNED, TRANSFER
 from apps.notifications import kinds as notification_kinds
@@ -23,6 +25,7 @@ def register() -> None:
         SIGNED,
         title="Transfer between budgets",
         facts=_facts,
+        words=_words,
         simulate=_simulate,
         default_tiers=(TierRule("senior reviewer"),),
         # No rule can allow a transfer without a signature.
@@ -40,16 +43,23 @@ def register() -> None:
     process.topics_register(TRANSFER, view=VIEW)
 
 
+def _words(signed: Wording, transfer: BudgetTransfer) -> None:
+    signed.amount("Amount", "amount")
+    say_budget(signed, "From the budget", "source", transfer.source)
+    say_budget(signed, "To the budget", "destination", transfer.destination)
+    signed.prose("Why", "reason")
+    signed.person("Asked by", "requested_by", transfer.requested_by)
+    signed.reference("Transfer", "transfer", href=reverse("transfer", args=[transfer.pk]))
+
+
 def _facts(transfer: BudgetTransfer) -> list[Fact]:
     """Return live facts for the reader: both budgets as they are now. They are never signed."""
     waits = not TransferStatus(transfer.status).terminal
     short = waits and transfer.source.available < transfer.amount
     facts = [
-        Fact("Amount", shown(transfer.amount, transfer.currency)),
         status_fact(transfer, "transfer"),
         _free("Free in the source", transfer.source, tone="bad" if short else ""),
         _free("Free in the destination", transfer.destination),
-        Fact("Asked by", str(transfer.requested_by)),
     ]
     if transfer.error_detail:
         facts.append(Fact("Why it ended so", transfer.error_detail))

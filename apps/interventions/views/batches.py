@@ -1,5 +1,6 @@
 """Pages of batches: the list, the request form, and the progress of one batch."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -31,8 +32,9 @@ from apps.interventions.services.batches_warnings import batch_warn
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
 from apps.web.lists import ListPage
 from apps.web.pages import FormPage
-from apps.web.pieces import Cell, Head, Line, Link, asked_line
-from apps.web.runs import Bar, Counts, RunNow, RunPages, Tab, usual_verbs
+from apps.web.pieces import Head, Link
+from apps.web.runs import RUN_COLUMNS, Counts, RunNow, RunPages, Tab, usual_verbs
+from apps.web.tables import AGE, AMOUNT, ASKED_BY, ERROR, STATE, Column
 
 CRUMBS = (Link("Interventions", "interventions"), Link("Batches", "batches"))
 
@@ -46,22 +48,6 @@ def _state(batch: InterventionBatch) -> str:
     return "awaiting_approval" if batch.status == BatchStatus.PENDING else batch.status
 
 
-def _line(batch: Any) -> Line:
-    bar: Bar = batch.bar
-    return asked_line(
-        batch,
-        "batch",
-        str(batch),
-        Cell("Policy", batch.policy.name),
-        Cell("Budget", batch.budget.code, "budget {}"),
-        Cell("Executed", f"{bar.done} of {bar.total} executed"),
-        Cell("Failed", bar.failed, "{} failed"),
-        state=_state(batch),
-        version=f"{batch.version}-{bar.ended}",
-        row=batch if batch.status in (BatchStatus.RUNNING, BatchStatus.PAUSED) else None,
-    )
-
-
 LIST_PAGE = ListPage(
     name="batches",
     title="Batches",
@@ -69,12 +55,23 @@ LIST_PAGE = ListPage(
     noun="batch",
     topic="intervention-batches",
     rows=_rows,
-    line=_line,
+    to="batch",
+    version=lambda batch: f"{batch.version}-{batch.bar.ended}",
+    columns=(
+        Column(head="Batch", value=str, form="title"),
+        Column(head="Policy", value="policy.name", wide=True),
+        Column(head="Budget", value="budget.code", text="budget {}"),
+        *RUN_COLUMNS,
+        ASKED_BY,
+        AGE,
+        AMOUNT,
+        replace(STATE, value=_state),
+        ERROR,
+    ),
     filters=BatchFilter,
     crumbs=CRUMBS[:1],
     new=Link("Ask for a batch", "batch_new", REQUEST_PERMISSION, main=True),
-    first="Bring a list of payments as a file, or paste it.",
-    below="web/_run_bar.html",
+    first="Upload a list of payments as a file, or paste it.",
     complete=lambda batches: RUNS.complete(batches),
 )
 

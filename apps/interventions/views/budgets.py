@@ -25,31 +25,12 @@ from apps.web.fragments import person
 from apps.web.lists import ListPage, numbered
 from apps.web.pages import DetailPage
 from apps.web.pieces import Cell, Head, Line, Link, seen_by
+from apps.web.tables import Column
 
 COLUMNS = ("line", "at", "kind", "amount", "currency", "intervention", "transfer")
 VIEW = "interventions.view_budget"
 VIEW_INTERVENTIONS = "interventions.view_intervention"
 VIEW_TRANSFERS = "interventions.view_budgettransfer"
-
-
-def _line(budget: Budget) -> Line:
-    return Line(
-        title=budget.name,
-        href=reverse("budget", args=[budget.code]),
-        cells=(
-            Cell("Code", budget.code),
-            Cell("Total", shown(budget.total, budget.currency, blank=NO_BREAK), "total {}"),
-            Cell("Period", budget.period),
-            Cell("Series", budget.series, "period of {}"),
-        ),
-        amount=budget.available,
-        currency=budget.currency,
-        state="low" if budget.is_low else "",
-        under="free",
-        key=budget.pk,
-        version=budget.version,
-        row=_bar(budget),
-    )
 
 
 def _bar(budget: Budget) -> AmountsBar:
@@ -59,20 +40,33 @@ def _bar(budget: Budget) -> AmountsBar:
 LIST_PAGE = ListPage(
     name="budgets",
     title="Budgets",
-    lead="What was given, what is spent, what is reserved for running interventions.",
+    lead="Allocated, spent and reserved money. Running interventions reserve it before they pay.",
     noun="budget",
     topic="budgets",
     rows=lambda user: Budget.objects.all(),
-    line=_line,
+    to="budget",
+    by="code",
+    order="code",
+    columns=(
+        Column(head="Budget", value="name", form="title", file="name"),
+        Column(head="Code", value="code", form="code", sort=("code", "code_last")),
+        Column(head="Period", value="period"),
+        Column(head="Series", value="series", text="period of {}", wide=True),
+        Column(head="Use", value=_bar, form="bar", part="interventions/_budget_bar.html", file="-"),
+        Column(head="Total", value="total", form="amount", text="total {}"),
+        Column(head="Spent", value="spent", form="amount", text="{} spent", wide=True),
+        Column(head="Reserved", value="reserved", form="amount", text="{} reserved", wide=True),
+        Column(head="Free", value="available", form="amount", text="{} free"),
+        Column(head="State", value=lambda budget: "low" if budget.is_low else "", form="state"),
+    ),
     arrivals=False,
-    below="web/_amounts_bar.html",
     filters=BudgetFilter,
     permission=VIEW,
     links=(
         Link("Transfers", "transfers"),
         Link("Move money", "transfer_new", REQUEST_TRANSFER, main=True),
     ),
-    empty="A budget comes with its first allocation; whoever keeps the policies makes it.",
+    empty="An administrator opens a budget with its first allocation.",
 )
 
 

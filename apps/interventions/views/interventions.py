@@ -27,11 +27,11 @@ from apps.web.pieces import (
     Link,
     Note,
     asked_head,
-    asked_line,
     rows_card,
     seen_by,
 )
 from apps.web.steps import step_lines
+from apps.web.tables import ASKED, Column
 from apps.web.tones import words_of
 from apps.web.verbs import RequiredReasonForm
 
@@ -43,17 +43,6 @@ def _rows(user: User) -> Any:
     return Intervention.objects.visible_to(user).for_list()
 
 
-def _line(row: Intervention) -> Line:
-    return asked_line(
-        row,
-        "intervention",
-        row.target,
-        Cell("Policy", row.policy.name),
-        Cell("Budget", row.budget.code, "budget {}"),
-        Cell("Region", row.region),
-    )
-
-
 LIST_PAGE = ListPage(
     name="interventions",
     title="Interventions",
@@ -61,7 +50,14 @@ LIST_PAGE = ListPage(
     noun="intervention",
     topic="interventions",
     rows=_rows,
-    line=_line,
+    to="intervention",
+    columns=(
+        Column(head="Target", value="target", form="title"),
+        Column(head="Policy", value="policy.name"),
+        Column(head="Budget", value="budget.code", text="budget {}"),
+        Column(head="Region", value="region", wide=True),
+        *ASKED,
+    ),
     filters=InterventionFilter,
     links=(Link("Batches", "batches"), Link("Outcomes", "outcomes")),
     new=Link("Ask for an intervention", "intervention_new", REQUEST_PERMISSION, main=True),
@@ -72,7 +68,7 @@ OUTCOMES_PAGE = OutcomesPage(
     outcomes=OUTCOMES,
     crumbs=(LIST,),
     sees_all=VIEW_ALL,
-    empty="Widen the window; what still runs is in the list of interventions.",
+    empty="Choose earlier days. The list of interventions shows those that still run.",
 )
 
 FORM_PAGE = FormPage(
@@ -110,6 +106,7 @@ def _context(request: HttpRequest, intervention: Intervention) -> dict[str, Any]
         "timeline": timeline(
             subjects=[(SUBJECT, str(intervention.pk))],
             workflow_ids=[intervention.workflow_id, intervention.execution_workflow_id],
+            older=request.GET.get("older", ""),
         ),
         "execution_url": temporal_url(intervention.execution_workflow_id),
         "may_call": may_cancel and not over,

@@ -1,5 +1,6 @@
 """Pages of policies: what may be requested, under which limits, and who signs."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
@@ -12,51 +13,51 @@ from apps.interventions.services.policy_terms import signatures_of, terms_of, ve
 from apps.web.fragments import person
 from apps.web.lists import ListPage, listed
 from apps.web.pages import DetailPage
-from apps.web.pieces import Cell, Fact, Head, Line, Link, Note, seen_by
+from apps.web.pieces import Fact, Head, Link, Note, seen_by
+from apps.web.tables import Column
 
 VIEW_POLICIES = "interventions.view_policy"
 VERSIONS_PAGE = 20
 
 
-def _line(policy: Any) -> Line:
-    return Line(
-        title=policy.name,
-        href=reverse("policy", args=[policy.code]),
-        cells=(
-            Cell("Code", policy.code),
-            Cell("Version", policy.version, "version {}"),
-            Cell("Currency", policy.currency),
-        ),
-        state=_state(policy),
-        key=policy.code,
-        version=f"{policy.version}-{_state(policy)}",
-        row=policy,
-    )
-
-
-def _with_terms(policies: list[Any]) -> None:
+def _with_signatures(policies: list[Any]) -> None:
     signatures = signatures_of(policies, brief=True)
     for policy in policies:
-        first, *others = signatures[policy.code] or ["none"]
-        signed = [Fact("Signatures", first), *(Fact("", words) for words in others)]
-        policy.facts = [*(Fact(name, words) for name, words in terms_of(policy)), *signed]
+        policy.signatures = signatures[policy.code] or ["none"]
+
+
+def _term(name: str) -> Callable[[Policy], str]:
+    return lambda policy: dict(terms_of(policy))[name]
 
 
 LIST_PAGE = ListPage(
     name="policies",
     title="Policies",
-    lead="What may be asked for, within which limits, and who has to sign it.",
+    lead="What people may ask for, within which limits, and who has to sign.",
     noun="policy",
     topic="policies",
     rows=lambda user: Policy.objects.filter(active=True),
-    line=_line,
+    to="policy",
+    by="code",
+    version=lambda policy: f"{policy.version}-{_state(policy)}",
+    columns=(
+        Column(head="Policy", value="name", form="title", file="name"),
+        Column(head="Code", value="code", form="code"),
+        Column(head="Version", value="version", form="aside", text="version {}"),
+        Column(head="Amount", value=_term("Amount"), form="prose"),
+        Column(head="One target", value=_term("One target"), form="prose"),
+        Column(head="Valid", value=_term("Valid"), form="prose", wide=True),
+        Column(head="Regions", value=_term("Regions"), form="prose"),
+        Column(head="Undoing it", value=_term("Undoing it"), form="aside"),
+        Column(head="Signatures", value=lambda policy: "; ".join(policy.signatures), form="terms"),
+        Column(head="State", value=lambda policy: _state(policy), form="state"),
+    ),
     arrivals=False,
-    complete=_with_terms,
-    below="interventions/_policy_row.html",
+    complete=_with_signatures,
     permission=VIEW_POLICIES,
     links=(Link("New policy", "admin:interventions_policy_put", "interventions.add_policy"),),
     none="No policy applies",
-    empty="Nobody can ask for an intervention until an administrator makes one.",
+    empty="An administrator has to create one before anybody can ask for an intervention.",
 )
 
 

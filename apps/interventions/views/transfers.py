@@ -16,7 +16,8 @@ from apps.interventions.services.transfers import REQUEST_TRANSFER, SUBJECT
 from apps.web.fragments import person
 from apps.web.lists import ListPage
 from apps.web.pages import DetailPage, FormPage, PageVerb
-from apps.web.pieces import Fact, Head, Line, Link, Note, asked_head, asked_line
+from apps.web.pieces import Fact, Head, Link, Note, asked_head
+from apps.web.tables import ASKED, Column
 
 CRUMBS = (Link("Budgets", "budgets"), Link("Transfers", "transfers"))
 
@@ -25,18 +26,19 @@ def _rows(user: User) -> Any:
     return BudgetTransfer.objects.visible_to(user).for_list()
 
 
-def _line(row: BudgetTransfer) -> Line:
-    return asked_line(row, "transfer", f"{row.source.name} → {row.destination.name}")
-
-
 LIST_PAGE = ListPage(
     name="transfers",
     title="Transfers",
-    lead="Money from one budget to another. A signature moves it, at once.",
+    lead="A transfer moves money from one budget to another as soon as it is signed.",
     noun="transfer",
     topic="transfers",
     rows=_rows,
-    line=_line,
+    to="transfer",
+    columns=(
+        Column(head="From", value="source.name", form="title"),
+        Column(head="To", value="destination.name", text="to {}"),
+        *ASKED,
+    ),
     filters=TransferFilter,
     crumbs=CRUMBS[:1],
     new=Link("Move money", "transfer_new", REQUEST_TRANSFER, main=True),
@@ -68,7 +70,11 @@ def _context(request: HttpRequest, transfer: BudgetTransfer) -> dict[str, Any]:
         "head": _head(transfer),
         "facts": _facts(transfer, sees_budgets=user.has_perm("interventions.view_budget")),
         "may_call": waits and transfer.requested_by_id == user.pk,
-        "timeline": timeline(subjects=[(SUBJECT, str(transfer.pk))], workflow_ids=[]),
+        "timeline": timeline(
+            subjects=[(SUBJECT, str(transfer.pk))],
+            workflow_ids=[],
+            older=request.GET.get("older", ""),
+        ),
     }
 
 
@@ -121,7 +127,7 @@ DETAIL_PAGE = DetailPage(
         what="taken back",
         said="Taken back. Its request is closed; nothing was moved.",
         title="Take it back",
-        label="Reason, if there is one to keep",
+        label="Reason (optional)",
         help="Possible until it is signed. Its request is closed with it.",
     ),
 )

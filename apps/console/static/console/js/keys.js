@@ -55,7 +55,19 @@ function tick() {
   rowOf(document.activeElement)?.querySelector("input[name=ids]")?.click();
 }
 
+// The box of the search page, or that of the header, wherever one can be seen; else the page.
 function search() {
+  const boxes = ["search-text", "find"].map((id) => document.getElementById(id));
+  const box = boxes.find((one) => one?.checkVisibility());
+  if (box) {
+    box.focus();
+    box.select();
+  } else {
+    location.assign("/search/");
+  }
+}
+
+function filter() {
   const field =
     document.querySelector(".filters input[type=search]") ??
     document.querySelector(".filters input:not([type=hidden]), .filters select");
@@ -70,19 +82,45 @@ const ACTIONS = {
   c: claim,
   x: tick,
   n: () => document.querySelector("[data-arrivals-show]:not([hidden])")?.click(),
+  f: filter,
   "/": search,
   "?": openHelp,
 };
 
+const typing = (element) =>
+  element.closest("input:not([type=checkbox]), textarea, select, [contenteditable]");
+
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-  if (!enabled() || document.querySelector("dialog[open]")) return;
-  if (event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]")) return;
+  if (event.defaultPrevented || event.altKey || document.querySelector("dialog[open]")) return;
+  const field = typing(event.target);
+  if (event.ctrlKey || event.metaKey) {
+    // Not a single key: it works also where those are switched off.
+    if (event.key.toLowerCase() !== "k" || event.shiftKey || field) return;
+    event.preventDefault();
+    search();
+    return;
+  }
+  if (arrow(event, field)) return;
+  if (!enabled() || field) return;
   const action = ACTIONS[event.key];
   if (!action) return;
   event.preventDefault();
   action();
 });
+
+// Between the box of the search page and its results.
+function arrow(event, field) {
+  const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  const inResults = event.target.closest(".search-rows [data-key]");
+  if (!by || !(inResults || (field?.id === "search-text" && by > 0 && links().length))) return false;
+  event.preventDefault();
+  if (by < 0 && rowOf(event.target) === rowOf(links()[0])) {
+    document.getElementById("search-text").focus();
+  } else {
+    move(by);
+  }
+  return true;
+}
 
 document.querySelector("[data-keys-open]")?.addEventListener("click", openHelp);
 if (toggle) {

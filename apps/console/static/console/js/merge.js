@@ -101,6 +101,7 @@ function mergeRows(list, next) {
     if (!known || known.dataset.version === row.dataset.version) continue;
     const focused = known.contains(document.activeElement) ? document.activeElement.id : null;
     known.dataset.version = row.dataset.version;
+    known.className = row.className;
     known.innerHTML = row.innerHTML;
     delete known.dataset.gone;
     htmx.process(known);

@@ -1,19 +1,5 @@
-// Small manners: menus close, scripts' buttons appear, a form is sent once.
+// Small manners: scripts' buttons appear, a form is sent once.
 for (const element of document.querySelectorAll("[data-needs-script]")) element.hidden = false;
-
-document.addEventListener("click", (event) => {
-  for (const menu of document.querySelectorAll("details.menu[open]")) {
-    if (!menu.contains(event.target)) menu.open = false;
-  }
-});
-
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  const menu = document.querySelector("details.menu[open]");
-  if (!menu) return;
-  menu.open = false;
-  menu.querySelector("summary").focus();
-});
 
 // The server makes a doubled form harmless; this spares the second message.
 document.addEventListener("submit", (event) => {
@@ -43,6 +29,35 @@ document.addEventListener("change", (event) => {
   field.setCustomValidity(large ? `The file is larger than ${Math.floor(most / 1048576)} MB.` : "");
   if (large) field.reportValidity();
 });
+
+// A switch that is remembered in this browser, also when a live update brings the part anew.
+const switches = new Map();
+
+function remembered(id) {
+  try {
+    return switches.get(id) ?? localStorage.getItem(`switch:${id}`) === "on";
+  } catch {
+    return false; // storage is blocked: off until it is switched on again
+  }
+}
+
+function restore() {
+  for (const box of document.querySelectorAll("input[data-remember]")) box.checked = remembered(box.id);
+}
+
+document.addEventListener("change", (event) => {
+  const box = event.target;
+  if (!box.matches?.("input[data-remember]")) return;
+  switches.set(box.id, box.checked);
+  try {
+    localStorage.setItem(`switch:${box.id}`, box.checked ? "on" : "off");
+  } catch {
+    // storage is blocked: remembered until the page is left
+  }
+});
+
+document.addEventListener("countersign:merged", restore);
+restore();
 
 // After a refused form the reader starts at what was refused.
 document.querySelector("[data-focus]")?.focus();

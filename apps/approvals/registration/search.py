@@ -1,0 +1,182 @@
+"""What is found of approvals: requests, bulk decisions, delegations, kinds."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Q, QuerySet
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.approvals import kinds
+from apps.approvals.contracts import RequestStatus
+from apps.approvals.models import ApprovalRequest, BulkDecision, Delegation
+from apps.approvals.scopes import Scope
+from apps.common.money import shown
+from apps.web import search
+from apps.web.search import (
+    BY_NUMBER,
+    BY_UUID,
+    Found,
+    Match,
+    Query,
+    Source,
+    among,
+    asked,
+    by_text,
+    by_value,
+    starts_a_word,
+    text_condition,
+)
+
+VIEW_DELEGATIONS = "approvals.view_delegation"
+#: Of so many people the delegations are looked for.
+_MOST_PEOPLE = 50
+_NEWEST = ("-created_at", "-id")
+_OPEN = Q(status=RequestStatus.OPEN)
+
+
+def _about(query: Query) -> Q | None:
+    """Return the condition of requests about a row with the query's id."""
+    if query.uuid is None:
+        return None
+    types = {kind.subject_type for kind in kinds.registered() if kind.subject_type}
+    return Q(subject_type__in=sorted(types), subject_id=str(query.uuid))
+
+
+def _request(row: ApprovalRequest) -> Found:
+    return Found(
+        title=row.title,
+        href=reverse("request", args=[row.pk]),
+        key=str(row.pk),
+        state=row.status,
+        notes=(
+            kinds.title_of(row.kind),
+            f"asked by {row.requested_by}" if row.requested_by else "",
+        ),
+        at=row.created_at,
+        amount=row.amount,
+        currency=row.currency,
+        workflow_id=row.workflow_id,
+    )
+
+
+def _in_inbox(query: Query) -> str:
+    """Return the inbox with this search, which lists what waits."""
+    return f"{reverse('inbox')}?{urlencode({'q': query.text})}"
+
+
+REQUESTS = Source(
+    key="requests",
+    title="Requests for a signature",
+    hint="id, id of what is asked for, or a part of the title and of what is asked",
+    scope=Scope.READ,
+    order=20,
+    find=among(
+        lambda user: ApprovalRequest.objects.visible_to(user).select_related("requested_by"),
+        BY_UUID,
+        Match(_about),
+        by_value("key", like=r"\S+:\S+"),
+        # A way for each of the two partial indexes; what waits comes first.
+        by_text("search_text", where=_OPEN, order=_NEWEST),
+        by_text("search_text", where=~_OPEN, order=_NEWEST),
+        found=_request,
+    ),
+)
+
+BULK = Source(
+    key="bulk",
+    title="Bulk decisions",
+    hint="id",
+    scope=Scope.READ,
+    order=50,
+    find=among(
+        lambda user: BulkDecision.objects.visible_to(user).select_related("requested_by"),
+        BY_UUID,
+        found=lambda row: asked(row, "bulk", f"{row.total:,} requests"),
+    ),
+)
+
+
+# --- delegations ----------------------------------------------------------------------------------
+def _between(query: Query) -> Q | None:
+    """Return the condition of delegations from or to people of that name."""
+    named = text_condition(query, "username", "first_name", "last_name", "email")
+    if named is None:
+        return None
+    ids = User.objects.filter(named).order_by("pk").values_list("pk", flat=True)
+    people = list(ids[:_MOST_PEOPLE])
+    return Q(delegator__in=people) | Q(delegate__in=people) if people else None
+
+
+def _delegation(row: Delegation, user: User) -> Found:
+    own = user.pk in (row.delegator_id, row.delegate_id)
+    if own or not user.is_staff:
+        href = reverse("delegations")
+    else:
+        href = reverse("admin:approvals_delegation_change", args=[row.pk])
+    return Found(
+        title=f"{row.delegate} signs for {row.delegator}",
+        href=href,
+        key=str(row.pk),
+        state=row.state(as_of=timezone.now()),
+        notes=(
+            ", ".join(kinds.title_of(name) for name in row.kinds) or "every kind",
+            f"up to {shown(row.most, row.currency)}" if row.most is not None else "",
+        ),
+        at=row.starts_at,
+    )
+
+
+def _delegations(user: User) -> "QuerySet[Delegation]":
+    rows = Delegation.objects.select_related("delegator", "delegate")
+    if user.has_perm(VIEW_DELEGATIONS) and user.is_staff:
+        return rows
+    return rows.filter(Q(delegator=user) | Q(delegate=user))
+
+
+def _find_delegations(user: User, query: Query, most: int) -> list[Found]:
+    find = among(
+        _delegations,
+        BY_NUMBER,
+        Match(_between),
+        found=lambda row: _delegation(row, user),
+    )
+    return find(user, query, most)
+
+
+DELEGATIONS = Source(
+    key="delegations",
+    title="Delegations",
+    hint="who signs for whom, or the number",
+    scope=Scope.READ,
+    order=60,
+    find=_find_delegations,
+)
+
+
+# --- kinds ----------------------------------------------------------------------------------------
+def _find_kinds(user: Any, query: Query, most: int) -> list[Found]:
+    return [
+        Found(
+            title=kind.title,
+            href=f"{reverse('inbox')}?{urlencode({'kind': kind.name})}",
+            notes=("what waits, in the inbox",),
+        )
+        for kind in kinds.registered()
+        if starts_a_word(query, kind.title) or query.text == kind.name
+    ][:most]
+
+
+KINDS = Source(
+    key="kinds",
+    title="Kinds of request",
+    hint="the name",
+    order=95,
+    find=_find_kinds,
+)
+
+
+def register() -> None:
+    """Register the sources. Called once, when Django is ready."""
+    search.register(REQUESTS, BULK, DELEGATIONS, KINDS)

@@ -1,0 +1,92 @@
+"""What operators find of the engine: workflows, commands, schedules."""
+
+from typing import TYPE_CHECKING
+
+from django.urls import reverse
+
+from apps.engine.contracts import RunStatus
+from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
+from apps.web.search import BY_NUMBER, Found, Source, among, by_start, by_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apps.accounts.models import User
+
+
+def _operators(permission: str) -> "Callable[[User], bool]":
+    # Their pages are in the admin.
+    return lambda user: user.is_staff and user.has_perm(permission)
+
+
+def _run(run: WorkflowRun) -> Found:
+    return Found(
+        title=run.workflow_id,
+        href=reverse("admin:engine_workflowrun_change", args=[run.pk]),
+        key=run.run_id,
+        state=run.status,
+        notes=(run.workflow_type, f"queue {run.task_queue}" if run.task_queue else ""),
+        at=run.closed_at or run.started_at,
+    )
+
+
+def _command(command: EngineCommand) -> Found:
+    what = f"{command.kind} {command.name}" if command.name else command.kind
+    return Found(
+        title=f"{what}: {command.workflow_id}",
+        href=reverse("admin:engine_enginecommand_change", args=[command.pk]),
+        key=str(command.pk),
+        state=command.state,
+        notes=(command.key, command.error[:100]),
+        at=command.created_at,
+        workflow_id=command.workflow_id,
+    )
+
+
+def _schedule(schedule: WorkflowSchedule) -> Found:
+    return Found(
+        title=schedule.name,
+        href=reverse("admin:engine_workflowschedule_change", args=[schedule.pk]),
+        state="paused" if schedule.paused else "",
+        notes=(schedule.workflow_type, schedule.cron, schedule.note),
+        at=schedule.updated_at,
+    )
+
+
+RUNS = Source(
+    key="runs",
+    title="Workflows",
+    hint="the workflow’s id or its beginning",
+    permission=_operators("engine.view_workflowrun"),
+    order=70,
+    find=among(
+        # Continued runs are parts of the same workflow.
+        lambda user: WorkflowRun.objects.exclude(status=RunStatus.CONTINUED_AS_NEW),
+        by_start("workflow_id"),
+        found=_run,
+    ),
+)
+
+COMMANDS = Source(
+    key="commands",
+    title="Commands to the engine",
+    hint="the command’s number or key, or the beginning of the workflow’s id",
+    permission=_operators("engine.view_enginecommand"),
+    order=80,
+    find=among(
+        lambda user: EngineCommand.objects.all(),
+        BY_NUMBER,
+        by_value("key", like=r"\S+:\S+"),
+        by_start("workflow_id"),
+        found=_command,
+    ),
+)
+
+SCHEDULES = Source(
+    key="schedules",
+    title="Schedules",
+    hint="the name or its beginning",
+    permission=_operators("engine.view_workflowschedule"),
+    order=85,
+    find=among(lambda user: WorkflowSchedule.objects.all(), by_start("name"), found=_schedule),
+)

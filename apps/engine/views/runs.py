@@ -1,0 +1,297 @@
+"""Pages of workflow runs: the list, and one run with its pending activities and its actions."""
+
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.engine import reads, services, subjects
+from apps.engine.contracts import RunStatus
+from apps.engine.models import EngineCommand, WorkflowRun
+from apps.engine.reads import Description, PendingActivity
+from apps.engine.selectors import commands_of
+from apps.engine.watching import Watch
+from apps.web.filters import FilterForm
+from apps.web.fragments import person
+from apps.web.links import temporal_url
+from apps.web.lists import ListPage
+from apps.web.pages import DetailPage
+from apps.web.pieces import Cell, Fact, Head, Line, Link, Note, rows_card
+from apps.web.row_verbs import RowVerb, RowVerbs
+from apps.web.tables import Column
+from apps.web.tones import words_of
+
+VIEW = "engine.view_workflowrun"
+ACT = "engine.change_workflowrun"
+CRUMB = Link("Workers", "workers")
+
+#: The most commands of a workflow that its run's page shows.
+MOST_COMMANDS = 20
+
+DESCRIPTIONS = Watch("run", Description)
+
+#: What the filter offers besides single states.
+FAILED, UNTOLD = "failed_any", "untold"
+
+
+def _in_state(rows: Any, value: str, user: User) -> Any:
+    if value == FAILED:
+        return rows.filter(status__in=WorkflowRun.FAILED)
+    if value == UNTOLD:
+        ended = rows.exclude(status=RunStatus.RUNNING)
+        return ended.filter(told_at__isnull=True, confirmed=True)
+    return rows.filter(status=value)
+
+
+class RunFilter(FilterForm):
+    """Filters of the list of runs."""
+
+    lookups = {"type": "workflow_type", "state": _in_state, "workflow": "workflow_id"}
+
+    state = forms.ChoiceField(
+        required=False,
+        choices=lambda: [
+            ("", "every state"),
+            (RunStatus.RUNNING, words_of(RunStatus.RUNNING)),
+            (FAILED, "failed, timed out or terminated"),
+            (UNTOLD, "ended, its row not told"),
+            *((s, words_of(s)) for s in RunStatus if s != RunStatus.RUNNING),
+        ],
+    )
+    type = forms.CharField(
+        required=False,
+        max_length=80,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    workflow = forms.CharField(
+        required=False,
+        max_length=200,
+        label="Workflow id",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
+def _rows(user: User) -> Any:
+    return WorkflowRun.objects.all()
+
+
+def run_line(run: WorkflowRun) -> Line:
+    """Return the line of a run in a panel."""
+    return Line(
+        run.workflow_id,
+        reverse("workflow_run", args=[run.pk]),
+        (
+            Cell("Type", run.workflow_type),
+            Cell("Queue", run.task_queue, "on {}"),
+            Cell("Started", run.started_at, form="age"),
+        ),
+        state=run.status,
+    )
+
+
+LIST_PAGE = ListPage(
+    name="workflow_runs",
+    title="Workflow runs",
+    lead="Runs of workflows as we know them from the engine, the newest first.",
+    noun="run",
+    topic="engine",
+    rows=_rows,
+    to="workflow_run",
+    version=lambda run: f"{run.status}{run.confirmed}{run.told_at}",
+    columns=(
+        Column(head="Workflow", value="workflow_id", form="title"),
+        Column(head="Type", value="workflow_type"),
+        Column(head="Queue", value="task_queue", text="on {}", wide=True),
+        Column(head="Age", value="started_at", form="age", file="started_at"),
+        Column(head="State", value="status", form="state"),
+    ),
+    filters=RunFilter,
+    arrivals=True,
+    order="started",
+    permission=VIEW,
+    crumbs=(CRUMB,),
+    none="No run is known",
+    empty="A run appears as soon as a worker or the engine reports it.",
+)
+
+
+# --- one run -------------------------------------------------------------------------------------
+def _is_open(run: WorkflowRun) -> bool:
+    return run.status == RunStatus.RUNNING
+
+
+def _can_restart(run: WorkflowRun) -> bool:
+    return not _is_open(run) and run.subject_id != "" and subjects.get(run.subject_type) is not None
+
+
+VERBS = RowVerbs(
+    name="workflow_run",
+    rows=_rows,
+    subject_type="workflow",
+    verbs={
+        "cancel": RowVerb(
+            call=lambda key, **given: services.run_cancel(run_id=key, **given),
+            title="Cancel",
+            button="Ask it to cancel",
+            help="The workflow hears of it, undoes what can be undone, and ends. Use this first.",
+            said="Asked to cancel. It is sent to the engine as soon as that answers.",
+            permission=ACT,
+            action="engine.run_cancel",
+            applies=_is_open,
+            plain=True,
+        ),
+        "terminate": RowVerb(
+            call=lambda key, **given: services.run_terminate(run_id=key, **given),
+            title="Terminate",
+            button="Terminate the run",
+            help="It ends at once and undoes nothing. What it had begun outside stays as it is. "
+            "Use this when it cannot react to a cancellation.",
+            said="It will be terminated. The command is sent as soon as the engine answers.",
+            permission=ACT,
+            action="engine.run_terminate",
+            applies=_is_open,
+        ),
+        "restart": RowVerb(
+            call=lambda key, **given: services.run_restart(run_id=key, **given),
+            title="Restart",
+            button="Start its workflow again",
+            help="A new run begins from the row as it stands now. Steps that are done are not done "
+            "again.",
+            said="A new run was asked for. It begins as soon as the engine answers.",
+            permission=ACT,
+            action="engine.run_restart",
+            applies=_can_restart,
+            plain=True,
+        ),
+    },
+)
+
+
+def command_title(command: EngineCommand) -> str:
+    """Return what the command asks of the engine."""
+    return f"{command.kind} {command.name}".strip()
+
+
+def command_line(command: EngineCommand) -> Line:
+    """Return the line of a command in a panel."""
+    return Line(
+        command_title(command),
+        reverse("engine_command", args=[command.pk]),
+        (
+            Cell("Workflow", command.workflow_id),
+            Cell("Written", command.created_at, form="age"),
+            Cell("Attempts", command.attempts if command.attempts > 1 else "", "{} attempts"),
+            Cell("Reason", command.error[:200]),
+        ),
+        state=command.state,
+    )
+
+
+def _context(request: HttpRequest, run: WorkflowRun) -> dict[str, Any]:
+    seen = DESCRIPTIONS.look(partial(reads.describe, run.workflow_id, run.run_id), of=str(run.pk))
+    found = seen.answer if seen.answer is not None and seen.answer.found else None
+    commands = list(commands_of(run.workflow_id)[:MOST_COMMANDS])
+    return {
+        "topics": "engine",
+        "head": _head(run),
+        "facts": _facts(run, found),
+        "facts_title": "The run",
+        "over": not _is_open(run),
+        "seen": seen,
+        "description": found,
+        "activities": [_activity(one) for one in found.pending_activities] if found else [],
+        "verbs": VERBS.shown(run, person(request)),
+        "card": rows_card(
+            "run-commands",
+            "Commands of its workflow",
+            [command_line(command) for command in commands],
+            empty="Nothing was sent to this workflow, or it was long ago.",
+        ),
+        "earlier": _others(run),
+    }
+
+
+def _activity(one: PendingActivity) -> dict[str, Any]:
+    of = f" of {one.most_attempts}" if one.most_attempts else ""
+    return {
+        "name": one.activity_type,
+        "state": one.state,
+        "attempt": f"attempt {one.attempt}{of}",
+        "failure": one.last_failure,
+        "worker": one.worker,
+        "heartbeat_at": one.heartbeat_at,
+        "next_try_at": one.next_try_at,
+    }
+
+
+def _head(run: WorkflowRun) -> Head:
+    engine = temporal_url(run.workflow_id)
+    note = None
+    if run.status == RunStatus.LOST:
+        note = Note(
+            "The engine does not know this run.",
+            "Its history was deleted with age, or the engine was restored from a backup.",
+        )
+    elif run.status != RunStatus.RUNNING and not run.confirmed:
+        note = Note(
+            "Only a worker has reported the end.",
+            "The engine confirms it within a minute.",
+            tone="info",
+        )
+    return Head(
+        run.workflow_id,
+        f"{run.workflow_type}, began",
+        at=run.started_at,
+        crumbs=(CRUMB, Link("Runs", "workflow_runs")),
+        state=run.status,
+        links=(Link("Temporal UI", engine, outside=True),) if engine else (),
+        note=note,
+    )
+
+
+def _facts(run: WorkflowRun, found: Description | None) -> list[Fact]:
+    facts = [
+        Fact("Workflow", run.workflow_id, form="code"),
+        Fact("Run", run.run_id, form="code"),
+        Fact("Type", run.workflow_type),
+        Fact("Task queue", run.task_queue or "–"),
+        _row_fact(run),
+        Fact("Started", run.started_at, form="when"),
+    ]
+    if run.closed_at:
+        facts.append(Fact("Ended", run.closed_at, form="when"))
+    if run.status != RunStatus.RUNNING and run.status != RunStatus.CONTINUED_AS_NEW:
+        told = run.told_at or ("not yet" if run.subject_id else "nobody to tell")
+        form = "when" if run.told_at else ""
+        facts.append(Fact("Its row was told", told, form=form))
+    if found is not None:
+        facts.append(Fact("Events", found.history_length))
+        if found.failure:
+            facts.append(Fact("It ended with", found.failure, form="prose"))
+    return facts
+
+
+def _row_fact(run: WorkflowRun) -> Fact:
+    subject = subjects.get(run.subject_type)
+    if subject is None or not run.subject_id:
+        return Fact("Row", "none of ours")
+    return Fact("Row", f"{subject.title} {run.subject_id[:13]}", href=subject.url(run.subject_id))
+
+
+def _others(run: WorkflowRun) -> list[Line]:
+    others = WorkflowRun.objects.filter(workflow_id=run.workflow_id).exclude(pk=run.pk)
+    return [run_line(one) for one in others.order_by("-started_at", "-id")[:10]]
+
+
+DETAIL_PAGE = DetailPage(
+    name="workflow_run",
+    rows=_rows,
+    context=_context,
+    main=("web/_row_verbs.html", "web/_facts_panel.html", "engine/_run_activities.html"),
+    side=("web/_rows_panel.html", "engine/_run_others.html"),
+    poll_seconds=10,
+    permission=VIEW,
+)

@@ -1,0 +1,125 @@
+"""What is found of interventions, batches, transfers, budgets and policies."""
+
+import re
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+from apps.common.money import shown
+from apps.interventions.models import (
+    Budget,
+    BudgetTransfer,
+    Intervention,
+    InterventionBatch,
+    Policy,
+)
+from apps.interventions.scopes import Scope
+from apps.web import search
+from apps.web.search import BY_UUID, CODE, Found, Query, Source, among, asked, by_text, by_value
+from apps.web.tones import words_of
+
+#: Only codes of errors are words with `_` between them.
+_CODE = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
+
+
+def _intervention(row: Intervention) -> Found:
+    error = row.error_code if row.error_code != row.status else ""
+    return asked(row, "intervention", row.target, words_of(error) if error else "")
+
+
+def _failed_alike(query: Query) -> str:
+    """Return the list of interventions with this error; empty for a text that is no code."""
+    if not _CODE.fullmatch(query.text):
+        return ""
+    return f"{reverse('interventions')}?{urlencode({'error': query.text})}"
+
+
+INTERVENTIONS = Source(
+    key="interventions",
+    title="Interventions",
+    hint="id or workflow id, who is paid, or the code of an error",
+    scope=Scope.INTERVENTIONS_READ,
+    order=10,
+    find=among(
+        lambda user: Intervention.objects.visible_to(user).select_related("requested_by"),
+        BY_UUID,
+        by_value("error_code", ("-created_at", "-id"), like=CODE),
+        by_text("target"),
+        found=_intervention,
+    ),
+    more=_failed_alike,
+)
+
+BATCHES = Source(
+    key="batches",
+    title="Batches",
+    hint="id or workflow id, or a part of the title",
+    scope=Scope.INTERVENTIONS_READ,
+    order=30,
+    find=among(
+        lambda user: InterventionBatch.objects.visible_to(user).select_related("requested_by"),
+        BY_UUID,
+        by_text("title"),
+        found=lambda row: asked(row, "batch", str(row), f"{row.total:,} payments"),
+    ),
+)
+
+TRANSFERS = Source(
+    key="transfers",
+    title="Transfers",
+    hint="id",
+    scope=Scope.BUDGETS_READ,
+    order=40,
+    find=among(
+        lambda user: BudgetTransfer.objects.visible_to(user).select_related(
+            "requested_by", "source", "destination"
+        ),
+        BY_UUID,
+        found=lambda row: asked(row, "transfer", f"{row.source} to {row.destination}"),
+    ),
+)
+
+BUDGETS = Source(
+    key="budgets",
+    title="Budgets",
+    hint="a part of the code or the name",
+    permission="interventions.view_budget",
+    scope=Scope.BUDGETS_READ,
+    order=45,
+    find=among(
+        lambda user: Budget.objects.all(),
+        by_text("code", "name", order=("-created_at", "-id")),
+        found=lambda row: Found(
+            title=row.name,
+            href=reverse("budget", args=[row.code]),
+            key=row.code,
+            notes=(row.period, f"{shown(row.available, row.currency)} free"),
+        ),
+    ),
+)
+
+POLICIES = Source(
+    key="policies",
+    title="Policies",
+    hint="a part of the code or the name",
+    permission="interventions.view_policy",
+    scope=Scope.INTERVENTIONS_READ,
+    order=48,
+    find=among(
+        # The active versions are few, and have an index of their own.
+        lambda user: Policy.objects.filter(active=True),
+        by_text("code", "name"),
+        found=lambda row: Found(
+            title=row.name,
+            href=reverse("policy", args=[row.code]),
+            key=row.code,
+            notes=(f"version {row.version}", row.currency),
+            at=row.created_at,
+        ),
+    ),
+)
+
+
+def register() -> None:
+    """Register the sources. Called once, when Django is ready."""
+    search.register(INTERVENTIONS, BATCHES, TRANSFERS, BUDGETS, POLICIES)

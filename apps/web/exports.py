@@ -1,0 +1,96 @@
+"""The rows of a list as files: what the filters match and the user may see."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils import timezone
+
+from apps.common import csvio, xlsx
+from apps.common.errors import Invalid
+from apps.common.pagination import parts
+from apps.web.downloads import attachment
+from apps.web.tables import Column, file_columns, record
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.accounts.models import User
+
+#: Format → media type.
+FORMATS = {"csv": csvio.FORMATS["csv"], "xlsx": xlsx.MEDIA_TYPE}
+#: Format → the most rows of a file. An Excel file is made as a whole before it is sent.
+MOST_ROWS = {"csv": 1_000_000, "xlsx": 100_000}
+#: A person may export so many lists in so long.
+MOST_EXPORTS, EXPORTS_WITHIN = 20, timedelta(minutes=10)
+
+
+class Recorder(Protocol):
+    """Audits exports. `begin` raises TooMany beyond MOST_EXPORTS; `end` follows the last row."""
+
+    def begin(self, *, by: "User", name: str, body: Mapping[str, Any]) -> None: ...
+
+    def end(self, *, by: "User", name: str, body: Mapping[str, Any]) -> None: ...
+
+
+_recorders: list[Recorder] = []
+
+
+def record_with(recorder: Recorder) -> None:
+    """Audit exports with this recorder; apps below `apps.audit` cannot call it themselves."""
+    _recorders[:] = [recorder]
+
+
+def send(
+    request: HttpRequest,
+    rows: "QuerySet[Any]",
+    columns: Sequence[Column],
+    *,
+    name: str,
+    order: str,
+    format: str,
+    by: "User",
+    filters: Mapping[str, Any],
+    complete: Callable[[list[Any]], None] | None = None,
+) -> StreamingHttpResponse:
+    """Return the rows in that order as an attachment, read a part at a time.
+
+    Audited before the first byte (`list.export`), and once more with the number of rows after the
+    last (`list.exported`): an export without the second entry was broken off. So was its file: the
+    connection ends without the end of the answer, and an Excel file cannot be opened. Raises
+    Invalid `too_many_rows` and TooMany `too_many_exports`.
+    """
+    most = MOST_ROWS[format]
+    # Looks for one row beyond the most, instead of counting all.
+    if rows.order_by()[most : most + 1].exists():
+        raise Invalid(_too_many(format), code="too_many_rows", most=most)
+    (recorder,) = _recorders
+    told = {"format": format, "filters": dict(filters), "order": order}
+    recorder.begin(by=by, name=name, body=told)
+
+    def records() -> Iterator[dict[str, Any]]:
+        number = 0
+        for part in parts(rows, order=order, size=csvio.PART):
+            if complete:
+                complete(part)
+            for row in part:
+                yield record(row, columns)
+            number += len(part)
+        recorder.end(by=by, name=name, body={**told, "rows": number})
+
+    names = file_columns(columns)
+    written = xlsx.export(records(), names) if format == "xlsx" else csvio.export(records(), names)
+    stamp = f"{timezone.now():%Y%m%d-%H%M%S}"
+    return attachment(
+        request, written, name=f"{name}-{stamp}.{format}", content_type=FORMATS[format]
+    )
+
+
+def _too_many(format: str) -> str:
+    if format == "xlsx":
+        return (
+            f"The filters match more than the {MOST_ROWS['xlsx']:,} rows of an Excel file. Narrow "
+            "them, or take the CSV file."
+        )
+    return f"The filters match more than the {MOST_ROWS['csv']:,} rows of a file. Narrow them."

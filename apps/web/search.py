@@ -1,0 +1,350 @@
+"""The site's search: one text, and everything that the user may see and it can mean.
+
+Each app registers its sources in `AppConfig.ready()`. A source answers from indexes and never
+counts; one that takes too long is left out and named, so that a search always answers.
+"""
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from django.db import OperationalError, connection, transaction
+from django.db.models import Q, QuerySet
+from django.urls import reverse
+from psycopg.errors import QueryCanceled
+
+from apps.common.identifiers import number_of
+from apps.common.registry import Registry
+from apps.web.navigation import Permission
+
+#: Characters of a text that can be searched.
+SHORTEST, LONGEST = 2, 200
+#: A source shows so many; there may be more.
+SHOWN = 8
+#: Of several words so many are looked for.
+MOST_WORDS = 8
+#: A database query of a source ends after so many milliseconds.
+MOST_MS = 250
+#: After so many seconds no further source is asked.
+MOST_SECONDS = 1.0
+
+#: A whole UUID anywhere: in a workflow's id, in an address of the site.
+_WHOLE = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])", re.I)
+#: The beginning of one, four digits and more, which a workflow's name may precede.
+_BEGUN = re.compile(r"(?:[a-z][a-z_]*-)*((?=[0-9a-f]{4})[0-9a-f-]{4,36})", re.I | re.ASCII)
+#: What no text of the database can hold.
+_NOWHERE = re.compile("[\0\ud800-\udfff]")
+#: What a trigram index needs to find a part of a word.
+_PART = re.compile(r"[^\W_]{3}")
+_WORD = re.compile(r"[^\W_]")
+#: The pattern of codes, of errors and others.
+CODE = r"[a-z][a-z0-9_]*"
+
+
+class Query:
+    """A text that somebody searches for, and what it can mean."""
+
+    def __init__(self, text: str) -> None:
+        #: One blank between words. A text of any length and with any characters may come in.
+        self.text = " ".join(text[: LONGEST * 10].split())
+
+    @cached_property
+    def trouble(self) -> str:
+        """Return why the text cannot be searched, as a sentence; empty: it can."""
+        if _NOWHERE.search(self.text):
+            return "The text has a character in it that nothing stored here can have."
+        if len(self.text) < SHORTEST:
+            return f"Type at least {SHORTEST} characters."
+        if len(self.text) > LONGEST:
+            return f"Type at most {LONGEST} characters."
+        return ""
+
+    @cached_property
+    def number(self) -> int | None:
+        """Return the number that the text is, with or without `#` before it."""
+        return number_of(self.text.removeprefix("#"), digits=18)
+
+    @cached_property
+    def uuid(self) -> UUID | None:
+        """Return the first whole UUID in the text."""
+        found = _WHOLE.search(self.text)
+        return UUID(found[0]) if found else self._bare
+
+    @cached_property
+    def uuids(self) -> tuple[UUID, UUID] | None:
+        """Return the lowest and the highest UUID that the text can be, or be the beginning of."""
+        if self.uuid:
+            return self.uuid, self.uuid
+        begun = _BEGUN.fullmatch(self.text)
+        digits = begun[1].replace("-", "") if begun else ""
+        if not 4 <= len(digits) <= 32:
+            return None
+        return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+
+    @property
+    def is_id(self) -> bool:
+        """Return whether the text is an id or long enough a beginning of one to be nothing else."""
+        return bool(self.uuid) or (
+            self.uuids is not None and len(self.text) >= 8 and any(map(str.isdigit, self.text))
+        )
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """Return the words of the text, at most MOST_WORDS."""
+        return tuple(self.text.split()[:MOST_WORDS])
+
+    @cached_property
+    def _bare(self) -> UUID | None:
+        return UUID(self.text) if re.fullmatch(r"[0-9a-fA-F]{32}", self.text) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A row that was found. `state` is shown with its tone, `at` as an age; `notes` are short
+    texts. With a `workflow_id` the page also says where the row is in the engine."""
+
+    title: str
+    href: str
+    key: str = ""
+    state: str = ""
+    notes: tuple[str, ...] = ()
+    at: datetime | None = None
+    amount: Decimal | None = None
+    currency: str = ""
+    workflow_id: str = ""
+
+
+#: Returns at most that many of what the user may see.
+Finder = Callable[[Any, Query, int], "list[Found]"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A kind of things that can be found.
+
+    `title`: of several of them. `hint` says by what they are found. `find` returns what the user
+    may see, best first, from indexes; `among` makes it from rows. Users without `permission` do not
+    know of the source, nor do API keys without `scope`; an empty `scope` needs all scopes.
+    `more(query)`: the URL of the list of all that match, or an empty text.
+    """
+
+    key: str
+    title: str
+    hint: str
+    find: Finder
+    order: int
+    permission: Permission = ""
+    scope: str = ""
+    more: Callable[[Query], str] = lambda query: ""
+
+    def allows(self, user: Any) -> bool:
+        """Return whether the user may search here."""
+        if callable(self.permission):
+            return self.permission(user)
+        return not self.permission or user.has_perm(self.permission)
+
+
+@dataclass(frozen=True)
+class Group:
+    """What a source found: up to SHOWN; `more`: there are others, which `more_url` may list."""
+
+    source: Source
+    found: list[Found]
+    more: bool = False
+    more_url: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found, by source. `late`: sources that took too long and are left out."""
+
+    groups: list[Group] = field(default_factory=list)
+    late: list[Source] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """Return how many results are shown."""
+        return sum(len(group.found) for group in self.groups)
+
+    @property
+    def more(self) -> bool:
+        """Return whether there are more than are shown."""
+        return any(group.more for group in self.groups)
+
+
+_sources = Registry[Source]("source of the search")
+
+
+def register(*sources: Source) -> None:
+    """Register sources. Raises ImproperlyConfigured when another source has a key."""
+    for source in sources:
+        _sources.add(source.key, source)
+
+
+def sources(user: Any) -> list[Source]:
+    """Return the sources that the user may search, sorted by order."""
+    allowed = [source for source in _sources.values() if source.allows(user)]
+    return sorted(allowed, key=lambda source: source.order)
+
+
+def search(user: Any, query: Query, among: Iterable[Source]) -> Answer:
+    """Search these sources. Nothing is found for a text with `trouble`.
+
+    Takes about MOST_SECONDS at most: a query of the database ends after MOST_MS.
+    """
+    answer = Answer()
+    waiting = deque([] if query.trouble else among)
+    ends = time.monotonic() + MOST_SECONDS
+    while waiting:
+        try:
+            # One transaction for all; a query that is stopped ends it, and the rest gets another.
+            with _bounded():
+                while waiting:
+                    source = waiting.popleft()
+                    if time.monotonic() > ends:
+                        answer.late.append(source)
+                        continue
+                    _ask(answer, source, user, query)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, QueryCanceled):
+                raise
+            answer.late.append(source)
+    return answer
+
+
+def _ask(answer: Answer, source: Source, user: Any, query: Query) -> None:
+    found = source.find(user, query, SHOWN + 1)
+    if found:
+        more = len(found) > SHOWN
+        url = source.more(query) if more else ""
+        answer.groups.append(Group(source, found[:SHOWN], more, url))
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Run in a transaction in which queries end after MOST_MS with an OperationalError."""
+    inside = connection.in_atomic_block
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(MOST_MS)])
+        yield
+        if inside:
+            # The transaction around this one goes on without the limit.
+            cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
+
+
+# --- how rows are found ---------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Match:
+    """A way to find rows: a condition that an index serves, or None when the text cannot mean any
+    row that way; and an order in which the index, or one of few rows, gives them."""
+
+    condition: Callable[[Query], Q | None]
+    order: tuple[str, ...] = ("-pk",)
+
+
+def among(
+    rows: "Callable[[Any], QuerySet[Any]]", *ways: Match, found: Callable[[Any], Found]
+) -> Finder:
+    """Return a finder over the rows that a user may see. The ways are tried one after the other
+    until there are enough; each is one query. `found` describes a row."""
+
+    def find(user: Any, query: Query, most: int) -> list[Found]:
+        seen: dict[Any, Found] = {}
+        for way in ways:
+            condition = way.condition(query)
+            if condition is None or len(seen) >= most:
+                continue
+            for row in rows(user).filter(condition).order_by(*way.order)[:most]:
+                seen.setdefault(row.pk, found(row))
+        return list(seen.values())[:most]
+
+    return find
+
+
+def _by_uuid(query: Query) -> Q | None:
+    return Q(pk__range=query.uuids) if query.uuids else None
+
+
+def _by_number(query: Query) -> Q | None:
+    return None if query.number is None else Q(pk=query.number)
+
+
+#: Rows by their id: a UUID or its beginning, also as part of a workflow's id; or a number.
+BY_UUID, BY_NUMBER = Match(_by_uuid), Match(_by_number)
+
+
+def by_value(column: str, order: tuple[str, ...] = ("-pk",), *, like: str = r"\S+") -> Match:
+    """Find rows whose column is the text; an index begins with it. `like`: the pattern of all
+    values; the database is not asked for other texts."""
+    pattern = re.compile(like)
+    return Match(
+        lambda query: Q(**{column: query.text}) if pattern.fullmatch(query.text) else None, order
+    )
+
+
+def by_start(column: str) -> Match:
+    """Find rows whose column, a text without blanks, starts with the text; its index has a
+    `pattern_ops` class."""
+    return Match(
+        lambda query: None if " " in query.text else Q(**{f"{column}__startswith": query.text})
+    )
+
+
+def by_text(*columns: str, where: Q | None = None, order: tuple[str, ...] = ("-pk",)) -> Match:
+    """Find rows by a part of a text, with trigram indexes on UPPER(column); `where` names the
+    condition of a partial one. In one column the whole text is looked for, in several each word in
+    any of them. Less than three letters or digits in a row find the beginning of a word."""
+
+    def condition(query: Query) -> Q | None:
+        text = text_condition(query, *columns)
+        return text & where if text is not None and where is not None else text
+
+    return Match(condition, order)
+
+
+def text_condition(query: Query, *columns: str) -> Q | None:
+    """Return the condition of `by_text`; None for ids, and for texts without letters and digits."""
+    if query.is_id:
+        return None
+    whole = Q()
+    for word in query.words if len(columns) > 1 else (query.text,):
+        if _PART.search(word):
+            lookups = [("icontains", word)]
+        elif _WORD.match(word):
+            lookups = [("istartswith", word), ("icontains", f" {word}")]
+        else:
+            continue
+        here = Q(pk__in=[])
+        for column in columns:
+            for lookup, value in lookups:
+                here |= Q(**{f"{column}__{lookup}": value})
+        whole &= here
+    return whole or None
+
+
+def starts_a_word(query: Query, text: str) -> bool:
+    """Return whether a word of this text starts with the query, for few texts held in memory."""
+    return f" {query.text}".casefold() in f" {text}".casefold()
+
+
+def asked(row: Any, url_name: str, title: str, *notes: str) -> Found:
+    """Describe a row that a user asked for: its state, age, amount if it has one, and workflow."""
+    return Found(
+        title=title,
+        href=reverse(url_name, args=[row.pk]),
+        key=str(row.pk),
+        state=row.status,
+        notes=(*notes, f"asked by {row.requested_by}"),
+        at=row.created_at,
+        amount=getattr(row, "amount", None),
+        currency=getattr(row, "currency", ""),
+        workflow_id=getattr(row, "workflow_id", ""),
+    )

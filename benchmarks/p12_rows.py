@@ -1,0 +1,71 @@
+"""Fills a migrated database with interventions and their workflows beside the requests of P7."""
+
+import psycopg
+from psycopg import sql
+
+TABLES = ("interventions_intervention", "engine_workflowrun")
+
+
+def fill(connection: psycopg.Connection) -> None:
+    """An intervention and a run of its workflow for each request about one; analysed.
+
+    Indexes are built after the rows, foreign keys and triggers do not run. The connection is in
+    autocommit mode.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET maintenance_work_mem = '512MB'")
+        cursor.execute("SET max_parallel_maintenance_workers = 2")
+        cursor.execute("SET session_replication_role = replica")
+        indexes = _drop_indexes(cursor)
+        for statement in (_INTERVENTIONS, _RUNS):
+            cursor.execute(statement.encode())
+        for definition in indexes:
+            cursor.execute(definition.encode())
+        cursor.execute("SET session_replication_role = DEFAULT")
+        cursor.execute("VACUUM (ANALYZE) " + ", ".join(TABLES))
+        cursor.execute("CHECKPOINT")
+
+
+def _drop_indexes(cursor: psycopg.Cursor) -> list[str]:
+    """Those that neither a constraint nor uniqueness needs; how to make them again."""
+    cursor.execute(
+        """
+        SELECT c.relname, pg_get_indexdef(i.indexrelid)
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+        WHERE i.indrelid = ANY(%s::regclass[]) AND NOT i.indisunique
+        """,
+        [list(TABLES)],
+    )
+    found = cursor.fetchall()
+    for name, _ in found:
+        cursor.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
+    return [definition for _, definition in found]
+
+
+_INTERVENTIONS = """
+INSERT INTO interventions_intervention
+    (id, workflow_id, requested_by_id, idempotency_key, request_digest, error_code, error_detail,
+     version, created_at, settled_at, policy_id, budget_id, amount, currency, target, justification,
+     region, batch_id, status, executor_id, cancel_requested_at, receipt)
+SELECT r.id, 'intervention-' || r.id, r.requested_by_id, '', '',
+       CASE r.status WHEN 'rejected' THEN 'rejected' WHEN 'expired' THEN 'budget_exceeded'
+            ELSE '' END,
+       '', 1, r.created_at, r.settled_at, policy.id, budget.id, r.amount, r.currency,
+       substring(r.title from ' to (.*),'), 'Repairs after the rains.', '', NULL,
+       CASE r.status WHEN 'open' THEN 'awaiting_approval' WHEN 'approved' THEN 'executed'
+            WHEN 'rejected' THEN 'rejected' ELSE 'failed' END,
+       '', NULL, ''
+FROM approvals_approvalrequest r,
+     (SELECT min(id) AS id FROM interventions_policy) policy,
+     (SELECT min(id) AS id FROM interventions_budget) budget
+"""
+
+_RUNS = """
+INSERT INTO engine_workflowrun
+    (workflow_id, run_id, workflow_type, task_queue, status, confirmed, subject_type, subject_id,
+     started_at, closed_at, seen_at, told_at)
+SELECT workflow_id, md5(workflow_id), 'InterventionApprovalWorkflow', 'intervention-critical',
+       CASE WHEN settled_at IS NULL THEN 'running' ELSE 'completed' END, true, 'intervention',
+       id::text, created_at, settled_at, created_at, settled_at
+FROM interventions_intervention ORDER BY created_at
+"""

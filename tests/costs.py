@@ -1,0 +1,130 @@
+"""What a session took: the dearest tests and rooms in worker-seconds, and budgets that it passed.
+
+A room is a folder of tests; the files beside the folders are the room "tests". A worker-second is a
+second of one xdist worker, in a test's set-up, in the test or at its end; what several tests share
+counts for the first of them.
+"""
+
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.order import bare
+
+#: As in the Makefile.
+WORKERS = 3
+#: Seconds of wall time for `make test` without the domains to come, and for each of those; and what
+#: the workers take to start and to collect.
+CORE_SECONDS, DOMAIN_SECONDS, START_SECONDS = 600, 180, 40
+CORE_BUDGET = (CORE_SECONDS - START_SECONDS) * WORKERS
+#: Of the core, in worker-seconds on a machine that does nothing else. A room that is not here is a
+#: domain to come.
+ROOMS: dict[str, int] = {
+    "accounts": 40,
+    "api": 70,
+    "approvals": 190,
+    "audit": 30,
+    "common": 15,
+    "config": 30,
+    "console": 190,
+    "deploy": 70,
+    "e2e": 200,
+    "engine": 70,
+    "faults": 130,
+    "histories": 15,
+    "interventions": 310,
+    "live": 15,
+    "notifications": 30,
+    "outbound": 10,
+    "simulators": 20,
+    "tests": 60,
+    "web": 25,
+    "workers": 155,
+}
+#: A session that took less is about few tests: nobody wants to know their place.
+LEAST_SECONDS = 60.0
+DEAREST = 10
+
+
+def budget_of(room: str) -> int:
+    """Worker-seconds that the room may take."""
+    return ROOMS.get(room, DOMAIN_SECONDS * WORKERS)
+
+
+def room_of(name: str) -> str:
+    """The folder under tests/ of a test's id."""
+    folders = name.partition("::")[0].split("/")[:-1]
+    return folders[1] if len(folders) > 1 else "tests"
+
+
+class Costs:
+    """Worker-seconds of each test of this session."""
+
+    def __init__(self) -> None:
+        self.tests: dict[str, float] = defaultdict(float)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Set-up, test and end come one after another."""
+        self.tests[bare(name)] += seconds
+
+    def rooms(self) -> dict[str, float]:
+        """Worker-seconds by room, the dearest first."""
+        rooms: dict[str, float] = defaultdict(float)
+        for name, seconds in self.tests.items():
+            rooms[room_of(name)] += seconds
+        return _dearest(rooms)
+
+    def told(self) -> list[str]:
+        """Lines about the dearest tests and rooms."""
+        tests = list(_dearest(self.tests).items())[:DEAREST]
+        lines = [f"{seconds:7.1f}  {name}" for name, seconds in tests]
+        for room, seconds in list(self.rooms().items())[:DEAREST]:
+            lines.append(f"{seconds:7.1f}  of {budget_of(room)}: {room}")
+        return [*lines, f"{sum(self.tests.values()):7.1f}  all tests"]
+
+    def passed(self) -> list[str]:
+        """A line for each budget that was passed."""
+        rooms = self.rooms()
+        lines = [
+            f"{room} took {seconds:.0f} of {budget_of(room)} worker-seconds"
+            for room, seconds in rooms.items()
+            if seconds > budget_of(room)
+        ]
+        core = sum(seconds for room, seconds in rooms.items() if room in ROOMS)
+        if core > CORE_BUDGET:
+            lines.append(f"the core took {core:.0f} of {CORE_BUDGET} worker-seconds")
+        return lines
+
+
+def _dearest(costs: dict[str, float]) -> dict[str, float]:
+    return dict(sorted(costs.items(), key=lambda item: -item[1]))
+
+
+# --- the plugin -----------------------------------------------------------------------------------
+_costs = Costs()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """In the process that tells of the session; xdist brings it the reports of its workers."""
+    _costs.add(report.nodeid, report.duration)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """A passed budget is no failure: a busy machine passes it too. It is the last thing said."""
+    if sum(_costs.tests.values()) < LEAST_SECONDS:
+        return
+    terminalreporter.section("worker-seconds")
+    for line in _costs.told():
+        terminalreporter.write_line(line)
+    if os.environ.get("TESTS_AT_FULL_SIZE") == "1":
+        return
+    if passed := _costs.passed():
+        terminalreporter.section("BUDGETS PASSED", sep="!", red=True, bold=True)
+        load = Path("/proc/loadavg").read_text().split()[1]
+        passed.append(f"The load was {load} over the last five minutes.")
+        for line in passed:
+            terminalreporter.write_line(line, red=True, bold=True)
