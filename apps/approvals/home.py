@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.approvals import kinds
 from apps.approvals.contracts import RequestStatus
@@ -32,7 +33,7 @@ def waiting_card(user: "User", as_of: datetime) -> dict[str, Any]:
     """Return the first requests that the user could sign now, and their number."""
     rows = waiting(user, as_of=as_of)
     href = reverse("inbox") + "?mine=on"
-    figure = Figure(counted(rows), "wait for your signature", href, order=10)
+    figure = Figure(counted(rows), gettext("wait for your signature"), href, order=10)
     return {"rows": list(rows[:SHOWN]), "figure": figure}
 
 
@@ -47,7 +48,7 @@ def overdue_card(user: "User", as_of: datetime) -> dict[str, Any]:
 def held_card(user: "User", as_of: datetime) -> dict[str, Any]:
     """Return the first requests that the user has claimed, and their number."""
     rows = held(user, as_of=as_of)
-    figure = Figure(counted(rows), "held by you", reverse("inbox") + "?claim=me", order=30)
+    figure = Figure(counted(rows), gettext("held by you"), reverse("inbox") + "?claim=me", order=30)
     return {"rows": list(rows[:SHOWN]), "figure": figure}
 
 
@@ -71,10 +72,10 @@ def today(user: "User", as_of: datetime) -> Today:
     )
     return Today(
         [
-            Figure(counted(rows.open()), "wait for a signature", inbox),
+            Figure(counted(rows.open()), gettext("wait for a signature"), inbox),
             Figure(late, "overdue", f"{inbox}?due=over", tone="" if late == "0" else "warn"),
-            Figure(counted(held), "held by somebody", f"{inbox}?claim=taken"),
-            Figure(counted(decided), "decided today"),
+            Figure(counted(held), gettext("held by somebody"), f"{inbox}?claim=taken"),
+            Figure(counted(decided), gettext("decided today")),
         ]
     )
 
@@ -119,5 +120,9 @@ def represented_by(user: "User", *, as_of: datetime) -> list[Acting]:
 
 
 def _scope(row: Delegation) -> str:
-    what = ", ".join(kinds.title_of(name) for name in row.kinds) or "every kind"
-    return what if row.most is None else f"{what}, up to {shown(row.most, row.currency)}"
+    what = ", ".join(kinds.title_of(name) for name in row.kinds) or gettext("every kind")
+    return (
+        what
+        if row.most is None
+        else gettext("{what}, up to {shown}").format(what=what, shown=shown(row.most, row.currency))
+    )

@@ -1,10 +1,12 @@
 from django.apps import AppConfig
 
+from apps.common.language import lazy as _
+
 
 class InterventionsConfig(AppConfig):
     name = "apps.interventions"
     label = "interventions"
-    verbose_name = "Interventions"
+    verbose_name = _("Interventions")
 
     def ready(self) -> None:
         """Register the app with the shared apps."""

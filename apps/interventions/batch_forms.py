@@ -4,7 +4,9 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.utils.translation import gettext
 
+from apps.common.language import lazy as _
 from apps.interventions.contracts import BatchStatus
 from apps.interventions.forms import InterventionForm
 from apps.web.fields import KeyField, MineField, StatusField
@@ -29,20 +31,20 @@ class BatchForm(TableForm):
     title = forms.CharField(
         required=False,
         max_length=160,
-        help_text="Optional. A name to find the batch by.",
+        help_text=_("Optional. A name to find the batch by."),
     )
     idempotency_key = KeyField()
     field_order = ("policy", "budget", "title")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["file"].help_text = (
-            "CSV, separated by commas, semicolons or tabs, or JSON lines; UTF-8; at most 20,000 "
-            "payments."
+        self.fields["file"].help_text = gettext(
+            "CSV, separated by commas, semicolons or tabs, or JSON lines; UTF-8; at "
+            "most 20,000 payments."
         )
-        self.fields["text"].help_text = (
-            "The first line names the columns: amount, target, justification and, if you want, "
-            "region."
+        self.fields["text"].help_text = gettext(
+            "The first line names the columns: amount, target, justification and, if "
+            "you want, region."
         )
 
     def most_bytes(self) -> int:

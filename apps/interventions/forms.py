@@ -3,6 +3,7 @@
 from django import forms
 from django.utils import timezone
 
+from apps.common.language import lazy as _
 from apps.common.money import shown
 from apps.common.windows import site_day
 from apps.interventions.contracts import InterventionStatus
@@ -39,10 +40,10 @@ class InterventionFilter(FilterForm):
     more = ("error",)
 
     status = StatusField(InterventionStatus)
-    budget = CodeField(label="Budget code")
-    policy = CodeField(label="Policy code")
+    budget = CodeField(label=_("Budget code"))
+    policy = CodeField(label=_("Policy code"))
     region = RegionField()
-    error = CodeField(label="Error code")
+    error = CodeField(label=_("Error code"))
     mine = MineField()
 
 
@@ -71,14 +72,16 @@ class InterventionForm(forms.Form):
     )
     amount = AmountField()
     target = forms.CharField(
-        max_length=200, label="Paid to", help_text="Who or what receives the money."
+        max_length=200, label=_("Paid to"), help_text=_("Who or what receives the money.")
     )
     justification = ProseField(
-        rows=5, max_length=5000, label="Reason", help_text="The signer reads this first."
+        rows=5, max_length=5000, label=_("Reason"), help_text=_("The signer reads this first.")
     )
     region = forms.CharField(
         max_length=6,
         required=False,
-        help_text="Where it is paid, as an ISO 3166 code such as NG-KO. Some policies require it.",
+        help_text=_(
+            "Where it is paid, as an ISO 3166 code such as NG-KO. Some policies require it."
+        ),
     )
     idempotency_key = KeyField()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q, QuerySet
 
+from apps.common.language import lazy as _
 from apps.common.registry import Registry
 from apps.web.pieces import Link
 
@@ -97,7 +98,7 @@ class Today:
 
     figures: list[Figure]
     amounts: Sequence[Amount] = ()
-    paid: str = "paid today"
+    paid: str = _("paid today")
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,8 @@ class Page:
     places: dict[str, list[Drawn]]
 
 
-_cards = Registry[Card]("card of the home page")
-_queues = Registry[str]("watched queue")
+_cards = Registry[Card](_("card of the home page"))
+_queues = Registry[str](_("watched queue"))
 
 
 def register(*cards: Card) -> None:

@@ -9,8 +9,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 
 from apps.common.grouping import grouped
+from apps.common.language import lazy as _
 from apps.common.registry import Registry
 from apps.web.dashboard import SHOWN, Figure
 from apps.web.pieces import Link
@@ -51,7 +53,7 @@ class Failed:
     newest: datetime
 
 
-_failures = Registry[Failures]("failures of the home page")
+_failures = Registry[Failures](_("failures of the home page"))
 
 
 def register(*failures: Failures) -> None:
@@ -75,7 +77,7 @@ def by_code(source: Failures, user: "User", *, as_of: datetime) -> list[Failed]:
     return [
         Failed(
             title=source.title,
-            words=words_of(code).capitalize() if code else "No code",
+            words=words_of(code).capitalize() if code else gettext("No code"),
             href=source.listed(code),
             day=day,
             week=week,
@@ -83,9 +85,9 @@ def by_code(source: Failures, user: "User", *, as_of: datetime) -> list[Failed]:
         )
         for code, day, week, at in grouped(
             newest,
-            "code, moment",
+            gettext("code, moment"),
             by=("code",),
-            figures="count(*) FILTER (WHERE moment >= %s), count(*), max(moment)",
+            figures=gettext("count(*) FILTER (WHERE moment >= %s), count(*), max(moment)"),
             values=[as_of - DAY],
         )
     ]
@@ -102,19 +104,19 @@ def failures_card(user: "User", as_of: datetime) -> dict[str, Any]:
     found.sort(key=lambda one: (-one.day, -one.week, one.title, one.words))
     number = sum(one.week for one in found)
     return {
-        "title": "Failed",
+        "title": gettext("Failed"),
         "rows": found[:SHOWN],
         "others": len(found[SHOWN:]),
         "others_week": sum(one.week for one in found[SHOWN:]),
         "several": len(sources) > 1,
         "links": [
-            Link(one.title if len(sources) > 1 else "All of them", one.listed(""))
+            Link(one.title if len(sources) > 1 else gettext("All of them"), one.listed(""))
             for one in sources
         ],
         "most": MOST if more else 0,
         "figure": Figure(
             f"{number:,}{'+' if more else ''}",
-            "failed in seven days",
+            gettext("failed in seven days"),
             "#home-failed",
             order=40,
             tone="bad" if found else "",

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 from django import forms
+from django.utils.translation import gettext
 from pydantic import Field
 
 from apps.common.amounts import DIGITS
@@ -67,7 +68,7 @@ class StatusField(forms.ChoiceField):
         super().__init__(required=False, choices=self._choices, **options)
 
     def _choices(self) -> list[tuple[str, str]]:
-        return [("", "every status"), *((s.value, words_of(s)) for s in self.api_type)]
+        return [("", gettext("every status")), *((s.value, words_of(s)) for s in self.api_type)]
 
 
 class CodeField(forms.SlugField):
@@ -99,4 +100,4 @@ class MineField(forms.BooleanField):
     """Only rows that the user asked for."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"required": False, "label": "Asked by me", **options})
+        super().__init__(**{"required": False, "label": gettext("Asked by me"), **options})

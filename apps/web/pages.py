@@ -13,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_http_methods
 
+from apps.common.language import lazy as _
 from apps.web.denied import row_of
 from apps.web.fragments import fragment, let_in, person, seen_with
 from apps.web.pieces import Head, Link
@@ -102,7 +103,7 @@ class PageVerb:
     said: str
     title: str
     help: str
-    label: str = "Reason"
+    label: str = _("Reason")
     name: str = "cancel"
     form: type[forms.Form] = ReasonForm
 

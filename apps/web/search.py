@@ -19,9 +19,11 @@ from uuid import UUID
 from django.db import OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
 from django.urls import reverse
+from django.utils.translation import gettext
 from psycopg.errors import QueryCanceled
 
 from apps.common.identifiers import number_of
+from apps.common.language import lazy as _
 from apps.common.registry import Registry
 from apps.web.navigation import Permission
 
@@ -60,11 +62,11 @@ class Query:
     def trouble(self) -> str:
         """Return why the text cannot be searched, as a sentence; empty: it can."""
         if _NOWHERE.search(self.text):
-            return "The text has a character in it that nothing stored here can have."
+            return gettext("The text has a character in it that nothing stored here can have.")
         if len(self.text) < SHORTEST:
-            return f"Type at least {SHORTEST} characters."
+            return gettext("Type at least {shortest} characters.").format(shortest=SHORTEST)
         if len(self.text) > LONGEST:
-            return f"Type at most {LONGEST} characters."
+            return gettext("Type at most {longest} characters.").format(longest=LONGEST)
         return ""
 
     @cached_property
@@ -180,7 +182,7 @@ class Answer:
         return any(group.more for group in self.groups)
 
 
-_sources = Registry[Source]("source of the search")
+_sources = Registry[Source](_("source of the search"))
 
 
 def register(*sources: Source) -> None:
@@ -342,7 +344,7 @@ def asked(row: Any, url_name: str, title: str, *notes: str) -> Found:
         href=reverse(url_name, args=[row.pk]),
         key=str(row.pk),
         state=row.status,
-        notes=(*notes, f"asked by {row.requested_by}"),
+        notes=(*notes, gettext("asked by {requested_by}").format(requested_by=row.requested_by)),
         at=row.created_at,
         amount=getattr(row, "amount", None),
         currency=getattr(row, "currency", ""),

@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.db.models.functions import Upper
 
 from apps.common.amounts import AmountField
+from apps.common.language import lazy as _
 from apps.common.money import shown
 from apps.engine.models_abstract import AskedQuerySet, Run, RunItem, as_signed, end_stays
 from apps.interventions.contracts import BatchItemStatus, BatchStatus
@@ -41,7 +42,7 @@ class InterventionBatch(Run):
     objects = InterventionBatchQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "intervention batches"
+        verbose_name_plural = _("intervention batches")
         ordering = ["-created_at", "-id"]
         constraints = [
             models.UniqueConstraint(

@@ -1,6 +1,9 @@
 """Words of interventions on shared pages: next steps after refusals, words and tones of states."""
 
+from typing import cast
+
 from apps.common.language import lazy as _
+from apps.interventions.contracts import Step
 from apps.interventions.models import BudgetEntry
 from apps.web import refusals, tones
 
@@ -42,8 +45,22 @@ TONES = {
 
 WORDS = {
     # Kinds of ledger lines, in the words of the bar of amounts.
-    **{kind.value: str(kind.label) for kind in BudgetEntry.Kind},
+    **{kind.value: cast("str", kind.label) for kind in BudgetEntry.Kind},
     "low": _("little is left"),
+    "applies_now": _("applies now"),
+    "off": _("off"),
+    "not_yet_valid": _("not yet valid"),
+    "no_longer_valid": _("no longer valid"),
+    # Steps of the saga.
+    Step.VALIDATE_POLICY: _("validate policy"),
+    Step.GET_POLICY_DETAILS: _("get policy details"),
+    Step.RESERVE_BUDGET: _("reserve budget"),
+    Step.EXECUTE: _("execute intervention"),
+    Step.UPDATE_FEATURE_STORE: _("update feature store"),
+    Step.NOTIFY_STAKEHOLDERS: _("notify stakeholders"),
+    Step.RECORD_OUTCOME: _("record outcome"),
+    Step.ROLL_BACK: _("roll back"),
+    Step.RELEASE_BUDGET: _("release budget"),
     # The subject of a request, in the link to it.
     "intervention-batch": _("batch"),
 }
