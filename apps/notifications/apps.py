@@ -27,7 +27,7 @@ class NotificationsConfig(AppConfig):
         kinds.register(
             kinds.NotificationKind(
                 "webhook.failed",
-                "A webhook of mine cannot be delivered",
+                _("A webhook of mine cannot be delivered"),
                 email=True,
                 permission=MANAGE_PERMISSION,
             )
@@ -35,7 +35,7 @@ class NotificationsConfig(AppConfig):
         kinds.register(
             kinds.NotificationKind(
                 "account.touched",
-                "Somebody else changes how I sign in",
+                _("Somebody else changes how I sign in"),
                 email=True,
                 mutable=False,
             )

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from apps.common.language import lazy as _
@@ -70,7 +71,8 @@ class FormPage:
             messages.success(request, self.asked)
         else:
             messages.info(
-                request, "You had sent this form before; this is what it made. Nothing new."
+                request,
+                gettext("You had sent this form before; this is what it made. Nothing new."),
             )
         return redirect(self.to, row.pk)
 

@@ -45,6 +45,9 @@ WORDS = {
     "paused": _("paused"),
     "stopped": _("stopped"),
     "signing": _("signing"),
+    "active": _("active"),
+    "not_begun": _("not begun"),
+    "runs": _("runs"),
 }
 
 _tones = Registry[str](_("tone of the state"))

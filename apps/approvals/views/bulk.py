@@ -46,11 +46,15 @@ CRUMBS = (Link(_("Inbox"), "inbox"), Link(_("Bulk decisions"), "bulk_list"))
 def preview(request: HttpRequest) -> HttpResponse:
     """Preview a decision of the chosen requests. Signs nothing."""
     if request.method != "POST":
-        messages.info(request, "Tick what you want to decide together, then go on from there.")
+        messages.info(
+            request, gettext("Tick what you want to decide together, then go on from there.")
+        )
         return redirect("inbox")
     chosen = _chosen(request)
     if not chosen:
-        messages.info(request, "Nothing was ticked. Tick what you want to decide together.")
+        messages.info(
+            request, gettext("Nothing was ticked. Tick what you want to decide together.")
+        )
         return redirect("inbox")
     if len(chosen) > MOST_ITEMS:
         messages.warning(

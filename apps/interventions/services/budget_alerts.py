@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 
 from apps.audit.contracts import ENGINE
 from apps.audit.services import entry_record
+from apps.common.language import lazy as _
 from apps.common.money import exact, figure, shown
 from apps.interventions.models import Budget
 from apps.live.broadcast import broadcast
@@ -62,7 +63,7 @@ def register() -> None:
     kinds.register(
         kinds.NotificationKind(
             ALERT_KIND,
-            "Little is left in a budget",
+            _("Little is left in a budget"),
             email=True,
             permission="interventions.view_budget",
             relevant=_still_low,
