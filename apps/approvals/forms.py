@@ -110,7 +110,7 @@ class InboxFilter(FilterForm):
     age = forms.ChoiceField(
         required=False,
         label=_("Older than"),
-        choices=[("", _("any age")), ("1h", _("an hour")), ("1d", "a day"), ("7d", "a week")],
+        choices=[("", _("any age")), ("1h", _("an hour")), ("1d", _("a day")), ("7d", _("a week"))],
     )
     currency = forms.ChoiceField(required=False, choices=_currency_choices)
     least = AmountField(

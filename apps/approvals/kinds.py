@@ -168,7 +168,7 @@ class ApprovalKind:
         return next((one for one in self.reasons_for(verdict) if one.code == code), None)
 
 
-_kinds = Registry[ApprovalKind](_("approval kind"))
+_kinds = Registry[ApprovalKind]("approval kind")
 
 
 def register(kind: ApprovalKind) -> None:
@@ -215,11 +215,11 @@ def words_of(request: "ApprovalRequest") -> Words:
 def title_of(name: str) -> str:
     """Return the kind's title, or its name when the kind is not registered."""
     kind = find(name)
-    return kind.title if kind else name
+    return str(kind.title) if kind else name
 
 
 def reason_label(name: str, verdict: str, code: str) -> str:
     """Return the coded reason's label, or the code when the kind or the code is not registered."""
     kind = find(name)
     reason = kind.reason(verdict, code) if kind else None
-    return reason.label if reason else code
+    return str(reason.label) if reason else code

@@ -44,7 +44,7 @@ def machinery(*, as_of: datetime) -> list[Part]:
         _engine(),
         Part(
             gettext("Workers"),
-            f"{len(workers)} running" if workers else "none",
+            gettext("{number} running").format(number=len(workers)) if workers else gettext("none"),
             "good" if workers else "bad",
             ", ".join(queues)
             if workers
@@ -74,13 +74,13 @@ def _engine() -> Part:
         oldest = int(max(state.oldest_seconds for state in late))
         return Part(
             gettext("Engine"),
-            f"{backlog} waiting",
+            gettext("{number} waiting").format(number=backlog),
             "warn",
             gettext("The oldest for {oldest} s.").format(oldest=oldest),
         )
     return Part(
         gettext("Engine"),
-        "answers",
+        gettext("answers"),
         "good",
         gettext("Nothing waits in {names}.").format(names=", ".join(names)),
     )
@@ -92,17 +92,20 @@ def _relay(relays: "list[ProcessHeartbeat]") -> Part:
         standbys = len(relays) - 1
         return Part(
             gettext("Relay"),
-            "leading",
+            gettext("leading"),
             "good",
             gettext("{name}, {standbys} standing by").format(name=leader.name, standbys=standbys),
         )
     if relays:
         return Part(
-            gettext("Relay"), "electing", "warn", gettext("A standby takes over within seconds.")
+            gettext("Relay"),
+            gettext("electing"),
+            "warn",
+            gettext("A standby takes over within seconds."),
         )
     return Part(
         gettext("Relay"),
-        "none",
+        gettext("none"),
         "bad",
         gettext("Decisions are kept and sent when one runs: manage.py runrelay"),
     )
@@ -113,7 +116,7 @@ def _outbox(as_of: datetime) -> Part:
     if parked := parked_count(most=1001):
         return Part(
             gettext("Outbox"),
-            f"{parked} parked",
+            gettext("{number} parked").format(number=parked),
             "bad",
             gettext("An operator has to retry or discard them."),
         )
@@ -126,7 +129,10 @@ def _outbox(as_of: datetime) -> Part:
         )
     seconds = int((as_of - oldest).total_seconds())
     return Part(
-        gettext("Outbox"), f"{seconds} s behind", "warn", gettext("It catches up by itself.")
+        gettext("Outbox"),
+        gettext("{seconds} s behind").format(seconds=seconds),
+        "warn",
+        gettext("It catches up by itself."),
     )
 
 

@@ -69,13 +69,13 @@ def _within_the_hour(minute: str) -> str:
 def _on(day: str, month: str, weekday: str) -> str:
     match (day == "*", month == "*", weekday == "*"):
         case (True, True, True):
-            return "Every day"
+            return gettext("Every day")
         case (True, True, False):
             return _weekdays(weekday)
         case (False, True, True) if day.isdigit():
-            return f"On day {int(day)} of every month"
+            return gettext("On day {day} of every month").format(day=int(day))
         case (False, False, True) if day.isdigit() and (name := _named(month, _MONTHS, first=1)):
-            return f"Every year on {int(day)} {name}"
+            return gettext("Every year on {day} {name}").format(day=int(day), name=name)
     return ""
 
 
@@ -104,9 +104,10 @@ def _named(text: str, names: tuple[str, ...], *, first: int = 0) -> str:
         # Sunday is 0 and 7.
         number = (int(text) - first) % 7 if first == 0 else int(text) - first
         known = 0 <= int(text) - first < len(names) or (first == 0 and text == "7")
-        return names[number] if known else ""
+        return str(names[number]) if known else ""
     short = text[:3].capitalize()
-    return next((name for name in names if len(text) == 3 and name.startswith(short)), "")
+    found = (name for name in names if len(text) == 3 and name.startswith(short))
+    return str(next(found, ""))
 
 
 def _step(text: str) -> int:

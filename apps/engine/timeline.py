@@ -65,9 +65,9 @@ _WORDS = {
 
 #: Words of audited actions, words of refused actions, and the members of a body that name a user or
 #: a group.
-_actions = Registry[Wording](_("wording of the action"))
-_refused = Registry[str](_("wording of the refused action"))
-_people = Registry[str](_("member that names a person"))
+_actions = Registry[Wording]("wording of the action")
+_refused = Registry[str]("wording of the refused action")
+_people = Registry[str]("member that names a person")
 
 
 def register_words(
@@ -244,7 +244,7 @@ def _done(entry: "AuditEntry", body: dict[str, Any], names: dict[str, str]) -> s
     wording = _actions.get(entry.action)
     if wording is None:
         return _plain(entry.action)
-    if not isinstance(wording, str):
+    if callable(wording):
         wording = wording(body, entry.actor_id)
     # A body can be erased: its values are then left out, never guessed.
     texts = {key: _text(value) for key, value in body.items()}

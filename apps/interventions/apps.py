@@ -28,7 +28,7 @@ class InterventionsConfig(AppConfig):
         batches.register()
         transfers.register()
         kinds.register(
-            kinds.NotificationKind("intervention", "What I asked for was carried out, or failed")
+            kinds.NotificationKind("intervention", _("What I asked for was carried out, or failed"))
         )
         budget = "interventions.view_budget"
         register(Topic("budgets", permission=budget))

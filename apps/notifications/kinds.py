@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from apps.accounts.models import User
-from apps.common.language import lazy as _
 from apps.common.registry import Registry
 
 
@@ -44,7 +43,7 @@ def group_too(name: str) -> Callable[[str, list[int]], list[int]]:
     return members
 
 
-_kinds = Registry[NotificationKind](_("notification kind"))
+_kinds = Registry[NotificationKind]("notification kind")
 _events = Registry[str]("event")
 
 

@@ -135,8 +135,8 @@ class Page:
     places: dict[str, list[Drawn]]
 
 
-_cards = Registry[Card](_("card of the home page"))
-_queues = Registry[str](_("watched queue"))
+_cards = Registry[Card]("card of the home page")
+_queues = Registry[str]("watched queue")
 
 
 def register(*cards: Card) -> None:

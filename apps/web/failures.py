@@ -12,7 +12,6 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from apps.common.grouping import grouped
-from apps.common.language import lazy as _
 from apps.common.registry import Registry
 from apps.web.dashboard import SHOWN, Figure
 from apps.web.pieces import Link
@@ -53,7 +52,7 @@ class Failed:
     newest: datetime
 
 
-_failures = Registry[Failures](_("failures of the home page"))
+_failures = Registry[Failures]("failures of the home page")
 
 
 def register(*failures: Failures) -> None:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.common.errors import DomainError, Invalid
+from apps.common.language import for_record
 from apps.common.language import lazy as _
 from apps.common.pagination import numbered_page, page
 from apps.web import exports
@@ -198,7 +199,7 @@ class ListPage:
                 request,
                 found["rows"],
                 self.columns,
-                id=f"{slugify(self.noun)}-rows",
+                id=f"{slugify(for_record(self.noun))}-rows",
                 caption=self.title,
                 order=order,
                 default=self.order,

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.urls import reverse
 
-from apps.common.language import lazy as _
 from apps.common.registry import Registry
 
 #: What an item requires: a permission (app.codename), or a function of the user.
@@ -59,8 +58,8 @@ class Item:
         return max(map(len, begins), default=int(path == own))
 
 
-_sections = Registry[Section](_("section of the navigation"))
-_items = Registry[Item](_("place of the navigation"))
+_sections = Registry[Section]("section of the navigation")
+_items = Registry[Item]("place of the navigation")
 
 
 def register_sections(*sections: Section) -> None:

@@ -14,7 +14,7 @@ from apps.common.errors import DomainError
 from apps.common.language import lazy as _
 from apps.common.registry import Registry
 
-_next_steps = Registry[str](_("next step of the refusal"))
+_next_steps = Registry[str]("next step of the refusal")
 
 
 def explain(next_steps: Mapping[str, str]) -> None:

@@ -23,7 +23,6 @@ from django.utils.translation import gettext
 from psycopg.errors import QueryCanceled
 
 from apps.common.identifiers import number_of
-from apps.common.language import lazy as _
 from apps.common.registry import Registry
 from apps.web.navigation import Permission
 
@@ -182,7 +181,7 @@ class Answer:
         return any(group.more for group in self.groups)
 
 
-_sources = Registry[Source](_("source of the search"))
+_sources = Registry[Source]("source of the search")
 
 
 def register(*sources: Source) -> None:

@@ -50,8 +50,8 @@ WORDS = {
     "runs": _("runs"),
 }
 
-_tones = Registry[str](_("tone of the state"))
-_words = Registry[str](_("wording of the state"))
+_tones = Registry[str]("tone of the state")
+_words = Registry[str]("wording of the state")
 
 
 def register(tones: Mapping[str, str], words: Mapping[str, str] | None = None) -> None:

@@ -104,14 +104,14 @@ def register() -> None:
     navigation.register(*PLACES)
     dashboard.register(*CARDS, domain_card(DOMAIN))
     body_sizes.register(EVIDENCE_UPLOADS)
-    for role in ("reviewer", _("senior reviewer")):
+    for role in ("reviewer", "senior reviewer"):
         roles.grant(
             role,
             "approvals.decide_approvalrequest",
             "approvals.edit_approvalrequest",
             "approvals.view_*",
         )
-    roles.grant(_("senior reviewer"), "approvals.reassign_approvalrequest")
+    roles.grant("senior reviewer", "approvals.reassign_approvalrequest")
     roles.grant(
         "operator",
         "approvals.view_*",

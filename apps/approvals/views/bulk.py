@@ -255,13 +255,7 @@ def _counts(bulks: Sequence[BulkDecision]) -> dict[UUID, Counts]:
 
 
 def _now(bulk: BulkDecision, counts: Counts, user: User) -> RunNow:
-    verb = (
-        gettext("stop")
-        if bulk.runs
-        else gettext("resume")
-        if bulk.status == BulkStatus.STOPPED
-        else None
-    )
+    verb = "stop" if bulk.runs else "resume" if bulk.status == BulkStatus.STOPPED else None
     doing = gettext("Approving") if bulk.verdict == Verdict.APPROVE else gettext("Rejecting")
     return RunNow(
         head=Head(

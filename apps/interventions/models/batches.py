@@ -5,6 +5,7 @@ from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Upper
+from django.utils.translation import ngettext
 
 from apps.common.amounts import AmountField
 from apps.common.language import lazy as _
@@ -64,7 +65,9 @@ class InterventionBatch(Run):
         ]
 
     def __str__(self) -> str:
-        return self.title or f"{self.total} payments, {shown(self.amount, self.currency)}"
+        return self.title or ngettext(
+            "{number} payment, {amount}", "{number} payments, {amount}", self.total
+        ).format(number=self.total, amount=shown(self.amount, self.currency))
 
 
 class BatchItem(RunItem):

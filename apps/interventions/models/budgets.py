@@ -15,6 +15,7 @@ from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Upper
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.common.amounts import AmountField
 from apps.common.language import lazy as _
@@ -295,4 +296,8 @@ class BudgetTransfer(AskedRow):
         ]
 
     def __str__(self) -> str:
-        return f"{shown(self.amount, self.currency)} from {self.source_id} to {self.destination_id}"
+        return gettext("{amount} from {source} to {destination}").format(
+            amount=shown(self.amount, self.currency),
+            source=self.source_id,
+            destination=self.destination_id,
+        )

@@ -4,7 +4,6 @@ import re
 
 from django.conf import settings
 from django.db.models import Q
-from django.utils.translation import gettext
 
 from apps.accounts import roles, scopes
 from apps.audit import subject_types
@@ -140,7 +139,7 @@ def _grant() -> None:
         "interventions.view_policy",
         "interventions.view_budget",
     )
-    for role in ("reviewer", gettext("senior reviewer"), "operator"):
+    for role in ("reviewer", "senior reviewer", "operator"):
         roles.grant(role, "interventions.view_*")
     roles.grant(
         "operator",

@@ -1,7 +1,5 @@
 """Words of interventions on shared pages: next steps after refusals, words and tones of states."""
 
-from typing import cast
-
 from apps.common.language import lazy as _
 from apps.interventions.contracts import Step
 from apps.interventions.models import BudgetEntry
@@ -45,7 +43,7 @@ TONES = {
 
 WORDS = {
     # Kinds of ledger lines, in the words of the bar of amounts.
-    **{kind.value: cast("str", kind.label) for kind in BudgetEntry.Kind},
+    **{kind.value: kind.label for kind in BudgetEntry.Kind},
     "low": _("little is left"),
     "applies_now": _("applies now"),
     "off": _("off"),

@@ -29,7 +29,7 @@ def register() -> None:
         facts=_facts,
         words=_words,
         simulate=_simulate,
-        default_tiers=(TierRule(_("senior reviewer")),),
+        default_tiers=(TierRule("senior reviewer"),),
         # No rule can allow a transfer without a signature.
         always_signed=True,
     )
