@@ -6,10 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
-from django.utils.translation import gettext
 
 from apps.common.grouping import grouped
-from apps.common.language import lazy as _
 
 HOURS = 24
 #: The same hours of so many weeks before are what is usual.
@@ -19,7 +17,7 @@ MOST = 20_000
 _WEEK = timedelta(days=7)
 
 #: The number of an hour, from the first one of its window.
-_HOUR = _("floor(extract(epoch FROM moment - (%s - week * interval '7 days')) / 3600)::int")
+_HOUR = "floor(extract(epoch FROM moment - (%s - week * interval '7 days')) / 3600)::int"
 
 
 @dataclass(frozen=True)
@@ -92,9 +90,9 @@ def _counts(
     found: dict[int, dict[int, tuple[int, int]]] = {}
     for week, hour, all, hits in grouped(
         first.union(*others, all=True).order_by(),
-        gettext("week, moment, hit"),
+        "week, moment, hit",
         by=("week", _HOUR),
-        figures=gettext("count(*), count(*) FILTER (WHERE hit)"),
+        figures="count(*), count(*) FILTER (WHERE hit)",
         values=[start],
     ):
         found.setdefault(week, {})[hour] = (all, hits)

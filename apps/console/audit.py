@@ -53,7 +53,7 @@ class Suggesting(forms.TextInput):
     ) -> SafeString:
         options = format_html_join("", '<option value="{}">', ((v,) for v in offered(self.column)))
         return format_html(
-            gettext('{}<datalist id="known-{}">{}</datalist>'),
+            '{}<datalist id="known-{}">{}</datalist>',
             super().render(name, value, attrs, renderer),
             self.column,
             options,

@@ -84,9 +84,9 @@ def by_code(source: Failures, user: "User", *, as_of: datetime) -> list[Failed]:
         )
         for code, day, week, at in grouped(
             newest,
-            gettext("code, moment"),
+            "code, moment",
             by=("code",),
-            figures=gettext("count(*) FILTER (WHERE moment >= %s), count(*), max(moment)"),
+            figures="count(*) FILTER (WHERE moment >= %s), count(*), max(moment)",
             values=[as_of - DAY],
         )
     ]

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
 
-from apps.accounts.models import User
+from apps.accounts.models import APIKey, User
 from apps.accounts.services import api_key_create
 from apps.approvals.models import ApprovalRequest, BulkDecision, Evidence, SavedFilter
 from apps.approvals.services import claim_take, comment_add, delegation_give, evidence_add
@@ -130,6 +130,7 @@ def data(shown: Opened) -> list[str]:
         *Group.objects.values_list("name", flat=True),
         *Policy.objects.values_list("code", flat=True),
         *Budget.objects.values_list("code", flat=True),
+        *APIKey.objects.values_list("prefix", flat=True),
     ]
 
 

@@ -20,7 +20,7 @@ from apps.web.admin import acting, choice_filter
 from apps.web.admin_forms import ReadableJSON, ReadableJSONField, ServiceFormAdmin
 from apps.web.fields import AmountField
 
-EXAMPLE = _(
+EXAMPLE = (
     '[{"above": "10000.00", "tiers": [{"group": "reviewer", "quorum": 1}], '
     '"due_hours": 16, "reminder_hours": [8], "escalation": {"hours": 24, '
     '"group": "senior reviewer"}, "expires_hours": 120}]'

@@ -8,7 +8,6 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
 
 from apps.common.money import NO_BREAK
 from apps.common.money import shown as money_shown
@@ -151,10 +150,8 @@ def live(
     seconds, for what nobody announces; 0: never."""
     query = context.get("query")
     return format_html(
-        gettext(
-            'data-live="{}" hx-get="{}" hx-trigger="{}" hx-swap="merge" hx-sync="this:queue last"'
-        ),
+        'data-live="{}" hx-get="{}" hx-trigger="{}" hx-swap="merge" hx-sync="this:queue last"',
         topics,
         reverse(url_name, args=args) + (f"?{query}" if query else ""),
-        gettext("live, every {every}s").format(every=every) if every else "live",
+        f"live, every {every}s" if every else "live",
     )
