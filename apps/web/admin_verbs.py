@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from apps.common.errors import DomainError
+from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.web.admin import BaseAdmin, acting
 from apps.web.drafts import draft_accept
@@ -200,7 +201,7 @@ def verb(
         return Verb(
             run=run,
             name=run.__name__,
-            short_description=f"{label}…",
+            short_description=filled("{label}…", label=label),
             permission=permission,
             title=title,
             explanation=explanation,
