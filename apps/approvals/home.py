@@ -14,7 +14,7 @@ from apps.approvals.models import ApprovalRequest, Delegation
 from apps.common.money import shown
 from apps.common.windows import midnight, site_day
 from apps.web.dashboard import SHOWN, Figure, Today
-from apps.web.lists import counted, shown_count
+from apps.web.lists import counted, counted_each, shown_count
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -34,22 +34,17 @@ def waiting_card(user: "User", as_of: datetime) -> dict[str, Any]:
     rows = waiting(user, as_of=as_of)
     href = reverse("inbox") + "?mine=on"
     figure = Figure(counted(rows), gettext("wait for your signature"), href, order=10)
-    return {"rows": list(rows[:SHOWN]), "figure": figure}
+    return {"rows": list(rows[:SHOWN]), "figures": [figure]}
 
 
 def overdue_card(user: "User", as_of: datetime) -> dict[str, Any]:
-    """Return the first overdue requests, and their number."""
-    rows = overdue(user, as_of=as_of)
-    shown = list(rows[:SHOWN])
-    href, tone = reverse("inbox") + "?due=over", "warn" if shown else ""
-    return {"rows": shown, "figure": Figure(counted(rows), "overdue", href, order=20, tone=tone)}
+    """Return the first overdue requests."""
+    return {"rows": list(overdue(user, as_of=as_of)[:SHOWN])}
 
 
 def held_card(user: "User", as_of: datetime) -> dict[str, Any]:
-    """Return the first requests that the user has claimed, and their number."""
-    rows = held(user, as_of=as_of)
-    figure = Figure(counted(rows), gettext("held by you"), reverse("inbox") + "?claim=me", order=30)
-    return {"rows": list(rows[:SHOWN]), "figure": figure}
+    """Return the first requests that the user has claimed."""
+    return {"rows": list(held(user, as_of=as_of)[:SHOWN])}
 
 
 def acting_card(user: "User", as_of: datetime) -> dict[str, Any]:
@@ -63,20 +58,26 @@ def acting_card(user: "User", as_of: datetime) -> dict[str, Any]:
 def today(user: "User", as_of: datetime) -> Today:
     """Return what waits for signatures, and what was decided today, of all that the user may
     see."""
-    rows = ApprovalRequest.objects.visible_to(user)
-    inbox = reverse("inbox")
-    late = counted(rows.open().filter(due_at__lte=as_of))
-    held = rows.open().filter(claimed_until__gt=as_of)
-    decided = rows.exclude(status=RequestStatus.OPEN).filter(
-        settled_at__gte=midnight(site_day(as_of))
+    rows, inbox = ApprovalRequest.objects.visible_to(user), reverse("inbox")
+    waiting, late, taken, mine, decided = counted_each(
+        rows.open(),
+        rows.open().filter(due_at__lte=as_of),
+        rows.open().filter(claimed_until__gt=as_of),
+        rows.open().filter(claimed_until__gt=as_of, claimed_by=user.pk),
+        rows.exclude(status=RequestStatus.OPEN).filter(settled_at__gte=midnight(site_day(as_of))),
     )
+    tone = "" if late == "0" else "warn"
     return Today(
         [
-            Figure(counted(rows.open()), gettext("wait for a signature"), inbox),
-            Figure(late, "overdue", f"{inbox}?due=over", tone="" if late == "0" else "warn"),
-            Figure(counted(held), gettext("held by somebody"), f"{inbox}?claim=taken"),
-            Figure(counted(decided), gettext("decided today")),
-        ]
+            Figure(waiting, gettext("wait for a signature"), inbox),
+            Figure(late, "overdue", f"{inbox}?due=over", tone=tone),
+            Figure(taken, gettext("held by somebody"), f"{inbox}?claim=taken"),
+            Figure(decided, gettext("decided today")),
+        ],
+        above=[
+            Figure(late, "overdue", f"{inbox}?due=over", order=20, tone=tone),
+            Figure(mine, gettext("held by you"), f"{inbox}?claim=me", order=30),
+        ],
     )
 
 

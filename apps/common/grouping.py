@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections
 from django.db.models import QuerySet
 
@@ -20,7 +21,10 @@ def grouped(
     `rows` is a `values_list` whose columns are called `columns` in the SQL of `by` and `figures`;
     `values` are for the places in that SQL. One query. The caller bounds the rows.
     """
-    inner, given = rows.query.sql_with_params()
+    try:
+        inner, given = rows.query.sql_with_params()
+    except EmptyResultSet:
+        return []
     places = ", ".join(str(number) for number in range(1, len(by) + 1))
     # No text of a user is in it: columns and figures are literals, values have their places.
     statement = (

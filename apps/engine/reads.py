@@ -296,7 +296,9 @@ def _label(descriptor: Any, value: int) -> str:
 
 
 def _build(poller: PollerInfo) -> str:
-    return poller.deployment_options.build_id or poller.worker_version_capabilities.build_id
+    told = poller.deployment_options.build_id or poller.worker_version_capabilities.build_id
+    # What a worker of ours says without TEMPORAL_BUILD_ID.
+    return "" if told == "unversioned" else told
 
 
 def _time(stamp: Timestamp) -> datetime:

@@ -13,7 +13,7 @@ from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Budget, Intervention
 from apps.interventions.services.analytics import OUTCOMES
 from apps.web.dashboard import SHOWN, Amount, Figure, Today
-from apps.web.lists import counted
+from apps.web.lists import counted_each
 from apps.web.pieces import Cell, Line, Link, rows_card
 from apps.web.tones import words_of
 
@@ -32,9 +32,11 @@ def today(user: "User", as_of: datetime) -> Today:
     day = site_day(as_of)
     outcomes = reverse("outcomes") + f"?from={day}&to={day}"
     ended = OUTCOMES.ended(user=user, window=Window(day, day), most=MOST_TODAY)
+    waiting = (InterventionStatus.AWAITING_APPROVAL, InterventionStatus.EXECUTING)
+    counts = counted_each(*(rows.filter(status=status) for status in waiting))
     figures = [
-        Figure(counted(rows.filter(status=status)), words_of(status), f"{listed}?status={status}")
-        for status in (InterventionStatus.AWAITING_APPROVAL, InterventionStatus.EXECUTING)
+        Figure(count, words_of(status), f"{listed}?status={status}")
+        for count, status in zip(counts, waiting, strict=True)
     ]
     if ended is None:
         more = Figure(f"{MOST_TODAY:,}+", gettext("ended today"), outcomes)
@@ -49,7 +51,7 @@ def today(user: "User", as_of: datetime) -> Today:
             Figure(f"{executed:,}", gettext("executed today"), outcomes),
             Figure(f"{failed:,}", gettext("failed today"), outcomes, tone="bad" if failed else ""),
         ],
-        [Amount(amount, currency) for currency, amount in sorted(ended.paid.items())],
+        amounts=[Amount(amount, currency) for currency, amount in sorted(ended.paid.items())],
     )
 
 

@@ -31,7 +31,7 @@ class Place(StrEnum):
 @dataclass(frozen=True)
 class Card:
     """A card of the home page: `template` draws the result of `context(user, as_of)` as `card`. A
-    `figure` in it (a `Figure`) is shown in the row of large figures above.
+    `figures` in it are shown in the row of large figures above.
 
     All cards but those in the head are drawn again when one of the live `topics` changes; their
     outermost element needs an id and `data-merge`. `permission` (app.codename) limits who sees the
@@ -94,9 +94,11 @@ class Amount:
 
 @dataclass(frozen=True)
 class Today:
-    """What a domain's card says: a few figures, and money under the words `paid`."""
+    """What a domain's card says: a few figures, and money under the words `paid`. `above`: further
+    ones for the row above the cards, so that one query counts for both."""
 
     figures: list[Figure]
+    above: Sequence[Figure] = ()
     amounts: Sequence[Amount] = ()
     paid: str = _("paid today")
 
@@ -173,6 +175,5 @@ def page(user: Any, *, as_of: datetime) -> Page:
         if not card.permission or user.has_perm(card.permission):
             context = card.context(user, as_of)
             places[card.place].append(Drawn(card.template, context))
-            if "figure" in context:
-                figures.append(context["figure"])
+            figures += context.get("figures", ())
     return Page(sorted(figures, key=lambda figure: figure.order), places)

@@ -32,7 +32,8 @@ def domain_card(domain: Domain) -> Card:
 
 
 def _context(domain: Domain, user: "User", as_of: datetime) -> dict[str, Any]:
-    context = {"domain": domain, "today": domain.today(user, as_of)}
+    today = domain.today(user, as_of)
+    context = {"domain": domain, "today": today, "figures": today.above}
     if domain.series is None:
         return context
     series = domain.series

@@ -113,11 +113,13 @@ def failures_card(user: "User", as_of: datetime) -> dict[str, Any]:
             for one in sources
         ],
         "most": MOST if more else 0,
-        "figure": Figure(
-            f"{number:,}{'+' if more else ''}",
-            gettext("failed in seven days"),
-            "#home-failed",
-            order=40,
-            tone="bad" if found else "",
-        ),
+        "figures": [
+            Figure(
+                f"{number:,}{'+' if more else ''}",
+                gettext("failed in seven days"),
+                "#home-failed",
+                order=40,
+                tone="bad" if found else "",
+            )
+        ],
     }

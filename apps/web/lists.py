@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.common.errors import DomainError, Invalid
+from apps.common.grouping import grouped
 from apps.common.language import for_record
 from apps.common.language import lazy as _
 from apps.common.pagination import numbered_page, page
@@ -74,7 +75,21 @@ def filtered_list(
 
 def counted(queryset: "QuerySet[Any]") -> str:
     """Return the count, exact up to COUNT_LIMIT, then `1,000+`."""
-    number = queryset.order_by()[: COUNT_LIMIT + 1].count()
+    return _shown(queryset.order_by()[: COUNT_LIMIT + 1].count())
+
+
+def counted_each(*querysets: "QuerySet[Any]") -> list[str]:
+    """As `counted`, for several at once. One query."""
+    first, *others = (
+        rows.order_by().values_list(Value(number))[: COUNT_LIMIT + 1]
+        for number, rows in enumerate(querysets)
+    )
+    union = first.union(*others, all=True).order_by()
+    found = dict(grouped(union, "number", by=("number",), figures="count(*)"))
+    return [_shown(found.get(number, 0)) for number in range(len(querysets))]
+
+
+def _shown(number: int) -> str:
     return f"{COUNT_LIMIT:,}+" if number > COUNT_LIMIT else str(number)
 
 

@@ -86,7 +86,7 @@ class OutcomesPage:
             meant = {"from": window.first.isoformat(), "to": window.last.isoformat(), "by": by}
             form = OutcomesFilter(meant, by=kinds)
         own = "" if user.has_perm(self.sees_all) else gettext(", of what you asked for")
-        lead = gettext("Everything that ended {words}{own}.").format(
+        lead = gettext("Everything that ended from {words}{own}.").format(
             words=Period(*window).words, own=own
         )
         chart = self._chart(user, window)
@@ -98,9 +98,11 @@ class OutcomesPage:
             "done": self.outcomes.ends[self.outcomes.done],
             "found": self.outcomes.of(user=user, window=window, by=by),
             "chart": chart,
-            "chart_words": gettext("{total:,} ended on these days; {marked:,} failed.").format(
-                total=chart.total, marked=chart.marked
-            ),
+            "chart_words": [
+                gettext("{total:,} ended on these days; {marked:,} failed.").format(
+                    total=chart.total, marked=chart.marked
+                )
+            ],
             "unit": "month" if window.monthly else "day",
         }
         return render(request, "web/outcomes.html", context, status=422 if refused else 200)

@@ -195,11 +195,13 @@ RUN_COLUMNS = (
         part="web/_run_bar.html",
         file="ended",
     ),
+    Column(head=_("Items"), value=lambda run: run.bar.total, form="aside", text="{} items"),
     Column(
-        head=_("Items"), value=lambda run: run.bar.total, form="count", text="{} items", wide=True
-    ),
-    Column(
-        head=_("Failed"), value=lambda run: run.bar.failed or None, form="count", text="{} failed"
+        head=_("Failed"),
+        value=lambda run: run.bar.failed or None,
+        form="count",
+        text="{} failed",
+        wide=True,
     ),
 )
 

@@ -33,9 +33,9 @@ SHOWN = 8
 #: Of several words so many are looked for.
 MOST_WORDS = 8
 #: A database query of a source ends after so many milliseconds.
-MOST_MS = 250
+MOST_MS = 1000
 #: After so many seconds no further source is asked.
-MOST_SECONDS = 1.0
+MOST_SECONDS = 3.0
 
 #: A whole UUID anywhere: in a workflow's id, in an address of the site.
 _WHOLE = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])", re.I)
@@ -89,13 +89,6 @@ class Query:
         if not 4 <= len(digits) <= 32:
             return None
         return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
-
-    @property
-    def is_id(self) -> bool:
-        """Return whether the text is an id or long enough a beginning of one to be nothing else."""
-        return bool(self.uuid) or (
-            self.uuids is not None and len(self.text) >= 8 and any(map(str.isdigit, self.text))
-        )
 
     @cached_property
     def words(self) -> tuple[str, ...]:
@@ -312,8 +305,9 @@ def by_text(*columns: str, where: Q | None = None, order: tuple[str, ...] = ("-p
 
 
 def text_condition(query: Query, *columns: str) -> Q | None:
-    """Return the condition of `by_text`; None for ids, and for texts without letters and digits."""
-    if query.is_id:
+    """Return the condition of `by_text`; None for texts without letters and digits, and for whole
+    ids: they are long to look for, and no name has one."""
+    if query.uuid:
         return None
     whole = Q()
     for word in query.words if len(columns) > 1 else (query.text,):

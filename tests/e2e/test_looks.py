@@ -17,7 +17,7 @@ import requests
 
 from tests.accounts.world import code_of
 from tests.e2e.conftest import DESKTOP, PHONE, Site, be_live
-from tests.support import FULL_SIZE, eventually
+from tests.support import FULL_SIZE, eventually, patient
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -244,6 +244,14 @@ def looks(name: str) -> dict[int, tuple[Theme, ...]]:
     return {WIDTHS[chosen % 2]: (THEMES[chosen // 2 % 2],)}
 
 
+def shots(width: int) -> tuple[Theme, ...]:
+    """The themes of a page that its test looks at by itself in a window of that width: one each
+    shows every color and every place."""
+    if EVERY_LOOK:
+        return THEMES
+    return ("light",) if width == DESKTOP else ("dark",)
+
+
 def problems(page: "Page", *, colors_only: bool = False) -> list[str]:
     """What axe finds, by rule, with the first places."""
     # By the debugger's door: the content security policy lets no script in, nor should it.
@@ -303,7 +311,17 @@ def _wrong(page: "Page", name: str, *, colors_only: bool = False) -> list[str]:
 
 
 def _fits(page: "Page") -> bool:
-    return bool(page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"))
+    """Whether nothing stands out of the window, once the page has taken the window's width."""
+    from playwright.sync_api import TimeoutError as TooLate
+
+    size = page.viewport_size
+    assert size is not None
+    fits = "width => innerWidth === width && document.documentElement.scrollWidth <= width"
+    try:
+        page.wait_for_function(fits, arg=size["width"], timeout=patient(5) * 1000)
+    except TooLate:
+        return False
+    return True
 
 
 def test_the_confirmation_and_the_menus_are_accessible_too(

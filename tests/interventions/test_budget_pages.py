@@ -427,7 +427,7 @@ def test_without_a_line_or_before_its_first_day_there_is_nothing_to_draw(world: 
         starts_on=date(2026, 7, 1),
     )  # fmt: skip
     assert burn_down(later, as_of=now) is None
-    assert "Nothing to draw yet" in text(client_of(world, "auditor").get("/budgets/empty/"))
+    assert "There is no chart yet" in text(client_of(world, "auditor").get("/budgets/empty/"))
 
 
 @pytest.mark.parametrize("last", [date(1, 1, 5), date(1969, 12, 31)])
@@ -440,7 +440,7 @@ def test_a_period_that_was_over_before_there_was_money_has_nothing_to_draw(
     budgets.budget_allocate(code="gone", amount=Decimal(5), key="gone", by=None, via="admin")
     page = client_of(world, "auditor").get("/budgets/gone/")
     assert page.status_code == 200
-    assert "Nothing to draw yet" in text(page)
+    assert "There is no chart yet" in text(page)
 
 
 def test_the_sums_of_days_are_read_from_the_index(world: World) -> None:

@@ -62,7 +62,7 @@ LIST_PAGE = ListPage(
     version=lambda batch: f"{batch.version}-{batch.bar.ended}",
     columns=(
         Column(head=_("Batch"), value=str, form="title"),
-        Column(head=_("Policy"), value="policy.name", wide=True),
+        Column(head=_("Policy"), value="policy.name", form="aside"),
         Column(head=_("Budget"), value="budget.code", text=_("budget {}")),
         *RUN_COLUMNS,
         ASKED_BY,

@@ -55,7 +55,7 @@ LIST_PAGE = ListPage(
         Column(head=_("Budget"), value="name", form="title", file="name"),
         Column(head=_("Code"), value="code", form="code", sort=("code", "code_last")),
         Column(head=_("Period"), value="period"),
-        Column(head=_("Series"), value="series", text=_("period of {}"), wide=True),
+        Column(head=_("Series"), value="series", form="aside", text=_("period of {}")),
         Column(
             head=_("Use"), value=_bar, form="bar", part="interventions/_budget_bar.html", file="-"
         ),

@@ -38,7 +38,7 @@ LIST_PAGE = ListPage(
     to="transfer",
     columns=(
         Column(head=_("From"), value="source.name", form="title"),
-        Column(head=_("To"), value="destination.name", text=_("to {}")),
+        Column(head=_("To"), value="destination.name", form="terms", text=_("to {}")),
         *ASKED,
     ),
     filters=TransferFilter,
