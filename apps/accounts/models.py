@@ -10,6 +10,7 @@ from django.contrib.sessions.models import Session
 from django.db import models
 from django.db.models.functions import Upper
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.accounts.devices import device_name
 from apps.common.language import lazy as _
@@ -110,7 +111,7 @@ class UserSession(models.Model):
 
     def __str__(self) -> str:
         # Never the session's key: whoever has it is signed in.
-        return f"{self.device}, {self.address or 'address unknown'}"
+        return f"{self.device}, {self.address or gettext('address unknown')}"
 
     @property
     def device(self) -> str:

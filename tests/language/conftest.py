@@ -15,6 +15,7 @@ from apps.accounts.models import APIKey, User
 from apps.accounts.services import api_key_create
 from apps.approvals.models import ApprovalRequest, BulkDecision, Evidence, SavedFilter
 from apps.approvals.services import claim_take, comment_add, delegation_give, evidence_add
+from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
 from apps.interventions.models import Budget, Policy
 from tests.database import Image
 from tests.interventions.batch_world import asked as batch_asked
@@ -101,7 +102,17 @@ def shown(world: World) -> Opened:
         idempotency_key="1", requested_by=reviewer, verdict="approve", total=1, reason=WORDS
     )
     evidence = Evidence.objects.get()
+    command, schedule = (
+        EngineCommand.objects.earliest("pk"),
+        WorkflowSchedule.objects.earliest("pk"),
+    )
+    run = WorkflowRun.objects.create(
+        workflow_id=command.workflow_id, run_id="1", workflow_type="1", status="failed"
+    )
     return {
+        **{name: [command.pk] for name in ("engine_command", "engine_command_live")},
+        **{name: [run.pk] for name in ("workflow_run", "workflow_run_live")},
+        **{name: [schedule.name] for name in ("schedule", "schedule_live")},
         "request": [request.pk],
         "request_live": [request.pk],
         "request_edit": [request.pk],
@@ -130,6 +141,9 @@ def data(shown: Opened) -> list[str]:
         *Group.objects.values_list("name", flat=True),
         *Policy.objects.values_list("code", flat=True),
         *Budget.objects.values_list("code", flat=True),
+        *WorkflowSchedule.objects.values_list("name", flat=True),
+        *WorkflowSchedule.objects.values_list("task_queue", flat=True),
+        *EngineCommand.objects.values_list("workflow_id", flat=True),
         *APIKey.objects.values_list("prefix", flat=True),
     ]
 

@@ -13,13 +13,13 @@ Opened = dict[str, Any]
 NOT_PAGES = {
     *("health", "ready", "logout", "login_cancel", "notifications_count", "counts"),
     *("batch_failed_csv", "bulk_failed_csv", "budget_ledger", "audit_export"),
-    *("mfa_download_recovery_codes", "request_evidence_file"),
+    *("mfa_download_recovery_codes", "request_evidence_file", "request_signed"),
 }
 #: Only answer a POST, and name a row in their address.
 ACTIONS = {
     *("account_session_end", "bulk_act", "batch_act", "filter_delete", "delegation_revoke"),
     *("request_claim", "request_release", "request_reassign", "request_comment"),
-    "request_evidence",
+    *("request_evidence", "engine_command_act", "workflow_run_act", "schedule_act"),
 }
 
 
