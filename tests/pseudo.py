@@ -118,5 +118,5 @@ def unmarked(found: list[str], data: list[str]) -> list[str]:
     """Those of the texts that are in plain letters somewhere, once people's data (longest first)
     and ids are taken out. Abbreviations in capitals, such as UTC and NGN, are names."""
     own = "|".join(map(re.escape, sorted(data, key=len, reverse=True)))
-    known = re.compile(rf"{_ID.pattern}|(?<![a-z])(?:{own})(?![a-z])")
+    known = re.compile(rf"{_ID.pattern}|\{{\w+\}}|(?<![a-z])(?:{own})(?![a-z])")
     return [text for text in dict.fromkeys(found) if _PLAIN.search(known.sub(" ", text))]

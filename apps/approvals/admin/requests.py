@@ -158,18 +158,18 @@ def _decided(approval: ApprovalRequest, given: Given, verdict: Verdict) -> str:
     return gettext("It is {status} now.").format(status=decided.status)
 
 
-def _deciding(word: str, verdict: Verdict) -> dict[str, Any]:
+def _deciding(verdict: Verdict, *, title: str, button: str) -> dict[str, Any]:
     return {
         "line": partial(_decide_line, verdict=verdict),
         "form": lambda data, rows: DecideActionForm(
             data, names=[row.kind for row in rows], verdict=verdict
         ),
-        "title": f"{word} requests",
-        "explanation": gettext(
+        "title": title,
+        "explanation": _(
             "You sign what is listed here, each on its own: one that is refused does "
             "not stop the others. The programs act on it within seconds."
         ),
-        "button": gettext("{word} and sign").format(word=word),
+        "button": button,
         "permission": "decide",
     }
 
@@ -221,12 +221,18 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
     def verb_rows(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
         return cast("ApprovalRequestQuerySet", rows).visible_to(acting(request)).for_signing()
 
-    @verb(_("Approve"), **_deciding(_("Approve"), Verdict.APPROVE))
+    @verb(
+        _("Approve"),
+        **_deciding(Verdict.APPROVE, title=_("Approve requests"), button=_("Approve and sign")),
+    )
     def approve(self, approval: ApprovalRequest, given: Given) -> str:
         """Approve the selected requests."""
         return _decided(approval, given, Verdict.APPROVE)
 
-    @verb(_("Reject"), **_deciding(_("Reject"), Verdict.REJECT))
+    @verb(
+        _("Reject"),
+        **_deciding(Verdict.REJECT, title=_("Reject requests"), button=_("Reject and sign")),
+    )
     def reject(self, approval: ApprovalRequest, given: Given) -> str:
         """Reject the selected requests."""
         return _decided(approval, given, Verdict.REJECT)
