@@ -105,7 +105,7 @@ LIST_PAGE = ListPage(
     version=lambda run: f"{run.status}{run.confirmed}{run.told_at}",
     columns=(
         Column(head=_("Workflow"), value="workflow_id", form="title"),
-        Column(head=_("Type"), value="workflow_type"),
+        Column(head=_("Type"), value="workflow_type", form="name"),
         Column(head=_("Queue"), value="task_queue", text=_("on {}"), wide=True),
         Column(head=_("Age"), value="started_at", form="age", file="started_at"),
         Column(head=_("State"), value="status", form="state"),
