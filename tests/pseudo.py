@@ -110,13 +110,21 @@ def texts(html: str) -> list[str]:
     return reader.found
 
 
-_ID = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{12,64}\b…?")
+#: Ids and digests, also cut short; and what programs call things: approval.signed, request_settled.
+_ID = re.compile(
+    r"\b(?=[0-9a-f-]*\d)[0-9a-f]{4,}(?:-[0-9a-f]+)*\b|\b[a-z]+(?:[._:/-]+[a-z]+)+\b|\b[A-Z]\w+Workflow\b"
+)
 _PLAIN = re.compile(r"[a-z]{2,}")
 
 
+_DAY = r"\b\d{1,2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b"
+
+
 def unmarked(found: list[str], data: list[str]) -> list[str]:
-    """Those of the texts that are in plain letters somewhere, once people's data (longest first)
-    and ids are taken out. Abbreviations in capitals, such as UTC and NGN, are names."""
+    """Those of the texts that are in plain letters somewhere, once people's data (longest first),
+    days and ids are taken out; numbers are 0. Abbreviations in capitals, such as UTC and NGN, are
+    names."""
     own = "|".join(map(re.escape, sorted(data, key=len, reverse=True)))
-    known = re.compile(rf"{_ID.pattern}|\{{\w+\}}|(?<![a-z])(?:{own})(?![a-z])")
-    return [text for text in dict.fromkeys(found) if _PLAIN.search(known.sub(" ", text))]
+    known = re.compile(rf"{_ID.pattern}|{_DAY}|\{{\w+\}}|(?<![a-z])(?:{own})(?![a-z])")
+    left = (known.sub("…", text) for text in found)
+    return sorted({re.sub(r"\d+", "0", text) for text in left if _PLAIN.search(text)})

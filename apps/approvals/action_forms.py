@@ -24,7 +24,10 @@ class ReassignForm(forms.Form):
 
     to = forms.ChoiceField(label=_("To"))
     reason = forms.CharField(
-        required=False, max_length=REASON_LIMIT, widget=forms.Textarea(attrs={"rows": 2})
+        required=False,
+        max_length=REASON_LIMIT,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        label=_("Reason"),
     )
 
     def __init__(
@@ -51,10 +54,10 @@ class EditForm(forms.Form):
         for field in kind.editable:
             self.fields[field.name] = _field_of(field, payload.get(field.name))
         self.fields["edit_reason"] = forms.CharField(
-            label="Reason for the change",
+            label=gettext("Reason for the change"),
             max_length=REASON_LIMIT,
             widget=forms.Textarea(attrs={"rows": 3}),
-            help_text="The signer reads it, and the record keeps it.",
+            help_text=gettext("The signer reads it, and the record keeps it."),
         )
         self.fields["payload_hash"] = forms.CharField(
             max_length=64, widget=forms.HiddenInput, initial=seen
@@ -99,6 +102,7 @@ class DelegationForm(forms.Form):
         max_length=3,
         help_text=_("The currency of the limit, in three capital letters."),
         error_messages={"invalid": _("Three capital letters, such as NGN.")},
+        label=_("Currency"),
     )
     reason = forms.CharField(
         required=False,

@@ -46,7 +46,7 @@ def _currency_choices() -> list[tuple[str, str]]:
     # Read from the rules, because they are few and requests may be a million.
     codes = ApprovalRule.objects.exclude(currency="").order_by("currency")
     found = codes.values_list("currency", flat=True).distinct()[:MOST_CHOICES]
-    return [("", "any"), *((code, code) for code in found)]
+    return [("", gettext("any")), *((code, code) for code in found)]
 
 
 class InboxFilter(FilterForm):
@@ -79,8 +79,9 @@ class InboxFilter(FilterForm):
             ("", "waiting"),
             *((s.value, s.value) for s in RequestStatus if s.settled),
         ],
+        label=_("Status"),
     )
-    kind = forms.ChoiceField(required=False, choices=_kind_choices)
+    kind = forms.ChoiceField(required=False, choices=_kind_choices, label=_("Kind"))
     sort = forms.ChoiceField(
         required=False,
         label=_("Order"),
@@ -95,16 +96,21 @@ class InboxFilter(FilterForm):
     group = forms.ChoiceField(required=False, label=_("Signs now"), choices=_group_choices)
     due = forms.ChoiceField(
         required=False,
-        choices=[("", "whenever"), ("over", "overdue"), ("soon", _("within a day or overdue"))],
+        choices=[
+            ("", _("whenever")),
+            ("over", _("overdue")),
+            ("soon", _("within a day or overdue")),
+        ],
+        label=_("Due"),
     )
     claim = forms.ChoiceField(
         required=False,
         label=_("Held by"),
         choices=[
             ("", _("anybody or nobody")),
-            ("me", "me"),
-            ("free", "nobody"),
-            ("taken", "somebody"),
+            ("me", _("me")),
+            ("free", _("nobody")),
+            ("taken", _("somebody")),
         ],
     )
     age = forms.ChoiceField(
@@ -112,7 +118,7 @@ class InboxFilter(FilterForm):
         label=_("Older than"),
         choices=[("", _("any age")), ("1h", _("an hour")), ("1d", _("a day")), ("7d", _("a week"))],
     )
-    currency = forms.ChoiceField(required=False, choices=_currency_choices)
+    currency = forms.ChoiceField(required=False, choices=_currency_choices, label=_("Currency"))
     least = AmountField(
         required=False,
         label=_("Amount from"),
@@ -121,7 +127,7 @@ class InboxFilter(FilterForm):
         required=False,
         label=_("Amount to"),
     )
-    mine = forms.BooleanField(required=False)
+    mine = forms.BooleanField(required=False, label=_("Mine"))
 
     def clean(self) -> dict[str, Any]:
         """Add errors for filters that contradict each other."""
@@ -240,11 +246,13 @@ class DecideForm(CodedForm):
         choices=[(Verdict.APPROVE.value, _("Approve")), (Verdict.REJECT.value, _("Reject"))],
         widget=forms.RadioSelect,
         error_messages={"required": _("Choose one: approve or reject.")},
+        label=_("Verdict"),
     )
     reason = forms.CharField(
         required=False,
         max_length=REASON_LIMIT,
         widget=forms.Textarea(attrs={"rows": 4}),
+        label=_("Reason"),
     )
     payload_hash = forms.CharField(max_length=64, widget=forms.HiddenInput)
     tier = forms.IntegerField(
@@ -278,11 +286,13 @@ class BulkForm(CodedForm):
         choices=[(Verdict.APPROVE.value, _("Approve")), (Verdict.REJECT.value, _("Reject"))],
         widget=forms.RadioSelect,
         error_messages={"required": _("Choose one: approve or reject.")},
+        label=_("Verdict"),
     )
     reason = forms.CharField(
         required=False,
         max_length=REASON_LIMIT,
         widget=forms.Textarea(attrs={"rows": 3}),
+        label=_("Reason"),
     )
     key = forms.UUIDField(widget=forms.HiddenInput)
     ids = forms.CharField(required=False, max_length=40_000, widget=forms.HiddenInput)
@@ -307,4 +317,4 @@ class BulkFilter(FilterForm):
 
     lookups = {"status": "status"}
 
-    status = StatusField(BulkStatus)
+    status = StatusField(BulkStatus, label=_("Status"))

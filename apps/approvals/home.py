@@ -70,12 +70,12 @@ def today(user: "User", as_of: datetime) -> Today:
     return Today(
         [
             Figure(waiting, gettext("wait for a signature"), inbox),
-            Figure(late, "overdue", f"{inbox}?due=over", tone=tone),
+            Figure(late, gettext("overdue"), f"{inbox}?due=over", tone=tone),
             Figure(taken, gettext("held by somebody"), f"{inbox}?claim=taken"),
             Figure(decided, gettext("decided today")),
         ],
         above=[
-            Figure(late, "overdue", f"{inbox}?due=over", order=20, tone=tone),
+            Figure(late, gettext("overdue"), f"{inbox}?due=over", order=20, tone=tone),
             Figure(mine, gettext("held by you"), f"{inbox}?claim=me", order=30),
         ],
     )

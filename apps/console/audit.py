@@ -79,20 +79,23 @@ class AuditFilter(FilterForm):
         max_length=150,
         label=_("Who"),
         widget=forms.TextInput(
-            attrs={"placeholder": "User name, or engine", "autocomplete": "off"}
+            attrs={"placeholder": _("User name, or engine"), "autocomplete": "off"}
         ),
     )
-    action = forms.CharField(required=False, max_length=80, widget=Suggesting("action"))
+    action = forms.CharField(
+        required=False, max_length=80, widget=Suggesting("action"), label=_("Action")
+    )
     outcome = forms.ChoiceField(
         required=False,
         choices=[("", _("done or refused")), ("done", "done"), ("refused", "refused")],
+        label=_("Outcome"),
     )
     subject_type = forms.CharField(
         required=False, max_length=60, label=_("Kind of subject"), widget=Suggesting("subject_type")
     )
-    subject_id = forms.CharField(required=False, max_length=80, label="Subject’s id")
+    subject_id = forms.CharField(required=False, max_length=80, label=_("Subject’s id"))
     code = forms.CharField(
-        required=False, max_length=60, label="Refusal’s code", widget=Suggesting("code")
+        required=False, max_length=60, label=_("Refusal’s code"), widget=Suggesting("code")
     )
     since = _day(label=_("From (day, UTC)"))
     until = _day(label=_("Up to (day, UTC)"))

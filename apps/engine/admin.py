@@ -123,20 +123,23 @@ class WorkflowRunAdmin(_OfWorkflow):
 class ScheduleForm(forms.Form):
     """A schedule as data; the service refuses what Temporal would refuse."""
 
-    name = forms.SlugField(max_length=80, help_text=_("Also the schedule's id in the engine."))
-    workflow_type = forms.CharField(max_length=80)
-    task_queue = forms.CharField(max_length=80)
-    cron = forms.CharField(
-        max_length=80, help_text=_("Five fields: minute hour day month weekday.")
+    name = forms.SlugField(
+        max_length=80, help_text=_("Also the schedule's id in the engine."), label=_("Name")
     )
-    time_zone = forms.CharField(max_length=60, initial="UTC")
+    workflow_type = forms.CharField(max_length=80, label=_("Workflow type"))
+    task_queue = forms.CharField(max_length=80, label=_("Task queue"))
+    cron = forms.CharField(
+        max_length=80, help_text=_("Five fields: minute hour day month weekday."), label=_("Cron")
+    )
+    time_zone = forms.CharField(max_length=60, initial="UTC", label=_("Time zone"))
     args = ReadableJSONField(
         required=False,
         initial=list,
         help_text=_("A JSON list: the workflow's arguments."),
+        label=_("Args"),
     )
-    paused = forms.BooleanField(required=False)
-    note = forms.CharField(max_length=200, required=False)
+    paused = forms.BooleanField(required=False, label=_("Paused"))
+    note = forms.CharField(max_length=200, required=False, label=_("Note"))
 
     def clean_args(self) -> list[Any]:
         args = self.cleaned_data["args"] or []

@@ -19,19 +19,24 @@ class BatchFilter(FilterForm):
 
     lookups = {"status": "status", "mine": asked_by_me}
 
-    status = StatusField(BatchStatus)
+    status = StatusField(BatchStatus, label=_("Status"))
     mine = MineField()
 
 
 class BatchForm(TableForm):
     """A batch's fields, with the payments as a table. The currency is the policy's."""
 
-    policy = forms.ChoiceField(choices=InterventionForm.base_fields["policy"].choices)  # type: ignore[attr-defined]
-    budget = forms.ChoiceField(choices=InterventionForm.base_fields["budget"].choices)  # type: ignore[attr-defined]
+    policy = forms.ChoiceField(
+        choices=InterventionForm.base_fields["policy"].choices, label=_("Policy")
+    )  # type: ignore[attr-defined]
+    budget = forms.ChoiceField(
+        choices=InterventionForm.base_fields["budget"].choices, label=_("Budget")
+    )  # type: ignore[attr-defined]
     title = forms.CharField(
         required=False,
         max_length=160,
         help_text=_("Optional. A name to find the batch by."),
+        label=_("Title"),
     )
     idempotency_key = KeyField()
     field_order = ("policy", "budget", "title")

@@ -31,10 +31,11 @@ class BudgetFilter(FilterForm):
 
     lookups = {"series": "series", "state": _in_state}
 
-    series = CodeField()
+    series = CodeField(label=_("Series"))
     state = forms.ChoiceField(
         required=False,
         choices=[("", _("every state")), ("open", _("open today")), ("low", _("little is left"))],
+        label=_("State"),
     )
 
 
@@ -44,7 +45,7 @@ class LedgerFilter(FilterForm):
     lookups = {"kind": "kind"}
 
     kind = forms.ChoiceField(
-        required=False, choices=[("", _("every kind")), *BudgetEntry.Kind.choices]
+        required=False, choices=[("", _("every kind")), *BudgetEntry.Kind.choices], label=_("Kind")
     )
 
 
@@ -57,7 +58,7 @@ class TransferFilter(FilterForm):
         "mine": asked_by_me,
     }
 
-    status = StatusField(TransferStatus)
+    status = StatusField(TransferStatus, label=_("Status"))
     budget = CodeField(label=_("Budget code"))
     mine = MineField()
 
@@ -68,7 +69,7 @@ class TransferForm(forms.Form):
 
     source = forms.ChoiceField(label=_("From"), choices=budget_choices)
     destination = forms.ChoiceField(label=_("To"), choices=budget_choices)
-    amount = AmountField(help_text=_("In the currency of both budgets."))
+    amount = AmountField(help_text=_("In the currency of both budgets."), label=_("Amount"))
     reason = ProseField(rows=4, label=_("Reason"), help_text=_("The signer reads this first."))
     idempotency_key = KeyField()
 
@@ -79,15 +80,19 @@ class BudgetOpenForm(forms.Form):
     code = forms.SlugField(
         max_length=80,
         help_text=_("Lower-case letters, digits, - and _. It cannot be changed later."),
+        label=_("Code"),
     )
-    name = forms.CharField(max_length=160)
+    name = forms.CharField(max_length=160, label=_("Name"))
     currency = forms.CharField(
-        max_length=3, help_text=_("Three letters, such as NGN. It cannot be changed later.")
+        max_length=3,
+        help_text=_("Three letters, such as NGN. It cannot be changed later."),
+        label=_("Currency"),
     )
     series = forms.SlugField(
         required=False,
         max_length=80,
         help_text=_("The series of budgets that this one is a period of, e.g. relief-north."),
+        label=_("Series"),
     )
     starts_on = DayField(
         required=False, label=_("First day"), help_text=_("Leave empty for no beginning.")
@@ -108,8 +113,9 @@ class AllocateForm(forms.Form):
     """Fields of an allocation, for the admin. With the key, submitting the form twice allocates
     once."""
 
-    amount = AmountField()
+    amount = AmountField(label=_("Amount"))
     reason = ProseField(
         help_text=_("Where the money comes from. The audit trail keeps it beside your name."),
+        label=_("Reason"),
     )
     key = KeyField("admin")

@@ -39,10 +39,10 @@ class InterventionFilter(FilterForm):
 
     more = ("error",)
 
-    status = StatusField(InterventionStatus)
+    status = StatusField(InterventionStatus, label=_("Status"))
     budget = CodeField(label=_("Budget code"))
     policy = CodeField(label=_("Policy code"))
-    region = RegionField()
+    region = RegionField(label=_("Region"))
     error = CodeField(label=_("Error code"))
     mine = MineField()
 
@@ -65,12 +65,14 @@ class InterventionForm(forms.Form):
         choices=lambda: [
             (p.code, f"{p.name} ({p.currency})")
             for p in Policy.objects.filter(active=True).order_by("name")[:MOST_CHOICES]
-        ]
+        ],
+        label=_("Policy"),
     )
     budget = forms.ChoiceField(
-        choices=lambda: budget_choices(Budget.objects.open_on(site_day(timezone.now())))
+        choices=lambda: budget_choices(Budget.objects.open_on(site_day(timezone.now()))),
+        label=_("Budget"),
     )
-    amount = AmountField()
+    amount = AmountField(label=_("Amount"))
     target = forms.CharField(
         max_length=200, label=_("Paid to"), help_text=_("Who or what receives the money.")
     )
@@ -83,5 +85,6 @@ class InterventionForm(forms.Form):
         help_text=_(
             "Where it is paid, as an ISO 3166 code such as NG-KO. Some policies require it."
         ),
+        label=_("Region"),
     )
     idempotency_key = KeyField()

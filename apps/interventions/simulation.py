@@ -63,7 +63,9 @@ def simulate(intervention: Intervention, user: User) -> Simulation:
 # --- facts shared by all payments under a policy, from a budget -----------------------------------
 def terms(policy: Policy) -> list[Fact]:
     """Return the policy's version, and whether its payments can be reversed."""
-    undone = "possible" if policy.reversible else gettext("not possible: the money is gone")
+    undone = (
+        gettext("possible") if policy.reversible else gettext("not possible: the money is gone")
+    )
     return [
         Fact(
             gettext("Policy"),

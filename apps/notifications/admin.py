@@ -99,8 +99,10 @@ class EndpointForm(forms.Form):
     """A new webhook."""
 
     url = forms.CharField(max_length=500, label=_("Address"), help_text="https://host/path")
-    description = forms.CharField(max_length=200, required=False)
-    events = forms.MultipleChoiceField(widget=forms.CheckboxSelectMultiple, choices=[])
+    description = forms.CharField(max_length=200, required=False, label=_("Description"))
+    events = forms.MultipleChoiceField(
+        widget=forms.CheckboxSelectMultiple, choices=[], label=_("Events")
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

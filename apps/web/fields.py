@@ -11,6 +11,7 @@ from pydantic import Field
 from apps.common.amounts import DIGITS
 from apps.common.api import Region
 from apps.common.errors import Invalid
+from apps.common.language import lazy as _
 from apps.common.money import MOST_PLACES
 from apps.common.validation import LONGEST_KEY, LONGEST_REASON, clean_region
 from apps.web.tones import words_of
@@ -84,7 +85,7 @@ class RegionField(forms.CharField):
     api_type = Annotated[Region, Field(description="A country covers its parts.")]
 
     def __init__(self, **options: Any) -> None:
-        widget = forms.TextInput(attrs={"placeholder": "NG or NG-KO"})
+        widget = forms.TextInput(attrs={"placeholder": gettext("NG or NG-KO")})
         super().__init__(required=False, max_length=6, widget=widget, **options)
 
     def clean(self, value: Any) -> str:
@@ -100,4 +101,4 @@ class MineField(forms.BooleanField):
     """Only rows that the user asked for."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"required": False, "label": gettext("Asked by me"), **options})
+        super().__init__(**{"required": False, "label": _("Asked by me"), **options})

@@ -103,7 +103,7 @@ class OutcomesPage:
                     total=chart.total, marked=chart.marked
                 )
             ],
-            "unit": "month" if window.monthly else "day",
+            "unit": gettext("month") if window.monthly else gettext("day"),
         }
         return render(request, "web/outcomes.html", context, status=422 if refused else 200)
 
@@ -124,7 +124,10 @@ class OutcomesPage:
         today = site_day(timezone.now())
         this = Window(today.replace(day=1), today)
         before = this.first - timedelta(days=1)
-        months = {"Last month": Window(before.replace(day=1), before), "This month": this}
+        months = {
+            gettext("Last month"): Window(before.replace(day=1), before),
+            gettext("This month"): this,
+        }
         return [
             Link(words, f"{reverse(self.name)}?from={month.first}&to={month.last}&by={by}")
             for words, month in months.items()

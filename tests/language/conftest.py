@@ -107,7 +107,7 @@ def shown(world: World) -> Opened:
         WorkflowSchedule.objects.earliest("pk"),
     )
     run = WorkflowRun.objects.create(
-        workflow_id=command.workflow_id, run_id="1", workflow_type="1", status="failed"
+        workflow_id="1", run_id="1", workflow_type="1", status="failed"
     )
     return {
         **{name: [command.pk] for name in ("engine_command", "engine_command_live")},

@@ -28,7 +28,11 @@ _CUT_OFF = """() => {
     const own = [...one.childNodes].filter((n) => n.nodeType === 3);
     const text = own.map((n) => n.textContent).join("");
     if (!text.includes("⟦") || !one.checkVisibility({ visibilityProperty: true })) continue;
-    if (one.closest(".sr, .visually-hidden, .skip")) continue;
+    // Said to who cannot see, and ids, which may be cut.
+    if (one.closest(".sr, .visually-hidden, .skip, .who")) continue;
+    let clipped = false;
+    for (let box = one; box; box = box.parentElement) clipped ||= box.offsetWidth <= 1;
+    if (clipped) continue;
     if (one.clientWidth && one.scrollWidth > one.clientWidth + 1) {
       out.push(`${one.tagName.toLowerCase()}.${one.className}: ${text.trim().slice(0, 60)}`);
     }

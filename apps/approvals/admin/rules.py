@@ -34,13 +34,14 @@ def _kind_choices() -> list[tuple[str, str]]:
 class RuleForm(forms.Form):
     """The next version of a rule. The service checks the bands and names the wrong one."""
 
-    kind = forms.ChoiceField(choices=_kind_choices)
+    kind = forms.ChoiceField(choices=_kind_choices, label=_("Kind"))
     scope = forms.CharField(
         max_length=80,
         required=False,
         help_text=_("For example a policy's code. Empty: all."),
+        label=_("Scope"),
     )
-    currency = forms.CharField(max_length=3, required=False)
+    currency = forms.CharField(max_length=3, required=False, label=_("Currency"))
     bands = ReadableJSONField(
         initial=list,
         # An empty list is a valid rule: no amount needs a signature.
@@ -54,6 +55,7 @@ class RuleForm(forms.Form):
             ),
             example=EXAMPLE,
         ),
+        label=_("Bands"),
     )
     amount = AmountField(
         required=False,
@@ -65,7 +67,7 @@ class RuleForm(forms.Form):
 class TrialForm(forms.Form):
     """The amount to test against an existing version."""
 
-    amount = AmountField(required=False)
+    amount = AmountField(required=False, label=_("Amount"))
 
 
 @admin.register(ApprovalRule)

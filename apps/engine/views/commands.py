@@ -49,9 +49,12 @@ class CommandFilter(FilterForm):
             (WAITING, gettext("waiting to be sent")),
             *((s, words_of(s)) for s in (CommandState.UNDELIVERABLE, CommandState.DISCARDED)),
         ],
+        label=_("State"),
     )
     kind = forms.ChoiceField(
-        required=False, choices=[("", _("every kind")), *((k, k) for k in CommandKind)]
+        required=False,
+        choices=[("", _("every kind")), *((k, k) for k in CommandKind)],
+        label=_("Kind"),
     )
     workflow = forms.CharField(
         required=False,

@@ -62,11 +62,13 @@ class RunFilter(FilterForm):
             (UNTOLD, gettext("ended, its row not told")),
             *((s, words_of(s)) for s in RunStatus if s != RunStatus.RUNNING),
         ],
+        label=_("State"),
     )
     type = forms.CharField(
         required=False,
         max_length=80,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        label=_("Type"),
     )
     workflow = forms.CharField(
         required=False,

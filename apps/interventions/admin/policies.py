@@ -20,14 +20,17 @@ from apps.web.fields import AmountField, DayField, RegionsField
 class PolicyForm(forms.Form):
     """The fields of a policy's new version."""
 
-    code = forms.SlugField(max_length=80)
-    name = forms.CharField(max_length=160)
+    code = forms.SlugField(max_length=80, label=_("Code"))
+    name = forms.CharField(max_length=160, label=_("Name"))
     currency = forms.CharField(
-        max_length=3, help_text=_("Three letters, such as NGN. It cannot be changed later.")
+        max_length=3,
+        help_text=_("Three letters, such as NGN. It cannot be changed later."),
+        label=_("Currency"),
     )
     reversible = forms.BooleanField(
         required=False,
         help_text=_("Tick if an execution can be undone. If not, paid money is gone."),
+        label=_("Reversible"),
     )
     min_amount = AmountField(
         required=False,
@@ -54,9 +57,13 @@ class PolicyForm(forms.Form):
         help_text=_("How far back the limit of a target looks."),
     )
     valid_from = DayField(
-        required=False, help_text=_("The first day. Leave empty for no beginning.")
+        required=False,
+        help_text=_("The first day. Leave empty for no beginning."),
+        label=_("Valid from"),
     )
-    valid_until = DayField(required=False, help_text=_("The last day. Leave empty for no end."))
+    valid_until = DayField(
+        required=False, help_text=_("The last day. Leave empty for no end."), label=_("Valid until")
+    )
     regions = RegionsField(
         required=False,
         max_length=3000,
@@ -64,6 +71,7 @@ class PolicyForm(forms.Form):
             "ISO 3166 codes such as NG or NG-KO, with commas between them; a country "
             "covers its parts. Empty: everywhere."
         ),
+        label=_("Regions"),
     )
 
 

@@ -19,7 +19,7 @@ def say_terms(signed: Wording, policy: Policy, *, undoing: str) -> None:
         ),
     )
     gone = gettext("not possible: the money is gone")
-    signed.either(undoing, "reversible", yes="possible", no=gone, warn=False)
+    signed.either(undoing, "reversible", yes=gettext("possible"), no=gone, warn=False)
 
 
 def say_budget(signed: Wording, label: str, field: str, budget: Budget) -> None:
