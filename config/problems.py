@@ -21,12 +21,14 @@ from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.utils.decorators import sync_and_async_middleware
+from django.utils.translation import gettext
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from apps.audit.doors import denial_record
 from apps.common.correlation import get_logger
 from apps.common.errors import DomainError
+from apps.common.language import lazy as _
 
 CONTENT_TYPE = "application/problem+json"
 PREFIX = "/api/"
@@ -48,14 +50,14 @@ _CODES = {
     503: "unavailable",
 }
 _DETAILS = {
-    "not_authenticated": "Send a key in X-API-Key, or sign in.",
-    "malformed_json": "The body is not a JSON document.",
-    "too_large": "The request is larger than this server takes.",
-    "invalid_text": "A text holds characters that cannot be stored, or is too long.",
-    "out_of_range": "A number or date is out of range.",
-    "database_unavailable": "The database does not answer. Nothing was changed; try again.",
-    "internal": "Something failed here. It is in the log under the request's id.",
-    "method_not_allowed": "This address does not know the method; see Allow.",
+    "not_authenticated": _("Send a key in X-API-Key, or sign in."),
+    "malformed_json": _("The body is not a JSON document."),
+    "too_large": _("The request is larger than this server takes."),
+    "invalid_text": _("A text holds characters that cannot be stored, or is too long."),
+    "out_of_range": _("A number or date is out of range."),
+    "database_unavailable": _("The database does not answer. Nothing was changed; try again."),
+    "internal": _("Something failed here. It is in the log under the request's id."),
+    "method_not_allowed": _("This address does not know the method; see Allow."),
 }
 #: SQLSTATEs of class 22 that are about numbers and times, not texts.
 _NUMERIC = frozenset({"22003", "22007", "22008", "22P03"})
@@ -74,7 +76,7 @@ def problem(*, status: int, code: str, detail: str = "", **extra: Any) -> HttpRe
         "title": HTTPStatus(status).phrase,
         "status": status,
         "code": code,
-        "detail": detail or _DETAILS.get(code, HTTPStatus(status).description),
+        "detail": detail or str(_DETAILS.get(code, HTTPStatus(status).description)),
         **{name: value for name, value in extra.items() if name not in _OWN},
     }
     # ASCII only: a lone surrogate in a refused text would not survive encoding.
@@ -138,7 +140,7 @@ def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
     denial_record(request, error)
-    return problem(status=404, code="not_found", detail="There is no such object.")
+    return problem(status=404, code="not_found", detail=gettext("There is no such object."))
 
 
 def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
@@ -246,7 +248,7 @@ def _page(request: HttpRequest, failed: HttpResponseBase) -> HttpResponse:
     return response
 
 
-def _remember(sender: Any, request: HttpRequest | None = None, **_: Any) -> None:
+def _remember(sender: Any, request: HttpRequest | None = None, **_unused: Any) -> None:
     """Keep the exception, as the receiver of got_request_exception: the middleware sees only the
     response."""
     if request is not None:

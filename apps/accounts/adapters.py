@@ -14,6 +14,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 
 from apps.accounts import crypto, throttle
 from apps.accounts.addresses import client_address
@@ -21,12 +22,13 @@ from apps.accounts.models import User
 from apps.accounts.rate_limits import login_limits, password_limit
 from apps.accounts.receivers import confirmation_failed, locked_out
 from apps.accounts.throttle import Limit, Refused
+from apps.common.language import lazy as _
 
 #: Somebody who has just signed in, or confirmed, is not asked again for so long.
 CONFIRMED_SECONDS = 300
 
-WRONG_LOGIN = "The user name or the password is wrong."
-WRONG_PASSWORD = "The password is wrong."  # noqa: S105 - a sentence
+WRONG_LOGIN = _("The user name or the password is wrong.")
+WRONG_PASSWORD = _("The password is wrong.")
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -134,6 +136,8 @@ def too_many_seconds(request: HttpRequest, seconds: int) -> ValidationError:
     minutes = -(-seconds // 60)
     wait = "a minute" if minutes <= 1 else f"{minutes} minutes"
     return ValidationError(
-        f"Too many failed attempts. Nothing was checked; try again in {wait}.",
+        gettext("Too many failed attempts. Nothing was checked; try again in {wait}.").format(
+            wait=wait
+        ),
         code="too_many_requests",
     )

@@ -16,6 +16,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import RedirectView
 
@@ -25,6 +26,7 @@ from apps.accounts.models import APIKey, RoleRule, User, UserSession
 from apps.accounts.roles import ROLES
 from apps.audit.services import refusals
 from apps.common.errors import NotAllowed
+from apps.common.language import lazy as _
 from apps.web.admin import BaseAdmin, ReadOnlyAdmin, acting
 from apps.web.admin_forms import ServiceFormAdmin
 from apps.web.admin_verbs import Given, Line, verb
@@ -37,7 +39,9 @@ admin.site.unregister([EmailAddress, Authenticator])
 
 def _second_factor_line(user: User, request: HttpRequest) -> Line:
     own = user.pk == request.user.pk
-    note = "your own: somebody else has to do it" if own else "signed out everywhere"
+    note = (
+        gettext("your own: somebody else has to do it") if own else gettext("signed out everywhere")
+    )
     return Line(note, blocked=own)
 
 
@@ -51,9 +55,9 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
     form = PersonForm
     fieldsets = (
         (None, {"fields": ("username", "password")}),
-        ("Person", {"fields": ("first_name", "last_name", "email", "senior")}),
-        ("Roles", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
-        ("Dates", {"fields": ("last_login", "date_joined")}),
+        (_("Person"), {"fields": ("first_name", "last_name", "email", "senior")}),
+        (_("Roles"), {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
+        (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
     readonly_fields = ("last_login", "date_joined")
     raw_id_fields = ("senior",)
@@ -61,7 +65,7 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
     list_display = ("username", "name", "email", "roles", "is_active", "is_staff", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser")
     search_exact = ("username", "email")
-    search_help_text = "An exact user name or e-mail address."
+    search_help_text = _("An exact user name or e-mail address.")
     ordering = ("username",)
     actions = ("second_factor_reset",)
 
@@ -92,11 +96,11 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
             kwargs["widget"] = forms.CheckboxSelectMultiple
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
-    @admin.display(description="name")
+    @admin.display(description=_("name"))
     def name(self, user: User) -> str:
         return user.get_full_name()
 
-    @admin.display(description="roles")
+    @admin.display(description=_("roles"))
     def roles(self, user: User) -> str:
         return ", ".join(sorted(group.name for group in user.groups.all()))
 
@@ -158,23 +162,25 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):
         return response
 
     @verb(
-        "Remove second factor",
-        title="Remove second factor",
-        explanation="Make sure on another way that it is really them. Their next sign-in "
-        "needs the password alone; a role that asks for a second factor has them set up a "
-        "new one before anything else.",
-        button="Remove",
+        _("Remove second factor"),
+        title=_("Remove second factor"),
+        explanation=_(
+            "Make sure on another way that it is really them. Their next sign-in "
+            "needs the password alone; a role that asks for a second factor has them "
+            "set up a new one before anything else."
+        ),
+        button=_("Remove"),
         line=_second_factor_line,
     )
     def second_factor_reset(self, user: User, given: Given) -> str:
         """Reset the second factor of users who lost their phone and their recovery codes."""
         if not self.has_change_permission(given.request, user):
             raise NotAllowed(
-                "A superuser's second factor is removed by superusers only.",
+                _("A superuser's second factor is removed by superusers only."),
                 code="permission_denied",
             )
         services.second_factor_reset(user=user, **given.asked)
-        return "Removed, and signed out everywhere."
+        return gettext("Removed, and signed out everywhere.")
 
 
 # The site has no hooks for these, and its addresses are made from the attributes later. One door,
@@ -234,11 +240,11 @@ class GroupAdmin(BaseAdmin, DjangoGroupAdmin):
 class RoleRuleForm(forms.Form):
     """Rules of a role, such as a required second factor."""
 
-    group = forms.ModelChoiceField(Group.objects.order_by("name"), label="Role")
+    group = forms.ModelChoiceField(Group.objects.order_by("name"), label=_("Role"))
     mfa_required = forms.BooleanField(
         required=False,
-        label="Second factor",
-        help_text="Nobody works in this role without a second factor.",
+        label=_("Second factor"),
+        help_text=_("Nobody works in this role without a second factor."),
     )
 
 
@@ -250,10 +256,10 @@ class RoleRuleAdmin(ServiceFormAdmin):
     list_select_related = ("group",)
     ordering = ("group__name",)
     search_exact = ("group",)
-    search_help_text = "The exact id of a role."
+    search_help_text = _("The exact id of a role.")
     service_form = RoleRuleForm
-    new_label = "Rule for a role"
-    edit_label = "Change"
+    new_label = _("Rule for a role")
+    edit_label = _("Change")
 
     def granted(self, request: HttpRequest, action: str = "change") -> bool:
         return acting(request).is_superuser
@@ -286,11 +292,11 @@ class APIKeyAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-id")
     search_exact = ("prefix",)
-    search_help_text = "The prefix: what stands between the first and the second underscore."
+    search_help_text = _("The prefix: what stands between the first and the second underscore.")
     exclude = ("secret_hash",)
     actions = ("revoke",)
 
-    @admin.display(description="scopes")
+    @admin.display(description=_("scopes"))
     def scope_list(self, key: APIKey) -> str:
         return ", ".join(key.scopes)
 
@@ -298,18 +304,20 @@ class APIKeyAdmin(ReadOnlyAdmin):
         return rows.select_related("user")
 
     @verb(
-        "Revoke",
-        title="Revoke keys",
-        explanation="Programs that use these keys are refused from now on. "
-        "There is no way back: make a new key instead.",
-        button="Revoke",
-        line=lambda key, request: Line(f"acts for {key.user}"),
+        _("Revoke"),
+        title=_("Revoke keys"),
+        explanation=_(
+            "Programs that use these keys are refused from now on. There is no way "
+            "back: make a new key instead."
+        ),
+        button=_("Revoke"),
+        line=lambda key, request: Line(gettext("acts for {user}").format(user=key.user)),
         with_reason=False,
     )
     def revoke(self, key: APIKey, given: Given) -> str:
         """End the chosen keys at once."""
         services.api_key_revoke(key=key, by=given.by, via="admin")
-        return "Revoked: it opens nothing any more."
+        return gettext("Revoked: it opens nothing any more.")
 
 
 @admin.register(Authenticator)
@@ -320,7 +328,7 @@ class AuthenticatorAdmin(ReadOnlyAdmin):
     list_filter = ("type",)
     list_select_related = ("user",)
     search_exact = ("user",)
-    search_help_text = "The exact id of a person."
+    search_help_text = _("The exact id of a person.")
     exclude = ("data",)
 
 
@@ -333,7 +341,7 @@ class UserSessionAdmin(ReadOnlyAdmin):
     date_hierarchy = "last_seen_at"
     ordering = ("-last_seen_at", "-pk")
     search_exact = ("user", "address")
-    search_help_text = "The exact id of a person, or an address."
+    search_help_text = _("The exact id of a person, or an address.")
     exclude = ("session",)
     actions = ("end",)
 
@@ -341,15 +349,16 @@ class UserSessionAdmin(ReadOnlyAdmin):
         return rows.select_related("user")
 
     @verb(
-        "End",
-        title="End sessions",
-        explanation="These browsers are signed out at their next request; live pages close "
-        "within a minute.",
-        button="End",
-        line=lambda row, request: Line(f"of {row.user}"),
+        _("End"),
+        title=_("End sessions"),
+        explanation=_(
+            "These browsers are signed out at their next request; live pages close within a minute."
+        ),
+        button=_("End"),
+        line=lambda row, request: Line(gettext("of {user}").format(user=row.user)),
         with_reason=False,
     )
     def end(self, row: UserSession, given: Given) -> str:
         """Sign the chosen browsers out."""
         services.session_end(session_id=row.pk, user=row.user, by=given.by, via="admin")
-        return "Ended."
+        return gettext("Ended.")

@@ -2,11 +2,13 @@ from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db.models.signals import post_migrate
 
+from apps.common.language import lazy as _
+
 
 class AccountsConfig(AppConfig):
     name = "apps.accounts"
     label = "accounts"
-    verbose_name = "People and keys"
+    verbose_name = _("People and keys")
 
     def ready(self) -> None:
         """Connect the roles and the trail of logins."""

@@ -19,6 +19,8 @@ from apps.accounts.models import User
 from apps.accounts.scopes import ALL
 from apps.accounts.services import api_key_authenticate, api_key_refused
 from apps.common.errors import NotAllowed
+from apps.common.language import filled
+from apps.common.language import lazy as _
 
 HEADER = "X-API-Key"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -57,11 +59,11 @@ class Session(AuthBase):
             return None
         if request.method not in _SAFE and check_csrf(request) is not None:
             raise NotAllowed(
-                "The CSRF token is missing or wrong: send it in X-CSRFToken.", code="csrf_failed"
+                _("The CSRF token is missing or wrong: send it in X-CSRFToken."), code="csrf_failed"
             )
         if user.second_factor_due:
             raise NotAllowed(
-                "Your role asks for a second factor: set it up on the security page first.",
+                _("Your role asks for a second factor: set it up on the security page first."),
                 code="mfa_required",
             )
         return _admit(request, user, frozenset({ALL}))
@@ -88,11 +90,17 @@ def require(request: HttpRequest, *, scope: str, permission: str | None = None) 
     Raises NotAllowed `scope_missing` or `permission_denied`.
     """
     if not holds(request, scope):
-        raise NotAllowed(f"The key lacks the scope {scope}.", code="scope_missing", scope=scope)
+        raise NotAllowed(
+            filled(_("The key lacks the scope {scope}."), scope=scope),
+            code="scope_missing",
+            scope=scope,
+        )
     user = cast(User, request.user)
     if permission is not None and not user.has_perm(permission):
         raise NotAllowed(
-            f"{user} lacks the permission {permission}.",
+            filled(
+                _("{user} lacks the permission {permission}."), user=user, permission=permission
+            ),
             code="permission_denied",
             permission=permission,
         )

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import Group
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.accounts.models import RoleRule, User
 from apps.accounts.signals import account_touched
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import NotAllowed, NotFound
+from apps.common.language import lazy as _
 
 if TYPE_CHECKING:
     from apps.audit.models import AuditEntry
@@ -86,9 +88,11 @@ def user_changed(*, user_id: int, was: State | None, by: Actor, via: str) -> Non
             sender=User,
             user=user,
             key=f"account:{entry.pk}",
-            title="Your password was changed",
-            text=f"{by} changed it, and you were signed out everywhere. If you did not ask for "
-            "this, tell whoever keeps the accounts at once.",
+            title=gettext("Your password was changed"),
+            text=gettext(
+                "{by} changed it, and you were signed out everywhere. If you did not ask "
+                "for this, tell whoever keeps the accounts at once."
+            ).format(by=by),
         )
 
 
@@ -127,11 +131,13 @@ def role_rule_put(*, group_id: int, mfa_required: bool, by: User, via: str) -> R
     }
     with refusals(**record), transaction.atomic(durable=True):
         if not by.is_superuser:
-            raise NotAllowed("Only a superuser changes what a role asks.", code="permission_denied")
+            raise NotAllowed(
+                _("Only a superuser changes what a role asks."), code="permission_denied"
+            )
         # The role is the lock: the first rule has no row of its own.
         group = Group.objects.select_for_update().filter(pk=group_id).first()
         if group is None:
-            raise NotFound("There is no such role.")
+            raise NotFound(_("There is no such role."))
         rule, created = RoleRule.objects.get_or_create(
             group=group, defaults={"mfa_required": mfa_required}
         )

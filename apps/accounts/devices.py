@@ -1,5 +1,9 @@
 """Browser and system of a User-Agent header, in words."""
 
+from django.utils.translation import gettext
+
+from apps.common.language import lazy as _
+
 #: First match wins: most browsers name the ones that they want to be taken for.
 _BROWSERS = (
     ("Edg/", "Edge"),
@@ -12,7 +16,7 @@ _BROWSERS = (
     ("Chrome/", "Chrome"),
     ("Safari/", "Safari"),
     ("curl/", "curl"),
-    ("python", "a Python program"),
+    ("python", _("a Python program")),
 )
 _SYSTEMS = (
     ("iPhone", "iPhone"),
@@ -27,6 +31,8 @@ _SYSTEMS = (
 
 def device_name(user_agent: str) -> str:
     """`Firefox on Windows`; `A browser` when the header is not recognised."""
-    browser = next((name for mark, name in _BROWSERS if mark in user_agent), "A browser")
+    browser = next((name for mark, name in _BROWSERS if mark in user_agent), _("A browser"))
     system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
-    return f"{browser} on {system}" if system else browser
+    if not system:
+        return str(browser)
+    return gettext("{browser} on {system}").format(browser=browser, system=system)

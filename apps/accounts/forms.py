@@ -15,6 +15,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.accounts import change_log, services
 from apps.accounts.adapters import (
@@ -26,12 +27,13 @@ from apps.accounts.adapters import (
 )
 from apps.accounts.models import User
 from apps.common.errors import DomainError, TooMany
+from apps.common.language import lazy as _
 
 #: A password is hashed, slowly; nobody's is longer.
 LONGEST_PASSWORD = 4096
 
 
-def _password(autocomplete: str, label: str = "Password") -> forms.CharField:
+def _password(autocomplete: str, label: str = _("Password")) -> forms.CharField:
     return forms.CharField(
         label=label,
         strip=False,
@@ -44,7 +46,7 @@ class LoginForm(AllauthLoginForm):
     """Sign in: user name and password."""
 
     username = UsernameField(
-        label="User name",
+        label=_("User name"),
         max_length=150,
         widget=forms.TextInput(
             attrs={"autocomplete": "username", "autocapitalize": "none", "autofocus": True}
@@ -90,7 +92,7 @@ class ConfirmForm(forms.Form):
 
 def _code() -> forms.CharField:
     return forms.CharField(
-        label="Code",
+        label=_("Code"),
         max_length=40,
         widget=forms.TextInput(
             attrs={
@@ -158,7 +160,7 @@ class SetupForm(forms.Form):
 class PasswordChangeForm(DjangoPasswordChangeForm):
     """Change the password. A wrong old password counts towards the rate limit."""
 
-    old_password = _password("current-password", "Current password")
+    old_password = _password("current-password", _("Current password"))
 
     def clean_old_password(self) -> str:
         password = str(self.cleaned_data["old_password"])
@@ -179,7 +181,10 @@ class PersonForm(UserChangeForm):
         above = sorted(group.name for group in moved if not change_log.holds_role(self.by, group))
         if above:
             raise ValidationError(
-                f"You do not hold all permissions of: {', '.join(above)}.", code="role_above"
+                gettext("You do not hold all permissions of: {above}.").format(
+                    above=", ".join(above)
+                ),
+                code="role_above",
             )
         return groups
 
@@ -187,7 +192,7 @@ class PersonForm(UserChangeForm):
         """Refuse to require a second factor from a role while its own administrator has none."""
         senior: User | None = self.cleaned_data["senior"]
         if senior is not None and senior.pk == self.instance.pk:
-            raise ValidationError("Somebody else has to be asked.", code="own_senior")
+            raise ValidationError(gettext("Somebody else has to be asked."), code="own_senior")
         return senior
 
 

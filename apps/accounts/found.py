@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING
 
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
+from apps.common.language import lazy as _
 from apps.web.search import BY_NUMBER, Found, Source, among, by_text
 
 if TYPE_CHECKING:
@@ -24,14 +26,14 @@ def _person(row: User) -> Found:
         href=reverse("admin:accounts_user_change", args=[row.pk]),
         key=row.username,
         state="" if row.is_active else "inactive",
-        notes=(roles or "no role",),
+        notes=(roles or gettext("no role"),),
     )
 
 
 PEOPLE = Source(
     key="people",
-    title="People",
-    hint="name, user name, e-mail address or number",
+    title=_("People"),
+    hint=_("name, user name, e-mail address or number"),
     permission=lambda user: user.is_staff and user.has_perm(VIEW_PERMISSION),
     order=55,
     find=among(

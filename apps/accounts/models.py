@@ -10,8 +10,10 @@ from django.contrib.sessions.models import Session
 from django.db import models
 from django.db.models.functions import Upper
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.accounts.devices import device_name
+from apps.common.language import lazy as _
 
 
 class User(AbstractUser):
@@ -84,7 +86,7 @@ class APIKey(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
-        verbose_name = "API key"
+        verbose_name = _("API key")
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
@@ -105,11 +107,11 @@ class UserSession(models.Model):
     last_seen_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        verbose_name = "session"
+        verbose_name = _("session")
 
     def __str__(self) -> str:
         # Never the session's key: whoever has it is signed in.
-        return f"{self.device}, {self.address or 'address unknown'}"
+        return f"{self.device}, {self.address or gettext('address unknown')}"
 
     @property
     def device(self) -> str:

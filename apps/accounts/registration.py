@@ -3,10 +3,11 @@
 from apps.accounts import roles
 from apps.accounts.found import PEOPLE
 from apps.audit import subject_types
+from apps.common.language import lazy as _
 from apps.web import refusals, search
 
 NEXT_STEPS = {
-    "second_person_needed": "Nothing was changed. Ask another administrator, or wait for a day.",
+    "second_person_needed": _("Nothing was changed. Ask another administrator, or wait for a day."),
 }
 
 

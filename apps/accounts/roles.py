@@ -14,19 +14,20 @@ from django.apps.registry import Apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS
 
+from apps.common.language import lazy as _
 from apps.common.registry import Registry
 
 #: Name of each role → what it is for.
 ROLES = {
-    "requester": "Asks for what others sign, and follows their own",
-    "reviewer": "Signs requests of the first tier",
-    "senior reviewer": "Signs requests of the second tier",
-    "quarantine operator": "Corrects and replays quarantined events",
-    "quarantine releaser": "Signs what quarantine operators corrected",
-    "key officer": "Decides claims and infractions",
-    "booking agent": "Cancels and refunds bookings",
-    "auditor": "Reads everything, changes nothing",
-    "operator": "Keeps the engine running, and the rules",
+    "requester": _("Asks for what others sign, and follows their own"),
+    "reviewer": _("Signs requests of the first tier"),
+    "senior reviewer": _("Signs requests of the second tier"),
+    "quarantine operator": _("Corrects and replays quarantined events"),
+    "quarantine releaser": _("Signs what quarantine operators corrected"),
+    "key officer": _("Decides claims and infractions"),
+    "booking agent": _("Cancels and refunds bookings"),
+    "auditor": _("Reads everything, changes nothing"),
+    "operator": _("Keeps the engine running, and the rules"),
 }
 
 _grants = Registry[tuple[str, str]]("grant")

@@ -26,6 +26,7 @@ from django.urls import reverse, reverse_lazy
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.http import urlencode
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -136,7 +137,7 @@ def session_end(request: HttpRequest, session_id: int) -> HttpResponse:
             # Or the middleware would write it again at the end of this request.
             request.session.flush()
             return redirect("login")
-        messages.success(request, "That session has ended.")
+        messages.success(request, gettext("That session has ended."))
     return redirect("account_security")
 
 
@@ -148,8 +149,10 @@ def sessions_end(request: HttpRequest) -> HttpResponse:
     ended = services.sessions_end(
         user=user, by=user, via="page", keep=request.session.session_key, why="asked for"
     )
-    text = f"Signed out in {ended} other place{'s' if ended != 1 else ''}."
-    messages.success(request, text if ended else "You were signed in nowhere else.")
+    text = ngettext(
+        "Signed out in {ended} other place.", "Signed out in {ended} other places.", ended
+    ).format(ended=ended)
+    messages.success(request, text if ended else gettext("You were signed in nowhere else."))
     return redirect("account_security")
 
 
@@ -181,7 +184,7 @@ class PasswordView(Throttled, FormView):
             address=client_address(self.request),
             user_agent=self.request.headers.get("User-Agent", ""),
         )
-        messages.success(self.request, "Password changed. Other sessions have ended.")
+        messages.success(self.request, gettext("Password changed. Other sessions have ended."))
         return super().form_valid(form)
 
 
@@ -240,7 +243,7 @@ def setup_remove(request: HttpRequest) -> HttpResponse:
         except DomainError as error:
             messages.warning(request, error.detail)
         else:
-            messages.success(request, "Your second factor is removed.")
+            messages.success(request, gettext("Your second factor is removed."))
         return redirect("account_security")
     if not _has_second_factor(request):
         return redirect("account_security")
@@ -262,7 +265,7 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
         except DomainError as error:
             messages.warning(request, error.detail)
             return redirect("account_security")
-        messages.success(request, "New codes. The former ones open nothing any more.")
+        messages.success(request, gettext("New codes. The former ones open nothing any more."))
         return redirect("mfa_view_recovery_codes")
     return render(
         request,
@@ -282,9 +285,18 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
 def recovery_codes_download(request: HttpRequest) -> HttpResponse:
     """The unused codes as a text file."""
     codes = _my_codes(request)
-    lines = [f"Countersign recovery codes of {person(request).username}", ""]
+    lines = [
+        gettext("Countersign recovery codes of {username}").format(
+            username=person(request).username
+        ),
+        "",
+    ]
     lines += [_spaced(code) for code in codes]
-    lines += ["", "Each works once, instead of a code of the app. Keep them off the phone.", ""]
+    lines += [
+        "",
+        gettext("Each works once, instead of a code of the app. Keep them off the phone."),
+        "",
+    ]
     response = HttpResponse("\n".join(lines), content_type="text/plain; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="countersign-recovery-codes.txt"'
     return response

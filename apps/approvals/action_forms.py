@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals import kinds, selectors
@@ -11,6 +12,7 @@ from apps.approvals.kinds import ApprovalKind, EditableField
 from apps.approvals.models import DECIDE_PERMISSION, ApprovalRequest
 from apps.approvals.selectors.signing import PERMISSIONS_BACKEND
 from apps.approvals.services import REASON_LIMIT
+from apps.common.language import lazy as _
 from apps.web.fields import AmountField
 
 #: How many users the select offers. In a larger organisation the API takes any username.
@@ -20,9 +22,12 @@ MOST_PEOPLE = 500
 class ReassignForm(forms.Form):
     """The new holder and the reason."""
 
-    to = forms.ChoiceField(label="To")
+    to = forms.ChoiceField(label=_("To"))
     reason = forms.CharField(
-        required=False, max_length=REASON_LIMIT, widget=forms.Textarea(attrs={"rows": 2})
+        required=False,
+        max_length=REASON_LIMIT,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        label=_("Reason"),
     )
 
     def __init__(
@@ -49,10 +54,10 @@ class EditForm(forms.Form):
         for field in kind.editable:
             self.fields[field.name] = _field_of(field, payload.get(field.name))
         self.fields["edit_reason"] = forms.CharField(
-            label="Reason for the change",
+            label=gettext("Reason for the change"),
             max_length=REASON_LIMIT,
             widget=forms.Textarea(attrs={"rows": 3}),
-            help_text="The signer reads it, and the record keeps it.",
+            help_text=gettext("The signer reads it, and the record keeps it."),
         )
         self.fields["payload_hash"] = forms.CharField(
             max_length=64, widget=forms.HiddenInput, initial=seen
@@ -68,39 +73,40 @@ class EditForm(forms.Form):
 class DelegationForm(forms.Form):
     """Who may sign for whom, for which kinds and amounts, and until when."""
 
-    delegate = forms.ChoiceField(label="Who signs for you")
+    delegate = forms.ChoiceField(label=_("Who signs for you"))
     ends_at = forms.DateTimeField(
-        label="Until (UTC)",
+        label=_("Until (UTC)"),
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-        help_text="At most a year.",
+        help_text=_("At most a year."),
     )
     starts_at = forms.DateTimeField(
         required=False,
-        label="From (UTC)",
+        label=_("From (UTC)"),
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-        help_text="Leave empty for now.",
+        help_text=_("Leave empty for now."),
     )
     kinds = forms.MultipleChoiceField(
         required=False,
-        label="Only these kinds",
+        label=_("Only these kinds"),
         widget=forms.CheckboxSelectMultiple,
-        help_text="Tick none for every kind.",
+        help_text=_("Tick none for every kind."),
     )
     most = AmountField(
         required=False,
-        label="Amounts up to",
-        help_text="Leave empty for any amount.",
+        label=_("Amounts up to"),
+        help_text=_("Leave empty for any amount."),
     )
     currency = forms.RegexField(
         r"^[A-Z]{3}$",
         required=False,
         max_length=3,
-        help_text="The currency of the limit, in three capital letters.",
-        error_messages={"invalid": "Three capital letters, such as NGN."},
+        help_text=_("The currency of the limit, in three capital letters."),
+        error_messages={"invalid": _("Three capital letters, such as NGN.")},
+        label=_("Currency"),
     )
     reason = forms.CharField(
         required=False,
-        label="Why",
+        label=_("Why"),
         max_length=REASON_LIMIT,
         widget=forms.Textarea(attrs={"rows": 2}),
     )
@@ -110,7 +116,7 @@ class DelegationForm(forms.Form):
         able = User.objects.with_perm(DECIDE_PERMISSION, backend=PERMISSIONS_BACKEND)
         people = able.exclude(pk=user.pk).order_by("first_name", "last_name", "username")
         self.fields["delegate"].choices = [  # type: ignore[attr-defined]
-            ("", "Choose somebody"),
+            ("", gettext("Choose somebody")),
             *((person.username, str(person)) for person in people[:MOST_PEOPLE]),
         ]
         self.fields["kinds"].choices = [  # type: ignore[attr-defined]
@@ -120,10 +126,10 @@ class DelegationForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
         if values.get("most") is not None and not values.get("currency"):
-            self.add_error("currency", "A limit needs a currency.")
+            self.add_error("currency", gettext("A limit needs a currency."))
         ends_at = values.get("ends_at")
         if ends_at is not None and ends_at <= timezone.now():
-            self.add_error("ends_at", "That is over already.")
+            self.add_error("ends_at", gettext("That is over already."))
         return values
 
 

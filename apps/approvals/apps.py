@@ -2,6 +2,8 @@ from typing import TYPE_CHECKING
 
 from django.apps import AppConfig
 
+from apps.common.language import lazy as _
+
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
@@ -9,7 +11,7 @@ if TYPE_CHECKING:
 class ApprovalsConfig(AppConfig):
     name = "apps.approvals"
     label = "approvals"
-    verbose_name = "Approvals"
+    verbose_name = _("Approvals")
 
     def ready(self) -> None:
         from apps.approvals import business_hours, notifications

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals.contracts import RequestStatus
@@ -23,6 +24,7 @@ from apps.approvals.services import request_open
 from apps.approvals.signed_words import Wording
 from apps.approvals.subject import Decided, R, kind_register
 from apps.audit.contracts import ENGINE
+from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine.process import SubjectRow
 
@@ -42,7 +44,7 @@ class Attention(Generic[R]):
     reject: Callable[[R], str]
     on_carry_on: Callable[[R, Decided], None]
     on_give_up: Callable[[R, Decided], None]
-    approve: str = "Carry on from where it stands."
+    approve: str = _("Carry on from where it stands.")
     about: Callable[[R], dict[str, str]] = lambda row: {}
 
     def ask(self, row: R, *, code: str, detail: str, as_of: datetime) -> ApprovalRequest | None:
@@ -58,7 +60,7 @@ class Attention(Generic[R]):
             key=f"{self.row.subject}:{row.pk}:attention:{items.count() + 1}",
             kind=self.kind,
             scope="",
-            title=f"Look at {row}"[:200],
+            title=gettext("Look at {row}").format(row=row)[:200],
             subject_type=self.row.subject,
             subject_id=str(row.pk),
             # No workflow waits for the item: it must be decidable although the row's workflow has
@@ -144,10 +146,10 @@ def register(
 
 
 def _words(kind: SubjectRow[R], wording: Wording, row: R) -> None:
-    wording.prose("What happened", "detail")
-    wording.prose("If you approve", "approve")
-    wording.prose("If you reject", "reject")
-    wording.text("Code", "code")
+    wording.prose(gettext("What happened"), "detail")
+    wording.prose(gettext("If you approve"), "approve")
+    wording.prose(gettext("If you reject"), "reject")
+    wording.text(gettext("Code"), "code")
     if isinstance(status := wording.payload.get("status"), str):
-        wording.named("Status at the time", {"status": status}, status.replace("_", " "))
+        wording.named(gettext("Status at the time"), {"status": status}, status.replace("_", " "))
     wording.reference(kind.title, kind.noun, href=reverse(kind.url_name, args=[row.pk]))

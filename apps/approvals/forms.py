@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.http import QueryDict
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals import kinds
@@ -18,6 +19,8 @@ from apps.approvals.models import ApprovalRequest, ApprovalRequestQuerySet, Appr
 from apps.approvals.reason_forms import CodedForm
 from apps.approvals.rules import MOST_TIERS
 from apps.approvals.services import REASON_LIMIT
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.web.fields import AmountField, StatusField
 from apps.web.filters import FilterForm
 
@@ -31,19 +34,19 @@ MOST_CHOICES = 200
 
 
 def _kind_choices() -> list[tuple[str, str]]:
-    return [("", "every kind"), *((kind.name, kind.title) for kind in kinds.registered())]
+    return [("", gettext("every kind")), *((kind.name, kind.title) for kind in kinds.registered())]
 
 
 def _group_choices() -> list[tuple[str, str]]:
     names = Group.objects.order_by("name").values_list("name", flat=True)[:MOST_CHOICES]
-    return [("", "any group"), *((name, name) for name in names)]
+    return [("", gettext("any group")), *((name, name) for name in names)]
 
 
 def _currency_choices() -> list[tuple[str, str]]:
     # Read from the rules, because they are few and requests may be a million.
     codes = ApprovalRule.objects.exclude(currency="").order_by("currency")
     found = codes.values_list("currency", flat=True).distinct()[:MOST_CHOICES]
-    return [("", "any"), *((code, code) for code in found)]
+    return [("", gettext("any")), *((code, code) for code in found)]
 
 
 class InboxFilter(FilterForm):
@@ -53,18 +56,22 @@ class InboxFilter(FilterForm):
     aside = ("mine",)
     #: Filters that only open requests can match, with the error for settled ones.
     _waiting_only: ClassVar[dict[str, str]] = {
-        "mine": "Only what waits can be for you to sign.",
-        "due": "Only what waits is due.",
-        "claim": "Only what waits is held by somebody.",
+        "mine": _("Only what waits can be for you to sign."),
+        "due": _("Only what waits is due."),
+        "claim": _("Only what waits is held by somebody."),
     }
 
     q = forms.CharField(
         required=False,
-        label="Search",
+        label=_("Search"),
         min_length=SHORTEST_SEARCH,
         max_length=100,
         widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
-        error_messages={"min_length": f"At least {SHORTEST_SEARCH} characters."},
+        error_messages={
+            "min_length": filled(
+                _("At least {shortest_search} characters."), shortest_search=SHORTEST_SEARCH
+            )
+        },
     )
     status = forms.ChoiceField(
         required=False,
@@ -72,64 +79,72 @@ class InboxFilter(FilterForm):
             ("", "waiting"),
             *((s.value, s.value) for s in RequestStatus if s.settled),
         ],
+        label=_("Status"),
     )
-    kind = forms.ChoiceField(required=False, choices=_kind_choices)
+    kind = forms.ChoiceField(required=False, choices=_kind_choices, label=_("Kind"))
     sort = forms.ChoiceField(
         required=False,
-        label="Order",
+        label=_("Order"),
         choices=[
-            ("", "newest first"),
-            ("oldest", "oldest first"),
-            ("due", "due first"),
-            ("largest", "largest amount first"),
-            ("smallest", "smallest amount first"),
+            ("", _("newest first")),
+            ("oldest", _("oldest first")),
+            ("due", _("due first")),
+            ("largest", _("largest amount first")),
+            ("smallest", _("smallest amount first")),
         ],
     )
-    group = forms.ChoiceField(required=False, label="Signs now", choices=_group_choices)
+    group = forms.ChoiceField(required=False, label=_("Signs now"), choices=_group_choices)
     due = forms.ChoiceField(
         required=False,
-        choices=[("", "whenever"), ("over", "overdue"), ("soon", "within a day or overdue")],
+        choices=[
+            ("", _("whenever")),
+            ("over", _("overdue")),
+            ("soon", _("within a day or overdue")),
+        ],
+        label=_("Due"),
     )
     claim = forms.ChoiceField(
         required=False,
-        label="Held by",
+        label=_("Held by"),
         choices=[
-            ("", "anybody or nobody"),
-            ("me", "me"),
-            ("free", "nobody"),
-            ("taken", "somebody"),
+            ("", _("anybody or nobody")),
+            ("me", _("me")),
+            ("free", _("nobody")),
+            ("taken", _("somebody")),
         ],
     )
     age = forms.ChoiceField(
         required=False,
-        label="Older than",
-        choices=[("", "any age"), ("1h", "an hour"), ("1d", "a day"), ("7d", "a week")],
+        label=_("Older than"),
+        choices=[("", _("any age")), ("1h", _("an hour")), ("1d", _("a day")), ("7d", _("a week"))],
     )
-    currency = forms.ChoiceField(required=False, choices=_currency_choices)
+    currency = forms.ChoiceField(required=False, choices=_currency_choices, label=_("Currency"))
     least = AmountField(
         required=False,
-        label="Amount from",
+        label=_("Amount from"),
     )
     most = AmountField(
         required=False,
-        label="Amount to",
+        label=_("Amount to"),
     )
-    mine = forms.BooleanField(required=False)
+    mine = forms.BooleanField(required=False, label=_("Mine"))
 
     def clean(self) -> dict[str, Any]:
         """Add errors for filters that contradict each other."""
         values: dict[str, Any] = super().clean() or self.cleaned_data
         if values.get("q") and not _FINDABLE.search(values["q"]):
-            self.add_error("q", ValidationError("At least three letters or digits in a row."))
+            self.add_error(
+                "q", ValidationError(gettext("At least three letters or digits in a row."))
+            )
         if values.get("status"):
             for name, words in self._waiting_only.items():
                 if values.get(name):
                     self.add_error(name if name != "mine" else "status", ValidationError(words))
             if values.get("sort") == "due":
-                self.add_error("sort", ValidationError("Only what waits is due."))
+                self.add_error("sort", ValidationError(gettext("Only what waits is due.")))
         least, most = values.get("least"), values.get("most")
         if least is not None and most is not None and least > most:
-            self.add_error("most", ValidationError("Less than the amount it begins with."))
+            self.add_error("most", ValidationError(gettext("Less than the amount it begins with.")))
         return values
 
     def apply(
@@ -228,14 +243,16 @@ class DecideForm(CodedForm):
     """A verdict and its reason, bound to the payload and the tier that the page showed."""
 
     verdict = forms.ChoiceField(
-        choices=[(Verdict.APPROVE.value, "Approve"), (Verdict.REJECT.value, "Reject")],
+        choices=[(Verdict.APPROVE.value, _("Approve")), (Verdict.REJECT.value, _("Reject"))],
         widget=forms.RadioSelect,
-        error_messages={"required": "Choose one: approve or reject."},
+        error_messages={"required": _("Choose one: approve or reject.")},
+        label=_("Verdict"),
     )
     reason = forms.CharField(
         required=False,
         max_length=REASON_LIMIT,
         widget=forms.Textarea(attrs={"rows": 4}),
+        label=_("Reason"),
     )
     payload_hash = forms.CharField(max_length=64, widget=forms.HiddenInput)
     tier = forms.IntegerField(
@@ -266,14 +283,16 @@ class BulkForm(CodedForm):
     kinds of the selected requests."""
 
     verdict = forms.ChoiceField(
-        choices=[(Verdict.APPROVE.value, "Approve"), (Verdict.REJECT.value, "Reject")],
+        choices=[(Verdict.APPROVE.value, _("Approve")), (Verdict.REJECT.value, _("Reject"))],
         widget=forms.RadioSelect,
-        error_messages={"required": "Choose one: approve or reject."},
+        error_messages={"required": _("Choose one: approve or reject.")},
+        label=_("Verdict"),
     )
     reason = forms.CharField(
         required=False,
         max_length=REASON_LIMIT,
         widget=forms.Textarea(attrs={"rows": 3}),
+        label=_("Reason"),
     )
     key = forms.UUIDField(widget=forms.HiddenInput)
     ids = forms.CharField(required=False, max_length=40_000, widget=forms.HiddenInput)
@@ -298,4 +317,4 @@ class BulkFilter(FilterForm):
 
     lookups = {"status": "status"}
 
-    status = StatusField(BulkStatus)
+    status = StatusField(BulkStatus, label=_("Status"))

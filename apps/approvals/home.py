@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.approvals import kinds
 from apps.approvals.contracts import RequestStatus
@@ -32,7 +33,7 @@ def waiting_card(user: "User", as_of: datetime) -> dict[str, Any]:
     """Return the first requests that the user could sign now, and their number."""
     rows = waiting(user, as_of=as_of)
     href = reverse("inbox") + "?mine=on"
-    figure = Figure(counted(rows), "wait for your signature", href, order=10)
+    figure = Figure(counted(rows), gettext("wait for your signature"), href, order=10)
     return {"rows": list(rows[:SHOWN]), "figures": [figure]}
 
 
@@ -68,14 +69,14 @@ def today(user: "User", as_of: datetime) -> Today:
     tone = "" if late == "0" else "warn"
     return Today(
         [
-            Figure(waiting, "wait for a signature", inbox),
-            Figure(late, "overdue", f"{inbox}?due=over", tone=tone),
-            Figure(taken, "held by somebody", f"{inbox}?claim=taken"),
-            Figure(decided, "decided today"),
+            Figure(waiting, gettext("wait for a signature"), inbox),
+            Figure(late, gettext("overdue"), f"{inbox}?due=over", tone=tone),
+            Figure(taken, gettext("held by somebody"), f"{inbox}?claim=taken"),
+            Figure(decided, gettext("decided today")),
         ],
         above=[
-            Figure(late, "overdue", f"{inbox}?due=over", order=20, tone=tone),
-            Figure(mine, "held by you", f"{inbox}?claim=me", order=30),
+            Figure(late, gettext("overdue"), f"{inbox}?due=over", order=20, tone=tone),
+            Figure(mine, gettext("held by you"), f"{inbox}?claim=me", order=30),
         ],
     )
 
@@ -120,5 +121,9 @@ def represented_by(user: "User", *, as_of: datetime) -> list[Acting]:
 
 
 def _scope(row: Delegation) -> str:
-    what = ", ".join(kinds.title_of(name) for name in row.kinds) or "every kind"
-    return what if row.most is None else f"{what}, up to {shown(row.most, row.currency)}"
+    what = ", ".join(kinds.title_of(name) for name in row.kinds) or gettext("every kind")
+    return (
+        what
+        if row.most is None
+        else gettext("{what}, up to {shown}").format(what=what, shown=shown(row.most, row.currency))
+    )

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.approvals.contracts import Verdict
 from apps.approvals.signed_words import Words, as_it_stands
 from apps.common.errors import Invalid
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.common.registry import Registry
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ class Fact:
 def status_fact(row: Any, url_name: str) -> Fact:
     """Return the row's status as a fact, linked to its page."""
     href = reverse(url_name, args=[row.pk])
-    return Fact("Status", row.status.replace("_", " "), href=href)
+    return Fact(gettext("Status"), row.status.replace("_", " "), href=href)
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,9 @@ def get(name: str) -> ApprovalKind:
     it."""
     kind = _kinds.get(name)
     if kind is None:
-        raise Invalid(f"There is no approval kind {name!r}.", code="unknown_kind")
+        raise Invalid(
+            filled(_("There is no approval kind {name!r}."), name=name), code="unknown_kind"
+        )
     return kind
 
 
@@ -210,11 +215,11 @@ def words_of(request: "ApprovalRequest") -> Words:
 def title_of(name: str) -> str:
     """Return the kind's title, or its name when the kind is not registered."""
     kind = find(name)
-    return kind.title if kind else name
+    return str(kind.title) if kind else name
 
 
 def reason_label(name: str, verdict: str, code: str) -> str:
     """Return the coded reason's label, or the code when the kind or the code is not registered."""
     kind = find(name)
     reason = kind.reason(verdict, code) if kind else None
-    return reason.label if reason else code
+    return str(reason.label) if reason else code

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals import kinds as approval_kinds
@@ -15,32 +16,39 @@ from apps.approvals.contracts import RequestStatus
 from apps.approvals.models import DECIDE_PERMISSION, ApprovalRequest, BulkDecision, Delegation
 from apps.approvals.selectors import acting_for, current_signatures, current_tier, who_signs_next
 from apps.audit.contracts import Actor
+from apps.common.language import in_site_language
+from apps.common.language import lazy as _
 from apps.notifications import kinds
 from apps.notifications.kinds import NotificationKind
 from apps.notifications.services import event_publish, notify, notify_group
 
 #: Events that webhooks can subscribe to, named as in the audit trail.
 EVENTS = {
-    "opened": "A request waits for signatures",
-    "signed": "A signature counts, more are needed",
-    "approved": "A request was approved",
-    "rejected": "A request was rejected",
-    "expired": "Nobody signed in time",
-    "cancelled": "Nobody needs the answer any more",
-    "edited": "What is asked was changed",
-    "claimed": "Somebody is at it",
-    "released": "It was given back",
-    "reassigned": "It was given to somebody",
-    "reminded": "Who can sign was reminded",
-    "escalated": "Others may sign it as well",
-    "overdue": "It was due and is not signed",
-    "commented": "Somebody commented",
-    "evidence_added": "A file was added",
+    "opened": _("A request waits for signatures"),
+    "signed": _("A signature counts, more are needed"),
+    "approved": _("A request was approved"),
+    "rejected": _("A request was rejected"),
+    "expired": _("Nobody signed in time"),
+    "cancelled": _("Nobody needs the answer any more"),
+    "edited": _("What is asked was changed"),
+    "claimed": _("Somebody is at it"),
+    "released": _("It was given back"),
+    "reassigned": _("It was given to somebody"),
+    "reminded": _("Who can sign was reminded"),
+    "escalated": _("Others may sign it as well"),
+    "overdue": _("It was due and is not signed"),
+    "commented": _("Somebody commented"),
+    "evidence_added": _("A file was added"),
 }
 OTHER_EVENTS = {
-    "delegation.given": "Somebody lets another one sign for them",
-    "delegation.revoked": "Nothing is signed under it from now on",
-    "bulk.completed": "A bulk decision was worked through",
+    "delegation.given": _("Somebody lets another one sign for them"),
+    "delegation.revoked": _("Nothing is signed under it from now on"),
+    "bulk.completed": _("A bulk decision was worked through"),
+}
+_SETTLED = {
+    RequestStatus.APPROVED: _("Approved: {title}"),
+    RequestStatus.REJECTED: _("Rejected: {title}"),
+    RequestStatus.EXPIRED: _("Expired: {title}"),
 }
 #: After these events another user has to sign.
 _WAITS = {"opened", "signed", "edited"}
@@ -57,7 +65,7 @@ def register() -> None:
     for kind in (
         NotificationKind(
             "approval.waiting",
-            "A request waits for my group",
+            _("A request waits for my group"),
             permission=DECIDE_PERMISSION,
             decide=True,
             relevant=_still_waits,
@@ -65,7 +73,7 @@ def register() -> None:
         ),
         NotificationKind(
             "approval.assigned",
-            "A request was given to me",
+            _("A request was given to me"),
             email=True,
             mutable=False,
             permission=DECIDE_PERMISSION,
@@ -74,7 +82,7 @@ def register() -> None:
         ),
         NotificationKind(
             "approval.reminder",
-            "A request waits for me and is due",
+            _("A request waits for me and is due"),
             email=True,
             permission=DECIDE_PERMISSION,
             decide=True,
@@ -82,7 +90,7 @@ def register() -> None:
         ),
         NotificationKind(
             "approval.overdue",
-            "A request that waits for me is overdue",
+            _("A request that waits for me is overdue"),
             email=True,
             permission=DECIDE_PERMISSION,
             decide=True,
@@ -90,29 +98,32 @@ def register() -> None:
         ),
         NotificationKind(
             "approval.escalated",
-            "A request was escalated to me",
+            _("A request was escalated to me"),
             email=True,
             mutable=False,
             permission=DECIDE_PERMISSION,
             decide=True,
             relevant=_still_open,
         ),
-        NotificationKind("approval.mentioned", "Somebody mentions me", email=True, mutable=False),
-        NotificationKind("approval.commented", "A comment on what I asked for or signed"),
         NotificationKind(
-            "approval.settled", "What I asked for was decided", email=True, mutable=False
+            "approval.mentioned", _("Somebody mentions me"), email=True, mutable=False
+        ),
+        NotificationKind("approval.commented", _("A comment on what I asked for or signed")),
+        NotificationKind(
+            "approval.settled", _("What I asked for was decided"), email=True, mutable=False
         ),
         NotificationKind(
-            "delegation.given", "Somebody lets me sign for them", email=True, mutable=False
+            "delegation.given", _("Somebody lets me sign for them"), email=True, mutable=False
         ),
         NotificationKind(
-            "delegation.ended", "A delegation of mine was revoked", email=True, mutable=False
+            "delegation.ended", _("A delegation of mine was revoked"), email=True, mutable=False
         ),
-        NotificationKind("approval.bulk_ended", "A bulk decision of mine has ended"),
+        NotificationKind("approval.bulk_ended", _("A bulk decision of mine has ended")),
     ):
         kinds.register(kind)
 
 
+@in_site_language
 def tell(
     request: ApprovalRequest, event: str, *, by: Actor, body: dict[str, Any] | None = None
 ) -> None:
@@ -143,6 +154,7 @@ def tell(
         _settled(request, by)
 
 
+@in_site_language
 def tell_delegation(delegation: Delegation, event: str, *, by: User) -> None:
     """Publish the event. Notify the delegate of a new delegation, and both sides of a revocation,
     except the user who acted."""
@@ -165,14 +177,14 @@ def tell_delegation(delegation: Delegation, event: str, *, by: User) -> None:
             key=f"delegation:{delegation.pk}:given",
             recipients=[delegate],
             kind="delegation.given",
-            title=f"You may sign for {delegator}",
+            title=gettext("You may sign for {delegator}").format(delegator=delegator),
             text=delegation.reason,
             url=reverse("delegations"),
         )
         return
     for person, title in (
-        (delegate, f"You no longer sign for {delegator}"),
-        (delegator, f"{delegate} no longer signs for you"),
+        (delegate, gettext("You no longer sign for {delegator}").format(delegator=delegator)),
+        (delegator, gettext("{delegate} no longer signs for you").format(delegate=delegate)),
     ):
         if person.pk != by.pk:
             notify(
@@ -180,11 +192,12 @@ def tell_delegation(delegation: Delegation, event: str, *, by: User) -> None:
                 recipients=[person],
                 kind="delegation.ended",
                 title=title,
-                text=f"Revoked by {by}.",
+                text=gettext("Revoked by {by}.").format(by=by),
                 url=reverse("delegations"),
             )
 
 
+@in_site_language
 def tell_bulk(bulk: BulkDecision, event: str, *, by: Actor) -> None:
     """Publish the completion of a bulk decision. Notify its owner when it is completed or when the
     engine stopped it."""
@@ -203,13 +216,19 @@ def tell_bulk(bulk: BulkDecision, event: str, *, by: Actor) -> None:
         )
     if event not in {"completed", "stopped"} or by == bulk.requested_by:
         return
-    ended = "completed" if event == "completed" else "stopped before its end"
+    title = (
+        gettext("Your bulk decision was completed")
+        if event == "completed"
+        else gettext("Your bulk decision was stopped before its end")
+    )
     notify(
         key=f"bulk:{bulk.pk}:{event}:{bulk.version}",
         recipients=[bulk.requested_by],
         kind="approval.bulk_ended",
-        title=f"Your bulk decision was {ended}",
-        text=f"{bulk.done} of {bulk.total} signed, {bulk.failed} refused.",
+        title=title,
+        text=gettext("{done} of {total} signed, {failed} refused.").format(
+            done=bulk.done, total=bulk.total, failed=bulk.failed
+        ),
         url=reverse("bulk", args=[bulk.pk]),
     )
 
@@ -225,12 +244,12 @@ def _waiting(request: ApprovalRequest, event: str) -> None:
         left_out |= {payload.edited_by_id for payload in request.payloads.all()}
         for signature in current_signatures(request):
             left_out |= {signature.actor_id, signature.authority_id}
-        needed = f"Needed: {who_signs_next(request)}."
+        needed = gettext("Needed: {who_signs_next}.").format(who_signs_next=who_signs_next(request))
     notify_group(
         key=f"approval:{request.pk}:waiting:{request.payload_number}:{request.tier_number}",
         group=request.tier_group,
         kind="approval.waiting",
-        title=f"Waits for you: {request.title}",
+        title=gettext("Waits for you: {title}").format(title=request.title),
         text=_asked(request, needed),
         url=reverse("request", args=[request.pk]),
         exclude=[pk for pk in left_out if pk is not None],
@@ -247,19 +266,23 @@ def _settled(request: ApprovalRequest, by: Actor) -> None:
         reported.add(RequestStatus.EXPIRED)
     if person is None or request.status not in reported or by == person:
         return
-    who = str(by) if isinstance(by, User) else "the engine"
+    who = str(by) if isinstance(by, User) else gettext("the engine")
     notify(
         key=f"approval:{request.pk}:settled",
         recipients=[person],
         kind="approval.settled",
-        title=f"{str(request.status).capitalize()}: {request.title}",
-        text=f"By {who}. {request.settled_words}".strip(),
+        title=_SETTLED[RequestStatus(request.status)].format(title=request.title),
+        text=gettext("By {who}. {words}").format(who=who, words=request.settled_words).strip(),
         url=reverse("request", args=[request.pk]),
     )
 
 
 def _asked(request: ApprovalRequest, needed: str) -> str:
-    who = f"{request.requested_by} asks." if request.requested_by else "The engine asks."
+    who = (
+        gettext("{requested_by} asks.").format(requested_by=request.requested_by)
+        if request.requested_by
+        else gettext("The engine asks.")
+    )
     return f"{who} {needed}".strip()
 
 

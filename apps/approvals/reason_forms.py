@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
 
 from apps.approvals import kinds
 from apps.approvals.contracts import Verdict
 from apps.approvals.kinds import ApprovalKind
 from apps.approvals.reasons import reason_check
 from apps.common.errors import Invalid
+from apps.common.language import lazy as _
 
 
 class CodedForm(forms.Form):
@@ -79,16 +81,27 @@ def _name(kind: ApprovalKind, verdict: str) -> str:
     return f"reason_code-{verdict}-{kind.name}"
 
 
+_GROUNDS = {
+    (Verdict.APPROVE, False): _("Grounds to approve"),
+    (Verdict.REJECT, False): _("Grounds to reject"),
+    (Verdict.APPROVE, True): _("Grounds to approve: {kind}"),
+    (Verdict.REJECT, True): _("Grounds to reject: {kind}"),
+}
+
+
 def _field(kind: ApprovalKind, verdict: Verdict, *, many: bool) -> forms.ChoiceField:
     offered = kind.reasons_for(verdict)
-    nothing = "Choose one" if kind.reasons_required else "None of these"
+    nothing = gettext("Choose one") if kind.reasons_required else gettext("None of these")
     more = [one.label for one in offered if one.text_required]
     return forms.ChoiceField(
         required=False,
         choices=[("", nothing), *((one.code, one.label) for one in offered)],
-        label=f"Grounds to {verdict}" + (f": {kind.title}" if many else ""),
-        help_text="Stands for a reason in words"
-        + (f", except {' and '.join(more)}." if more else "."),
-        error_messages={"invalid_choice": "Choose one of these."},
+        label=_GROUNDS[verdict, many].format(kind=kind.title),
+        help_text=gettext("Stands for a reason in words, except {labels}.").format(
+            labels=gettext(" and ").join(str(label) for label in more)
+        )
+        if more
+        else gettext("Stands for a reason in words."),
+        error_messages={"invalid_choice": gettext("Choose one of these.")},
         widget=forms.Select(attrs={"aria-required": "true"} if kind.reasons_required else {}),
     )

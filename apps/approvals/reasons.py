@@ -6,6 +6,7 @@ from apps.approvals import kinds
 from apps.approvals.contracts import Verdict
 from apps.approvals.kinds import ApprovalKind
 from apps.common.errors import Invalid
+from apps.common.language import lazy as _
 
 
 def reason_check(
@@ -22,18 +23,18 @@ def reason_check(
     known = [one.code for one in offered]
     if chosen is None and code != "":
         raise Invalid(
-            "This decision has no such coded reason.",
+            _("This decision has no such coded reason."),
             code="reason_code_unknown",
             reason_codes=known,
         )
     if chosen is None and offered and kind.reasons_required:
         raise Invalid(
-            "This decision needs one of the coded reasons.",
+            _("This decision needs one of the coded reasons."),
             code="reason_code_required",
             reason_codes=known,
         )
     if not reason and (chosen.text_required if chosen else text_required):
-        raise Invalid("This decision needs a reason.", code="reason_required")
+        raise Invalid(_("This decision needs a reason."), code="reason_required")
     return chosen.code if chosen else ""
 
 
@@ -47,7 +48,7 @@ def codes_check(
     """
     given = codes_given(codes)
     if set(given) - names:
-        raise Invalid("A coded reason is for none of these.", code="reason_code_unknown")
+        raise Invalid(_("A coded reason is for none of these."), code="reason_code_unknown")
     for name in sorted(names):
         kind = kinds.find(name)
         if kind is None:
@@ -68,4 +69,4 @@ def codes_given(codes: Mapping[str, str]) -> dict[str, str]:
     try:
         return {str(name): code for name, code in codes.items() if code != ""}
     except AttributeError:
-        raise Invalid("Coded reasons are an object.", code="reason_code_unknown") from None
+        raise Invalid(_("Coded reasons are an object."), code="reason_code_unknown") from None

@@ -6,6 +6,8 @@ from decimal import Decimal
 from difflib import SequenceMatcher
 from typing import Any
 
+from django.utils.translation import gettext
+
 from apps.accounts.models import User
 from apps.approvals import kinds
 from apps.approvals.models import DECIDE_PERMISSION, ApprovalRule
@@ -141,19 +143,23 @@ def _band(
     warning = ""
     if together < needed and not any(tier.severe for tier in tiers):
         # No user signs twice, even one who is in several groups.
-        warning = (
-            f"The tiers need {needed} different people, and together only {together} can sign: "
-            "such requests would wait for ever."
-        )
+        warning = gettext(
+            "The tiers need {needed} different people, and together only {together} "
+            "can sign: such requests would wait for ever."
+        ).format(needed=needed, together=together)
     return BandPreview(words=words, tiers=tiers, warning=warning, matches=matches)
 
 
 def _tier(group: str, quorum: int, people: int) -> TierPeople:
     if people < quorum:
-        text = f"The quorum cannot be met: {quorum} must sign and {people} can."
+        text = gettext("The quorum cannot be met: {quorum} must sign and {people} can.").format(
+            quorum=quorum, people=people
+        )
         return TierPeople(group, quorum, people, text, severe=True)
     if people == quorum:
-        text = "Just enough: the quorum cannot be met when one of them asks, edits or is away."
+        text = gettext(
+            "Just enough: the quorum cannot be met when one of them asks, edits or is away."
+        )
         return TierPeople(group, quorum, people, text)
     return TierPeople(group, quorum, people)
 
@@ -165,8 +171,18 @@ def _changes(before: ApprovalRule | None, *, words: Sequence[str], currency: str
     changes = []
     if before.currency != currency:
         changes += [
-            Change("was", f"amounts in {before.currency or 'any currency'}"),
-            Change("is", f"amounts in {currency or 'any currency'}"),
+            Change(
+                "was",
+                gettext("amounts in {currency}").format(
+                    currency=before.currency or gettext("any currency")
+                ),
+            ),
+            Change(
+                "is",
+                gettext("amounts in {currency}").format(
+                    currency=currency or gettext("any currency")
+                ),
+            ),
         ]
     for tag, a, b, c, d in SequenceMatcher(a=old, b=list(words), autojunk=False).get_opcodes():
         if tag == "equal":
@@ -178,21 +194,29 @@ def _changes(before: ApprovalRule | None, *, words: Sequence[str], currency: str
 
 
 def _notes(kind: str, scope: str, bands: list[dict[str, Any]]) -> list[str]:
-    notes = ["Requests that are open keep the tiers they were opened with."]
+    notes = [gettext("Requests that are open keep the tiers they were opened with.")]
     known = kinds.find(kind)
     freed = not bands or bands[0].get("above") is not None
     if freed and known is not None and known.always_signed:
         notes.append(
-            "Requests of this kind are always signed: where the rule asks for nobody, the kind's "
-            "own tiers apply."
+            gettext(
+                "Requests of this kind are always signed: where the rule asks for "
+                "nobody, the kind's own tiers apply."
+            )
         )
     elif freed:
         notes.append(
-            "Where no signature is needed, whoever saves this version still needs one for what "
-            "they ask for themselves."
+            gettext(
+                "Where no signature is needed, whoever saves this version still needs "
+                "one for what they ask for themselves."
+            )
         )
     if scope:
         general = rule_for(kind=kind, scope="")
-        goes = f"goes before {general}" if general else "has no general rule behind it"
-        notes.append(f"For {scope} this {goes}.")
+        goes = (
+            gettext("goes before {general}").format(general=general)
+            if general
+            else gettext("has no general rule behind it")
+        )
+        notes.append(gettext("For {scope} this {goes}.").format(scope=scope, goes=goes))
     return notes

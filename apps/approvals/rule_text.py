@@ -4,12 +4,27 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from django.utils.translation import gettext, ngettext
+
 from apps.approvals.models import ApprovalRule
 from apps.common.durations import duration_in_words
+from apps.common.language import lazy as _
 from apps.common.money import shown
 
 NO_BREAK = "\u00a0"
-_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_NUMBERS = (
+    _("no"),
+    _("one"),
+    _("two"),
+    _("three"),
+    _("four"),
+    _("five"),
+    _("six"),
+    _("seven"),
+    _("eight"),
+    _("nine"),
+    _("ten"),
+)
 
 
 def band_in_words(raw_band: Mapping[str, Any], currency: str, *, up_to: str | None = None) -> str:
@@ -20,21 +35,41 @@ def band_in_words(raw_band: Mapping[str, Any], currency: str, *, up_to: str | No
         return ""
     parts = [_tiers(raw_band["tiers"])]
     if not raw_band.get("reason_required", True):
-        parts.append("a reason is optional")
+        parts.append(gettext("a reason is optional"))
     if due := raw_band.get("due_hours"):
-        parts.append(f"due within {_working_hours(due)}")
+        parts.append(
+            gettext("due within {working_hours}").format(working_hours=_working_hours(due))
+        )
     if reminders := raw_band.get("reminder_hours"):
-        noun = "reminder" if len(reminders) == 1 else "reminders"
         *first, last = (_number(hours) for hours in reminders)
-        after = f"{', '.join(first)} and {last}" if first else last
-        unit = "working hour" if after == "1" else "working hours"
-        parts.append(f"{noun} after {after} {unit}")
+        after = (
+            gettext("{first} and {last}").format(first=", ".join(first), last=last)
+            if first
+            else last
+        )
+        text = (
+            ngettext(
+                "reminder after {after} working hour",
+                "reminder after {after} working hours",
+                1 if after == "1" else 2,
+            )
+            if len(reminders) == 1
+            else gettext("reminders after {after} working hours")
+        )
+        parts.append(text.format(after=after))
     if escalation := raw_band.get("escalation"):
         parts.append(
-            f"escalates after {_working_hours(escalation['hours'])} to {_escalates_to(escalation)}"
+            gettext("escalates after {working_hours} to {escalates_to}").format(
+                working_hours=_working_hours(escalation["hours"]),
+                escalates_to=_escalates_to(escalation),
+            )
         )
     if expires := raw_band.get("expires_hours"):
-        parts.append(f"expires after {duration_in_words(expires * 3600)}")
+        parts.append(
+            gettext("expires after {duration_in_words}").format(
+                duration_in_words=duration_in_words(expires * 3600)
+            )
+        )
     return f"{_range(raw_band.get('above'), up_to, currency)}: {'; '.join(parts)}"
 
 
@@ -47,10 +82,10 @@ def rule_in_words(rule: ApprovalRule) -> list[str]:
 def bands_in_words(bands: list[dict[str, Any]], currency: str) -> list[str]:
     """As `rule_in_words`, for bands that `rules.rule_validate` accepts."""
     if not bands:
-        return ["any amount: no signature"]
+        return [gettext("any amount: no signature")]
     lines = []
     if (lowest := bands[0].get("above")) is not None:
-        lines.append(f"up to {_money(lowest, currency)}: no signature")
+        lines.append(gettext("up to {money}: no signature").format(money=_money(lowest, currency)))
     limits = [band.get("above") for band in bands[1:]]
     for band, up_to in zip(bands, [*limits, None], strict=True):
         lines.append(band_in_words(band, currency, up_to=up_to))
@@ -58,10 +93,15 @@ def bands_in_words(bands: list[dict[str, Any]], currency: str) -> list[str]:
 
 
 def _range(above: str | None, up_to: str | None, currency: str) -> str:
-    end = f"up to {_money(up_to, currency)}" if up_to is not None else ""
     if above is None:
-        return end or "any amount"
-    return f"above {_money(above, currency)}{', ' if end else ''}{end}"
+        if up_to is None:
+            return gettext("any amount")
+        return gettext("up to {money}").format(money=_money(up_to, currency))
+    if up_to is None:
+        return gettext("above {money}").format(money=_money(above, currency))
+    return gettext("above {above}, up to {up_to}").format(
+        above=_money(above, currency), up_to=_money(up_to, currency)
+    )
 
 
 def _tiers(tiers: list[dict[str, Any]]) -> str:
@@ -69,19 +109,25 @@ def _tiers(tiers: list[dict[str, Any]]) -> str:
     for index, tier in enumerate(tiers):
         quorum = tier.get("quorum", 1)
         number = _NUMBERS[quorum] if quorum < len(_NUMBERS) else str(quorum)
-        noun = "" if index else " signature" if quorum == 1 else " signatures"
-        lines.append(f"{number}{noun} by {tier['group']}")
-    return ", then ".join(lines)
+        text = (
+            gettext("{number} by {group}")
+            if index
+            else ngettext("{number} signature by {group}", "{number} signatures by {group}", quorum)
+        )
+        lines.append(text.format(number=number, group=tier["group"]))
+    return gettext(", then ").join(lines)
 
 
 def _escalates_to(escalation: Mapping[str, Any]) -> str:
-    senior = "the senior of who holds it" if escalation.get("senior") else ""
-    return ", else to ".join(filter(None, [senior, escalation.get("group", "")]))
+    senior = gettext("the senior of who holds it") if escalation.get("senior") else ""
+    return gettext(", else to ").join(filter(None, [senior, escalation.get("group", "")]))
 
 
 def _working_hours(hours: float) -> str:
     """Say working hours, never days: the length of a working day differs between organisations."""
-    return f"{_number(hours)} working hour{'' if hours == 1 else 's'}"
+    return ngettext(
+        "{number} working hour", "{number} working hours", 1 if hours == 1 else 2
+    ).format(number=_number(hours))
 
 
 def _number(value: float) -> str:

@@ -12,11 +12,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.approvals.contracts import RunFacts, Waiting
 from apps.approvals.selectors import signed_payload
 from apps.approvals.subject import Decided, SignedSubject, waiting_of
 from apps.common.errors import Conflict
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.engine import process, runs
 from apps.engine.runs.changes import lock
 from apps.engine.runs.spec import CANCELLED, PENDING, RUNNING, R, RunSpec
@@ -85,7 +88,7 @@ def cancelled(
     with transaction.atomic(durable=True):
         run = lock(spec, identifier)
         runs.check_carrier(spec, run, workflow_id)
-        why = "Its workflow was cancelled in the engine."
+        why = gettext("Its workflow was cancelled in the engine.")
         runs.end(spec, run, CANCELLED, code="cancelled", detail=why, as_of=as_of)
         return facts_of(spec, run)
 
@@ -99,7 +102,9 @@ def _approved(spec: RunSpec[R], run: R, decided: Decided) -> None:
         decided.request_id, "items_digest"
     ):
         what = spec.process.noun
-        raise Conflict(f"What was signed is not this {what}.", code=f"{what}_differs")
+        raise Conflict(
+            filled(_("What was signed is not this {what}."), what=what), code=f"{what}_differs"
+        )
     row.status = RUNNING
     row.started_at = max(decided.as_of, row.created_at)
     process.save(spec.process, run, "status", "started_at")

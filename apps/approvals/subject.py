@@ -33,6 +33,7 @@ from apps.approvals.signed_words import Said, Wording, Words
 from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import refusals
 from apps.common.errors import Conflict
+from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine.process import SubjectRow
 
@@ -191,7 +192,7 @@ class SignedSubject(Generic[R, W]):
         asked: Any = self._lock(request.subject_id)
         process.check_unsettled(self.row, asked)
         if not self._waits(asked):
-            raise Conflict("It does not wait for a signature.", code="not_waiting")
+            raise Conflict(_("It does not wait for a signature."), code="not_waiting")
         assert self.edit is not None  # else the kind has no field that can be edited
         self.edit(asked, changes, as_of)
         action = f"{self.row.subject}.edited"

@@ -10,6 +10,8 @@ from django.utils import timezone
 from apps.common import identifiers
 from apps.common.canonical_json import canonical_json, plain
 from apps.common.errors import Invalid, NotFound
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.common.money import places
 from apps.common.validation import LONGEST_REASON, MOST, amount_form, kept, unseen
 
@@ -22,11 +24,11 @@ def text_of(text: Any, *, code: str) -> str:
     """Return the text unchanged. Raises Invalid with `code` for NUL bytes, lone surrogates and
     non-text."""
     if not isinstance(text, str) or "\x00" in text:
-        raise Invalid("The text has characters that cannot be stored.", code=code)
+        raise Invalid(_("The text has characters that cannot be stored."), code=code)
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise Invalid("The text has characters that cannot be stored.", code=code) from None
+        raise Invalid(_("The text has characters that cannot be stored."), code=code) from None
     return text
 
 
@@ -34,7 +36,10 @@ def visible(text: str) -> str:
     """Return the text that others will read and sign. Raises Invalid `invisible_characters`."""
     if character := unseen(text):
         raise Invalid(
-            f"The text has a character that nobody sees ({character}): type it anew there.",
+            filled(
+                _("The text has a character that nobody sees ({character}): type it anew there."),
+                character=character,
+            ),
             code="invisible_characters",
             character=character,
         )
@@ -46,7 +51,10 @@ def reason_of(reason: Any) -> str:
     `reason_too_long`."""
     reason = visible(text_of(reason, code="invalid_text").strip())
     if len(reason) > REASON_LIMIT:
-        raise Invalid(f"A reason has at most {REASON_LIMIT} characters.", code="reason_too_long")
+        raise Invalid(
+            filled(_("A reason has at most {reason_limit} characters."), reason_limit=REASON_LIMIT),
+            code="reason_too_long",
+        )
     return reason
 
 
@@ -58,7 +66,10 @@ def amount_of(amount: Decimal | None, currency: str) -> Decimal | None:
     exact = kept(amount, places(currency))
     if exact is None or not 0 <= exact < 10 * MOST:
         raise Invalid(
-            f"An amount is not negative and written {amount_form(currency)}.",
+            filled(
+                _("An amount is not negative and written {amount_form}."),
+                amount_form=amount_form(currency),
+            ),
             code="amount_invalid",
         )
     return exact
@@ -69,14 +80,16 @@ def payload_of(payload: Any, *, most: int) -> dict[str, Any]:
     canonical form: jsonb returns binary floats as other numbers, and the hash would no longer
     match; `payload_too_large` for more than `most` bytes."""
     if not isinstance(payload, dict):
-        raise Invalid("A payload is an object.", code="payload_invalid")
+        raise Invalid(_("A payload is an object."), code="payload_invalid")
     try:
         _check_values(payload)
         if len(canonical_json(payload).encode()) > most:
-            raise Invalid("The payload is too large.", code="payload_too_large")
+            raise Invalid(_("The payload is too large."), code="payload_too_large")
         cleaned: dict[str, Any] = plain(payload)
     except (TypeError, ValueError, RecursionError) as error:
-        raise Invalid(f"The payload cannot be kept: {error}.", code="payload_invalid") from error
+        raise Invalid(
+            filled(_("The payload cannot be kept: {error}."), error=error), code="payload_invalid"
+        ) from error
     return cleaned
 
 
@@ -84,14 +97,14 @@ def uuid_of(identifier: Any) -> UUID:
     """Return the UUID. Raises NotFound if it is not one: no row can have it."""
     pk = identifiers.uuid_of(identifier)
     if pk is None:
-        raise NotFound("There is no such request.")
+        raise NotFound(_("There is no such request."))
     return pk
 
 
 def not_in_future(as_of: datetime) -> None:
     """Raise Invalid `as_of_in_future` for a time in the future."""
     if as_of > timezone.now() + CLOCK_SKEW:
-        raise Invalid("This cannot lie in the future.", code="as_of_in_future")
+        raise Invalid(_("This cannot lie in the future."), code="as_of_in_future")
 
 
 def printable(identifier: object) -> str:
@@ -103,11 +116,11 @@ def _check_values(value: Any) -> None:
     if isinstance(value, str):
         text_of(value, code="payload_invalid")
     elif isinstance(value, float):
-        raise Invalid("Numbers in a payload are whole, or text.", code="payload_invalid")
+        raise Invalid(_("Numbers in a payload are whole, or text."), code="payload_invalid")
     elif isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise Invalid("Names in a payload are text.", code="payload_invalid")
+                raise Invalid(_("Names in a payload are text."), code="payload_invalid")
             text_of(key, code="payload_invalid")
             _check_values(item)
     elif isinstance(value, list | tuple):

@@ -5,10 +5,12 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from apps.audit import subject_types
 from apps.audit.models import AuditCheck, AuditEntry, AuditSeal
 from apps.common.identifiers import number_of, short
+from apps.common.language import lazy as _
 from apps.web.admin import ReadOnlyAdmin
 
 
@@ -28,7 +30,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_filter = ("outcome", ("at", admin.DateFieldListFilter))
     list_select_related = ("seal",)
     search_exact = ("actor_id", "action")
-    search_help_text = "An exact subject id, actor id (user:7) or action (approval.decide)."
+    search_help_text = _("An exact subject id, actor id (user:7) or action (approval.decide).")
     fields = (
         "at",
         ("actor_label", "actor_id", "via"),
@@ -46,7 +48,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         """Those that the apps have registered."""
         return subject_types.registered()
 
-    @admin.display(description="subject")
+    @admin.display(description=_("subject"))
     def subject(self, entry: AuditEntry) -> SafeString:
         """The subject's id, shortened; the entry and the tooltip show all of it."""
         name = entry.subject_id if len(entry.subject_id) < 13 else f"…{short(entry.subject_id)}"
@@ -54,11 +56,11 @@ class AuditEntryAdmin(ReadOnlyAdmin):
             '<span title="{}">{} {}</span>', entry.subject_id, entry.subject_type, name
         )
 
-    @admin.display(description="sealed as", ordering=None)
+    @admin.display(description=_("sealed as"), ordering=None)
     def sealed(self, entry: AuditEntry) -> str:
         """The entry's place in the chain; empty until it is sealed."""
         seal = getattr(entry, "seal", None)
-        return f"№ {seal.sequence}" if seal else "not yet"
+        return f"№ {seal.sequence}" if seal else gettext("not yet")
 
 
 @admin.register(AuditSeal)
@@ -67,7 +69,7 @@ class AuditSealAdmin(ReadOnlyAdmin):
     list_select_related = ("entry",)
     ordering = ("-sequence",)
     search_exact = ("hash",)
-    search_help_text = "A sequence number or a whole hash."
+    search_help_text = _("A sequence number or a whole hash.")
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[AuditSeal]", search_term: str
@@ -88,4 +90,4 @@ class AuditCheckAdmin(ReadOnlyAdmin):
     list_display = ("sequence", "at", "whole_at", "problem_count", "broken_since")
     ordering = ("id",)
     search_exact = ("sequence",)
-    search_help_text = "A sequence number."
+    search_help_text = _("A sequence number.")

@@ -9,6 +9,7 @@ from django.utils import timezone
 from apps.audit.models import AuditEntry
 from apps.audit.services import entry_record
 from apps.common.errors import TooMany
+from apps.common.language import lazy as _
 from apps.common.locks import transaction_lock
 from apps.web.exports import EXPORTS_WITHIN, MOST_EXPORTS
 
@@ -30,7 +31,7 @@ class ExportRecorder:
             begun = AuditEntry.objects.filter(actor_id=by.audit_id, at__gt=since, action=BEGUN)
             if len(begun.order_by("-at")[:MOST_EXPORTS]) == MOST_EXPORTS:
                 raise TooMany(
-                    "You have exported many lists in the last minutes. Try again later.",
+                    _("You have exported many lists in the last minutes. Try again later."),
                     code="too_many_exports",
                     retry_after=int(EXPORTS_WITHIN.total_seconds()),
                 )

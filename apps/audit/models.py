@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.audit.contracts import Outcome
+from apps.common.language import lazy as _
 
 
 class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
@@ -47,7 +48,7 @@ class AuditEntry(models.Model):
     objects = AuditEntryQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "audit entries"
+        verbose_name_plural = _("audit entries")
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["subject_type", "subject_id", "-id"]),
@@ -160,7 +161,7 @@ class AuditCheck(models.Model):
     told_at = models.DateTimeField(null=True, help_text="When the log heard of the problems last.")
 
     class Meta:
-        verbose_name = "chain check"
+        verbose_name = _("chain check")
         constraints = [models.CheckConstraint(name="only_one_check", condition=Q(id=1))]
 
     def __str__(self) -> str:

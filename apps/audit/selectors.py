@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from apps.audit.models import AuditCheck, AuditEntry, AuditEntryQuerySet, AuditPending, AuditSeal
 from apps.common.errors import Invalid
+from apps.common.language import lazy as _
 
 VIEW_PERMISSION = "audit.view_auditentry"
 #: Order of `apps.common.pagination` that the indexes are made for.
@@ -54,7 +55,7 @@ def entries_search(wanted: EntryFilter) -> AuditEntryQuerySet:
         for name in ("action", "subject_type", "subject_id", "outcome", "code")
     }
     if any("\0" in text for text in (*texts.values(), *wanted.actors)):
-        raise Invalid("A filter holds characters that are nowhere.", code="invalid_text")
+        raise Invalid(_("A filter holds characters that are nowhere."), code="invalid_text")
     if texts["subject_id"] and not texts["subject_type"]:
         # The index on subjects begins with the type.
         rows = rows.filter(subject_type__in=offered("subject_type"))

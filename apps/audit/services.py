@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from secrets import token_hex
 from typing import Any
 
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import override
 
 from apps.audit import anchors
 from apps.audit.chain import GENESIS, body_digest, clean_text, covered, instant, seal_hash, storable
@@ -17,6 +19,8 @@ from apps.audit.models import AuditEntry, AuditPending, AuditSeal
 from apps.audit.verify import ERASE, ChainReport, chain_verify
 from apps.common import correlation
 from apps.common.errors import Conflict, DomainError, Invalid, NotFound
+from apps.common.language import filled
+from apps.common.language import lazy as _
 
 __all__ = [
     "ChainReport",
@@ -78,7 +82,9 @@ def refusals(
     recorded. If the entry cannot be written, the refusal is raised all the same and logged.
     """
     try:
-        yield
+        # What rows keep is put into words in the site's language; a refusal, when it is read.
+        with override(settings.LANGUAGE_CODE):
+            yield
     except DomainError as error:
         try:
             with transaction.atomic(durable=True):
@@ -90,7 +96,7 @@ def refusals(
                     via=via,
                     outcome=Outcome.REFUSED,
                     code=error.code,
-                    body={**error.extra, "detail": error.detail},
+                    body={**error.extra, "detail": error.recorded},
                 )
         except DatabaseError:
             log.exception(
@@ -161,12 +167,12 @@ def body_erase(*, entry_id: int, by: Actor, reason: str, via: str = "command") -
     }
     with refusals(**record), transaction.atomic(durable=True):
         if not reason.strip():
-            raise Invalid("Say why the body is erased.", code="reason_required")
+            raise Invalid(_("Say why the body is erased."), code="reason_required")
         entry = AuditEntry.objects.select_for_update().filter(pk=entry_id).first()
         if entry is None:
-            raise NotFound(f"There is no audit entry {entry_id}.")
+            raise NotFound(filled(_("There is no audit entry {entry_id}."), entry_id=entry_id))
         if entry.erased_at is not None:
-            raise Conflict("The body is erased already.", code="already_erased")
+            raise Conflict(_("The body is erased already."), code="already_erased")
         entry.body = entry.salt = None
         entry.erased_at = timezone.now()
         entry.save(update_fields=["body", "salt", "erased_at"])

@@ -12,7 +12,11 @@ from itertools import islice
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from apps.common.errors import Invalid
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.common.strict_json import exact_document_of
 from apps.common.uploads import TooLarge, size_in_words
 
@@ -82,7 +86,11 @@ def read(
                 raise Invalid(rows_in_words, code="too_many_items")
     except csv.Error as error:
         line = reader.line_num
-        raise Invalid(f"Line {line}: {error}.", code="csv_invalid", line=line) from None
+        raise Invalid(
+            filled(_("Line {line}: {error}."), line=line, error=error),
+            code="csv_invalid",
+            line=line,
+        ) from None
     return rows
 
 
@@ -105,21 +113,27 @@ def read_json_lines(
             raise Invalid(rows_in_words, code="too_many_items")
         yield JsonRow(line, _document(raw, line))
     if not number:
-        raise Invalid("The file is empty.", code="empty_file")
+        raise Invalid(_("The file is empty."), code="empty_file")
 
 
 def _document(raw: bytes, line: int) -> Any:
     try:
         return exact_document_of(raw.decode(), most_depth=MOST_DEPTH)
     except Invalid as refusal:
-        raise Invalid(f"Line {line}: {refusal.detail}", code=refusal.code, line=line) from None
+        raise Invalid(
+            filled(_("Line {line}: {detail}"), line=line, detail=refusal.detail),
+            code=refusal.code,
+            line=line,
+        ) from None
     except UnicodeDecodeError:
-        why = "is not UTF-8"
+        why = filled(_("Line {line} is not UTF-8."), line=line)
     except json.JSONDecodeError as error:
-        why = f"is not JSON: {error.msg}, column {error.colno}"
+        text = _("Line {line} is not JSON: {problem}, column {column}.")
+        why = filled(text, line=line, problem=error.msg, column=error.colno)
     except ValueError as error:
-        why = str(error) if str(error).startswith(("is ", "names ")) else "is not JSON"
-    raise Invalid(f"Line {line} {why}.", code="json_invalid", line=line)
+        known = str(error) if str(error).startswith(("is ", "names ")) else "is not JSON"
+        why = filled(_("Line {line} {problem}."), line=line, problem=known)
+    raise Invalid(why, code="json_invalid", line=line)
 
 
 def _lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[tuple[int, bytes]]:
@@ -128,7 +142,13 @@ def _lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[tuple[int, byte
     for chunk in chunks:
         size += len(chunk)
         if size > most_bytes:
-            raise TooLarge(f"A file may have at most {size_in_words(most_bytes)}.", most=most_bytes)
+            raise TooLarge(
+                filled(
+                    _("A file may have at most {size_in_words}."),
+                    size_in_words=size_in_words(most_bytes),
+                ),
+                most=most_bytes,
+            )
         *whole, begun = (begun + chunk).split(b"\n")
         for raw in whole:
             yield line, _bounded(raw, line)
@@ -139,7 +159,9 @@ def _lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[tuple[int, byte
 
 def _bounded(raw: bytes, line: int) -> bytes:
     if len(raw) > LINE_BYTES:
-        words = f"Line {line} is longer than {size_in_words(LINE_BYTES)}."
+        words = gettext("Line {line} is longer than {size_in_words}.").format(
+            line=line, size_in_words=size_in_words(LINE_BYTES)
+        )
         raise Invalid(words, code="line_too_long", line=line)
     return raw.removeprefix(codecs.BOM_UTF8) if line == 1 else raw
 
@@ -150,10 +172,12 @@ def _text(body: bytes) -> str:
     except UnicodeDecodeError as error:
         line = body[: error.start].count(b"\n") + 1
         raise Invalid(
-            f"Line {line} is not UTF-8: save the file as CSV UTF-8.", code="csv_encoding", line=line
+            filled(_("Line {line} is not UTF-8: save the file as CSV UTF-8."), line=line),
+            code="csv_encoding",
+            line=line,
         ) from None
     if not text.strip():
-        raise Invalid("The file is empty.", code="empty_file")
+        raise Invalid(_("The file is empty."), code="empty_file")
     return text
 
 
@@ -166,19 +190,25 @@ def _head(values: list[str], columns: Sequence[str], needed: Sequence[str]) -> l
         return names
     optional = [name for name in columns if name not in needed]
     problems = " ".join(
-        f"{what}: {', '.join(map(_readable, those[:10]))}."
-        for what, those in (
-            ("Not known", unknown),
-            ("Named twice", twice),
-            ("Missing", missing),
+        text.format(names=", ".join(map(_readable, those[:10])))
+        for text, those in (
+            (gettext("Not known: {names}."), unknown),
+            (gettext("Named twice: {names}."), twice),
+            (gettext("Missing: {names}."), missing),
         )
         if those
     )
     expected = ", ".join(needed)
     if optional:
-        expected += f" and, if you want, {', '.join(optional)}"
+        expected = gettext("{needed} and, if you want, {optional}").format(
+            needed=expected, optional=", ".join(optional)
+        )
     raise Invalid(
-        f"The first line names the columns: {expected}. {problems}",
+        filled(
+            _("The first line names the columns: {expected}. {problems}"),
+            expected=expected,
+            problems=problems,
+        ),
         code="csv_columns",
         columns=[_readable(name) for name in (*unknown, *twice, *missing)][:10],
     )
@@ -187,7 +217,7 @@ def _head(values: list[str], columns: Sequence[str], needed: Sequence[str]) -> l
 def _readable(name: str) -> str:
     """Return the column name as written, if it is printable."""
     if not name:
-        return "a column without a name"
+        return gettext("a column without a name")
     short = name[:_NAME_LIMIT] + ("…" if len(name) > _NAME_LIMIT else "")
     return f"“{short}”" if short.isprintable() else f"“{ascii(short)[1:-1]}”"
 

@@ -1,6 +1,25 @@
 """Durations in words."""
 
-_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+from django.utils.translation import gettext, ngettext
+
+
+def _days(count: int) -> str:
+    return ngettext("{count} day", "{count} days", count)
+
+
+def _hours(count: int) -> str:
+    return ngettext("{count} hour", "{count} hours", count)
+
+
+def _minutes(count: int) -> str:
+    return ngettext("{count} minute", "{count} minutes", count)
+
+
+def _seconds(count: int) -> str:
+    return ngettext("{count} second", "{count} seconds", count)
+
+
+_UNITS = ((86_400, _days), (3_600, _hours), (60, _minutes), (1, _seconds))
 
 
 def duration_in_words(seconds: float) -> str:
@@ -13,9 +32,9 @@ def duration_in_words(seconds: float) -> str:
     for size, unit in _UNITS:
         count, left = divmod(left, size)
         if count:
-            parts.append(f"{count} {unit}{'' if count == 1 else 's'}")
+            parts.append(unit(count).format(count=count))
         elif parts:
             break
         if len(parts) == 2:
             break
-    return " and ".join(parts) or "0 seconds"
+    return gettext(" and ").join(parts) or gettext("0 seconds")

@@ -5,6 +5,8 @@ The codes are part of the API: clients and workflows branch on them, so they are
 
 from typing import Any, ClassVar
 
+from apps.common.language import for_record
+
 
 class DomainError(Exception):
     """A refusal that the caller can understand. Workflows never retry it."""
@@ -16,10 +18,20 @@ class DomainError(Exception):
 
     def __init__(self, detail: str, *, code: str | None = None, **extra: Any) -> None:
         super().__init__(detail)
-        self.detail = detail
+        self._text = detail
         self.extra = extra
         if code is not None:
             self.code = code
+
+    @property
+    def detail(self) -> str:
+        """What happened, in the language of whoever reads it now."""
+        return str(self._text)
+
+    @property
+    def recorded(self) -> str:
+        """The same as rows and the audit trail keep it: in the site's language."""
+        return for_record(self._text)
 
 
 class Invalid(DomainError):

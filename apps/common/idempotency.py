@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from apps.common.errors import Conflict
+from apps.common.language import lazy as _
 from apps.common.validation import clean_text
 
 #: A row with the columns `requested_by`, `idempotency_key` and `request_digest`.
@@ -28,7 +29,7 @@ def asked_before(rows: QuerySet[Row], *, by: AbstractUser, key: str, digest: str
     known = rows.filter(requested_by=by, idempotency_key=key).first() if key else None
     if known is not None and known.request_digest != digest:
         raise Conflict(
-            "This idempotency key was used for something else.", code="idempotency_key_reused"
+            _("This idempotency key was used for something else."), code="idempotency_key_reused"
         )
     return known
 

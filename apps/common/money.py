@@ -7,6 +7,8 @@ import re
 from decimal import Context, Decimal
 
 from apps.common.errors import Invalid
+from apps.common.language import filled
+from apps.common.language import lazy as _
 
 NO_BREAK = "\u00a0"
 _USUAL = 2
@@ -105,9 +107,16 @@ def amount_written(text: str) -> Decimal:
         raise _no_amount()
     if len(decimals) == 3 and _MAYBE_GROUPED.fullmatch(whole):
         raise Invalid(
-            f"{cell} can be read as {whole}{decimals} or as {whole} and a fraction. Write it "
-            f"without a separator of thousands: {whole}{decimals} is the first, "
-            f"{whole}.{decimals}0 is the second.",
+            filled(
+                _(
+                    "{cell} can be read as {whole}{decimals} or as {whole} and a fraction. "
+                    "Write it without a separator of thousands: {whole}{decimals} is the "
+                    "first, {whole}.{decimals}0 is the second."
+                ),
+                cell=cell,
+                whole=whole,
+                decimals=decimals,
+            ),
             code="amount_ambiguous",
         )
     return Decimal(f"{_whole(whole)}.{decimals}")
@@ -126,5 +135,5 @@ def _whole(text: str) -> Decimal:
 
 def _no_amount() -> Invalid:
     return Invalid(
-        "An amount is written like 25000.00 or 25000,00, in digits.", code="amount_invalid"
+        _("An amount is written like 25000.00 or 25000,00, in digits."), code="amount_invalid"
     )

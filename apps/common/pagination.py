@@ -10,6 +10,8 @@ from django.db.models import Model, Q, QuerySet
 
 from apps.common.errors import Invalid
 from apps.common.identifiers import number_of
+from apps.common.language import filled
+from apps.common.language import lazy as _
 
 DEFAULT_LIMIT = 50
 MOST = 200
@@ -61,7 +63,7 @@ def page(
     a cursor that is not ours, and `bad_limit` outside 1 to 200.
     """
     if not 1 <= limit <= MOST:
-        raise Invalid(f"limit must be between 1 and {MOST}.", code="bad_limit")
+        raise Invalid(filled(_("limit must be between 1 and {most}."), most=MOST), code="bad_limit")
     place = _read(cursor, queryset, order) if cursor else None
     rows = _rows(queryset, ORDERS[order], place, limit + 1)
     return {
@@ -102,7 +104,7 @@ def numbered_page(
     if cursor:
         last = number_of(cursor, digits=digits)
         if last is None:
-            raise Invalid("The cursor is not one of ours.", code="bad_cursor")
+            raise Invalid(_("The cursor is not one of ours."), code="bad_cursor")
         rows = rows.filter(**{f"{column}__{'gt' if column == order else 'lt'}": last})
     found: list[Any] = list(rows[: limit + 1])
     return {
@@ -167,4 +169,4 @@ def _read(cursor: str, queryset: QuerySet[Any], order: str) -> tuple[Any, Any]:
         value = None if text is None else columns.get_field(ORDERS[order].column).to_python(text)
         return value, columns.pk.to_python(identifier)
     except (BadSignature, ValueError, TypeError, ValidationError) as error:
-        raise Invalid("The cursor is not one of ours.", code="bad_cursor") from error
+        raise Invalid(_("The cursor is not one of ours."), code="bad_cursor") from error

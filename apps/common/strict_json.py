@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from apps.common.errors import Invalid
+from apps.common.language import lazy as _
 
 
 def document_of(body: bytes) -> Any:
@@ -38,7 +39,7 @@ def exact_document_of(text: str, *, most_depth: int) -> Any:
 def _checked(body: bytes, document: Any) -> Any:
     # Both can only be escapes: JSON forbids raw control characters, and UTF-8 forbids surrogates.
     if b"\\u" in body and not _storable(document):
-        raise Invalid("A text holds characters that cannot be stored.", code="invalid_text")
+        raise Invalid(_("A text holds characters that cannot be stored."), code="invalid_text")
     return document
 
 

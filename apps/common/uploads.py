@@ -25,9 +25,12 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.utils.http import content_disposition_header
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext
 
 from apps.common.correlation import get_logger
 from apps.common.errors import DomainError, Invalid, Unavailable
+from apps.common.language import filled
+from apps.common.language import lazy as _
 
 logger = get_logger(__name__)
 
@@ -52,7 +55,7 @@ TYPES: dict[str, tuple[str, ...]] = {
     "application/vnd.oasis.opendocument.presentation": (".odp",),
 }
 #: In words, and for the file field of a form.
-TYPES_IN_WORDS = "PDF, images, text, CSV, JSON, Word, Excel, PowerPoint and OpenDocument files"
+TYPES_IN_WORDS = _("PDF, images, text, CSV, JSON, Word, Excel, PowerPoint and OpenDocument files")
 ACCEPT = ",".join(sorted(ending for endings in TYPES.values() for ending in endings))
 #: Multipart's own lines, the note and the form's token, on top of the file.
 ENVELOPE_BYTES = 64 * 1024
@@ -125,9 +128,11 @@ def inspect(*, name: str, body: bytes, most: int) -> Upload:
     right extension.
     """
     if not body:
-        raise Invalid("The file is empty.", code="empty_file")
+        raise Invalid(_("The file is empty."), code="empty_file")
     if len(body) > most:
-        raise TooLarge(f"A file may have at most {size_in_words(most)}.", most=most)
+        raise TooLarge(
+            filled(_("A file may have at most {size}."), size=size_in_words(most)), most=most
+        )
     try:
         content_type = type_of(body)
     except Exception as error:
@@ -135,7 +140,10 @@ def inspect(*, name: str, body: bytes, most: int) -> Upload:
         logger.warning("an upload broke its parser", error=repr(error), size=len(body))
         content_type = None
     if content_type is None:
-        raise Invalid(f"Only {TYPES_IN_WORDS} are taken.", code="type_not_allowed")
+        raise Invalid(
+            filled(_("Only {types_in_words} are taken."), types_in_words=TYPES_IN_WORDS),
+            code="type_not_allowed",
+        )
     return Upload(name=safe_name(name, content_type), content_type=content_type, body=body)
 
 
@@ -155,13 +163,13 @@ def scan(body: bytes) -> bool:
     except (ImportError, OSError, Unavailable) as error:
         logger.error("the scanner of uploads does not answer", scanner=path, error=repr(error))
         raise Unavailable(
-            "Files cannot be checked for harm now, so none is taken. Try again in a moment.",
+            _("Files cannot be checked for harm now, so none is taken. Try again in a moment."),
             code="scan_unavailable",
         ) from error
     except Exception as error:
         logger.warning("the scanner refused an upload", scanner=path, error=repr(error))
         reason = "".join(c for c in str(error) if c.isprintable())[:SCANNER_WORDS_LIMIT]
-        detail = "The scanner refused the file."
+        detail = gettext("The scanner refused the file.")
         raise Invalid(
             f"{detail[:-1]}: {reason}." if reason else detail, code="scan_refused"
         ) from error

@@ -7,6 +7,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from apps.common.errors import Invalid
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.common.money import MOST_PLACES, places, trimmed
 
 CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}", re.ASCII)
@@ -78,8 +80,13 @@ def clean_amount(amount: Decimal, currency: str = "") -> Decimal:
     exact = kept(amount, allowed)
     if exact is None or not 0 < exact < MOST:
         raise Invalid(
-            f"An amount is above zero and written {amount_form(currency)}, at most 15 digits "
-            "before the point.",
+            filled(
+                _(
+                    "An amount is above zero and written {amount_form}, at most 15 digits "
+                    "before the point."
+                ),
+                amount_form=amount_form(currency),
+            ),
             code="amount_invalid",
         )
     return exact if currency else trimmed(exact)
@@ -89,9 +96,15 @@ def amount_form(currency: str) -> str:
     """Describe how an amount is written: `like 25000 in JPY: digits, without decimal places`."""
     allowed = places(currency)
     if not allowed:
-        return f"like 25000 in {currency}: digits, without decimal places"
-    number = ("one", "two", "three", "four")[allowed - 1]
-    return f"like 25000.{'0' * allowed}: digits, a point and at most {number} decimal places"
+        return filled(
+            _("like 25000 in {currency}: digits, without decimal places"), currency=currency
+        )
+    number = (_("one"), _("two"), _("three"), _("four"))[allowed - 1]
+    return filled(
+        _("like {example}: digits, a point and at most {number} decimal places"),
+        example=f"25000.{'0' * allowed}",
+        number=number,
+    )
 
 
 def clean_text(text: str, *, field: str, limit: int, multiline: bool = False) -> str:
@@ -103,7 +116,12 @@ def clean_text(text: str, *, field: str, limit: int, multiline: bool = False) ->
     bad = any(unicodedata.category(c) in {"Cc", "Cs"} and c not in allowed for c in cleaned)
     if not cleaned or len(cleaned) > limit or bad:
         raise Invalid(
-            f"The {field} is a text of 1 to {limit} printable characters.", code=f"{field}_invalid"
+            filled(
+                _("The {field} is a text of 1 to {limit} printable characters."),
+                field=field,
+                limit=limit,
+            ),
+            code=f"{field}_invalid",
         )
     if character := unseen(cleaned):
         raise _invisible(field, character)
@@ -137,7 +155,11 @@ def _joins(before: str) -> bool:
 
 def _invisible(field: str, character: str) -> Invalid:
     return Invalid(
-        f"The {field} has a character that nobody sees ({character}): type it anew there.",
+        filled(
+            _("The {field} has a character that nobody sees ({character}): type it anew there."),
+            field=field,
+            character=character,
+        ),
         code="invisible_characters",
         field=field,
         character=character,
@@ -158,14 +180,14 @@ def read_amount(text: str, currency: str = "") -> Decimal:
 def clean_code(code: str) -> str:
     """Return the lower-case slug. Raises Invalid `code_invalid`."""
     if not isinstance(code, str) or not CODE.fullmatch(code):
-        raise Invalid("A code has lower-case letters, digits, - and _.", code="code_invalid")
+        raise Invalid(_("A code has lower-case letters, digits, - and _."), code="code_invalid")
     return code
 
 
 def clean_currency(currency: str) -> str:
     """Return the three capital letters. Raises Invalid `currency_invalid`."""
     if not isinstance(currency, str) or not CURRENCY.fullmatch(currency):
-        raise Invalid("A currency has three capital letters.", code="currency_invalid")
+        raise Invalid(_("A currency has three capital letters."), code="currency_invalid")
     return currency
 
 
@@ -174,7 +196,7 @@ def clean_region(region: str) -> str:
     Raises Invalid `region_invalid`."""
     if not isinstance(region, str) or (region and not REGION.fullmatch(region)):
         raise Invalid(
-            "A region is an ISO 3166 code in capital letters, such as NG or NG-KO.",
+            _("A region is an ISO 3166 code in capital letters, such as NG or NG-KO."),
             code="region_invalid",
         )
     return region
@@ -184,8 +206,11 @@ def clean_regions(regions: Iterable[str]) -> list[str]:
     """Return the regions, unique and sorted. Raises Invalid `region_invalid`, also beyond
     MOST_REGIONS."""
     if isinstance(regions, str) or not isinstance(regions, Iterable):
-        raise Invalid("Regions are a list of ISO 3166 codes.", code="region_invalid")
+        raise Invalid(_("Regions are a list of ISO 3166 codes."), code="region_invalid")
     cleaned = {clean_region(region) for region in regions} - {""}
     if len(cleaned) > MOST_REGIONS:
-        raise Invalid(f"A policy names at most {MOST_REGIONS} regions.", code="region_invalid")
+        raise Invalid(
+            filled(_("A policy names at most {most_regions} regions."), most_regions=MOST_REGIONS),
+            code="region_invalid",
+        )
     return sorted(cleaned)

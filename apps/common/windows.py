@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 from django.db.models import Count, DateField, Q, QuerySet
 from django.db.models.functions import TruncDay, TruncMonth
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.common.errors import Invalid
+from apps.common.language import filled
+from apps.common.language import lazy as _
 
 #: The default window, and the longest one; both ends are included.
 DEFAULT_DAYS, MOST_DAYS = 30, 366
@@ -65,15 +68,23 @@ def window_of(*, first: date | None, last: date | None, as_of: datetime) -> Wind
     """
     given = [day for day in (first, last) if day is not None]
     if any(day.year not in _YEARS for day in given):
-        raise Invalid(f"Days lie in the years {_YEARS[0]} to {_YEARS[-1]}.", code="window_invalid")
+        raise Invalid(
+            filled(
+                _("Days lie in the years {years} to {years2}."), years=_YEARS[0], years2=_YEARS[-1]
+            ),
+            code="window_invalid",
+        )
     if last is None:
         last = site_day(as_of) if first is None else max(first, site_day(as_of))
     if first is None:
         first = last - timedelta(days=DEFAULT_DAYS - 1)
     if last < first:
-        raise Invalid("The last day lies before the first.", code="window_invalid")
+        raise Invalid(_("The last day lies before the first."), code="window_invalid")
     if (last - first).days >= MOST_DAYS:
-        raise Invalid(f"A window has at most {MOST_DAYS} days.", code="window_too_long")
+        raise Invalid(
+            filled(_("A window has at most {most_days} days."), most_days=MOST_DAYS),
+            code="window_too_long",
+        )
     return Window(first, last)
 
 
@@ -86,7 +97,7 @@ class Period(NamedTuple):
     def checked(self) -> "Period":
         """Return the period. Raises Invalid `days_out_of_order`."""
         if self.first is not None and self.last is not None and self.last < self.first:
-            raise Invalid("The last day lies before the first.", code="days_out_of_order")
+            raise Invalid(_("The last day lies before the first."), code="days_out_of_order")
         return self
 
     def has(self, day: date) -> bool:
@@ -98,8 +109,14 @@ class Period(NamedTuple):
         """Describe it: `1 Jan 2026 to 31 Mar 2026`; empty if it is unlimited on both sides."""
         first, last = (f"{day:%-d %b %Y}" if day else "" for day in self)
         if first and last:
-            return f"{first} to {last}"
-        return f"from {first} on" if first else f"until {last}" if last else ""
+            return gettext("{first} to {last}").format(first=first, last=last)
+        return (
+            gettext("from {first} on").format(first=first)
+            if first
+            else gettext("until {last}").format(last=last)
+            if last
+            else ""
+        )
 
 
 @dataclass(frozen=True)

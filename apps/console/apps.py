@@ -1,10 +1,12 @@
 from django.apps import AppConfig
 
+from apps.common.language import lazy as _
+
 
 class ConsoleConfig(AppConfig):
     name = "apps.console"
     label = "console"
-    verbose_name = "Console"
+    verbose_name = _("Console")
 
     def ready(self) -> None:
         from django.contrib import admin

@@ -13,6 +13,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.models import User
@@ -27,6 +28,7 @@ from apps.audit.selectors import (
     offered,
 )
 from apps.common.errors import DomainError
+from apps.common.language import lazy as _
 from apps.console.audit_export import export
 from apps.engine import subjects
 from apps.web.filters import FilterForm
@@ -36,7 +38,7 @@ from apps.web.refusals import refusal_of
 from apps.web.tables import Column, head, sorted_by
 
 #: The column by which the trail can be sorted.
-WHEN = Column(head="When", value="at", form="when", sort=(ORDER, "entries_oldest"))
+WHEN = Column(head=_("When"), value="at", form="when", sort=(ORDER, "entries_oldest"))
 
 
 class Suggesting(forms.TextInput):
@@ -75,30 +77,36 @@ class AuditFilter(FilterForm):
     actor = forms.CharField(
         required=False,
         max_length=150,
-        label="Who",
+        label=_("Who"),
         widget=forms.TextInput(
-            attrs={"placeholder": "User name, or engine", "autocomplete": "off"}
+            attrs={"placeholder": _("User name, or engine"), "autocomplete": "off"}
         ),
     )
-    action = forms.CharField(required=False, max_length=80, widget=Suggesting("action"))
+    action = forms.CharField(
+        required=False, max_length=80, widget=Suggesting("action"), label=_("Action")
+    )
     outcome = forms.ChoiceField(
-        required=False, choices=[("", "done or refused"), ("done", "done"), ("refused", "refused")]
+        required=False,
+        choices=[("", _("done or refused")), ("done", "done"), ("refused", "refused")],
+        label=_("Outcome"),
     )
     subject_type = forms.CharField(
-        required=False, max_length=60, label="Kind of subject", widget=Suggesting("subject_type")
+        required=False, max_length=60, label=_("Kind of subject"), widget=Suggesting("subject_type")
     )
-    subject_id = forms.CharField(required=False, max_length=80, label="Subject’s id")
+    subject_id = forms.CharField(required=False, max_length=80, label=_("Subject’s id"))
     code = forms.CharField(
-        required=False, max_length=60, label="Refusal’s code", widget=Suggesting("code")
+        required=False, max_length=60, label=_("Refusal’s code"), widget=Suggesting("code")
     )
-    since = _day(label="From (day, UTC)")
-    until = _day(label="Up to (day, UTC)")
+    since = _day(label=_("From (day, UTC)"))
+    until = _day(label=_("Up to (day, UTC)"))
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
         since, until = values.get("since"), values.get("until")
         if since and until and since > until:
-            self.add_error("until", forms.ValidationError("Before the day it begins with."))
+            self.add_error(
+                "until", forms.ValidationError(gettext("Before the day it begins with."))
+            )
         return values
 
     @property

@@ -13,6 +13,8 @@ from apps.audit.exports import recorded_export
 from apps.audit.selectors import EntryFilter, entries_search, newest_entry_id
 from apps.common.csvio import FORMATS
 from apps.common.errors import Invalid
+from apps.common.language import filled
+from apps.common.language import lazy as _
 
 if TYPE_CHECKING:
     from apps.audit.models import AuditEntry, AuditSeal
@@ -31,7 +33,10 @@ def export(
     Audited before the first byte is sent. Raises Invalid `unknown_format`, `invalid_text`.
     """
     if format not in FORMATS:
-        raise Invalid(f"Export as one of {', '.join(FORMATS)}.", code="unknown_format")
+        raise Invalid(
+            filled(_("Export as one of {formats}."), formats=", ".join(FORMATS)),
+            code="unknown_format",
+        )
     return recorded_export(
         request,
         entries_search(wanted),

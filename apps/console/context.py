@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.notifications.selectors import unread
 from apps.web import navigation
@@ -69,7 +70,7 @@ class Shell:
     def roles(self) -> list[str]:
         """Return the names of the user's roles."""
         names = list(self._user.groups.order_by("name").values_list("name", flat=True))
-        return [*names, "administrator"] if self._user.is_superuser else names
+        return [*names, gettext("administrator")] if self._user.is_superuser else names
 
     @cached_property
     def unread_count(self) -> str:

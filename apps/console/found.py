@@ -5,9 +5,11 @@ from urllib.parse import urlencode
 
 from django.db.models import Q
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.audit import subject_types
 from apps.audit.selectors import VIEW_PERMISSION, EntryFilter, entries_search
+from apps.common.language import lazy as _
 from apps.console.scopes import Scope
 from apps.web import navigation
 from apps.web.search import (
@@ -38,7 +40,7 @@ def _find_pages(user: Any, query: Query, most: int) -> list[Found]:
 
 
 PAGES = Source(
-    key="pages", title="Pages", hint="the name in the navigation", order=5, find=_find_pages
+    key="pages", title=_("Pages"), hint=_("the name in the navigation"), order=5, find=_find_pages
 )
 
 
@@ -53,7 +55,9 @@ def _about(query: Query) -> Q | None:
 def _entry(row: "AuditEntry") -> Found:
     about = {"subject_type": row.subject_type, "subject_id": row.subject_id}
     return Found(
-        title=f"{row.action} by {row.actor_label}",
+        title=gettext("{action} by {actor_label}").format(
+            action=row.action, actor_label=row.actor_label
+        ),
         href=f"{reverse('audit')}?{urlencode(about)}",
         key=str(row.pk),
         state=row.outcome,
@@ -75,8 +79,8 @@ def _in_trail(query: Query) -> str:
 
 ENTRIES = Source(
     key="entries",
-    title="Audit trail",
-    hint="id of what it is about, number of the entry, action, or code of a refusal",
+    title=_("Audit trail"),
+    hint=_("id of what it is about, number of the entry, action, or code of a refusal"),
     permission=VIEW_PERMISSION,
     scope=Scope.AUDIT_READ,
     order=90,

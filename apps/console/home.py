@@ -5,6 +5,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext
+
+from apps.common.language import lazy as _
 from apps.engine import reads
 from apps.engine.probes import ALIVE_SECONDS
 from apps.engine.selectors import beating, next_command_at, parked_count
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 #: The home page mentions a command that has waited for longer than this.
 LAG_WORTH_TELLING = timedelta(seconds=5)
-WORKERS = Link("Workers", "workers", "engine.view_enginecommand")
+WORKERS = Link(_("Workers"), "workers", "engine.view_enginecommand")
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,12 @@ def machinery(*, as_of: datetime) -> list[Part]:
     return [
         _engine(),
         Part(
-            "Workers",
-            f"{len(workers)} running" if workers else "none",
+            gettext("Workers"),
+            gettext("{number} running").format(number=len(workers)) if workers else gettext("none"),
             "good" if workers else "bad",
             ", ".join(queues)
             if workers
-            else "Approved work waits and is not lost. Start one: manage.py runworker",
+            else gettext("Approved work waits and is not lost. Start one: manage.py runworker"),
         ),
         _relay(relays),
         _outbox(as_of),
@@ -59,29 +62,52 @@ def _engine() -> Part:
         state = ask_engine(partial(reads.queue_state, name))
         if state is None:
             return Part(
-                "Engine",
-                "no answer",
+                gettext("Engine"),
+                gettext("no answer"),
                 "bad",
-                "Decisions are taken and kept; they are carried out when it is back.",
+                gettext("Decisions are taken and kept; they are carried out when it is back."),
             )
         states.append(state)
     lag = LAG_WORTH_TELLING.total_seconds()
     late = [state for state in states if state.oldest_seconds > lag]
     if backlog := sum(state.workflow_backlog + state.activity_backlog for state in late):
         oldest = int(max(state.oldest_seconds for state in late))
-        return Part("Engine", f"{backlog} waiting", "warn", f"The oldest for {oldest} s.")
-    return Part("Engine", "answers", "good", f"Nothing waits in {', '.join(names)}.")
+        return Part(
+            gettext("Engine"),
+            gettext("{number} waiting").format(number=backlog),
+            "warn",
+            gettext("The oldest for {oldest} s.").format(oldest=oldest),
+        )
+    return Part(
+        gettext("Engine"),
+        gettext("answers"),
+        "good",
+        gettext("Nothing waits in {names}.").format(names=", ".join(names)),
+    )
 
 
 def _relay(relays: "list[ProcessHeartbeat]") -> Part:
     leader = next((beat for beat in relays if beat.leading), None)
     if leader is not None:
         standbys = len(relays) - 1
-        return Part("Relay", "leading", "good", f"{leader.name}, {standbys} standing by")
+        return Part(
+            gettext("Relay"),
+            gettext("leading"),
+            "good",
+            gettext("{name}, {standbys} standing by").format(name=leader.name, standbys=standbys),
+        )
     if relays:
-        return Part("Relay", "electing", "warn", "A standby takes over within seconds.")
+        return Part(
+            gettext("Relay"),
+            gettext("electing"),
+            "warn",
+            gettext("A standby takes over within seconds."),
+        )
     return Part(
-        "Relay", "none", "bad", "Decisions are kept and sent when one runs: manage.py runrelay"
+        gettext("Relay"),
+        gettext("none"),
+        "bad",
+        gettext("Decisions are kept and sent when one runs: manage.py runrelay"),
     )
 
 
@@ -89,12 +115,25 @@ def _outbox(as_of: datetime) -> Part:
     oldest = next_command_at()
     if parked := parked_count(most=1001):
         return Part(
-            "Outbox", f"{parked} parked", "bad", "An operator has to retry or discard them."
+            gettext("Outbox"),
+            gettext("{number} parked").format(number=parked),
+            "bad",
+            gettext("An operator has to retry or discard them."),
         )
     if oldest is None or as_of - oldest < LAG_WORTH_TELLING:
-        return Part("Outbox", "up to date", "good", "Every decision has reached the engine.")
+        return Part(
+            gettext("Outbox"),
+            gettext("up to date"),
+            "good",
+            gettext("Every decision has reached the engine."),
+        )
     seconds = int((as_of - oldest).total_seconds())
-    return Part("Outbox", f"{seconds} s behind", "warn", "It catches up by itself.")
+    return Part(
+        gettext("Outbox"),
+        gettext("{seconds} s behind").format(seconds=seconds),
+        "warn",
+        gettext("It catches up by itself."),
+    )
 
 
 def machinery_card(user: "User", as_of: datetime) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Registers the console with the shared parts of the site."""
 
 from apps.accounts import scopes
+from apps.common.language import lazy as _
 from apps.console import home
 from apps.console.found import ENTRIES, PAGES
 from apps.console.scopes import Scope
@@ -8,15 +9,15 @@ from apps.web import dashboard, failures, navigation, search
 from apps.web.dashboard import Card, Place
 from apps.web.navigation import Item, Section
 
-SECTIONS = (Section("work", "Work", 10), Section("system", "System", 90))
+SECTIONS = (Section("work", _("Work"), 10), Section("system", _("System"), 90))
 
 PLACES = (
-    Item("work", "Home", "home", icon="home", order=10),
-    Item("work", "Search", "search", icon="search", order=25),
-    Item("system", "Audit", "audit", icon="audit", permission="audit.view_auditentry", order=50),
+    Item("work", _("Home"), "home", icon="home", order=10),
+    Item("work", _("Search"), "search", icon="search", order=25),
+    Item("system", _("Audit"), "audit", icon="audit", permission="audit.view_auditentry", order=50),
     Item(
         "system",
-        "Admin",
+        _("Admin"),
         "admin:index",
         icon="admin",
         permission=lambda user: bool(user.is_staff),

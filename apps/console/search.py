@@ -18,6 +18,7 @@ from pydantic import Field
 from apps.accounts.auth import holds
 from apps.accounts.scopes import ALL
 from apps.common.errors import Invalid, NotAllowed
+from apps.common.language import lazy as _
 from apps.engine.selectors import newest_runs, starts_under_way
 from apps.web import search
 from apps.web.fragments import person
@@ -156,7 +157,7 @@ def search_everything(
     user = cast("User", request.user)
     known = [one for one in search.sources(user) if holds(request, one.scope or ALL)]
     if not known:
-        raise NotAllowed("The key has no scope of what can be searched.", code="scope_missing")
+        raise NotAllowed(_("The key has no scope of what can be searched."), code="scope_missing")
     query = Query(q)
     if query.trouble:
         raise Invalid(query.trouble, code="invalid_text")

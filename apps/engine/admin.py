@@ -10,7 +10,9 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
+from apps.common.language import lazy as _
 from apps.engine import services, subjects
 from apps.engine.models import EngineCommand, ProcessHeartbeat, WorkflowRun, WorkflowSchedule
 from apps.web.admin import ReadOnlyAdmin, acting, link, workflow_link
@@ -24,11 +26,11 @@ class _OfWorkflow(ReadOnlyAdmin):
     search_exact: Sequence[str] = ("workflow_id",)
     readonly_fields = ("workflow", "subject")
 
-    @admin.display(description="workflow", ordering="workflow_id")
+    @admin.display(description=_("workflow"), ordering="workflow_id")
     def workflow(self, row: EngineCommand | WorkflowRun) -> SafeString | str:
         return workflow_link(row.workflow_id)
 
-    @admin.display(description="subject")
+    @admin.display(description=_("subject"))
     def subject(self, row: EngineCommand | WorkflowRun) -> SafeString | str:
         """Link to the business row's page."""
         known = subjects.get(row.subject_type)
@@ -37,7 +39,7 @@ class _OfWorkflow(ReadOnlyAdmin):
 
 
 def _line(command: EngineCommand, request: HttpRequest) -> Line:
-    return Line(f"{command.state}; {command.error[:200] or 'no error'}")
+    return Line(f"{command.state}; {command.error[:200] or gettext('no error')}")
 
 
 @admin.register(EngineCommand)
@@ -59,39 +61,43 @@ class EngineCommandAdmin(_OfWorkflow):
     )
     list_filter = ("state", "kind")
     search_exact = ("key", "workflow_id")
-    search_help_text = "An exact workflow id or command key."
+    search_help_text = _("An exact workflow id or command key.")
     actions = ("retry", "discard")
 
-    @admin.display(description="error")
+    @admin.display(description=_("error"))
     def problem(self, command: EngineCommand) -> str:
         return command.error[:80]
 
     @verb(
-        "Send again",
-        title="Send commands again",
-        explanation="Each chosen command that is parked goes back into the queue. The engine "
-        "takes a command once, however often it is sent. A start that was discarded begins the "
-        "workflow of its row anew.",
-        button="Send again",
+        _("Send again"),
+        title=_("Send commands again"),
+        explanation=_(
+            "Each chosen command that is parked goes back into the queue. The engine "
+            "takes a command once, however often it is sent. A start that was "
+            "discarded begins the workflow of its row anew."
+        ),
+        button=_("Send again"),
         line=_line,
     )
     def retry(self, command: EngineCommand, given: Given) -> str:
         """Send parked commands again."""
         services.command_retry(command_id=command.pk, **given.asked)
-        return "Will be sent within a second."
+        return gettext("Will be sent within a second.")
 
     @verb(
-        "Discard",
-        title="Discard commands",
-        explanation="The engine will never hear of these decisions, while the rows here stay "
-        "as they are. Do this only when the workflow cannot use them any more.",
-        button="Discard",
+        _("Discard"),
+        title=_("Discard commands"),
+        explanation=_(
+            "The engine will never hear of these decisions, while the rows here stay "
+            "as they are. Do this only when the workflow cannot use them any more."
+        ),
+        button=_("Discard"),
         line=_line,
     )
     def discard(self, command: EngineCommand, given: Given) -> str:
         """Discard commands, so that later commands of their workflow proceed."""
         services.command_discard(command_id=command.pk, **given.asked)
-        return "Discarded: it will never be sent."
+        return gettext("Discarded: it will never be sent.")
 
 
 @admin.register(WorkflowRun)
@@ -111,29 +117,34 @@ class WorkflowRunAdmin(_OfWorkflow):
     list_display_links = ("workflow_type",)
     list_filter = ("status", "confirmed", ("started_at", admin.DateFieldListFilter))
     ordering = ("-started_at",)
-    search_help_text = "An exact workflow id."
+    search_help_text = _("An exact workflow id.")
 
 
 class ScheduleForm(forms.Form):
     """A schedule as data; the service refuses what Temporal would refuse."""
 
-    name = forms.SlugField(max_length=80, help_text="Also the schedule's id in the engine.")
-    workflow_type = forms.CharField(max_length=80)
-    task_queue = forms.CharField(max_length=80)
-    cron = forms.CharField(max_length=80, help_text="Five fields: minute hour day month weekday.")
-    time_zone = forms.CharField(max_length=60, initial="UTC")
+    name = forms.SlugField(
+        max_length=80, help_text=_("Also the schedule's id in the engine."), label=_("Name")
+    )
+    workflow_type = forms.CharField(max_length=80, label=_("Workflow type"))
+    task_queue = forms.CharField(max_length=80, label=_("Task queue"))
+    cron = forms.CharField(
+        max_length=80, help_text=_("Five fields: minute hour day month weekday."), label=_("Cron")
+    )
+    time_zone = forms.CharField(max_length=60, initial="UTC", label=_("Time zone"))
     args = ReadableJSONField(
         required=False,
         initial=list,
-        help_text="A JSON list: the workflow's arguments.",
+        help_text=_("A JSON list: the workflow's arguments."),
+        label=_("Args"),
     )
-    paused = forms.BooleanField(required=False)
-    note = forms.CharField(max_length=200, required=False)
+    paused = forms.BooleanField(required=False, label=_("Paused"))
+    note = forms.CharField(max_length=200, required=False, label=_("Note"))
 
     def clean_args(self) -> list[Any]:
         args = self.cleaned_data["args"] or []
         if not isinstance(args, list):
-            raise forms.ValidationError("This must be a JSON list.")
+            raise forms.ValidationError(gettext("This must be a JSON list."))
         return args
 
 
@@ -146,8 +157,8 @@ class WorkflowScheduleAdmin(ServiceFormAdmin):
     ordering = ("name",)
     search_exact = ("name", "workflow_type")
     service_form = ScheduleForm
-    new_label = "New schedule"
-    edit_label = "Change"
+    new_label = _("New schedule")
+    edit_label = _("Change")
 
     def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
         with transaction.atomic():
@@ -160,6 +171,6 @@ class ProcessHeartbeatAdmin(ReadOnlyAdmin):
     list_filter = ("leading",)
     ordering = ("-beat_at",)
 
-    @admin.display(description="queues")
+    @admin.display(description=_("queues"))
     def queue_list(self, beat: ProcessHeartbeat) -> SafeString:
         return format_html("{}", ", ".join(beat.queues) or "–")

@@ -1,10 +1,12 @@
 from django.apps import AppConfig
 
+from apps.common.language import lazy as _
+
 
 class EngineConfig(AppConfig):
     name = "apps.engine"
     label = "engine"
-    verbose_name = "Engine"
+    verbose_name = _("Engine")
 
     def ready(self) -> None:
         from apps.engine import registration

@@ -2,10 +2,32 @@
 
 import re
 
-_DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+from django.utils.translation import gettext
+
+from apps.common.language import lazy as _
+
+_DAYS = (
+    _("Sunday"),
+    _("Monday"),
+    _("Tuesday"),
+    _("Wednesday"),
+    _("Thursday"),
+    _("Friday"),
+    _("Saturday"),
+)
 _MONTHS = (
-    *("January", "February", "March", "April", "May", "June", "July", "August", "September"),
-    *("October", "November", "December"),
+    *(
+        _("January"),
+        _("February"),
+        _("March"),
+        _("April"),
+        _("May"),
+        _("June"),
+        _("July"),
+        _("August"),
+        _("September"),
+    ),
+    *(_("October"), _("November"), _("December")),
 )
 
 
@@ -21,31 +43,39 @@ def cron_words(cron: str, time_zone: str) -> str:
     if every_day and hour == "*":
         return _within_the_hour(minute) or f"{cron}, {zone}"
     if every_day and minute.isdigit() and (step := _step(hour)):
-        return f"Every {step} hours, at minute {int(minute)}, {zone}"
+        return gettext("Every {step} hours, at minute {minute}, {zone}").format(
+            step=step, minute=int(minute), zone=zone
+        )
     days = _on(day, month, weekday)
     if days and minute.isdigit() and hour.isdigit():
-        return f"{days} at {int(hour):02}:{int(minute):02}, {zone}"
+        return gettext("{days} at {hour:02}:{minute:02}, {zone}").format(
+            days=days, hour=int(hour), minute=int(minute), zone=zone
+        )
     return f"{cron}, {zone}"
 
 
 def _within_the_hour(minute: str) -> str:
     if minute in ("*", "*/1"):
-        return "Every minute"
+        return gettext("Every minute")
     if step := _step(minute):
-        return f"Every {step} minutes"
-    return f"Every hour at minute {int(minute)}" if minute.isdigit() else ""
+        return gettext("Every {step} minutes").format(step=step)
+    return (
+        gettext("Every hour at minute {minute}").format(minute=int(minute))
+        if minute.isdigit()
+        else ""
+    )
 
 
 def _on(day: str, month: str, weekday: str) -> str:
     match (day == "*", month == "*", weekday == "*"):
         case (True, True, True):
-            return "Every day"
+            return gettext("Every day")
         case (True, True, False):
             return _weekdays(weekday)
         case (False, True, True) if day.isdigit():
-            return f"On day {int(day)} of every month"
+            return gettext("On day {day} of every month").format(day=int(day))
         case (False, False, True) if day.isdigit() and (name := _named(month, _MONTHS, first=1)):
-            return f"Every year on {int(day)} {name}"
+            return gettext("Every year on {day} {name}").format(day=int(day), name=name)
     return ""
 
 
@@ -53,11 +83,19 @@ def _weekdays(text: str) -> str:
     """Return the words of a list of weekdays or of one range; empty for other forms."""
     if re.fullmatch(r"[^,-]+-[^,-]+", text):
         first, last = (_named(part, _DAYS) for part in text.split("-"))
-        return f"From {first} to {last}" if first and last else ""
+        return (
+            gettext("From {first} to {last}").format(first=first, last=last)
+            if first and last
+            else ""
+        )
     names = [_named(part, _DAYS) for part in text.split(",")]
     if not all(names):
         return ""
-    return f"Every {names[0]}" if len(names) == 1 else f"On {', '.join(names)}"
+    return (
+        gettext("Every {names}").format(names=names[0])
+        if len(names) == 1
+        else gettext("On {names}").format(names=", ".join(names))
+    )
 
 
 def _named(text: str, names: tuple[str, ...], *, first: int = 0) -> str:
@@ -66,9 +104,10 @@ def _named(text: str, names: tuple[str, ...], *, first: int = 0) -> str:
         # Sunday is 0 and 7.
         number = (int(text) - first) % 7 if first == 0 else int(text) - first
         known = 0 <= int(text) - first < len(names) or (first == 0 and text == "7")
-        return names[number] if known else ""
+        return str(names[number]) if known else ""
     short = text[:3].capitalize()
-    return next((name for name in names if len(text) == 3 and name.startswith(short)), "")
+    found = (name for name in names if len(text) == 3 and name.startswith(short))
+    return str(next(found, ""))
 
 
 def _step(text: str) -> int:

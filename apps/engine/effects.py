@@ -18,6 +18,8 @@ from django.db import transaction
 
 from apps.common.errors import Conflict
 from apps.common.failpoints import failpoint
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.engine import process as processes
 from apps.engine.contracts import EffectState
 from apps.engine.heartbeats import heartbeating
@@ -85,7 +87,9 @@ def is_undoing(statuses: Mapping[str, str], *, reversal: str) -> bool:
 def check_forwards(process: Process[R], statuses: Mapping[str, str], *, reversal: str) -> None:
     """Raise Conflict `being_undone` once a reversal was begun."""
     if is_undoing(statuses, reversal=reversal):
-        raise Conflict(f"The {process.noun} is being undone.", code="being_undone")
+        raise Conflict(
+            filled(_("The {noun} is being undone."), noun=process.noun), code="being_undone"
+        )
 
 
 # --- for activities; both send heartbeats during the call ----------------------------------------
@@ -138,7 +142,10 @@ def begin(effect: Effect[R], identifier: UUID | str) -> R:
     with _locked(effect, identifier, effect.step) as (row, statuses, state):
         check_forwards(effect.process, statuses, reversal=effect.reversal)
         if state in {EffectState.REFUSED, EffectState.REVERSED}:
-            raise Conflict(f"The {effect.name} was refused.", code=f"{effect.name}_refused")
+            raise Conflict(
+                filled(_("The {name} was refused."), name=effect.name),
+                code=f"{effect.name}_refused",
+            )
         if state is not EffectState.DONE:
             effect.check(row)
             step_save(effect.process, row, effect.step, Status.RUNNING)
@@ -147,9 +154,9 @@ def begin(effect: Effect[R], identifier: UUID | str) -> R:
 
 def finish(effect: Effect[R], identifier: UUID | str, receipt: str) -> None:
     """Note the receipt. Idempotent; raises Conflict `receipt_differs` for another receipt."""
-    with _locked(effect, identifier, effect.step, ended=True) as (row, _, state):
+    with _locked(effect, identifier, effect.step, ended=True) as (row, _unused, state):
         if getattr(row, effect.receipt) not in {"", receipt}:
-            raise Conflict("There was another receipt before.", code="receipt_differs")
+            raise Conflict(_("There was another receipt before."), code="receipt_differs")
         if state is not EffectState.UNKNOWN:
             return
         setattr(row, effect.receipt, receipt)
@@ -217,7 +224,7 @@ def undo_refuse(effect: Effect[R], identifier: UUID | str, detail: str) -> Effec
             return state
         if state is not EffectState.DONE:
             raise Conflict(
-                f"Nobody undoes it, or says whether it was done: {detail}",
+                filled(_("Nobody undoes it, or says whether it was done: {detail}"), detail=detail),
                 code=f"{effect.name}_unknown",
             )
         step_save(effect.process, row, effect.reversal, Status.FAILED, detail)

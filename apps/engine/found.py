@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING
 
 from django.urls import reverse
+from django.utils.translation import gettext
 
+from apps.common.language import lazy as _
 from apps.engine.contracts import RunStatus
 from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
 from apps.web.search import BY_NUMBER, Found, Source, among, by_start, by_value
@@ -25,7 +27,12 @@ def _run(run: WorkflowRun) -> Found:
         href=reverse("admin:engine_workflowrun_change", args=[run.pk]),
         key=run.run_id,
         state=run.status,
-        notes=(run.workflow_type, f"queue {run.task_queue}" if run.task_queue else ""),
+        notes=(
+            run.workflow_type,
+            gettext("queue {task_queue}").format(task_queue=run.task_queue)
+            if run.task_queue
+            else "",
+        ),
         at=run.closed_at or run.started_at,
     )
 
@@ -55,8 +62,8 @@ def _schedule(schedule: WorkflowSchedule) -> Found:
 
 RUNS = Source(
     key="runs",
-    title="Workflows",
-    hint="the workflow’s id or its beginning",
+    title=_("Workflows"),
+    hint=_("the workflow’s id or its beginning"),
     permission=_operators("engine.view_workflowrun"),
     order=70,
     find=among(
@@ -69,8 +76,8 @@ RUNS = Source(
 
 COMMANDS = Source(
     key="commands",
-    title="Commands to the engine",
-    hint="the command’s number or key, or the beginning of the workflow’s id",
+    title=_("Commands to the engine"),
+    hint=_("the command’s number or key, or the beginning of the workflow’s id"),
     permission=_operators("engine.view_enginecommand"),
     order=80,
     find=among(
@@ -84,8 +91,8 @@ COMMANDS = Source(
 
 SCHEDULES = Source(
     key="schedules",
-    title="Schedules",
-    hint="the name or its beginning",
+    title=_("Schedules"),
+    hint=_("the name or its beginning"),
     permission=_operators("engine.view_workflowschedule"),
     order=85,
     find=among(lambda user: WorkflowSchedule.objects.all(), by_start("name"), found=_schedule),

@@ -10,6 +10,8 @@ from django.db import connection, transaction
 from apps.common import correlation
 from apps.common.canonical_json import canonical_json, plain
 from apps.common.errors import Conflict, Invalid
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.engine.contracts import CommandKind
 from apps.engine.models import EngineCommand
 
@@ -78,7 +80,8 @@ def commands_enqueue(commands: Sequence[NewCommand]) -> list[EngineCommand]:
         row = rows[fields["key"]]
         if any(getattr(row, name) != value for name, value in fields.items()):
             raise Conflict(
-                f"the key {row.key!r} belongs to another command", code="command_key_reused"
+                filled(_("the key {key!r} belongs to another command"), key=row.key),
+                code="command_key_reused",
             )
     return [rows[fields["key"]] for fields in new]
 
@@ -119,13 +122,16 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
 def _check(texts: Mapping[str, str], content: Mapping[str, Any]) -> None:
     for name in ("key", "workflow_id", "task_queue"):
         if not texts[name]:
-            raise Invalid(f"{name} must not be empty", code="invalid_command")
+            raise Invalid(filled(_("{name} must not be empty"), name=name), code="invalid_command")
     for name, most in _LENGTHS.items():
         if len(texts[name]) > most:
-            raise Invalid(f"{name} is longer than {most} characters", code="invalid_command")
+            raise Invalid(
+                filled(_("{name} is longer than {most} characters"), name=name, most=most),
+                code="invalid_command",
+            )
     # PostgreSQL cannot store NUL, in text or in jsonb.
     if "\x00" in "".join(texts.values()) or "\\u0000" in canonical_json(content):
-        raise Invalid("a command must not contain NUL characters", code="invalid_text")
+        raise Invalid(_("a command must not contain NUL characters"), code="invalid_text")
 
 
 def _as_json(value: Any) -> Any:

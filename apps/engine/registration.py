@@ -5,6 +5,7 @@ from django.urls import reverse
 
 from apps.accounts import roles
 from apps.audit import subject_types
+from apps.common.language import lazy as _
 from apps.engine import default_schedules, subjects, timeline
 from apps.engine.found import COMMANDS, RUNS, SCHEDULES
 from apps.engine.services.operating import RUN
@@ -15,19 +16,19 @@ from apps.web.navigation import Item
 VIEW = "engine.view_enginecommand"
 
 PLACES = (
-    Item("system", "Workers", "workers", permission=VIEW, icon="workers", order=2),
+    Item("system", _("Workers"), "workers", permission=VIEW, icon="workers", order=2),
     Item(
         "system",
-        "Runs",
+        _("Runs"),
         "workflow_runs",
         permission="engine.view_workflowrun",
         parent="workers",
         order=3,
     ),
-    Item("system", "Commands", "engine_commands", permission=VIEW, parent="workers", order=4),
+    Item("system", _("Commands"), "engine_commands", permission=VIEW, parent="workers", order=4),
     Item(
         "system",
-        "Schedules",
+        _("Schedules"),
         "schedules",
         permission="engine.view_workflowschedule",
         icon="schedules",
@@ -38,7 +39,7 @@ PLACES = (
 #: Of commands that an operator sends to a run: nobody has to hear that one came too late.
 RUN_SUBJECT = EngineSubject(
     type=RUN,
-    title="Workflow run",
+    title=_("Workflow run"),
     restart=lambda identifier: None,
     on_undeliverable=lambda command: None,
     on_closed=lambda identifier, run: None,
@@ -47,36 +48,36 @@ RUN_SUBJECT = EngineSubject(
 )
 
 ACTIONS = {
-    "engine.run_cancel": "Asked the workflow to cancel",
-    "engine.run_terminate": "Terminated the workflow",
-    "engine.run_restart": "Started the workflow again",
-    "engine.command_retry": "Sent it again",
-    "engine.command_discard": "Discarded it",
-    "engine.schedule_put": "Changed the schedule",
-    "engine.schedule_pause": "Paused the schedule",
-    "engine.schedule_resume": "Resumed the schedule",
-    "engine.schedule_run_now": "Asked for a run now",
+    "engine.run_cancel": _("Asked the workflow to cancel"),
+    "engine.run_terminate": _("Terminated the workflow"),
+    "engine.run_restart": _("Started the workflow again"),
+    "engine.command_retry": _("Sent it again"),
+    "engine.command_discard": _("Discarded it"),
+    "engine.schedule_put": _("Changed the schedule"),
+    "engine.schedule_pause": _("Paused the schedule"),
+    "engine.schedule_resume": _("Resumed the schedule"),
+    "engine.schedule_run_now": _("Asked for a run now"),
 }
 
 TRIED = {
-    "engine.input_refused": "An input from outside that does not fit",
-    "engine.run_cancel": "Tried to cancel the workflow",
-    "engine.run_terminate": "Tried to terminate the workflow",
-    "engine.run_restart": "Tried to start the workflow again",
-    "engine.command_retry": "Tried to send it again",
-    "engine.command_discard": "Tried to discard it",
-    "engine.schedule_pause": "Tried to pause the schedule",
-    "engine.schedule_resume": "Tried to resume the schedule",
-    "engine.schedule_run_now": "Tried to run it now",
+    "engine.input_refused": _("An input from outside that does not fit"),
+    "engine.run_cancel": _("Tried to cancel the workflow"),
+    "engine.run_terminate": _("Tried to terminate the workflow"),
+    "engine.run_restart": _("Tried to start the workflow again"),
+    "engine.command_retry": _("Tried to send it again"),
+    "engine.command_discard": _("Tried to discard it"),
+    "engine.schedule_pause": _("Tried to pause the schedule"),
+    "engine.schedule_resume": _("Tried to resume the schedule"),
+    "engine.schedule_run_now": _("Tried to run it now"),
 }
 
 NEXT_STEPS = {
-    "run_ended": "Nothing more has to be done; this page shows how it ended.",
-    "still_running": "Cancel or terminate it first.",
-    "already_asked": "This page shows what came of it.",
-    "already_paused": "Resume it when its runs are wanted again.",
-    "restart_not_needed": "Look at the row: it has ended, or its workflow is about to begin.",
-    "no_row": "Start it from where it was started the first time.",
+    "run_ended": _("Nothing more has to be done; this page shows how it ended."),
+    "still_running": _("Cancel or terminate it first."),
+    "already_asked": _("This page shows what came of it."),
+    "already_paused": _("Resume it when its runs are wanted again."),
+    "restart_not_needed": _("Look at the row: it has ended, or its workflow is about to begin."),
+    "no_row": _("Start it from where it was started the first time."),
 }
 
 TONES = {
@@ -89,7 +90,13 @@ TONES = {
     "refused": "bad",
 }
 
-WORDS = {"timed_out": "timed out"}
+WORDS = {
+    "terminated": _("terminated"),
+    "timed_out": _("timed out"),
+    "parked": _("parked"),
+    "undeliverable": _("undeliverable"),
+    "refused": _("refused"),
+}
 
 
 def register() -> None:

@@ -3,7 +3,9 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.utils.translation import gettext
 
+from apps.common.language import lazy as _
 from apps.engine import runs
 from apps.engine.process import Process
 from apps.engine.runs import RunSpec
@@ -28,45 +30,53 @@ class RunAdmin(ProcessAdmin):
     def _permission(self, action: str) -> str:
         return self.spec.act if action == ACT else super()._permission(action)
 
-    @admin.display(description="items")
+    @admin.display(description=_("items"))
     def progress(self, run: Any) -> str:
         """Count the items by status."""
         found = runs.progress_of(self.spec, run)
-        return (
-            f"{found.done} done, {found.failed} failed, {found.running} under way, "
-            f"{found.waiting} waiting, {found.cancelled} cancelled"
+        return gettext(
+            "{done} done, {failed} failed, {running} under way, {waiting} waiting, "
+            "{cancelled} cancelled"
+        ).format(
+            done=found.done,
+            failed=found.failed,
+            running=found.running,
+            waiting=found.waiting,
+            cancelled=found.cancelled,
         )
 
     @verb(
-        "Pause",
-        title="Pause runs",
-        explanation="What is under way ends; nothing further is begun until somebody resumes.",
-        button="Pause",
+        _("Pause"),
+        title=_("Pause runs"),
+        explanation=_("What is under way ends; nothing further is begun until somebody resumes."),
+        button=_("Pause"),
         permission=ACT,
     )
     def pause(self, run: Any, given: Given) -> str:
         runs.pause(self.spec, run.pk, **given.asked_now)
-        return "Paused."
+        return gettext("Paused.")
 
     @verb(
-        "Resume",
-        title="Resume runs",
-        explanation="Each goes on with the items that wait.",
-        button="Resume",
+        _("Resume"),
+        title=_("Resume runs"),
+        explanation=_("Each goes on with the items that wait."),
+        button=_("Resume"),
         permission=ACT,
     )
     def resume(self, run: Any, given: Given) -> str:
         runs.resume(self.spec, run.pk, **given.asked_now)
-        return "It goes on."
+        return gettext("It goes on.")
 
     @verb(
-        "Cancel",
-        title="Cancel runs",
-        explanation="For good: what is done stays done, what is under way ends, the rest is never "
-        "begun. A request for a signature is closed.",
-        button="Cancel them",
+        _("Cancel"),
+        title=_("Cancel runs"),
+        explanation=_(
+            "For good: what is done stays done, what is under way ends, the rest is "
+            "never begun. A request for a signature is closed."
+        ),
+        button=_("Cancel them"),
         permission=ACT,
     )
     def cancel(self, run: Any, given: Given) -> str:
         runs.cancel(self.spec, run.pk, **given.asked_now)
-        return "Cancelled."
+        return gettext("Cancelled.")

@@ -34,6 +34,8 @@ from temporalio.service import RPCError
 from apps.common import correlation
 from apps.common.canonical_json import digest
 from apps.common.errors import Conflict
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE
 from apps.engine.db_threads import Threads
 from apps.engine.error_policy import workflow_is_unknown
@@ -102,7 +104,8 @@ async def apply(client: Client, name: str, *, threads: Threads) -> str:
         if row is None:
             return "absent"
         raise Conflict(
-            f"the engine has a schedule {name!r} that is not ours", code="schedule_not_ours"
+            filled(_("the engine has a schedule {name!r} that is not ours"), name=name),
+            code="schedule_not_ours",
         )
     if row is None:
         return await _remove(handle, found)

@@ -11,11 +11,14 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from django.utils.translation import gettext
+
 from apps.accounts.models import User
 from apps.audit.contracts import Outcome
 from apps.audit.selectors import entries_about
 from apps.common.breaker import Breaker
 from apps.common.identifiers import number_of
+from apps.common.language import lazy as _
 from apps.common.registry import Registry
 from apps.engine import reads
 from apps.web.links import temporal_url
@@ -39,25 +42,25 @@ Wording = str | Callable[[dict[str, Any], str], str]
 _HOUSEKEEPING = ("workflow_task_", "marker_recorded", "upsert_workflow_", "timer_canceled")
 
 _WORDS = {
-    "workflow_execution_started": "Workflow started",
-    "workflow_execution_completed": "Workflow ended",
-    "workflow_execution_failed": "Workflow failed",
-    "workflow_execution_timed_out": "Workflow timed out",
-    "workflow_execution_terminated": "Workflow terminated",
-    "workflow_execution_canceled": "Workflow cancelled",
-    "workflow_execution_cancel_requested": "Cancellation asked for",
-    "workflow_execution_signaled": "Signal received",
-    "start_child_workflow_execution_initiated": "Child workflow asked for",
-    "child_workflow_execution_started": "Child workflow started",
-    "child_workflow_execution_completed": "Child workflow ended",
-    "child_workflow_execution_failed": "Child workflow failed",
-    "activity_task_scheduled": "Step handed out",
-    "activity_task_started": "Step started",
-    "activity_task_completed": "Step done",
-    "activity_task_failed": "Step failed",
-    "activity_task_timed_out": "Step timed out",
-    "timer_started": "Timer set",
-    "timer_fired": "Timer fired",
+    "workflow_execution_started": _("Workflow started"),
+    "workflow_execution_completed": _("Workflow ended"),
+    "workflow_execution_failed": _("Workflow failed"),
+    "workflow_execution_timed_out": _("Workflow timed out"),
+    "workflow_execution_terminated": _("Workflow terminated"),
+    "workflow_execution_canceled": _("Workflow cancelled"),
+    "workflow_execution_cancel_requested": _("Cancellation asked for"),
+    "workflow_execution_signaled": _("Signal received"),
+    "start_child_workflow_execution_initiated": _("Child workflow asked for"),
+    "child_workflow_execution_started": _("Child workflow started"),
+    "child_workflow_execution_completed": _("Child workflow ended"),
+    "child_workflow_execution_failed": _("Child workflow failed"),
+    "activity_task_scheduled": _("Step handed out"),
+    "activity_task_started": _("Step started"),
+    "activity_task_completed": _("Step done"),
+    "activity_task_failed": _("Step failed"),
+    "activity_task_timed_out": _("Step timed out"),
+    "timer_started": _("Timer set"),
+    "timer_fired": _("Timer fired"),
 }
 
 #: Words of audited actions, words of refused actions, and the members of a body that name a user or
@@ -241,7 +244,7 @@ def _done(entry: "AuditEntry", body: dict[str, Any], names: dict[str, str]) -> s
     wording = _actions.get(entry.action)
     if wording is None:
         return _plain(entry.action)
-    if not isinstance(wording, str):
+    if callable(wording):
         wording = wording(body, entry.actor_id)
     # A body can be erased: its values are then left out, never guessed.
     texts = {key: _text(value) for key, value in body.items()}
@@ -250,7 +253,7 @@ def _done(entry: "AuditEntry", body: dict[str, Any], names: dict[str, str]) -> s
     text = wording.format_map(_Gaps(texts)).strip()
     authority = body.get("authority")
     if authority and authority != entry.actor_id:
-        text += f" on behalf of {texts['authority']}"
+        text += gettext(" on behalf of {authority}").format(authority=texts["authority"])
     return text
 
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 from pydantic import TypeAdapter, ValidationError
 from redis import Redis
 
+from apps.common.language import lazy as _
 from apps.common.redis import GuardedRedis, RedisAway
 from apps.engine.reads import Answer
 
@@ -31,7 +32,7 @@ MOST_KEPT = 100
 
 A = TypeVar("A", bound=Answer)
 
-_redis = GuardedRedis("answers of the engine are kept by each process for itself")
+_redis = GuardedRedis(_("answers of the engine are kept by each process for itself"))
 
 
 @dataclass(frozen=True)

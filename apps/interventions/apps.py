@@ -1,10 +1,12 @@
 from django.apps import AppConfig
 
+from apps.common.language import lazy as _
+
 
 class InterventionsConfig(AppConfig):
     name = "apps.interventions"
     label = "interventions"
-    verbose_name = "Interventions"
+    verbose_name = _("Interventions")
 
     def ready(self) -> None:
         """Register the app with the shared apps."""
@@ -26,7 +28,7 @@ class InterventionsConfig(AppConfig):
         batches.register()
         transfers.register()
         kinds.register(
-            kinds.NotificationKind("intervention", "What I asked for was carried out, or failed")
+            kinds.NotificationKind("intervention", _("What I asked for was carried out, or failed"))
         )
         budget = "interventions.view_budget"
         register(Topic("budgets", permission=budget))

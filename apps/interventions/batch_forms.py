@@ -4,7 +4,9 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.utils.translation import gettext
 
+from apps.common.language import lazy as _
 from apps.interventions.contracts import BatchStatus
 from apps.interventions.forms import InterventionForm
 from apps.web.fields import KeyField, MineField, StatusField
@@ -17,32 +19,37 @@ class BatchFilter(FilterForm):
 
     lookups = {"status": "status", "mine": asked_by_me}
 
-    status = StatusField(BatchStatus)
+    status = StatusField(BatchStatus, label=_("Status"))
     mine = MineField()
 
 
 class BatchForm(TableForm):
     """A batch's fields, with the payments as a table. The currency is the policy's."""
 
-    policy = forms.ChoiceField(choices=InterventionForm.base_fields["policy"].choices)  # type: ignore[attr-defined]
-    budget = forms.ChoiceField(choices=InterventionForm.base_fields["budget"].choices)  # type: ignore[attr-defined]
+    policy = forms.ChoiceField(
+        choices=InterventionForm.base_fields["policy"].choices, label=_("Policy")
+    )  # type: ignore[attr-defined]
+    budget = forms.ChoiceField(
+        choices=InterventionForm.base_fields["budget"].choices, label=_("Budget")
+    )  # type: ignore[attr-defined]
     title = forms.CharField(
         required=False,
         max_length=160,
-        help_text="Optional. A name to find the batch by.",
+        help_text=_("Optional. A name to find the batch by."),
+        label=_("Title"),
     )
     idempotency_key = KeyField()
     field_order = ("policy", "budget", "title")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["file"].help_text = (
-            "CSV, separated by commas, semicolons or tabs, or JSON lines; UTF-8; at most 20,000 "
-            "payments."
+        self.fields["file"].help_text = gettext(
+            "CSV, separated by commas, semicolons or tabs, or JSON lines; UTF-8; at "
+            "most 20,000 payments."
         )
-        self.fields["text"].help_text = (
-            "The first line names the columns: amount, target, justification and, if you want, "
-            "region."
+        self.fields["text"].help_text = gettext(
+            "The first line names the columns: amount, target, justification and, if "
+            "you want, region."
         )
 
     def most_bytes(self) -> int:

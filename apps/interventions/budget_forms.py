@@ -4,6 +4,7 @@ from django import forms
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.common.language import lazy as _
 from apps.common.windows import site_day
 from apps.interventions.contracts import TransferStatus
 from apps.interventions.forms import budget_choices
@@ -30,10 +31,11 @@ class BudgetFilter(FilterForm):
 
     lookups = {"series": "series", "state": _in_state}
 
-    series = CodeField()
+    series = CodeField(label=_("Series"))
     state = forms.ChoiceField(
         required=False,
-        choices=[("", "every state"), ("open", "open today"), ("low", "little is left")],
+        choices=[("", _("every state")), ("open", _("open today")), ("low", _("little is left"))],
+        label=_("State"),
     )
 
 
@@ -43,7 +45,7 @@ class LedgerFilter(FilterForm):
     lookups = {"kind": "kind"}
 
     kind = forms.ChoiceField(
-        required=False, choices=[("", "every kind"), *BudgetEntry.Kind.choices]
+        required=False, choices=[("", _("every kind")), *BudgetEntry.Kind.choices], label=_("Kind")
     )
 
 
@@ -56,8 +58,8 @@ class TransferFilter(FilterForm):
         "mine": asked_by_me,
     }
 
-    status = StatusField(TransferStatus)
-    budget = CodeField(label="Budget code")
+    status = StatusField(TransferStatus, label=_("Status"))
+    budget = CodeField(label=_("Budget code"))
     mine = MineField()
 
 
@@ -65,10 +67,10 @@ class TransferForm(forms.Form):
     """A transfer's fields. The empty form creates `idempotency_key`, so that submitting it twice
     creates one transfer."""
 
-    source = forms.ChoiceField(label="From", choices=budget_choices)
-    destination = forms.ChoiceField(label="To", choices=budget_choices)
-    amount = AmountField(help_text="In the currency of both budgets.")
-    reason = ProseField(rows=4, label="Reason", help_text="The signer reads this first.")
+    source = forms.ChoiceField(label=_("From"), choices=budget_choices)
+    destination = forms.ChoiceField(label=_("To"), choices=budget_choices)
+    amount = AmountField(help_text=_("In the currency of both budgets."), label=_("Amount"))
+    reason = ProseField(rows=4, label=_("Reason"), help_text=_("The signer reads this first."))
     idempotency_key = KeyField()
 
 
@@ -76,27 +78,34 @@ class BudgetOpenForm(forms.Form):
     """Fields of a new budget, for the admin."""
 
     code = forms.SlugField(
-        max_length=80, help_text="Lower-case letters, digits, - and _. It cannot be changed later."
+        max_length=80,
+        help_text=_("Lower-case letters, digits, - and _. It cannot be changed later."),
+        label=_("Code"),
     )
-    name = forms.CharField(max_length=160)
+    name = forms.CharField(max_length=160, label=_("Name"))
     currency = forms.CharField(
-        max_length=3, help_text="Three letters, such as NGN. It cannot be changed later."
+        max_length=3,
+        help_text=_("Three letters, such as NGN. It cannot be changed later."),
+        label=_("Currency"),
     )
     series = forms.SlugField(
         required=False,
         max_length=80,
-        help_text="The series of budgets that this one is a period of, e.g. relief-north.",
+        help_text=_("The series of budgets that this one is a period of, e.g. relief-north."),
+        label=_("Series"),
     )
     starts_on = DayField(
-        required=False, label="First day", help_text="Leave empty for no beginning."
+        required=False, label=_("First day"), help_text=_("Leave empty for no beginning.")
     )
-    ends_on = DayField(required=False, label="Last day", help_text="Leave empty for no end.")
+    ends_on = DayField(required=False, label=_("Last day"), help_text=_("Leave empty for no end."))
     alert_percent = forms.IntegerField(
         min_value=0,
         max_value=100,
         initial=10,
-        label="Alert below (percent)",
-        help_text="People are notified when less than this share is free. 0 turns the alert off.",
+        label=_("Alert below (percent)"),
+        help_text=_(
+            "People are notified when less than this share is free. 0 turns the alert off."
+        ),
     )
 
 
@@ -104,8 +113,9 @@ class AllocateForm(forms.Form):
     """Fields of an allocation, for the admin. With the key, submitting the form twice allocates
     once."""
 
-    amount = AmountField()
+    amount = AmountField(label=_("Amount"))
     reason = ProseField(
-        help_text="Where the money comes from. The audit trail keeps it beside your name.",
+        help_text=_("Where the money comes from. The audit trail keeps it beside your name."),
+        label=_("Reason"),
     )
     key = KeyField("admin")

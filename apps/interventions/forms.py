@@ -3,6 +3,7 @@
 from django import forms
 from django.utils import timezone
 
+from apps.common.language import lazy as _
 from apps.common.money import shown
 from apps.common.windows import site_day
 from apps.interventions.contracts import InterventionStatus
@@ -38,11 +39,11 @@ class InterventionFilter(FilterForm):
 
     more = ("error",)
 
-    status = StatusField(InterventionStatus)
-    budget = CodeField(label="Budget code")
-    policy = CodeField(label="Policy code")
-    region = RegionField()
-    error = CodeField(label="Error code")
+    status = StatusField(InterventionStatus, label=_("Status"))
+    budget = CodeField(label=_("Budget code"))
+    policy = CodeField(label=_("Policy code"))
+    region = RegionField(label=_("Region"))
+    error = CodeField(label=_("Error code"))
     mine = MineField()
 
 
@@ -64,21 +65,26 @@ class InterventionForm(forms.Form):
         choices=lambda: [
             (p.code, f"{p.name} ({p.currency})")
             for p in Policy.objects.filter(active=True).order_by("name")[:MOST_CHOICES]
-        ]
+        ],
+        label=_("Policy"),
     )
     budget = forms.ChoiceField(
-        choices=lambda: budget_choices(Budget.objects.open_on(site_day(timezone.now())))
+        choices=lambda: budget_choices(Budget.objects.open_on(site_day(timezone.now()))),
+        label=_("Budget"),
     )
-    amount = AmountField()
+    amount = AmountField(label=_("Amount"))
     target = forms.CharField(
-        max_length=200, label="Paid to", help_text="Who or what receives the money."
+        max_length=200, label=_("Paid to"), help_text=_("Who or what receives the money.")
     )
     justification = ProseField(
-        rows=5, max_length=5000, label="Reason", help_text="The signer reads this first."
+        rows=5, max_length=5000, label=_("Reason"), help_text=_("The signer reads this first.")
     )
     region = forms.CharField(
         max_length=6,
         required=False,
-        help_text="Where it is paid, as an ISO 3166 code such as NG-KO. Some policies require it.",
+        help_text=_(
+            "Where it is paid, as an ISO 3166 code such as NG-KO. Some policies require it."
+        ),
+        label=_("Region"),
     )
     idempotency_key = KeyField()

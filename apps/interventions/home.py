@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from django.db.models import QuerySet
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.common.windows import Window, site_day
 from apps.interventions.contracts import InterventionStatus
@@ -38,7 +39,7 @@ def today(user: "User", as_of: datetime) -> Today:
         for count, status in zip(counts, waiting, strict=True)
     ]
     if ended is None:
-        more = Figure(f"{MOST_TODAY:,}+", "ended today", outcomes)
+        more = Figure(f"{MOST_TODAY:,}+", gettext("ended today"), outcomes)
         return Today([*figures, more])
     executed, failed = (
         ended.ends.get(status, 0)
@@ -47,8 +48,8 @@ def today(user: "User", as_of: datetime) -> Today:
     return Today(
         [
             *figures,
-            Figure(f"{executed:,}", "executed today", outcomes),
-            Figure(f"{failed:,}", "failed today", outcomes, tone="bad" if failed else ""),
+            Figure(f"{executed:,}", gettext("executed today"), outcomes),
+            Figure(f"{failed:,}", gettext("failed today"), outcomes, tone="bad" if failed else ""),
         ],
         amounts=[Amount(amount, currency) for currency, amount in sorted(ended.paid.items())],
     )
@@ -60,14 +61,14 @@ def budgets_card(user: "User", as_of: datetime) -> dict[str, Any]:
         Line(
             budget.name,
             reverse("budget", args=[budget.code]),
-            (Cell("Share", budget.alert_percent, "less than {} % is free"),),
+            (Cell(gettext("Share"), budget.alert_percent, gettext("less than {} % is free")),),
             budget.available,
             budget.currency,
         )
         for budget in low_budgets(as_of=as_of)[:SHOWN]
     ]
-    link = Link("All of them", reverse("budgets") + "?state=low")
-    return rows_card("home-budgets", "Little is left", lines, link=link)
+    link = Link(gettext("All of them"), reverse("budgets") + "?state=low")
+    return rows_card("home-budgets", gettext("Little is left"), lines, link=link)
 
 
 def failed(user: "User") -> "QuerySet[Intervention]":

@@ -5,10 +5,12 @@ from decimal import Decimal
 from django.db.models import Count, Sum
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals.kinds import Fact, Simulation
 from apps.common.errors import DomainError
+from apps.common.language import lazy as _
 from apps.common.money import shown
 from apps.common.windows import site_day
 from apps.interventions.contracts import InterventionStatus
@@ -19,13 +21,13 @@ from apps.interventions.services.policy_limits import check_target, check_terms
 
 #: The saga's steps in words, in order.
 STEPS = (
-    "check the policy",
-    "read the policy's terms",
-    "reserve {amount} in {budget}",
-    "pay {amount} to {target}",
-    "update the feature store",
-    "notify the people concerned",
-    "record the outcome and book the spending",
+    _("check the policy"),
+    _("read the policy's terms"),
+    _("reserve {amount} in {budget}"),
+    _("pay {amount} to {target}"),
+    _("update the feature store"),
+    _("notify the people concerned"),
+    _("record the outcome and book the spending"),
 )
 
 
@@ -37,14 +39,18 @@ def simulate(intervention: Intervention, user: User) -> Simulation:
     facts = _facts(intervention, budget)
     if refused := _refused(intervention, budget):
         return Simulation(
-            outcome=f"It would end without a payment: {refused}", tone="bad", facts=facts
+            outcome=gettext("It would end without a payment: {refused}").format(refused=refused),
+            tone="bad",
+            facts=facts,
         )
     left = budget.available - intervention.amount
     others = _waiting_beside(intervention)[1]
     tight = others > left
     return Simulation(
-        outcome=f"{amount} is reserved and paid to {intervention.target}."
-        + (" The budget does not cover everything else that waits." if tight else ""),
+        outcome=gettext("{amount} is reserved and paid to {target}.").format(
+            amount=amount, target=intervention.target
+        )
+        + (gettext(" The budget does not cover everything else that waits.") if tight else ""),
         tone="warn" if tight or not intervention.policy.reversible else "good",
         steps=tuple(
             step.format(amount=amount, budget=budget.code, target=intervention.target)
@@ -57,14 +63,16 @@ def simulate(intervention: Intervention, user: User) -> Simulation:
 # --- facts shared by all payments under a policy, from a budget -----------------------------------
 def terms(policy: Policy) -> list[Fact]:
     """Return the policy's version, and whether its payments can be reversed."""
-    undone = "possible" if policy.reversible else "not possible: the money is gone"
+    undone = (
+        gettext("possible") if policy.reversible else gettext("not possible: the money is gone")
+    )
     return [
         Fact(
-            "Policy",
-            f"{policy.name} (version {policy.version})",
+            gettext("Policy"),
+            gettext("{name} (version {version})").format(name=policy.name, version=policy.version),
             tone="" if policy.active else "warn",
         ),
-        Fact("Undoing it", undone, tone="" if policy.reversible else "warn"),
+        Fact(gettext("Undoing it"), undone, tone="" if policy.reversible else "warn"),
     ]
 
 
@@ -77,8 +85,12 @@ def free(label: str, budget: Budget, *, tone: str = "") -> Fact:
 def free_after(budget: Budget, amount: Decimal) -> Fact:
     """Return what would be available after the amount (major units) is spent."""
     left = budget.available - amount
-    figure = _money(budget, left) if left >= 0 else f"{_money(budget, -left)} too little"
-    return Fact("Free after it", figure, tone="bad" if left < 0 else "")
+    figure = (
+        _money(budget, left)
+        if left >= 0
+        else gettext("{money} too little").format(money=_money(budget, -left))
+    )
+    return Fact(gettext("Free after it"), figure, tone="bad" if left < 0 else "")
 
 
 # --- helpers --------------------------------------------------------------------------------------
@@ -87,11 +99,13 @@ def _facts(intervention: Intervention, budget: Budget) -> tuple[Fact, ...]:
     reserved, reserved_sum = _reserved_beside(intervention)
     waiting, waiting_sum = _waiting_beside(intervention)
     return (
-        free("Free now", budget),
+        free(gettext("Free now"), budget),
         free_after(budget, intervention.amount),
-        Fact("Reserved for others", _counted(budget, reserved, reserved_sum, "reservation")),
         Fact(
-            "Others waiting for a signature",
+            gettext("Reserved for others"), _counted(budget, reserved, reserved_sum, "reservation")
+        ),
+        Fact(
+            gettext("Others waiting for a signature"),
             _counted(budget, waiting, waiting_sum, "request"),
             tone="warn" if left >= 0 and waiting_sum > left else "",
         ),
@@ -100,7 +114,9 @@ def _facts(intervention: Intervention, budget: Budget) -> tuple[Fact, ...]:
 
 def _refused(intervention: Intervention, budget: Budget) -> str:
     if InterventionStatus(intervention.status).terminal:
-        return f"it is {intervention.status.replace('_', ' ')} already."
+        return gettext("it is {replace} already.").format(
+            replace=intervention.status.replace("_", " ")
+        )
     policy, amount, as_of = intervention.policy, intervention.amount, timezone.now()
     try:
         check_terms(policy, amount=amount, region=intervention.region, as_of=as_of)
@@ -112,9 +128,11 @@ def _refused(intervention: Intervention, budget: Budget) -> str:
         return refusal.detail
     # A newer version does not stop a request under an older one; deactivating the policy does.
     if not policy.active and not Policy.objects.filter(code=policy.code, active=True).exists():
-        return f"the policy {policy.code} is switched off."
+        return gettext("the policy {code} is switched off.").format(code=policy.code)
     if budget.available < intervention.amount:
-        return f"the budget {budget.code} has only {_money(budget, budget.available)} free."
+        return gettext("the budget {code} has only {money} free.").format(
+            code=budget.code, money=_money(budget, budget.available)
+        )
     return ""
 
 

@@ -7,7 +7,9 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
+from apps.common.language import lazy as _
 from apps.notifications import kinds, services
 from apps.notifications.models import (
     GroupNotice,
@@ -23,7 +25,7 @@ from apps.web.admin_forms import ServiceFormAdmin
 from apps.web.admin_verbs import Given, Line, verb
 
 #: A secret that is shown once, in a sentence.
-_SECRET = "The secret, shown this once: {secret}"  # noqa: S105 - the words around it
+_SECRET = _("The secret, shown this once: {secret}")
 
 
 @admin.register(Notification)
@@ -32,7 +34,7 @@ class NotificationAdmin(ReadOnlyAdmin):
     list_filter = ("state", "channel")
     list_select_related = ("recipient",)
     search_exact = ("key",)
-    search_help_text = "The exact key of a message."
+    search_help_text = _("The exact key of a message.")
 
 
 @admin.register(GroupNotice)
@@ -42,7 +44,7 @@ class GroupNoticeAdmin(ReadOnlyAdmin):
     list_display = ("title", "group", "kind", "state", "told", "created_at", "done_at")
     list_filter = ("state",)
     search_exact = ("key", "group")
-    search_help_text = "An exact key or group."
+    search_help_text = _("An exact key or group.")
 
 
 @admin.register(NotificationSetting)
@@ -52,12 +54,12 @@ class NotificationSettingAdmin(ReadOnlyAdmin):
     list_display = ("user", "kind", "in_app", "email")
     list_select_related = ("user",)
     search_exact = ("kind",)
-    search_help_text = "An exact kind."
+    search_help_text = _("An exact kind.")
 
 
 def _mail_line(mail: Mail, request: HttpRequest) -> Line:
     return Line(
-        f"{mail.get_state_display()}; {mail.error[:200] or 'no error'}",
+        f"{mail.get_state_display()}; {mail.error[:200] or gettext('no error')}",
         label=f"{mail} → {mail.recipient}",
         blocked=mail.state not in ("failed", "unknown", "dropped"),
     )
@@ -72,38 +74,42 @@ class MailAdmin(ReadOnlyAdmin):
     list_select_related = ("recipient",)
     ordering = ("-created_at", "-id")
     search_exact = ("key", "address")
-    search_help_text = "An exact key or address."
+    search_help_text = _("An exact key or address.")
     actions = ("send_again",)
 
     @verb(
-        "Send again",
-        title="Send e-mails again",
-        explanation="What failed or was perhaps sent goes back into the queue. Of the latter "
-        "the person may have a copy already: whoever sends it again decides that two are "
-        "better than none.",
-        button="Send again",
+        _("Send again"),
+        title=_("Send e-mails again"),
+        explanation=_(
+            "What failed or was perhaps sent goes back into the queue. Of the latter "
+            "the person may have a copy already: whoever sends it again decides that "
+            "two are better than none."
+        ),
+        button=_("Send again"),
         permission="resend",
         line=_mail_line,
     )
     def send_again(self, mail: Mail, given: Given) -> str:
         """Put failed, dropped and perhaps-sent e-mails back into the queue."""
         services.mail_send_again(mail_id=mail.pk, by=given.by, reason=given.reason)
-        return "Will be sent within seconds."
+        return gettext("Will be sent within seconds.")
 
 
 class EndpointForm(forms.Form):
     """A new webhook."""
 
-    url = forms.CharField(max_length=500, label="Address", help_text="https://host/path")
-    description = forms.CharField(max_length=200, required=False)
-    events = forms.MultipleChoiceField(widget=forms.CheckboxSelectMultiple, choices=[])
+    url = forms.CharField(max_length=500, label=_("Address"), help_text="https://host/path")
+    description = forms.CharField(max_length=200, required=False, label=_("Description"))
+    events = forms.MultipleChoiceField(
+        widget=forms.CheckboxSelectMultiple, choices=[], label=_("Events")
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = self.fields["events"]
         assert isinstance(field, forms.MultipleChoiceField)
         field.choices = [
-            (EVERY_EVENT, "all, also those to come"),
+            (EVERY_EVENT, gettext("all, also those to come")),
             *((name, f"{name}: {title}") for name, title in kinds.events().items()),
         ]
 
@@ -124,13 +130,13 @@ class WebhookEndpointAdmin(ServiceFormAdmin):
     """Webhook endpoints. The secret is shown once, when it is made."""
 
     service_form = EndpointForm
-    new_label = "New webhook"
+    new_label = _("New webhook")
     new_permission = MANAGE_PERMISSION
     list_display = ("url", "events", "active", "failures", "last_success_at", "last_failure_at")
     list_filter = ("active",)
     ordering = ("-created_at", "-id")
     search_exact = ("url",)
-    search_help_text = "The exact address."
+    search_help_text = _("The exact address.")
     exclude = ("secret_sealed", "previous_sealed")
     actions = ("ping", "rotate", "switch_off", "switch_on", "delete_endpoint")
 
@@ -152,69 +158,75 @@ class WebhookEndpointAdmin(ServiceFormAdmin):
         return rows.filter(deleted_at=None)
 
     @_managed(
-        "Send a test message",
-        title="Send test messages",
-        explanation="Each chosen webhook gets one message of the type webhook.ping.",
-        button="Send",
+        _("Send a test message"),
+        title=_("Send test messages"),
+        explanation=_("Each chosen webhook gets one message of the type webhook.ping."),
+        button=_("Send"),
         with_reason=False,
     )
     def ping(self, endpoint: WebhookEndpoint, given: Given) -> str:
         """A message of the type webhook.ping."""
         message = services.webhook_ping(endpoint_id=endpoint.pk, by=given.by, via="admin")
-        return f"{message} is on its way; its delivery says how it ends."
+        return gettext("{message} is on its way; its delivery says how it ends.").format(
+            message=message
+        )
 
     @_managed(
-        "New secret",
-        title="New secrets",
-        explanation="For 24 hours messages are signed with the old and the new secret, so that "
-        "the receiver can change over without a gap.",
-        button="Make new secrets",
+        _("New secret"),
+        title=_("New secrets"),
+        explanation=_(
+            "For 24 hours messages are signed with the old and the new secret, so "
+            "that the receiver can change over without a gap."
+        ),
+        button=_("Make new secrets"),
         with_reason=False,
     )
     def rotate(self, endpoint: WebhookEndpoint, given: Given) -> str:
         """The old one signs beside it for a day."""
-        _, secret = services.webhook_rotate(endpoint_id=endpoint.pk, by=given.by, via="admin")
+        _unused, secret = services.webhook_rotate(endpoint_id=endpoint.pk, by=given.by, via="admin")
         return _SECRET.format(secret=secret)
 
     @_managed(
-        "Switch off",
-        title="Switch webhooks off",
-        explanation="Nothing is sent there. Events that happen meanwhile are not kept for it.",
-        button="Switch off",
+        _("Switch off"),
+        title=_("Switch webhooks off"),
+        explanation=_("Nothing is sent there. Events that happen meanwhile are not kept for it."),
+        button=_("Switch off"),
     )
     def switch_off(self, endpoint: WebhookEndpoint, given: Given) -> str:
         """Nothing is sent there, and events meanwhile are not kept for it."""
         services.webhook_switch(endpoint_id=endpoint.pk, active=False, **given.asked)
-        return "Off."
+        return gettext("Off.")
 
     @_managed(
-        "Switch on",
-        title="Switch webhooks on",
-        explanation="What waits is sent as long as its time is not over, and new events again.",
-        button="Switch on",
+        _("Switch on"),
+        title=_("Switch webhooks on"),
+        explanation=_("What waits is sent as long as its time is not over, and new events again."),
+        button=_("Switch on"),
     )
     def switch_on(self, endpoint: WebhookEndpoint, given: Given) -> str:
         """What waits is sent, and new events again."""
         services.webhook_switch(endpoint_id=endpoint.pk, active=True, **given.asked)
-        return "On."
+        return gettext("On.")
 
     @_managed(
-        "Delete",
-        title="Delete webhooks",
-        explanation="Nothing is sent there ever again, and the secrets are wiped. The record "
-        "of what was sent stays.",
-        button="Delete",
+        _("Delete"),
+        title=_("Delete webhooks"),
+        explanation=_(
+            "Nothing is sent there ever again, and the secrets are wiped. The record "
+            "of what was sent stays."
+        ),
+        button=_("Delete"),
         with_reason=False,
     )
     def delete_endpoint(self, endpoint: WebhookEndpoint, given: Given) -> str:
         """For good; the record of what it was sent stays."""
         services.webhook_delete(endpoint_id=endpoint.pk, by=given.by, via="admin")
-        return "Deleted; its secrets are wiped."
+        return gettext("Deleted; its secrets are wiped.")
 
 
 def _delivery_line(delivery: WebhookDelivery, request: HttpRequest) -> Line:
     return Line(
-        f"{delivery.state}; {delivery.error[:200] or 'no error'}",
+        f"{delivery.state}; {delivery.error[:200] or gettext('no error')}",
         label=f"{delivery} → {delivery.endpoint}",
     )
 
@@ -237,17 +249,17 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     list_select_related = ("endpoint",)
     ordering = ("-created_at", "-id")
     search_exact = ("message_id",)
-    search_help_text = "An exact webhook-id."
+    search_help_text = _("An exact webhook-id.")
     actions = ("redeliver",)
 
     @_managed(
-        "Deliver again",
-        title="Deliver again",
-        explanation="The same message with the same webhook-id, tried as long as a new one.",
-        button="Deliver again",
+        _("Deliver again"),
+        title=_("Deliver again"),
+        explanation=_("The same message with the same webhook-id, tried as long as a new one."),
+        button=_("Deliver again"),
         line=_delivery_line,
     )
     def redeliver(self, delivery: WebhookDelivery, given: Given) -> str:
         """With the same webhook-id: the receiver can tell that it knows it."""
         services.delivery_redeliver(delivery_id=delivery.pk, by=given.by, reason=given.reason)
-        return "Will be sent within seconds."
+        return gettext("Will be sent within seconds.")

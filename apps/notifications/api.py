@@ -12,6 +12,7 @@ from pydantic import Field
 from apps.accounts.auth import require
 from apps.common.api import Cursor, Limit
 from apps.common.errors import NotFound
+from apps.common.language import lazy as _
 from apps.common.pagination import page
 from apps.notifications import kinds, services
 from apps.notifications.models import Notification, WebhookDelivery, WebhookEndpoint
@@ -118,7 +119,7 @@ def webhook_deliveries(
     """404 `not_found`; also for one that was deleted."""
     require(request, scope=WRITE, permission=MANAGE_PERMISSION)
     if not WebhookEndpoint.objects.filter(pk=webhook_id, deleted_at=None).exists():
-        raise NotFound("There is no such webhook.")
+        raise NotFound(_("There is no such webhook."))
     rows = WebhookDelivery.objects.filter(endpoint_id=webhook_id)
     return page(rows, cursor=place.cursor, limit=place.limit)
 

@@ -2,6 +2,8 @@ from typing import TYPE_CHECKING
 
 from django.apps import AppConfig
 
+from apps.common.language import lazy as _
+
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
@@ -9,7 +11,7 @@ if TYPE_CHECKING:
 class NotificationsConfig(AppConfig):
     name = "apps.notifications"
     label = "notifications"
-    verbose_name = "Notifications"
+    verbose_name = _("Notifications")
 
     def ready(self) -> None:
         from apps.accounts.signals import account_touched
@@ -25,7 +27,7 @@ class NotificationsConfig(AppConfig):
         kinds.register(
             kinds.NotificationKind(
                 "webhook.failed",
-                "A webhook of mine cannot be delivered",
+                _("A webhook of mine cannot be delivered"),
                 email=True,
                 permission=MANAGE_PERMISSION,
             )
@@ -33,7 +35,7 @@ class NotificationsConfig(AppConfig):
         kinds.register(
             kinds.NotificationKind(
                 "account.touched",
-                "Somebody else changes how I sign in",
+                _("Somebody else changes how I sign in"),
                 email=True,
                 mutable=False,
             )

@@ -13,7 +13,9 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.smtp import EmailBackend
 from django.core.validators import validate_email
 from django.template.loader import render_to_string
+from django.utils.translation import gettext
 
+from apps.common.language import in_site_language
 from apps.notifications import kinds
 from apps.notifications.models import Mail
 
@@ -48,7 +50,7 @@ def address_of(email: str) -> str:
     validate_email(email)
     name, _, domain = email.rpartition("@")
     if not name.isascii():
-        raise ValidationError("Only ASCII before the @.")
+        raise ValidationError(gettext("Only ASCII before the @."))
     return f"{name}@{domain.encode('idna').decode()}" if not domain.isascii() else email
 
 
@@ -67,6 +69,7 @@ def message_id(mail: Mail) -> str:
     return f"<{sha256(mail.key.encode()).hexdigest()[:40]}@{domain.rpartition('@')[2]}>"
 
 
+@in_site_language
 def compose(mail: Mail, *, name: str, address: str) -> EmailMultiAlternatives:
     """Text and plain HTML with links to the site. The links open pages; pages decide by POST."""
     kind = kinds.get(mail.kind)

@@ -10,6 +10,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
 from apps.common.errors import Unavailable
+from apps.common.language import lazy as _
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32
@@ -35,8 +36,10 @@ def unseal(sealed: str) -> str:
         return box.decrypt(sealed.encode()).decode()
     except InvalidToken:
         raise Unavailable(
-            "The secret was sealed under another SECRET_KEY: rotate it, or put the old key into "
-            "SECRET_KEY_FALLBACKS.",
+            _(
+                "The secret was sealed under another SECRET_KEY: rotate it, or put the "
+                "old key into SECRET_KEY_FALLBACKS."
+            ),
             code="secret_unreadable",
         ) from None
 

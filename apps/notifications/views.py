@@ -12,9 +12,11 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.common.identifiers import number_of
+from apps.common.language import lazy as _
 from apps.notifications import services
 from apps.notifications.models import Notification
 from apps.web.filters import FilterForm
@@ -23,11 +25,11 @@ from apps.web.lists import counted, exported, files_of, filtered_list
 from apps.web.tables import AGE, Column, sorted_by, table
 
 COLUMNS = (
-    Column(head="What", value="title", form="title"),
-    Column(head="Text", value="text", form="long"),
+    Column(head=_("What"), value="title", form="title"),
+    Column(head=_("Text"), value="text", form="long"),
     AGE,
     Column(
-        head="Read", value="read_at", form="act", part="notifications/_read.html", file="read_at"
+        head=_("Read"), value="read_at", form="act", part="notifications/_read.html", file="read_at"
     ),
 )
 
@@ -93,7 +95,7 @@ def _list(request: HttpRequest) -> dict[str, Any]:
             found["rows"],
             COLUMNS,
             id="notification-rows",
-            caption="Notifications",
+            caption=gettext("Notifications"),
             order=order,
             default="newest",
             address=address,
@@ -137,7 +139,7 @@ def notification_settings(request: HttpRequest) -> HttpResponse:
             in_app=request.POST.getlist("in_app"),
             email=request.POST.getlist("email"),
         )
-        messages.success(request, "Saved. It holds for everything from now on.")
+        messages.success(request, gettext("Saved. It holds for everything from now on."))
         return redirect("notification_settings")
     return render(
         request,

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from django.conf import settings
 
 from apps.common.errors import Invalid
+from apps.common.language import lazy as _
 
 LONGEST_URL = 500
 _VISIBLE = re.compile(r"[!-~]+")
@@ -49,15 +50,15 @@ def url_checked(url: str) -> str:
     if not allowed(host, port):
         literal = _literal(host)
         if literal is not None and not _public(literal):
-            raise Invalid("That address is not on the public internet.", code="private_address")
+            raise Invalid(_("That address is not on the public internet."), code="private_address")
         if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
-            raise Invalid("That name is not on the public internet.", code="private_address")
+            raise Invalid(_("That name is not on the public internet."), code="private_address")
     return url
 
 
 def split(url: str) -> SplitResult:
     """Return the parts of the URL. Raises Invalid `bad_url`."""
-    bad = Invalid("It needs an https address: https://host/path.", code="bad_url")
+    bad = Invalid(_("It needs an https address: https://host/path."), code="bad_url")
     if not _VISIBLE.fullmatch(url) or len(url) > LONGEST_URL or "\\" in url:
         raise bad
     try:
@@ -71,7 +72,7 @@ def split(url: str) -> SplitResult:
     if parts.scheme != "https" and not plain:
         raise bad
     if parts.username is not None or parts.password is not None or parts.fragment:
-        raise Invalid("No user name, password or #fragment in the address.", code="bad_url")
+        raise Invalid(_("No user name, password or #fragment in the address."), code="bad_url")
     return parts
 
 

@@ -13,6 +13,8 @@ import httpx2
 
 from apps.common.correlation import get_logger
 from apps.common.errors import Unavailable
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.outbound.addresses import host_name, port_of
 from apps.outbound.transport import guarded_client
 
@@ -64,7 +66,12 @@ class Caller:
             response = self._client.request(method, f"{self.base}{path}", headers=headers, **more)
         except httpx2.HTTPError as error:
             raise Unavailable(
-                f"The {self.name} cannot be reached: {type(error).__name__}: {error}",
+                filled(
+                    _("The {name} cannot be reached: {name2}: {error}"),
+                    name=self.name,
+                    name2=type(error).__name__,
+                    error=error,
+                ),
                 code=self.code,
             ) from error
         answer = _object(response)
@@ -72,7 +79,14 @@ class Caller:
         # nothing about an earlier attempt that may have taken effect.
         refused = response.is_client_error and bool(answer.get("code"))
         if response.status_code in LATER or not (response.is_success or refused):
-            raise Unavailable(f"The {self.name} answered {response.status_code}.", code=self.code)
+            raise Unavailable(
+                filled(
+                    _("The {name} answered {status_code}."),
+                    name=self.name,
+                    status_code=response.status_code,
+                ),
+                code=self.code,
+            )
         if refused:
             raise Refused(self.name, response.status_code, answer)
         return answer
@@ -80,7 +94,9 @@ class Caller:
     def nonsense(self, answer: dict[str, Any]) -> Unavailable:
         """Return the error for an invalid answer, after which the outcome is unknown."""
         logger.warning("outbound.nonsense", called=self.name, answer=str(answer)[:200])
-        return Unavailable(f"The {self.name}'s answer cannot be understood.", code=self.code)
+        return Unavailable(
+            filled(_("The {name}'s answer cannot be understood."), name=self.name), code=self.code
+        )
 
     @cached_property
     def _client(self) -> httpx2.Client:

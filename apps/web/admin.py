@@ -21,8 +21,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from apps.common.amounts import AmountField
+from apps.common.language import lazy as _
 from apps.common.money import NO_BREAK, shown
 from apps.web.denied import Denied
 from apps.web.links import temporal_url
@@ -222,7 +224,9 @@ class BaseAdmin(admin.ModelAdmin):
 
     def _not_understood(self, request: HttpRequest) -> HttpResponse:
         self.message_user(
-            request, "The filter or selection is not valid text. Nothing was done.", messages.ERROR
+            request,
+            gettext("The filter or selection is not valid text. Nothing was done."),
+            messages.ERROR,
         )
         return HttpResponseRedirect(request.path)
 
@@ -259,7 +263,7 @@ class ReadOnlyAdmin(_InCurrency, BaseAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return self.in_currency(super().get_fields(request, obj))
 
-    @admin.display(description="page")
+    @admin.display(description=_("page"))
     def staff_page(self, row: Any) -> SafeString | str:
         """Link to the row's page on the staff site, by `page_name`."""
         return link(reverse(self.page_name, args=[getattr(row, self.page_key)]), "open")

@@ -13,9 +13,11 @@ from django.forms.fields import InvalidJSONInput
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
 
 from apps.common.canonical_json import digest
 from apps.common.errors import DomainError
+from apps.common.language import lazy as _
 from apps.web.admin import ReadOnlyAdmin, Tool
 from apps.web.admin_verbs import row_url
 
@@ -55,7 +57,12 @@ class FormPage:
                 except DomainError as error:
                     form.add_error(None, error.detail)
                 else:
-                    model_admin.message_user(request, f"Done: {title[:1].lower()}{title[1:]}.")
+                    model_admin.message_user(
+                        request,
+                        gettext("Done: {title}{title2}.").format(
+                            title=title[:1].lower(), title2=title[1:]
+                        ),
+                    )
                     return HttpResponseRedirect(row_url(model_admin, done))
             else:
                 context = {"lines": self.lines(row, data), "stamp": stamp}
@@ -131,8 +138,8 @@ class ServiceFormAdmin(ReadOnlyAdmin):
 
     service_form: type[forms.Form]
     service_form_template = "admin/service_form.html"
-    new_label = "New"
-    edit_label = "Save as a new version"
+    new_label = _("New")
+    edit_label = _("Save as a new version")
     #: Who may create and who may change rows, as `granted` checks it.
     new_permission = "add"
     edit_permission = "change"
@@ -188,7 +195,9 @@ class ServiceFormAdmin(ReadOnlyAdmin):
                 form.add_error(None, error.detail)
                 saved = None
             if saved is not None:
-                self.message_user(request, f"Saved: {saved} is what applies now.")
+                self.message_user(
+                    request, gettext("Saved: {saved} is what applies now.").format(saved=saved)
+                )
                 return HttpResponseRedirect(row_url(self, saved))
         label = self.edit_label if row else self.new_label
         context = {
@@ -221,7 +230,7 @@ class ReadableJSONField(forms.JSONField):
         try:
             document = super().to_python(value)
             if "\\u0000" in json.dumps(document, allow_nan=False):
-                raise ValidationError("Null characters are not allowed.", code="null")
+                raise ValidationError(gettext("Null characters are not allowed."), code="null")
         except (RecursionError, ValueError) as error:
             raise ValidationError(self.error_messages["invalid"], code="invalid") from error
         return document

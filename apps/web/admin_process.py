@@ -7,7 +7,9 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
+from apps.common.language import lazy as _
 from apps.web.admin import ReadOnlyAdmin, link, workflow_link
 from apps.web.links import temporal_url
 from apps.web.tones import badge
@@ -34,7 +36,7 @@ class AskedAdmin(ReadOnlyAdmin):
     list_filter: ClassVar[Any] = ("status", ("created_at", admin.DateFieldListFilter))
     ordering = ("-created_at", "-id")
     search_exact: Sequence[str] = ("id",)
-    search_help_text = "An exact id."
+    search_help_text = _("An exact id.")
     exclude: ClassVar[Any] = ("request_digest", "idempotency_key", "status")
     readonly_fields: ClassVar[Any] = ("state", "staff_page")
 
@@ -51,12 +53,12 @@ class AskedAdmin(ReadOnlyAdmin):
         names = super().get_fields(request, obj)
         return ["state", *(name for name in names if name != "state")]
 
-    @admin.display(description="status", ordering="status")
+    @admin.display(description=_("status"), ordering="status")
     def state(self, row: Any) -> SafeString:
         """Show the status as a badge."""
         return badge(row.status)
 
-    @admin.display(description="attention")
+    @admin.display(description=_("attention"))
     def attention(self, row: Any) -> SafeString | None:
         """Show the row's error code, marked while a person can do something about it."""
         if not (code := getattr(row, "error_code", "")):
@@ -75,7 +77,7 @@ class ProcessAdmin(AskedAdmin):
 
     process: ClassVar[Carried]
     search_exact: Sequence[str] = ("id", "workflow_id")
-    search_help_text = "An exact id, of the row or of its workflow."
+    search_help_text = _("An exact id, of the row or of its workflow.")
     readonly_fields: ClassVar[Any] = ("state", "workflow", "staff_page")
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
@@ -88,12 +90,14 @@ class ProcessAdmin(AskedAdmin):
     def page_name(self) -> str:  # type: ignore[override]
         return self.process.url_name
 
-    @admin.display(description="workflow")
+    @admin.display(description=_("workflow"))
     def temporal(self, row: Any) -> SafeString | str:
         """Link to the row's workflow in the Temporal UI."""
-        return link(temporal_url(getattr(row, self.process.id_field)), "Temporal UI") or "–"
+        return (
+            link(temporal_url(getattr(row, self.process.id_field)), gettext("Temporal UI")) or "–"
+        )
 
-    @admin.display(description="workflow")
+    @admin.display(description=_("workflow"))
     def workflow(self, row: Any) -> SafeString | str:
         """Show the id of the row's workflow, linked."""
         return workflow_link(getattr(row, self.process.id_field))

@@ -15,8 +15,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.common.errors import DomainError
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.web.admin import BaseAdmin, acting
 from apps.web.drafts import draft_accept
 from apps.web.refusals import Refusal, refusal_of
@@ -80,7 +83,7 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=2000,
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
-        help_text="The audit trail keeps it beside your name.",
+        help_text=_("The audit trail keeps it beside your name."),
     )
 
 
@@ -121,7 +124,11 @@ class Verb:
         chosen = list(model_admin.verb_rows(request, rows)[: MOST_SELECTED + 1])
         if len(chosen) > MOST_SELECTED:
             model_admin.message_user(
-                request, f"Choose at most {MOST_SELECTED} rows. Nothing was done.", messages.ERROR
+                request,
+                gettext("Choose at most {most_selected} rows. Nothing was done.").format(
+                    most_selected=MOST_SELECTED
+                ),
+                messages.ERROR,
             )
             return HttpResponseRedirect(request.get_full_path())
         sent = request.POST.get("confirmed") == "yes"
@@ -194,7 +201,7 @@ def verb(
         return Verb(
             run=run,
             name=run.__name__,
-            short_description=f"{label}…",
+            short_description=filled("{label}…", label=label),
             permission=permission,
             title=title,
             explanation=explanation,

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.core.cache import cache
 from django.db.models import QuerySet, Sum
+from django.utils.translation import gettext
 
 from apps.common.money import shown
 from apps.common.windows import MOST_DAYS, Period, Window, midnight, site_day, truncation
@@ -73,7 +74,7 @@ class BurnDown:
     @property
     def ahead_words(self) -> str:
         """Describe the dashed line."""
-        return f"at the pace of the last {self.pace.days} days"
+        return gettext("at the pace of the last {days} days").format(days=self.pace.days)
 
 
 def burn_down(account: Account, *, as_of: datetime) -> BurnDown | None:
@@ -184,27 +185,31 @@ def _words(account: Account, readings: list[Reading], pace: Pace, *, running: bo
     (first, begun), (last, left) = readings[0], readings[-1]
     money = account.currency
     if first == last:
-        told = f"Free at the end of {last:%-d %b %Y}: {shown(left, money)}."
+        told = gettext("Free at the end of {last:%-d %b %Y}: {shown}.").format(
+            last=last, shown=shown(left, money)
+        )
     else:
-        told = (
-            f"Free at the end of {first:%-d %b %Y}: {shown(begun, money)}; "
-            f"of {last:%-d %b %Y}: {shown(left, money)}."
-        )
+        told = gettext(
+            "Free at the end of {first:%-d %b %Y}: {shown}; of {last:%-d %b %Y}: {shown2}."
+        ).format(first=first, shown=shown(begun, money), last=last, shown2=shown(left, money))
     if not running:
-        return f"{told} The period is over."
+        return gettext("{told} The period is over.").format(told=told)
     if first == last:
-        return (
-            f"This is its first day; {shown(left, money)} are free now. "
-            "The line begins with the second day."
-        )
+        return gettext(
+            "This is its first day; {shown} are free now. The line begins with the second day."
+        ).format(shown=shown(left, money))
     if pace.days < LEAST_DAYS:
-        return f"{told} There are too few days yet to tell a pace."
-    over = f"the last {pace.days} days"
+        return gettext("{told} There are too few days yet to tell a pace.").format(told=told)
+    over = gettext("the last {days} days").format(days=pace.days)
     if not pace.amount:
-        return f"{told} Nothing was taken in {over}."
-    told += f" {shown(pace.amount, money)} a day were taken over {over}."
+        return gettext("{told} Nothing was taken in {over}.").format(told=told, over=over)
+    told += gettext(" {shown} a day were taken over {over}.").format(
+        shown=shown(pace.amount, money), over=over
+    )
     if pace.used_up_on is None:
-        return f"{told} At this pace it lasts for more than ten years."
+        return gettext("{told} At this pace it lasts for more than ten years.").format(told=told)
     if not account.period.has(pace.used_up_on):
-        return f"{told} At this pace it lasts until its end."
-    return f"{told} At this pace it is used up on {pace.used_up_on:%-d %b %Y}."
+        return gettext("{told} At this pace it lasts until its end.").format(told=told)
+    return gettext("{told} At this pace it is used up on {used_up_on:%-d %b %Y}.").format(
+        told=told, used_up_on=pace.used_up_on
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q, QuerySet
 
+from apps.common.language import lazy as _
 from apps.common.registry import Registry
 from apps.web.pieces import Link
 
@@ -99,7 +100,7 @@ class Today:
     figures: list[Figure]
     above: Sequence[Figure] = ()
     amounts: Sequence[Amount] = ()
-    paid: str = "paid today"
+    paid: str = _("paid today")
 
 
 @dataclass(frozen=True)

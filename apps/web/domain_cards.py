@@ -4,6 +4,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext
+
 from apps.common.hours import HOURS, MOST, WEEKS, Hour, LastDay, last_day
 from apps.web.charts import BarChart, Value, bars
 from apps.web.dashboard import Card, Domain, Place, Series
@@ -42,7 +44,11 @@ def _context(domain: Domain, user: "User", as_of: datetime) -> dict[str, Any]:
 def words(series: Series, found: LastDay) -> list[str]:
     """Return the sentences below the chart: the figures, and what is usual."""
     if found.more:
-        return [f"More than {MOST:,} in the last {HOURS} hours; so many are not drawn."]
+        return [
+            gettext("More than {most:,} in the last {hours} hours; so many are not drawn.").format(
+                most=MOST, hours=HOURS
+            )
+        ]
     said = [series.sentence.format(count=found.count, marked=found.marked)]
     if not found.count:
         said = [series.none]
@@ -51,13 +57,14 @@ def words(series: Series, found: LastDay) -> list[str]:
 
 def _usual(found: LastDay) -> str:
     if found.usual is None:
-        return f"The same hours of the last {WEEKS} weeks had none."
+        return gettext("The same hours of the last {weeks} weeks had none.").format(weeks=WEEKS)
     if found.weeks == 1:
-        return f"A week ago there were {found.usual:,.0f} in the same hours."
-    return (
-        f"Usual for these hours of the week: {found.usual:,.0f}, "
-        f"the mean of the last {found.weeks} weeks."
-    )
+        return gettext("A week ago there were {usual:,.0f} in the same hours.").format(
+            usual=found.usual
+        )
+    return gettext(
+        "Usual for these hours of the week: {usual:,.0f}, the mean of the last {weeks} weeks."
+    ).format(usual=found.usual, weeks=found.weeks)
 
 
 def _chart(series: Series, found: LastDay) -> BarChart | None:
@@ -74,5 +81,11 @@ def _chart(series: Series, found: LastDay) -> BarChart | None:
 
 
 def _title(series: Series, one: Hour) -> str:
-    usual = "" if one.usual is None else f", usual {one.usual:.1f}"
-    return f"{one.begins:%H}:00 UTC: {one.count}, {series.marked_title} {one.marked}{usual}"
+    usual = "" if one.usual is None else gettext(", usual {usual:.1f}").format(usual=one.usual)
+    return gettext("{begins:%H}:00 UTC: {count}, {marked_title} {marked}{usual}").format(
+        begins=one.begins,
+        count=one.count,
+        marked_title=series.marked_title,
+        marked=one.marked,
+        usual=usual,
+    )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.common import csvio, xlsx
 from apps.common.errors import Invalid
@@ -89,8 +90,10 @@ def send(
 
 def _too_many(format: str) -> str:
     if format == "xlsx":
-        return (
-            f"The filters match more than the {MOST_ROWS['xlsx']:,} rows of an Excel file. Narrow "
+        return gettext(
+            "The filters match more than the {xlsx:,} rows of an Excel file. Narrow "
             "them, or take the CSV file."
-        )
-    return f"The filters match more than the {MOST_ROWS['csv']:,} rows of a file. Narrow them."
+        ).format(xlsx=MOST_ROWS["xlsx"])
+    return gettext("The filters match more than the {csv:,} rows of a file. Narrow them.").format(
+        csv=MOST_ROWS["csv"]
+    )

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 
 from apps.common.grouping import grouped
 from apps.common.registry import Registry
@@ -75,7 +76,7 @@ def by_code(source: Failures, user: "User", *, as_of: datetime) -> list[Failed]:
     return [
         Failed(
             title=source.title,
-            words=words_of(code).capitalize() if code else "No code",
+            words=words_of(code).capitalize() if code else gettext("No code"),
             href=source.listed(code),
             day=day,
             week=week,
@@ -102,20 +103,20 @@ def failures_card(user: "User", as_of: datetime) -> dict[str, Any]:
     found.sort(key=lambda one: (-one.day, -one.week, one.title, one.words))
     number = sum(one.week for one in found)
     return {
-        "title": "Failed",
+        "title": gettext("Failed"),
         "rows": found[:SHOWN],
         "others": len(found[SHOWN:]),
         "others_week": sum(one.week for one in found[SHOWN:]),
         "several": len(sources) > 1,
         "links": [
-            Link(one.title if len(sources) > 1 else "All of them", one.listed(""))
+            Link(one.title if len(sources) > 1 else gettext("All of them"), one.listed(""))
             for one in sources
         ],
         "most": MOST if more else 0,
         "figures": [
             Figure(
                 f"{number:,}{'+' if more else ''}",
-                "failed in seven days",
+                gettext("failed in seven days"),
                 "#home-failed",
                 order=40,
                 tone="bad" if found else "",

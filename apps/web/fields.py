@@ -5,11 +5,13 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 from django import forms
+from django.utils.translation import gettext
 from pydantic import Field
 
 from apps.common.amounts import DIGITS
 from apps.common.api import Region
 from apps.common.errors import Invalid
+from apps.common.language import lazy as _
 from apps.common.money import MOST_PLACES
 from apps.common.validation import LONGEST_KEY, LONGEST_REASON, clean_region
 from apps.web.tones import words_of
@@ -67,7 +69,7 @@ class StatusField(forms.ChoiceField):
         super().__init__(required=False, choices=self._choices, **options)
 
     def _choices(self) -> list[tuple[str, str]]:
-        return [("", "every status"), *((s.value, words_of(s)) for s in self.api_type)]
+        return [("", gettext("every status")), *((s.value, words_of(s)) for s in self.api_type)]
 
 
 class CodeField(forms.SlugField):
@@ -83,7 +85,7 @@ class RegionField(forms.CharField):
     api_type = Annotated[Region, Field(description="A country covers its parts.")]
 
     def __init__(self, **options: Any) -> None:
-        widget = forms.TextInput(attrs={"placeholder": "NG or NG-KO"})
+        widget = forms.TextInput(attrs={"placeholder": gettext("NG or NG-KO")})
         super().__init__(required=False, max_length=6, widget=widget, **options)
 
     def clean(self, value: Any) -> str:
@@ -99,4 +101,4 @@ class MineField(forms.BooleanField):
     """Only rows that the user asked for."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"required": False, "label": "Asked by me", **options})
+        super().__init__(**{"required": False, "label": _("Asked by me"), **options})

@@ -12,10 +12,13 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.template.defaultfilters import slugify
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.common.errors import DomainError, Invalid
 from apps.common.grouping import grouped
+from apps.common.language import for_record
+from apps.common.language import lazy as _
 from apps.common.pagination import numbered_page, page
 from apps.web import exports
 from apps.web.filters import FilterForm
@@ -45,7 +48,7 @@ def listed(
     except Invalid:
         if not in_fragment(request):
             messages.warning(
-                request, "That place in the list no longer exists; this is its beginning."
+                request, gettext("That place in the list no longer exists; this is its beginning.")
             )
         return page(queryset, cursor=None, limit=limit, order=order)
 
@@ -149,8 +152,8 @@ class ListPage:
     links: tuple[Link, ...] = ()
     new: Link | None = None
     none: str = ""
-    first: str = "Ask for the first one."
-    empty: str = "They appear here as soon as somebody asks for one."
+    first: str = _("Ask for the first one.")
+    empty: str = _("They appear here as soon as somebody asks for one.")
     complete: Callable[[list[Any]], None] | None = None
 
     def page(self, request: HttpRequest) -> HttpResponse:
@@ -211,7 +214,7 @@ class ListPage:
                 request,
                 found["rows"],
                 self.columns,
-                id=f"{slugify(self.noun)}-rows",
+                id=f"{slugify(for_record(self.noun))}-rows",
                 caption=self.title,
                 order=order,
                 default=self.order,
@@ -225,7 +228,7 @@ class ListPage:
             "list_url": address,
             "new": new,
             "count": counted(chosen),
-            "label": f"Filter {self.title.lower()}",
+            "label": gettext("Filter {title}").format(title=self.title.lower()),
         }
 
 
@@ -256,7 +259,7 @@ def exported(
         raise Http404
     try:
         if not form.is_valid():
-            raise Invalid("The filters do not make sense.", code="invalid_filters")
+            raise Invalid(_("The filters do not make sense."), code="invalid_filters")
         return exports.send(
             request,
             rows,
@@ -269,6 +272,6 @@ def exported(
             complete=complete,
         )
     except DomainError as error:
-        messages.error(request, f"No file was made. {error.detail}")
+        messages.error(request, gettext("No file was made. {detail}").format(detail=error.detail))
         query = request.GET.urlencode()
         return redirect(f"{back}?{query}" if query else back)

@@ -11,11 +11,13 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 from ninja import Schema
 from pydantic import Field, create_model
 
 from apps.common.errors import Invalid
+from apps.common.language import lazy as _
 from apps.common.money import exact
 from apps.common.outcomes import Figures, Found, Outcomes
 from apps.common.windows import Period, Window, site_day, window_of
@@ -39,9 +41,9 @@ class OutcomesFilter(FilterForm):
         super().__init__(data)
         choices = [(one.value, one.value) for one in by]
         self.fields = {
-            "from": DayField(required=False, label="From"),
-            "to": DayField(required=False, label="To"),
-            "by": forms.ChoiceField(required=False, label="Group by", choices=choices),
+            "from": DayField(required=False, label=gettext("From")),
+            "to": DayField(required=False, label=gettext("To")),
+            "by": forms.ChoiceField(required=False, label=gettext("Group by"), choices=choices),
         }
 
 
@@ -58,7 +60,7 @@ class OutcomesPage:
     crumbs: tuple[Link, ...]
     sees_all: str
     empty: str
-    title: str = "Outcomes"
+    title: str = _("Outcomes")
 
     def page(self, request: HttpRequest) -> HttpResponse:
         """Show the figures. Invalid filters are marked, and the last 30 days are shown."""
@@ -68,19 +70,25 @@ class OutcomesPage:
         if form.is_valid():
             values = form.cleaned_data
         else:
-            refused = "Correct the marked fields; until then the page shows the last 30 days."
+            refused = gettext(
+                "Correct the marked fields; until then the page shows the last 30 days."
+            )
         try:
             window = _window(values)
         except Invalid as error:
-            refused = f"{error.detail} Until then the page shows the last 30 days."
+            refused = gettext("{detail} Until then the page shows the last 30 days.").format(
+                detail=error.detail
+            )
             window = _window({})
         by = kinds(values.get("by") or next(iter(kinds)))
         if not refused:
             # The window in use, also if none was asked for.
             meant = {"from": window.first.isoformat(), "to": window.last.isoformat(), "by": by}
             form = OutcomesFilter(meant, by=kinds)
-        own = "" if user.has_perm(self.sees_all) else ", of what you asked for"
-        lead = f"Everything that ended from {Period(*window).words}{own}."
+        own = "" if user.has_perm(self.sees_all) else gettext(", of what you asked for")
+        lead = gettext("Everything that ended from {words}{own}.").format(
+            words=Period(*window).words, own=own
+        )
         chart = self._chart(user, window)
         context = {
             "page": self,
@@ -90,8 +98,12 @@ class OutcomesPage:
             "done": self.outcomes.ends[self.outcomes.done],
             "found": self.outcomes.of(user=user, window=window, by=by),
             "chart": chart,
-            "chart_words": [f"{chart.total:,} ended on these days; {chart.marked:,} failed."],
-            "unit": "month" if window.monthly else "day",
+            "chart_words": [
+                gettext("{total:,} ended on these days; {marked:,} failed.").format(
+                    total=chart.total, marked=chart.marked
+                )
+            ],
+            "unit": gettext("month") if window.monthly else gettext("day"),
         }
         return render(request, "web/outcomes.html", context, status=422 if refused else 200)
 
@@ -112,7 +124,10 @@ class OutcomesPage:
         today = site_day(timezone.now())
         this = Window(today.replace(day=1), today)
         before = this.first - timedelta(days=1)
-        months = {"Last month": Window(before.replace(day=1), before), "This month": this}
+        months = {
+            gettext("Last month"): Window(before.replace(day=1), before),
+            gettext("This month"): this,
+        }
         return [
             Link(words, f"{reverse(self.name)}?from={month.first}&to={month.last}&by={by}")
             for words, month in months.items()
@@ -132,9 +147,9 @@ class FiguresOut(Schema):
     """Counts by status; `paid` per currency, never added together."""
 
     count: int
-    paid: dict[str, str] = Field(description="Currency → decimal in major units.")
+    paid: dict[str, str] = Field(description=_("Currency → decimal in major units."))
     success_rate: float | None
-    median_seconds: float | None = Field(description="From the request to its end.")
+    median_seconds: float | None = Field(description=_("From the request to its end."))
     p95_seconds: float | None
 
     @staticmethod
@@ -165,9 +180,15 @@ class OutcomesOut(Schema):
 def outcomes_shape(outcomes: Outcomes, noun: str) -> type[OutcomesOut]:
     """Return the response schema of an operation that returns `outcomes.of(…)`, by alias. `noun` is
     the prefix of the schemas' names."""
-    told = "`key`: the day, the month, or what else they are grouped by; empty: none was named."
+    told = gettext(
+        "`key`: the day, the month, or what else they are grouped by; empty: none was named."
+    )
     done, failed = outcomes.ends[outcomes.done], outcomes.ends[outcomes.failed]
-    rate = Field(description=f"{done.capitalize()} of {done} and {failed}, 0 to 1.")
+    rate = Field(
+        description=gettext("{done} of {done2} and {failed}, 0 to 1.").format(
+            done=done.capitalize(), done2=done, failed=failed
+        )
+    )
     counts: dict[str, Any] = {
         status: (int, Field(validation_alias=f"ends.{status}")) for status in outcomes.ends
     }

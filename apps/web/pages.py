@@ -11,8 +11,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
+from apps.common.language import lazy as _
 from apps.web.denied import row_of
 from apps.web.fragments import fragment, let_in, person, seen_with
 from apps.web.pieces import Head, Link
@@ -69,7 +71,8 @@ class FormPage:
             messages.success(request, self.asked)
         else:
             messages.info(
-                request, "You had sent this form before; this is what it made. Nothing new."
+                request,
+                gettext("You had sent this form before; this is what it made. Nothing new."),
             )
         return redirect(self.to, row.pk)
 
@@ -102,7 +105,7 @@ class PageVerb:
     said: str
     title: str
     help: str
-    label: str = "Reason"
+    label: str = _("Reason")
     name: str = "cancel"
     form: type[forms.Form] = ReasonForm
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.shortcuts import resolve_url
+from django.utils.translation import gettext
 
 from apps.common.money import NO_BREAK, shown
 
@@ -107,7 +108,7 @@ def rows_card(
 def asked_head(row: Any, title: str, /, **own: Any) -> Head:
     """Return the head of the page of a row that a user asked for; `title` follows the amount."""
     amount = shown(row.amount, row.currency, blank=NO_BREAK)
-    lead = f"asked by {row.requested_by}"
+    lead = gettext("asked by {requested_by}").format(requested_by=row.requested_by)
     return Head(f"{amount} {title}", lead, **{"at": row.created_at, "state": row.status, **own})
 
 

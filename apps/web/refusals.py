@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext
 
 from apps.common.errors import DomainError
+from apps.common.language import lazy as _
 from apps.common.registry import Registry
 
 _next_steps = Registry[str]("next step of the refusal")
@@ -44,13 +46,15 @@ def refusal_of(error: DomainError) -> Refusal:
     """Describe the error. If a decision came too late, name who decided; `at` is the time."""
     what, at = error.detail, None
     if error.code == "already_decided":
-        what = f"{error.extra['decided_by']} was first: it is already {error.extra['status']}."
+        what = gettext("{decided_by} was first: it is already {status}.").format(
+            decided_by=error.extra["decided_by"], status=error.extra["status"]
+        )
         at = parse_datetime(str(error.extra.get("decided_at", "")))
     return Refusal(
         code=error.code,
         status=error.status,
         what=what,
-        next_step=_next_steps.get(error.code) or "Nothing was changed.",
+        next_step=_next_steps.get(error.code) or gettext("Nothing was changed."),
         at=at,
     )
 
@@ -58,24 +62,28 @@ def refusal_of(error: DomainError) -> Refusal:
 # Codes of apps.common, and codes that several apps share.
 explain(
     {
-        "permission_denied": "Whoever keeps the roles can give you the one you need.",
-        "already_settled": "It has ended; this page shows how.",
-        "reason_required": "Say in a sentence why, for whoever reads the record later.",
-        "invisible_characters": "Nothing was recorded. Type the text where that stands once more.",
-        "empty_file": "Choose a file with something in it.",
-        "csv_columns": "Nothing was stored. Correct the first line, then check again.",
-        "csv_invalid": "Nothing was stored. Correct that line, then check again.",
-        "csv_encoding": "Nothing was stored. Save it as CSV UTF-8, then choose it again.",
-        "json_invalid": "Nothing was stored. Correct the line, then check again.",
-        "line_too_long": "Nothing was stored. Correct the line, then check again.",
-        "amount_ambiguous": "Write it with both separators, or with neither: 1,234.00 or 1234.00.",
-        "too_large": "Choose a smaller one, or split it.",
-        "type_not_allowed": "Save it as PDF, or as one of these, and bring that.",
-        "too_many_rows": "No file was made. Narrow the filters.",
-        "invalid_filters": "No file was made. Correct the filters.",
-        "too_many_exports": "No file was made. Wait some minutes.",
-        "scan_refused": "If it must be kept, bring it in another form.",
-        "scan_unavailable": "Nothing was kept. Your file is still with you.",
-        "unavailable": "Nothing was changed. Try again in a moment.",
+        "permission_denied": _("Whoever keeps the roles can give you the one you need."),
+        "already_settled": _("It has ended; this page shows how."),
+        "reason_required": _("Say in a sentence why, for whoever reads the record later."),
+        "invisible_characters": _(
+            "Nothing was recorded. Type the text where that stands once more."
+        ),
+        "empty_file": _("Choose a file with something in it."),
+        "csv_columns": _("Nothing was stored. Correct the first line, then check again."),
+        "csv_invalid": _("Nothing was stored. Correct that line, then check again."),
+        "csv_encoding": _("Nothing was stored. Save it as CSV UTF-8, then choose it again."),
+        "json_invalid": _("Nothing was stored. Correct the line, then check again."),
+        "line_too_long": _("Nothing was stored. Correct the line, then check again."),
+        "amount_ambiguous": _(
+            "Write it with both separators, or with neither: 1,234.00 or 1234.00."
+        ),
+        "too_large": _("Choose a smaller one, or split it."),
+        "type_not_allowed": _("Save it as PDF, or as one of these, and bring that."),
+        "too_many_rows": _("No file was made. Narrow the filters."),
+        "invalid_filters": _("No file was made. Correct the filters."),
+        "too_many_exports": _("No file was made. Wait some minutes."),
+        "scan_refused": _("If it must be kept, bring it in another form."),
+        "scan_unavailable": _("Nothing was kept. Your file is still with you."),
+        "unavailable": _("Nothing was changed. Try again in a moment."),
     }
 )

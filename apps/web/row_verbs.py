@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from apps.web.denied import row_of
@@ -92,10 +93,15 @@ class RowVerbs:
             messages.success(request, chosen.said)
         elif outcome.refusal is not None:
             refusal = outcome.refusal
-            messages.warning(request, f"Nothing was changed. {refusal.what} {refusal.next_step}")
+            messages.warning(
+                request,
+                gettext("Nothing was changed. {what} {next_step}").format(
+                    what=refusal.what, next_step=refusal.next_step
+                ),
+            )
         else:
             messages.warning(
-                request, "Nothing was changed. Give a reason of at most 2,000 characters."
+                request, gettext("Nothing was changed. Give a reason of at most 2,000 characters.")
             )
         if not outcome.done:
             draft_keep(request)

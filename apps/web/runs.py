@@ -18,10 +18,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.common.csvio import FORMATS, export
 from apps.common.identifiers import short
+from apps.common.language import lazy as _
 from apps.web.denied import row_of
 from apps.web.downloads import attachment
 from apps.web.drafts import draft_keep
@@ -82,7 +84,9 @@ def bar_of(counts: Counts, words: Mapping[str, str], *, word: str = "ended") -> 
         failed=failed,
         ended=sum(counts.get(status, 0) for status in ENDS),
         word=word,
-        text=f"{done} {words[DONE]}, {failed} {words[FAILED]} of {total}",
+        text=gettext("{done} {words}, {failed} {words2} of {total}").format(
+            done=done, words=words[DONE], failed=failed, words2=words[FAILED], total=total
+        ),
     )
 
 
@@ -152,29 +156,32 @@ def usual_verbs(
     return {
         "pause": RunVerb(
             pause,
-            said="Paused. What is under way ends; nothing further is begun.",
-            title="Pause it",
-            button="Pause",
-            help="May be empty. What is under way ends; nothing further is begun until somebody "
-            "resumes it.",
+            said=gettext("Paused. What is under way ends; nothing further is begun."),
+            title=gettext("Pause it"),
+            button=gettext("Pause"),
+            help=gettext(
+                "May be empty. What is under way ends; nothing further is begun until "
+                "somebody resumes it."
+            ),
             plain=True,
         ),
         "resume": RunVerb(
             resume,
-            said="It goes on with what was left.",
-            title="Resume it",
-            button="Resume",
-            help="May be empty. It goes on with the {waiting} that wait.",
+            said=gettext("It goes on with what was left."),
+            title=gettext("Resume it"),
+            button=gettext("Resume"),
+            help=gettext("May be empty. It goes on with the {waiting} that wait."),
             plain=True,
             open=True,
         ),
         "cancel": RunVerb(
             cancel,
-            said=f"Cancelled. {stays}; the rest is not begun.",
-            title="Cancel it",
-            button=f"Cancel the {noun}",
-            help=f"May be empty. For good. {stays}, what is under way ends, the rest is never "
-            "begun.",
+            said=gettext("Cancelled. {stays}; the rest is not begun.").format(stays=stays),
+            title=gettext("Cancel it"),
+            button=gettext("Cancel the {noun}").format(noun=noun),
+            help=gettext(
+                "May be empty. For good. {stays}, what is under way ends, the rest is never begun."
+            ).format(stays=stays),
         ),
     }
 
@@ -182,15 +189,15 @@ def usual_verbs(
 #: How far a run is, for lists of runs on which `RunPages.complete` has set the `bar`.
 RUN_COLUMNS = (
     Column(
-        head="Progress",
+        head=_("Progress"),
         value=lambda run: run.bar.ended,
         form="bar",
         part="web/_run_bar.html",
         file="ended",
     ),
-    Column(head="Items", value=lambda run: run.bar.total, form="aside", text="{} items"),
+    Column(head=_("Items"), value=lambda run: run.bar.total, form="aside", text="{} items"),
     Column(
-        head="Failed",
+        head=_("Failed"),
         value=lambda run: run.bar.failed or None,
         form="count",
         text="{} failed",
@@ -265,9 +272,13 @@ class RunPages(Generic[R]):
             messages.success(request, chosen.said)
         elif outcome.refusal is None:
             self.get(request, run_id)
-            messages.warning(request, "Nothing was changed. The reason is too long, or no text.")
+            messages.warning(
+                request, gettext("Nothing was changed. The reason is too long, or no text.")
+            )
         else:
-            messages.warning(request, f"Nothing was changed. {outcome.refusal.what}")
+            messages.warning(
+                request, gettext("Nothing was changed. {what}").format(what=outcome.refusal.what)
+            )
         if not outcome.done:
             draft_keep(request)
         return redirect(self.name, run_id)
@@ -345,7 +356,7 @@ class RunPages(Generic[R]):
 def _completed(head: Head, run: Any, *, over: bool) -> Head:
     """Return the head with a link to the workflow, and the error with which it stopped or ended."""
     engine = temporal_url(run.workflow_id)
-    links = (Link("Temporal UI", engine, outside=True),) if engine else ()
+    links = (Link(gettext("Temporal UI"), engine, outside=True),) if engine else ()
     if run.error_code:
         what = f"{words_of(run.error_code).capitalize()}."
         head = replace(head, note=Note(what, run.error_detail, tone="bad" if over else "warn"))

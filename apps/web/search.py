@@ -19,6 +19,7 @@ from uuid import UUID
 from django.db import OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
 from django.urls import reverse
+from django.utils.translation import gettext
 from psycopg.errors import QueryCanceled
 
 from apps.common.identifiers import number_of
@@ -60,11 +61,11 @@ class Query:
     def trouble(self) -> str:
         """Return why the text cannot be searched, as a sentence; empty: it can."""
         if _NOWHERE.search(self.text):
-            return "The text has a character in it that nothing stored here can have."
+            return gettext("The text has a character in it that nothing stored here can have.")
         if len(self.text) < SHORTEST:
-            return f"Type at least {SHORTEST} characters."
+            return gettext("Type at least {shortest} characters.").format(shortest=SHORTEST)
         if len(self.text) > LONGEST:
-            return f"Type at most {LONGEST} characters."
+            return gettext("Type at most {longest} characters.").format(longest=LONGEST)
         return ""
 
     @cached_property
@@ -336,7 +337,7 @@ def asked(row: Any, url_name: str, title: str, *notes: str) -> Found:
         href=reverse(url_name, args=[row.pk]),
         key=str(row.pk),
         state=row.status,
-        notes=(*notes, f"asked by {row.requested_by}"),
+        notes=(*notes, gettext("asked by {requested_by}").format(requested_by=row.requested_by)),
         at=row.created_at,
         amount=getattr(row, "amount", None),
         currency=getattr(row, "currency", ""),

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apps.common.language import lazy as _
 from apps.web.tones import words_of
 
 ICONS = {"done": "check", "failed": "cross", "compensated": "undo", "running": "running"}
 #: Words for statuses of a step; elsewhere these statuses have other words.
-WORDS = {"compensated": "undone", "skipped": "not needed"}
+WORDS = {"compensated": _("undone"), "skipped": _("not needed")}
 
 
 @dataclass(frozen=True)

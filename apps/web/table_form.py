@@ -3,6 +3,9 @@
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
+
+from apps.common.language import lazy as _
 
 #: The largest file that is put back into the form; for a larger one the user chooses the file
 #: again.
@@ -19,13 +22,13 @@ class TableForm(forms.Form):
 
     file = forms.FileField(
         required=False,
-        label="File",
+        label=_("File"),
         widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,.jsonl,.ndjson,text/csv"}),
     )
     text = forms.CharField(
         required=False,
         strip=False,
-        label="Or paste it",
+        label=_("Or paste it"),
         widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "false", "class": "mono"}),
     )
     too_long = False
@@ -44,7 +47,7 @@ class TableForm(forms.Form):
         elif text.strip():
             cleaned["body"] = text.encode("utf-8", "replace")
         elif not self.errors:
-            self.add_error("text", "Choose a file, or paste its lines.")
+            self.add_error("text", gettext("Choose a file, or paste its lines."))
         return cleaned
 
     def _show(self, body: bytes) -> None:

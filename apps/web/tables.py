@@ -10,6 +10,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.shortcuts import resolve_url
 
+from apps.common.language import lazy as _
 from apps.common.money import exact
 from apps.common.pagination import ORDERS
 
@@ -229,13 +230,13 @@ def _read(row: Any, what: Read) -> Any:
 
 # --- columns that many lists have ----------------------------------------------------------------
 AGE = Column(
-    head="Age", value="created_at", form="age", sort=("newest", "oldest"), file="created_at"
+    head=_("Age"), value="created_at", form="age", sort=("newest", "oldest"), file="created_at"
 )
-ASKED_BY = Column(head="Asked by", value="requested_by", text="asked by {}")
-AMOUNT = Column(head="Amount", value="amount", form="amount")
-STATE = Column(head="State", value="status", form="state")
+ASKED_BY = Column(head=_("Asked by"), value="requested_by", text=_("asked by {}"))
+AMOUNT = Column(head=_("Amount"), value="amount", form="amount")
+STATE = Column(head=_("State"), value="status", form="state")
 ERROR = Column(
-    head="Error",
+    head=_("Error"),
     value=lambda row: row.error_code if row.error_code != row.status else "",
     form="words",
     wide=True,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.common.language import lazy as _
 from apps.common.registry import Registry
 
 #: States of rows that a user asks for, and of their workflows.
@@ -22,6 +23,31 @@ COMMON = {
     "rejected": "bad",
     "expired": "warn",
     "cancelled": "",
+}
+
+#: Their words; a code without any is shown as its name.
+WORDS = {
+    "pending": _("pending"),
+    "awaiting_approval": _("waiting for approval"),
+    "approved": _("approved"),
+    "running": _("running"),
+    "executing": _("executing"),
+    "executed": _("executed"),
+    "done": _("done"),
+    "completed": _("completed"),
+    "compensated": _("compensated"),
+    "failed": _("failed"),
+    "rejected": _("rejected"),
+    "expired": _("expired"),
+    "cancelled": _("cancelled"),
+    "waiting": _("waiting"),
+    "skipped": _("skipped"),
+    "paused": _("paused"),
+    "stopped": _("stopped"),
+    "signing": _("signing"),
+    "active": _("active"),
+    "not_begun": _("not begun"),
+    "runs": _("runs"),
 }
 
 _tones = Registry[str]("tone of the state")
@@ -58,4 +84,4 @@ def badge(state: object) -> SafeString:
     )
 
 
-register(COMMON, {"awaiting_approval": "waiting for approval"})
+register(COMMON, WORDS)

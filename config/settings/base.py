@@ -57,6 +57,8 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    # Accept-Language, or the language cookie, among LANGUAGES.
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -143,7 +145,11 @@ MFA_TOTP_ISSUER = "Countersign"
 #: Codes of half a minute before and after count too: phones' clocks differ.
 MFA_TOTP_TOLERANCE = 1
 
+#: The language of the sources, of the API without Accept-Language, and of whatever is kept.
 LANGUAGE_CODE = "en"
+#: What readers can choose from. A new one needs its catalog in locale/: docs/translating.md.
+LANGUAGES = [("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True

@@ -17,6 +17,8 @@ from apps.accounts.scopes import registered
 from apps.audit.contracts import Actor, Outcome
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, TooMany
+from apps.common.language import filled
+from apps.common.language import lazy as _
 
 #: Marks our keys, so that a secret scanner finds one that leaked.
 MARK = "csk"
@@ -84,7 +86,7 @@ def api_key_revoke(*, key: APIKey, by: Actor | None, via: str = "command") -> AP
     with refusals(**record, by=by, via=via), transaction.atomic(durable=True):
         locked = APIKey.objects.select_for_update().get(pk=key.pk)
         if locked.revoked_at is not None:
-            raise Conflict("The key is revoked already.", code="already_revoked")
+            raise Conflict(_("The key is revoked already."), code="already_revoked")
         locked.revoked_at = timezone.now()
         locked.save(update_fields=["revoked_at"])
         entry_record(**record, by=by, via=via, body={"key": locked.prefix, "name": locked.name})
@@ -133,7 +135,7 @@ def api_key_refused(*, presented: str, address: str) -> None:
             body={"key": known.prefix if known else "(nobody's)", "address": address},
         )
     if refused:
-        raise TooMany("Too many wrong keys from here.", retry_after=refused.retry_after)
+        raise TooMany(_("Too many wrong keys from here."), retry_after=refused.retry_after)
 
 
 def _note_use(key: APIKey, as_of: datetime) -> None:
@@ -147,19 +149,25 @@ def _note_use(key: APIKey, as_of: datetime) -> None:
 
 def _check(*, user: User, name: str, scopes: list[str], expires_at: datetime | None) -> None:
     if not name or len(name) > 80 or "\0" in name:
-        raise Invalid("A key needs a name of at most 80 characters.", code="name_required")
+        raise Invalid(_("A key needs a name of at most 80 characters."), code="name_required")
     if not scopes:
-        raise Invalid("A key needs a scope.", code="scope_required", valid=registered())
+        raise Invalid(_("A key needs a scope."), code="scope_required", valid=registered())
     if unknown := sorted(set(scopes) - set(registered())):
         raise Invalid(
-            f"Unknown scope: {', '.join(unknown)}. Valid: {', '.join(registered())}.",
+            filled(
+                _("Unknown scope: {unknown}. Valid: {registered}."),
+                unknown=", ".join(unknown),
+                registered=", ".join(registered()),
+            ),
             code="unknown_scope",
             valid=registered(),
         )
     if expires_at is not None and expires_at <= timezone.now():
-        raise Invalid("The key would have expired already.", code="expired")
+        raise Invalid(_("The key would have expired already."), code="expired")
     if not user.is_active:
-        raise Invalid(f"{user.username} is not active.", code="inactive_user")
+        raise Invalid(
+            filled(_("{username} is not active."), username=user.username), code="inactive_user"
+        )
 
 
 def _hash(secret: str) -> str:

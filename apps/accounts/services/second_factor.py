@@ -13,6 +13,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.accounts import crypto, throttle
 from apps.accounts.models import User
@@ -24,6 +25,7 @@ from apps.audit.contracts import Actor, Outcome
 from apps.audit.services import entry_record, refusals
 from apps.common.correlation import get_logger
 from apps.common.errors import Conflict, Invalid, NotAllowed, TooMany
+from apps.common.language import lazy as _
 
 log = get_logger(__name__)
 
@@ -56,7 +58,7 @@ def totp_activate(
     with refusals(**record), transaction.atomic(durable=True):
         User.objects.select_for_update().get(pk=user.pk)
         if Authenticator.objects.filter(user=user, type=TOTP_TYPE).exists():
-            raise Conflict("There is a second factor already.", code="second_factor_exists")
+            raise Conflict(_("There is a second factor already."), code="second_factor_exists")
         counter = totp_counter(secret=secret, code=code, as_of=as_of)
         if counter is None:
             raise _incorrect()
@@ -122,10 +124,10 @@ def second_factor_reset(*, user: User, by: Actor, reason: str, via: str) -> None
     record = _record("mfa.reset", user, by, via)
     with refusals(**record), transaction.atomic(durable=True):
         if not reason.strip():
-            raise Invalid("Say why the second factor is removed.", code="reason_required")
+            raise Invalid(_("Say why the second factor is removed."), code="reason_required")
         if by.audit_id == user.audit_id:
             raise NotAllowed(
-                "Somebody else has to remove your second factor.", code="own_second_factor"
+                _("Somebody else has to remove your second factor."), code="own_second_factor"
             )
         second_factor_apart(user=user, by=by)
         _all_removed(user)
@@ -134,9 +136,11 @@ def second_factor_reset(*, user: User, by: Actor, reason: str, via: str) -> None
             sender=User,
             user=user,
             key=f"account:{entry.pk}",
-            title="Your second factor was removed",
-            text=f"{by} removed it. Your next sign-in needs the password alone. If you did not "
-            "ask for this, tell whoever keeps the accounts at once.",
+            title=gettext("Your second factor was removed"),
+            text=gettext(
+                "{by} removed it. Your next sign-in needs the password alone. If you did "
+                "not ask for this, tell whoever keeps the accounts at once."
+            ).format(by=by),
         )
         sessions_end(user=user, by=by, via=via, why="the second factor was removed")
 
@@ -179,7 +183,7 @@ def _counted(user: User, record: dict[str, Any]) -> throttle.Limit:
                 code=TooMany.code,
                 body={"limit": limit.name, "seconds": refused.retry_after},
             )
-        raise TooMany("Too many wrong codes. Wait a little.", retry_after=refused.retry_after)
+        raise TooMany(_("Too many wrong codes. Wait a little."), retry_after=refused.retry_after)
     return limit
 
 
@@ -200,8 +204,8 @@ def _record(action: str, user: User, by: Actor, via: str) -> dict[str, Any]:
 
 
 def _incorrect() -> NotAllowed:
-    return NotAllowed("The code is wrong or was used already.", code="incorrect_code")
+    return NotAllowed(_("The code is wrong or was used already."), code="incorrect_code")
 
 
 def _none_there() -> Conflict:
-    return Conflict("There is no second factor.", code="no_second_factor")
+    return Conflict(_("There is no second factor."), code="no_second_factor")

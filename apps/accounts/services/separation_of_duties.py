@@ -12,6 +12,7 @@ from apps.accounts.models import User
 from apps.audit.contracts import Actor, Outcome
 from apps.audit.selectors import entries_about
 from apps.common.errors import NotAllowed
+from apps.common.language import lazy as _
 
 #: So long after the one, the other is somebody else's to do.
 APART = timedelta(hours=24)
@@ -25,12 +26,22 @@ def password_apart(*, user: User, by: Actor) -> None:
     ends, so that the second factor cannot be removed meanwhile. Raises NotAllowed
     `second_person_needed`.
     """
-    _apart(user, by, _SECOND_FACTOR, "You removed their second factor within the last day")
+    _apart(
+        user,
+        by,
+        _SECOND_FACTOR,
+        _("You removed their second factor within the last day: somebody else has to do this."),
+    )
 
 
 def second_factor_apart(*, user: User, by: Actor) -> None:
     """Check before another user's second factor is removed; as `password_apart`."""
-    _apart(user, by, _PASSWORD, "You changed their password within the last day")
+    _apart(
+        user,
+        by,
+        _PASSWORD,
+        _("You changed their password within the last day: somebody else has to do this."),
+    )
 
 
 def _apart(user: User, by: Actor, other: Q, did: str) -> None:
@@ -42,4 +53,4 @@ def _apart(user: User, by: Actor, other: Q, did: str) -> None:
         at__gt=timezone.now() - APART,
     )
     if done.exists():
-        raise NotAllowed(f"{did}: somebody else has to do this.", code="second_person_needed")
+        raise NotAllowed(did, code="second_person_needed")

@@ -17,6 +17,7 @@ from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.common.correlation import get_logger
 from apps.common.errors import NotFound
+from apps.common.language import lazy as _
 
 log = get_logger(__name__)
 
@@ -77,7 +78,7 @@ def session_end(*, session_id: int, user: User, by: Actor, via: str) -> None:
     with refusals(**record, by=by, via=via), transaction.atomic(durable=True):
         row = UserSession.objects.select_for_update().filter(pk=session_id, user=user).first()
         if row is None:
-            raise NotFound("That session has ended already.")
+            raise NotFound(_("That session has ended already."))
         Session.objects.filter(pk=row.session_id).delete()
         entry_record(**record, by=by, via=via, body={"ended": 1, "device": row.device})
 

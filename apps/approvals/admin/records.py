@@ -18,6 +18,7 @@ from apps.approvals.models import (
 )
 from apps.approvals.models.bulk import VIEW_OTHERS_PERMISSION
 from apps.approvals.services.bulk_rows import BULK
+from apps.common.language import lazy as _
 from apps.web.admin import ReadOnlyAdmin, acting
 from apps.web.admin_process import ProcessAdmin
 
@@ -28,7 +29,7 @@ class DelegationAdmin(ReadOnlyAdmin):
     list_select_related = ("delegator", "delegate")
     ordering = ("-created_at", "-id")
     search_exact = ("id", "delegator", "delegate")
-    search_help_text = "An exact id: of the delegation, or of either side."
+    search_help_text = _("An exact id: of the delegation, or of either side.")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         """Return the delegations that the user gave or holds; all of them for auditors."""
@@ -52,7 +53,7 @@ class EvidenceAdmin(ReadOnlyAdmin):
     list_select_related = ("uploaded_by",)
     ordering = ("-created_at", "-id")
     search_exact = ("request", "sha256")
-    search_help_text = "The exact id of a request, or a digest."
+    search_help_text = _("The exact id of a request, or a digest.")
 
 
 @admin.register(EvidenceContent)
@@ -63,7 +64,7 @@ class EvidenceContentAdmin(ReadOnlyAdmin):
     list_select_related = ("evidence",)
     ordering = ("-evidence_id",)
     search_exact = ("evidence",)
-    search_help_text = "The exact id of an evidence."
+    search_help_text = _("The exact id of an evidence.")
     exclude = ("body",)
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
@@ -77,9 +78,9 @@ class CommentAdmin(ReadOnlyAdmin):
     list_select_related = ("request", "author")
     ordering = ("-created_at", "-id")
     search_exact = ("request",)
-    search_help_text = "The exact id of a request."
+    search_help_text = _("The exact id of a request.")
 
-    @admin.display(description="text")
+    @admin.display(description=_("text"))
     def excerpt(self, comment: Comment) -> str:
         """Return the first 80 characters of the text."""
         return Truncator(comment.text).chars(80)
@@ -92,7 +93,7 @@ class BulkDecisionAdmin(ProcessAdmin):
     list_filter = ("status", "verdict")
     list_select_related = ("requested_by",)
     search_exact = ("id", "idempotency_key", "workflow_id")
-    search_help_text = "An exact id, of the bulk decision or of its workflow, or a key."
+    search_help_text = _("An exact id, of the bulk decision or of its workflow, or a key.")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         """Return the user's own bulk decisions; all of them for auditors, as on the page."""
@@ -105,7 +106,7 @@ class BulkItemAdmin(ReadOnlyAdmin):
     list_filter = ("status",)
     list_select_related = ("request", "bulk")
     search_exact = ("request", "bulk")
-    search_help_text = "The exact id of a request or of a bulk decision."
+    search_help_text = _("The exact id of a request or of a bulk decision.")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         """Return the items of the user's own bulk decisions; all of them for auditors."""
@@ -120,7 +121,7 @@ class SavedFilterAdmin(ReadOnlyAdmin):
     list_display = ("name", "owner", "shared", "query", "created_at")
     list_select_related = ("owner",)
     search_exact = ("name",)
-    search_help_text = "A filter's exact name."
+    search_help_text = _("A filter's exact name.")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         """Return the user's own filters and shared ones; all of them for auditors."""

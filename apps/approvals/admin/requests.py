@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from apps.approvals import kinds, selectors, services
 from apps.approvals.contracts import RequestStatus, Verdict
@@ -22,6 +23,7 @@ from apps.approvals.reason_forms import CodedForm
 from apps.common.canonical_json import canonical_json
 from apps.common.errors import DomainError
 from apps.common.identifiers import number_of
+from apps.common.language import lazy as _
 from apps.web.admin import (
     ReadOnlyAdmin,
     ReadOnlyInline,
@@ -67,7 +69,7 @@ class PayloadInline(ReadOnlyInline):
     fields = ("number", "document", "hash", "edited_by", "created_at")
     related = ("edited_by",)
 
-    @admin.display(description="payload")
+    @admin.display(description=_("payload"))
     def document(self, version: PayloadVersion) -> str:
         """Return the canonical JSON that is hashed, cut after PAYLOAD_SHOWN characters."""
         text = canonical_json(version.payload)
@@ -76,18 +78,30 @@ class PayloadInline(ReadOnlyInline):
 
 def _label(approval: ApprovalRequest) -> str:
     amount = amount_text(approval.amount, approval.currency)
-    return f"{approval.title} · {amount} · asked by {approval.requested_by or 'the engine'}"
+    return gettext("{title} · {amount} · asked by {requested_by}").format(
+        title=approval.title,
+        amount=amount,
+        requested_by=approval.requested_by or gettext("the engine"),
+    )
 
 
 def _claim_line(approval: ApprovalRequest, request: HttpRequest) -> Line:
     barred = selectors.can_sign(approval, acting(request), as_of=timezone.now())
-    note = f"You could not sign it: {barred}." if barred else "Nobody else signs it then."
+    note = (
+        gettext("You could not sign it: {barred}.").format(barred=barred)
+        if barred
+        else gettext("Nobody else signs it then.")
+    )
     return Line(note, label=_label(approval), blocked=bool(barred))
 
 
 def _release_line(approval: ApprovalRequest, request: HttpRequest) -> Line:
     held_by = selectors.holder(approval, as_of=timezone.now())
-    note = f"{held_by} holds it; others could sign again." if held_by else "Nobody holds it."
+    note = (
+        gettext("{held_by} holds it; others could sign again.").format(held_by=held_by)
+        if held_by
+        else gettext("Nobody holds it.")
+    )
     return Line(note, label=_label(approval), blocked=held_by is None)
 
 
@@ -104,7 +118,9 @@ def _decide_line(approval: ApprovalRequest, request: HttpRequest, *, verdict: Ve
     note = refusal_of(barred).what if barred else _what_happens(approval, verdict)
     seen = selectors.current_payload(approval).hash
     return Line(
-        note if authority == user else f"You sign for {authority}. {note}",
+        note
+        if authority == user
+        else gettext("You sign for {authority}. {note}").format(authority=authority, note=note),
         label=_label(approval),
         # The stamp binds the signature to the payload, tier and authority that this page showed.
         stamp=f"{seen}:{approval.tier_number}:{authority.username}",
@@ -114,11 +130,13 @@ def _decide_line(approval: ApprovalRequest, request: HttpRequest, *, verdict: Ve
 
 def _what_happens(approval: ApprovalRequest, verdict: Verdict) -> str:
     if verdict is Verdict.REJECT:
-        return "Your rejection ends it."
+        return gettext("Your rejection ends it.")
     tier = selectors.current_tier(approval)
     if tier is None or tier.missing > 1 or tier.number < tier.of:
-        return f"Your signature counts for: {selectors.who_signs_next(approval)}; more are needed."
-    return "Yours is the last signature: it is carried out."
+        return gettext("Your signature counts for: {who_signs_next}; more are needed.").format(
+            who_signs_next=selectors.who_signs_next(approval)
+        )
+    return gettext("Yours is the last signature: it is carried out.")
 
 
 def _decided(approval: ApprovalRequest, given: Given, verdict: Verdict) -> str:
@@ -134,20 +152,24 @@ def _decided(approval: ApprovalRequest, given: Given, verdict: Verdict) -> str:
         **given.asked_now,
     )
     if decided.status == RequestStatus.OPEN:
-        return f"Signed; it waits for {selectors.who_signs_next(decided)}."
-    return f"It is {decided.status} now."
+        return gettext("Signed; it waits for {who_signs_next}.").format(
+            who_signs_next=selectors.who_signs_next(decided)
+        )
+    return gettext("It is {status} now.").format(status=decided.status)
 
 
-def _deciding(word: str, verdict: Verdict) -> dict[str, Any]:
+def _deciding(verdict: Verdict, *, title: str, button: str) -> dict[str, Any]:
     return {
         "line": partial(_decide_line, verdict=verdict),
         "form": lambda data, rows: DecideActionForm(
             data, names=[row.kind for row in rows], verdict=verdict
         ),
-        "title": f"{word} requests",
-        "explanation": "You sign what is listed here, each on its own: one that is refused does "
-        "not stop the others. The programs act on it within seconds.",
-        "button": f"{word} and sign",
+        "title": title,
+        "explanation": _(
+            "You sign what is listed here, each on its own: one that is refused does "
+            "not stop the others. The programs act on it within seconds."
+        ),
+        "button": button,
         "permission": "decide",
     }
 
@@ -179,7 +201,7 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
     list_select_related = ("requested_by", "settled_by", "claimed_by")
     ordering = ("-created_at", "-id")
     search_exact = ("id", "key")
-    search_help_text = "An exact id of the request or of its subject, or its key."
+    search_help_text = _("An exact id of the request or of its subject, or its key.")
     exclude = ("workflow_id",)
     readonly_fields = ("workflow", "staff_page")
     inlines = (SignatureInline, PayloadInline)
@@ -188,32 +210,38 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
     def searched_subjects(self) -> Sequence[str]:
         return sorted({kind.subject_type for kind in kinds.registered() if kind.subject_type})
 
-    @admin.display(description="held by")
+    @admin.display(description=_("held by"))
     def holder(self, request: ApprovalRequest) -> str:
         return str(selectors.leaseholder(request, as_of=timezone.now()) or "")
 
-    @admin.display(description="workflow")
+    @admin.display(description=_("workflow"))
     def workflow(self, request: ApprovalRequest) -> SafeString | str:
         return workflow_link(request.workflow_id)
 
     def verb_rows(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
         return cast("ApprovalRequestQuerySet", rows).visible_to(acting(request)).for_signing()
 
-    @verb("Approve", **_deciding("Approve", Verdict.APPROVE))
+    @verb(
+        _("Approve"),
+        **_deciding(Verdict.APPROVE, title=_("Approve requests"), button=_("Approve and sign")),
+    )
     def approve(self, approval: ApprovalRequest, given: Given) -> str:
         """Approve the selected requests."""
         return _decided(approval, given, Verdict.APPROVE)
 
-    @verb("Reject", **_deciding("Reject", Verdict.REJECT))
+    @verb(
+        _("Reject"),
+        **_deciding(Verdict.REJECT, title=_("Reject requests"), button=_("Reject and sign")),
+    )
     def reject(self, approval: ApprovalRequest, given: Given) -> str:
         """Reject the selected requests."""
         return _decided(approval, given, Verdict.REJECT)
 
     @verb(
-        "Claim",
-        title="Claim requests",
-        explanation="You say that you are at these. A claim ends by itself after a while.",
-        button="Claim",
+        _("Claim"),
+        title=_("Claim requests"),
+        explanation=_("You say that you are at these. A claim ends by itself after a while."),
+        button=_("Claim"),
         permission="decide",
         line=_claim_line,
         with_reason=False,
@@ -226,20 +254,22 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
             via="admin",
             as_of=timezone.now(),
         )
-        return f"You hold it until {held.claimed_until:%Y-%m-%d %H:%M} UTC."
+        return gettext("You hold it until {claimed_until:%Y-%m-%d %H:%M} UTC.").format(
+            claimed_until=held.claimed_until
+        )
 
     @verb(
-        "Release the claim",
-        title="Release claims",
-        explanation="Whoever holds these has not decided yet. Others can sign them again.",
-        button="Release",
+        _("Release the claim"),
+        title=_("Release claims"),
+        explanation=_("Whoever holds these has not decided yet. Others can sign them again."),
+        button=_("Release"),
         permission="reassign",
         line=_release_line,
     )
     def release(self, approval: ApprovalRequest, given: Given) -> str:
         """Release the claims of the selected requests."""
         services.claim_release(request_id=approval.pk, **given.asked_now)
-        return "Nobody holds it now."
+        return gettext("Nobody holds it now.")
 
 
 @admin.register(PayloadVersion)
@@ -247,7 +277,7 @@ class PayloadVersionAdmin(ReadOnlyAdmin):
     list_display = ("request", "number", "hash", "edited_by", "created_at")
     list_select_related = ("request", "edited_by")
     search_exact = ("request", "hash")
-    search_help_text = "The exact id of a request."
+    search_help_text = _("The exact id of a request.")
 
 
 @admin.register(Signature)
@@ -265,4 +295,4 @@ class SignatureAdmin(ReadOnlyAdmin):
     list_filter = ("verdict",)
     list_select_related = ("request", "actor", "authority")
     search_exact = ("request",)
-    search_help_text = "The exact id of a request."
+    search_help_text = _("The exact id of a request.")

@@ -9,18 +9,21 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from apps.approvals import kinds, services
 from apps.approvals.models import ApprovalRule
 from apps.approvals.rule_preview import rule_preview, version_before
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.web.admin import acting, choice_filter
 from apps.web.admin_forms import ReadableJSON, ReadableJSONField, ServiceFormAdmin
 from apps.web.fields import AmountField
 
 EXAMPLE = (
-    '[{"above": "10000.00", "tiers": [{"group": "reviewer", "quorum": 1}], "due_hours": 16, '
-    '"reminder_hours": [8], "escalation": {"hours": 24, "group": "senior reviewer"}, '
-    '"expires_hours": 120}]'
+    '[{"above": "10000.00", "tiers": [{"group": "reviewer", "quorum": 1}], '
+    '"due_hours": 16, "reminder_hours": [8], "escalation": {"hours": 24, '
+    '"group": "senior reviewer"}, "expires_hours": 120}]'
 )
 
 
@@ -31,33 +34,40 @@ def _kind_choices() -> list[tuple[str, str]]:
 class RuleForm(forms.Form):
     """The next version of a rule. The service checks the bands and names the wrong one."""
 
-    kind = forms.ChoiceField(choices=_kind_choices)
+    kind = forms.ChoiceField(choices=_kind_choices, label=_("Kind"))
     scope = forms.CharField(
         max_length=80,
         required=False,
-        help_text="For example a policy's code. Empty: all.",
+        help_text=_("For example a policy's code. Empty: all."),
+        label=_("Scope"),
     )
-    currency = forms.CharField(max_length=3, required=False)
+    currency = forms.CharField(max_length=3, required=False, label=_("Currency"))
     bands = ReadableJSONField(
         initial=list,
         # An empty list is a valid rule: no amount needs a signature.
         required=False,
         widget=forms.Textarea(attrs={"rows": 16, "cols": 80, "class": "vLargeTextField mono"}),
-        help_text=f"A list such as {EXAMPLE}; below the lowest band no signature is needed. Due, "
-        "reminders and escalation count working hours, expiry hours by the clock. Every field is "
-        "explained in docs/contracts/rules.md.",
+        help_text=filled(
+            _(
+                "A list such as {example}; below the lowest band no signature is needed. "
+                "Due, reminders and escalation count working hours, expiry hours by the "
+                "clock. Every field is explained in docs/contracts/rules.md."
+            ),
+            example=EXAMPLE,
+        ),
+        label=_("Bands"),
     )
     amount = AmountField(
         required=False,
-        label="Try an amount",
-        help_text="Only for the preview: which band it matches. Not saved.",
+        label=_("Try an amount"),
+        help_text=_("Only for the preview: which band it matches. Not saved."),
     )
 
 
 class TrialForm(forms.Form):
     """The amount to test against an existing version."""
 
-    amount = AmountField(required=False)
+    amount = AmountField(required=False, label=_("Amount"))
 
 
 @admin.register(ApprovalRule)
@@ -69,7 +79,7 @@ class ApprovalRuleAdmin(ServiceFormAdmin):
     list_select_related = ("put_by",)
     ordering = ("kind", "scope", "-version")
     search_exact = ("kind", "scope")
-    search_help_text = "An exact kind or scope."
+    search_help_text = _("An exact kind or scope.")
     fields = (
         ("kind", "scope"),
         ("version", "active"),
@@ -81,9 +91,9 @@ class ApprovalRuleAdmin(ServiceFormAdmin):
     service_form = RuleForm
     service_form_template = "admin/rule_form.html"
     change_form_template = "admin/rule_change_form.html"
-    new_label = "New rule"
+    new_label = _("New rule")
 
-    @admin.display(description="bands")
+    @admin.display(description=_("bands"))
     def bands_text(self, rule: ApprovalRule) -> SafeString:
         """Return the bands as the form shows them."""
         return format_html('<pre class="mono">{}</pre>', ReadableJSON().encode(rule.bands))
@@ -136,6 +146,6 @@ class ApprovalRuleAdmin(ServiceFormAdmin):
                     amount=form.cleaned_data.get("amount") if valid else None,
                 ),
                 "tried": request.GET.get("amount", "")[:21],
-                "try_error": "" if valid else "That is not an amount such as 25000.00.",
+                "try_error": "" if valid else gettext("That is not an amount such as 25000.00."),
             }
         return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})

@@ -24,6 +24,7 @@ from apps.approvals.services.rows import person_named
 from apps.common.api import Cursor, InCurrency, Limit, NumberCursor, Unjudged
 from apps.common.errors import NotFound
 from apps.common.identifiers import new_id
+from apps.common.language import lazy as _
 from apps.common.money import exact_or_none
 from apps.common.pagination import numbered_page, page
 from apps.web.denied import row_of
@@ -287,7 +288,7 @@ def bulk_resume(request: HttpRequest, bulk_id: UUID) -> BulkDecision:
 
 def _get(user: User, bulk_id: UUID) -> BulkDecision:
     visible = BulkDecision.objects.visible_to(user).select_related("requested_by")
-    return row_of(visible, NotFound("There is no such bulk decision."), pk=bulk_id)
+    return row_of(visible, NotFound(_("There is no such bulk decision.")), pk=bulk_id)
 
 
 def _choices(items: list[BulkItemIn]) -> list[BulkChoice]:

@@ -24,6 +24,7 @@ from apps.approvals.services.evidence import (
 from apps.common import uploads
 from apps.common.api import LONGEST_UNJUDGED, Cursor, Limit, PersonOut, Unjudged
 from apps.common.errors import NotFound
+from apps.common.language import lazy as _
 from apps.common.pagination import page
 from apps.web.denied import row_of
 
@@ -198,4 +199,4 @@ def approval_evidence_erase(
 
 def _get(request_id: UUID, user: User) -> ApprovalRequest:
     visible = ApprovalRequest.objects.visible_to(user)
-    return row_of(visible, NotFound("There is no such request."), pk=request_id)
+    return row_of(visible, NotFound(_("There is no such request.")), pk=request_id)

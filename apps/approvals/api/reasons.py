@@ -25,7 +25,7 @@ def reason_lines(kind: ApprovalKind | None) -> list[dict[str, Any]]:
     return [
         {
             "code": one.code,
-            "label": one.label,
+            "label": str(one.label),
             "verdict": one.verdict,
             "text_required": one.text_required,
             "required": kind.reasons_required,

@@ -21,6 +21,7 @@ from apps.approvals.models import ApprovalRequest, ApprovalRequestQuerySet, Payl
 from apps.approvals.rules import MOST_TIERS
 from apps.common.api import AmountFilter, Cursor, Limit, Unjudged
 from apps.common.errors import Invalid, NotFound
+from apps.common.language import lazy as _
 from apps.common.money import exact_or_none
 from apps.common.pagination import page
 from apps.live.presence import present
@@ -247,7 +248,7 @@ def visible(request_id: UUID, user: User) -> ApprovalRequest:
     """Return the request `for_detail`. Raises NotFound if it is missing or the user may not see
     it."""
     visible = ApprovalRequest.objects.visible_to(user).for_detail()
-    return row_of(visible, NotFound("There is no such request."), pk=request_id)
+    return row_of(visible, NotFound(_("There is no such request.")), pk=request_id)
 
 
 def _matching(filters: Filters, user: User) -> ApprovalRequestQuerySet:

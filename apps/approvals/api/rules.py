@@ -20,6 +20,7 @@ from apps.approvals.scopes import Scope
 from apps.audit.services import refusals
 from apps.common.api import AmountText, Cursor, Limit, PersonOut
 from apps.common.errors import NotAllowed
+from apps.common.language import lazy as _
 from apps.common.pagination import page
 
 VIEW_PERMISSION = "approvals.view_approvalrule"
@@ -195,4 +196,4 @@ def _check(user: User, body: NewRule) -> None:
     if user.has_perm(ADD_PERMISSION):
         return
     if not (user.has_perm(CHANGE_PERMISSION) and _active(body)):
-        raise NotAllowed("You may not put this rule.", code="permission_denied")
+        raise NotAllowed(_("You may not put this rule."), code="permission_denied")

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from apps.approvals.models.requests import ApprovalRequest
 from apps.common.identifiers import new_id
+from apps.common.language import lazy as _
 
 #: The permission to erase evidence for good. No default role has it.
 ERASE_PERMISSION = "approvals.delete_evidence"
@@ -19,7 +20,7 @@ class Evidence(models.Model):
     class Scan(models.TextChoices):
         CLEAN = "clean"
         REFUSED = "refused"
-        NOT_SCANNED = "not_scanned", "not scanned"
+        NOT_SCANNED = "not_scanned", _("not scanned")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     request = models.ForeignKey(ApprovalRequest, on_delete=models.PROTECT, related_name="evidence")
@@ -42,7 +43,7 @@ class Evidence(models.Model):
 
     class Meta:
         ordering = ["created_at", "id"]
-        verbose_name_plural = "evidence"
+        verbose_name_plural = _("evidence")
         constraints = [
             models.UniqueConstraint(fields=["request", "sha256"], name="evidence_once"),
         ]

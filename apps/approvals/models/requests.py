@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q, Subquery
 from django.db.models.functions import Coalesce, Upper
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.approvals import kinds
 from apps.approvals.contracts import RequestStatus, Verdict
@@ -396,4 +397,4 @@ class PayloadVersion(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"version {self.number}"
+        return gettext("version {number}").format(number=self.number)

@@ -6,12 +6,14 @@ from urllib.parse import urlencode
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals import kinds
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.models import ApprovalRequest, BulkDecision, Delegation
 from apps.approvals.scopes import Scope
+from apps.common.language import lazy as _
 from apps.common.money import shown
 from apps.web import search
 from apps.web.search import (
@@ -52,7 +54,9 @@ def _request(row: ApprovalRequest) -> Found:
         state=row.status,
         notes=(
             kinds.title_of(row.kind),
-            f"asked by {row.requested_by}" if row.requested_by else "",
+            gettext("asked by {requested_by}").format(requested_by=row.requested_by)
+            if row.requested_by
+            else "",
         ),
         at=row.created_at,
         amount=row.amount,
@@ -68,8 +72,8 @@ def _in_inbox(query: Query) -> str:
 
 REQUESTS = Source(
     key="requests",
-    title="Requests for a signature",
-    hint="id, id of what is asked for, or a part of the title and of what is asked",
+    title=_("Requests for a signature"),
+    hint=_("id, id of what is asked for, or a part of the title and of what is asked"),
     scope=Scope.READ,
     order=20,
     find=among(
@@ -86,8 +90,8 @@ REQUESTS = Source(
 
 BULK = Source(
     key="bulk",
-    title="Bulk decisions",
-    hint="id",
+    title=_("Bulk decisions"),
+    hint=_("id"),
     scope=Scope.READ,
     order=50,
     find=among(
@@ -116,13 +120,17 @@ def _delegation(row: Delegation, user: User) -> Found:
     else:
         href = reverse("admin:approvals_delegation_change", args=[row.pk])
     return Found(
-        title=f"{row.delegate} signs for {row.delegator}",
+        title=gettext("{delegate} signs for {delegator}").format(
+            delegate=row.delegate, delegator=row.delegator
+        ),
         href=href,
         key=str(row.pk),
         state=row.state(as_of=timezone.now()),
         notes=(
-            ", ".join(kinds.title_of(name) for name in row.kinds) or "every kind",
-            f"up to {shown(row.most, row.currency)}" if row.most is not None else "",
+            ", ".join(kinds.title_of(name) for name in row.kinds) or gettext("every kind"),
+            gettext("up to {shown}").format(shown=shown(row.most, row.currency))
+            if row.most is not None
+            else "",
         ),
         at=row.starts_at,
     )
@@ -147,8 +155,8 @@ def _find_delegations(user: User, query: Query, most: int) -> list[Found]:
 
 DELEGATIONS = Source(
     key="delegations",
-    title="Delegations",
-    hint="who signs for whom, or the number",
+    title=_("Delegations"),
+    hint=_("who signs for whom, or the number"),
     scope=Scope.READ,
     order=60,
     find=_find_delegations,
@@ -161,7 +169,7 @@ def _find_kinds(user: Any, query: Query, most: int) -> list[Found]:
         Found(
             title=kind.title,
             href=f"{reverse('inbox')}?{urlencode({'kind': kind.name})}",
-            notes=("what waits, in the inbox",),
+            notes=(gettext("what waits, in the inbox"),),
         )
         for kind in kinds.registered()
         if starts_a_word(query, kind.title) or query.text == kind.name
@@ -170,8 +178,8 @@ def _find_kinds(user: Any, query: Query, most: int) -> list[Found]:
 
 KINDS = Source(
     key="kinds",
-    title="Kinds of request",
-    hint="the name",
+    title=_("Kinds of request"),
+    hint=_("the name"),
     order=95,
     find=_find_kinds,
 )

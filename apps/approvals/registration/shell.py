@@ -11,6 +11,7 @@ from apps.approvals.contracts import RequestStatus
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.scopes import Scope
 from apps.audit import subject_types
+from apps.common.language import lazy as _
 from apps.common.uploads import ENVELOPE_BYTES
 from apps.live.topics import UUID_PATTERN
 from apps.web import body_sizes, dashboard, navigation
@@ -30,15 +31,15 @@ EVIDENCE_UPLOADS = body_sizes.Roomier(
 PLACES = (
     Item(
         "work",
-        "Inbox",
+        _("Inbox"),
         "inbox",
         icon="inbox",
         count=home.inbox_count,
         also=("/requests/",),
         order=20,
     ),
-    Item("work", "Bulk decisions", "bulk_list", icon="bulk", parent="inbox", order=30),
-    Item("work", "Delegations", "delegations", icon="delegations", parent="inbox", order=40),
+    Item("work", _("Bulk decisions"), "bulk_list", icon="bulk", parent="inbox", order=30),
+    Item("work", _("Delegations"), "delegations", icon="delegations", parent="inbox", order=40),
 )
 
 CARDS = (
@@ -78,19 +79,19 @@ CARDS = (
 
 DOMAIN = Domain(
     key="approvals",
-    title="Requests for a signature",
-    home=Link("Inbox", "inbox"),
+    title=_("Requests for a signature"),
+    home=Link(_("Inbox"), "inbox"),
     today=home.today,
     order=20,
     series=Series(
         rows=ApprovalRequest.objects.visible_to,
         marked=Q(status=RequestStatus.OPEN),
-        marked_title="still waiting",
+        marked_title=_("still waiting"),
         tone="wait",
         sentence=(
-            "Requests for a signature in the last 24 hours: {count}; still waiting: {marked}."
+            _("Requests for a signature in the last 24 hours: {count}; still waiting: {marked}.")
         ),
-        none="Nobody asked for a signature in the last 24 hours.",
+        none=_("Nobody asked for a signature in the last 24 hours."),
     ),
     topics=("home", "inbox"),
 )

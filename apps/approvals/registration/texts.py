@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from django.utils.translation import gettext
+
+from apps.common.language import lazy as _
 from apps.engine import timeline
 from apps.web import refusals, tones
 
@@ -9,8 +12,8 @@ from apps.web import refusals, tones
 def _released(body: dict[str, Any], actor: str) -> str:
     """Return the wording for the holder who releases a claim, or for another user who ends it."""
     if body.get("held_by") not in (None, actor):
-        return "Ended the claim of {held_by}"
-    return "Gave it back"
+        return gettext("Ended the claim of {held_by}")
+    return gettext("Gave it back")
 
 
 def _with_reason(text: str) -> timeline.Wording:
@@ -19,70 +22,76 @@ def _with_reason(text: str) -> timeline.Wording:
 
 
 ACTIONS: dict[str, timeline.Wording] = {
-    "approval.opened": "Asked for a signature",
-    "approval.not_needed": "No signature needed",
-    "approval.signed": _with_reason("Signed in tier {tier}"),
-    "approval.approved": _with_reason("Approved"),
-    "approval.rejected": _with_reason("Rejected"),
-    "approval.expired": "Expired: nobody signed in time",
-    "approval.cancelled": "Cancelled",
-    "approval.claimed": "Took it on",
+    "approval.opened": _("Asked for a signature"),
+    "approval.not_needed": _("No signature needed"),
+    "approval.signed": _with_reason(_("Signed in tier {tier}")),
+    "approval.approved": _with_reason(_("Approved")),
+    "approval.rejected": _with_reason(_("Rejected")),
+    "approval.expired": _("Expired: nobody signed in time"),
+    "approval.cancelled": _("Cancelled"),
+    "approval.claimed": _("Took it on"),
     "approval.released": _released,
-    "approval.reassigned": "Gave it to {to}",
-    "approval.edited": "Edited: version {payload_number} is asked now, earlier signatures are void",
-    "approval.reminded": "Reminder {number} sent to those who can sign",
-    "approval.overdue": "Overdue",
-    "approval.escalated": "Escalated to {to}",
-    "approval.commented": "Commented",
-    "approval.evidence_added": "Added the file {name}",
-    "approval.evidence_erased": "Erased the content of {name}",
-    "approval.clock_restarted": "Clock started again",
-    "approval.clock_stopped": "Clock stopped",
+    "approval.reassigned": _("Gave it to {to}"),
+    "approval.edited": _(
+        "Edited: version {payload_number} is asked now, earlier signatures are void"
+    ),
+    "approval.reminded": _("Reminder {number} sent to those who can sign"),
+    "approval.overdue": _("Overdue"),
+    "approval.escalated": _("Escalated to {to}"),
+    "approval.commented": _("Commented"),
+    "approval.evidence_added": _("Added the file {name}"),
+    "approval.evidence_erased": _("Erased the content of {name}"),
+    "approval.clock_restarted": _("Clock started again"),
+    "approval.clock_stopped": _("Clock stopped"),
 }
 
 TRIED = {
-    "approval.decide": "Tried to sign",
-    "approval.claim": "Tried to take it on",
-    "approval.release": "Tried to give it back",
-    "approval.reassign": "Tried to give it to somebody",
-    "approval.edit": "Tried to edit it",
-    "approval.comment": "Tried to comment",
-    "approval.evidence_add": "Tried to add a file",
-    "approval.evidence_erase": "Tried to erase a file",
-    "approval.escalated": "Could not be escalated",
-    "approval.signal": "A signal that nobody here sent",
+    "approval.decide": _("Tried to sign"),
+    "approval.claim": _("Tried to take it on"),
+    "approval.release": _("Tried to give it back"),
+    "approval.reassign": _("Tried to give it to somebody"),
+    "approval.edit": _("Tried to edit it"),
+    "approval.comment": _("Tried to comment"),
+    "approval.evidence_add": _("Tried to add a file"),
+    "approval.evidence_erase": _("Tried to erase a file"),
+    "approval.escalated": _("Could not be escalated"),
+    "approval.signal": _("A signal that nobody here sent"),
 }
 
 NEXT_STEPS = {
-    "expired": "Nothing was recorded. If it is still wanted, it has to be asked for again.",
-    "currency_mismatch": "Choose what is in the same currency.",
-    "too_many_items": "Nothing was stored. Split the list into several batches.",
-    "already_decided": "Nothing of yours was recorded. The record shows who signed and why.",
-    "payload_changed": "Nothing was recorded. Read what is asked now, then decide on that.",
-    "tier_changed": "Nothing was recorded. Read who has signed since, then decide on that.",
-    "workflow_closed": "Nothing was recorded. The request will leave the inbox by itself.",
-    "requester_cannot_sign": "Somebody else of the group has to sign it.",
-    "editor_cannot_sign": "Somebody else of the group has to sign it.",
-    "already_signed": "It waits for the next signature now.",
-    "not_in_group": "It leaves this list when somebody of that group has signed.",
-    "claimed": "Nothing was recorded. Wait until it is given back, or ask who holds it.",
-    "claim_used_up": "It is anybody's to decide now, and still yours to sign.",
-    "no_delegation": "Nothing was recorded. Your delegations are listed on their own page.",
-    "authority_invalid": "Nothing was recorded. Choose under whose authority you sign.",
-    "reason_code_required": "Nothing was recorded. Choose one of the coded reasons.",
-    "reason_code_unknown": "Nothing was recorded. Choose one of the coded reasons.",
-    "too_many_edits": "Nothing was recorded. Have it cancelled, and ask for it anew.",
-    "nothing_changed": "Nothing was recorded. Change a field, or leave the page.",
-    "assignee_cannot_sign": "Nothing was changed. Choose somebody whose signature would count.",
-    "delegate_invalid": "Nothing was changed. Choose somebody with a role that signs.",
-    "period_invalid": "Nothing was changed. Correct the dates.",
-    "too_many_delegations": "Nothing was changed. One of theirs has to end first.",
-    "request_closed": "Nothing was kept. A comment can still point to where the file is.",
-    "evidence_erased": "If it must be seen, ask who erased it; the reason stands beside the file.",
-    "comment_too_long": "What you wrote is still in the field: shorten it, or bring it as a file.",
-    "comment_empty": "Write something, then send it.",
-    "too_many_comments": "What you wrote is still in the field: send it when the time is over.",
-    "nonce_reused": "The one before was kept. Send this one again to add it.",
+    "expired": _("Nothing was recorded. If it is still wanted, it has to be asked for again."),
+    "currency_mismatch": _("Choose what is in the same currency."),
+    "too_many_items": _("Nothing was stored. Split the list into several batches."),
+    "already_decided": _("Nothing of yours was recorded. The record shows who signed and why."),
+    "payload_changed": _("Nothing was recorded. Read what is asked now, then decide on that."),
+    "tier_changed": _("Nothing was recorded. Read who has signed since, then decide on that."),
+    "workflow_closed": _("Nothing was recorded. The request will leave the inbox by itself."),
+    "requester_cannot_sign": _("Somebody else of the group has to sign it."),
+    "editor_cannot_sign": _("Somebody else of the group has to sign it."),
+    "already_signed": _("It waits for the next signature now."),
+    "not_in_group": _("It leaves this list when somebody of that group has signed."),
+    "claimed": _("Nothing was recorded. Wait until it is given back, or ask who holds it."),
+    "claim_used_up": _("It is anybody's to decide now, and still yours to sign."),
+    "no_delegation": _("Nothing was recorded. Your delegations are listed on their own page."),
+    "authority_invalid": _("Nothing was recorded. Choose under whose authority you sign."),
+    "reason_code_required": _("Nothing was recorded. Choose one of the coded reasons."),
+    "reason_code_unknown": _("Nothing was recorded. Choose one of the coded reasons."),
+    "too_many_edits": _("Nothing was recorded. Have it cancelled, and ask for it anew."),
+    "nothing_changed": _("Nothing was recorded. Change a field, or leave the page."),
+    "assignee_cannot_sign": _("Nothing was changed. Choose somebody whose signature would count."),
+    "delegate_invalid": _("Nothing was changed. Choose somebody with a role that signs."),
+    "period_invalid": _("Nothing was changed. Correct the dates."),
+    "too_many_delegations": _("Nothing was changed. One of theirs has to end first."),
+    "request_closed": _("Nothing was kept. A comment can still point to where the file is."),
+    "evidence_erased": _(
+        "If it must be seen, ask who erased it; the reason stands beside the file."
+    ),
+    "comment_too_long": _(
+        "What you wrote is still in the field: shorten it, or bring it as a file."
+    ),
+    "comment_empty": _("Write something, then send it."),
+    "too_many_comments": _("What you wrote is still in the field: send it when the time is over."),
+    "nonce_reused": _("The one before was kept. Send this one again to add it."),
 }
 
 TONES = {
@@ -94,7 +103,7 @@ TONES = {
     "not_begun": "info",
 }
 
-WORDS = {"open": "waiting", "approve": "approved", "reject": "rejected"}
+WORDS = {"open": _("waiting"), "approve": _("approved"), "reject": _("rejected")}
 
 
 def register() -> None:

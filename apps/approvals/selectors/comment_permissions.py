@@ -11,6 +11,7 @@ from apps.approvals.models import (
 )
 from apps.approvals.models.evidence import ERASE_PERMISSION
 from apps.common.errors import NotAllowed
+from apps.common.language import lazy as _
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -32,4 +33,6 @@ def may_write(request: ApprovalRequest, user: "User") -> bool:
 
 def reading_refusal() -> NotAllowed:
     """Return the refusal for a user who only reads."""
-    return NotAllowed("Your role reads everything and changes nothing.", code="permission_denied")
+    return NotAllowed(
+        _("Your role reads everything and changes nothing."), code="permission_denied"
+    )

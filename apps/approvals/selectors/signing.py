@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.models import DECIDE_PERMISSION, ApprovalRequest, Delegation
@@ -15,6 +16,8 @@ from apps.approvals.models.delegations import PERMISSIONS_BACKEND as PERMISSIONS
 from apps.approvals.models.delegations import group_names
 from apps.approvals.selectors.tiers import current_signatures, current_tier
 from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.engine import services as engine
 
 if TYPE_CHECKING:
@@ -95,7 +98,10 @@ def standing(
         if delegation is None and on_behalf_of.pk != user.pk:
             # The delegation was revoked since the check above.
             raise NotAllowed(
-                f"{on_behalf_of} has not delegated this to you, or no longer.",
+                filled(
+                    _("{on_behalf_of} has not delegated this to you, or no longer."),
+                    on_behalf_of=on_behalf_of,
+                ),
                 code="no_delegation",
             )
         return Standing(on_behalf_of, delegation)
@@ -115,9 +121,14 @@ def state_refusal(
     workflows, for a caller that checks many requests (`engine.workflows_closed`)."""
     if request.status != RequestStatus.OPEN:
         settled_at = request.settled_at.isoformat() if request.settled_at else ""
-        decided_by = str(request.settled_by) if request.settled_by else "the engine"
+        decided_by = str(request.settled_by) if request.settled_by else gettext("the engine")
         return Conflict(
-            f"Already {request.status} by {decided_by} at {settled_at}.",
+            filled(
+                _("Already {status} by {decided_by} at {settled_at}."),
+                status=request.status,
+                decided_by=decided_by,
+                settled_at=settled_at,
+            ),
             code="already_decided",
             status=request.status,
             # In a problem document `status` is the HTTP status, so the API needs another name.
@@ -127,7 +138,10 @@ def state_refusal(
         )
     if request.expires_at and as_of >= request.expires_at:
         return Conflict(
-            f"It could be signed until {request.expires_at.isoformat()}.",
+            filled(
+                _("It could be signed until {expires_at}."),
+                expires_at=request.expires_at.isoformat(),
+            ),
             code="expired",
             expires_at=request.expires_at.isoformat(),
         )
@@ -137,7 +151,7 @@ def state_refusal(
         else request.workflow_id in closed
     ):
         return Conflict(
-            "The workflow that waited for this decision has ended.", code="workflow_closed"
+            _("The workflow that waited for this decision has ended."), code="workflow_closed"
         )
     return None
 
@@ -191,7 +205,7 @@ def claim_refusal(
         return None
     until = request.claimed_until.isoformat() if request.claimed_until else ""
     return Conflict(
-        f"{held_by} is at it until {until}.",
+        filled(_("{held_by} is at it until {until}."), held_by=held_by, until=until),
         code="claimed",
         claimed_by=str(held_by),
         claimed_until=until,
@@ -273,7 +287,7 @@ def _refusal(
     if refusal := _eyes_refusal(request, {actor.pk, authority.pk}):
         return refusal
     if not actor.is_active or not actor.has_perm(DECIDE_PERMISSION):
-        return NotAllowed("You may not sign requests.", code="permission_denied")
+        return NotAllowed(_("You may not sign requests."), code="permission_denied")
     behalf = authority.pk != actor.pk
     # `hands` holds only delegations whose delegators may sign.
     known = hands is not None and delegation in hands.delegations
@@ -282,17 +296,27 @@ def _refusal(
         and not known
         and (not authority.is_active or not authority.has_perm(DECIDE_PERMISSION))
     ):
-        return Invalid(f"{authority} may not sign requests themselves.", code="authority_invalid")
+        return Invalid(
+            filled(_("{authority} may not sign requests themselves."), authority=authority),
+            code="authority_invalid",
+        )
     if behalf and delegation is None:
         return NotAllowed(
-            f"{authority} has not delegated this to you, or no longer.", code="no_delegation"
+            filled(
+                _("{authority} has not delegated this to you, or no longer."), authority=authority
+            ),
+            code="no_delegation",
         )
     if not _is_of_the_tier(request, authority, hands):
         tier = current_tier(request)
         group = tier.group if tier else ""
-        who = f"{authority} is" if behalf else "you are"
+        text = (
+            _("A signature by {group} is needed now, and {authority} is not in that group.")
+            if behalf
+            else _("A signature by {group} is needed now, and you are not in that group.")
+        )
         return NotAllowed(
-            f"A signature by {group} is needed now, and {who} not in that group.",
+            filled(text, group=group, authority=authority),
             code="not_in_group",
             group=group,
         )
@@ -303,9 +327,9 @@ def own_refusal(request: ApprovalRequest, people: set[int | None]) -> DomainErro
     """Return NotAllowed when one of these users asked for the request or edited it."""
     people = people - {None}
     if request.requested_by_id in people:
-        return NotAllowed("Nobody signs what they asked for.", code="requester_cannot_sign")
+        return NotAllowed(_("Nobody signs what they asked for."), code="requester_cannot_sign")
     if people & {payload.edited_by_id for payload in request.payloads.all()}:
-        return NotAllowed("Nobody signs what they edited.", code="editor_cannot_sign")
+        return NotAllowed(_("Nobody signs what they edited."), code="editor_cannot_sign")
     return None
 
 
@@ -315,7 +339,7 @@ def _eyes_refusal(request: ApprovalRequest, people: set[int | None]) -> DomainEr
         return refusal
     signatures = current_signatures(request)
     if people & {pk for s in signatures for pk in (s.actor_id, s.authority_id)}:
-        return NotAllowed("You have signed this already.", code="already_signed")
+        return NotAllowed(_("You have signed this already."), code="already_signed")
     return None
 
 

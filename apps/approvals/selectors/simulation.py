@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext
+
 from apps.approvals import kinds
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.kinds import Simulation
@@ -39,7 +41,7 @@ def simulation(request: ApprovalRequest, user: "User", *, as_of: datetime) -> Pr
     open_ = request.status == RequestStatus.OPEN
     after, settles = after_one_more(request)
     return Preview(
-        rule=str(request.rule or "the kind's default"),
+        rule=str(request.rule or gettext("the kind's default")),
         rule_version=request.rule.version if request.rule else None,
         band=band_words(request),
         can_sign=can_sign(request, user, as_of=as_of),
@@ -67,11 +69,17 @@ def after_one_more(request: ApprovalRequest) -> tuple[str, bool]:
         return "", False
     if tier.missing > 1:
         left = tier.missing - 1
-        count = "one more signature" if left == 1 else f"{left} more signatures"
-        return f"{count} by {tier.group}", False
+        count = (
+            gettext("one more signature")
+            if left == 1
+            else gettext("{left} more signatures").format(left=left)
+        )
+        return gettext("{count} by {group}").format(count=count, group=tier.group), False
     if tier.number == tier.of:
         return "", True
     following = request.tiers[tier.number]
     quorum = following["quorum"]
-    count = "one signature" if quorum == 1 else f"{quorum} signatures"
-    return f"{count} by {following['group']} (tier {tier.number + 1} of {tier.of})", False
+    count = gettext("one signature") if quorum == 1 else f"{quorum} signatures"
+    return gettext("{count} by {group} (tier {number} of {of})").format(
+        count=count, group=following["group"], number=tier.number + 1, of=tier.of
+    ), False

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext, ngettext
+
 from apps.approvals.contracts import RequestStatus, Verdict
 from apps.approvals.models import ApprovalRequest, PayloadVersion, Signature
 
@@ -77,12 +79,19 @@ def who_signs_next(request: ApprovalRequest) -> str:
     tier = current_tier(request)
     if tier is None:
         return ""
-    count = "one" if tier.missing == 1 else str(tier.missing)
-    more = "more " if tier.signed else ""
-    noun = "signature" if tier.missing == 1 else "signatures"
-    place = f" (tier {tier.number} of {tier.of})" if tier.of > 1 else ""
-    also = "".join(f" or {name}" for name in also_signing(request))
-    return f"{count} {more}{noun} by {tier.group}{also}{place}"
+    if tier.signed:
+        text = ngettext(
+            "one more signature by {who}", "{count} more signatures by {who}", tier.missing
+        )
+    else:
+        text = ngettext("one signature by {who}", "{count} signatures by {who}", tier.missing)
+    who = gettext(" or ").join([tier.group, *also_signing(request)])
+    needed = text.format(count=tier.missing, who=who)
+    if tier.of == 1:
+        return needed
+    return gettext("{signatures} (tier {number} of {of})").format(
+        signatures=needed, number=tier.number, of=tier.of
+    )
 
 
 def also_signing(request: ApprovalRequest) -> list[str]:

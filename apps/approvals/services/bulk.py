@@ -19,6 +19,8 @@ from apps.approvals.services.bulk_running import bulk_run, item_decide
 from apps.common.canonical_json import digest
 from apps.common.errors import Conflict, Invalid, NotFound
 from apps.common.identifiers import new_id
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.engine import process, runs
 
 __all__ = [
@@ -74,7 +76,7 @@ def bulk_decide(
     """
     with process.audited(BULK, "decide", key, by=by, via=via):
         if verdict not in set(Verdict):
-            raise Invalid("The verdict is approve or reject.", code="bad_verdict")
+            raise Invalid(_("The verdict is approve or reject."), code="bad_verdict")
         reason = validation.reason_of(reason)
         validation.not_in_future(as_of)
         key, choices = _key(key), _choices(items)
@@ -140,9 +142,9 @@ def bulk_resume(bulk_id: UUID | str, *, by: User, via: str, as_of: datetime) -> 
     Only for the user who started it. Raises NotFound, Conflict `already_running`,
     `already_completed`.
     """
-    with runs.acting(RUN, "resume", bulk_id, by=by, via=via) as (bulk, _):
+    with runs.acting(RUN, "resume", bulk_id, by=by, via=via) as (bulk, _unused):
         if bulk.runs:
-            raise Conflict("It is being worked through now.", code="already_running")
+            raise Conflict(_("It is being worked through now."), code="already_running")
         if bulk.status != BulkStatus.STOPPED:
             raise _completed()
         runs.go_on(RUN, bulk, BulkStatus.PENDING, by=by, via=via)
@@ -153,19 +155,25 @@ def bulk_resume(bulk_id: UUID | str, *, by: User, via: str, as_of: datetime) -> 
 # --- helpers ------------------------------------------------------------------------------------
 def _choices(items: Sequence[BulkChoice]) -> dict[UUID, BulkChoice]:
     if not items:
-        raise Invalid("Choose at least one request.", code="no_items")
+        raise Invalid(_("Choose at least one request."), code="no_items")
     if len(items) > MOST_ITEMS:
-        raise Invalid(f"At most {MOST_ITEMS} requests in one go.", code="too_many_items")
+        raise Invalid(
+            filled(_("At most {most_items} requests in one go."), most_items=MOST_ITEMS),
+            code="too_many_items",
+        )
     choices: dict[UUID, BulkChoice] = {}
     for item in items:
         validation.text_of(item.payload_hash, code="bad_hash")
         if not 0 < len(item.payload_hash) <= _HASH_LENGTH:
-            raise Invalid("A payload hash has 64 hex digits.", code="bad_hash")
+            raise Invalid(_("A payload hash has 64 hex digits."), code="bad_hash")
         if item.tier is not None and not 0 < item.tier <= MOST_TIERS:
-            raise Invalid(f"Tiers are numbered from 1 to {MOST_TIERS}.", code="bad_tier")
+            raise Invalid(
+                filled(_("Tiers are numbered from 1 to {most_tiers}."), most_tiers=MOST_TIERS),
+                code="bad_tier",
+            )
         choices[validation.uuid_of(item.request_id)] = item
     if len(choices) < len(items):
-        raise Invalid("The same request stands there twice.", code="duplicate_items")
+        raise Invalid(_("The same request stands there twice."), code="duplicate_items")
     return choices
 
 
@@ -174,14 +182,14 @@ def _tiers_of(by: User, choices: dict[UUID, BulkChoice]) -> tuple[dict[UUID, int
     all."""
     visible = ApprovalRequest.objects.visible_to(by).filter(pk__in=choices)
     rows = list(visible.values_list("pk", "tier_number", "kind"))
-    tiers = {pk: tier for pk, tier, _ in rows}
+    tiers = {pk: tier for pk, tier, _kind in rows}
     if unknown := set(choices) - set(tiers):
         raise NotFound(
-            f"{len(unknown)} of these requests do not exist.",
+            filled(_("{unknown} of these requests do not exist."), unknown=len(unknown)),
             code="unknown_request",
             ids=sorted(map(str, unknown))[:20],
         )
-    return tiers, {kind for _, _, kind in rows}
+    return tiers, {kind for _pk, _tier, kind in rows}
 
 
 def _same(
@@ -198,7 +206,7 @@ def _same(
     # An item without a tier got the current tier at that time.
     same = all(choice.tier in {None, tiers.get(pk)} for pk, choice in wanted.items())
     if not same or codes != bulk.reason_codes or bulk.request_digest != asked:
-        raise Conflict("This key belongs to another bulk decision.", code="key_reused")
+        raise Conflict(_("This key belongs to another bulk decision."), code="key_reused")
     return bulk
 
 
@@ -216,9 +224,12 @@ def _digest(
 def _key(key: str) -> str:
     validation.text_of(key, code="bad_key")
     if not 0 < len(key) <= _KEY_LENGTH:
-        raise Invalid(f"A key has 1 to {_KEY_LENGTH} characters.", code="bad_key")
+        raise Invalid(
+            filled(_("A key has 1 to {key_length} characters."), key_length=_KEY_LENGTH),
+            code="bad_key",
+        )
     return key
 
 
 def _completed() -> Conflict:
-    return Conflict("It has been worked through to its end.", code="already_completed")
+    return Conflict(_("It has been worked through to its end."), code="already_completed")

@@ -13,6 +13,7 @@ from apps.approvals.contracts import (
 )
 from apps.approvals.models import BulkDecision, BulkItem
 from apps.audit.contracts import Actor
+from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine.process import Carrier, Process
 from apps.engine.runs import RunSpec
@@ -53,8 +54,8 @@ CARRIER: Carrier[BulkDecision] = Carrier(BULK_WORKFLOW, _ref, process.PASS_BACKS
 
 BULK = Process(
     subject=BULK_SUBJECT,
-    title="Bulk decision",
-    noun="bulk decision",
+    title=_("Bulk decision"),
+    noun=_("bulk decision"),
     model=BulkDecision,
     queue=TASK_QUEUE,
     url_name="bulk",

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from apps.approvals.models import ApprovalRequest
 from apps.common.errors import Conflict
+from apps.common.language import lazy as _
 
 #: The total claim time per tier, in leases; after that others must have a turn.
 MOST_LEASES = 8
@@ -22,12 +23,12 @@ def used_up(request: ApprovalRequest, person: int, *, as_of: datetime) -> Confli
     hold = _people(request).get(str(person), {})
     if hold.get("lost"):
         return Conflict(
-            "It was escalated while you held it: you can sign it, not claim it again.",
+            _("It was escalated while you held it: you can sign it, not claim it again."),
             code="claim_used_up",
         )
     if hold and _used(hold, as_of=as_of) >= MOST_LEASES * settings.CLAIM_SECONDS:
         return Conflict(
-            "You have held it as long as one may: you can sign it, not claim it again.",
+            _("You have held it as long as one may: you can sign it, not claim it again."),
             code="claim_used_up",
         )
     return None

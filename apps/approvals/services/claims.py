@@ -6,6 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals import validation
@@ -21,6 +22,8 @@ from apps.approvals.selectors import (
 from apps.approvals.services.claim_leases import hold_put, used_up
 from apps.approvals.services.rows import announce, person_named, record, request_lock_seen, tried
 from apps.common.errors import Conflict, Invalid, NotAllowed
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.notifications.services import notify
 
 
@@ -110,7 +113,7 @@ def claim_reassign(
         permitted = by.has_perm(REASSIGN_PERMISSION)
         if not permitted and (held_by is None or held_by.pk != by.pk):
             raise claim_refusal(request, by, as_of=as_of) or NotAllowed(
-                "Only who holds it gives it to somebody else: claim it first.",
+                _("Only who holds it gives it to somebody else: claim it first."),
                 code="permission_denied",
             )
         assignee = person_named(to, code="assignee_cannot_sign")
@@ -131,7 +134,7 @@ def claim_reassign(
             key=f"approval:{request.pk}:assigned:{request.version}",
             recipients=[assignee],
             kind="approval.assigned",
-            title=f"{by} asks you to decide: {request.title}",
+            title=gettext("{by} asks you to decide: {title}").format(by=by, title=request.title),
             text=reason,
             url=reverse("request", args=[request.pk]),
         )
@@ -151,7 +154,9 @@ def _check_assignee(
     if refusal or not seen:
         because = refusal.code if refusal else "not_found"
         raise Invalid(
-            f"{assignee} could not sign it.", code="assignee_cannot_sign", because=because
+            filled(_("{assignee} could not sign it."), assignee=assignee),
+            code="assignee_cannot_sign",
+            because=because,
         )
 
 
@@ -165,4 +170,4 @@ def _hold(
 
 
 def _nobodys() -> Conflict:
-    return Conflict("It cannot be claimed now.", code="conflict")
+    return Conflict(_("It cannot be claimed now."), code="conflict")

@@ -24,6 +24,7 @@ from apps.approvals.models import ApprovalRequest
 from apps.approvals.services.rows import clock_tell, record, workflow_tell
 from apps.audit.contracts import ENGINE
 from apps.audit.selectors import entries_about
+from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine.contracts import CommandKind, RunStatus
 from apps.engine.process import Carrier, Process
@@ -197,8 +198,8 @@ CARRIER: Carrier[ApprovalRequest] = Carrier(CLOCK_WORKFLOW, _ref, process.WAITIN
 
 CLOCK = Process(
     subject=SUBJECT_TYPE,
-    title="Approval",
-    noun="request",
+    title=_("Approval"),
+    noun=_("request"),
     model=ApprovalRequest,
     queue=TASK_QUEUE,
     url_name="request",

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.contrib.auth.models import Group
 from django.db import transaction
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals import kinds, validation
@@ -32,6 +33,7 @@ from apps.audit.contracts import ENGINE, Outcome
 from apps.audit.selectors import entries_about
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import NotFound
+from apps.common.language import lazy as _
 from apps.engine.selectors import signals_sent
 from apps.notifications.services import notify
 
@@ -59,7 +61,7 @@ def request_tick(*, request_id: UUID | str, as_of: datetime) -> Tick:
     ):
         seen = ApprovalRequest.objects.filter(pk=validation.uuid_of(request_id)).first()
         if seen is None:
-            raise NotFound("There is no such request.")
+            raise NotFound(_("There is no such request."))
         kind = kinds.find(seen.kind)
         ends = _is_over(seen, as_of=as_of) and not (kind and kind.clocked)
         if ends and kind and kind.lock:
@@ -155,7 +157,7 @@ def _remind(request: ApprovalRequest, event: dict[str, Any], as_of: datetime) ->
         key=_key(request, f"reminder:{number}"),
         recipients=people,
         kind="approval.reminder",
-        title=f"Reminder: {request.title}",
+        title=gettext("Reminder: {title}").format(title=request.title),
         text=_still_needed(request),
         url=_url(request),
     )
@@ -191,7 +193,7 @@ def _escalate(request: ApprovalRequest, event: dict[str, Any], as_of: datetime) 
         key=_key(request, "escalated"),
         recipients=people,
         kind="approval.escalated",
-        title=f"Escalated to you: {request.title}",
+        title=gettext("Escalated to you: {title}").format(title=request.title),
         text=_still_needed(request),
         url=_url(request),
     )
@@ -200,8 +202,10 @@ def _escalate(request: ApprovalRequest, event: dict[str, Any], as_of: datetime) 
             key=_key(request, "escalated:holder"),
             recipients=[last],
             kind="approval.escalated",
-            title=f"Escalated to {target}: {request.title}",
-            text="You held it and did not sign in time. It is no longer yours alone.",
+            title=gettext("Escalated to {target}: {title}").format(
+                target=target, title=request.title
+            ),
+            text=gettext("You held it and did not sign in time. It is no longer yours alone."),
             url=_url(request),
         )
     return True
@@ -254,7 +258,7 @@ def _overdue(request: ApprovalRequest, event: dict[str, Any], as_of: datetime) -
         key=_key(request, "overdue"),
         recipients=_addressed(request, as_of=as_of),
         kind="approval.overdue",
-        title=f"Overdue: {request.title}",
+        title=gettext("Overdue: {title}").format(title=request.title),
         text=_still_needed(request),
         url=_url(request),
     )
@@ -287,11 +291,11 @@ def _url(request: ApprovalRequest) -> str:
 
 
 def _still_needed(request: ApprovalRequest) -> str:
-    parts = [f"Still needed: {who_signs_next(request)}."]
+    parts = [gettext("Still needed: {signatures}.").format(signatures=who_signs_next(request))]
     if request.due_at:
-        parts.append(f"Due {_told(request.due_at)}.")
+        parts.append(gettext("Due {at}.").format(at=_told(request.due_at)))
     if request.expires_at:
-        parts.append(f"It expires {_told(request.expires_at)}.")
+        parts.append(gettext("It expires {at}.").format(at=_told(request.expires_at)))
     return " ".join(parts)
 
 

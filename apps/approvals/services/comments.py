@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.accounts import throttle
 from apps.accounts.models import User
@@ -28,6 +29,8 @@ from apps.audit.contracts import Outcome
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotFound, TooMany
 from apps.common.identifiers import new_id
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.live.broadcast import broadcast
 from apps.notifications.services import notify
 
@@ -74,7 +77,7 @@ def comment_add(
                 .first()
             )
             if request is None:
-                raise NotFound("There is no such request.")
+                raise NotFound(_("There is no such request."))
             if not may_write(request, by):
                 raise reading_refusal()
             # The request is not locked: its row does not change, and signers need not wait. Of two
@@ -87,7 +90,7 @@ def comment_add(
             )
             if not created:
                 if comment.text != text:
-                    raise Conflict("This nonce came with another text.", code="nonce_reused")
+                    raise Conflict(_("This nonce came with another text."), code="nonce_reused")
                 throttle.give_back(limit)
                 return comment
             mentioned = mentions_of(request, text)
@@ -147,8 +150,14 @@ def _counted(by: User, about: dict[str, Any]) -> throttle.Limit:
             )
         minutes = -(-refused.retry_after // 60)
         raise TooMany(
-            f"At most {MOST_AT_ONCE} comments in {AT_ONCE_SECONDS // 60} minutes: "
-            f"wait {'a minute' if minutes == 1 else f'{minutes} minutes'}.",
+            filled(
+                _("At most {most} comments in {within} minutes: wait a minute.")
+                if minutes == 1
+                else _("At most {most} comments in {within} minutes: wait {minutes} minutes."),
+                most=MOST_AT_ONCE,
+                within=AT_ONCE_SECONDS // 60,
+                minutes=minutes,
+            ),
             code="too_many_comments",
             retry_after=refused.retry_after,
         )
@@ -162,7 +171,7 @@ def _tell(request: ApprovalRequest, comment: Comment, *, by: User, mentioned: li
         key=f"comment:{comment.pk}:mentioned",
         recipients=[person for person in mentioned if person.pk != by.pk],
         kind="approval.mentioned",
-        title=f"{by} mentioned you: {request.title}",
+        title=gettext("{by} mentioned you: {title}").format(by=by, title=request.title),
         text=comment.text[:EXCERPT],
         url=url,
     )
@@ -171,7 +180,7 @@ def _tell(request: ApprovalRequest, comment: Comment, *, by: User, mentioned: li
         key=f"comment:{comment.pk}:commented",
         recipients=list(others),
         kind="approval.commented",
-        title=f"{by} commented: {request.title}",
+        title=gettext("{by} commented: {title}").format(by=by, title=request.title),
         text=comment.text[:EXCERPT],
         url=url,
     )
@@ -199,14 +208,20 @@ def _text_of(text: str) -> str:
     text = validation.text_of(text, code="invalid_text").replace("\r\n", "\n").replace("\r", "\n")
     text = text.strip()
     if not text:
-        raise Invalid("There is nothing in the comment.", code="comment_empty")
+        raise Invalid(_("There is nothing in the comment."), code="comment_empty")
     if len(text) > TEXT_LIMIT:
-        raise Invalid(f"A comment has at most {TEXT_LIMIT:,} characters.", code="comment_too_long")
+        raise Invalid(
+            filled(_("A comment has at most {text_limit:,} characters."), text_limit=TEXT_LIMIT),
+            code="comment_too_long",
+        )
     return text
 
 
 def _nonce_of(nonce: str) -> str:
     nonce = validation.text_of(nonce, code="nonce_invalid").strip()
     if len(nonce) > NONCE_LIMIT:
-        raise Invalid(f"A nonce has at most {NONCE_LIMIT} characters.", code="nonce_invalid")
+        raise Invalid(
+            filled(_("A nonce has at most {nonce_limit} characters."), nonce_limit=NONCE_LIMIT),
+            code="nonce_invalid",
+        )
     return nonce

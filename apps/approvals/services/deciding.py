@@ -32,6 +32,8 @@ from apps.approvals.services.rows import (
 )
 from apps.common.errors import Conflict, Invalid, NotAllowed
 from apps.common.failpoints import failpoint
+from apps.common.language import filled
+from apps.common.language import lazy as _
 
 
 def request_decide(
@@ -102,7 +104,7 @@ def decision_sign(
     Decide one request per transaction: it locks subject, request and delegation, in this order.
     """
     if verdict not in set(Verdict):
-        raise Invalid("The verdict is approve or reject.", code="bad_verdict")
+        raise Invalid(_("The verdict is approve or reject."), code="bad_verdict")
     reason = validation.reason_of(reason)
     validation.not_in_future(as_of)
     request, kind = request_lock_for(by, request_id)
@@ -144,7 +146,7 @@ def payload_check(request: ApprovalRequest, seen: str) -> None:
         return
     changed = difference_since(request, seen)
     raise Conflict(
-        "What is asked has changed since you opened it.",
+        _("What is asked has changed since you opened it."),
         code="payload_changed",
         payload_hash=payload.hash,
         **({} if changed is None else {"difference": changed}),
@@ -157,7 +159,13 @@ def _tier_check(request: ApprovalRequest, seen: int | None) -> None:
     now = current_tier(request)
     if seen is not None and now is not None and seen != now.number:
         raise Conflict(
-            f"You read it at tier {seen}; tier {now.number} of {now.of} signs now: {now.group}.",
+            filled(
+                _("You read it at tier {seen}; tier {number} of {of} signs now: {group}."),
+                seen=seen,
+                number=now.number,
+                of=now.of,
+                group=now.group,
+            ),
             code="tier_changed",
             tier=now.number,
         )
@@ -169,7 +177,7 @@ def _delegation_lock(delegation: Delegation, request: ApprovalRequest, *, as_of:
     if not locked.covers(
         kind=request.kind, amount=request.amount, currency=request.currency, as_of=as_of
     ):
-        raise NotAllowed("The delegation has been revoked.", code="no_delegation")
+        raise NotAllowed(_("The delegation has been revoked."), code="no_delegation")
 
 
 def _sign(

@@ -15,6 +15,8 @@ from apps.approvals.models import DECIDE_PERMISSION, REASSIGN_PERMISSION, Delega
 from apps.approvals.services.rows import person_named
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.common.money import exact_or_none
 from apps.live.broadcast import broadcast
 
@@ -53,7 +55,7 @@ def delegation_give(
         transaction.atomic(durable=True),
     ):
         if by.pk != delegator.pk or not by.has_perm(DECIDE_PERMISSION):
-            raise NotAllowed("You can only give what you have.", code="permission_denied")
+            raise NotAllowed(_("You can only give what you have."), code="permission_denied")
         to = person_named(delegate, code="delegate_invalid")
         assert to is not None  # `delegate` is required
         _check_delegate(delegator, to)
@@ -78,7 +80,10 @@ def delegation_give(
             return found
         if running.count() >= MOST_HELD:
             raise Conflict(
-                f"{to} acts for others {MOST_HELD} times already.", code="too_many_delegations"
+                filled(
+                    _("{to} acts for others {most_held} times already."), to=to, most_held=MOST_HELD
+                ),
+                code="too_many_delegations",
             )
         given = Delegation.objects.create(
             delegator=delegator,
@@ -121,7 +126,7 @@ def delegation_revoke(
             .first()
         )
         if found is None:
-            raise NotFound("There is no such delegation.")
+            raise NotFound(_("There is no such delegation."))
         if found.revoked_at is not None:
             return found
         found.revoked_at = as_of
@@ -134,10 +139,12 @@ def delegation_revoke(
 
 def _check_delegate(delegator: User, delegate: User) -> None:
     if delegate.pk == delegator.pk:
-        raise Invalid("Nobody acts for themselves.", code="delegate_invalid")
+        raise Invalid(_("Nobody acts for themselves."), code="delegate_invalid")
     if not delegate.is_active or not delegate.has_perm(DECIDE_PERMISSION):
         raise Invalid(
-            f"{delegate} may not sign requests at all: a role comes first.",
+            filled(
+                _("{delegate} may not sign requests at all: a role comes first."), delegate=delegate
+            ),
             code="delegate_invalid",
         )
 
@@ -146,18 +153,22 @@ def _currency_of(most: Decimal | None, currency: str) -> str:
     if most is None:
         return ""
     if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
-        raise Invalid("A limit needs a currency, three capital letters.", code="currency_invalid")
+        raise Invalid(
+            _("A limit needs a currency, three capital letters."), code="currency_invalid"
+        )
     return currency
 
 
 def _check_period(starts_at: datetime, ends_at: datetime, *, as_of: datetime) -> datetime:
     """Return when the delegation starts: not before it was given."""
     if timezone.is_naive(starts_at) or timezone.is_naive(ends_at):
-        raise Invalid("The times need a time zone.", code="period_invalid")
+        raise Invalid(_("The times need a time zone."), code="period_invalid")
     starts_at = max(starts_at, as_of)
     if not timedelta(0) < ends_at - starts_at <= LONGEST:
         raise Invalid(
-            f"It ends after its beginning and now, within {LONGEST.days} days.",
+            filled(
+                _("It ends after its beginning and now, within {days} days."), days=LONGEST.days
+            ),
             code="period_invalid",
         )
     return starts_at
@@ -169,7 +180,7 @@ def _number_of(identifier: int | str) -> int:
     except (TypeError, ValueError):
         number = 0
     if not 0 < number < 2**63:
-        raise NotFound("There is no such delegation.")
+        raise NotFound(_("There is no such delegation."))
     return number
 
 

@@ -24,6 +24,8 @@ from apps.approvals.services.rows import (
     workflow_tell,
 )
 from apps.common.errors import Conflict, Invalid, NotAllowed
+from apps.common.language import filled
+from apps.common.language import lazy as _
 
 #: The longest text of one edited field.
 CHANGE_LIMIT = 20_000
@@ -58,16 +60,19 @@ def request_edit(
         reason = validation.reason_of(reason)
         validation.not_in_future(as_of)
         if not reason:
-            raise Invalid("Say why it is changed.", code="reason_required")
+            raise Invalid(_("Say why it is changed."), code="reason_required")
         request, kind = request_lock_for(by, request_id)
         if request.requested_by_id != by.pk and not by.has_perm(EDIT_PERMISSION):
-            raise NotAllowed("You may not edit what others asked for.", code="permission_denied")
+            raise NotAllowed(_("You may not edit what others asked for."), code="permission_denied")
         if refusal := state_refusal(request, as_of=as_of):
             raise refusal
         payload_check(request, payload_hash)
         if request.payload_number >= MOST_VERSIONS:
             raise Conflict(
-                f"It has been changed {MOST_VERSIONS - 1} times: ask for it anew.",
+                filled(
+                    _("It has been changed {most_versions} times: ask for it anew."),
+                    most_versions=MOST_VERSIONS - 1,
+                ),
                 code="too_many_edits",
             )
         edited = _edited(request, kind, _changes_of(kind, changes), by=by, via=via, as_of=as_of)
@@ -83,22 +88,24 @@ def may_edit(request: ApprovalRequest, user: User, kind: ApprovalKind | None) ->
 
 def _changes_of(kind: ApprovalKind, changes: Mapping[str, str]) -> dict[str, str]:
     if not isinstance(changes, Mapping):
-        raise Invalid("Changes map names of fields to texts.", code="changes_invalid")
+        raise Invalid(_("Changes map names of fields to texts."), code="changes_invalid")
     known = {field.name for field in kind.editable} if kind.edit else set()
     if unknown := sorted(str(name) for name in changes if name not in known):
         raise Invalid(
-            f"{validation.printable(unknown[0])!r} cannot be edited.",
+            filled(
+                _("{printable!r} cannot be edited."), printable=validation.printable(unknown[0])
+            ),
             code="not_editable",
             field=validation.printable(unknown[0]),
         )
     if not changes:
-        raise Invalid("Nothing was changed.", code="nothing_changed")
+        raise Invalid(_("Nothing was changed."), code="nothing_changed")
     texts = {
         name: validation.visible(validation.text_of(text, code="changes_invalid"))
         for name, text in changes.items()
     }
     if any(len(text) > CHANGE_LIMIT for text in texts.values()):
-        raise Invalid("A text is too long.", code="changes_invalid")
+        raise Invalid(_("A text is too long."), code="changes_invalid")
     return texts
 
 
@@ -120,7 +127,7 @@ def _edited(
         payload=validation.payload_of(answer.payload, most=kind.payload_bytes),
     )
     if edited.payload == current_payload(request).payload:
-        raise Invalid("Nothing was changed.", code="nothing_changed")
+        raise Invalid(_("Nothing was changed."), code="nothing_changed")
     return edited
 
 

@@ -17,6 +17,8 @@ from apps.approvals.services.rows import record, request_lock_seen, tried
 from apps.common import uploads
 from apps.common.correlation import get_logger
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.live.broadcast import broadcast
 
 NOTE_LIMIT = 500
@@ -56,7 +58,10 @@ def evidence_add(
         _check_open(seen, as_of=as_of)
         note = validation.text_of(note, code="invalid_text").strip()
         if len(note) > NOTE_LIMIT:
-            raise Invalid(f"A note has at most {NOTE_LIMIT} characters.", code="note_too_long")
+            raise Invalid(
+                filled(_("A note has at most {note_limit} characters."), note_limit=NOTE_LIMIT),
+                code="note_too_long",
+            )
         # Look for a known digest and for room before opening the file, which may be expensive.
         digest = sha256(body).hexdigest()
         if known := Evidence.objects.filter(request=seen, sha256=digest).first():
@@ -120,13 +125,17 @@ def evidence_erase(
     with tried("approval.evidence_erase", request_id, by=by, via=via):
         _seen(by, request_id)
         if not by.has_perm(ERASE_PERMISSION):
-            raise NotAllowed("You may not erase evidence.", code="permission_denied")
+            raise NotAllowed(_("You may not erase evidence."), code="permission_denied")
         reason = validation.reason_of(reason)
         if not reason:
-            raise Invalid("Erasing needs a reason.", code="reason_required")
+            raise Invalid(_("Erasing needs a reason."), code="reason_required")
         if len(reason) > ERASE_REASON_LIMIT:
             raise Invalid(
-                f"This reason has at most {ERASE_REASON_LIMIT} characters.", code="reason_too_long"
+                filled(
+                    _("This reason has at most {erase_reason_limit} characters."),
+                    erase_reason_limit=ERASE_REASON_LIMIT,
+                ),
+                code="reason_too_long",
             )
         with transaction.atomic(durable=True):
             request = request_lock_seen(by, request_id)
@@ -160,7 +169,7 @@ def evidence_get(*, request: ApprovalRequest, evidence_id: UUID | str) -> Eviden
     found = Evidence.objects.select_related("uploaded_by", "erased_by")
     evidence = found.filter(pk=pk, request=request).first()
     if evidence is None:
-        raise NotFound("There is no such evidence.")
+        raise NotFound(_("There is no such evidence."))
     return evidence
 
 
@@ -169,11 +178,11 @@ def evidence_body(evidence: Evidence) -> bytes:
     when the stored bytes no longer match the digest: somebody changed the database."""
     content = EvidenceContent.objects.filter(evidence=evidence).first()
     if content is None:
-        raise NotFound("The content was erased.", code="evidence_erased")
+        raise NotFound(_("The content was erased."), code="evidence_erased")
     body = bytes(content.body)
     if sha256(body).hexdigest() != evidence.sha256:
         logger.error("evidence differs from its digest", evidence=str(evidence.pk))
-        raise Conflict("The content is not what was brought.", code="digest_mismatch")
+        raise Conflict(_("The content is not what was brought."), code="digest_mismatch")
     return body
 
 
@@ -181,7 +190,7 @@ def _seen(by: User, request_id: UUID | str) -> ApprovalRequest:
     seen = ApprovalRequest.objects.visible_to(by).select_related("settled_by")
     found = seen.filter(pk=validation.uuid_of(request_id)).first()
     if found is None:
-        raise NotFound("There is no such request.")
+        raise NotFound(_("There is no such request."))
     return found
 
 
@@ -191,7 +200,10 @@ def _check_open(request: ApprovalRequest, *, as_of: datetime) -> None:
         return
     if refusal.code == "already_decided":
         raise Conflict(
-            f"It is already {request.status}: files are taken only while it waits.",
+            filled(
+                _("It is already {status}: files are taken only while it waits."),
+                status=request.status,
+            ),
             code="request_closed",
             request_status=request.status,
         )
@@ -200,13 +212,16 @@ def _check_open(request: ApprovalRequest, *, as_of: datetime) -> None:
 
 def _check_room(request: ApprovalRequest) -> None:
     if Evidence.objects.filter(request=request).count() >= MOST_FILES:
-        raise Conflict(f"A request has at most {MOST_FILES} files.", code="too_many_files")
+        raise Conflict(
+            filled(_("A request has at most {most_files} files."), most_files=MOST_FILES),
+            code="too_many_files",
+        )
 
 
 def _known(evidence: Evidence) -> Evidence:
     if evidence.erased_at is not None:
         raise Conflict(
-            "This content was erased here; it is not taken again.", code="evidence_erased"
+            _("This content was erased here; it is not taken again."), code="evidence_erased"
         )
     return evidence
 

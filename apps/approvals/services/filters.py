@@ -12,6 +12,8 @@ from apps.approvals.models import SavedFilter
 from apps.approvals.selectors.comment_permissions import only_reads, reading_refusal
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotFound
+from apps.common.language import filled
+from apps.common.language import lazy as _
 
 SUBJECT = "saved_filter"
 #: The most filters per user: nobody finds more of them again.
@@ -38,7 +40,10 @@ def filter_save(*, owner: User, name: str, query: str, shared: bool, via: str) -
             raise reading_refusal()
         name = " ".join(validation.text_of(name, code="name_invalid").split())
         if not name or len(name) > NAME_LIMIT or not name.isprintable():
-            raise Invalid(f"A name has one to {NAME_LIMIT} characters.", code="name_invalid")
+            raise Invalid(
+                filled(_("A name has one to {name_limit} characters."), name_limit=NAME_LIMIT),
+                code="name_invalid",
+            )
         query = query_of(query)
         with transaction.atomic(durable=True):
             # Lock the owner: one save at a time for each user keeps the limit and the name unique.
@@ -48,10 +53,13 @@ def filter_save(*, owner: User, name: str, query: str, shared: bool, via: str) -
                 return known
             if known is None and SavedFilter.objects.filter(owner=owner).count() >= MOST_FILTERS:
                 raise Conflict(
-                    f"You keep {MOST_FILTERS} filters already. Delete one first.",
+                    filled(
+                        _("You keep {most_filters} filters already. Delete one first."),
+                        most_filters=MOST_FILTERS,
+                    ),
                     code="too_many_filters",
                 )
-            saved, _ = SavedFilter.objects.update_or_create(
+            saved, _unused = SavedFilter.objects.update_or_create(
                 owner=owner, name=name, defaults={"query": query, "shared": shared}
             )
             entry_record(
@@ -79,7 +87,7 @@ def filter_delete(*, filter_id: int, by: User, via: str) -> None:
     ):
         found = SavedFilter.objects.select_for_update().filter(pk=filter_id).first()
         if found is None or not may_delete(found, by):
-            raise NotFound("There is no such filter.")
+            raise NotFound(_("There is no such filter."))
         body = {"name": found.name, "query": found.query, "shared": found.shared}
         found.delete()
         entry_record(
@@ -107,7 +115,7 @@ def query_of(query: str) -> str:
     try:
         given = QueryDict(query[: QUERY_LIMIT * 4].removeprefix("?"))
     except ValueError as error:
-        raise Invalid("That is no filter of the inbox.", code="query_invalid") from error
+        raise Invalid(_("That is no filter of the inbox."), code="query_invalid") from error
     kept = QueryDict(mutable=True)
     for name in PARAMETERS:
         value = validation.text_of(given.get(name) or "", code="query_invalid").strip()
@@ -115,5 +123,5 @@ def query_of(query: str) -> str:
             kept[name] = value
     text = kept.urlencode()
     if not text or len(text) > QUERY_LIMIT:
-        raise Invalid("That is no filter of the inbox.", code="query_invalid")
+        raise Invalid(_("That is no filter of the inbox."), code="query_invalid")
     return text

@@ -21,6 +21,8 @@ from apps.approvals.services.rows import (
 from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import entry_record
 from apps.common.errors import Conflict
+from apps.common.language import filled
+from apps.common.language import lazy as _
 
 #: A timer may fire early by a rounding error.
 TIMER_SKEW = timedelta(seconds=1)
@@ -150,9 +152,14 @@ def request_expire(*, request_id: UUID | str, as_of: datetime) -> ApprovalReques
     if request.status != RequestStatus.OPEN:
         return request
     if request.expires_at is None:
-        raise Conflict("It can be signed without an end.", code="not_due")
+        raise Conflict(_("It can be signed without an end."), code="not_due")
     if as_of < request.expires_at - TIMER_SKEW:
-        raise Conflict(f"It can be signed until {request.expires_at.isoformat()}.", code="not_due")
+        raise Conflict(
+            filled(
+                _("It can be signed until {expires_at}."), expires_at=request.expires_at.isoformat()
+            ),
+            code="not_due",
+        )
     request_settle(
         request, RequestStatus.EXPIRED, by=None, reason="Nobody signed in time.", as_of=as_of
     )
@@ -184,5 +191,8 @@ def _same(
     request: ApprovalRequest, *, kind: str, subject_type: str, subject_id: str
 ) -> ApprovalRequest:
     if (request.kind, request.subject_type, request.subject_id) != (kind, subject_type, subject_id):
-        raise Conflict(f"The key {request.key!r} belongs to another request.", code="key_reused")
+        raise Conflict(
+            filled(_("The key {key!r} belongs to another request."), key=request.key),
+            code="key_reused",
+        )
     return request

@@ -21,6 +21,7 @@ from apps.approvals.models import ApprovalRequest, PayloadVersion, Signature
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Invalid, NotFound
+from apps.common.language import lazy as _
 from apps.engine import services as engine
 from apps.live.broadcast import broadcast
 
@@ -52,7 +53,7 @@ def request_lock_for(by: User, request_id: UUID | str) -> tuple[ApprovalRequest,
     # Read only these two columns before the lock: they never change.
     seen = visible.values_list("kind", "subject_id").first()
     if seen is None:
-        raise NotFound("There is no such request.")
+        raise NotFound(_("There is no such request."))
     name, subject_id = seen
     kind = kinds.get(name)
     if kind.lock is not None:
@@ -72,7 +73,7 @@ def request_lock(request_id: UUID | str) -> ApprovalRequest:
     rows = ApprovalRequest.objects.select_for_update(no_key=True)
     request = rows.filter(pk=pk).first()
     if request is None:
-        raise NotFound("There is no such request.")
+        raise NotFound(_("There is no such request."))
     # As `for_signing`, but with all users in one statement without joins: every decision runs this.
     prefetch_related_objects(
         [request], Prefetch("payloads", PayloadVersion.objects.defer("payload")), "signatures"
@@ -101,7 +102,7 @@ def request_lock_seen(by: User, request_id: UUID | str) -> ApprovalRequest:
         .filter(pk=validation.uuid_of(request_id))
         .exists()
     ):
-        raise NotFound("There is no such request.")
+        raise NotFound(_("There is no such request."))
     return request_lock(request_id)
 
 
@@ -113,7 +114,7 @@ def person_named(person: User | str | None, *, code: str) -> User | None:
     name = validation.text_of(person, code=code)
     found = User.objects.filter(username=name[:150]).first()
     if found is None:
-        raise Invalid("There is nobody of that username.", code=code)
+        raise Invalid(_("There is nobody of that username."), code=code)
     return found
 
 

@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.approvals import kinds, selectors, services
@@ -32,7 +33,7 @@ def request_claim(request: HttpRequest, request_id: UUID) -> HttpResponse:
         services.claim_take(
             request_id=request_id, by=person(request), via="page", as_of=timezone.now()
         )
-        return "You hold it. Nobody else signs it until you have, or give it back."
+        return gettext("You hold it. Nobody else signs it until you have, or give it back.")
 
     return _done(request, request_id, run)
 
@@ -46,7 +47,7 @@ def request_release(request: HttpRequest, request_id: UUID) -> HttpResponse:
         services.claim_release(
             request_id=request_id, by=person(request), via="page", as_of=timezone.now()
         )
-        return "Given back: whoever may sign can take it."
+        return gettext("Given back: whoever may sign can take it.")
 
     return _done(request, request_id, run)
 
@@ -65,7 +66,9 @@ def request_reassign(request: HttpRequest, request_id: UUID) -> HttpResponse:
             via="page",
             as_of=timezone.now(),
         )
-        return f"{given.claimed_by} holds it now, and was told."
+        return gettext("{claimed_by} holds it now, and was told.").format(
+            claimed_by=given.claimed_by
+        )
 
     return _done(request, request_id, run)
 
@@ -114,8 +117,11 @@ def request_edit(request: HttpRequest, request_id: UUID) -> HttpResponse:
         return render(request, "approvals/request_edit.html", context, status=refusal.status)
     messages.success(
         request,
-        f"Version {edited.payload_number} is what is asked now. "
-        f"It waits for {selectors.who_signs_next(edited)}.",
+        gettext(
+            "Version {payload_number} is what is asked now. It waits for {who_signs_next}."
+        ).format(
+            payload_number=edited.payload_number, who_signs_next=selectors.who_signs_next(edited)
+        ),
     )
     return redirect("request", request_id=edited.pk)
 

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.defaultfilters import pluralize
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from apps.accounts.models import User
@@ -24,6 +25,7 @@ from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
 from apps.common.csvio import by_number
 from apps.common.errors import DomainError, Invalid
 from apps.common.identifiers import new_id, number_of
+from apps.common.language import lazy as _
 from apps.engine.timeline import timeline
 from apps.web.fragments import person
 from apps.web.lists import ListPage
@@ -35,7 +37,7 @@ from apps.web.tables import AGE, STATE, Column
 #: Columns of the file of refused items.
 COLUMNS = ("number", "request", "title", "authority", "code", "detail")
 MOST_LIVE = 10
-CRUMBS = (Link("Inbox", "inbox"), Link("Bulk decisions", "bulk_list"))
+CRUMBS = (Link(_("Inbox"), "inbox"), Link(_("Bulk decisions"), "bulk_list"))
 
 
 # --- before the run -------------------------------------------------------------------------------
@@ -44,17 +46,23 @@ CRUMBS = (Link("Inbox", "inbox"), Link("Bulk decisions", "bulk_list"))
 def preview(request: HttpRequest) -> HttpResponse:
     """Preview a decision of the chosen requests. Signs nothing."""
     if request.method != "POST":
-        messages.info(request, "Tick what you want to decide together, then go on from there.")
+        messages.info(
+            request, gettext("Tick what you want to decide together, then go on from there.")
+        )
         return redirect("inbox")
     chosen = _chosen(request)
     if not chosen:
-        messages.info(request, "Nothing was ticked. Tick what you want to decide together.")
+        messages.info(
+            request, gettext("Nothing was ticked. Tick what you want to decide together.")
+        )
         return redirect("inbox")
     if len(chosen) > MOST_ITEMS:
         messages.warning(
             request,
-            f"These are the first {MOST_ITEMS}, as many as can be decided in one go. "
-            "The others wait in the inbox.",
+            gettext(
+                "These are the first {most_items}, as many as can be decided in one go. "
+                "The others wait in the inbox."
+            ).format(most_items=MOST_ITEMS),
         )
     ids = chosen[:MOST_ITEMS]
     form = BulkForm(
@@ -99,7 +107,7 @@ def run(request: HttpRequest) -> HttpResponse:
         else:
             return redirect("bulk", bulk.pk)
     if not picked.choices:
-        form.add_error(None, "Nothing is ticked: tick what you want to sign.")
+        form.add_error(None, gettext("Nothing is ticked: tick what you want to sign."))
     return _show_preview(request, ids, form=form, picked=picked, refusal=refusal)
 
 
@@ -118,25 +126,25 @@ class _Picked:
         picked = cls()
         rows: list[tuple[UUID, str, str, str]] = []
         for value in request.POST.getlist("item")[: MOST_ITEMS + 1]:
-            identifier, _, rest = value.partition(":")
-            payload_hash, _, rest = rest.partition(":")
-            tier, _, authority = rest.partition(":")
+            identifier, _unused, rest = value.partition(":")
+            payload_hash, _unused, rest = rest.partition(":")
+            tier, _unused, authority = rest.partition(":")
             for request_id in _ids([identifier]):
                 chosen = request.POST.get(f"authority-{request_id}") or authority
                 picked.authorities[str(request_id)] = chosen
                 picked.values.add(str(request_id))
                 rows.append((request_id, payload_hash, tier, chosen))
-        people = User.objects.in_bulk({number_of(key, digits=9) or 0 for *_, key in rows})
+        people = User.objects.in_bulk({number_of(key, digits=9) or 0 for *_unused, key in rows})
         for request_id, payload_hash, tier, key in rows:
             # Never fall back to another authority than the preview showed, such as the user's own
             # or a delegated one.
             under, number = people.get(number_of(key, digits=9) or 0), number_of(tier, digits=9)
             if under is None:
                 picked.refusal = Invalid(
-                    "It does not say under whose authority to sign.", code="authority_invalid"
+                    _("It does not say under whose authority to sign."), code="authority_invalid"
                 )
             elif number is None:
-                picked.refusal = Invalid("It does not say at which tier.", code="bad_tier")
+                picked.refusal = Invalid(_("It does not say at which tier."), code="bad_tier")
             picked.choices.append(BulkChoice(request_id, payload_hash, under, number))
         return picked
 
@@ -199,7 +207,7 @@ def _show_preview(
 
 # --- during and after the run ---------------------------------------------------------------------
 def _title(bulk: BulkDecision) -> str:
-    verb = "Approve" if bulk.verdict == Verdict.APPROVE else "Reject"
+    verb = gettext("Approve") if bulk.verdict == Verdict.APPROVE else gettext("Reject")
     return f"{verb} {bulk.total} request{pluralize(bulk.total)}"
 
 
@@ -210,24 +218,24 @@ def _topics(bulks: list[BulkDecision]) -> str:
 
 LIST_PAGE = ListPage(
     name="bulk_list",
-    title="My bulk decisions",
-    lead="Your bulk decisions, newest first.",
-    noun="bulk decision",
+    title=_("My bulk decisions"),
+    lead=_("Your bulk decisions, newest first."),
+    noun=_("bulk decision"),
     topic=_topics,
     rows=lambda user: BulkDecision.objects.filter(requested_by=user.pk),
     to="bulk",
     columns=(
-        Column(head="Decision", value=_title, form="title"),
+        Column(head=_("Decision"), value=_title, form="title"),
         *RUN_COLUMNS,
-        Column(head="Reason", value="reason"),
+        Column(head=_("Reason"), value="reason"),
         AGE,
         STATE,
     ),
     filters=BulkFilter,
     crumbs=CRUMBS[:1],
-    new=Link("To the inbox", "inbox"),
-    none="You have made no bulk decision yet",
-    first="Tick several requests in the inbox, or select all that match a filter.",
+    new=Link(_("To the inbox"), "inbox"),
+    none=_("You have made no bulk decision yet"),
+    first=_("Tick several requests in the inbox, or select all that match a filter."),
     complete=lambda bulks: RUNS.complete(bulks),
 )
 
@@ -248,7 +256,7 @@ def _counts(bulks: Sequence[BulkDecision]) -> dict[UUID, Counts]:
 
 def _now(bulk: BulkDecision, counts: Counts, user: User) -> RunNow:
     verb = "stop" if bulk.runs else "resume" if bulk.status == BulkStatus.STOPPED else None
-    doing = "Approving" if bulk.verdict == Verdict.APPROVE else "Rejecting"
+    doing = gettext("Approving") if bulk.verdict == Verdict.APPROVE else gettext("Rejecting")
     return RunNow(
         head=Head(
             f"{doing} {bulk.total} request{pluralize(bulk.total)}",
@@ -290,32 +298,32 @@ RUNS: RunPages[BulkDecision] = RunPages(
     verbs={
         "stop": RunVerb(
             services.bulk_stop,
-            said="Stopped. What was signed stays signed; the rest was not touched.",
-            button="Stop",
+            said=_("Stopped. What was signed stays signed; the rest was not touched."),
+            button=_("Stop"),
         ),
         "resume": RunVerb(
             services.bulk_resume,
-            said="It goes on with what was left.",
-            button="Go on with the {stopped} left",
+            said=_("It goes on with what was left."),
+            button=_("Go on with the {stopped} left"),
             plain=True,
         ),
     },
     tabs=[
-        Tab("", "All", (), "None now."),
-        Tab("signed", "Signed", (ItemStatus.DONE,), "None is signed yet."),
-        Tab("refused", "Refused", (ItemStatus.FAILED,), "None was refused."),
+        Tab("", _("All"), (), _("None now.")),
+        Tab("signed", _("Signed"), (ItemStatus.DONE,), _("None is signed yet.")),
+        Tab("refused", _("Refused"), (ItemStatus.FAILED,), _("None was refused.")),
         Tab(
             "left",
-            "Not decided",
+            _("Not decided"),
             (ItemStatus.WAITING, ItemStatus.STOPPED),
-            "All have their outcome.",
+            _("All have their outcome."),
         ),
     ],
     words={
-        ItemStatus.DONE: "signed",
-        ItemStatus.FAILED: "refused",
-        ItemStatus.WAITING: "waiting",
-        ItemStatus.STOPPED: "stopped",
+        ItemStatus.DONE: _("signed"),
+        ItemStatus.FAILED: _("refused"),
+        ItemStatus.WAITING: _("waiting"),
+        ItemStatus.STOPPED: _("stopped"),
     },
     word="decided",
     related=("request", "authority"),

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.models import ApprovalRequest
@@ -43,7 +44,7 @@ def _moments(approval: ApprovalRequest, *, is_open: bool) -> list[Moment]:
         name, done = event["event"], bool(event["done_at"])
         if name == "expiry":
             done = approval.status == RequestStatus.EXPIRED
-        state = "late" if done and name == DUE else "done" if done else "missed"
+        state = "late" if done and name == DUE else gettext("done") if done else "missed"
         if not done and is_open:
             state, coming = ("next" if coming else "waiting"), False
         moments.append(Moment(_name(event), at, state, _note(approval, event, done=done)))
@@ -51,30 +52,43 @@ def _moments(approval: ApprovalRequest, *, is_open: bool) -> list[Moment]:
 
 
 def _name(event: dict[str, Any]) -> str:
-    tier = f", tier {event['tier']}" if event.get("tier", 1) > 1 else ""
+    tier = event.get("tier", 1)
     if event["event"] == REMINDER:
-        return f"Reminder {event['number']}{tier}"
+        text = (
+            gettext("Reminder {number}, tier {tier}") if tier > 1 else gettext("Reminder {number}")
+        )
+        return text.format(number=event["number"], tier=tier)
     if event["event"] == ESCALATION:
-        return f"Escalation{tier}"
-    return "Due" if event["event"] == DUE else "Expiry"
+        text = gettext("Escalation, tier {tier}") if tier > 1 else gettext("Escalation")
+        return text.format(tier=tier)
+    return gettext("Due") if event["event"] == DUE else gettext("Expiry")
 
 
 def _note(approval: ApprovalRequest, event: dict[str, Any], *, done: bool) -> str:
     name = event["event"]
     if name == REMINDER:
         if event.get("left_out"):
-            return "left out: a later one was due as well"
-        return "sent" if done else ""
+            return gettext("left out: a later one was due as well")
+        return gettext("sent") if done else ""
     if name == ESCALATION:
         if not done:
             escalation = approval.band.get("escalation") or {}
-            senior = "the senior of who holds it" if escalation.get("senior") else ""
-            words = "to " + ", else ".join(filter(None, [senior, escalation.get("group")]))
-            return f"{words}; nobody was found yet" if event.get("tried_at") else words
+            senior = gettext("the senior of who holds it") if escalation.get("senior") else ""
+            whom = gettext(", else ").join(filter(None, [senior, escalation.get("group")]))
+            words = gettext("to {target}").format(target=whom)
+            return (
+                gettext("{words}; nobody was found yet").format(words=words)
+                if event.get("tried_at")
+                else words
+            )
         target = approval.escalated_to or approval.escalated_group
         # A completed tier ends its escalation: the next tier has its own signers.
         same_tier = event.get("tier", 1) == approval.tier_number
-        return f"to {target}" if target and same_tier else "done"
+        return (
+            gettext("to {target}").format(target=target)
+            if target and same_tier
+            else gettext("done")
+        )
     if name == DUE:
-        return "passed" if done else ""
-    return "nobody signed in time" if done else "nobody may sign from then"
+        return gettext("passed") if done else ""
+    return gettext("nobody signed in time") if done else gettext("nobody may sign from then")

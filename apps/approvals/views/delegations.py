@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.models import User
@@ -50,7 +51,10 @@ def delegations(request: HttpRequest) -> HttpResponse:
     except DomainError as error:
         refusal = refusal_of(error)
         return _page(request, form, refusal=refusal, status=refusal.status)
-    messages.success(request, f"{given.delegate} may sign for you, and was told.")
+    messages.success(
+        request,
+        gettext("{delegate} may sign for you, and was told.").format(delegate=given.delegate),
+    )
     return redirect("delegations")
 
 
@@ -64,7 +68,7 @@ def delegation_revoke(request: HttpRequest, delegation_id: int) -> HttpResponse:
         )
     except NotFound as error:
         raise Http404 from error
-    messages.success(request, "It has ended. What was signed under it stands.")
+    messages.success(request, gettext("It has ended. What was signed under it stands."))
     return redirect("delegations")
 
 
@@ -95,7 +99,7 @@ def _told(row: Delegation, now: Any) -> dict[str, Any]:
         "state": words_of(state),
         "tone": tone_of(state),
         "endable": row.revoked_at is None and row.ends_at > now,
-        "kinds": ", ".join(kinds.title_of(name) for name in row.kinds) or "every kind",
+        "kinds": ", ".join(kinds.title_of(name) for name in row.kinds) or gettext("every kind"),
     }
 
 

@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts.models import User
@@ -148,11 +149,13 @@ def evidence(request: HttpRequest, request_id: UUID) -> HttpResponse:
     except DomainError as error:
         refusal = refusal_of(error)
         if file is None and error.code == "empty_file":
-            refusal = Refusal("empty_file", refusal.status, "No file was chosen.", "Choose one.")
+            refusal = Refusal(
+                "empty_file", refusal.status, gettext("No file was chosen."), gettext("Choose one.")
+            )
         return _again(
             request, approval, Collab(evidence_refusal=refusal, note=note), refusal.status
         )
-    messages.success(request, f"{kept.name} is beside the request now.")
+    messages.success(request, gettext("{name} is beside the request now.").format(name=kept.name))
     return redirect(f"{reverse('request', args=[approval.pk])}#evidence-{kept.pk}")
 
 
@@ -167,7 +170,12 @@ def evidence_file(request: HttpRequest, request_id: UUID, evidence_id: UUID) -> 
     except NotFound as error:
         raise Http404 from error
     except DomainError as error:
-        messages.error(request, f"{found.name}: {error.detail} Tell whoever keeps the database.")
+        messages.error(
+            request,
+            gettext("{name}: {detail} Tell whoever keeps the database.").format(
+                name=found.name, detail=error.detail
+            ),
+        )
         return redirect("request", request_id=approval.pk)
     return uploads.as_attachment(name=found.name, content_type=found.content_type, body=body)
 
@@ -192,7 +200,10 @@ def evidence_erasing(request: HttpRequest, request_id: UUID, evidence_id: UUID) 
                 via="page",
                 as_of=timezone.now(),
             )
-            messages.success(request, f"The content of {found.name} is gone. Its digest stays.")
+            messages.success(
+                request,
+                gettext("The content of {name} is gone. Its digest stays.").format(name=found.name),
+            )
             return redirect(f"{reverse('request', args=[approval.pk])}#evidence-{found.pk}")
     except NotFound as error:
         raise Http404 from error
@@ -239,7 +250,11 @@ def _looking(approval: ApprovalRequest, user: User) -> str:
         rest = len(names) - MOST_NAMES
         names = [*names[:MOST_NAMES], f"{rest} other" if rest == 1 else f"{rest} others"]
     *first, last = names
-    return f"{', '.join(first)} and {last} are" if first else f"{last} is"
+    return (
+        gettext("{first} and {last} are").format(first=", ".join(first), last=last)
+        if first
+        else f"{last} is"
+    )
 
 
 def _parts(comment: Comment) -> Iterator[Part]:

@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.models import User
@@ -26,6 +27,7 @@ from apps.approvals.models import (
 from apps.approvals.selectors.comment_permissions import only_reads
 from apps.approvals.services import filters as filter_services
 from apps.common.errors import DomainError
+from apps.common.language import lazy as _
 from apps.web.fragments import fragment, person
 from apps.web.lists import counted, exported, files_of, filtered_list
 from apps.web.refusals import refusal_of
@@ -36,18 +38,18 @@ MOST_OFFERED = 60
 
 #: Each tab's key, title and values of `mine`, `due` and `claim`.
 TABS: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("every", "All", {"mine": False, "due": "", "claim": ""}),
-    ("mine", "For me to sign", {"mine": True, "due": "", "claim": ""}),
-    ("over", "Overdue", {"mine": False, "due": "over", "claim": ""}),
-    ("held", "Held by me", {"mine": False, "due": "", "claim": "me"}),
+    ("every", _("All"), {"mine": False, "due": "", "claim": ""}),
+    ("mine", _("For me to sign"), {"mine": True, "due": "", "claim": ""}),
+    ("over", _("Overdue"), {"mine": False, "due": "over", "claim": ""}),
+    ("held", _("Held by me"), {"mine": False, "due": "", "claim": "me"}),
 )
 
-_TITLE = Column(head="Request", value="title", form="title", part="approvals/_inbox_title.html")
-_KIND = Column(head="Kind", value="kind_title", wide=True, file="kind")
+_TITLE = Column(head=_("Request"), value="title", form="title", part="approvals/_inbox_title.html")
+_KIND = Column(head=_("Kind"), value="kind_title", wide=True, file="kind")
 _ASKED_BY = replace(ASKED_BY, value=lambda row: row.requested_by or "the engine")
 _AMOUNT = replace(AMOUNT, sort=("largest", "smallest"))
 _PICK = Column(
-    head="Tick", value=lambda row: "", form="pick", part="approvals/_inbox_pick.html", file="-"
+    head=_("Tick"), value=lambda row: "", form="pick", part="approvals/_inbox_pick.html", file="-"
 )
 #: Columns of what waits, and of what is settled.
 WAITING = (
@@ -56,7 +58,7 @@ WAITING = (
     _ASKED_BY,
     AGE,
     Column(
-        head="Due",
+        head=_("Due"),
         value="due_at",
         form="due",
         part="approvals/_inbox_due.html",
@@ -64,20 +66,22 @@ WAITING = (
         file="due_at",
     ),
     Column(
-        head="Expires",
+        head=_("Expires"),
         value="expires_at",
         form="aside",
         part="approvals/_inbox_expires.html",
         file="expires_at",
     ),
     Column(
-        head="Signatures",
-        value=lambda row: f"{row.tier_group} · {row.signed} of {row.quorum}",
+        head=_("Signatures"),
+        value=lambda row: gettext("{tier_group} · {signed} of {quorum}").format(
+            tier_group=row.tier_group, signed=row.signed, quorum=row.quorum
+        ),
         form="signs",
     ),
     _AMOUNT,
     Column(
-        head="Held by",
+        head=_("Held by"),
         value=lambda row: row.claimed_by if row.held else None,
         form="act",
         part="approvals/_inbox_claim.html",
@@ -88,8 +92,12 @@ SETTLED = (
     _KIND,
     _ASKED_BY,
     AGE,
-    Column(head="Settled", value="settled_at", form="age", text="settled {}", file="settled_at"),
-    Column(head="By", value=lambda row: row.settled_by or "the engine", text="by {}"),
+    Column(
+        head=_("Settled"), value="settled_at", form="age", text=_("settled {}"), file="settled_at"
+    ),
+    Column(
+        head=_("By"), value=lambda row: row.settled_by or gettext("the engine"), text=_("by {}")
+    ),
     _AMOUNT,
     STATE,
 )
@@ -168,9 +176,13 @@ def filter_save(request: HttpRequest) -> HttpResponse:
         )
     except DomainError as error:
         refusal = refusal_of(error)
-        messages.error(request, f"The filter was not saved. {refusal.what}")
+        messages.error(
+            request, gettext("The filter was not saved. {what}").format(what=refusal.what)
+        )
         return _back(query)
-    messages.success(request, f"Saved as “{saved.name}”. It stands above the list now.")
+    messages.success(
+        request, gettext("Saved as “{name}”. It stands above the list now.").format(name=saved.name)
+    )
     return _back(saved.query)
 
 
@@ -181,9 +193,11 @@ def filter_delete(request: HttpRequest, filter_id: int) -> HttpResponse:
     try:
         filter_services.filter_delete(filter_id=filter_id, by=person(request), via="page")
     except DomainError as error:
-        messages.warning(request, f"Nothing was deleted. {refusal_of(error).what}")
+        messages.warning(
+            request, gettext("Nothing was deleted. {what}").format(what=refusal_of(error).what)
+        )
     else:
-        messages.success(request, "The filter is deleted. What it listed is untouched.")
+        messages.success(request, gettext("The filter is deleted. What it listed is untouched."))
     return redirect("inbox")
 
 
@@ -213,7 +227,7 @@ def _inbox(request: HttpRequest, *, whole: bool) -> dict[str, Any]:
             found["rows"],
             (*((_PICK,) if bulk else ()), *(WAITING if waiting_only else SETTLED)),
             id="inbox-rows",
-            caption="Requests",
+            caption=gettext("Requests"),
             order=form.order,
             default="newest",
             address=reverse("inbox"),

@@ -8,6 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts.models import User
@@ -101,10 +102,14 @@ def _decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
 
 def _said(decided: ApprovalRequest) -> str:
     if decided.status == RequestStatus.OPEN:
-        return f"Your signature counts. It waits for {selectors.who_signs_next(decided)}."
+        return gettext("Your signature counts. It waits for {who_signs_next}.").format(
+            who_signs_next=selectors.who_signs_next(decided)
+        )
     if decided.status == RequestStatus.APPROVED:
-        return "Approved. The programs take it from here; this page shows how far they are."
-    return "Rejected. Whoever asked can read your reason."
+        return gettext(
+            "Approved. The programs take it from here; this page shows how far they are."
+        )
+    return gettext("Rejected. Whoever asked can read your reason.")
 
 
 def _kind(name: str) -> kinds.ApprovalKind | None:
@@ -199,7 +204,7 @@ def _live_facts(
     if approval.amount is not None and not amount_signed:
         figure = money_shown(approval.amount, approval.currency)
         if figure not in {fact.value for fact in facts}:
-            facts.insert(0, Fact("Amount, for the rule", figure))
+            facts.insert(0, Fact(gettext("Amount, for the rule"), figure))
     return facts
 
 

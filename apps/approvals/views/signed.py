@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
 from apps.approvals import kinds, selectors
@@ -114,8 +115,12 @@ def _document(approval: ApprovalRequest) -> str:
 def _rule(approval: ApprovalRequest) -> str:
     rule = approval.rule
     if rule is None:
-        return "none: the kind’s default"
-    return f"{kinds.title_of(rule.kind)}, {rule.scope or 'all of them'}, version {rule.version}"
+        return gettext("none: the kind’s default")
+    return gettext("{title_of}, {scope}, version {version}").format(
+        title_of=kinds.title_of(rule.kind),
+        scope=rule.scope or gettext("all of them"),
+        version=rule.version,
+    )
 
 
 def _name(approval: ApprovalRequest) -> str:

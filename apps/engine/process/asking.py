@@ -14,6 +14,7 @@ from apps.audit.services import refusals
 from apps.common.errors import NotAllowed
 from apps.common.idempotency import asked_before, clean_key, save_or_known
 from apps.common.identifiers import new_id
+from apps.common.language import lazy as _
 from apps.common.validation import clean_reason
 from apps.engine.process.rows import id_of, locked, tell, unknown
 from apps.engine.process.spec import Process, R, SubjectRow, workflow_id_of
@@ -115,4 +116,4 @@ def _check_may(process: SubjectRow[R], identifier: UUID | str, by: "User", permi
     if not permission or not rows.all().visible_to(by).filter(pk=pk).exists():
         raise unknown(process)
     if not by.has_perm(permission):
-        raise NotAllowed("You may not do this.", code="permission_denied")
+        raise NotAllowed(_("You may not do this."), code="permission_denied")

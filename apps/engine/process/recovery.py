@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, Q, Subquery, TextField
 from django.db.models.functions import Cast
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.common import correlation
 from apps.common.identifiers import uuid_of
@@ -120,7 +121,7 @@ def why_closed(run: WorkflowRun) -> str:
 
 def why_undeliverable(command: EngineCommand) -> str:
     """Say why a row's workflow never gets a message."""
-    what = "started" if command.kind == CommandKind.START else "reached"
+    what = gettext("started") if command.kind == CommandKind.START else gettext("reached")
     return f"Its workflow could not be {what}: {command.error[:500] or 'unknown reason'}"
 
 

@@ -11,6 +11,8 @@ from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import entry_record
 from apps.common.errors import Conflict, NotFound
 from apps.common.identifiers import uuid_of
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.engine.process.spec import R, SubjectRow
 from apps.live.broadcast import broadcast
 
@@ -48,7 +50,7 @@ def id_of(process: SubjectRow[R], identifier: UUID | str) -> UUID:
 
 def unknown(process: SubjectRow[R]) -> NotFound:
     """Return the error for a row that does not exist or is not visible."""
-    return NotFound(f"There is no such {process.noun}.")
+    return NotFound(filled(_("There is no such {noun}."), noun=process.noun))
 
 
 def check_carrier(process: SubjectRow[R], row: R, workflow_id: str) -> None:
@@ -56,7 +58,11 @@ def check_carrier(process: SubjectRow[R], row: R, workflow_id: str) -> None:
     carried: Any = row
     if carried.workflow_id != workflow_id:
         raise Conflict(
-            f"This {process.noun} belongs to the workflow {carried.workflow_id}.",
+            filled(
+                _("This {noun} belongs to the workflow {workflow_id}."),
+                noun=process.noun,
+                workflow_id=carried.workflow_id,
+            ),
             code="not_its_workflow",
         )
 
@@ -66,7 +72,7 @@ def check_unsettled(process: SubjectRow[R], row: R) -> None:
     carried: Any = row
     if carried.has_ended:
         raise Conflict(
-            f"The {process.noun} is {carried.status} already.",
+            filled(_("The {noun} is {status} already."), noun=process.noun, status=carried.status),
             code="already_settled",
             status=carried.status,
         )

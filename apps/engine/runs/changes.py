@@ -7,8 +7,12 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from apps.audit.contracts import ENGINE, Actor
 from apps.common.errors import Conflict
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine import services as engine
 from apps.engine.runs.items import items_of
@@ -32,7 +36,7 @@ def check_open(spec: RunSpec[R], run: R) -> None:
     """Raise Conflict `already_settled` (extra status) for a run that has ended."""
     if spec.process.needs(run) is None:
         raise Conflict(
-            f"The {spec.process.noun} is {run.status} already.",
+            filled(_("The {noun} is {status} already."), noun=spec.process.noun, status=run.status),
             code="already_settled",
             status=run.status,
         )
@@ -143,5 +147,7 @@ def closed(
     elif run.status == PENDING:
         end(spec, run, CANCELLED, code=CLOSED, detail=why, as_of=as_of)
     else:
-        detail = f"{why} Nothing further is begun until somebody resumes it."
+        detail = gettext("{why} Nothing further is begun until somebody resumes it.").format(
+            why=why
+        )
         hold(spec, run, reason=why, code=CLOSED, detail=detail)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from apps.common.errors import Conflict
+from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine.runs.changes import check_open, end, go_on, hold, wake
 from apps.engine.runs.spec import CANCELLED, PAUSED, RUNNING, R, RunSpec
@@ -32,7 +33,7 @@ def pause(
         if run.status == PAUSED:
             return run
         if run.status != RUNNING:
-            raise Conflict("It has not begun yet.", code="not_running")
+            raise Conflict(_("It has not begun yet."), code="not_running")
         hold(spec, run, by=by, via=via, reason=reason)
         wake(spec, run)
         return run
@@ -57,7 +58,7 @@ def resume(
         if run.status == RUNNING:
             return run
         if run.status != PAUSED:
-            raise Conflict("It is not paused.", code="not_paused")
+            raise Conflict(_("It is not paused."), code="not_paused")
         go_on(spec, run, RUNNING, by=by, via=via, reason=reason)
         wake(spec, run)
         return run

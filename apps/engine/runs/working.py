@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from apps.common import correlation
 from apps.common.errors import Conflict, DomainError
+from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine.models_abstract import RunItem
 from apps.engine.runs.changes import check_carrier, end, lock
@@ -170,7 +171,7 @@ def item_do(
             refusal = error
         except Exception:
             logger.exception("an item failed", subject=spec.process.subject, item=item.pk)
-            refusal = Conflict("It failed for a reason of ours.", code="internal_error")
+            refusal = Conflict(_("It failed for a reason of ours."), code="internal_error")
         with transaction.atomic(durable=True):
             settle(spec, item, FAILED, as_of=as_of, code=refusal.code, detail=refusal.detail)
             refused(refusal)

@@ -9,6 +9,7 @@ from django.utils import timezone
 from apps.audit import services as audit
 from apps.audit.contracts import Actor
 from apps.common.errors import Conflict, Invalid, NotFound
+from apps.common.language import lazy as _
 from apps.engine import subjects
 from apps.engine.contracts import CommandKind, CommandState, SignalEnvelope
 from apps.engine.models import EngineCommand
@@ -202,7 +203,7 @@ def command_retry(*, command_id: int, by: Actor, via: str, reason: str) -> Engin
             _record("engine.command_retry", command, by, via, reason)
             return command
         if command.state != CommandState.PARKED:
-            raise Conflict("only a parked command is sent again", code="not_parked")
+            raise Conflict(_("only a parked command is sent again"), code="not_parked")
         command.state = CommandState.PENDING
         command.next_try_at = timezone.now()
         command.strikes = 0
@@ -223,9 +224,9 @@ def command_discard(*, command_id: int, by: Actor, via: str, reason: str) -> Eng
     with _audited("engine.command_discard", command_id, by, via), transaction.atomic(durable=True):
         command = _locked(command_id, reason)
         if command.state == CommandState.LEASED:
-            raise Conflict("the command is being sent now", code="in_flight")
+            raise Conflict(_("the command is being sent now"), code="in_flight")
         if command.state not in EngineCommand.UNSETTLED:
-            raise Conflict("the command is settled", code="already_settled")
+            raise Conflict(_("the command is settled"), code="already_settled")
         command.state = CommandState.DISCARDED
         command.settled_at = timezone.now()
         _record("engine.command_discard", command, by, via, reason)
@@ -250,7 +251,7 @@ def _ending(
     subject_id: str,
 ) -> NewCommand:
     if not reason.strip():
-        raise Invalid("a reason is required", code="reason_required")
+        raise Invalid(_("a reason is required"), code="reason_required")
     return NewCommand(
         key=key,
         kind=kind,
@@ -270,18 +271,18 @@ def _start_anew(command: EngineCommand, subject: EngineSubject) -> None:
         pk__gt=command.pk,
     )
     if newer.exists():
-        raise Conflict("there is a newer start of this row", code="not_parked")
+        raise Conflict(_("there is a newer start of this row"), code="not_parked")
     subject.restart(command.subject_id)
     if not newer.exists():
-        raise Conflict("the row needs no workflow any more", code="not_needed")
+        raise Conflict(_("the row needs no workflow any more"), code="not_needed")
 
 
 def _locked(command_id: int, reason: str) -> EngineCommand:
     if not reason.strip():
-        raise Invalid("a reason is required", code="reason_required")
+        raise Invalid(_("a reason is required"), code="reason_required")
     command = EngineCommand.objects.select_for_update().filter(pk=command_id).first()
     if command is None:
-        raise NotFound("there is no such command")
+        raise NotFound(_("there is no such command"))
     return command
 
 

@@ -11,6 +11,8 @@ from django.db import transaction
 from apps.audit import services as audit
 from apps.audit.contracts import Actor
 from apps.common.errors import Conflict, Invalid, NotFound
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.common.validation import clean_reason
 from apps.engine import subjects
 from apps.engine.contracts import CommandKind, CommandState, RunStatus
@@ -55,10 +57,10 @@ def run_restart(*, run_id: int, by: Actor, via: str, reason: str) -> EngineComma
         reason = required_reason(reason)
         run = _locked(run_id)
         if run.status == RunStatus.RUNNING:
-            raise Conflict("The run has not ended.", code="still_running")
+            raise Conflict(_("The run has not ended."), code="still_running")
         subject = subjects.get(run.subject_type)
         if subject is None or not run.subject_id:
-            raise Conflict("No row of ours stands behind this run.", code="no_row")
+            raise Conflict(_("No row of ours stands behind this run."), code="no_row")
         starts = EngineCommand.objects.filter(
             kind=CommandKind.START, subject_type=run.subject_type, subject_id=run.subject_id
         ).order_by("-id")
@@ -67,7 +69,7 @@ def run_restart(*, run_id: int, by: Actor, via: str, reason: str) -> EngineComma
         start = starts.filter(pk__gt=newest).first()
         if start is None:
             raise Conflict(
-                "Its row needs no workflow now, or a start is under way.",
+                _("Its row needs no workflow now, or a start is under way."),
                 code="restart_not_needed",
             )
         _record("engine.run_restart", run, start, by, via, reason)
@@ -78,7 +80,7 @@ def required_reason(reason: str) -> str:
     """Return the cleaned reason. Raises Invalid `reason_required`, `reason_invalid`."""
     cleaned = clean_reason(reason)
     if not cleaned:
-        raise Invalid("A reason is required.", code="reason_required")
+        raise Invalid(_("A reason is required."), code="reason_required")
     return cleaned
 
 
@@ -98,7 +100,9 @@ def _end(kind: CommandKind, run_id: int, by: Actor, via: str, reason: str) -> En
         run = _locked(run_id)
         if run.status != RunStatus.RUNNING:
             status = run.status.replace("_", " ")
-            raise Conflict(f"The run has ended: it is {status}.", code="run_ended")
+            raise Conflict(
+                filled(_("The run has ended: it is {status}."), status=status), code="run_ended"
+            )
         earlier = list(
             EngineCommand.objects.filter(
                 subject_type=RUN, subject_id=str(run.pk), kind=kind
@@ -110,7 +114,9 @@ def _end(kind: CommandKind, run_id: int, by: Actor, via: str, reason: str) -> En
             asked = command.options.get("reason", "")
             if asked == reason:
                 return command
-            raise Conflict(f"This was asked for already: {asked}", code="already_asked")
+            raise Conflict(
+                filled(_("This was asked for already: {asked}"), asked=asked), code="already_asked"
+            )
         command = _VERBS[kind](
             key=f"{RUN}:{run.run_id}:{kind}:{len(earlier) + 1}",
             workflow_id=run.workflow_id,
@@ -127,7 +133,7 @@ def _end(kind: CommandKind, run_id: int, by: Actor, via: str, reason: str) -> En
 def _locked(run_id: int) -> WorkflowRun:
     run = WorkflowRun.objects.select_for_update(no_key=True).filter(pk=run_id).first()
     if run is None:
-        raise NotFound("There is no such run.")
+        raise NotFound(_("There is no such run."))
     return run
 
 

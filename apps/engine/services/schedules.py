@@ -13,6 +13,8 @@ from apps.audit import services as audit
 from apps.audit.contracts import Actor
 from apps.common.errors import Conflict, Invalid, NotFound
 from apps.common.identifiers import new_id
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.engine.contracts import CommandKind
 from apps.engine.models import EngineCommand, WorkflowSchedule
 from apps.engine.outbox import NewCommand, command_enqueue
@@ -76,7 +78,7 @@ def schedule_remove(*, name: str, by: Actor | None, via: str) -> None:
     Raises NotFound."""
     row = WorkflowSchedule.objects.select_for_update().filter(name=name).first()
     if row is None:
-        raise NotFound("there is no such schedule")
+        raise NotFound(_("there is no such schedule"))
     row.delete()
     audit.entry_record(
         action="engine.schedule_remove",
@@ -99,7 +101,7 @@ def schedule_pause(*, name: str, by: Actor, via: str, reason: str) -> WorkflowSc
     with _operated("pause", name, by, via):
         row, reason = _locked(name), required_reason(reason)
         if row.paused:
-            raise Conflict("The schedule is paused.", code="already_paused")
+            raise Conflict(_("The schedule is paused."), code="already_paused")
         return _set_paused(row, True, by, via, reason)
 
 
@@ -109,7 +111,7 @@ def schedule_resume(*, name: str, by: Actor, via: str, reason: str) -> WorkflowS
     with _operated("resume", name, by, via):
         row, reason = _locked(name), required_reason(reason)
         if not row.paused:
-            raise Conflict("The schedule is not paused.", code="not_paused")
+            raise Conflict(_("The schedule is not paused."), code="not_paused")
         return _set_paused(row, False, by, via, reason)
 
 
@@ -124,7 +126,7 @@ def schedule_run_now(*, name: str, seen: int, by: Actor, via: str, reason: str) 
     with _operated("run_now", name, by, via):
         row, reason = _locked(name), required_reason(reason)
         if last_asked([name]).get(name, 0) != seen:
-            raise Conflict("Somebody has asked for a run meanwhile.", code="already_asked")
+            raise Conflict(_("Somebody has asked for a run meanwhile."), code="already_asked")
         command = _schedule_changed(row, run_now=str(new_id()))
         _record("run_now", row, by, via, reason)
         return command
@@ -159,7 +161,7 @@ def _operated(verb: str, name: str, by: Actor, via: str) -> Iterator[None]:
 def _locked(name: str) -> WorkflowSchedule:
     row = WorkflowSchedule.objects.select_for_update().filter(name=name).first()
     if row is None:
-        raise NotFound("there is no such schedule")
+        raise NotFound(_("there is no such schedule"))
     return row
 
 
@@ -190,14 +192,17 @@ _CRON_FIELD = re.compile(r"[0-9A-Za-z*,/?#-]{1,40}")
 
 def _check_schedule(name: str, values: Mapping[str, Any], args: object) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,80}", name):
-        raise Invalid("a schedule's name has letters, digits, - and _", code="bad_schedule_name")
+        raise Invalid(_("a schedule's name has letters, digits, - and _"), code="bad_schedule_name")
     fields = values["cron"].split(" ")
     if len(fields) != 5 or not all(_CRON_FIELD.fullmatch(field) for field in fields):
-        raise Invalid("cron has five fields: minute hour day month weekday", code="bad_cron")
+        raise Invalid(_("cron has five fields: minute hour day month weekday"), code="bad_cron")
     if values["time_zone"] not in available_timezones():
-        raise Invalid(f"there is no time zone {values['time_zone']!r}", code="bad_time_zone")
+        raise Invalid(
+            filled(_("there is no time zone {time_zone!r}"), time_zone=values["time_zone"]),
+            code="bad_time_zone",
+        )
     if not isinstance(args, list | tuple | None):
-        raise Invalid("the arguments are a JSON list", code="bad_arguments")
+        raise Invalid(_("the arguments are a JSON list"), code="bad_arguments")
 
 
 def _schedule_changed(row: WorkflowSchedule, **options: str) -> EngineCommand:

@@ -5,8 +5,10 @@ from typing import Any
 from django import forms
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
+from apps.common.language import lazy as _
 from apps.engine import services, subjects
 from apps.engine.contracts import CommandKind, CommandState
 from apps.engine.models import EngineCommand, WorkflowRun
@@ -42,19 +44,22 @@ class CommandFilter(FilterForm):
     state = forms.ChoiceField(
         required=False,
         choices=lambda: [
-            ("", "every state"),
-            (CommandState.PARKED, "parked: waits for an operator"),
-            (WAITING, "waiting to be sent"),
+            ("", gettext("every state")),
+            (CommandState.PARKED, gettext("parked: waits for an operator")),
+            (WAITING, gettext("waiting to be sent")),
             *((s, words_of(s)) for s in (CommandState.UNDELIVERABLE, CommandState.DISCARDED)),
         ],
+        label=_("State"),
     )
     kind = forms.ChoiceField(
-        required=False, choices=[("", "every kind"), *((k, k) for k in CommandKind)]
+        required=False,
+        choices=[("", _("every kind")), *((k, k) for k in CommandKind)],
+        label=_("Kind"),
     )
     workflow = forms.CharField(
         required=False,
         max_length=200,
-        label="Workflow id",
+        label=_("Workflow id"),
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 
@@ -65,26 +70,28 @@ def _troubled(user: User) -> Any:
 
 LIST_PAGE = ListPage(
     name="engine_commands",
-    title="Commands",
-    lead="Messages to the engine that have not arrived: they wait, are parked, or were given up.",
-    noun="command",
+    title=_("Commands"),
+    lead=_(
+        "Messages to the engine that have not arrived: they wait, are parked, or were given up."
+    ),
+    noun=_("command"),
     topic="engine",
     rows=_troubled,
     to="engine_command",
     version=lambda command: f"{command.state}{command.attempts}",
     columns=(
-        Column(head="Command", value=command_title, form="title", file="command"),
-        Column(head="Workflow", value="workflow_id"),
-        Column(head="Attempts", value="attempts", form="count", text="{} attempts", wide=True),
-        Column(head="Reason", value=lambda command: command.error[:200], file="reason"),
-        Column(head="Age", value="created_at", form="age", file="created_at"),
-        Column(head="State", value="state", form="state"),
+        Column(head=_("Command"), value=command_title, form="title", file="command"),
+        Column(head=_("Workflow"), value="workflow_id"),
+        Column(head=_("Attempts"), value="attempts", form="count", text="{} attempts", wide=True),
+        Column(head=_("Reason"), value=lambda command: command.error[:200], file="reason"),
+        Column(head=_("Age"), value="created_at", form="age", file="created_at"),
+        Column(head=_("State"), value="state", form="state"),
     ),
     filters=CommandFilter,
     permission=VIEW,
     crumbs=(CRUMB,),
-    none="Every command has arrived",
-    empty="A command stands here until the engine has taken it.",
+    none=_("Every command has arrived"),
+    empty=_("A command stands here until the engine has taken it."),
 )
 
 
@@ -109,11 +116,14 @@ VERBS = RowVerbs(
     verbs={
         "retry": RowVerb(
             call=lambda key, **given: services.command_retry(command_id=key, **given),
-            title="Retry",
-            button="Send it again",
-            help="Remove the cause first. The engine takes a command once, however often it is "
-            "sent. A start that was discarded begins the workflow of its row anew.",
-            said="It is sent again, as soon as the engine answers.",
+            title=_("Retry"),
+            button=_("Send it again"),
+            help=_(
+                "Remove the cause first. The engine takes a command once, however often "
+                "it is sent. A start that was discarded begins the workflow of its row "
+                "anew."
+            ),
+            said=_("It is sent again, as soon as the engine answers."),
             permission=ACT,
             action="engine.command_retry",
             applies=_can_retry,
@@ -121,11 +131,13 @@ VERBS = RowVerbs(
         ),
         "discard": RowVerb(
             call=lambda key, **given: services.command_discard(command_id=key, **given),
-            title="Discard",
-            button="Discard it for good",
-            help="The engine never hears of this decision; the row it is about is told so. Later "
-            "commands of the same workflow go on.",
-            said="Discarded. It will never be sent.",
+            title=_("Discard"),
+            button=_("Discard it for good"),
+            help=_(
+                "The engine never hears of this decision; the row it is about is told "
+                "so. Later commands of the same workflow go on."
+            ),
+            said=_("Discarded. It will never be sent."),
             permission=ACT,
             action="engine.command_discard",
             applies=_can_discard,
@@ -139,7 +151,7 @@ def _context(request: HttpRequest, command: EngineCommand) -> dict[str, Any]:
         "topics": "engine",
         "head": _head(command),
         "facts": _facts(command),
-        "facts_title": "The command",
+        "facts_title": gettext("The command"),
         "verbs": VERBS.shown(command, person(request)),
         "timeline": timeline(subjects=[("engine_command", str(command.pk))], workflow_ids=[]),
     }
@@ -149,18 +161,18 @@ def _head(command: EngineCommand) -> Head:
     note = None
     if command.state == CommandState.PARKED:
         note = Note(
-            "The engine refused it, and later commands of its workflow wait behind it.",
+            gettext("The engine refused it, and later commands of its workflow wait behind it."),
             command.error[:1000],
-            "Remove the cause and retry it, or discard it.",
+            gettext("Remove the cause and retry it, or discard it."),
             tone="bad",
         )
     elif command.error and command.state != CommandState.SENT:
         note = Note(f"{words_of(command.state).capitalize()}.", command.error[:1000])
     return Head(
         f"{command.kind} {command.name}".strip().capitalize(),
-        "Written",
+        gettext("Written"),
         at=command.created_at,
-        crumbs=(CRUMB, Link("Commands", "engine_commands")),
+        crumbs=(CRUMB, Link(gettext("Commands"), "engine_commands")),
         state=command.state,
         note=note,
     )
@@ -170,21 +182,21 @@ def _facts(command: EngineCommand) -> list[Fact]:
     run = _run_of(command)
     href = reverse("workflow_run", args=[run.pk]) if run else ""
     facts = [
-        Fact("Workflow", command.workflow_id, href=href),
-        Fact("Type", command.workflow_type or "–"),
-        Fact("Task queue", command.task_queue or "–"),
+        Fact(gettext("Workflow"), command.workflow_id, href=href),
+        Fact(gettext("Type"), command.workflow_type or "–"),
+        Fact(gettext("Task queue"), command.task_queue or "–"),
         _row_fact(command),
-        Fact("Attempts", command.attempts),
-        Fact("Key", command.key, form="code"),
+        Fact(gettext("Attempts"), command.attempts),
+        Fact(gettext("Key"), command.key, form="code"),
     ]
     if reason := command.options.get("reason"):
-        facts.append(Fact("Reason", reason, form="prose"))
+        facts.append(Fact(gettext("Reason"), reason, form="prose"))
     if command.behind_run:
-        facts.append(Fact("Waits for the end of the run", command.behind_run, form="code"))
+        facts.append(Fact(gettext("Waits for the end of the run"), command.behind_run, form="code"))
     if command.state == CommandState.PENDING:
-        facts.append(Fact("Next attempt", command.next_try_at, form="when"))
+        facts.append(Fact(gettext("Next attempt"), command.next_try_at, form="when"))
     if command.settled_at:
-        facts.append(Fact("Settled", command.settled_at, form="when"))
+        facts.append(Fact(gettext("Settled"), command.settled_at, form="when"))
     return facts
 
 
@@ -192,9 +204,9 @@ def _row_fact(command: EngineCommand) -> Fact:
     subject = subjects.get(command.subject_type)
     if subject is None or not command.subject_id:
         about = f"{command.subject_type.replace('_', ' ')} {command.subject_id}".strip()
-        return Fact("About", about or "–")
+        return Fact(gettext("About"), about or "–")
     text = f"{subject.title} {command.subject_id[:13]}"
-    return Fact("About", text, href=subject.url(command.subject_id))
+    return Fact(gettext("About"), text, href=subject.url(command.subject_id))
 
 
 def _run_of(command: EngineCommand) -> WorkflowRun | None:

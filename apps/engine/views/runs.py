@@ -6,8 +6,10 @@ from typing import Any
 from django import forms
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
+from apps.common.language import lazy as _
 from apps.engine import reads, services, subjects
 from apps.engine.contracts import RunStatus
 from apps.engine.models import EngineCommand, WorkflowRun
@@ -26,7 +28,7 @@ from apps.web.tones import words_of
 
 VIEW = "engine.view_workflowrun"
 ACT = "engine.change_workflowrun"
-CRUMB = Link("Workers", "workers")
+CRUMB = Link(_("Workers"), "workers")
 
 #: The most commands of a workflow that its run's page shows.
 MOST_COMMANDS = 20
@@ -54,22 +56,24 @@ class RunFilter(FilterForm):
     state = forms.ChoiceField(
         required=False,
         choices=lambda: [
-            ("", "every state"),
+            ("", gettext("every state")),
             (RunStatus.RUNNING, words_of(RunStatus.RUNNING)),
-            (FAILED, "failed, timed out or terminated"),
-            (UNTOLD, "ended, its row not told"),
+            (FAILED, gettext("failed, timed out or terminated")),
+            (UNTOLD, gettext("ended, its row not told")),
             *((s, words_of(s)) for s in RunStatus if s != RunStatus.RUNNING),
         ],
+        label=_("State"),
     )
     type = forms.CharField(
         required=False,
         max_length=80,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        label=_("Type"),
     )
     workflow = forms.CharField(
         required=False,
         max_length=200,
-        label="Workflow id",
+        label=_("Workflow id"),
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 
@@ -84,9 +88,9 @@ def run_line(run: WorkflowRun) -> Line:
         run.workflow_id,
         reverse("workflow_run", args=[run.pk]),
         (
-            Cell("Type", run.workflow_type),
-            Cell("Queue", run.task_queue, "on {}"),
-            Cell("Started", run.started_at, form="age"),
+            Cell(gettext("Type"), run.workflow_type),
+            Cell(gettext("Queue"), run.task_queue, gettext("on {}")),
+            Cell(gettext("Started"), run.started_at, form="age"),
         ),
         state=run.status,
     )
@@ -94,27 +98,27 @@ def run_line(run: WorkflowRun) -> Line:
 
 LIST_PAGE = ListPage(
     name="workflow_runs",
-    title="Workflow runs",
-    lead="Runs of workflows as we know them from the engine, the newest first.",
-    noun="run",
+    title=_("Workflow runs"),
+    lead=_("Runs of workflows as we know them from the engine, the newest first."),
+    noun=_("run"),
     topic="engine",
     rows=_rows,
     to="workflow_run",
     version=lambda run: f"{run.status}{run.confirmed}{run.told_at}",
     columns=(
-        Column(head="Workflow", value="workflow_id", form="title"),
-        Column(head="Type", value="workflow_type", form="name"),
-        Column(head="Queue", value="task_queue", text="on {}", wide=True),
-        Column(head="Age", value="started_at", form="age", file="started_at"),
-        Column(head="State", value="status", form="state"),
+        Column(head=_("Workflow"), value="workflow_id", form="title"),
+        Column(head=_("Type"), value="workflow_type", form="name"),
+        Column(head=_("Queue"), value="task_queue", text=_("on {}"), wide=True),
+        Column(head=_("Age"), value="started_at", form="age", file="started_at"),
+        Column(head=_("State"), value="status", form="state"),
     ),
     filters=RunFilter,
     arrivals=True,
     order="started",
     permission=VIEW,
     crumbs=(CRUMB,),
-    none="No run is known",
-    empty="A run appears as soon as a worker or the engine reports it.",
+    none=_("No run is known"),
+    empty=_("A run appears as soon as a worker or the engine reports it."),
 )
 
 
@@ -134,10 +138,12 @@ VERBS = RowVerbs(
     verbs={
         "cancel": RowVerb(
             call=lambda key, **given: services.run_cancel(run_id=key, **given),
-            title="Cancel",
-            button="Ask it to cancel",
-            help="The workflow hears of it, undoes what can be undone, and ends. Use this first.",
-            said="Asked to cancel. It is sent to the engine as soon as that answers.",
+            title=_("Cancel"),
+            button=_("Ask it to cancel"),
+            help=_(
+                "The workflow hears of it, undoes what can be undone, and ends. Use this first."
+            ),
+            said=_("Asked to cancel. It is sent to the engine as soon as that answers."),
             permission=ACT,
             action="engine.run_cancel",
             applies=_is_open,
@@ -145,22 +151,26 @@ VERBS = RowVerbs(
         ),
         "terminate": RowVerb(
             call=lambda key, **given: services.run_terminate(run_id=key, **given),
-            title="Terminate",
-            button="Terminate the run",
-            help="It ends at once and undoes nothing. What it had begun outside stays as it is. "
-            "Use this when it cannot react to a cancellation.",
-            said="It will be terminated. The command is sent as soon as the engine answers.",
+            title=_("Terminate"),
+            button=_("Terminate the run"),
+            help=_(
+                "It ends at once and undoes nothing. What it had begun outside stays as "
+                "it is. Use this when it cannot react to a cancellation."
+            ),
+            said=_("It will be terminated. The command is sent as soon as the engine answers."),
             permission=ACT,
             action="engine.run_terminate",
             applies=_is_open,
         ),
         "restart": RowVerb(
             call=lambda key, **given: services.run_restart(run_id=key, **given),
-            title="Restart",
-            button="Start its workflow again",
-            help="A new run begins from the row as it stands now. Steps that are done are not done "
-            "again.",
-            said="A new run was asked for. It begins as soon as the engine answers.",
+            title=_("Restart"),
+            button=_("Start its workflow again"),
+            help=_(
+                "A new run begins from the row as it stands now. Steps that are done are "
+                "not done again."
+            ),
+            said=_("A new run was asked for. It begins as soon as the engine answers."),
             permission=ACT,
             action="engine.run_restart",
             applies=_can_restart,
@@ -181,10 +191,12 @@ def command_line(command: EngineCommand) -> Line:
         command_title(command),
         reverse("engine_command", args=[command.pk]),
         (
-            Cell("Workflow", command.workflow_id),
-            Cell("Written", command.created_at, form="age"),
-            Cell("Attempts", command.attempts if command.attempts > 1 else "", "{} attempts"),
-            Cell("Reason", command.error[:200]),
+            Cell(gettext("Workflow"), command.workflow_id),
+            Cell(gettext("Written"), command.created_at, form="age"),
+            Cell(
+                gettext("Attempts"), command.attempts if command.attempts > 1 else "", "{} attempts"
+            ),
+            Cell(gettext("Reason"), command.error[:200]),
         ),
         state=command.state,
     )
@@ -198,7 +210,7 @@ def _context(request: HttpRequest, run: WorkflowRun) -> dict[str, Any]:
         "topics": "engine",
         "head": _head(run),
         "facts": _facts(run, found),
-        "facts_title": "The run",
+        "facts_title": gettext("The run"),
         "over": not _is_open(run),
         "seen": seen,
         "description": found,
@@ -206,20 +218,24 @@ def _context(request: HttpRequest, run: WorkflowRun) -> dict[str, Any]:
         "verbs": VERBS.shown(run, person(request)),
         "card": rows_card(
             "run-commands",
-            "Commands of its workflow",
+            gettext("Commands of its workflow"),
             [command_line(command) for command in commands],
-            empty="Nothing was sent to this workflow, or it was long ago.",
+            empty=gettext("Nothing was sent to this workflow, or it was long ago."),
         ),
         "earlier": _others(run),
     }
 
 
 def _activity(one: PendingActivity) -> dict[str, Any]:
-    of = f" of {one.most_attempts}" if one.most_attempts else ""
+    of = (
+        gettext(" of {most_attempts}").format(most_attempts=one.most_attempts)
+        if one.most_attempts
+        else ""
+    )
     return {
         "name": one.activity_type,
         "state": one.state,
-        "attempt": f"attempt {one.attempt}{of}",
+        "attempt": gettext("attempt {attempt}{of}").format(attempt=one.attempt, of=of),
         "failure": one.last_failure,
         "worker": one.worker,
         "heartbeat_at": one.heartbeat_at,
@@ -232,53 +248,55 @@ def _head(run: WorkflowRun) -> Head:
     note = None
     if run.status == RunStatus.LOST:
         note = Note(
-            "The engine does not know this run.",
-            "Its history was deleted with age, or the engine was restored from a backup.",
+            gettext("The engine does not know this run."),
+            gettext("Its history was deleted with age, or the engine was restored from a backup."),
         )
     elif run.status != RunStatus.RUNNING and not run.confirmed:
         note = Note(
-            "Only a worker has reported the end.",
-            "The engine confirms it within a minute.",
+            gettext("Only a worker has reported the end."),
+            gettext("The engine confirms it within a minute."),
             tone="info",
         )
     return Head(
         run.workflow_id,
         f"{run.workflow_type}, began",
         at=run.started_at,
-        crumbs=(CRUMB, Link("Runs", "workflow_runs")),
+        crumbs=(CRUMB, Link(gettext("Runs"), "workflow_runs")),
         state=run.status,
-        links=(Link("Temporal UI", engine, outside=True),) if engine else (),
+        links=(Link(gettext("Temporal UI"), engine, outside=True),) if engine else (),
         note=note,
     )
 
 
 def _facts(run: WorkflowRun, found: Description | None) -> list[Fact]:
     facts = [
-        Fact("Workflow", run.workflow_id, form="code"),
-        Fact("Run", run.run_id, form="code"),
-        Fact("Type", run.workflow_type),
-        Fact("Task queue", run.task_queue or "–"),
+        Fact(gettext("Workflow"), run.workflow_id, form="code"),
+        Fact(gettext("Run"), run.run_id, form="code"),
+        Fact(gettext("Type"), run.workflow_type),
+        Fact(gettext("Task queue"), run.task_queue or "–"),
         _row_fact(run),
-        Fact("Started", run.started_at, form="when"),
+        Fact(gettext("Started"), run.started_at, form="when"),
     ]
     if run.closed_at:
-        facts.append(Fact("Ended", run.closed_at, form="when"))
+        facts.append(Fact(gettext("Ended"), run.closed_at, form="when"))
     if run.status != RunStatus.RUNNING and run.status != RunStatus.CONTINUED_AS_NEW:
-        told = run.told_at or ("not yet" if run.subject_id else "nobody to tell")
+        told = run.told_at or (gettext("not yet") if run.subject_id else gettext("nobody to tell"))
         form = "when" if run.told_at else ""
-        facts.append(Fact("Its row was told", told, form=form))
+        facts.append(Fact(gettext("Its row was told"), told, form=form))
     if found is not None:
-        facts.append(Fact("Events", found.history_length))
+        facts.append(Fact(gettext("Events"), found.history_length))
         if found.failure:
-            facts.append(Fact("It ended with", found.failure, form="prose"))
+            facts.append(Fact(gettext("It ended with"), found.failure, form="prose"))
     return facts
 
 
 def _row_fact(run: WorkflowRun) -> Fact:
     subject = subjects.get(run.subject_type)
     if subject is None or not run.subject_id:
-        return Fact("Row", "none of ours")
-    return Fact("Row", f"{subject.title} {run.subject_id[:13]}", href=subject.url(run.subject_id))
+        return Fact(gettext("Row"), gettext("none of ours"))
+    return Fact(
+        gettext("Row"), f"{subject.title} {run.subject_id[:13]}", href=subject.url(run.subject_id)
+    )
 
 
 def _others(run: WorkflowRun) -> list[Line]:

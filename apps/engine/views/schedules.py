@@ -9,9 +9,11 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
 from apps.accounts.models import User
+from apps.common.language import lazy as _
 from apps.engine import services
 from apps.engine.cron_words import cron_words
 from apps.engine.models import WorkflowRun, WorkflowSchedule
@@ -28,7 +30,7 @@ from apps.web.verbs import RequiredReasonForm
 
 VIEW = "engine.view_workflowschedule"
 ACT = "engine.change_workflowschedule"
-CRUMB = Link("Schedules", "schedules")
+CRUMB = Link(_("Schedules"), "schedules")
 
 #: The most schedules that the page shows and asks Temporal about.
 MOST = 100
@@ -54,7 +56,7 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
     rows = list(_rows(person(request))[: MOST + 1])
     seen = _seen()
     return {
-        "head": Head("Schedules", "Workflows that begin by the clock, and when."),
+        "head": Head(gettext("Schedules"), gettext("Workflows that begin by the clock, and when.")),
         "seen": seen,
         "topics": "engine",
         "cut": len(rows) > MOST,
@@ -113,11 +115,13 @@ VERBS = RowVerbs(
         "run_now": _verb(
             "run_now",
             services.schedule_run_now,
-            title="Run now",
-            button="Run it now",
-            help="One run begins as soon as the engine answers, also while the schedule is paused. "
-            "None begins while one is under way.",
-            said="Asked for. It begins as soon as the engine answers, unless one is under way.",
+            title=_("Run now"),
+            button=_("Run it now"),
+            help=_(
+                "One run begins as soon as the engine answers, also while the schedule "
+                "is paused. None begins while one is under way."
+            ),
+            said=_("Asked for. It begins as soon as the engine answers, unless one is under way."),
             applies=lambda row: True,
             stamp=lambda row: str(last_asked([row.name]).get(row.name, 0)),
             form=RunNowForm,
@@ -125,20 +129,20 @@ VERBS = RowVerbs(
         "pause": _verb(
             "pause",
             services.schedule_pause,
-            title="Pause",
-            button="Pause the schedule",
-            help="No run begins until somebody resumes it. A run under way goes on.",
-            said="Paused. The engine follows as soon as it answers.",
+            title=_("Pause"),
+            button=_("Pause the schedule"),
+            help=_("No run begins until somebody resumes it. A run under way goes on."),
+            said=_("Paused. The engine follows as soon as it answers."),
             applies=lambda row: not row.paused,
             plain=False,
         ),
         "resume": _verb(
             "resume",
             services.schedule_resume,
-            title="Resume",
-            button="Resume the schedule",
-            help="It goes on with its next time. What it left out is not caught up.",
-            said="Resumed. The engine follows as soon as it answers.",
+            title=_("Resume"),
+            button=_("Resume the schedule"),
+            help=_("It goes on with its next time. What it left out is not caught up."),
+            said=_("Resumed. The engine follows as soon as it answers."),
             applies=lambda row: row.paused,
         ),
     },
@@ -152,7 +156,7 @@ def _context(request: HttpRequest, row: WorkflowSchedule) -> dict[str, Any]:
         "topics": "engine",
         "head": _head(row, state),
         "facts": _facts(row, state),
-        "facts_title": "The schedule",
+        "facts_title": gettext("The schedule"),
         "seen": seen,
         "state": state,
         "runs": _runs(state),
@@ -165,8 +169,8 @@ def _head(row: WorkflowSchedule, state: ScheduleState | None) -> Head:
     note = None
     if state is not None and (not state.found or state.paused != row.paused):
         note = Note(
-            "The engine does not have this state yet.",
-            "The change is on its way; it arrives within seconds while the relay runs.",
+            gettext("The engine does not have this state yet."),
+            gettext("The change is on its way; it arrives within seconds while the relay runs."),
             tone="info",
         )
     return Head(
@@ -180,22 +184,34 @@ def _head(row: WorkflowSchedule, state: ScheduleState | None) -> Head:
 
 def _facts(row: WorkflowSchedule, state: ScheduleState | None) -> list[Fact]:
     facts = [
-        Fact("What it is for", row.note or "–", form="prose"),
-        Fact("Workflow", row.workflow_type),
-        Fact("Task queue", row.task_queue),
-        Fact("Cron", row.cron, note=row.time_zone, form="code"),
+        Fact(gettext("What it is for"), row.note or "–", form="prose"),
+        Fact(gettext("Workflow"), row.workflow_type),
+        Fact(gettext("Task queue"), row.task_queue),
+        Fact(gettext("Cron"), row.cron, note=row.time_zone, form="code"),
     ]
     if state is not None and state.found:
         upcoming = () if row.paused else state.next_at
         facts += [
-            Fact("Next runs" if number == 0 else "", at, form="when")
+            Fact(gettext("Next runs") if number == 0 else "", at, form="when")
             for number, at in enumerate(upcoming)
         ]
-        facts.append(Fact("Runs so far", state.runs))
+        facts.append(Fact(gettext("Runs so far"), state.runs))
         if state.skipped:
-            facts.append(Fact("Left out", state.skipped, note="the run before was still going"))
+            facts.append(
+                Fact(
+                    gettext("Left out"),
+                    state.skipped,
+                    note=gettext("the run before was still going"),
+                )
+            )
         if state.missed:
-            facts.append(Fact("Missed", state.missed, note="the engine was away for too long"))
+            facts.append(
+                Fact(
+                    gettext("Missed"),
+                    state.missed,
+                    note=gettext("the engine was away for too long"),
+                )
+            )
     return facts
 
 

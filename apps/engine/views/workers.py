@@ -15,8 +15,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
+from apps.common.language import lazy as _
 from apps.engine import reads
 from apps.engine.models import EngineCommand, ProcessHeartbeat, WorkflowSchedule
 from apps.engine.probes import ALIVE_SECONDS
@@ -48,9 +50,9 @@ LATE = timedelta(seconds=5)
 LAG_WARN, LAG_BAD = 5.0, 30.0
 
 LINKS = (
-    Link("Runs", "workflow_runs", "engine.view_workflowrun"),
-    Link("Commands", "engine_commands", VIEW),
-    Link("Schedules", "schedules", "engine.view_workflowschedule"),
+    Link(_("Runs"), "workflow_runs", "engine.view_workflowrun"),
+    Link(_("Commands"), "engine_commands", VIEW),
+    Link(_("Schedules"), "schedules", "engine.view_workflowschedule"),
 )
 
 
@@ -90,9 +92,11 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     return {
         "topics": "engine",
         "head": Head(
-            "Workers",
-            "What carries the work out: queues, processes, workflow runs, and commands to the "
-            "engine.",
+            gettext("Workers"),
+            gettext(
+                "What carries the work out: queues, processes, workflow runs, and "
+                "commands to the engine."
+            ),
             links=seen_by(LINKS, user),
         ),
         "seen": seen,
@@ -116,18 +120,28 @@ def _queue_names(figures: RunFigures, beats: Iterable[ProcessHeartbeat]) -> list
 
 def _queue(name: str, state: QueueState | None, seen: Seen[QueueStates]) -> QueueLine:
     if state is None:
-        return QueueLine(name, "not known", "", "The engine has not been asked yet.", None)
+        return QueueLine(
+            name, gettext("not known"), "", gettext("The engine has not been asked yet."), None
+        )
     waiting = state.workflow_backlog + state.activity_backlog
     backlog = (
-        f"About {state.workflow_backlog} workflow tasks and {state.activity_backlog} activities "
-        f"wait, the oldest for {state.oldest_seconds:.0f} s."
+        gettext(
+            "About {workflow_backlog} workflow tasks and {activity_backlog} "
+            "activities wait, the oldest for {oldest_seconds:.0f} s."
+        ).format(
+            workflow_backlog=state.workflow_backlog,
+            activity_backlog=state.activity_backlog,
+            oldest_seconds=state.oldest_seconds,
+        )
         if waiting
-        else "Nothing waits."
+        else gettext("Nothing waits.")
     )
     if seen.away_since:
-        return QueueLine(name, "as it was", "", backlog, state)
+        return QueueLine(name, gettext("as it was"), "", backlog, state)
     if not state.pollers:
-        return QueueLine(name, "nobody polls", "bad" if waiting else "warn", backlog, state)
+        return QueueLine(
+            name, gettext("nobody polls"), "bad" if waiting else "warn", backlog, state
+        )
     if waiting and state.oldest_seconds > LATE.total_seconds():
         return QueueLine(name, "behind", "warn", backlog, state)
     return QueueLine(name, "served", "good", backlog, state)
@@ -138,7 +152,7 @@ def _process(beat: ProcessHeartbeat, now: datetime) -> ProcessLine:
     if not alive:
         state, tone = "silent", "bad"
     elif beat.role == "relay":
-        state, tone = ("leads", "good") if beat.leading else ("stands by", "good")
+        state, tone = ("leads", "good") if beat.leading else (gettext("stands by"), "good")
     else:
         state, tone = "runs", "good"
     version = beat.detail.get("version", "") if isinstance(beat.detail, dict) else ""
@@ -153,27 +167,29 @@ def _figures(runs: RunFigures) -> list[Figure]:
     return [
         Figure(
             _at_least(runs.open, runs.open_more),
-            "run is open" if runs.open == 1 else "runs are open",
+            gettext("run is open") if runs.open == 1 else gettext("runs are open"),
             f"{found}?state=running",
             10,
         ),
         Figure(
             _at_least(runs.failed_day, runs.failed_more),
-            "run failed in 24 hours" if runs.failed_day == 1 else "runs failed in 24 hours",
+            gettext("run failed in 24 hours")
+            if runs.failed_day == 1
+            else gettext("runs failed in 24 hours"),
             f"{found}?state=failed_any",
             20,
             "bad" if runs.failed_day else "",
         ),
         Figure(
             _short(seconds) if outbox.waiting else "0 s",
-            "the oldest command waits",
+            gettext("the oldest command waits"),
             f"{commands}?state=waiting",
             30,
             late,
         ),
         Figure(
             f"{outbox.parked:,}",
-            "command is parked" if outbox.parked == 1 else "commands are parked",
+            gettext("command is parked") if outbox.parked == 1 else gettext("commands are parked"),
             f"{commands}?state=parked",
             40,
             "bad" if outbox.parked else "",
@@ -197,10 +213,10 @@ def _commands(parked: list[EngineCommand], stuck: list[EngineCommand]) -> dict[s
     lines = [command_line(command) for command in (*parked, *stuck)]
     return rows_card(
         "workers-commands",
-        "Commands that need somebody",
+        gettext("Commands that need somebody"),
         lines[:MOST_COMMANDS],
-        link=Link("All that have not arrived", "engine_commands"),
-        empty="Every command has arrived, or is on its way.",
+        link=Link(gettext("All that have not arrived"), "engine_commands"),
+        empty=gettext("Every command has arrived, or is on its way."),
     )
 
 

@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 
+from apps.common.language import lazy as _
 from apps.engine.run_admin import RunAdmin
 from apps.interventions.models import BatchItem, InterventionBatch
 from apps.interventions.services.batches_rows import RUN
@@ -22,4 +23,4 @@ class BatchItemAdmin(ReadOnlyAdmin):
     list_filter = ("status",)
     list_select_related = ("batch",)
     search_exact = ("batch", "intervention")
-    search_help_text = "The exact id of a batch or of an intervention."
+    search_help_text = _("The exact id of a batch or of an intervention.")

@@ -4,8 +4,11 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
 from apps.common.errors import Conflict
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.interventions.budget_forms import AllocateForm, BudgetOpenForm
 from apps.interventions.models import Budget, BudgetEntry, BudgetTransfer
 from apps.interventions.services import budgets
@@ -17,26 +20,38 @@ from apps.web.admin_process import AskedAdmin
 class BudgetEntryInline(ReadOnlyInline):
     model = BudgetEntry
     fk_name = "budget"
-    verbose_name_plural = "ledger, the newest 50 lines"
+    verbose_name_plural = _("ledger, the newest 50 lines")
     currency = "budget.currency"
     fields = ("kind", "amount", "intervention", "transfer", "key", "at")
     related = ("budget", "intervention", "transfer")
 
 
 def _opened(row: None, data: dict[str, Any]) -> list[str]:
-    days = Budget(starts_on=data["starts_on"], ends_on=data["ends_on"]).period or "every day"
-    period = f" It is a period of {data['series']}." if data["series"] else ""
+    days = Budget(starts_on=data["starts_on"], ends_on=data["ends_on"]).period or gettext(
+        "every day"
+    )
+    period = (
+        gettext(" It is a period of {series}.").format(series=data["series"])
+        if data["series"]
+        else ""
+    )
     return [
-        f"{data['name']} ({data['code']}) is opened in {data['currency']}, without money.",
-        f"It is for {days}.{period}",
+        gettext("{name} ({code}) is opened in {currency}, without money.").format(
+            name=data["name"], code=data["code"], currency=data["currency"]
+        ),
+        gettext("It is for {days}.{period}").format(days=days, period=period),
     ]
 
 
 def _allocated(budget: Budget, data: dict[str, Any]) -> list[str]:
     return [
-        f"{amount_text(data['amount'], budget.currency)} are added to {budget.code}.",
-        f"Its total becomes {amount_text(budget.total + data['amount'], budget.currency)}.",
-        "It stands in the ledger for good; only a transfer takes it out again.",
+        gettext("{amount_text} are added to {code}.").format(
+            amount_text=amount_text(data["amount"], budget.currency), code=budget.code
+        ),
+        gettext("Its total becomes {amount_text}.").format(
+            amount_text=amount_text(budget.total + data["amount"], budget.currency)
+        ),
+        gettext("It stands in the ledger for good; only a transfer takes it out again."),
     ]
 
 
@@ -62,33 +77,37 @@ class BudgetAdmin(FormPagesAdmin):
     )
     ordering = ("code",)
     search_exact = ("code", "name", "series")
-    search_help_text = "An exact code, name or series."
+    search_help_text = _("An exact code, name or series.")
     readonly_fields = ("free", "staff_page")
     inlines = (BudgetEntryInline,)
 
-    @admin.display(description="free")
+    @admin.display(description=_("free"))
     def free(self, budget: Budget) -> str:
         """Return what is available, in the budget's currency."""
         return amount_text(budget.available, budget.currency)
 
-    @form_page("Open a budget", form=BudgetOpenForm, lines=_opened, button="Open")
+    @form_page(_("Open a budget"), form=BudgetOpenForm, lines=_opened, button=_("Open"))
     def open(self, request: HttpRequest, row: None, data: dict[str, Any]) -> Budget:
         """Open a budget, or a period of a series."""
         budget = budgets.budget_open(**data, by=acting(request), via="admin")
         # The service returns an existing budget unchanged; the page must not say "done" then.
         if (budget.name, budget.alert_percent) != (data["name"], data["alert_percent"]):
             raise Conflict(
-                f"{budget.code} is open already, as {budget.name}. Nothing was changed.",
+                filled(
+                    _("{code} is open already, as {name}. Nothing was changed."),
+                    code=budget.code,
+                    name=budget.name,
+                ),
                 code="code_taken",
             )
         return budget
 
     @form_page(
-        "Allocate money",
+        _("Allocate money"),
         form=AllocateForm,
         lines=_allocated,
-        button="Allocate",
-        title="Allocate money to {row.name}",
+        button=_("Allocate"),
+        title=_("Allocate money to {row.name}"),
         of_row=True,
     )
     def allocate(self, request: HttpRequest, budget: Budget, data: dict[str, Any]) -> Budget:
@@ -104,13 +123,13 @@ class BudgetEntryAdmin(ReadOnlyAdmin):
     list_filter = ("kind",)
     list_select_related = ("budget", "intervention", "transfer")
     search_exact = ("key", "intervention", "transfer")
-    search_help_text = "The exact id of an intervention or a transfer, or a line's key."
+    search_help_text = _("The exact id of an intervention or a transfer, or a line's key.")
 
 
 class TransferEntryInline(ReadOnlyInline):
     model = BudgetEntry
     fk_name = "transfer"
-    verbose_name_plural = "ledger"
+    verbose_name_plural = _("ledger")
     currency = "budget.currency"
     fields = ("kind", "amount", "budget", "at")
     related = ("budget",)

@@ -1,7 +1,9 @@
 """Admin of interventions, their steps and their outcomes."""
 
 from django.contrib import admin
+from django.utils.translation import gettext
 
+from apps.common.language import lazy as _
 from apps.interventions.models import BudgetEntry, Intervention, InterventionStep, Outcome
 from apps.interventions.services import requests
 from apps.interventions.services.commands import INTERVENTION
@@ -14,7 +16,7 @@ from apps.web.admin_verbs import Given, verb
 class InterventionEntryInline(ReadOnlyInline):
     model = BudgetEntry
     fk_name = "intervention"
-    verbose_name_plural = "ledger"
+    verbose_name_plural = _("ledger")
     currency = "budget.currency"
     fields = ("kind", "amount", "budget", "at")
     related = ("budget",)
@@ -47,17 +49,19 @@ class InterventionAdmin(ProcessAdmin):
     actions = ("call_off",)
 
     @verb(
-        "Call off",
-        title="Call interventions off",
-        explanation="Each ends at once: its request is closed and what was reserved is free "
-        "again. It is too late for one whose executor has been called.",
-        button="Call off",
+        _("Call off"),
+        title=_("Call interventions off"),
+        explanation=_(
+            "Each ends at once: its request is closed and what was reserved is free "
+            "again. It is too late for one whose executor has been called."
+        ),
+        button=_("Call off"),
         permission=CANCEL_PERMISSION,
     )
     def call_off(self, intervention: Intervention, given: Given) -> str:
         """Cancel the intervention."""
         requests.intervention_cancel(intervention_id=intervention.pk, **given.asked_now)
-        return "Called off; what was reserved is free again."
+        return gettext("Called off; what was reserved is free again.")
 
 
 @admin.register(InterventionStep)
@@ -66,7 +70,7 @@ class InterventionStepAdmin(ReadOnlyAdmin):
     list_filter = ("status", "name")
     list_select_related = ("intervention",)
     search_exact = ("intervention",)
-    search_help_text = "The exact id of an intervention."
+    search_help_text = _("The exact id of an intervention.")
 
 
 @admin.register(Outcome)
@@ -76,4 +80,4 @@ class OutcomeAdmin(ReadOnlyAdmin):
     list_filter = ("status",)
     list_select_related = ("intervention",)
     search_exact = ("intervention",)
-    search_help_text = "The exact id of an intervention."
+    search_help_text = _("The exact id of an intervention.")

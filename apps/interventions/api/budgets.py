@@ -14,6 +14,7 @@ from apps.accounts.models import User
 from apps.approvals.selectors import request_ids
 from apps.common.api import Amount, AskedOut, Code, Cursor, Key, Limit, ReasonIn, Why, exactly, why
 from apps.common.errors import NotFound
+from apps.common.language import lazy as _
 from apps.common.pagination import page
 from apps.interventions.api.base import reader
 from apps.interventions.budget_forms import BudgetFilter, TransferFilter
@@ -159,7 +160,7 @@ def budget_read(request: HttpRequest, code: str) -> Budget:
     _budget_reader(request)
     budget = Budget.objects.filter(code=code[:81]).first() if "\x00" not in code else None
     if budget is None:
-        raise NotFound("There is no such budget.")
+        raise NotFound(_("There is no such budget."))
     return budget
 
 
@@ -170,7 +171,7 @@ def _budget_reader(request: HttpRequest) -> User:
 
 def _detail(user: User, transfer_id: UUID) -> BudgetTransfer:
     rows = BudgetTransfer.objects.visible_to(user).for_list()
-    transfer = row_of(rows, NotFound("There is no such transfer."), pk=transfer_id)
+    transfer = row_of(rows, NotFound(_("There is no such transfer.")), pk=transfer_id)
     return _with_approvals([transfer])[0]
 
 

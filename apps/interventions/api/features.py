@@ -8,6 +8,7 @@ from pydantic import Field
 
 from apps.accounts.auth import require
 from apps.common.errors import Invalid, NotAllowed, NotFound
+from apps.common.language import lazy as _
 from apps.common.validation import clean_payee
 from apps.interventions.scopes import Scope
 from apps.interventions.services.online_store import features_online
@@ -32,15 +33,15 @@ def features_read(request: HttpRequest, entity: str) -> dict[str, Any]:
     between words."""
     user = require(request, scope=Scope.INTERVENTIONS_READ)
     if not user.has_perm(VIEW_FEATURES):
-        raise NotAllowed("You may not see features.", code="permission_denied")
+        raise NotAllowed(_("You may not see features."), code="permission_denied")
     try:
         # Normalised as in the store, so that names that read the same are the same target.
         target = clean_payee(entity)
     except Invalid:
-        raise NotFound("Nothing is known of that target.") from None
+        raise NotFound(_("Nothing is known of that target.")) from None
     found = features_online(target)
     if not found.values:
-        raise NotFound("Nothing is known of that target.")
+        raise NotFound(_("Nothing is known of that target."))
     return {
         "entity": target,
         "features": {name: f"{value:f}" for name, value in found.values.items()},

@@ -27,6 +27,7 @@ from apps.common.api import (
     why,
 )
 from apps.common.errors import NotFound
+from apps.common.language import lazy as _
 from apps.common.money import exact
 from apps.common.pagination import page
 from apps.interventions.contracts import InterventionStatus
@@ -177,5 +178,7 @@ def _detail(user: User, intervention_id: UUID) -> Intervention:
             Prefetch("entries", BudgetEntry.objects.order_by("id")),
         )
     )
-    intervention = row_of(visible, NotFound("There is no such intervention."), pk=intervention_id)
+    intervention = row_of(
+        visible, NotFound(_("There is no such intervention.")), pk=intervention_id
+    )
     return intervention

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from apps.common.api import Cursor, Limit, exactly
 from apps.common.errors import NotFound
+from apps.common.language import lazy as _
 from apps.common.pagination import page
 from apps.interventions.api.base import reader
 from apps.interventions.models import Policy
@@ -78,7 +79,7 @@ def policy_read(request: HttpRequest, code: str, cursor: Cursor = None, limit: L
     versions = Policy.objects.filter(code=code[:81])
     newest = versions.order_by("-version").first() if "\x00" not in code else None
     if newest is None:
-        raise NotFound("There is no such policy.")
+        raise NotFound(_("There is no such policy."))
     (policy,) = _signed([newest])
     found = page(versions, cursor=cursor, limit=limit)
     policy.versions, policy.next = found["items"], found["next"]

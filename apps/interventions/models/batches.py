@@ -5,8 +5,10 @@ from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Upper
+from django.utils.translation import ngettext
 
 from apps.common.amounts import AmountField
+from apps.common.language import lazy as _
 from apps.common.money import shown
 from apps.engine.models_abstract import AskedQuerySet, Run, RunItem, as_signed, end_stays
 from apps.interventions.contracts import BatchItemStatus, BatchStatus
@@ -41,7 +43,7 @@ class InterventionBatch(Run):
     objects = InterventionBatchQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "intervention batches"
+        verbose_name_plural = _("intervention batches")
         ordering = ["-created_at", "-id"]
         constraints = [
             models.UniqueConstraint(
@@ -63,7 +65,9 @@ class InterventionBatch(Run):
         ]
 
     def __str__(self) -> str:
-        return self.title or f"{self.total} payments, {shown(self.amount, self.currency)}"
+        return self.title or ngettext(
+            "{number} payment, {amount}", "{number} payments, {amount}", self.total
+        ).format(number=self.total, amount=shown(self.amount, self.currency))
 
 
 class BatchItem(RunItem):

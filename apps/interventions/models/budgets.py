@@ -15,8 +15,10 @@ from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Upper
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.common.amounts import AmountField
+from apps.common.language import lazy as _
 from apps.common.money import shown
 from apps.common.windows import Period
 from apps.engine.models_abstract import (
@@ -170,12 +172,12 @@ class BudgetEntry(models.Model):
         """Kinds of lines."""
 
         # The labels are the words of the bar of amounts.
-        ALLOCATE = "allocate", "allocated"
-        RESERVE = "reserve", "reserved"
-        RELEASE = "release", "released"
-        COMMIT = "commit", "spent"
-        TRANSFER_OUT = "transfer_out", "moved out"
-        TRANSFER_IN = "transfer_in", "moved in"
+        ALLOCATE = "allocate", _("allocated")
+        RESERVE = "reserve", _("reserved")
+        RELEASE = "release", _("released")
+        COMMIT = "commit", _("spent")
+        TRANSFER_OUT = "transfer_out", _("moved out")
+        TRANSFER_IN = "transfer_in", _("moved in")
 
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="entries")
     intervention = models.ForeignKey(
@@ -190,7 +192,7 @@ class BudgetEntry(models.Model):
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        verbose_name_plural = "budget entries"
+        verbose_name_plural = _("budget entries")
         ordering = ["id"]
         constraints = [
             models.CheckConstraint(name="entry_positive", condition=Q(amount__gt=0)),
@@ -294,4 +296,8 @@ class BudgetTransfer(AskedRow):
         ]
 
     def __str__(self) -> str:
-        return f"{shown(self.amount, self.currency)} from {self.source_id} to {self.destination_id}"
+        return gettext("{amount} from {source} to {destination}").format(
+            amount=shown(self.amount, self.currency),
+            source=self.source_id,
+            destination=self.destination_id,
+        )

@@ -4,6 +4,7 @@ from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Left, Upper
+from django.utils.translation import gettext
 
 from apps.common.amounts import AmountField
 from apps.common.money import shown
@@ -125,7 +126,9 @@ class Intervention(ProcessRow):
         triggers = [end_stays(TERMINAL, name="terminal_stays")]
 
     def __str__(self) -> str:
-        return f"{shown(self.amount, self.currency)} to {self.target}"
+        return gettext("{amount} to {target}").format(
+            amount=shown(self.amount, self.currency), target=self.target
+        )
 
     @property
     def execution_workflow_id(self) -> str:

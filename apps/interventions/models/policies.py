@@ -7,6 +7,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from apps.common.amounts import AmountField
+from apps.common.language import lazy as _
 
 
 @pghistory.track(exclude=["updated_at"])
@@ -45,7 +46,7 @@ class Policy(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        verbose_name_plural = "policies"
+        verbose_name_plural = _("policies")
         constraints = [
             models.UniqueConstraint(fields=["code", "version"], name="policy_version_once"),
             models.UniqueConstraint(

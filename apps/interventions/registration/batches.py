@@ -3,11 +3,13 @@
 from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals import subject
 from apps.approvals.kinds import Fact, Simulation, TierRule, status_fact
 from apps.approvals.signed_words import Wording
+from apps.common.language import lazy as _
 from apps.engine import process, runs
 from apps.interventions.contracts import KIND, SIGNAL_SETTLED, BatchStatus
 from apps.interventions.models import InterventionBatch, Policy
@@ -27,11 +29,11 @@ from apps.interventions.simulation import free, free_after
 
 #: Titles of the columns of what is signed.
 COLUMNS = {
-    "number": "No.",
-    "amount": "Amount",
-    "target": "Paid to",
-    "justification": "Why",
-    "region": "Region",
+    "number": _("No."),
+    "amount": _("Amount"),
+    "target": _("Paid to"),
+    "justification": _("Why"),
+    "region": _("Region"),
 }
 #: How many warnings the signer sees; the batch's page has more.
 _MOST_WARNINGS = 20
@@ -41,7 +43,7 @@ def register() -> None:
     """Register the process and its kind of approval. Called once, when Django is ready."""
     subject.register(
         SIGNED_BATCH,
-        title="Batch of interventions",
+        title=_("Batch of interventions"),
         facts=_facts,
         words=_words,
         simulate=_simulate,
@@ -64,14 +66,14 @@ def register() -> None:
 
 
 def _words(signed: Wording, batch: InterventionBatch) -> None:
-    signed.amount("Amount in all", "total_amount")
-    signed.text("Payments", "count")
-    say_terms(signed, batch.policy, undoing="Undoing a payment")
-    say_budget(signed, "From the budget", "budget", batch.budget)
-    signed.person("Asked by", "requested_by", batch.requested_by)
-    signed.table("Payments, one by one", "items", titles=COLUMNS, amounts=("amount",))
-    signed.reference("Batch", "batch", href=reverse("batch", args=[batch.pk]))
-    signed.reference("Digest of the payments (SHA-256)", "items_digest")
+    signed.amount(gettext("Amount in all"), "total_amount")
+    signed.text(gettext("Payments"), "count")
+    say_terms(signed, batch.policy, undoing=gettext("Undoing a payment"))
+    say_budget(signed, gettext("From the budget"), "budget", batch.budget)
+    signed.person(gettext("Asked by"), "requested_by", batch.requested_by)
+    signed.table(gettext("Payments, one by one"), "items", titles=COLUMNS, amounts=("amount",))
+    signed.reference(gettext("Batch"), "batch", href=reverse("batch", args=[batch.pk]))
+    signed.reference(gettext("Digest of the payments (SHA-256)"), "items_digest")
 
 
 def _facts(batch: InterventionBatch) -> list[Fact]:
@@ -84,13 +86,21 @@ def _facts(batch: InterventionBatch) -> list[Fact]:
     short = waits and budget.available < batch.amount
     facts = [
         status_fact(batch, "batch"),
-        free(f"Free in {budget.code}", budget, tone="bad" if short else ""),
+        free(
+            gettext("Free in {code}").format(code=budget.code), budget, tone="bad" if short else ""
+        ),
     ]
     if not batch.policy.active:
-        off = f"version {batch.policy.version} is not in force"
-        facts.append(Fact("Policy", off, tone="warn"))
+        off = gettext("version {version} is not in force").format(version=batch.policy.version)
+        facts.append(Fact(gettext("Policy"), off, tone="warn"))
     if left_out:
-        facts.append(Fact("Left out", f"{left_out:,} that cannot be paid", tone="warn"))
+        facts.append(
+            Fact(
+                gettext("Left out"),
+                gettext("{left_out:,} that cannot be paid").format(left_out=left_out),
+                tone="warn",
+            )
+        )
     return facts
 
 
@@ -99,29 +109,40 @@ def _simulate(batch: InterventionBatch, user: User) -> Simulation:
     executed."""
     budget, policy = batch.budget, batch.policy
     if BatchStatus(batch.status).terminal:
-        return Simulation(outcome=f"Nothing: it is {batch.status} already.", tone="bad")
+        return Simulation(
+            outcome=gettext("Nothing: it is {status} already.").format(status=batch.status),
+            tone="bad",
+        )
     if not policy.active and not Policy.objects.filter(code=policy.code, active=True).exists():
-        off = f"Every payment would fail: the policy {policy.code} is switched off."
+        off = gettext("Every payment would fail: the policy {code} is switched off.").format(
+            code=policy.code
+        )
         return Simulation(outcome=off, tone="bad")
     left = budget.available - batch.amount
     warned = batches_warnings.batch_warn(batch, by=user, as_of=timezone.now())
     outcome = (
-        "Its payments are carried out one after the other, each for itself."
+        gettext("Its payments are carried out one after the other, each for itself.")
         if left >= 0
-        else f"The budget {budget.code} does not cover all: the last payments would fail."
+        else gettext("The budget {code} does not cover all: the last payments would fail.").format(
+            code=budget.code
+        )
     )
     if warned.total:
-        outcome += f" Look at {warned.total:,} first that look like another payment."
+        outcome += gettext(" Look at {total:,} first that look like another payment.").format(
+            total=warned.total
+        )
     return Simulation(
         outcome=outcome,
         tone="bad" if left < 0 else "good" if policy.reversible and not warned.total else "warn",
         steps=(
-            f"begin up to {settings.BATCH_CONCURRENCY} payments at a time",
-            "for each: check the policy, reserve the amount, pay, book it",
-            "a payment that fails is told with its reason; the others go on",
+            gettext("begin up to {batch_concurrency} payments at a time").format(
+                batch_concurrency=settings.BATCH_CONCURRENCY
+            ),
+            gettext("for each: check the policy, reserve the amount, pay, book it"),
+            gettext("a payment that fails is told with its reason; the others go on"),
         ),
         facts=(
-            free("Free now", budget),
+            free(gettext("Free now"), budget),
             free_after(budget, batch.amount),
             *_warnings(warned, reverse("batch", args=[batch.pk])),
         ),
@@ -131,6 +152,8 @@ def _simulate(batch: InterventionBatch, user: User) -> Simulation:
 def _warnings(warned: Warned, url: str) -> tuple[Fact, ...]:
     told = [Fact(one.place, one.detail, tone="warn") for one in warned.first[:_MOST_WARNINGS]]
     if warned.total > len(told):
-        more = f"{warned.total - len(told):,} like these, on the batch's page"
-        told.append(Fact("And more", more, tone="warn", href=url))
+        more = gettext("{total:,} like these, on the batch's page").format(
+            total=warned.total - len(told)
+        )
+        told.append(Fact(gettext("And more"), more, tone="warn", href=url))
     return tuple(told)

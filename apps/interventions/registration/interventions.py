@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING
 
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.approvals import attention, subject
 from apps.approvals.contracts import Verdict
 from apps.approvals.kinds import EditableField, Fact, Reason, TierRule, status_fact
 from apps.approvals.signed_words import Wording
+from apps.common.language import lazy as _
 from apps.common.money import shown
 from apps.engine import process
 from apps.interventions.contracts import SIGNAL_SETTLED, Execution
@@ -29,24 +31,24 @@ DEFAULT_TIERS = (TierRule("reviewer"),)
 REASONS = tuple(
     Reason(code, label, Verdict.REJECT, text_required=code == "other")
     for code, label in (
-        ("duplicate", "Duplicate of another payment"),
-        ("wrong_target", "Wrong recipient"),
-        ("wrong_amount", "Wrong amount"),
-        ("insufficient_evidence", "Evidence is missing"),
-        ("not_justified", "Not justified"),
-        ("outside_policy", "Outside the policy"),
-        ("other", "Other"),
+        ("duplicate", _("Duplicate of another payment")),
+        ("wrong_target", _("Wrong recipient")),
+        ("wrong_amount", _("Wrong amount")),
+        ("insufficient_evidence", _("Evidence is missing")),
+        ("not_justified", _("Not justified")),
+        ("outside_policy", _("Outside the policy")),
+        ("other", _("Other")),
     )
 )
 
 
 #: What is known of the payment when a review item is opened.
 PAYMENT = {
-    Execution.NEVER: "not made",
-    Execution.UNKNOWN: "perhaps made: the answer is not known",
+    Execution.NEVER: _("not made"),
+    Execution.UNKNOWN: _("perhaps made: the answer is not known"),
     Execution.DONE: "made",
     Execution.REFUSED: "refused",
-    Execution.REVERSED: "made and taken back",
+    Execution.REVERSED: _("made and taken back"),
 }
 
 
@@ -54,7 +56,7 @@ def register() -> None:
     """Register the process and its kinds of approval. Called once, when Django is ready."""
     subject.register(
         SIGNED,
-        title="Intervention",
+        title=_("Intervention"),
         facts=_facts,
         words=_words,
         simulate=simulate,
@@ -64,15 +66,15 @@ def register() -> None:
         # Callers of the API may reject without a coded reason.
         reasons_required=False,
         editable=(
-            EditableField("amount", "Amount", type="decimal"),
-            EditableField("target", "Paid to"),
-            EditableField("justification", "Why", type="prose"),
+            EditableField("amount", _("Amount"), type="decimal"),
+            EditableField("target", _("Paid to")),
+            EditableField("justification", _("Why"), type="prose"),
         ),
         carried_out_by=lambda intervention: (intervention.execution_workflow_id,),
     )
     attention.register(
         ATTENTION,
-        title="Intervention needs attention",
+        title=_("Intervention needs attention"),
         facts=_about,
         words=_words_of_attention,
         default_tiers=DEFAULT_TIERS,
@@ -89,20 +91,20 @@ def register() -> None:
 
 def _words(signed: Wording, intervention: Intervention) -> None:
     budget, policy = intervention.budget, intervention.policy
-    signed.amount("Amount", "amount")
-    signed.text("Paid to", "target")
-    signed.prose("Why", "justification")
-    signed.text("Region", "region")
-    say_terms(signed, policy, undoing="Undoing it")
-    say_budget(signed, "From the budget", "budget", budget)
-    signed.person("Asked by", "requested_by", intervention.requested_by)
+    signed.amount(gettext("Amount"), "amount")
+    signed.text(gettext("Paid to"), "target")
+    signed.prose(gettext("Why"), "justification")
+    signed.text(gettext("Region"), "region")
+    say_terms(signed, policy, undoing=gettext("Undoing it"))
+    say_budget(signed, gettext("From the budget"), "budget", budget)
+    signed.person(gettext("Asked by"), "requested_by", intervention.requested_by)
     href = reverse("intervention", args=[intervention.pk])
-    signed.reference("Intervention", "intervention", href=href)
+    signed.reference(gettext("Intervention"), "intervention", href=href)
 
 
 def _words_of_attention(signed: Wording, intervention: Intervention) -> None:
     for state, words in PAYMENT.items():
-        signed.named("Payment at the time", {"execution": state}, words)
+        signed.named(gettext("Payment at the time"), {"execution": state}, words)
 
 
 def _facts(intervention: Intervention) -> list[Fact]:
@@ -113,27 +115,33 @@ def _facts(intervention: Intervention) -> list[Fact]:
     facts = [
         status_fact(intervention, "intervention"),
         free(
-            f"Free in {budget.code}",
+            gettext("Free in {code}").format(code=budget.code),
             budget,
             tone="" if covered or intervention.receipt else "bad",
         ),
     ]
     if not policy.active:
-        facts.append(Fact("Policy", f"version {policy.version} is not in force", tone="warn"))
+        facts.append(
+            Fact(
+                gettext("Policy"),
+                gettext("version {version} is not in force").format(version=policy.version),
+                tone="warn",
+            )
+        )
     if intervention.receipt:
-        facts.append(Fact("Receipt", intervention.receipt))
+        facts.append(Fact(gettext("Receipt"), intervention.receipt))
     return facts
 
 
 def _about(intervention: Intervention) -> list[Fact]:
     """As `_facts`, with what the intervention is: of a review item that is not signed."""
     return [
-        Fact("Amount", shown(intervention.amount, intervention.currency)),
-        Fact("Paid to", intervention.target),
-        *([Fact("Region", intervention.region)] if intervention.region else []),
+        Fact(gettext("Amount"), shown(intervention.amount, intervention.currency)),
+        Fact(gettext("Paid to"), intervention.target),
+        *([Fact(gettext("Region"), intervention.region)] if intervention.region else []),
         *terms(intervention.policy),
         *_facts(intervention),
-        Fact("Asked by", str(intervention.requested_by)),
+        Fact(gettext("Asked by"), str(intervention.requested_by)),
     ]
 
 

@@ -4,7 +4,9 @@ import re
 from urllib.parse import urlencode
 
 from django.urls import reverse
+from django.utils.translation import gettext
 
+from apps.common.language import lazy as _
 from apps.common.money import shown
 from apps.interventions.models import (
     Budget,
@@ -36,8 +38,8 @@ def _failed_alike(query: Query) -> str:
 
 INTERVENTIONS = Source(
     key="interventions",
-    title="Interventions",
-    hint="id or workflow id, who is paid, or the code of an error",
+    title=_("Interventions"),
+    hint=_("id or workflow id, who is paid, or the code of an error"),
     scope=Scope.INTERVENTIONS_READ,
     order=10,
     find=among(
@@ -52,8 +54,8 @@ INTERVENTIONS = Source(
 
 BATCHES = Source(
     key="batches",
-    title="Batches",
-    hint="id or workflow id, or a part of the title",
+    title=_("Batches"),
+    hint=_("id or workflow id, or a part of the title"),
     scope=Scope.INTERVENTIONS_READ,
     order=30,
     find=among(
@@ -66,8 +68,8 @@ BATCHES = Source(
 
 TRANSFERS = Source(
     key="transfers",
-    title="Transfers",
-    hint="id",
+    title=_("Transfers"),
+    hint=_("id"),
     scope=Scope.BUDGETS_READ,
     order=40,
     find=among(
@@ -75,14 +77,20 @@ TRANSFERS = Source(
             "requested_by", "source", "destination"
         ),
         BY_UUID,
-        found=lambda row: asked(row, "transfer", f"{row.source} to {row.destination}"),
+        found=lambda row: asked(
+            row,
+            "transfer",
+            gettext("{source} to {destination}").format(
+                source=row.source, destination=row.destination
+            ),
+        ),
     ),
 )
 
 BUDGETS = Source(
     key="budgets",
-    title="Budgets",
-    hint="a part of the code or the name",
+    title=_("Budgets"),
+    hint=_("a part of the code or the name"),
     permission="interventions.view_budget",
     scope=Scope.BUDGETS_READ,
     order=45,
@@ -100,8 +108,8 @@ BUDGETS = Source(
 
 POLICIES = Source(
     key="policies",
-    title="Policies",
-    hint="a part of the code or the name",
+    title=_("Policies"),
+    hint=_("a part of the code or the name"),
     permission="interventions.view_policy",
     scope=Scope.INTERVENTIONS_READ,
     order=48,
@@ -113,7 +121,7 @@ POLICIES = Source(
             title=row.name,
             href=reverse("policy", args=[row.code]),
             key=row.code,
-            notes=(f"version {row.version}", row.currency),
+            notes=(gettext("version {version}").format(version=row.version), row.currency),
             at=row.created_at,
         ),
     ),

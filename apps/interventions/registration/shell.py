@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from apps.accounts import roles, scopes
 from apps.audit import subject_types
+from apps.common.language import lazy as _
 from apps.common.uploads import ENVELOPE_BYTES
 from apps.engine.default_schedules import DefaultSchedule, declare
 from apps.interventions import home
@@ -34,34 +35,34 @@ RECONCILE = DefaultSchedule(
     task_queue=TASK_QUEUE,
     cron="*/5 * * * *",
     args=({"limit": 200},),
-    note="Settles reservations whose workflow is closed.",
+    note=_("Settles reservations whose workflow is closed."),
 )
 
 DEMO = (
     demo.DemoPart("interventions", "apps.interventions.services.demo.interventions_seed", order=20),
     demo.DemoPart(
-        "past and today", "apps.interventions.services.demo_life.life_seed", order=25, bare=False
+        _("past and today"), "apps.interventions.services.demo_life.life_seed", order=25, bare=False
     ),
 )
 
-SECTION = Section("interventions", "Interventions", 20)
+SECTION = Section("interventions", _("Interventions"), 20)
 
 PLACES = (
-    Item("interventions", "All", "interventions", icon="interventions", order=10),
-    Item("interventions", "Batches", "batches", icon="batches", order=20),
-    Item("interventions", "Outcomes", "outcomes", icon="outcomes", order=30),
+    Item("interventions", _("All"), "interventions", icon="interventions", order=10),
+    Item("interventions", _("Batches"), "batches", icon="batches", order=20),
+    Item("interventions", _("Outcomes"), "outcomes", icon="outcomes", order=30),
     Item(
         "interventions",
-        "Budgets",
+        _("Budgets"),
         "budgets",
         icon="budgets",
         permission="interventions.view_budget",
         order=40,
     ),
-    Item("interventions", "Transfers", "transfers", icon="transfers", order=50),
+    Item("interventions", _("Transfers"), "transfers", icon="transfers", order=50),
     Item(
         "interventions",
-        "Policies",
+        _("Policies"),
         "policies",
         icon="policies",
         permission="interventions.view_policy",
@@ -72,7 +73,9 @@ PLACES = (
 CARDS = (
     button(
         "intervention-ask",
-        Link("Ask for an intervention", "intervention_new", "interventions.request_intervention"),
+        Link(
+            _("Ask for an intervention"), "intervention_new", "interventions.request_intervention"
+        ),
         order=20,
     ),
     Card(
@@ -88,7 +91,7 @@ CARDS = (
 
 FAILURES = Failures(
     key="interventions",
-    title="Interventions",
+    title=_("Interventions"),
     rows=home.failed,
     listed=home.failed_list,
     order=20,
@@ -96,8 +99,8 @@ FAILURES = Failures(
 
 DOMAIN = Domain(
     key="interventions",
-    title="Interventions",
-    home=Link("All of them", "interventions"),
+    title=_("Interventions"),
+    home=Link(_("All of them"), "interventions"),
     today=home.today,
     order=30,
     series=Series(
@@ -105,8 +108,8 @@ DOMAIN = Domain(
         marked=Q(status=InterventionStatus.FAILED),
         marked_title="failed",
         tone="bad",
-        sentence="Interventions asked for in the last 24 hours: {count}; failed: {marked}.",
-        none="Nobody asked for an intervention in the last 24 hours.",
+        sentence=_("Interventions asked for in the last 24 hours: {count}; failed: {marked}."),
+        none=_("Nobody asked for an intervention in the last 24 hours."),
     ),
     topics=("home", "interventions"),
 )

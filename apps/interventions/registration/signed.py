@@ -3,6 +3,8 @@
 No links: whoever sees the request may not see the policy or the budget.
 """
 
+from django.utils.translation import gettext
+
 from apps.approvals.signed_words import Wording
 from apps.interventions.models import Budget, Policy
 
@@ -10,12 +12,14 @@ from apps.interventions.models import Budget, Policy
 def say_terms(signed: Wording, policy: Policy, *, undoing: str) -> None:
     """Say the policy's name and version, and whether what it pays can be taken back."""
     signed.named(
-        "Policy",
+        gettext("Policy"),
         {"policy": policy.code, "policy_version": policy.version},
-        f"{policy.name} ({policy.code}, version {policy.version})",
+        gettext("{name} ({code}, version {version})").format(
+            name=policy.name, code=policy.code, version=policy.version
+        ),
     )
-    gone = "not possible: the money is gone"
-    signed.either(undoing, "reversible", yes="possible", no=gone, warn=False)
+    gone = gettext("not possible: the money is gone")
+    signed.either(undoing, "reversible", yes=gettext("possible"), no=gone, warn=False)
 
 
 def say_budget(signed: Wording, label: str, field: str, budget: Budget) -> None:

@@ -1,11 +1,13 @@
 """Registers transfers between budgets with approvals, notifications and live pages."""
 
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals import subject
 from apps.approvals.kinds import Fact, Simulation, TierRule, status_fact
 from apps.approvals.signed_words import Wording
+from apps.common.language import lazy as _
 from apps.common.money import shown
 from apps.engine import process
 from apps.interventions.contracts import TransferStatus
@@ -23,7 +25,7 @@ def register() -> None:
     """Register transfers and budget alerts. Called once, when Django is ready."""
     subject.register(
         SIGNED,
-        title="Transfer between budgets",
+        title=_("Transfer between budgets"),
         facts=_facts,
         words=_words,
         simulate=_simulate,
@@ -34,7 +36,7 @@ def register() -> None:
     notification_kinds.register(
         NotificationKind(
             "budget.transfer_failed",
-            "A transfer that I asked for was signed and could not be made",
+            _("A transfer that I asked for was signed and could not be made"),
             email=True,
             mutable=False,
         )
@@ -44,12 +46,12 @@ def register() -> None:
 
 
 def _words(signed: Wording, transfer: BudgetTransfer) -> None:
-    signed.amount("Amount", "amount")
-    say_budget(signed, "From the budget", "source", transfer.source)
-    say_budget(signed, "To the budget", "destination", transfer.destination)
-    signed.prose("Why", "reason")
-    signed.person("Asked by", "requested_by", transfer.requested_by)
-    signed.reference("Transfer", "transfer", href=reverse("transfer", args=[transfer.pk]))
+    signed.amount(gettext("Amount"), "amount")
+    say_budget(signed, gettext("From the budget"), "source", transfer.source)
+    say_budget(signed, gettext("To the budget"), "destination", transfer.destination)
+    signed.prose(gettext("Why"), "reason")
+    signed.person(gettext("Asked by"), "requested_by", transfer.requested_by)
+    signed.reference(gettext("Transfer"), "transfer", href=reverse("transfer", args=[transfer.pk]))
 
 
 def _facts(transfer: BudgetTransfer) -> list[Fact]:
@@ -58,11 +60,11 @@ def _facts(transfer: BudgetTransfer) -> list[Fact]:
     short = waits and transfer.source.available < transfer.amount
     facts = [
         status_fact(transfer, "transfer"),
-        _free("Free in the source", transfer.source, tone="bad" if short else ""),
-        _free("Free in the destination", transfer.destination),
+        _free(gettext("Free in the source"), transfer.source, tone="bad" if short else ""),
+        _free(gettext("Free in the destination"), transfer.destination),
     ]
     if transfer.error_detail:
-        facts.append(Fact("Why it ended so", transfer.error_detail))
+        facts.append(Fact(gettext("Why it ended so"), transfer.error_detail))
     return facts
 
 
@@ -72,30 +74,50 @@ def _simulate(transfer: BudgetTransfer, user: User) -> Simulation:
     source, destination = transfer.source, transfer.destination
     left = source.available - transfer.amount
     facts = (
-        Fact(f"Free in {source.code} after it", shown(left, source.currency))
-        if left >= 0
-        else Fact(f"Free in {source.code}", shown(source.available, source.currency), "bad"),
         Fact(
-            f"Free in {destination.code} after it",
+            gettext("Free in {code} after it").format(code=source.code),
+            shown(left, source.currency),
+        )
+        if left >= 0
+        else Fact(
+            gettext("Free in {code}").format(code=source.code),
+            shown(source.available, source.currency),
+            "bad",
+        ),
+        Fact(
+            gettext("Free in {code} after it").format(code=destination.code),
             shown(destination.available + transfer.amount, destination.currency),
         ),
     )
     if left < 0:
         return Simulation(
-            outcome=f"Nothing would move: {source.code} does not cover it.", tone="bad", facts=facts
+            outcome=gettext("Nothing would move: {code} does not cover it.").format(
+                code=source.code
+            ),
+            tone="bad",
+            facts=facts,
         )
     after = Budget(total=source.total - transfer.amount, alert_percent=source.alert_percent)
     after.reserved, after.spent = source.reserved, source.spent
-    low = f" Little would be left in {source.code}." if after.is_low else ""
+    low = (
+        gettext(" Little would be left in {code}.").format(code=source.code) if after.is_low else ""
+    )
     return Simulation(
-        outcome=f"{moved} leaves {source.code} and is free in {destination.code} at once.{low}",
+        outcome=gettext(
+            "{moved} leaves {code} and is free in {destination_code} at once.{low}"
+        ).format(moved=moved, code=source.code, destination_code=destination.code, low=low),
         tone="warn" if low else "good",
-        steps=(f"take {moved} from {source.code}", f"add {moved} to {destination.code}"),
+        steps=(
+            gettext("take {moved} from {code}").format(moved=moved, code=source.code),
+            gettext("add {moved} to {code}").format(moved=moved, code=destination.code),
+        ),
         facts=facts,
     )
 
 
 def _free(label: str, budget: Budget, tone: str = "") -> Fact:
     href = reverse("budget", args=[budget.code])
-    figure = f"{shown(budget.available, budget.currency)} in {budget.code}"
+    figure = gettext("{shown} in {code}").format(
+        shown=shown(budget.available, budget.currency), code=budget.code
+    )
     return Fact(label, figure, tone=tone, href=href)

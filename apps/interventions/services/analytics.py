@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from django.db.models import QuerySet
 
+from apps.common.language import lazy as _
 from apps.common.outcomes import Outcomes
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Outcome
@@ -43,11 +44,11 @@ OUTCOMES = Outcomes(
         By.STATUS: "status",
     },
     ends={
-        "executed": "executed",
-        "failed": "failed",
-        "rejected": "rejected",
-        "expired": "expired",
-        "cancelled": "called off",
+        "executed": _("executed"),
+        "failed": _("failed"),
+        "rejected": _("rejected"),
+        "expired": _("expired"),
+        "cancelled": _("called off"),
     },
     done=InterventionStatus.EXECUTED,
     failed=InterventionStatus.FAILED,

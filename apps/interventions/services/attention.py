@@ -6,6 +6,8 @@ reversed as far as its policy allows, and otherwise stands and is booked as spen
 ended already, with later steps missing, stays as it is.
 """
 
+from django.utils.translation import gettext
+
 from apps.approvals.attention import Attention
 from apps.approvals.subject import Decided
 from apps.interventions.contracts import ATTENTION_KIND, Execution, InterventionStatus
@@ -31,7 +33,7 @@ def _give_up(intervention: Intervention, decided: Decided) -> None:
         intervention,
         InterventionStatus.FAILED,
         code="given_up",
-        detail=decided.detail or "A person decided not to carry on.",
+        detail=decided.detail or gettext("A person decided not to carry on."),
         by=decided.by,
         via=decided.via,
         as_of=decided.as_of,
@@ -44,12 +46,12 @@ def _may_be_executed(intervention: Intervention) -> bool:
 
 def _what_reject_does(intervention: Intervention) -> str:
     if intervention.has_ended:
-        return "Leave it as it is."
+        return gettext("Leave it as it is.")
     if not _may_be_executed(intervention):
-        return "End it as failed; nothing was executed and its money is free."
+        return gettext("End it as failed; nothing was executed and its money is free.")
     if intervention.policy.reversible:
-        return "Undo the execution, give the money back and end it as failed."
-    return "Find out whether it was executed; if so it stands and the money is spent."
+        return gettext("Undo the execution, give the money back and end it as failed.")
+    return gettext("Find out whether it was executed; if so it stands and the money is spent.")
 
 
 ATTENTION = Attention(

@@ -11,6 +11,8 @@ from apps.accounts.models import User
 from apps.approvals.rule_text import band_in_words
 from apps.approvals.rules import requirement
 from apps.common.errors import DomainError, Invalid, NotAllowed
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.common.validation import MOST, clean_code, clean_currency, clean_text
 from apps.engine import process, runs
 from apps.interventions.contracts import BATCH_KIND, BatchItemStatus
@@ -191,7 +193,7 @@ batch_cancel = partial(runs.cancel, RUN)
 # --- helpers -------------------------------------------------------------------------------------
 def _cleaned(items: Sequence[Any], currency: str, by: User) -> list[Item]:
     if not by.has_perm(REQUEST_PERMISSION):
-        raise NotAllowed("You may not ask for interventions.", code="permission_denied")
+        raise NotAllowed(_("You may not ask for interventions."), code="permission_denied")
     return items_clean(items, currency=currency)
 
 
@@ -213,11 +215,13 @@ def _wanted(
     if not amount and not empty:
         first = next(item for item in judged if not item.sound)
         raise Invalid(
-            f"None of the items can be paid; the first: {first.detail}", code="no_valid_items"
+            filled(_("None of the items can be paid; the first: {detail}"), detail=first.detail),
+            code="no_valid_items",
         )
     if amount >= MOST:
         raise Invalid(
-            "The items together have more than 15 digits before the point.", code="amount_invalid"
+            _("The items together have more than 15 digits before the point."),
+            code="amount_invalid",
         )
     return _Wanted(chosen_policy, chosen_budget, judged, amount)
 

@@ -15,6 +15,8 @@ from apps.common import csvio
 from apps.common.canonical_json import as_it_came, digest
 from apps.common.csvio import CsvRow, FileRow
 from apps.common.errors import DomainError, Invalid
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.common.money import amount_written, exact
 from apps.common.uploads import TooLarge, size_in_words
 from apps.common.validation import amount_sent, clean_amount, clean_payee, clean_region, clean_text
@@ -26,7 +28,7 @@ MOST_ITEMS = 20_000
 RAW_LIMIT = 4000
 FIELDS = ("amount", "target", "justification", "region")
 _NEEDED = set(FIELDS[:3])
-_TOO_MANY = f"A batch has at most {MOST_ITEMS:,} items."
+_TOO_MANY = filled(_("A batch has at most {most:,} items."), most=MOST_ITEMS)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def items_clean(raw_items: Sequence[Any], *, currency: str) -> list[Item]:
     """Clean each item separately, before the policy is checked. Raises Invalid `no_items`,
     `too_many_items`."""
     if not raw_items:
-        raise Invalid("A batch has at least one item.", code="no_items")
+        raise Invalid(_("A batch has at least one item."), code="no_items")
     if len(raw_items) > MOST_ITEMS:
         raise Invalid(_TOO_MANY, code="too_many_items")
     return [_clean(number, raw, currency) for number, raw in enumerate(raw_items, start=1)]
@@ -105,7 +107,9 @@ def file_items(body: bytes) -> list[FileRow]:
     """
     most = settings.BATCH_MAX_BYTES
     if len(body) > most:
-        raise TooLarge(f"A batch may have at most {size_in_words(most)}.", most=most)
+        raise TooLarge(
+            filled(_("A batch may have at most {size}."), size=size_in_words(most)), most=most
+        )
     if body.removeprefix(BOM_UTF8).lstrip().startswith(b"{"):
         return list(
             csvio.read_json_lines([body], most=MOST_ITEMS, most_bytes=most, rows_in_words=_TOO_MANY)
@@ -118,8 +122,10 @@ def _clean(number: int, came: Any, currency: str) -> Item:
     try:
         if not isinstance(raw, dict) or not _NEEDED <= raw.keys() <= set(FIELDS):
             raise Invalid(
-                "An item has an amount, a target, a justification and, if wanted, a region; "
-                "nothing else.",
+                _(
+                    "An item has an amount, a target, a justification and, if wanted, a "
+                    "region; nothing else."
+                ),
                 code="item_invalid",
             )
         return Item(

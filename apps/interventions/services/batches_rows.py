@@ -6,10 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from apps.approvals.subject import questions_close
 from apps.audit.contracts import Actor
 from apps.common.csvio import by_number
+from apps.common.language import lazy as _
 from apps.common.money import unambiguous
 from apps.engine import process, runs
 from apps.engine.process import Carrier, Process
@@ -84,8 +86,11 @@ def _record(batch: InterventionBatch, event: str, *, by: Actor, via: str, **body
             key=f"{BATCH_SUBJECT}:{batch.pk}:{event}",
             recipients=[batch.requested_by],
             kind=f"intervention.batch_{event}",
-            title=f"Batch {event}: {batch}"[:200],
-            text=batch.error_detail or f"{progress.done} executed, {progress.failed} failed.",
+            title=gettext("Batch {event}: {batch}").format(event=event, batch=batch)[:200],
+            text=batch.error_detail
+            or gettext("{done} executed, {failed} failed.").format(
+                done=progress.done, failed=progress.failed
+            ),
             url=f"/interventions/batches/{batch.pk}/",
         )
     if event == BatchStatus.CANCELLED and batch.settled_at is not None:
@@ -97,8 +102,8 @@ CARRIER: Carrier[InterventionBatch] = Carrier(BATCH_WORKFLOW, _ref, process.WAIT
 
 BATCH = Process(
     subject=BATCH_SUBJECT,
-    title="Batch of interventions",
-    noun="batch",
+    title=_("Batch of interventions"),
+    noun=_("batch"),
     model=InterventionBatch,
     queue=TASK_QUEUE,
     url_name="batch",

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from django.utils.translation import gettext
+
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.services import signature_needed
 from apps.approvals.signed_runs import signed_run
 from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict
+from apps.common.language import lazy as _
 from apps.common.money import exact
 from apps.interventions.contracts import BATCH_KIND
 from apps.interventions.models import BatchItem, Intervention, InterventionBatch
@@ -67,7 +70,7 @@ def batch_payload(batch: InterventionBatch) -> dict[str, Any]:
         }
     )
     if digest(payload["items"]) != batch.items_digest:
-        raise Conflict("The items are not those that were asked for.", code="batch_differs")
+        raise Conflict(_("The items are not those that were asked for."), code="batch_differs")
     return payload
 
 
@@ -76,7 +79,7 @@ SIGNED_BATCH = signed_run(
     kind=BATCH_KIND,
     payload=batch_payload,
     scope=lambda batch: batch.policy.code,
-    title=lambda batch: f"Batch: {batch}",
+    title=lambda batch: gettext("Batch: {batch}").format(batch=batch),
     related=RELATED,
 )
 

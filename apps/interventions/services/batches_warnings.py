@@ -10,6 +10,7 @@ from decimal import Decimal
 from django.core.cache import cache
 from django.db.models import Exists, Max, OuterRef
 from django.utils.timezone import localtime
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.interventions.contracts import InterventionStatus
@@ -114,11 +115,13 @@ def _evaluated(items: Iterable[Item], others: InterventionQuerySet, until: datet
         like = (item.target, item.amount)
         if (first := seen.setdefault(like, item)) is not item:
             same = _place(first.number, first.line).lower()
-            told = f"The same target and amount as {same}."
+            told = gettext("The same target and amount as {same}.").format(same=same)
             found.append(BatchWarning(item.number, item.line, "same_in_batch", told))
         if at := paid.get(like):
             counted.append(at)
-            told = f"The same target was paid the same amount on {localtime(at):%-d %b %Y}."
+            told = gettext(
+                "The same target was paid the same amount on {localtime:%-d %b %Y}."
+            ).format(localtime=localtime(at))
             found.append(BatchWarning(item.number, item.line, "paid_recently", told))
     return _Evaluation(
         warned=Warned(tuple(found[:MOST]), len(found)),
@@ -149,4 +152,8 @@ def _still_right(
 
 
 def _place(number: int, line: int) -> str:
-    return f"Line {line}" if line else f"Payment {number}"
+    return (
+        gettext("Line {line}").format(line=line)
+        if line
+        else gettext("Payment {number}").format(number=number)
+    )

@@ -7,9 +7,11 @@ one that crossed the threshold raises the alert, without another query.
 from decimal import Decimal
 
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.audit.contracts import ENGINE
 from apps.audit.services import entry_record
+from apps.common.language import lazy as _
 from apps.common.money import exact, figure, shown
 from apps.interventions.models import Budget
 from apps.live.broadcast import broadcast
@@ -42,10 +44,15 @@ def low_tell(budget: Budget, *, free: Decimal, total: Decimal, percent: int, ver
         key=f"budget:{budget.pk}:low:{version}",
         group=TOLD_GROUP,
         kind=ALERT_KIND,
-        title=f"Little is left in {budget.name}",
-        text=f"{shown(free, budget.currency)} of "
-        f"{figure(total, budget.currency)} are free, less than {percent} %. "
-        "What it does not cover any more is refused.",
+        title=gettext("Little is left in {name}").format(name=budget.name),
+        text=gettext(
+            "{shown} of {figure} are free, less than {percent} %. What it does not "
+            "cover any more is refused."
+        ).format(
+            shown=shown(free, budget.currency),
+            figure=figure(total, budget.currency),
+            percent=percent,
+        ),
         url=reverse("budget", args=[budget.code]),
     )
     broadcast("home", id=budget.code, version=version)
@@ -56,7 +63,7 @@ def register() -> None:
     kinds.register(
         kinds.NotificationKind(
             ALERT_KIND,
-            "Little is left in a budget",
+            _("Little is left in a budget"),
             email=True,
             permission="interventions.view_budget",
             relevant=_still_low,

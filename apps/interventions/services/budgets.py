@@ -17,6 +17,8 @@ from django.utils import timezone
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotFound
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.common.locks import transaction_lock
 from apps.common.money import exact, shown
 from apps.common.validation import clean_amount, clean_code, clean_currency, clean_text
@@ -70,7 +72,7 @@ def budget_reserve(*, intervention_id: UUID | str, as_of: datetime | None = None
         steps = step_statuses(intervention)
         check_forwards(steps)
         if steps.get(Step.VALIDATE_POLICY) != StepStatus.DONE:
-            raise Conflict("The policy was not validated.", code="not_validated")
+            raise Conflict(_("The policy was not validated."), code="not_validated")
         if steps.get(Step.RESERVE_BUDGET) == StepStatus.DONE:
             return
         as_of = as_of or timezone.now()
@@ -79,7 +81,7 @@ def budget_reserve(*, intervention_id: UUID | str, as_of: datetime | None = None
         step_save(intervention, Step.RESERVE_BUDGET, StepStatus.DONE)
         new = _book(intervention, Kind.RESERVE, "budget.reserved")
         if not new and _reservation(intervention) != "open":
-            raise Conflict("The reservation was given back.", code="reservation_released")
+            raise Conflict(_("The reservation was given back."), code="reservation_released")
 
 
 def budget_release(*, intervention_id: UUID | str, workflow_id: str = "") -> None:
@@ -120,7 +122,7 @@ def release_open(intervention: Intervention) -> bool:
         return False
     if execution_of(step_statuses(intervention)) in {Execution.UNKNOWN, Execution.DONE}:
         raise Conflict(
-            "The execution stands, or nobody knows: the money is not free.",
+            _("The execution stands, or nobody knows: the money is not free."),
             code="execution_stands",
         )
     step_put(intervention, Step.RESERVE_BUDGET, StepStatus.COMPENSATED)
@@ -140,9 +142,9 @@ def commit_open(intervention: Intervention) -> bool:
     if state == "spent":
         return False
     if state != "open":
-        raise Conflict("There is no reservation to spend.", code="reservation_released")
+        raise Conflict(_("There is no reservation to spend."), code="reservation_released")
     if execution_of(step_statuses(intervention)) is not Execution.DONE:
-        raise Conflict("The execution is not known to be done.", code="not_executed")
+        raise Conflict(_("The execution is not known to be done."), code="not_executed")
     _settle(intervention, Kind.COMMIT, "budget.committed")
     return True
 
@@ -187,9 +189,9 @@ def budget_open(
         }
         budget, created = _opened(code, fields)
         if budget.currency != currency:
-            raise Conflict("The budget has another currency.", code="currency_differs")
+            raise Conflict(_("The budget has another currency."), code="currency_differs")
         if any(getattr(budget, part) != period[part] for part in _PERIOD):
-            raise Conflict("The budget is for other days.", code="period_differs")
+            raise Conflict(_("The budget is for other days."), code="period_differs")
         if created:
             body: dict[str, Any] = {"name": name, "currency": currency}
             body |= {part: period[part] for part in _PERIOD if period[part]}
@@ -212,19 +214,19 @@ def budget_allocate(
         amount = clean_amount(amount)
         key = clean_text(key, field="key", limit=120)
         if _OWN_KEYS.fullmatch(key):
-            raise Invalid("Keys of this form are the ledger's own.", code="key_invalid")
+            raise Invalid(_("Keys of this form are the ledger's own."), code="key_invalid")
         if reason:
             reason = clean_text(reason, field="reason", limit=2000, multiline=True)
         budget = Budget.objects.filter(code=clean_code(code)).first()
         if budget is None:
-            raise NotFound("There is no such budget.")
+            raise NotFound(_("There is no such budget."))
         amount = clean_amount(amount, budget.currency)
         moved = balance_move(budget, Move(Kind.ALLOCATE, amount, key))
         if moved.written and not moved.covered:
-            raise Conflict("No balance can hold so much.", code="budget_full")
+            raise Conflict(_("No balance can hold so much."), code="budget_full")
         entry = BudgetEntry.objects.get(key=key)
         if (entry.budget_id, entry.kind, entry.amount) != (budget.pk, Kind.ALLOCATE, amount):
-            raise Conflict("The key belongs to another line.", code="key_reused")
+            raise Conflict(_("The key belongs to another line."), code="key_reused")
         if moved.written:
             why = {"reason": reason} if reason else {}
             entry_record(
@@ -252,7 +254,10 @@ def _opened(code: str, fields: dict[str, Any]) -> tuple[Budget, bool]:
         if getattr(diagnosis, "constraint_name", "") != OVERLAP_CONSTRAINT:
             raise
         raise Conflict(
-            f"The series {fields['series']} has a period with some of these days.",
+            filled(
+                _("The series {series} has a period with some of these days."),
+                series=fields["series"],
+            ),
             code="period_overlaps",
         ) from error
 
@@ -271,7 +276,11 @@ def _book(intervention: Intervention, kind: str, event: str) -> bool:
     if moved.written and not moved.covered:
         left = Budget.objects.get(pk=budget.pk).available
         raise Conflict(
-            f"The budget {budget.code} has {shown(left, intervention.currency)} left.",
+            filled(
+                _("The budget {code} has {shown} left."),
+                code=budget.code,
+                shown=shown(left, intervention.currency),
+            ),
             code="budget_exceeded",
             available=exact(left, intervention.currency),
         )
@@ -282,7 +291,7 @@ def _settle(intervention: Intervention, kind: str, event: str) -> None:
     """Write the line that ends an open reservation. Raises Conflict `key_reused` when the key is
     taken: otherwise the row would say "settled" while the money stays reserved for ever."""
     if not _book(intervention, kind, event):
-        raise Conflict("The key of this line belongs to another one.", code="key_reused")
+        raise Conflict(_("The key of this line belongs to another one."), code="key_reused")
 
 
 def _reservation(intervention: Intervention) -> str:

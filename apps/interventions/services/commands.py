@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Exists
 
 from apps.approvals.selectors import requests_by_row
+from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine.process import Carrier, Process
 from apps.engine.services import timings
@@ -70,8 +71,8 @@ EXECUTION: Carrier[Intervention] = Carrier(
 
 INTERVENTION = Process(
     subject=SUBJECT,
-    title="Intervention",
-    noun="intervention",
+    title=_("Intervention"),
+    noun=_("intervention"),
     model=Intervention,
     queue=TASK_QUEUE,
     url_name="intervention",

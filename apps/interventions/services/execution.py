@@ -1,6 +1,7 @@
 """The payment: an effect in an external system, whose steps `apps.engine.effects` writes."""
 
 from apps.common.errors import Conflict
+from apps.common.language import lazy as _
 from apps.engine.effects import Effect
 from apps.interventions import executor
 from apps.interventions.contracts import Step
@@ -15,7 +16,7 @@ def _check_reserved(intervention: Intervention) -> None:
     """Require a reservation: after the call the money is bound until the executor reports the
     outcome."""
     if not has_open_reservation(intervention):
-        raise Conflict("No money is reserved for this.", code="not_reserved")
+        raise Conflict(_("No money is reserved for this."), code="not_reserved")
 
 
 def _undone(intervention: Intervention) -> None:

@@ -4,11 +4,14 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals.selectors import signer_ids
 from apps.common.errors import Conflict, Invalid
 from apps.common.failpoints import failpoint
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine.steps import refused
 from apps.interventions.contracts import (
@@ -70,8 +73,10 @@ def stakeholders_notify(*, intervention_id: UUID | str) -> None:
                 key=f"{SUBJECT}:{intervention.pk}:executed",
                 recipients=people,
                 kind=f"{SUBJECT}.executed",
-                title=f"Executed: {intervention}"[:200],
-                text=f"Receipt {intervention.receipt}, from the budget {intervention.budget.code}.",
+                title=gettext("Executed: {intervention}").format(intervention=intervention)[:200],
+                text=gettext("Receipt {receipt}, from the budget {code}.").format(
+                    receipt=intervention.receipt, code=intervention.budget.code
+                ),
                 url=f"/interventions/{intervention.pk}/",
             )
             told = f"{len(people)} told"
@@ -99,7 +104,9 @@ def outcome_record(*, intervention_id: UUID | str, missing: str = "") -> None:
             intervention,
             InterventionStatus.EXECUTED,
             code="steps_missing" if missing else "",
-            detail=f"Executed, but not done: {missing}" if missing else "",
+            detail=gettext("Executed, but not done: {missing}").format(missing=missing)
+            if missing
+            else "",
             as_of=timezone.now(),
         )
         # Last, because it locks the budget's row, which every other intervention needs too.
@@ -122,13 +129,13 @@ def intervention_settle(
         transaction.atomic(durable=True),
     ):
         if status not in {InterventionStatus.FAILED, InterventionStatus.CANCELLED}:
-            raise Invalid("A saga without an effect fails or is cancelled.", code="bad_status")
+            raise Invalid(_("A saga without an effect fails or is cancelled."), code="bad_status")
         intervention = intervention_lock(intervention_id)
         if not intervention.has_ended:
             if workflow_id not in {"", intervention.workflow_id}:
                 check_executor(intervention, workflow_id)
             if execution_of(step_statuses(intervention)) in {Execution.UNKNOWN, Execution.DONE}:
-                raise Conflict("The execution stands.", code="execution_stands")
+                raise Conflict(_("The execution stands."), code="execution_stands")
             waits = intervention.status == InterventionStatus.AWAITING_APPROVAL
             settle_row(
                 intervention,
@@ -173,14 +180,17 @@ def _is_to_do(intervention: Intervention, step: Step) -> bool:
     steps = step_statuses(intervention)
     check_forwards(steps)
     if execution_of(steps) is not Execution.DONE:
-        raise Conflict("The execution is not known to be done.", code="not_executed")
+        raise Conflict(_("The execution is not known to be done."), code="not_executed")
     return steps.get(step) != StepStatus.DONE
 
 
 def _complete(intervention: Intervention, missing: str) -> None:
     """Note that the missing steps are done."""
     if intervention.status != InterventionStatus.EXECUTED:
-        raise Conflict(f"The intervention is {intervention.status}.", code="already_settled")
+        raise Conflict(
+            filled(_("The intervention is {status}."), status=intervention.status),
+            code="already_settled",
+        )
     if intervention.error_code and not missing:
         intervention.error_code = intervention.error_detail = ""
         row_save(intervention, "error_code", "error_detail")

@@ -4,6 +4,8 @@ from datetime import date, datetime
 from typing import Any
 
 from apps.common.errors import Conflict, Invalid
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.common.validation import clean_code
 from apps.common.windows import Period, site_day
 from apps.interventions.models import Budget
@@ -18,7 +20,7 @@ def check_open(budget: Budget, *, as_of: datetime) -> None:
     if budget.is_open_on(site_day(as_of)):
         return
     raise Conflict(
-        f"The budget {budget.code} is for {budget.period}.",
+        filled(_("The budget {code} is for {period}."), code=budget.code, period=budget.period),
         code="budget_not_open",
         starts_on=_text(budget.starts_on),
         ends_on=_text(budget.ends_on),
@@ -33,7 +35,7 @@ def clean_period(
     Period(starts_on, ends_on).checked()
     number = isinstance(alert_percent, int) and not isinstance(alert_percent, bool)
     if not number or not 0 <= alert_percent <= 100:
-        raise Invalid("A share is 0 to 100 percent.", code="alert_percent_invalid")
+        raise Invalid(_("A share is 0 to 100 percent."), code="alert_percent_invalid")
     return {
         "series": clean_code(series) if series else "",
         "starts_on": starts_on,
@@ -45,7 +47,9 @@ def clean_period(
 def check_code(code: str) -> None:
     """Raise Invalid `code_reserved` for a code that has another meaning in URLs."""
     if code in RESERVED_CODES:
-        raise Invalid(f"{code!r} is not free to be a code.", code="code_reserved")
+        raise Invalid(
+            filled(_("{code!r} is not free to be a code."), code=code), code="code_reserved"
+        )
 
 
 def neighbours(budget: Budget) -> tuple[Budget | None, Budget | None]:

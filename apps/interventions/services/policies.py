@@ -14,6 +14,8 @@ from apps.approvals.services import signature_needed
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.common.validation import (
     clean_amount,
     clean_code,
@@ -92,7 +94,7 @@ def policy_put(
 
         def same_currency(newest: Policy) -> None:
             if newest.currency != currency:
-                raise Conflict("The policy has another currency.", code="currency_differs")
+                raise Conflict(_("The policy has another currency."), code="currency_differs")
 
         policy, new = put_version(
             Policy.objects.all(), {"code": clean_code(code)}, values, check=same_currency
@@ -121,7 +123,7 @@ def policy_switch_off(
         policy = policy_active(code)
         if version is not None and policy.version != version:
             raise Conflict(
-                f"Version {policy.version} is the active one.",
+                filled(_("Version {version} is the active one."), version=policy.version),
                 code="version_changed",
                 version=policy.version,
             )
@@ -143,14 +145,14 @@ def _check_order(values: dict[str, Any]) -> None:
     """Raise Invalid, in words, for what the table's constraints would refuse."""
     least, most = values["min_amount"], values["max_amount"]
     if least is not None and most is not None and least > most:
-        raise Invalid("The least amount is above the most.", code="limits_out_of_order")
+        raise Invalid(_("The least amount is above the most."), code="limits_out_of_order")
     Period(values["valid_from"], values["valid_until"]).checked()
     limit, days = values["target_limit"], values["target_days"]
     if limit is None and days is None:
         return
     if limit is None or days is None:
         raise Invalid(
-            "A limit for each target needs both: the amount, and how many days it looks back.",
+            _("A limit for each target needs both: the amount, and how many days it looks back."),
             code="target_limit_invalid",
         )
     try:
@@ -159,12 +161,15 @@ def _check_order(values: dict[str, Any]) -> None:
         raise Invalid(refusal.detail, code="target_limit_invalid") from refusal
     if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= MOST_TARGET_DAYS:
         raise Invalid(
-            f"The limit for each target looks back 1 to {MOST_TARGET_DAYS} days.",
+            filled(
+                _("The limit for each target looks back 1 to {most_target_days} days."),
+                most_target_days=MOST_TARGET_DAYS,
+            ),
             code="target_limit_invalid",
         )
     if least is not None and least > values["target_limit"]:
         raise Invalid(
-            "The limit for each target is below the least amount: nobody could be paid.",
+            _("The limit for each target is below the least amount: nobody could be paid."),
             code="target_limit_invalid",
         )
 
@@ -232,9 +237,9 @@ def policy_active(code: str) -> Policy:
     """Return the active version. Raises NotFound `policy_not_found`, Conflict `policy_inactive`."""
     policies = list(Policy.objects.filter(code=code).order_by("-active", "-version")[:1])
     if not policies:
-        raise NotFound("There is no such policy.", code="policy_not_found")
+        raise NotFound(_("There is no such policy."), code="policy_not_found")
     if not policies[0].active:
-        raise Conflict("The policy is not active.", code="policy_inactive")
+        raise Conflict(_("The policy is not active."), code="policy_inactive")
     return policies[0]
 
 
@@ -243,7 +248,7 @@ def policy_currency(code: str) -> str:
     `policy_not_found`."""
     currency = Policy.objects.filter(code=code).values_list("currency", flat=True).first()
     if currency is None:
-        raise NotFound("There is no such policy.", code="policy_not_found")
+        raise NotFound(_("There is no such policy."), code="policy_not_found")
     return currency
 
 
@@ -281,6 +286,6 @@ def _check_signature(intervention: Intervention) -> None:
     ):
         return
     raise NotAllowed(
-        "The policy wants a signature, and there is none for this intervention.",
+        _("The policy wants a signature, and there is none for this intervention."),
         code="approval_required",
     )

@@ -6,6 +6,8 @@ from decimal import Decimal
 from django.db.models import Exists, OuterRef, Sum
 
 from apps.common.errors import Conflict, Invalid
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.common.locks import transaction_lock
 from apps.common.money import exact, shown
 from apps.common.windows import site_day
@@ -27,13 +29,19 @@ def check_limit(policy: Policy, amount: Decimal) -> None:
     """Raise Invalid `amount_above_limit`, `amount_below_limit` with the limit as extra."""
     if policy.max_amount is not None and amount > policy.max_amount:
         raise Invalid(
-            f"The policy allows at most {shown(policy.max_amount, policy.currency)}.",
+            filled(
+                _("The policy allows at most {shown}."),
+                shown=shown(policy.max_amount, policy.currency),
+            ),
             code="amount_above_limit",
             limit=exact(policy.max_amount, policy.currency),
         )
     if policy.min_amount is not None and amount < policy.min_amount:
         raise Invalid(
-            f"The policy allows no less than {shown(policy.min_amount, policy.currency)}.",
+            filled(
+                _("The policy allows no less than {shown}."),
+                shown=shown(policy.min_amount, policy.currency),
+            ),
             code="amount_below_limit",
             limit=exact(policy.min_amount, policy.currency),
         )
@@ -45,13 +53,13 @@ def check_days(policy: Policy, *, as_of: datetime) -> None:
     today = site_day(as_of)
     if policy.valid_from is not None and today < policy.valid_from:
         raise Conflict(
-            f"The policy is valid from {policy.valid_from} on.",
+            filled(_("The policy is valid from {valid_from} on."), valid_from=policy.valid_from),
             code="policy_not_yet_valid",
             day=policy.valid_from.isoformat(),
         )
     if policy.valid_until is not None and today > policy.valid_until:
         raise Conflict(
-            f"The policy was valid until {policy.valid_until}.",
+            filled(_("The policy was valid until {valid_until}."), valid_until=policy.valid_until),
             code="policy_expired",
             day=policy.valid_until.isoformat(),
         )
@@ -66,14 +74,18 @@ def check_region(policy: Policy, region: str) -> None:
         return
     if not region:
         raise Invalid(
-            f"The policy wants a region: {_listed(policy.regions)}.",
+            filled(_("The policy wants a region: {listed}."), listed=_listed(policy.regions)),
             code="region_required",
             regions=policy.regions,
         )
-    country, _, _ = region.partition("-")
+    country, _unused, _unused = region.partition("-")
     if not {region, country} & set(policy.regions):
         raise Invalid(
-            f"The policy does not cover {region}, only {_listed(policy.regions)}.",
+            filled(
+                _("The policy does not cover {region}, only {listed}."),
+                region=region,
+                listed=_listed(policy.regions),
+            ),
             code="region_not_covered",
             regions=policy.regions,
         )
@@ -91,10 +103,18 @@ def check_target(policy: Policy, *, target: str, amount: Decimal, as_of: datetim
     since = as_of - timedelta(days=policy.target_days)
     left = policy.target_limit - _taken(policy.code, target, since=since)
     if amount > left:
-        days = "day" if policy.target_days == 1 else f"{policy.target_days} days"
+        days = (
+            _("day")
+            if policy.target_days == 1
+            else filled(_("{number} days"), number=policy.target_days)
+        )
         raise Conflict(
-            f"The policy allows one target {shown(policy.target_limit, policy.currency)} within "
-            f"{days}; {shown(max(left, Decimal(0)), policy.currency)} of it is left.",
+            filled(
+                _("The policy allows one target {shown} within {days}; {shown2} of it is left."),
+                shown=shown(policy.target_limit, policy.currency),
+                days=days,
+                shown2=shown(max(left, Decimal(0)), policy.currency),
+            ),
             code="target_limit_exceeded",
             limit=exact(policy.target_limit, policy.currency),
             days=policy.target_days,
@@ -135,4 +155,5 @@ def _taken(code: str, target: str, *, since: datetime) -> Decimal:
 
 def _listed(regions: list[str], most: int = 10) -> str:
     more = len(regions) - most
-    return ", ".join(regions[:most]) + (f" and {more} more" if more > 0 else "")
+    named = ", ".join(regions[:most])
+    return filled(_("{named} and {more} more"), named=named, more=more) if more > 0 else named

@@ -4,9 +4,12 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext, ngettext
+
 from apps.approvals import kinds
 from apps.approvals.rule_text import bands_in_words
 from apps.approvals.selectors import active_rules
+from apps.common.language import lazy as _
 from apps.common.money import NO_BREAK, shown
 from apps.common.versions import Changed, with_changes
 from apps.common.windows import Period
@@ -19,25 +22,33 @@ if TYPE_CHECKING:
 #: Field → its label, in the order of display.
 TERMS = {
     "name": "name",
-    "reversible": "can be undone",
-    "min_amount": "least amount",
-    "max_amount": "most of one request",
-    "target_limit": "most for one target",
-    "target_days": "within days",
-    "valid_from": "valid from",
-    "valid_until": "valid until",
-    "regions": "regions",
+    "reversible": _("can be undone"),
+    "min_amount": _("least amount"),
+    "max_amount": _("most of one request"),
+    "target_limit": _("most for one target"),
+    "target_days": _("within days"),
+    "valid_from": _("valid from"),
+    "valid_until": _("valid until"),
+    "regions": _("regions"),
 }
 
 
 def terms_of(policy: Policy) -> list[tuple[str, str]]:
     """Return the terms as pairs of label and words, without the signatures."""
     return [
-        ("Amount", amounts_in_words(policy)),
-        ("One target", target_in_words(policy)),
-        ("Valid", Period(policy.valid_from, policy.valid_until).words or "always"),
-        ("Regions", ", ".join(policy.regions) or "everywhere"),
-        ("Undoing it", "possible" if policy.reversible else "not possible: the money is gone"),
+        (gettext("Amount"), amounts_in_words(policy)),
+        (gettext("One target"), target_in_words(policy)),
+        (
+            gettext("Valid"),
+            Period(policy.valid_from, policy.valid_until).words or gettext("always"),
+        ),
+        (gettext("Regions"), ", ".join(policy.regions) or gettext("everywhere")),
+        (
+            gettext("Undoing it"),
+            gettext("possible")
+            if policy.reversible
+            else gettext("not possible: the money is gone"),
+        ),
     ]
 
 
@@ -45,16 +56,24 @@ def amounts_in_words(policy: Policy) -> str:
     """Return `NGN 100.00 to NGN 5,000.00`, only the lower or the upper limit, or "any amount"."""
     least, most = (_money(policy, a) for a in (policy.min_amount, policy.max_amount))
     if least and most:
-        return f"{least} to {most}"
-    return f"from {least}" if least else f"up to {most}" if most else "any amount"
+        return gettext("{least} to {most}").format(least=least, most=most)
+    return (
+        gettext("from {least}").format(least=least)
+        if least
+        else gettext("up to {most}").format(most=most)
+        if most
+        else gettext("any amount")
+    )
 
 
 def target_in_words(policy: Policy) -> str:
     """Return `up to NGN 5,000.00 within 30 days`, or "no limit"."""
     if policy.target_limit is None:
-        return "no limit"
-    days = "a day" if policy.target_days == 1 else f"{policy.target_days} days"
-    return f"up to {_money(policy, policy.target_limit)} within {days}"
+        return gettext("no limit")
+    text = ngettext(
+        "up to {money} within a day", "up to {money} within {days} days", policy.target_days or 1
+    )
+    return text.format(money=_money(policy, policy.target_limit), days=policy.target_days)
 
 
 def signatures_of(policies: Iterable[Policy], *, brief: bool = False) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, Subquery
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.approvals.selectors import requests_by_row
 from apps.engine import process
@@ -97,7 +98,9 @@ def process_closed(
         ATTENTION.ask(
             intervention,
             code="execution_unfinished",
-            detail=f"{why} The payment {was}; the money is {money}.",
+            detail=gettext("{why} The payment {was}; the money is {money}.").format(
+                why=why, was=was, money=money
+            ),
             as_of=as_of,
         )
         return "attention"
@@ -105,7 +108,7 @@ def process_closed(
         ATTENTION.ask(
             intervention,
             code="approved_not_executed",
-            detail=f"{why} It is approved, and nothing was executed.",
+            detail=gettext("{why} It is approved, and nothing was executed.").format(why=why),
             as_of=as_of,
         )
         return "attention"
@@ -113,7 +116,7 @@ def process_closed(
         intervention,
         InterventionStatus.FAILED,
         code=f"workflow_{run_status}",
-        detail=f"{why} Nothing was executed.",
+        detail=gettext("{why} Nothing was executed.").format(why=why),
         as_of=as_of,
     )
     return "settled"
@@ -136,7 +139,11 @@ def command_undeliverable(*, command: "EngineCommand", as_of: datetime) -> None:
     ATTENTION.ask(
         intervention,
         code=f"{command.kind}_undeliverable",
-        detail=f"For {command.workflow_id} {what}: {command.error[:1000] or 'unknown reason'}",
+        detail=gettext("For {workflow_id} {what}: {error}").format(
+            workflow_id=command.workflow_id,
+            what=what,
+            error=command.error[:1000] or gettext("unknown reason"),
+        ),
         as_of=as_of,
     )
 
@@ -183,7 +190,9 @@ def _ask_again(intervention: Intervention, *, as_of: datetime) -> str:
     ATTENTION.ask(
         intervention,
         code=STEPS_MISSING,
-        detail=f"Somebody decided to carry on, and no workflow did. {intervention.error_detail}",
+        detail=gettext("Somebody decided to carry on, and no workflow did. {error_detail}").format(
+            error_detail=intervention.error_detail
+        ),
         as_of=as_of,
     )
     return "attention"

@@ -5,10 +5,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from apps.accounts.models import User
 from apps.common.canonical_json import digest
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.common.failpoints import failpoint
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.common.validation import (
     clean_amount,
     clean_code,
@@ -69,7 +73,7 @@ def intervention_request(
     """
     with process.audited(INTERVENTION, "request", by=by, via=via):
         if not by.has_perm(REQUEST_PERMISSION):
-            raise NotAllowed("You may not ask for interventions.", code="permission_denied")
+            raise NotAllowed(_("You may not ask for interventions."), code="permission_denied")
         currency = currency or policy_currency(clean_code(policy))
         body: dict[str, Any] = {
             "policy": clean_code(policy),
@@ -139,7 +143,7 @@ def intervention_cancel(
         check_unsettled(intervention)
         if execution_of(step_statuses(intervention)) in {Execution.UNKNOWN, Execution.DONE}:
             raise Conflict(
-                "The executor has been called: too late to cancel.", code="execution_started"
+                _("The executor has been called: too late to cancel."), code="execution_started"
             )
         intervention.cancel_requested_at = as_of
         intervention.save(update_fields=["cancel_requested_at"])
@@ -147,7 +151,7 @@ def intervention_cancel(
             intervention,
             InterventionStatus.CANCELLED,
             code="cancelled",
-            detail=reason or f"Cancelled by {by}.",
+            detail=reason or gettext("Cancelled by {by}.").format(by=by),
             by=by,
             via=via,
             as_of=as_of,
@@ -161,9 +165,12 @@ def budget_for(policy: Policy, code: str, *, currency: str, as_of: datetime) -> 
     `budget_not_found`, Invalid `currency_mismatch`, Conflict `budget_not_open`."""
     budget = Budget.objects.filter(code=code).first()
     if budget is None:
-        raise NotFound("There is no such budget.", code="budget_not_found")
+        raise NotFound(_("There is no such budget."), code="budget_not_found")
     for owner, theirs in (("policy", policy.currency), ("budget", budget.currency)):
         if theirs != currency:
-            raise Invalid(f"The {owner} is in {theirs}.", code="currency_mismatch")
+            raise Invalid(
+                filled(_("The {owner} is in {theirs}."), owner=owner, theirs=theirs),
+                code="currency_mismatch",
+            )
     check_open(budget, as_of=as_of)
     return budget

@@ -4,6 +4,8 @@ from functools import partial
 
 from apps.approvals.selectors import requests_about
 from apps.common.errors import Conflict
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.engine import effects, process, steps
 from apps.interventions.contracts import ATTENTION_KIND, SUBJECT, Step
 from apps.interventions.models import Budget, Intervention
@@ -31,7 +33,10 @@ def check_executor(intervention: Intervention, workflow_id: str) -> None:
     """Raise Conflict `already_executing` when another workflow executes the intervention."""
     if intervention.executor_id not in {"", workflow_id}:
         raise Conflict(
-            f"{intervention.executor_id} executes this intervention.", code="already_executing"
+            filled(
+                _("{executor_id} executes this intervention."), executor_id=intervention.executor_id
+            ),
+            code="already_executing",
         )
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals.contracts import Waiting
@@ -21,6 +22,8 @@ from apps.audit.contracts import Actor
 from apps.audit.services import refusals
 from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.common.money import exact, shown
 from apps.common.validation import clean_amount, clean_code, clean_reason, clean_text
 from apps.engine import process
@@ -64,7 +67,7 @@ def transfer_request(
         action="budget.transfer_request", subject_type=SUBJECT, subject_id="", by=by, via=via
     ):
         if not by.has_perm(REQUEST_TRANSFER):
-            raise NotAllowed("You may not ask for transfers.", code="permission_denied")
+            raise NotAllowed(_("You may not ask for transfers."), code="permission_denied")
         body: dict[str, Any] = {
             "source": clean_code(source),
             "destination": clean_code(destination),
@@ -72,7 +75,7 @@ def transfer_request(
             "reason": clean_text(reason, field="reason", limit=2000, multiline=True),
         }
         if source == destination:
-            raise Invalid("Money moves between two different budgets.", code="same_budget")
+            raise Invalid(_("Money moves between two different budgets."), code="same_budget")
 
         def columns() -> dict[str, Any]:
             giving, taking = _budgets(source, destination)
@@ -119,7 +122,7 @@ def transfer_cancel(
             if not BudgetTransfer.objects.visible_to(by).filter(pk=transfer.pk).exists():
                 raise process.unknown(TRANSFER)
             if transfer.requested_by_id != by.pk:
-                raise NotAllowed("Only who asked takes it back.", code="permission_denied")
+                raise NotAllowed(_("Only who asked takes it back."), code="permission_denied")
             process.check_unsettled(TRANSFER, transfer)
             why = reason or f"Taken back by {by}."
             questions_close(TRANSFER, transfer, by=by, reason=why, as_of=as_of)
@@ -183,10 +186,15 @@ def _move(transfer: BudgetTransfer) -> None:
         source = Budget.objects.get(pk=transfer.source_id)
         raise _NotMoved(
             "budget_exceeded",
-            f"The budget {source.code} has only {shown(source.available, source.currency)} left.",
+            gettext("The budget {code} has only {left} left.").format(
+                code=source.code, left=shown(source.available, source.currency)
+            ),
         )
     if not balance_move(transfer.destination, into).covered:
-        raise _NotMoved("budget_full", f"{transfer.destination.code} cannot hold so much.")
+        raise _NotMoved(
+            "budget_full",
+            gettext("{code} cannot hold so much.").format(code=transfer.destination.code),
+        )
 
 
 def _end(transfer: BudgetTransfer, decided: Decided, status: TransferStatus | None = None) -> None:
@@ -212,8 +220,10 @@ def _tell_failed(transfer: BudgetTransfer) -> None:
         key=f"transfer:{transfer.pk}:failed",
         recipients=[transfer.requested_by],
         kind="budget.transfer_failed",
-        title=f"Not moved: {_title(transfer)}",
-        text=f"It was approved, and nothing was moved. {transfer.error_detail}",
+        title=gettext("Not moved: {title}").format(title=_title(transfer)),
+        text=gettext("It was approved, and nothing was moved. {error_detail}").format(
+            error_detail=transfer.error_detail
+        ),
         url=reverse("transfer", args=[transfer.pk]),
     )
 
@@ -223,11 +233,19 @@ def _budgets(source: str, destination: str) -> tuple[Budget, Budget]:
     found = {one.code: one for one in Budget.objects.filter(code__in=[source, destination])}
     for code in (source, destination):
         if code not in found:
-            raise NotFound(f"There is no budget {code}.", code="budget_not_found")
+            raise NotFound(
+                filled(_("There is no budget {code}."), code=code), code="budget_not_found"
+            )
     giving, taking = found[source], found[destination]
     if giving.currency != taking.currency:
         raise Invalid(
-            f"{giving.code} is in {giving.currency}, {taking.code} in {taking.currency}.",
+            filled(
+                _("{code} is in {currency}, {taking_code} in {currency2}."),
+                code=giving.code,
+                currency=giving.currency,
+                taking_code=taking.code,
+                currency2=taking.currency,
+            ),
             code="currency_mismatch",
         )
     return giving, taking
@@ -236,7 +254,11 @@ def _budgets(source: str, destination: str) -> tuple[Budget, Budget]:
 def _check_covered(budget: Budget, amount: Decimal) -> None:
     if amount > budget.available:
         raise Conflict(
-            f"The budget {budget.code} has {shown(budget.available, budget.currency)} left.",
+            filled(
+                _("The budget {code} has {shown} left."),
+                code=budget.code,
+                shown=shown(budget.available, budget.currency),
+            ),
             code="budget_exceeded",
             available=exact(budget.available, budget.currency),
         )
@@ -244,7 +266,9 @@ def _check_covered(budget: Budget, amount: Decimal) -> None:
 
 def _title(transfer: BudgetTransfer) -> str:
     moved = shown(transfer.amount, transfer.currency)
-    return f"Move {moved} from {transfer.source.code} to {transfer.destination.code}"[:200]
+    return gettext("Move {moved} from {source} to {destination}").format(
+        moved=moved, source=transfer.source.code, destination=transfer.destination.code
+    )[:200]
 
 
 def _record(transfer: BudgetTransfer, event: str, *, by: Actor, via: str, **body: object) -> None:
@@ -253,8 +277,8 @@ def _record(transfer: BudgetTransfer, event: str, *, by: Actor, via: str, **body
 
 TRANSFER = SubjectRow(
     subject=SUBJECT,
-    title="Transfer",
-    noun="transfer",
+    title=_("Transfer"),
+    noun=_("transfer"),
     model=BudgetTransfer,
     url_name="transfer",
     topic="transfer",

@@ -5,9 +5,12 @@ from functools import partial
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals.selectors import requests_about
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.common.money import NO_BREAK, shown
 from apps.engine import runs
 from apps.engine.timeline import timeline
@@ -36,7 +39,7 @@ from apps.web.pieces import Head, Link
 from apps.web.runs import RUN_COLUMNS, Counts, RunNow, RunPages, Tab, usual_verbs
 from apps.web.tables import AGE, AMOUNT, ASKED_BY, ERROR, STATE, Column
 
-CRUMBS = (Link("Interventions", "interventions"), Link("Batches", "batches"))
+CRUMBS = (Link(_("Interventions"), "interventions"), Link(_("Batches"), "batches"))
 
 
 # --- the list ------------------------------------------------------------------------------------
@@ -50,17 +53,17 @@ def _state(batch: InterventionBatch) -> str:
 
 LIST_PAGE = ListPage(
     name="batches",
-    title="Batches",
-    lead="Many payments under one signature.",
-    noun="batch",
+    title=_("Batches"),
+    lead=_("Many payments under one signature."),
+    noun=_("batch"),
     topic="intervention-batches",
     rows=_rows,
     to="batch",
     version=lambda batch: f"{batch.version}-{batch.bar.ended}",
     columns=(
-        Column(head="Batch", value=str, form="title"),
-        Column(head="Policy", value="policy.name", form="aside"),
-        Column(head="Budget", value="budget.code", text="budget {}"),
+        Column(head=_("Batch"), value=str, form="title"),
+        Column(head=_("Policy"), value="policy.name", form="aside"),
+        Column(head=_("Budget"), value="budget.code", text=_("budget {}")),
         *RUN_COLUMNS,
         ASKED_BY,
         AGE,
@@ -70,8 +73,8 @@ LIST_PAGE = ListPage(
     ),
     filters=BatchFilter,
     crumbs=CRUMBS[:1],
-    new=Link("Ask for a batch", "batch_new", REQUEST_PERMISSION, main=True),
-    first="Upload a list of payments as a file, or paste it.",
+    new=Link(_("Ask for a batch"), "batch_new", REQUEST_PERMISSION, main=True),
+    first=_("Upload a list of payments as a file, or paste it."),
     complete=lambda batches: RUNS.complete(batches),
 )
 
@@ -88,16 +91,18 @@ def _try(*, body: bytes, title: str, idempotency_key: str, **values: Any) -> dic
 
 FORM_PAGE = FormPage(
     name="batch_new",
-    title="Ask for a batch",
-    lead="It is signed once, on its total. A payment that cannot be made fails alone; the others "
-    "are carried out.",
+    title=_("Ask for a batch"),
+    lead=_(
+        "It is signed once, on its total. A payment that cannot be made fails "
+        "alone; the others are carried out."
+    ),
     crumbs=CRUMBS,
     form=BatchForm,
     verb=_request,
     trial=_try,
     template="interventions/batch_new.html",
     to="batch",
-    asked="Asked. This page shows who has to sign and how far it is.",
+    asked=_("Asked. This page shows who has to sign and how far it is."),
     draft="batch",
     permission=REQUEST_PERMISSION,
     action=f"{BATCH_SUBJECT}.request",
@@ -115,7 +120,9 @@ def _now(batch: InterventionBatch, counts: Counts, user: User) -> RunNow:
     return RunNow(
         head=Head(
             str(batch),
-            f"{amount} in all, asked by {batch.requested_by}",
+            gettext("{amount} in all, asked by {requested_by}").format(
+                amount=amount, requested_by=batch.requested_by
+            ),
             at=batch.created_at,
             crumbs=CRUMBS,
             state=_state(batch),
@@ -148,18 +155,21 @@ RUNS: RunPages[InterventionBatch] = RunPages(
         pause=batch_pause,
         resume=batch_resume,
         cancel=batch_cancel,
-        stays="What was paid stays paid",
+        stays=_("What was paid stays paid"),
     ),
     tabs=[
-        Tab("", "All", (), "None now."),
-        *(Tab(s, s.capitalize(), (s,), f"None are {s} now.") for s in BatchItemStatus),
+        Tab("", _("All"), (), _("None now.")),
+        *(
+            Tab(s, s.capitalize(), (s,), filled(_("None are {s} now."), s=s))
+            for s in BatchItemStatus
+        ),
     ],
     words={
-        BatchItemStatus.DONE: "executed",
-        BatchItemStatus.FAILED: "failed",
-        BatchItemStatus.RUNNING: "under way",
-        BatchItemStatus.WAITING: "waiting",
-        BatchItemStatus.CANCELLED: "cancelled",
+        BatchItemStatus.DONE: _("executed"),
+        BatchItemStatus.FAILED: _("failed"),
+        BatchItemStatus.RUNNING: _("under way"),
+        BatchItemStatus.WAITING: _("waiting"),
+        BatchItemStatus.CANCELLED: _("cancelled"),
     },
     columns=FAILURE_COLUMNS,
     failures=batch_failures,

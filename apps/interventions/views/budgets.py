@@ -8,11 +8,13 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
 from apps.accounts.models import User
 from apps.audit.doors import needs
 from apps.audit.exports import recorded_export
+from apps.common.language import lazy as _
 from apps.common.money import NO_BREAK, exact, shown
 from apps.common.windows import site_day
 from apps.interventions.budget_forms import BudgetFilter, LedgerFilter
@@ -39,34 +41,38 @@ def _bar(budget: Budget) -> AmountsBar:
 
 LIST_PAGE = ListPage(
     name="budgets",
-    title="Budgets",
-    lead="Allocated, spent and reserved money. Running interventions reserve it before they pay.",
-    noun="budget",
+    title=_("Budgets"),
+    lead=_(
+        "Allocated, spent and reserved money. Running interventions reserve it before they pay."
+    ),
+    noun=_("budget"),
     topic="budgets",
     rows=lambda user: Budget.objects.all(),
     to="budget",
     by="code",
     order="code",
     columns=(
-        Column(head="Budget", value="name", form="title", file="name"),
-        Column(head="Code", value="code", form="code", sort=("code", "code_last")),
-        Column(head="Period", value="period"),
-        Column(head="Series", value="series", form="aside", text="period of {}"),
-        Column(head="Use", value=_bar, form="bar", part="interventions/_budget_bar.html", file="-"),
-        Column(head="Total", value="total", form="amount", text="total {}"),
-        Column(head="Spent", value="spent", form="amount", text="{} spent", wide=True),
-        Column(head="Reserved", value="reserved", form="amount", text="{} reserved", wide=True),
-        Column(head="Free", value="available", form="amount", text="{} free"),
-        Column(head="State", value=lambda budget: "low" if budget.is_low else "", form="state"),
+        Column(head=_("Budget"), value="name", form="title", file="name"),
+        Column(head=_("Code"), value="code", form="code", sort=("code", "code_last")),
+        Column(head=_("Period"), value="period"),
+        Column(head=_("Series"), value="series", form="aside", text=_("period of {}")),
+        Column(
+            head=_("Use"), value=_bar, form="bar", part="interventions/_budget_bar.html", file="-"
+        ),
+        Column(head=_("Total"), value="total", form="amount", text=_("total {}")),
+        Column(head=_("Spent"), value="spent", form="amount", text="{} spent", wide=True),
+        Column(head=_("Reserved"), value="reserved", form="amount", text="{} reserved", wide=True),
+        Column(head=_("Free"), value="available", form="amount", text="{} free"),
+        Column(head=_("State"), value=lambda budget: "low" if budget.is_low else "", form="state"),
     ),
     arrivals=False,
     filters=BudgetFilter,
     permission=VIEW,
     links=(
-        Link("Transfers", "transfers"),
-        Link("Move money", "transfer_new", REQUEST_TRANSFER, main=True),
+        Link(_("Transfers"), "transfers"),
+        Link(_("Move money"), "transfer_new", REQUEST_TRANSFER, main=True),
     ),
-    empty="An administrator opens a budget with its first allocation.",
+    empty=_("An administrator opens a budget with its first allocation."),
 )
 
 
@@ -121,21 +127,25 @@ def _context(request: HttpRequest, budget: Budget) -> dict[str, Any]:
 def _ledger_line(entry: BudgetEntry, budget: Budget, user: User) -> Line:
     """Return a line of the ledger. It names the intervention or transfer only to users who may see
     it."""
-    title, href = "The budget itself", ""
+    title, href = gettext("The budget itself"), ""
     if (intervention := entry.intervention) is not None:
-        title = "An intervention"
+        title = gettext("An intervention")
         if intervention.requested_by_id == user.pk or user.has_perm(VIEW_INTERVENTIONS):
             title, href = intervention.target, reverse("intervention", args=[intervention.pk])
     elif (transfer := entry.transfer) is not None:
-        title = "A transfer"
+        title = gettext("A transfer")
         if transfer.requested_by_id == user.pk or user.has_perm(VIEW_TRANSFERS):
             gives = entry.kind == BudgetEntry.Kind.TRANSFER_OUT
-            title = f"To {transfer.destination.code}" if gives else f"From {transfer.source.code}"
+            title = (
+                gettext("To {code}").format(code=transfer.destination.code)
+                if gives
+                else gettext("From {code}").format(code=transfer.source.code)
+            )
             href = reverse("transfer", args=[transfer.pk])
     return Line(
         title=title,
         href=href,
-        cells=(Cell("When", entry.at, form="when"),),
+        cells=(Cell(gettext("When"), entry.at, form="when"),),
         amount=entry.amount,
         currency=budget.currency,
         state=entry.kind,
@@ -146,27 +156,29 @@ def _whole(request: HttpRequest, budget: Budget) -> dict[str, Any]:
     """Return what is not live, because a busy budget changes many times a second."""
     now = timezone.now()
     before, after = neighbours(budget)
-    lead = f"{budget.code} · total {shown(budget.total, budget.currency, blank=NO_BREAK)}"
+    lead = gettext("{code} · total {shown}").format(
+        code=budget.code, shown=shown(budget.total, budget.currency, blank=NO_BREAK)
+    )
     if budget.period:
         lead += f" · {budget.period}"
     if not budget.is_open_on(site_day(now)):
-        lead += " · not open today"
+        lead += gettext(" · not open today")
     series = Link(budget.series, f"{reverse('budgets')}?series={budget.series}")
     links = (
         Link(
-            "Move money",
+            gettext("Move money"),
             f"{reverse('transfer_new')}?from={budget.code}",
             REQUEST_TRANSFER,
             main=True,
         ),
-        Link("Its transfers", f"{reverse('transfers')}?budget={budget.code}"),
-        Link("Its interventions", f"{reverse('interventions')}?budget={budget.code}"),
+        Link(gettext("Its transfers"), f"{reverse('transfers')}?budget={budget.code}"),
+        Link(gettext("Its interventions"), f"{reverse('interventions')}?budget={budget.code}"),
     )
     return {
         "head": Head(
             budget.name,
             lead,
-            crumbs=(Link("Budgets", "budgets"), *([series] if budget.series else [])),
+            crumbs=(Link(gettext("Budgets"), "budgets"), *([series] if budget.series else [])),
             links=seen_by(links, person(request)),
         ),
         "chart": burn_down(budget, as_of=now),

@@ -4,9 +4,11 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals.selectors import requests_about
+from apps.common.language import lazy as _
 from apps.engine.timeline import timeline
 from apps.interventions.contracts import SAGA_STEPS, SUBJECT, InterventionStatus, Step
 from apps.interventions.forms import InterventionFilter, InterventionForm
@@ -36,7 +38,7 @@ from apps.web.tones import words_of
 from apps.web.verbs import RequiredReasonForm
 
 UNDOING = (Step.ROLL_BACK, Step.RELEASE_BUDGET)
-LIST = Link("Interventions", "interventions")
+LIST = Link(_("Interventions"), "interventions")
 
 
 def _rows(user: User) -> Any:
@@ -45,22 +47,22 @@ def _rows(user: User) -> Any:
 
 LIST_PAGE = ListPage(
     name="interventions",
-    title="Interventions",
-    lead="Payments of public money, from the request to the outcome.",
-    noun="intervention",
+    title=_("Interventions"),
+    lead=_("Payments of public money, from the request to the outcome."),
+    noun=_("intervention"),
     topic="interventions",
     rows=_rows,
     to="intervention",
     columns=(
-        Column(head="Target", value="target", form="title"),
-        Column(head="Policy", value="policy.name"),
-        Column(head="Budget", value="budget.code", text="budget {}"),
-        Column(head="Region", value="region", wide=True),
+        Column(head=_("Target"), value="target", form="title"),
+        Column(head=_("Policy"), value="policy.name"),
+        Column(head=_("Budget"), value="budget.code", text=_("budget {}")),
+        Column(head=_("Region"), value="region", wide=True),
         *ASKED,
     ),
     filters=InterventionFilter,
-    links=(Link("Batches", "batches"), Link("Outcomes", "outcomes")),
-    new=Link("Ask for an intervention", "intervention_new", REQUEST_PERMISSION, main=True),
+    links=(Link(_("Batches"), "batches"), Link(_("Outcomes"), "outcomes")),
+    new=Link(_("Ask for an intervention"), "intervention_new", REQUEST_PERMISSION, main=True),
 )
 
 OUTCOMES_PAGE = OutcomesPage(
@@ -68,18 +70,18 @@ OUTCOMES_PAGE = OutcomesPage(
     outcomes=OUTCOMES,
     crumbs=(LIST,),
     sees_all=VIEW_ALL,
-    empty="Choose earlier days. The list of interventions shows those that still run.",
+    empty=_("Choose earlier days. The list of interventions shows those that still run."),
 )
 
 FORM_PAGE = FormPage(
     name="intervention_new",
-    title="Ask for an intervention",
-    lead="The policy decides who has to sign. You never sign what you ask for yourself.",
+    title=_("Ask for an intervention"),
+    lead=_("The policy decides who has to sign. You never sign what you ask for yourself."),
     crumbs=(LIST,),
     form=InterventionForm,
     verb=requests.intervention_request,
     to="intervention",
-    asked="Asked. This page shows who has to sign and how far it is.",
+    asked=_("Asked. This page shows who has to sign and how far it is."),
     draft="intervention",
     permission=REQUEST_PERMISSION,
     action=f"{SUBJECT}.request",
@@ -97,7 +99,7 @@ def _context(request: HttpRequest, intervention: Intervention) -> dict[str, Any]
         "facts": _facts(intervention, sees_policy=user.has_perm("interventions.view_policy")),
         "steps": step_lines(intervention.steps.all(), SAGA_STEPS, undoing=UNDOING, over=over),
         "card": _ledger(intervention, user),
-        "signed_with": Link("its batch", reverse("batch", args=[intervention.batch_id]))
+        "signed_with": Link(gettext("its batch"), reverse("batch", args=[intervention.batch_id]))
         if intervention.batch_id
         else None,
         "requests": requests_about(SUBJECT, intervention.pk)
@@ -118,20 +120,24 @@ def _ledger(intervention: Intervention, user: User) -> dict[str, Any]:
         Line(
             title="",
             state=entry.kind,
-            cells=(Cell("When", entry.at, form="when"),),
+            cells=(Cell(gettext("When"), entry.at, form="when"),),
             amount=entry.amount,
             currency=intervention.currency,
         )
         for entry in intervention.entries.order_by("id")
     ]
     code = intervention.budget.code
-    link = Link(f"Budget {code}", reverse("budget", args=[code]), "interventions.view_budget")
+    link = Link(
+        gettext("Budget {code}").format(code=code),
+        reverse("budget", args=[code]),
+        "interventions.view_budget",
+    )
     return rows_card(
         "ledger",
-        "Ledger",
+        gettext("Ledger"),
         lines,
         link=next(iter(seen_by((link,), user)), None),
-        empty="No money has moved yet. The first line comes with the reservation.",
+        empty=gettext("No money has moved yet. The first line comes with the reservation."),
     )
 
 
@@ -141,18 +147,20 @@ def _head(intervention: Intervention) -> Head:
         note = Note(
             f"{words_of(intervention.error_code).capitalize()}.",
             intervention.error_detail,
-            "Nothing stays half done: the steps below show what was undone. To try again, ask for "
-            "a new one."
+            gettext(
+                "Nothing stays half done: the steps below show what was undone. To try "
+                "again, ask for a new one."
+            )
             if intervention.status == InterventionStatus.FAILED
-            else "The steps below show how far it came.",
+            else gettext("The steps below show how far it came."),
             tone="bad",
         )
     engine_url = temporal_url(intervention.workflow_id)
     return asked_head(
         intervention,
-        f"to {intervention.target}",
+        gettext("to {target}").format(target=intervention.target),
         crumbs=(LIST, Link(intervention.policy.name, "")),
-        links=(Link("Temporal UI", engine_url, outside=True),) if engine_url else (),
+        links=(Link(gettext("Temporal UI"), engine_url, outside=True),) if engine_url else (),
         note=note,
     )
 
@@ -161,17 +169,19 @@ def _facts(intervention: Intervention, *, sees_policy: bool) -> list[Fact]:
     policy = intervention.policy
     facts = (
         Fact(
-            "Policy",
+            gettext("Policy"),
             policy.name,
             href=reverse("policy", args=[policy.code]) if sees_policy else "",
-            note=f"v{policy.version}, {'can' if policy.reversible else 'cannot'} be undone",
+            note=gettext("v{version}, {value} be undone").format(
+                version=policy.version, value="can" if policy.reversible else "cannot"
+            ),
         ),
-        Fact("Budget", intervention.budget.name),
-        Fact("Region", intervention.region),
-        Fact("Why", intervention.justification, form="prose"),
-        Fact("Receipt", intervention.receipt, form="code"),
-        Fact("Ended", intervention.settled_at, form="when"),
-        Fact("Workflow", intervention.workflow_id, form="code"),
+        Fact(gettext("Budget"), intervention.budget.name),
+        Fact(gettext("Region"), intervention.region),
+        Fact(gettext("Why"), intervention.justification, form="prose"),
+        Fact(gettext("Receipt"), intervention.receipt, form="code"),
+        Fact(gettext("Ended"), intervention.settled_at, form="when"),
+        Fact(gettext("Workflow"), intervention.workflow_id, form="code"),
     )
     return [fact for fact in facts if fact.value]
 
@@ -186,10 +196,10 @@ DETAIL_PAGE = DetailPage(
     verb=PageVerb(
         call=requests.intervention_cancel,
         row_id="intervention_id",
-        what="called off",
-        said="Called off. Its request is closed and what was reserved is free again.",
+        what=_("called off"),
+        said=_("Called off. Its request is closed and what was reserved is free again."),
         form=RequiredReasonForm,
-        title="Call it off",
-        help="Possible until the money is on its way. What is reserved is free again at once.",
+        title=_("Call it off"),
+        help=_("Possible until the money is on its way. What is reserved is free again at once."),
     ),
 )

@@ -6,7 +6,9 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
+from apps.common.language import lazy as _
 from apps.common.windows import site_day
 from apps.interventions.models import Policy
 from apps.interventions.services.policy_terms import signatures_of, terms_of, versions_of
@@ -32,32 +34,34 @@ def _term(name: str) -> Callable[[Policy], str]:
 
 LIST_PAGE = ListPage(
     name="policies",
-    title="Policies",
-    lead="What people may ask for, within which limits, and who has to sign.",
-    noun="policy",
+    title=_("Policies"),
+    lead=_("What people may ask for, within which limits, and who has to sign."),
+    noun=_("policy"),
     topic="policies",
     rows=lambda user: Policy.objects.filter(active=True),
     to="policy",
     by="code",
     version=lambda policy: f"{policy.version}-{_state(policy)}",
     columns=(
-        Column(head="Policy", value="name", form="title", file="name"),
-        Column(head="Code", value="code", form="code"),
-        Column(head="Version", value="version", form="aside", text="version {}"),
-        Column(head="Amount", value=_term("Amount"), form="prose"),
-        Column(head="One target", value=_term("One target"), form="prose"),
-        Column(head="Valid", value=_term("Valid"), form="prose", wide=True),
-        Column(head="Regions", value=_term("Regions"), form="prose"),
-        Column(head="Undoing it", value=_term("Undoing it"), form="aside"),
-        Column(head="Signatures", value=lambda policy: "; ".join(policy.signatures), form="terms"),
-        Column(head="State", value=lambda policy: _state(policy), form="state"),
+        Column(head=_("Policy"), value="name", form="title", file="name"),
+        Column(head=_("Code"), value="code", form="code"),
+        Column(head=_("Version"), value="version", form="aside", text=_("version {}")),
+        Column(head=_("Amount"), value=_term(_("Amount")), form="prose"),
+        Column(head=_("One target"), value=_term(_("One target")), form="prose"),
+        Column(head=_("Valid"), value=_term(_("Valid")), form="prose", wide=True),
+        Column(head=_("Regions"), value=_term(_("Regions")), form="prose"),
+        Column(head=_("Undoing it"), value=_term(_("Undoing it")), form="aside"),
+        Column(
+            head=_("Signatures"), value=lambda policy: "; ".join(policy.signatures), form="terms"
+        ),
+        Column(head=_("State"), value=lambda policy: _state(policy), form="state"),
     ),
     arrivals=False,
     complete=_with_signatures,
     permission=VIEW_POLICIES,
-    links=(Link("New policy", "admin:interventions_policy_put", "interventions.add_policy"),),
-    none="No policy applies",
-    empty="An administrator has to create one before anybody can ask for an intervention.",
+    links=(Link(_("New policy"), "admin:interventions_policy_put", "interventions.add_policy"),),
+    none=_("No policy applies"),
+    empty=_("An administrator has to create one before anybody can ask for an intervention."),
 )
 
 
@@ -66,29 +70,31 @@ def _context(request: HttpRequest, policy: Policy) -> dict[str, Any]:
     own = f"{reverse('interventions')}?policy={policy.code}"
     put = reverse("admin:interventions_policy_put_from", args=[policy.pk])
     links = (
-        Link("Its interventions", own),
-        Link("New version", put, "interventions.change_policy"),
+        Link(gettext("Its interventions"), own),
+        Link(gettext("New version"), put, "interventions.change_policy"),
     )
     off = Note(
-        "Switched off.",
-        "Nobody can ask under it, and what waits under it is not executed.",
-        "A new version switches it on again.",
+        gettext("Switched off."),
+        gettext("Nobody can ask under it, and what waits under it is not executed."),
+        gettext("A new version switches it on again."),
     )
     return {
         "topics": f"policy:{policy.code}",
         "head": Head(
             policy.name,
-            f"{policy.code} · version {policy.version} · amounts in {policy.currency}",
-            crumbs=(Link("Policies", "policies"),),
+            gettext("{code} · version {version} · amounts in {currency}").format(
+                code=policy.code, version=policy.version, currency=policy.currency
+            ),
+            crumbs=(Link(gettext("Policies"), "policies"),),
             state=_state(policy),
             links=seen_by(links, person(request)),
             note=None if policy.active else off,
         ),
-        "facts_title": "What it allows",
+        "facts_title": gettext("What it allows"),
         "facts": [Fact(name, words) for name, words in terms_of(policy)],
         "signatures": signatures_of([policy])[policy.code],
         "versions": versions_of(found["items"]),
-        "kept": "an intervention keeps the version it was asked under",
+        "kept": gettext("an intervention keeps the version it was asked under"),
         "next": found["next"],
         "later_page": bool(request.GET.get("cursor")),
         # A code may end in "live", so the page's URL is not derived from the fragment's.

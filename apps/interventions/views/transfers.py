@@ -4,8 +4,10 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
+from apps.common.language import lazy as _
 from apps.common.money import NO_BREAK, shown
 from apps.engine.timeline import timeline
 from apps.interventions.budget_forms import TransferFilter, TransferForm
@@ -19,7 +21,7 @@ from apps.web.pages import DetailPage, FormPage, PageVerb
 from apps.web.pieces import Fact, Head, Link, Note, asked_head
 from apps.web.tables import ASKED, Column
 
-CRUMBS = (Link("Budgets", "budgets"), Link("Transfers", "transfers"))
+CRUMBS = (Link(_("Budgets"), "budgets"), Link(_("Transfers"), "transfers"))
 
 
 def _rows(user: User) -> Any:
@@ -28,33 +30,35 @@ def _rows(user: User) -> Any:
 
 LIST_PAGE = ListPage(
     name="transfers",
-    title="Transfers",
-    lead="A transfer moves money from one budget to another as soon as it is signed.",
-    noun="transfer",
+    title=_("Transfers"),
+    lead=_("A transfer moves money from one budget to another as soon as it is signed."),
+    noun=_("transfer"),
     topic="transfers",
     rows=_rows,
     to="transfer",
     columns=(
-        Column(head="From", value="source.name", form="title"),
-        Column(head="To", value="destination.name", form="terms", text="to {}"),
+        Column(head=_("From"), value="source.name", form="title"),
+        Column(head=_("To"), value="destination.name", form="terms", text=_("to {}")),
         *ASKED,
     ),
     filters=TransferFilter,
     crumbs=CRUMBS[:1],
-    new=Link("Move money", "transfer_new", REQUEST_TRANSFER, main=True),
+    new=Link(_("Move money"), "transfer_new", REQUEST_TRANSFER, main=True),
 )
 
 FORM_PAGE = FormPage(
     name="transfer_new",
-    title="Move money",
-    lead="Nothing is moved or held before somebody else has signed it. You never sign what you ask "
-    "for yourself.",
+    title=_("Move money"),
+    lead=_(
+        "Nothing is moved or held before somebody else has signed it. You never "
+        "sign what you ask for yourself."
+    ),
     crumbs=CRUMBS,
     form=TransferForm,
     initial={"source": "from", "destination": "to"},
     verb=transfers.transfer_request,
     to="transfer",
-    asked="Asked. Nothing is moved before it is signed.",
+    asked=_("Asked. Nothing is moved before it is signed."),
     draft="transfer",
     permission=REQUEST_TRANSFER,
     action="budget.transfer_request",
@@ -83,16 +87,18 @@ def _head(transfer: BudgetTransfer) -> Head:
     approval = transfers.transfer_approval(transfer)
     request_url = reverse("request", args=[approval.pk]) if approval else ""
     note = Note(
-        "It was signed, and nothing was moved.",
+        gettext("It was signed, and nothing was moved."),
         transfer.error_detail,
-        "If it is still wanted, it has to be asked for again.",
+        gettext("If it is still wanted, it has to be asked for again."),
         tone="bad",
     )
     return asked_head(
         transfer,
-        f"from {transfer.source.name} to {transfer.destination.name}",
+        gettext("from {name} to {name2}").format(
+            name=transfer.source.name, name2=transfer.destination.name
+        ),
         crumbs=CRUMBS,
-        links=(Link("Its request", request_url),) if approval else (),
+        links=(Link(gettext("Its request"), request_url),) if approval else (),
         note=note if transfer.status == TransferStatus.FAILED else None,
     )
 
@@ -103,13 +109,13 @@ def _facts(transfer: BudgetTransfer, *, sees_budgets: bool) -> list[Fact]:
             return Fact(name, budget.name)
         free = shown(budget.available, transfer.currency, blank=NO_BREAK)
         href = reverse("budget", args=[budget.code])
-        return Fact(name, budget.name, href=href, note=f"{free} free now")
+        return Fact(name, budget.name, href=href, note=gettext("{free} free now").format(free=free))
 
-    ended = Fact("Ended", transfer.settled_at, note=transfer.error_detail, form="when")
+    ended = Fact(gettext("Ended"), transfer.settled_at, note=transfer.error_detail, form="when")
     return [
-        side("From", transfer.source),
-        side("To", transfer.destination),
-        Fact("Why", transfer.reason, form="prose"),
+        side(gettext("From"), transfer.source),
+        side(gettext("To"), transfer.destination),
+        Fact(gettext("Why"), transfer.reason, form="prose"),
         *([ended] if transfer.settled_at else []),
     ]
 
@@ -124,10 +130,10 @@ DETAIL_PAGE = DetailPage(
     verb=PageVerb(
         call=transfers.transfer_cancel,
         row_id="transfer_id",
-        what="taken back",
-        said="Taken back. Its request is closed; nothing was moved.",
-        title="Take it back",
-        label="Reason (optional)",
-        help="Possible until it is signed. Its request is closed with it.",
+        what=_("taken back"),
+        said=_("Taken back. Its request is closed; nothing was moved."),
+        title=_("Take it back"),
+        label=_("Reason (optional)"),
+        help=_("Possible until it is signed. Its request is closed with it."),
     ),
 )

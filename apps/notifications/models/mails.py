@@ -5,6 +5,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.common.language import lazy as _
+
 
 class Mail(models.Model):
     """One e-mail to one person, written in the transaction of what happened, sent after it.
@@ -15,13 +17,13 @@ class Mail(models.Model):
     """
 
     class State(models.TextChoices):
-        PENDING = "pending", "waits"
-        LEASED = "leased", "being prepared"
-        HANDING_OVER = "handing_over", "being handed over"
+        PENDING = "pending", _("waits")
+        LEASED = "leased", _("being prepared")
+        HANDING_OVER = "handing_over", _("being handed over")
         SENT = "sent"
         FAILED = "failed"
-        UNKNOWN = "unknown", "perhaps sent"
-        DROPPED = "dropped", "not wanted any more"
+        UNKNOWN = "unknown", _("perhaps sent")
+        DROPPED = "dropped", _("not wanted any more")
 
     key = models.CharField(max_length=200, unique=True)
     recipient = models.ForeignKey(

@@ -6,12 +6,14 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.common.language import lazy as _
+
 
 class Notification(models.Model):
     """One message to one person. `key` is unique, so the same event is told once."""
 
     class Channel(models.TextChoices):
-        IN_APP = "in_app", "In the site"
+        IN_APP = "in_app", _("In the site")
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -54,7 +56,7 @@ class GroupNotice(models.Model):
     class State(models.TextChoices):
         PENDING = "pending"
         DONE = "done"
-        STALE = "stale", "No longer true when its turn came"
+        STALE = "stale", _("No longer true when its turn came")
 
     key = models.CharField(max_length=150, unique=True)
     group = models.CharField(max_length=150)

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.common.identifiers import new_id
+from apps.common.language import lazy as _
 
 MANAGE_PERMISSION = "notifications.manage_webhookendpoint"
 #: An endpoint that asks for this event gets all.
@@ -62,7 +63,7 @@ class WebhookDelivery(models.Model):
     on every try; `message_id` tells the receiver that it has seen it."""
 
     class State(models.TextChoices):
-        PENDING = "pending", "waits"
+        PENDING = "pending", _("waits")
         SENDING = "sending"
         DELIVERED = "delivered"
         FAILED = "failed"
@@ -86,7 +87,7 @@ class WebhookDelivery(models.Model):
     delivered_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        verbose_name_plural = "webhook deliveries"
+        verbose_name_plural = _("webhook deliveries")
         ordering = ["-created_at", "-id"]
         constraints = [
             models.UniqueConstraint(

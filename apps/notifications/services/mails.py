@@ -21,6 +21,8 @@ from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.common import correlation
 from apps.common.errors import Conflict, NotFound
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.notifications import kinds
 from apps.notifications.mailer import Away, Doubtful, Refused, Server, address_of, compose
 from apps.notifications.models import Mail, NotificationSetting
@@ -113,9 +115,12 @@ def mail_send_again(*, mail_id: int, by: Actor, reason: str, via: str = "admin")
     with refusals(**record), transaction.atomic(durable=True):
         mail = Mail.objects.select_for_update().filter(pk=mail_id).first()
         if mail is None:
-            raise NotFound("There is no such e-mail.")
+            raise NotFound(_("There is no such e-mail."))
         if mail.state not in (_S.FAILED, _S.UNKNOWN, _S.DROPPED):
-            raise Conflict(f"It is {mail.get_state_display()}.", code="not_resendable")
+            raise Conflict(
+                filled(_("It is {get_state_display}."), get_state_display=mail.get_state_display()),
+                code="not_resendable",
+            )
         before, mail.state = mail.state, _S.PENDING
         mail.attempts, mail.error, mail.lease = 0, "", ""
         mail.next_try_at = timezone.now()

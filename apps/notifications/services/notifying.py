@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.common.language import for_record
 from apps.live.broadcast import broadcast
 from apps.notifications import kinds
 from apps.notifications.models import GroupNotice, Notification, NotificationSetting
@@ -211,5 +212,5 @@ def _for(user: User) -> list[kinds.NotificationKind]:
 
 
 def _plain(text: str) -> str:
-    """Without what PostgreSQL cannot keep."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
+    """In the site's language, without what PostgreSQL cannot keep."""
+    return for_record(text).replace("\0", "").encode("utf-8", "replace").decode()

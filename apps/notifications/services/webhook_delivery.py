@@ -13,11 +13,13 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.audit.services import entry_record, refusals
 from apps.common import correlation
 from apps.common.errors import Conflict, DomainError, NotAllowed, NotFound
+from apps.common.language import lazy as _
 from apps.notifications import signing
 from apps.notifications.models import WebhookDelivery, WebhookEndpoint
 from apps.notifications.models.webhooks import MANAGE_PERMISSION
@@ -127,7 +129,7 @@ def delivery_redeliver(
     }
     with refusals(**record), transaction.atomic(durable=True):
         if not by.is_active or not by.has_perm(MANAGE_PERMISSION):
-            raise NotAllowed("You may not manage webhooks.", code="permission_denied")
+            raise NotAllowed(_("You may not manage webhooks."), code="permission_denied")
         delivery = (
             WebhookDelivery.objects.select_for_update(of=("self",))
             .select_related("endpoint")
@@ -135,11 +137,11 @@ def delivery_redeliver(
             .first()
         )
         if delivery is None:
-            raise NotFound("There is no such delivery.")
+            raise NotFound(_("There is no such delivery."))
         if not delivery.endpoint.active:
-            raise Conflict("The webhook is switched off.", code="webhook_inactive")
+            raise Conflict(_("The webhook is switched off."), code="webhook_inactive")
         if delivery.state == _S.SENDING:
-            raise Conflict("It is being sent just now.", code="in_delivery")
+            raise Conflict(_("It is being sent just now."), code="in_delivery")
         before, now = delivery.state, timezone.now()
         delivery.state, delivery.attempts, delivery.error = _S.PENDING, 0, ""
         delivery.next_try_at = now
@@ -261,7 +263,7 @@ def _alert(delivery: WebhookDelivery, error: str) -> None:
             key=f"webhook:{endpoint.pk}:{timezone.now():%Y-%m-%d}",
             recipients=[endpoint.created_by],
             kind="webhook.failed",
-            title=f"A webhook did not get through: {endpoint.url}",
+            title=gettext("A webhook did not get through: {url}").format(url=endpoint.url),
             text=f"{delivery.event}: {error}",
             url="/admin/notifications/webhookdelivery/?state__exact=failed",
         )

@@ -14,6 +14,8 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.common.language import filled
+from apps.common.language import lazy as _
 from apps.notifications import kinds, signing
 from apps.notifications.models.webhooks import EVERY_EVENT, MANAGE_PERMISSION, WebhookEndpoint
 from apps.notifications.services.webhook_events import event_publish_to
@@ -42,10 +44,13 @@ def webhook_create(
         address = url_checked(url.strip())
         words = description.strip()
         if "\0" in words or len(words) > 200:
-            raise Invalid("A description has at most 200 characters.", code="invalid_text")
+            raise Invalid(_("A description has at most 200 characters."), code="invalid_text")
         if WebhookEndpoint.objects.filter(deleted_at=None).count() >= MOST_ENDPOINTS:
             raise Conflict(
-                f"There are {MOST_ENDPOINTS} webhooks already.", code="too_many_webhooks"
+                filled(
+                    _("There are {most_endpoints} webhooks already."), most_endpoints=MOST_ENDPOINTS
+                ),
+                code="too_many_webhooks",
             )
         secret = signing.secret_new()
         endpoint = WebhookEndpoint.objects.create(
@@ -115,7 +120,7 @@ def webhook_ping(*, endpoint_id: UUID | str, by: User, via: str) -> str:
     with _verb("ping", endpoint_id, by, via) as verb:
         endpoint = verb.endpoint
         if not endpoint.active:
-            raise Conflict("The webhook is switched off.", code="webhook_inactive")
+            raise Conflict(_("The webhook is switched off."), code="webhook_inactive")
         endpoint.not_before = None  # somebody wants to know now
         endpoint.save(update_fields=["not_before"])
         event_publish_to(
@@ -159,23 +164,23 @@ def _lock(endpoint_id: UUID | str) -> WebhookEndpoint:
     except (ValidationError, ValueError):
         found = None
     if found is None:
-        raise NotFound("There is no such webhook.")
+        raise NotFound(_("There is no such webhook."))
     return found
 
 
 def _check_permission(by: User) -> None:
     if not by.is_active or not by.has_perm(MANAGE_PERMISSION):
-        raise NotAllowed("You may not manage webhooks.", code="permission_denied")
+        raise NotAllowed(_("You may not manage webhooks."), code="permission_denied")
 
 
 def _events(events: Iterable[str]) -> list[str]:
     chosen = sorted(set(events))
     known = kinds.events()
     if not chosen:
-        raise Invalid("Choose at least one event, or *.", code="event_required")
+        raise Invalid(_("Choose at least one event, or *."), code="event_required")
     if unknown := [name for name in chosen if name != EVERY_EVENT and name not in known]:
         raise Invalid(
-            f"Unknown event: {', '.join(unknown)[:200]}.",
+            filled(_("Unknown event: {unknown}."), unknown=", ".join(unknown)[:200]),
             code="unknown_event",
             valid=[EVERY_EVENT, *known],
         )

@@ -1,5 +1,7 @@
 // The page of one request: the bar at the foot goes to the form, and the signed text is copied.
 
+import { word } from "../console/js/words.js";
+
 // Without scripts the link loads the page with the verdict chosen; here what was typed stays.
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.(".decide-bar a[data-verdict]");
@@ -25,11 +27,11 @@ async function copy(button) {
   const told = document.getElementById(`${button.dataset.copy}-copied`);
   try {
     await navigator.clipboard.writeText(text.textContent);
-    told.textContent = "Copied.";
+    told.textContent = word("Copied.");
   } catch {
     // Not allowed, or not a secure page: the reader copies what is marked.
     getSelection().selectAllChildren(text);
-    told.textContent = "Marked: copy it with the keyboard.";
+    told.textContent = word("Marked: copy it with the keyboard.");
   }
 }
 

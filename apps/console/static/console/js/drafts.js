@@ -5,6 +5,8 @@
 // when they sign out, when somebody else signs in, when the server has accepted the form, when a page
 // says that it is closed (`drafts_over`), and after half a day. Passwords, codes and files are never
 // kept, nor hidden fields but those that the form names.
+import { element, timed, word } from "./words.js";
+
 const STORE = "drafts";
 const DONE = "drafts_done"; // cookie of apps/web/drafts.py
 const EVERYTHING = "*";
@@ -216,12 +218,6 @@ function save(form, sent = false) {
 const flush = () => [...unsaved.keys()].forEach((form) => save(form));
 
 // --- words --------------------------------------------------------------------------------------
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
 function icon() {
   const any = document.querySelector("svg.icon use")?.getAttribute("href")?.split("#")[0];
   const made = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -231,13 +227,6 @@ function icon() {
   use.setAttribute("href", `${any}#info`);
   made.append(use);
   return made;
-}
-
-function clock(at) {
-  const today = new Date(at).toDateString() === new Date().toDateString();
-  const day = today ? {} : { day: "numeric", month: "short" };
-  const shown = new Intl.DateTimeFormat(undefined, { ...day, hour: "2-digit", minute: "2-digit" });
-  return element("time", { dateTime: new Date(at).toISOString() }, shown.format(at));
 }
 
 const button = (text, onclick, kind = "button-plain") =>
@@ -267,25 +256,25 @@ function discard(form, note) {
   state.names.clear();
   state.returned = false;
   put(form.dataset.draft, null);
-  say(note, element("p", {}, "Discarded."));
+  say(note, element("p", {}, word("Discarded.")));
   first(form)?.focus();
 }
 
 function announce(form, draft, { stale, unread }) {
   const note = noteOf(stale || unread ? "warn" : "info");
   (form.querySelector(":scope > .panel-body") ?? form).prepend(note);
-  const typed = element("p", {}, "We kept what you typed at ", clock(draft.at), ".");
+  const typed = element("p", {}, ...timed(word("We kept what you typed at {time}."), draft.at));
   const actions = element("p", { className: "actions" });
   const parts = [typed];
-  if (draft.tooLong) typed.append(" One text was too long to be kept.");
+  if (draft.tooLong) typed.append(" ", word("One text was too long to be kept."));
   if (unread) {
-    parts.push(element("p", {}, element("strong", {}, `Changed since you read the list: ${unread}. `),
-      "What has changed is not ticked. Read it, then tick it."));
+    parts.push(element("p", {}, element("strong", {}, word("Changed since you read the list: {n}.", { n: unread })),
+      " ", word("What has changed is not ticked. Read it, then tick it.")));
   }
   if (stale) {
-    parts.push(element("p", {}, element("strong", {}, "It has changed since you read it. "),
-      "This form is still bound to what you read, and is refused as it stands. Read what is shown now."));
-    actions.append(button("I have read it, use this for what is shown now", () => {
+    parts.push(element("p", {}, element("strong", {}, word("It has changed since you read it.")), " ",
+      word("This form is still bound to what you read, and is refused as it stands. Read what is shown now.")));
+    actions.append(button(word("I have read it, use this for what is shown now"), () => {
       for (const field of hidden(form, form.dataset.draftVersion)) {
         field.value = states.get(form).page[field.name];
       }
@@ -295,7 +284,7 @@ function announce(form, draft, { stale, unread }) {
       first(form)?.focus();
     }));
   }
-  actions.append(button("Discard", () => discard(form, note)));
+  actions.append(button(word("Discard"), () => discard(form, note)));
   say(note, ...parts, actions);
 }
 
@@ -348,13 +337,13 @@ function offer() {
     const place = element("div", { className: "messages" }, note);
     document.getElementById("content")?.prepend(place);
     const open = draft.reopen
-      ? button("Open it again", () => reopen(draft.reopen), "")
-      : element("a", { className: "button button-small", href: draft.path }, "Open it");
-    const discardIt = button("Discard", () => {
+      ? button(word("Open it again"), () => reopen(draft.reopen), "")
+      : element("a", { className: "button button-small", href: draft.path }, word("Open it"));
+    const discardIt = button(word("Discard"), () => {
       for (const [other, { path }] of others) if (other === key || path === draft.path) put(other, null);
-      say(note, element("p", {}, "Discarded."));
+      say(note, element("p", {}, word("Discarded.")));
     });
-    const what = element("p", {}, "We kept what you typed at ", clock(draft.at), `: ${draft.title}.`);
+    const what = element("p", {}, ...timed(word("We kept what you typed at {time}: {title}.", draft), draft.at));
     say(note, what, element("p", { className: "actions" }, open, discardIt));
   }
 }

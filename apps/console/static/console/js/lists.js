@@ -1,6 +1,8 @@
 // Rows that are ticked and claimed. Everything here works by plain forms as well; with scripts a
 // claim leaves the reader where they are, and ticks outlive the rows that move off the page.
 /* global htmx */
+import { word } from "./words.js";
+
 const bulk = document.getElementById("bulk-form");
 const chosen = new Set();
 
@@ -40,8 +42,11 @@ function show() {
     bulk.append(input);
   }
   const words = bulk.querySelector("[data-picked]");
-  const more = away.length ? `, ${away.length} of them no longer in this list` : "";
-  const text = chosen.size ? `${chosen.size} ticked${more}` : "Tick requests to decide them together.";
+  const text = !chosen.size
+    ? word("Tick requests to decide them together.")
+    : away.length
+      ? word("{n} ticked, {away} of them no longer in this list", { n: chosen.size, away: away.length })
+      : word("{n} ticked", { n: chosen.size });
   if (words.textContent !== text) words.textContent = text;
   bulk.classList.toggle("has-picked", chosen.size > 0);
   const all = bulk.querySelector("[data-pick-all]");
@@ -89,9 +94,9 @@ async function send(form) {
     const message = page.querySelector(".messages .note");
     const bad = !answer.ok || (message && !message.matches(".note-success, .note-info"));
     const text = message?.textContent.replace(/\s+/g, " ").trim();
-    say(text || (bad ? "Nothing was changed. Open the request to see why." : "Done."), bad ? "warn" : "success");
+    say(text || (bad ? word("Nothing was changed. Open the request to see why.") : word("Done.")), bad ? "warn" : "success");
   } catch {
-    say("The server did not answer. Nothing may have changed; try again.", "bad");
+    say(word("The server did not answer. Nothing may have changed; try again."), "bad");
   } finally {
     button.removeAttribute("aria-disabled");
   }

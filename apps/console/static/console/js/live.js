@@ -2,6 +2,8 @@
 // themselves again by htmx on the event "live". The socket carries no data: a message that is lost
 // costs a second of staleness, and everything is fetched again after a reconnect.
 /* global htmx */
+import { word } from "./words.js";
+
 const GAP = 250; // ms between two fetches of one element
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 15_000;
@@ -9,11 +11,17 @@ const AWAY_WAIT = 5000; // ms until a part that could not be fetched is asked fo
 const GIVE_UP = new Set([4400, 4401]); // bad topics; signed out
 
 const WORDS = {
-  wait: ["Connecting…", "Connecting: changes will appear by themselves in a moment."],
-  live: ["Live", "Live: changes appear by themselves."],
-  off: ["Not live", "Not live: reload the page to see what changed. It keeps trying to connect."],
-  away: ["Not reachable", "Not reachable, trying again. What you see is as it was."],
-  gone: ["Not live", "Not live: a part of this page is no longer there for you. Reload the page."],
+  wait: [word("Connecting…"), word("Connecting: changes will appear by themselves in a moment.")],
+  live: [word("Live"), word("Live: changes appear by themselves.")],
+  off: [
+    word("Not live"),
+    word("Not live: reload the page to see what changed. It keeps trying to connect."),
+  ],
+  away: [word("Not reachable"), word("Not reachable, trying again. What you see is as it was.")],
+  gone: [
+    word("Not live"),
+    word("Not live: a part of this page is no longer there for you. Reload the page."),
+  ],
 };
 
 const indicator = document.querySelector("[data-live-indicator]");

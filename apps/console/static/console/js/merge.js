@@ -4,6 +4,8 @@
 //   keyed    a list whose rows have data-key and data-version; see mergeRows
 //   state    exchanged only when its data-state changed; what was typed is kept
 /* global htmx */
+import { word } from "./words.js";
+
 const served = new WeakMap();
 
 for (const element of document.querySelectorAll("[data-merge=replace]")) {
@@ -28,7 +30,8 @@ function replace(old, fresh) {
 function notSent(text) {
   const kept = document.createElement("div");
   kept.className = "panel-body";
-  kept.innerHTML = "<p>What you had written was not sent:</p><p class=\"kept\"></p>";
+  kept.innerHTML = "<p></p><p class=\"kept\"></p>";
+  kept.firstElementChild.textContent = word("What you had written was not sent:");
   kept.lastElementChild.textContent = text;
   return kept;
 }

@@ -2,7 +2,6 @@
 // so a choice made there holds here.
 "use strict";
 (() => {
-  const names = { auto: "Colours follow the system", light: "Light colours", dark: "Dark colours" };
   const order = ["auto", "light", "dark"];
 
   function stored() {
@@ -18,8 +17,7 @@
   document.documentElement.dataset.theme = theme;
 
   function show(button) {
-    const next = order[(order.indexOf(theme) + 1) % order.length];
-    button.title = `${names[theme]}. Next: ${names[next].toLowerCase()}`;
+    button.title = button.dataset[theme]; // what it is now, and what comes next
     const words = button.querySelector("[data-theme-words]");
     if (words) words.textContent = button.title;
   }

@@ -1,5 +1,7 @@
 // The server writes times in UTC; here they become the reader's zone, and ages are kept fresh.
 const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+import { word } from "./words.js";
+
 const local = new Intl.DateTimeFormat(undefined, {
   day: "numeric", month: "short", hour: "2-digit", minute: "2-digit",
 });
@@ -32,7 +34,7 @@ function age(at, now) {
   const distance = Math.abs(seconds);
   const step = STEPS.find(([below]) => distance < below);
   if (!step) return local.format(at);
-  return distance < 10 ? "just now" : relative.format(Math.trunc(seconds / step[2]), step[1]);
+  return distance < 10 ? word("just now") : relative.format(Math.trunc(seconds / step[2]), step[1]);
 }
 
 function words(element, now) {

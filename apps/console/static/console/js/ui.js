@@ -1,4 +1,6 @@
 // Small manners: scripts' buttons appear, a form is sent once.
+import { word } from "./words.js";
+
 for (const element of document.querySelectorAll("[data-needs-script]")) element.hidden = false;
 
 // The server makes a doubled form harmless; this spares the second message.
@@ -26,7 +28,8 @@ document.addEventListener("change", (event) => {
   const most = Number(field.dataset?.mostBytes);
   if (!most || !field.files) return;
   const large = [...field.files].some((file) => file.size > most);
-  field.setCustomValidity(large ? `The file is larger than ${Math.floor(most / 1048576)} MB.` : "");
+  const mb = Math.floor(most / 1048576);
+  field.setCustomValidity(large ? word("The file is larger than {mb} MB.", { mb }) : "");
   if (large) field.reportValidity();
 });
 

@@ -1,0 +1,160 @@
+"""The pseudo-language, and something to see on every page in it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+from django.utils import timezone
+
+from apps.accounts.models import APIKey, User
+from apps.accounts.services import api_key_create
+from apps.approvals.models import ApprovalRequest, BulkDecision, Evidence, SavedFilter
+from apps.approvals.services import claim_take, comment_add, delegation_give, evidence_add
+from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
+from apps.interventions.models import Budget, Policy
+from tests.database import Image
+from tests.interventions.batch_world import asked as batch_asked
+from tests.interventions.batch_world import opened as batch_opened
+from tests.interventions.conftest import World, world_of
+from tests.language.pages import Opened
+from tests.pseudo import spoken
+
+#: What people of the test write: in letters that no mark is in.
+NAME, WORDS = "Ладога", "Семена до дождя."
+
+
+@pytest.fixture
+def pseudo(settings: Any) -> Iterator[None]:
+    """Everything is in the pseudo-language, also what is kept in rows."""
+    with spoken(settings, by_all=True):
+        yield
+
+
+@pytest.fixture
+def pseudo_for_some(settings: Any) -> Callable[[], AbstractContextManager[None]]:
+    """The pseudo-language for who asks for it; the site's own stays English."""
+    return lambda: spoken(settings, by_all=False)
+
+
+@pytest.fixture
+def world(world_image: Image, db: None) -> World:
+    return world_of(world_image)
+
+
+@pytest.fixture
+def shown(world: World) -> Opened:
+    """Rows of every kind; what people wrote is in Cyrillic. By URL name: the arguments."""
+    Policy.objects.update(name=NAME)
+    Budget.objects.update(name=NAME)
+    User.objects.update(first_name=NAME, last_name="")
+    for user in world.people.values():
+        user.refresh_from_db()
+    world.budget("spare", "1000.00")
+    Budget.objects.filter(code="spare").update(name=NAME)
+    waits = world.ask(amount=Decimal("25000.00"), target=NAME, justification=WORDS)
+    world.open(waits)
+    request = ApprovalRequest.objects.get(subject_id=str(waits.pk))
+    done = world.ask(target=NAME, justification=WORDS)
+    world.finish(done)
+    signed = world.ask(amount=Decimal("25000.00"), target=NAME, justification=WORDS)
+    world.open(signed)
+    world.decide(signed)
+    item = {"amount": "100.00", "target": NAME, "justification": WORDS}
+    batch = batch_asked(world, [item, {**item, "amount": "-1"}], title=NAME)
+    batch_opened(batch)
+    from tests.interventions.test_transfers import asked as transfer_asked
+
+    transfer = transfer_asked(world, reason=WORDS)
+    reviewer, senior = world.people["reviewer"], world.people["senior"]
+    now = timezone.now()
+    comment_add(request_id=request.pk, by=reviewer, text=WORDS, via="page", as_of=now, nonce="1")
+    evidence_add(
+        request_id=request.pk,
+        by=world.requester,
+        name="1.txt",
+        body=WORDS.encode(),
+        note=WORDS,
+        via="page",
+        as_of=now,
+    )
+    claim_take(request_id=request.pk, by=reviewer, via="page", as_of=now)
+    delegation_give(
+        delegator=senior,
+        delegate=reviewer,
+        kinds=[],
+        most=None,
+        currency="",
+        starts_at=None,
+        by=senior,
+        ends_at=now + timedelta(days=3),
+        reason=WORDS,
+        via="page",
+        as_of=now,
+    )
+    SavedFilter.objects.create(owner=reviewer, name=NAME, query="mine=on")
+    api_key_create(user=reviewer, name=NAME, scopes=["all"], by=reviewer, via="page")
+    bulk = BulkDecision.objects.create(
+        idempotency_key="1", requested_by=reviewer, verdict="approve", total=1, reason=WORDS
+    )
+    evidence = Evidence.objects.get()
+    command, schedule = (
+        EngineCommand.objects.earliest("pk"),
+        WorkflowSchedule.objects.earliest("pk"),
+    )
+    run = WorkflowRun.objects.create(
+        workflow_id="1", run_id="1", workflow_type="1", status="failed"
+    )
+    return {
+        **{name: [command.pk] for name in ("engine_command", "engine_command_live")},
+        **{name: [run.pk] for name in ("workflow_run", "workflow_run_live")},
+        **{name: [schedule.name] for name in ("schedule", "schedule_live")},
+        "request": [request.pk],
+        "request_live": [request.pk],
+        "request_edit": [request.pk],
+        "request_evidence_erase": [request.pk, evidence.pk],
+        "intervention": [waits.pk],
+        "intervention_live": [waits.pk],
+        "batch": [batch.pk],
+        "batch_live": [batch.pk],
+        "transfer": [transfer.pk],
+        "transfer_live": [transfer.pk],
+        "bulk": [bulk.pk],
+        "bulk_live": [bulk.pk],
+        "policy": ["relief"],
+        "policy_live": ["relief"],
+        "budget": ["main"],
+        "budget_live": ["main"],
+    }
+
+
+@pytest.fixture
+def data(shown: Opened) -> list[str]:
+    """What rows hold in Latin letters and is nobody's to translate: names that people log in by,
+    codes, names of roles."""
+    return [
+        *User.objects.values_list("username", flat=True),
+        *Group.objects.values_list("name", flat=True),
+        *Policy.objects.values_list("code", flat=True),
+        *Budget.objects.values_list("code", flat=True),
+        *WorkflowSchedule.objects.values_list("name", flat=True),
+        *WorkflowSchedule.objects.values_list("task_queue", flat=True),
+        *EngineCommand.objects.values_list("workflow_id", flat=True),
+        *APIKey.objects.values_list("prefix", flat=True),
+    ]
+
+
+@pytest.fixture
+def as_person(world: World) -> Callable[[str], Client]:
+    """`as_person("reviewer")`: that person's browser."""
+
+    def build(name: str) -> Client:
+        client = Client()
+        client.force_login(world.people[name])
+        return client
+
+    return build

@@ -1,0 +1,50 @@
+"""Every page of the site, by the names of its addresses."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.test import Client
+from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
+
+#: By URL name: its arguments.
+Opened = dict[str, Any]
+
+#: Answer files, other programs, posts only, or send somewhere else.
+NOT_PAGES = {
+    *("health", "ready", "logout", "login_cancel", "notifications_count", "counts"),
+    *("batch_failed_csv", "bulk_failed_csv", "budget_ledger", "audit_export"),
+    *("mfa_download_recovery_codes", "request_evidence_file", "request_signed"),
+}
+#: Only answer a POST, and name a row in their address.
+ACTIONS = {
+    *("account_session_end", "bulk_act", "batch_act", "filter_delete", "delegation_revoke"),
+    *("request_claim", "request_release", "request_reassign", "request_comment"),
+    *("request_evidence", "engine_command_act", "workflow_run_act", "schedule_act"),
+}
+
+
+def named(resolver: URLResolver) -> Iterator[str]:
+    """Names of all addresses outside the admin and the API."""
+    for one in resolver.url_patterns:
+        if isinstance(one, URLPattern):
+            if one.name:
+                yield one.name
+        elif not one.namespace:
+            yield from named(one)
+
+
+def pages_for(client: Client, shown: Opened) -> dict[str, str]:
+    """Every page by its name, as this person sees it; what only answers a POST is left out."""
+    found = {}
+    for name in sorted(set(named(get_resolver())) - NOT_PAGES):
+        try:
+            path = reverse(name, args=shown.get(name))
+        except NoReverseMatch:
+            if name.endswith("_export"):
+                continue  # a file
+            assert name in ACTIONS, f"what does {name} show? Put a row of it into `shown`."
+            continue
+        response = client.get(path, follow=True)
+        if response.status_code != 405:
+            found[name] = response.content.decode()
+    return found
