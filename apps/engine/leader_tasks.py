@@ -11,7 +11,7 @@ from temporalio.client import Client
 
 from apps.audit import services as audit
 from apps.common import correlation
-from apps.engine import liveness, namespace, sweeper
+from apps.engine import liveness, namespace, schedules, sweeper
 from apps.engine.db_threads import Threads
 from apps.engine.forgetting import Position, commands_forget
 from apps.engine.reconcile import reconcile
@@ -22,6 +22,9 @@ SEAL_BATCH = 1000
 SETUP_SECONDS = 2.0
 RECONCILE_SECONDS = 60.0
 FORGET_SECONDS = 600.0
+#: Commands carry changes within a second. This is for rows that no command was written for, those
+#: of the first start, and for an engine that lost its schedules.
+SCHEDULES_SECONDS = 300.0
 #: The same error of a duty is logged again after this time.
 REPEAT_LOG_SECONDS = 30.0
 
@@ -86,6 +89,7 @@ def standard() -> list[Duty]:
         Duty("verify", settings.AUDIT_VERIFY_SECONDS, _verify),
         Duty("sweep", settings.SWEEP_SECONDS, _sweep),
         Duty("reconcile", RECONCILE_SECONDS, _reconcile),
+        Duty("schedules", SCHEDULES_SECONDS, _schedules),
         Duty("forget", FORGET_SECONDS, _forget),
         Duty("forget_commands", FORGET_SECONDS, _ForgetCommands()),
         *(duty for make in _more.values() for duty in make()),
@@ -124,6 +128,12 @@ async def _reconcile(leader: Leader) -> bool:
     # Before that the mirror does not say which workflows are not running.
     await leader.compared.wait()
     await leader.threads.run(reconcile)
+    return False
+
+
+async def _schedules(leader: Leader) -> bool:
+    await leader.prepared.wait()
+    await schedules.apply_rows(await leader.client(), threads=leader.threads)
     return False
 
 

@@ -72,6 +72,16 @@ async def synchronise(client: Client, *, threads: Threads) -> list[Applied]:
     async for entry in listed:
         if (await entry.memo()).get(OWNER) == settings.SERVICE_NAME:
             names.add(entry.id)
+    return await _apply_each(client, names, threads=threads)
+
+
+async def apply_rows(client: Client, *, threads: Threads) -> list[Applied]:
+    """As `synchronise`, but without removing schedules that have no row: no other process with a
+    database of its own loses its schedules by this."""
+    return await _apply_each(client, set(await threads.run(_names)), threads=threads)
+
+
+async def _apply_each(client: Client, names: set[str], *, threads: Threads) -> list[Applied]:
     results = []
     for name in sorted(names):
         try:

@@ -18,6 +18,7 @@ from apps.audit.models import AuditEntry
 from apps.common.errors import Invalid, NotFound
 from apps.common.identifiers import new_id
 from apps.engine import services
+from apps.engine.leader_tasks import Duty, _prepare, _schedules
 from apps.engine.models import EngineCommand, WorkflowSchedule
 from tests.engine.conftest import Background, RunningRelay, settled
 from tests.support import eventually
@@ -87,6 +88,19 @@ def test_rows_and_schedules_make_the_round_trip(name: str, described: Describe) 
     # Lists are a moment behind.
     eventually(lambda: f"removed {name}" in sync())
     assert described() is None
+
+
+def test_the_leading_relay_applies_rows_that_no_command_was_written_for(
+    name: str, described: Describe, background: Background, engine: Client, start_relay: StartRelay
+) -> None:
+    """As the rows of the first start, or of an engine that has lost its schedules."""
+    put(name)
+    EngineCommand.objects.all().delete()
+    start_relay(leader_duties=[Duty("setup", 0.2, _prepare), Duty("schedules", 0.2, _schedules)])
+    found = eventually(described)
+    assert found is not None
+    background.run(engine.get_schedule_handle(name).delete())
+    assert eventually(described) is not None
 
 
 def test_what_somebody_changes_in_the_engine_is_put_right(
