@@ -195,7 +195,7 @@ class TestPages:
             assert colleague.post(f"/bulk/{bulk.pk}/{path}").status_code == 404
             assert signed_in(auditor).post(f"/bulk/{bulk.pk}/{path}").status_code == 404
         assert "Stop</button>" not in text(signed_in(auditor).get(f"/bulk/{bulk.pk}/"))
-        assert "You have not decided any" in text(colleague.get("/bulk/"))
+        assert "You have made no bulk decision yet" in text(colleague.get("/bulk/"))
         assert Client().get(f"/bulk/{bulk.pk}/").status_code == 302
         topic = topics.parse(f"bulk:{bulk.pk}")
         assert topic is not None
