@@ -27,11 +27,13 @@ class BatchForm(TableForm):
     """A batch's fields, with the payments as a table. The currency is the policy's."""
 
     policy = forms.ChoiceField(
-        choices=InterventionForm.base_fields["policy"].choices, label=_("Policy")
-    )  # type: ignore[attr-defined]
+        label=_("Policy"),
+        choices=InterventionForm.base_fields["policy"].choices,  # type: ignore[attr-defined]
+    )
     budget = forms.ChoiceField(
-        choices=InterventionForm.base_fields["budget"].choices, label=_("Budget")
-    )  # type: ignore[attr-defined]
+        label=_("Budget"),
+        choices=InterventionForm.base_fields["budget"].choices,  # type: ignore[attr-defined]
+    )
     title = forms.CharField(
         required=False,
         max_length=160,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, transaction
 
-from apps.approvals import kinds, rules, services
+from apps.approvals import bands, kinds, rules, services
 from apps.approvals.kinds import TierRule
 from apps.approvals.models import ApprovalRule
 from apps.audit.models import AuditEntry
@@ -104,13 +104,13 @@ def test_a_band_may_carry_a_whole_clock():
     }
     rule([{"above": "0", "tiers": TIERS, **clock}])
     found = rules.requirement(kind=KIND, scope="", amount=Decimal(1), currency="NGN")
-    assert found.band == rules.Band(
+    assert found.band == bands.Band(
         above=Decimal(0),
         tiers=(TierRule("first", 1),),
         expires_hours=120,
         due_hours=16,
         reminder_hours=(4, 8.5),
-        escalation=rules.Escalation(hours=24, group="first", senior=True),
+        escalation=bands.Escalation(hours=24, group="first", senior=True),
     )
     assert found.raw == {"above": "0", "tiers": TIERS, **clock}
     assert opened(None, amount="1.00").band == found.raw

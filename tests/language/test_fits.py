@@ -31,7 +31,10 @@ _CUT_OFF = """() => {
     // Said to who cannot see, and ids, which may be cut.
     if (one.closest(".sr, .visually-hidden, .skip, .who")) continue;
     let clipped = false;
-    for (let box = one; box; box = box.parentElement) clipped ||= box.offsetWidth <= 1;
+    for (let box = one; box; box = box.parentElement) {
+      const { clip, clipPath } = getComputedStyle(box);
+      clipped ||= box.offsetWidth <= 1 || clipPath !== "none" || clip !== "auto";
+    }
     if (clipped) continue;
     if (one.clientWidth && one.scrollWidth > one.clientWidth + 1) {
       out.push(`${one.tagName.toLowerCase()}.${one.className}: ${text.trim().slice(0, 60)}`);
