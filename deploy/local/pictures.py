@@ -55,6 +55,7 @@ PICTURES = (
     Picture("home-dark", "/", "operator", theme="dark"),
     Picture("budget", "/budgets/relief-north-2026/", "auditor"),
     Picture("batch", "/interventions/batches/", "operator", link="/interventions/batches/0"),
+    Picture("workers", "/workers/", "operator"),
 )
 
 
