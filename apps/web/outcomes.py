@@ -181,7 +181,8 @@ def outcomes_shape(outcomes: Outcomes, noun: str) -> type[OutcomesOut]:
     """Return the response schema of an operation that returns `outcomes.of(…)`, by alias. `noun` is
     the prefix of the schemas' names."""
     told = "`key`: the day, the month, or what else they are grouped by; empty: none was named."
-    done, failed = outcomes.ends[outcomes.done], outcomes.ends[outcomes.failed]
+    # The statuses' names: the API's description is in English, whoever asks first.
+    done, failed = str(outcomes.done), str(outcomes.failed)
     rate = Field(description=f"{done.capitalize()} of {done} and {failed}, 0 to 1.")
     counts: dict[str, Any] = {
         status: (int, Field(validation_alias=f"ends.{status}")) for status in outcomes.ends
