@@ -80,7 +80,7 @@ class BoundedRun(Generic[F, I]):
             self._collect()
             if self._begun >= self._per_run or workflow.info().is_continue_as_new_suggested():
                 await self._hand_over()
-            free = self._concurrency - len(self._running)
+            free = min(self._concurrency - len(self._running), self._per_run - self._begun)
             facts, items = await self._prepare(free, tuple(sorted(self._running)))
             for item in items:
                 self._begin(item)

@@ -23,6 +23,8 @@ RAIL_COOKIE = "rail"
 #: What the bottom bar of narrow windows has beside the menu, by `url_name`; at most three.
 BOTTOM_BAR = ("home", "inbox", "search")
 SEARCH = "search"
+#: A longer address is no place to come back to: the page would hold it once more.
+LONGEST_ADDRESS = 2000
 
 
 class NavItem:
@@ -118,7 +120,8 @@ class Shell:
     def here(self) -> str:
         """Return the URL to come back to. Empty for the response to a form: its URL may not be a
         page."""
-        return self._request.get_full_path() if self._request.method == "GET" else ""
+        address = self._request.get_full_path() if self._request.method == "GET" else ""
+        return address if len(address) <= LONGEST_ADDRESS else self._request.path
 
     @cached_property
     def _items(self) -> dict[str, NavItem]:

@@ -44,7 +44,7 @@ def test_a_role_that_begins_to_ask_counts_at_the_next_request(inside: Client) ->
 def test_what_is_left_open_is_the_way_in_and_the_way_out(inside: Client) -> None:
     demanding("reviewer")
     html = inside.get(SETUP).content.decode()
-    assert "asks for a second factor" in html
+    assert "requires a second factor" in html
     assert "/inbox/" not in html
     assert inside.get("/static/console/css/tokens.css").status_code == 200
     assert inside.get("/health").status_code == 200

@@ -298,7 +298,7 @@ def test_removing_it_takes_a_confirmation_and_is_recorded(
 ) -> None:
     sign_in(client)
     client.post(CODE, {"code": phone.code()})
-    assert b"password alone opens" in client.get(f"{SETUP}remove/").content
+    assert b"Your password alone then signs you in" in client.get(f"{SETUP}remove/").content
     client.post(f"{SETUP}remove/")
     assert not Authenticator.objects.filter(user=person).exists()
     assert ("mfa.remove", "done", "") in actions(person)

@@ -181,7 +181,7 @@ def test_erasing_asks_for_a_reason_and_says_what_stays(request_, requester, revi
     assert "Erase" not in text(browser(reviewer).get(address(request_)))
     boss = browser(person("boss", is_superuser=True))
     assert place in text(boss.get(address(request_)))
-    assert "What stays" in text(boss.get(place))
+    assert "The record keeps the name" in text(boss.get(place))
     blank = boss.post(place, {"reason": " "})
     assert (blank.status_code, EvidenceContent.objects.count()) == (422, 1)
     page = text(boss.post(place, {"reason": "It names a patient."}, follow=True))
