@@ -24,6 +24,7 @@ from apps.approvals.services import request_open
 from apps.approvals.signed_words import Wording
 from apps.approvals.subject import Decided, R, kind_register
 from apps.audit.contracts import ENGINE
+from apps.common.language import for_record
 from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine.process import SubjectRow
@@ -70,13 +71,13 @@ class Attention(Generic[R]):
             amount=asked.amount,
             currency=asked.currency,
             payload={
-                self.row.noun: str(row.pk),
+                for_record(self.row.noun): str(row.pk),
                 "code": code,
                 "detail": detail,
                 "status": asked.status,
                 **self.about(row),
-                "approve": self.approve,
-                "reject": self.reject(row),
+                "approve": for_record(self.approve),
+                "reject": for_record(self.reject(row)),
             },
             as_of=as_of,
         )

@@ -147,9 +147,9 @@ class FiguresOut(Schema):
     """Counts by status; `paid` per currency, never added together."""
 
     count: int
-    paid: dict[str, str] = Field(description=_("Currency → decimal in major units."))
+    paid: dict[str, str] = Field(description="Currency → decimal in major units.")
     success_rate: float | None
-    median_seconds: float | None = Field(description=_("From the request to its end."))
+    median_seconds: float | None = Field(description="From the request to its end.")
     p95_seconds: float | None
 
     @staticmethod
@@ -180,15 +180,10 @@ class OutcomesOut(Schema):
 def outcomes_shape(outcomes: Outcomes, noun: str) -> type[OutcomesOut]:
     """Return the response schema of an operation that returns `outcomes.of(…)`, by alias. `noun` is
     the prefix of the schemas' names."""
-    told = gettext(
-        "`key`: the day, the month, or what else they are grouped by; empty: none was named."
-    )
-    done, failed = outcomes.ends[outcomes.done], outcomes.ends[outcomes.failed]
-    rate = Field(
-        description=gettext("{done} of {done2} and {failed}, 0 to 1.").format(
-            done=done.capitalize(), done2=done, failed=failed
-        )
-    )
+    told = "`key`: the day, the month, or what else they are grouped by; empty: none was named."
+    # The statuses' names: the API's description is in English, whoever asks first.
+    done, failed = str(outcomes.done), str(outcomes.failed)
+    rate = Field(description=f"{done.capitalize()} of {done} and {failed}, 0 to 1.")
     counts: dict[str, Any] = {
         status: (int, Field(validation_alias=f"ends.{status}")) for status in outcomes.ends
     }

@@ -13,10 +13,12 @@ from django.utils import timezone
 
 from apps.accounts.models import APIKey, User
 from apps.accounts.services import api_key_create
+from apps.approvals import kinds as approval_kinds
 from apps.approvals.models import ApprovalRequest, BulkDecision, Evidence, SavedFilter
 from apps.approvals.services import claim_take, comment_add, delegation_give, evidence_add
 from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
 from apps.interventions.models import Budget, Policy
+from apps.notifications import kinds
 from tests.database import Image
 from tests.interventions.batch_world import asked as batch_asked
 from tests.interventions.batch_world import opened as batch_opened
@@ -144,6 +146,9 @@ def data(shown: Opened) -> list[str]:
         *WorkflowSchedule.objects.values_list("name", flat=True),
         *WorkflowSchedule.objects.values_list("task_queue", flat=True),
         *EngineCommand.objects.values_list("workflow_id", flat=True),
+        # What other tests of this process have registered.
+        *(one.title for one in approval_kinds.registered() if one.name.startswith("test.")),
+        *(one.title for one in kinds.registered() if one.name.startswith("test.")),
         *APIKey.objects.values_list("prefix", flat=True),
     ]
 

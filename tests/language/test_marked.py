@@ -117,7 +117,8 @@ def test_what_apps_register_for_shared_pages_is_marked(db: None) -> None:
         for registry in gc.get_objects()
         if type(registry) is Registry
         for found in plain_in(registry.by_key(), registry._noun, set())
-        if found.rpartition(": ")[2] not in roles
+        # Other tests of this process may have registered `test.…` of their own.
+        if found.rpartition(": ")[2] not in roles and "[test" not in found
     ]
     assert left == []
 
@@ -136,6 +137,8 @@ def test_scripts_say_only_what_the_server_can_translate() -> None:
 
 def test_e_mails_are_marked(pseudo: None, settings: Any) -> None:
     for kind in kinds.registered():
+        if kind.name.startswith("test."):
+            continue
         mail = Mail(key="1", kind=kind.name, title="Тема", text="Текст", url="/1/")
         message = compose(mail, name="Имя", address="a@example.org")
         plain, (html, _) = str(message.body), message.alternatives[0]
