@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
+from django.utils.functional import Promise
 from ninja import Query, Schema
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
@@ -68,6 +69,14 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=300)]
 #: Cursor of a list of numbered items: the last number seen.
 NumberCursor = Annotated[str | None, Query(max_length=10)]
+
+
+def _said(value: Any) -> Any:
+    return str(value) if isinstance(value, Promise) else value
+
+
+#: What the reader is told, in the reader's language: also a text that waits for its language.
+Words = Annotated[str, BeforeValidator(_said)]
 
 
 class ErrorOut(Schema):

@@ -21,7 +21,7 @@ from apps.approvals.rules import MOST_TIERS
 from apps.approvals.selectors.bulk import BulkLine, bulk_preview
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
 from apps.approvals.services.rows import person_named
-from apps.common.api import Cursor, InCurrency, Limit, NumberCursor, Unjudged
+from apps.common.api import Cursor, InCurrency, Limit, NumberCursor, Unjudged, Words
 from apps.common.errors import NotFound
 from apps.common.identifiers import new_id
 from apps.common.language import lazy as _
@@ -129,7 +129,7 @@ class BulkPreviewLine(Schema):
     id: UUID = Field(validation_alias="request.pk")
     title: str = Field(validation_alias="request.title")
     kind: str = Field(validation_alias="request.kind")
-    kind_title: str
+    kind_title: Words
     payload_hash: str
     tier: int = Field(validation_alias="request.tier_number")
     amount: str | None

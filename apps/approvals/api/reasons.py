@@ -5,6 +5,7 @@ from typing import Any
 from ninja import Schema
 
 from apps.approvals.kinds import ApprovalKind
+from apps.common.api import Words
 
 
 class ReasonLine(Schema):
@@ -12,7 +13,7 @@ class ReasonLine(Schema):
     a decision with this code also needs a `reason` in words."""
 
     code: str
-    label: str
+    label: Words
     verdict: str
     text_required: bool
     required: bool

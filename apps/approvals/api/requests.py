@@ -19,7 +19,7 @@ from apps.approvals.contracts import RequestStatus
 from apps.approvals.forms import InboxFilter
 from apps.approvals.models import ApprovalRequest, ApprovalRequestQuerySet, PayloadVersion
 from apps.approvals.rules import MOST_TIERS
-from apps.common.api import AmountFilter, Cursor, Limit, Unjudged
+from apps.common.api import AmountFilter, Cursor, Limit, Unjudged, Words
 from apps.common.errors import Invalid, NotFound
 from apps.common.language import lazy as _
 from apps.common.money import exact_or_none
@@ -41,7 +41,7 @@ class RequestRow(Schema):
 
     id: UUID
     kind: str
-    kind_title: str
+    kind_title: Words
     title: str
     status: RequestStatus
     subject_type: str
@@ -90,7 +90,7 @@ class SignatureLine(Schema):
     verdict: str
     reason: str
     reason_code: str
-    reason_label: str
+    reason_label: Words
     via: str
     at: datetime
     payload_number: int
@@ -98,15 +98,15 @@ class SignatureLine(Schema):
 
 
 class FactLine(Schema):
-    label: str
-    value: str
+    label: Words
+    value: Words
     tone: str
     href: str
 
 
 class EditableLine(Schema):
     name: str
-    label: str
+    label: Words
     type: str = Field(description="text, prose, decimal")
 
 

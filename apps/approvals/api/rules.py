@@ -18,7 +18,7 @@ from apps.approvals.rule_preview import Preview, rule_preview
 from apps.approvals.rule_text import rule_in_words
 from apps.approvals.scopes import Scope
 from apps.audit.services import refusals
-from apps.common.api import AmountText, Cursor, Limit, PersonOut
+from apps.common.api import AmountText, Cursor, Limit, PersonOut, Words
 from apps.common.errors import NotAllowed
 from apps.common.language import lazy as _
 from apps.common.pagination import page
@@ -90,7 +90,7 @@ class TierSeen(Schema):
 
 
 class BandSeen(Schema):
-    words: str
+    words: Words
     tiers: list[TierSeen]
     warning: str
     matches: bool
@@ -98,7 +98,7 @@ class BandSeen(Schema):
 
 class RuleChange(Schema):
     kind: str = Field(description="was, is, or empty where nothing changes")
-    words: str
+    words: Words
 
 
 class RulePreview(Schema):

@@ -13,7 +13,7 @@ from apps.approvals.api.requests import visible
 from apps.approvals.contracts import SUBJECT_TYPE
 from apps.approvals.services.rows import workflows_of
 from apps.audit.selectors import ORDER, entries_about
-from apps.common.api import Cursor, Limit
+from apps.common.api import Cursor, Limit, Words
 from apps.common.pagination import page
 from apps.engine.timeline import engine_lines, told
 from apps.web.links import temporal_url
@@ -23,10 +23,10 @@ class TimelineLine(Schema):
     """`source`: `business` (users, and programs acting for them) or `engine` (Temporal)."""
 
     at: datetime
-    text: str
-    who: str
-    via: str
-    detail: str
+    text: Words
+    who: Words
+    via: Words
+    detail: Words
     refused: bool
     source: str
 
