@@ -83,7 +83,7 @@ class ErrorOut(Schema):
     """Why it did not end as asked, or what is missing although it did."""
 
     code: str
-    detail: str
+    detail: Words
 
 
 def error_of(row: Any) -> dict[str, str] | None:

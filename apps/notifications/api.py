@@ -10,7 +10,7 @@ from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from apps.accounts.auth import require
-from apps.common.api import Cursor, Limit
+from apps.common.api import Cursor, Limit, Words
 from apps.common.errors import NotFound
 from apps.common.language import lazy as _
 from apps.common.pagination import page
@@ -43,7 +43,7 @@ class Webhook(Schema):
     description: str
     events: list[str]
     active: bool
-    why_inactive: str
+    why_inactive: Words
     failures: int
     not_before: datetime | None
     previous_secret_until: datetime | None = Field(alias="previous_until")
@@ -62,7 +62,7 @@ class WebhookSecret(Schema):
 class WebhookPage(Schema):
     items: list[Webhook]
     next: str | None
-    events: dict[str, str] = Field(description="Every event that can be asked for, with a title.")
+    events: dict[str, Words] = Field(description="Every event that can be asked for, with a title.")
 
 
 class Delivery(Schema):
@@ -156,8 +156,8 @@ class NotificationLine(Schema):
 
     id: int
     kind: str
-    title: str
-    text: str
+    title: Words
+    text: Words
     url: str
     created_at: datetime
     read_at: datetime | None
@@ -187,7 +187,7 @@ class KindChoice(Schema):
     """`mutable`: the copy in the site can be switched off."""
 
     kind: str
-    title: str
+    title: Words
     in_app: bool
     email: bool
     mutable: bool

@@ -138,7 +138,7 @@ class BulkPreviewLine(Schema):
     authorities: list[BulkParty]
     after: str
     code: str
-    detail: str
+    detail: Words
 
     @staticmethod
     def resolve_amount(line: BulkLine) -> str | None:

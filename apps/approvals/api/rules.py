@@ -39,7 +39,7 @@ class RuleLine(Schema):
     currency: str
     active: bool
     bands: list[dict[str, Any]]
-    words: list[str]
+    words: list[Words]
     put_by: PersonOut | None
     created_at: datetime
 
@@ -109,7 +109,7 @@ class RulePreview(Schema):
     changed: bool
     before: int | None
     trial: str
-    notes: list[str]
+    notes: list[Words]
 
 
 @router.get("/rules", response=RulePage, summary="Versions of rules, newest first")
