@@ -166,14 +166,15 @@ def difference_in_words(
     """Return the lines that differ between two payloads: [{field, was, now}, …], `field` being the
     line's label; an empty text where a payload does not have the line."""
     before, after = _by_field(words(was)), _by_field(words(now))
-    changed: dict[str, dict[str, str]] = {}
+    # By line and not by label: two lines with one label must not hide each other.
+    changed: dict[tuple[tuple[str, ...], ...], dict[str, str]] = {}
     for name in sorted(was.keys() | now.keys()):
         if was.get(name) == now.get(name):
             continue
         old, new = before.get(name), after.get(name)
-        label = (new or old or Said((name,), name)).label
-        changed[label] = {
-            "field": label,
+        lines = (old.fields if old else (), new.fields if new else ())
+        changed[lines] = {
+            "field": (new or old or Said((name,), name)).label,
             "was": _spelled(old, was.get(name)),
             "now": _spelled(new, now.get(name)),
         }

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -26,9 +26,11 @@ def export(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Iterato
     # Only processes that make such files load it.
     from xlsxwriter import Workbook
 
-    with TemporaryFile() as file:
-        book = Workbook(file, {"constant_memory": True, "in_memory": False})
-        sheet = book.add_worksheet()
+    # The library keeps the rows in a file of its own, which it leaves behind when a row fails.
+    with TemporaryDirectory() as folder, TemporaryFile(dir=folder) as file:
+        options = {"constant_memory": True, "in_memory": False, "tmpdir": folder}
+        book = Workbook(file, options)
+        sheet = _only_plain(book.add_worksheet())
         heads = book.add_format({"bold": True})
         formats: dict[str, Any] = {}
 
@@ -48,6 +50,20 @@ def export(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Iterato
         file.seek(0)
         while chunk := file.read(_CHUNK):
             yield chunk
+
+
+def _only_plain(sheet: Any) -> Any:
+    """Return the sheet, which from now on writes texts as texts.
+
+    The library takes a text from `<r>` to `</r>` for XML that it has made of formatted pieces, and
+    copies it into the file: whoever named a row so could add cells with formulas.
+    """
+
+    def plain(text: str, attributes: Any = ()) -> None:
+        sheet._xml_inline_string(text, False, attributes)
+
+    sheet._xml_rich_inline_string = plain
+    return sheet
 
 
 def _write(sheet: Any, number: int, place: int, value: Any, format_of: Any) -> None:

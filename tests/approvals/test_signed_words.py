@@ -87,3 +87,17 @@ def test_a_difference_is_told_in_the_same_words():
         {"field": "Policy version", "was": "Relief, version 3", "now": "4"},
     ]
     assert difference_in_words(words, PAYLOAD, dict(PAYLOAD)) == []
+
+
+def test_two_lines_with_one_label_do_not_hide_each_other() -> None:
+    def both(payload: Any) -> list[Said]:
+        said = Wording(payload)
+        said.text("Account", "debited")
+        said.text("Account", "credited")
+        return said.lines()
+
+    was = {"debited": "1", "credited": "2"}
+    assert difference_in_words(both, was, {"debited": "3", "credited": "4"}) == [
+        {"field": "Account", "was": "2", "now": "4"},
+        {"field": "Account", "was": "1", "now": "3"},
+    ]

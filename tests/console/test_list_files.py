@@ -3,12 +3,15 @@
 import csv
 import io
 import re
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from unittest import mock
+from xml.etree import ElementTree
 
 import pytest
 from django.contrib.messages import get_messages
@@ -116,6 +119,34 @@ def test_no_spreadsheet_executes_a_text(text: str, world: World, as_person: AsPe
     cells = sheet(body(client.post("/budgets/list.xlsx")))
     assert "<f>" not in cells
     assert f"{text}</t>" in cells
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<r></r></is></c><c r="Z9"><f>1+1</f></c><c t="inlineStr"><is><r></r>',
+        "<r>&</r>",
+        "<r> <t>bold</t> </r>",
+    ],
+)
+def test_no_text_becomes_cells_of_an_excel_file(text: str) -> None:
+    cells = ElementTree.fromstring(sheet(b"".join(xlsx.export([{"name": text}], ("name",)))))
+    assert [cell.text for cell in cells.iter(f"{MAIN}t")] == ["name", text]
+    assert not list(cells.iter(f"{MAIN}f"))
+
+
+def test_an_excel_file_that_breaks_off_leaves_no_rows_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def rows() -> Iterator[dict[str, str]]:
+        yield {"name": "Amaka Eze"}
+        raise ConnectionError("the database is gone")
+
+    with pytest.raises(ConnectionError):
+        list(xlsx.export(rows(), ("name",)))
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- who -----------------------------------------------------------------------------------------
