@@ -18,6 +18,11 @@ def runs_of(subject_type: str, subject_id: object) -> QuerySet[WorkflowRun]:
     ).order_by("-started_at", "-id")
 
 
+def row_runs(run: WorkflowRun) -> bool:
+    """Return whether a run of the same business row has not ended, this one or another."""
+    return runs_of(run.subject_type, run.subject_id).filter(status=RunStatus.RUNNING).exists()
+
+
 def unsettled_starts(subject_type: str, subject_ids: Iterable[object]) -> set[str]:
     """Return the rows for which a start is under way, or parked."""
     return set(

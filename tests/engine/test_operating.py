@@ -219,6 +219,20 @@ def test_only_an_ended_run_of_a_row_is_started_again(
     assert not EngineCommand.objects.exists()
 
 
+def test_an_old_run_does_not_start_a_second_workflow_beside_the_one_that_runs(
+    restartable: str, operators: list[User]
+) -> None:
+    old = run_of("failed", subject_type=restartable, subject_id="7")
+    run_of(subject_type=restartable, subject_id="7")
+    with pytest.raises(Conflict) as refusal:
+        services.run_restart(
+            run_id=old.pk, by=operators[0], via="page", reason="The cause is removed."
+        )
+    assert refusal.value.code == "still_running"
+    assert not EngineCommand.objects.exists()
+    assert entries("engine.run_restart") == [("refused", "still_running")]
+
+
 # --- schedules -----------------------------------------------------------------------------------
 @pytest.fixture
 def schedule() -> WorkflowSchedule:

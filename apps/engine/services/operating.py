@@ -17,6 +17,7 @@ from apps.common.validation import clean_reason
 from apps.engine import subjects
 from apps.engine.contracts import CommandKind, CommandState, RunStatus
 from apps.engine.models import EngineCommand, WorkflowRun
+from apps.engine.selectors import row_runs
 from apps.engine.services.commands import workflow_cancel, workflow_terminate
 from apps.live.broadcast import broadcast
 
@@ -50,8 +51,8 @@ def run_restart(*, run_id: int, by: Actor, via: str, reason: str) -> EngineComma
     start. Opens the outermost transaction; audited.
 
     Two calls at once start one workflow. Raises NotFound, Invalid as `run_cancel`, Conflict
-    `still_running`, `no_row` for a run without a business row, `restart_not_needed` when the row
-    has ended or a start is under way.
+    `still_running` while this run or another one of the row runs, `no_row` for a run without a
+    business row, `restart_not_needed` when the row has ended or a start is under way.
     """
     with _audited("engine.run_restart", run_id, by, via), transaction.atomic(durable=True):
         reason = required_reason(reason)
@@ -61,6 +62,10 @@ def run_restart(*, run_id: int, by: Actor, via: str, reason: str) -> EngineComma
         subject = subjects.get(run.subject_type)
         if subject is None or not run.subject_id:
             raise Conflict(_("No row of ours stands behind this run."), code="no_row")
+        if row_runs(run):
+            raise Conflict(
+                _("Another run carries its row, and has not ended."), code="still_running"
+            )
         starts = EngineCommand.objects.filter(
             kind=CommandKind.START, subject_type=run.subject_type, subject_id=run.subject_id
         ).order_by("-id")

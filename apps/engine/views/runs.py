@@ -14,7 +14,7 @@ from apps.engine import reads, services, subjects
 from apps.engine.contracts import RunStatus
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.reads import Description, PendingActivity
-from apps.engine.selectors import commands_of
+from apps.engine.selectors import commands_of, row_runs
 from apps.engine.watching import Watch
 from apps.web.filters import FilterForm
 from apps.web.fragments import person
@@ -128,7 +128,9 @@ def _is_open(run: WorkflowRun) -> bool:
 
 
 def _can_restart(run: WorkflowRun) -> bool:
-    return not _is_open(run) and run.subject_id != "" and subjects.get(run.subject_type) is not None
+    if _is_open(run) or not run.subject_id or subjects.get(run.subject_type) is None:
+        return False
+    return not row_runs(run)
 
 
 VERBS = RowVerbs(
