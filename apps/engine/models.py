@@ -162,9 +162,18 @@ class WorkflowRun(models.Model):
             models.Index(fields=["subject_type", "subject_id"]),
             # Few rows among many that completed: a list of failures must not read those.
             models.Index(
-                name="run_ended_badly",
+                name="run_not_completed",
                 fields=["-started_at"],
-                condition=Q(status__in=("failed", "timed_out", "terminated", "cancelled", "lost")),
+                condition=Q(
+                    status__in=(
+                        "failed",
+                        "timed_out",
+                        "terminated",
+                        "cancelled",
+                        "lost",
+                        "continued_as_new",
+                    )
+                ),
             ),
             models.Index(
                 name="run_failed_at",

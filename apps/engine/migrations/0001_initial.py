@@ -133,7 +133,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='workflowrun',
-            index=models.Index(condition=models.Q(('status__in', ('failed', 'timed_out', 'terminated', 'cancelled', 'lost'))), fields=['-started_at'], name='run_ended_badly'),
+            index=models.Index(condition=models.Q(('status__in', ('failed', 'timed_out', 'terminated', 'cancelled', 'lost', 'continued_as_new'))), fields=['-started_at'], name='run_not_completed'),
         ),
         migrations.AddIndex(
             model_name='workflowrun',
