@@ -1,5 +1,6 @@
 """What programs know by name is the same in every language."""
 
+import json
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from apps.interventions.services.batches_rows import RUN
 from apps.interventions.services.batches_signing import SIGNED_BATCH
 from apps.interventions.views.batches import RUNS
 from apps.web.tables import Column
+from config.api import api
 from tests.language.pages import Opened
 from tests.pseudo import pseudo as told
 
@@ -53,6 +55,10 @@ def test_fields_of_what_is_signed(pseudo: None) -> None:
 def test_ids_of_lists(pseudo: None, shown: Opened, as_person: Callable[[str], Client]) -> None:
     page = as_person("admin").get(reverse("policies")).content.decode()
     assert 'id="policy-rows"' in page
+
+
+def test_the_description_of_the_api(pseudo: None) -> None:
+    assert "⟦" not in json.dumps(api.get_openapi_schema(), ensure_ascii=False)
 
 
 @pytest.mark.parametrize("weekdays", ["1-5", "mon-fri", "MON-FRI"])
