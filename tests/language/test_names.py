@@ -22,6 +22,7 @@ from apps.interventions.services.batches_signing import SIGNED_BATCH
 from apps.interventions.views.batches import RUNS
 from apps.web.tables import Column
 from config.api import api
+from tests.interventions.conftest import World
 from tests.language.pages import Opened
 from tests.pseudo import pseudo as told
 
@@ -71,3 +72,8 @@ def test_actions_of_runs_are_put_into_words_when_they_are_shown(pseudo: None) ->
     shown = RUNS.verbs["cancel"].shown("cancel", "/", {})
     assert shown["title"] == told("Cancel it")
     assert shown["button"] == told("Cancel the {noun}").format(noun=told("batch"))
+
+
+def test_pages_are_found_by_programs(world: World, as_person: Callable[[str], Client]) -> None:
+    found = as_person("admin").get("/api/v1/search", {"q": "Policies"}).json()
+    assert ("pages", "Policies") in {(one["kind"], one["title"]) for one in found["items"]}
