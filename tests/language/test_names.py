@@ -1,13 +1,15 @@
-"""What programs know by name is the same in every language."""
+"""What programs know by name is the same in every language; what is kept in a cache is not."""
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone, translation
 
 from apps.approvals import attention
 from apps.approvals.activities.signed_runs import run_activities
@@ -19,11 +21,15 @@ from apps.engine.cron_words import cron_words
 from apps.interventions.services.attention import ATTENTION
 from apps.interventions.services.batches_rows import RUN
 from apps.interventions.services.batches_signing import SIGNED_BATCH
+from apps.interventions.services.batches_warnings import batch_warn
 from apps.interventions.views.batches import RUNS
 from apps.web.tables import Column
 from config.api import api
+from tests.interventions.batch_world import asked as batch_asked
+from tests.interventions.batch_world import payment
 from tests.interventions.conftest import World
 from tests.language.pages import Opened
+from tests.pseudo import LANGUAGE
 from tests.pseudo import pseudo as told
 
 
@@ -77,3 +83,21 @@ def test_actions_of_runs_are_put_into_words_when_they_are_shown(pseudo: None) ->
 def test_pages_are_found_by_programs(world: World, as_person: Callable[[str], Client]) -> None:
     found = as_person("admin").get("/api/v1/search", {"q": "Policies"}).json()
     assert ("pages", "Policies") in {(one["kind"], one["title"]) for one in found["items"]}
+
+
+def test_cached_warnings_are_in_the_language_of_each_reader(
+    pseudo_for_some: Callable[[], AbstractContextManager[None]], world: World
+) -> None:
+    alike = {"target": "Chika", "amount": "100.00"}
+    batch = batch_asked(world, [payment(**alike), payment(**alike)])
+
+    def seen() -> str:
+        by = world.people["reviewer"]
+        (warning,) = batch_warn(batch, by=by, as_of=timezone.now()).first
+        return warning.detail
+
+    with pseudo_for_some():
+        assert seen() == "The same target and amount as payment 1."
+        with translation.override(LANGUAGE):
+            assert "⟦" in seen()
+        assert seen() == "The same target and amount as payment 1."
