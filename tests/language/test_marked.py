@@ -28,6 +28,7 @@ from apps.notifications import kinds
 from apps.notifications.mailer import compose
 from apps.notifications.models import GroupNotice, Mail, Notification
 from tests.console.conftest import form_of
+from tests.interventions.conftest import World
 from tests.language.conftest import NAME, WORDS
 from tests.language.pages import Opened, pages_for
 from tests.pseudo import LANGUAGE, texts, unmarked
@@ -245,9 +246,9 @@ def test_our_admin_pages_and_verbs_are_marked(
 
 
 def test_a_notice_about_an_account_is_in_the_sites_language(
-    pseudo_for_some: Callable[[], AbstractContextManager[None]], shown: Opened
+    pseudo_for_some: Callable[[], AbstractContextManager[None]], world: World
 ) -> None:
-    boss, user = User.objects.get(username="admin"), User.objects.get(username="requester")
+    boss, user = world.people["admin"], world.requester
     with pseudo_for_some(), translation.override(LANGUAGE):
         was = user_state(user.pk)
         user.set_password("another one")
