@@ -88,7 +88,7 @@ def test_pages_are_found_by_programs(world: World, as_person: Callable[[str], Cl
 def test_cached_warnings_are_in_the_language_of_each_reader(
     pseudo_for_some: Callable[[], AbstractContextManager[None]], world: World
 ) -> None:
-    alike = {"target": "Chika", "amount": "100.00"}
+    alike: dict[str, Any] = {"target": "Chika", "amount": "100.00"}
     batch = batch_asked(world, [payment(**alike), payment(**alike)])
 
     def seen() -> str:
