@@ -16,6 +16,7 @@ from apps.accounts.signals import account_touched
 from apps.audit.contracts import Actor
 from apps.audit.services import entry_record, refusals
 from apps.common.errors import NotAllowed, NotFound
+from apps.common.language import in_site_language
 from apps.common.language import lazy as _
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def role_state(group_id: int | None) -> State | None:
     return State(values={"name": group.name, "permissions": _permissions(group.permissions)})
 
 
+@in_site_language
 def user_changed(*, user_id: int, was: State | None, by: Actor, via: str) -> None:
     """Audit the differences from `was` (None: the user is new); no difference, no entry.
 

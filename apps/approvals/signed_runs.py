@@ -18,7 +18,7 @@ from apps.approvals.contracts import RunFacts, Waiting
 from apps.approvals.selectors import signed_payload
 from apps.approvals.subject import Decided, SignedSubject, waiting_of
 from apps.common.errors import Conflict
-from apps.common.language import filled, for_record
+from apps.common.language import as_written, filled
 from apps.common.language import lazy as _
 from apps.engine import process, runs
 from apps.engine.runs.changes import lock
@@ -101,9 +101,10 @@ def _approved(spec: RunSpec[R], run: R, decided: Decided) -> None:
     if decided.request_id and row.items_digest != signed_payload(
         decided.request_id, "items_digest"
     ):
-        what = for_record(spec.process.noun)
+        what = spec.process.noun
         raise Conflict(
-            filled(_("What was signed is not this {what}."), what=what), code=f"{what}_differs"
+            filled(_("What was signed is not this {what}."), what=what),
+            code=f"{as_written(what)}_differs",
         )
     row.status = RUNNING
     row.started_at = max(decided.as_of, row.created_at)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 else:
     from django.utils.translation import gettext_lazy as lazy
 
-__all__ = ["filled", "for_record", "in_site_language", "lazy"]
+__all__ = ["as_written", "filled", "for_record", "in_site_language", "lazy"]
 
 
 def filled(text: str, /, **values: object) -> str:
@@ -44,6 +44,13 @@ def in_site_language(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
 
     return spoken
+
+
+def as_written(text: object) -> str:
+    """Return the text as the code has it, in no language: for names that programs know, such as
+    columns of files, keys, and ids of elements."""
+    with override(None):
+        return str(text)
 
 
 @in_site_language

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from apps.accounts.auth import holds
 from apps.accounts.scopes import ALL
+from apps.common.api import Words
 from apps.common.errors import Invalid, NotAllowed
 from apps.common.language import lazy as _
 from apps.engine.selectors import newest_runs, starts_under_way
@@ -126,7 +127,7 @@ class ResultOut(Schema):
     """`kind` is the key of the source; `url` a page of the site, without its host."""
 
     kind: str
-    title: str
+    title: Words
     key: str
     url: str
     state: str

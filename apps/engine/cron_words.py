@@ -4,6 +4,7 @@ import re
 
 from django.utils.translation import gettext
 
+from apps.common.language import as_written
 from apps.common.language import lazy as _
 
 _DAYS = (
@@ -106,7 +107,8 @@ def _named(text: str, names: tuple[str, ...], *, first: int = 0) -> str:
         known = 0 <= int(text) - first < len(names) or (first == 0 and text == "7")
         return str(names[number]) if known else ""
     short = text[:3].capitalize()
-    found = (name for name in names if len(text) == 3 and name.startswith(short))
+    # Expressions have English names.
+    found = (name for name in names if len(text) == 3 and as_written(name).startswith(short))
     return str(next(found, ""))
 
 

@@ -19,7 +19,7 @@ Row = TypeVar("Row")
 @dataclass(frozen=True)
 class DemoPart:
     """A part of the demo. `seed` is the dotted name of its function, which is imported when the
-    demo is made and must be idempotent.
+    demo is made and must be idempotent. `title` is a word for operators, in no other language.
 
     `bare`: also part of the bare demo, which has no past and no decisions.
     """

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.common.errors import DomainError, Invalid
 from apps.common.grouping import grouped
-from apps.common.language import for_record
+from apps.common.language import as_written
 from apps.common.language import lazy as _
 from apps.common.pagination import numbered_page, page
 from apps.web import exports
@@ -214,7 +214,7 @@ class ListPage:
                 request,
                 found["rows"],
                 self.columns,
-                id=f"{slugify(for_record(self.noun))}-rows",
+                id=f"{slugify(as_written(self.noun))}-rows",
                 caption=self.title,
                 order=order,
                 default=self.order,

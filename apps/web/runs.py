@@ -23,6 +23,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.common.csvio import FORMATS, export
 from apps.common.identifiers import short
+from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.web.denied import row_of
 from apps.web.downloads import attachment
@@ -156,10 +157,10 @@ def usual_verbs(
     return {
         "pause": RunVerb(
             pause,
-            said=gettext("Paused. What is under way ends; nothing further is begun."),
-            title=gettext("Pause it"),
-            button=gettext("Pause"),
-            help=gettext(
+            said=_("Paused. What is under way ends; nothing further is begun."),
+            title=_("Pause it"),
+            button=_("Pause"),
+            help=_(
                 "May be empty. What is under way ends; nothing further is begun until "
                 "somebody resumes it."
             ),
@@ -167,21 +168,25 @@ def usual_verbs(
         ),
         "resume": RunVerb(
             resume,
-            said=gettext("It goes on with what was left."),
-            title=gettext("Resume it"),
-            button=gettext("Resume"),
-            help=gettext("May be empty. It goes on with the {waiting} that wait."),
+            said=_("It goes on with what was left."),
+            title=_("Resume it"),
+            button=_("Resume"),
+            help=_("May be empty. It goes on with the {waiting} that wait."),
             plain=True,
             open=True,
         ),
         "cancel": RunVerb(
             cancel,
-            said=gettext("Cancelled. {stays}; the rest is not begun.").format(stays=stays),
-            title=gettext("Cancel it"),
-            button=gettext("Cancel the {noun}").format(noun=noun),
-            help=gettext(
-                "May be empty. For good. {stays}, what is under way ends, the rest is never begun."
-            ).format(stays=stays),
+            said=filled(_("Cancelled. {stays}; the rest is not begun."), stays=stays),
+            title=_("Cancel it"),
+            button=filled(_("Cancel the {noun}"), noun=noun),
+            help=filled(
+                _(
+                    "May be empty. For good. {stays}, what is under way ends, the rest is never "
+                    "begun."
+                ),
+                stays=stays,
+            ),
         ),
     }
 

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
 from django.http import HttpRequest
 from django.shortcuts import resolve_url
 
+from apps.common.language import as_written
 from apps.common.language import lazy as _
 from apps.common.money import exact
 from apps.common.pagination import ORDERS
@@ -61,10 +63,11 @@ class Column:
         """Return what a card says after the value."""
         return self.text.partition("{}")[2]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
-        """Return the names of its columns in files: an amount has its currency beside it."""
-        name = self.file or self.head.lower().replace(" ", "_")
+        """Return the names of its columns in files, the same in every language: an amount has its
+        currency beside it."""
+        name = self.file or as_written(self.head).lower().replace(" ", "_")
         if name == "-":
             return ()
         if self.form != "amount":

@@ -16,7 +16,9 @@ from django.conf import settings
 from django.contrib import admin
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
+from django.utils import translation
 
+from apps.accounts.change_log import user_changed, user_state
 from apps.accounts.models import User
 from apps.accounts.roles import ROLES
 from apps.approvals.models import ApprovalRequest, Delegation
@@ -26,6 +28,7 @@ from apps.notifications import kinds
 from apps.notifications.mailer import compose
 from apps.notifications.models import GroupNotice, Mail, Notification
 from tests.console.conftest import form_of
+from tests.interventions.conftest import World
 from tests.language.conftest import NAME, WORDS
 from tests.language.pages import Opened, pages_for
 from tests.pseudo import LANGUAGE, texts, unmarked
@@ -240,3 +243,16 @@ def test_our_admin_pages_and_verbs_are_marked(
         if found := set(unmarked(said, known)) - STILL_PLAIN:
             left[place] = sorted(found)
     assert left == {}
+
+
+def test_a_notice_about_an_account_is_in_the_sites_language(
+    pseudo_for_some: Callable[[], AbstractContextManager[None]], world: World
+) -> None:
+    boss, user = world.people["admin"], world.requester
+    with pseudo_for_some(), translation.override(LANGUAGE):
+        was = user_state(user.pk)
+        user.set_password("another one")
+        user.save()
+        user_changed(user_id=user.pk, was=was, by=boss, via="admin")
+    told = Notification.objects.filter(recipient=user).latest("pk")
+    assert told.title == "Your password was changed"

@@ -499,7 +499,7 @@ def test_the_words_of_make_bench_choose(
 def test_every_part_of_the_demo_can_be_loaded() -> None:
     parts = demo.registered()
     assert [part.title for part in parts if part.bare] == ["interventions"]
-    assert [part.title for part in parts] == ["interventions", "past and today"]
+    assert [part.title for part in parts] == ["interventions", "life"]
     assert all(callable(part.load()) for part in parts)
 
 

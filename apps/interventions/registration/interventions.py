@@ -46,8 +46,8 @@ REASONS = tuple(
 PAYMENT = {
     Execution.NEVER: _("not made"),
     Execution.UNKNOWN: _("perhaps made: the answer is not known"),
-    Execution.DONE: "made",
-    Execution.REFUSED: "refused",
+    Execution.DONE: _("made"),
+    Execution.REFUSED: _("refused"),
     Execution.REVERSED: _("made and taken back"),
 }
 

@@ -40,9 +40,7 @@ RECONCILE = DefaultSchedule(
 
 DEMO = (
     demo.DemoPart("interventions", "apps.interventions.services.demo.interventions_seed", order=20),
-    demo.DemoPart(
-        _("past and today"), "apps.interventions.services.demo_life.life_seed", order=25, bare=False
-    ),
+    demo.DemoPart("life", "apps.interventions.services.demo_life.life_seed", order=25, bare=False),
 )
 
 SECTION = Section("interventions", _("Interventions"), 20)

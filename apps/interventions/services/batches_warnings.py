@@ -10,7 +10,7 @@ from decimal import Decimal
 from django.core.cache import cache
 from django.db.models import Exists, Max, OuterRef
 from django.utils.timezone import localtime
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 
 from apps.accounts.models import User
 from apps.interventions.contracts import InterventionStatus
@@ -71,13 +71,14 @@ def batch_warn(batch: InterventionBatch, *, by: User, as_of: datetime) -> Warned
     """Check a batch for a reader or signer: also against payments since it was requested, until it
     started. Leaves out its own payments and payments that `by` may not see.
 
-    Caches the result per process, once for all users who see every payment, and once for each other
-    user; computes it again, with two queries, only after an equal payment, or when a counted one is
-    no longer recent. Until then each call is one query, for payments since.
+    Caches the result per process and language, once for all users who see every payment, and once
+    for each other user; computes it again, with two queries, only after an equal payment, or when a
+    counted one is no longer recent. Until then each call is one query, for payments since.
     """
     until = batch.started_at or as_of
     everything = by.has_perm(InterventionQuerySet.view_permission)
-    key = f"batch-warned:{batch.pk}" + ("" if everything else f":{by.pk}")
+    # The warnings are kept in the reader's words.
+    key = f"batch-warned:{batch.pk}:{get_language()}" + ("" if everything else f":{by.pk}")
     visible = _visible(by)
     known: _Evaluation | None = cache.get(key)
     if known is None or not _still_right(known, batch, visible, until):

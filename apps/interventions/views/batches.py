@@ -151,7 +151,7 @@ RUNS: RunPages[InterventionBatch] = RunPages(
     counts=partial(runs.counts_by_run, RUN),
     now=_now,
     verbs=usual_verbs(
-        "batch",
+        _("batch"),
         pause=batch_pause,
         resume=batch_resume,
         cancel=batch_cancel,
