@@ -125,6 +125,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator["
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", put_back)
         patch.setattr(QuerySet, "_fetch_all", any_order(QuerySet._fetch_all))
+        shutdown = threads.remembered(ThreadPoolExecutor.shutdown)
+        patch.setattr(ThreadPoolExecutor, "shutdown", shutdown)
         yield kept
 
 

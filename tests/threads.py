@@ -8,8 +8,10 @@ tells of something else.
 import sys
 import threading
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from tests.support import eventually
 
@@ -17,8 +19,25 @@ ROOT = Path(__file__).resolve().parents[1]
 
 #: What a test leaves behind may take so long, in seconds on a calm machine.
 LONGEST = 30.0
+#: Threads of a pool that was shut down end as soon as their work has: what takes longer than that
+#: is looked at.
+SHORT = 5.0
 
 _before: set[threading.Thread] = set()
+#: Pools that were shut down without waiting: one of their threads may just have taken up work, and
+#: not be in our code yet.
+_shut: list[ThreadPoolExecutor] = []
+
+
+def remembered(shutdown: Any) -> Any:
+    """`ThreadPoolExecutor.shutdown` that tells us of pools nobody waits for."""
+
+    def shut(self: ThreadPoolExecutor, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        shutdown(self, wait, cancel_futures=cancel_futures)
+        if not wait:
+            _shut.append(self)
+
+    return shut
 
 
 def note() -> None:
@@ -48,6 +67,9 @@ def _is_ours(frame: FrameType | None) -> bool:
 
 def ended(seconds: float = LONGEST) -> None:
     """Return when none of them is at work; fail with what they do otherwise."""
+    while _shut:
+        for thread in list(_shut.pop()._threads):
+            thread.join(SHORT)
     try:
         eventually(lambda: not at_work(), timeout=seconds, every=0.01)
     except BaseException as error:

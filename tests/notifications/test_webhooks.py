@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.audit.models import AuditEntry
@@ -28,7 +29,7 @@ from tests.support import patient, pause, within
 pytestmark = pytest.mark.django_db(transaction=True)
 
 EVENT = "test.happened"
-kinds.register_event(EVENT, "Something happened in a test")
+kinds.register_event(EVENT, _("Something happened in a test"))
 
 
 @pytest.fixture
