@@ -50,11 +50,7 @@ class Picture(NamedTuple):
 PICTURES = (
     Picture("inbox", "/inbox/", "reviewer"),
     Picture("request", "/inbox/?mine=on", "reviewer", link="/requests/"),
-    Picture("request-phone", "/inbox/?mine=on", "reviewer", width=PHONE, link="/requests/"),
-    Picture("home", "/", "reviewer"),
     Picture("home-dark", "/", "operator", theme="dark"),
-    Picture("budget", "/budgets/relief-north-2026/", "auditor"),
-    Picture("batch", "/interventions/batches/", "operator", link="/interventions/batches/0"),
     Picture("workers", "/workers/", "operator"),
 )
 
