@@ -48,9 +48,8 @@ def test_while_temporal_is_stopped_the_page_is_right_and_says_so(
     liveness.beat("worker", "host:1:a", ["intervention-critical"])
     run = run_of()
     parked = command_of()
-    # The first call also connects: on a busy machine that may take longer than the deadline.
-    eventually(lambda: "does not answer" not in html_of(operator, "/workers/"))
-    assert "Nothing waits." in words_in(html_of(operator, "/workers/"))
+    # On a busy machine a call may take longer than its deadline, the first one most of all.
+    eventually(lambda: "Nothing waits." in words_in(html_of(operator, "/workers/")))
     getattr(temporal, how)()
     with within(2.5):
         html = html_of(operator, "/workers/")
