@@ -38,9 +38,8 @@ def _run(run: WorkflowRun) -> Found:
 
 
 def _command(command: EngineCommand) -> Found:
-    what = f"{command.kind} {command.name}" if command.name else command.kind
     return Found(
-        title=f"{what}: {command.workflow_id}",
+        title=f"{command.title}: {command.workflow_id}",
         href=reverse("admin:engine_enginecommand_change", args=[command.pk]),
         key=str(command.pk),
         state=command.state,

@@ -109,6 +109,11 @@ class EngineCommand(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} {self.workflow_id}"
 
+    @property
+    def title(self) -> str:
+        """Return what it asks of the engine."""
+        return f"{self.kind} {self.name}".strip()
+
 
 class WorkflowRun(models.Model):
     """Mirror of one run of a people-facing workflow. Temporal is authoritative; this is for lists.

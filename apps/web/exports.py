@@ -67,6 +67,7 @@ def send(
     if rows.order_by()[most : most + 1].exists():
         raise Invalid(_too_many(format), code="too_many_rows", most=most)
     (recorder,) = _recorders
+    names = file_columns(columns)
     told = {"format": format, "filters": dict(filters), "order": order}
     recorder.begin(by=by, name=name, body=told)
 
@@ -76,11 +77,10 @@ def send(
             if complete:
                 complete(part)
             for row in part:
-                yield record(row, columns)
+                yield record(row, columns, names)
             number += len(part)
         recorder.end(by=by, name=name, body={**told, "rows": number})
 
-    names = file_columns(columns)
     written = xlsx.export(records(), names) if format == "xlsx" else csvio.export(records(), names)
     stamp = f"{timezone.now():%Y%m%d-%H%M%S}"
     return attachment(

@@ -221,10 +221,11 @@ def file_columns(columns: Iterable[Column]) -> tuple[str, ...]:
     return ("id", *(name for column in columns for name in column.names))
 
 
-def record(row: Any, columns: Sequence[Column]) -> dict[str, Any]:
-    """Return the row's values in a file, by `file_columns`."""
+def record(row: Any, columns: Sequence[Column], names: Sequence[str]) -> dict[str, Any]:
+    """Return the row's values in a file, by `names`: those of `file_columns`, which are made once
+    for all rows."""
     values = (value for column in columns for value in column.record(row))
-    return dict(zip(file_columns(columns), (str(row.pk), *values), strict=True))
+    return dict(zip(names, (str(row.pk), *values), strict=True))
 
 
 def _read(row: Any, what: Read) -> Any:

@@ -14,7 +14,7 @@ from apps.engine.contracts import CommandKind, CommandState
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.selectors import troubled_commands
 from apps.engine.timeline import timeline
-from apps.engine.views.runs import CRUMB, command_title
+from apps.engine.views.runs import CRUMB
 from apps.web.filters import FilterForm
 from apps.web.fragments import person
 from apps.web.lists import ListPage
@@ -80,7 +80,7 @@ LIST_PAGE = ListPage(
     to="engine_command",
     version=lambda command: f"{command.state}{command.attempts}",
     columns=(
-        Column(head=_("Command"), value=command_title, form="title", file="command"),
+        Column(head=_("Command"), value="title", form="title", file="command"),
         Column(head=_("Workflow"), value="workflow_id"),
         Column(head=_("Attempts"), value="attempts", form="count", text="{} attempts", wide=True),
         Column(head=_("Reason"), value=lambda command: command.error[:200], file="reason"),
@@ -169,7 +169,7 @@ def _head(command: EngineCommand) -> Head:
     elif command.error and command.state != CommandState.SENT:
         note = Note(f"{words_of(command.state).capitalize()}.", command.error[:1000])
     return Head(
-        f"{command.kind} {command.name}".strip().capitalize(),
+        command.title.capitalize(),
         gettext("Written"),
         at=command.created_at,
         crumbs=(CRUMB, Link(gettext("Commands"), "engine_commands")),

@@ -182,15 +182,10 @@ VERBS = RowVerbs(
 )
 
 
-def command_title(command: EngineCommand) -> str:
-    """Return what the command asks of the engine."""
-    return f"{command.kind} {command.name}".strip()
-
-
 def command_line(command: EngineCommand) -> Line:
     """Return the line of a command in a panel."""
     return Line(
-        command_title(command),
+        command.title,
         reverse("engine_command", args=[command.pk]),
         (
             Cell(gettext("Workflow"), command.workflow_id),
