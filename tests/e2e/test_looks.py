@@ -327,7 +327,8 @@ def _fits(page: "Page") -> bool:
 def _outside(page: "Page") -> list[str]:
     """What ends to the right of the window, for the report."""
     found: list[str] = page.evaluate("""() => [...document.querySelectorAll("body *")]
-        .filter((one) => one.checkVisibility() && one.getBoundingClientRect().right > innerWidth + 1)
+        .filter((one) => one.checkVisibility())
+        .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
         .map((one) => one.outerHTML.slice(0, 200))""")
     return found[-5:]
 
