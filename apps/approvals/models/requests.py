@@ -162,6 +162,10 @@ def _held_by_nobody_else(model: "type[ApprovalRequest]", pk: int | None, *, as_o
     from apps.approvals.models.delegations import Delegation
 
     free = Q(claimed_by=None) | Q(claimed_by=pk) | Q(claimed_until__lte=as_of)
+    # Without any lease of somebody else, and there are few, whose it is need not be asked.
+    leases = model.objects.open().filter(claimed_by__isnull=False, claimed_until__gt=as_of)
+    if not leases.exclude(claimed_by=pk).exists():
+        return free
     groups = (OuterRef("tier_group"), OuterRef("escalated_group"))
     active = get_user_model().objects.filter(pk=OuterRef("claimed_by"), is_active=True)
     members = active.filter(Q(groups__name__in=groups) | Q(pk=OuterRef("escalated_to")))
@@ -174,13 +178,7 @@ def _held_by_nobody_else(model: "type[ApprovalRequest]", pk: int | None, *, as_o
         )
     )
     # Run as a separate query first: it rarely finds any, and the list's plan stays the same.
-    left = (
-        model.objects.open()
-        .filter(~Exists(members), ~Exists(acting), claimed_by__isnull=False)
-        .filter(claimed_until__gt=as_of)
-        .order_by()
-        .values_list("pk", flat=True)
-    )
+    left = leases.filter(~Exists(members), ~Exists(acting)).order_by().values_list("pk", flat=True)
     found = list(left[:MOST_LEFT])
     return free | Q(pk__in=found) if found else free
 
