@@ -14,9 +14,12 @@ unexport PYTHONDONTWRITEBYTECODE
 run: install
 	@exec $(PYTHON) -m deploy.local.run
 
-# Types are checked beside the tests, which leave the processors idle now and then.
+# Types are checked beside the tests, which leave the processors idle now and then. In a new clone
+# one process compiles what the tests load: each of pytest's workers would compile all of it.
 test: install chromium rules
 	@mkdir -p .cache; nice .venv/bin/mypy >.cache/types.txt 2>&1 & types=$$!; \
+		[ -e .cache/compiled ] || $(PYTHON) -m pytest --collect-only -qq -n0 >/dev/null 2>&1; \
+		touch .cache/compiled; \
 		CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" \
 		$(PYTHON) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS); tests=$$?; \
 		wait $$types || { cat .cache/types.txt >&2; exit 1; }; exit $$tests
