@@ -15,6 +15,7 @@ from django.core.cache import cache
 from django.db.models import QuerySet, Sum
 from django.utils.translation import gettext
 
+from apps.common.dates import day_words
 from apps.common.money import shown
 from apps.common.windows import MOST_DAYS, Period, Window, midnight, site_day, truncation
 from apps.web.charts import LineChart, Reading, line
@@ -185,13 +186,16 @@ def _words(account: Account, readings: list[Reading], pace: Pace, *, running: bo
     (first, begun), (last, left) = readings[0], readings[-1]
     money = account.currency
     if first == last:
-        told = gettext("Free at the end of {last:%-d %b %Y}: {shown}.").format(
-            last=last, shown=shown(left, money)
+        told = gettext("Free at the end of {last}: {shown}.").format(
+            last=day_words(last), shown=shown(left, money)
         )
     else:
-        told = gettext(
-            "Free at the end of {first:%-d %b %Y}: {shown}; of {last:%-d %b %Y}: {shown2}."
-        ).format(first=first, shown=shown(begun, money), last=last, shown2=shown(left, money))
+        told = gettext("Free at the end of {first}: {shown}; of {last}: {shown2}.").format(
+            first=day_words(first),
+            shown=shown(begun, money),
+            last=day_words(last),
+            shown2=shown(left, money),
+        )
     if not running:
         return gettext("{told} The period is over.").format(told=told)
     if first == last:
@@ -210,6 +214,6 @@ def _words(account: Account, readings: list[Reading], pace: Pace, *, running: bo
         return gettext("{told} At this pace it lasts for more than ten years.").format(told=told)
     if not account.period.has(pace.used_up_on):
         return gettext("{told} At this pace it lasts until its end.").format(told=told)
-    return gettext("{told} At this pace it is used up on {used_up_on:%-d %b %Y}.").format(
-        told=told, used_up_on=pace.used_up_on
+    return gettext("{told} At this pace it is used up on {used_up_on}.").format(
+        told=told, used_up_on=day_words(pace.used_up_on)
     )
