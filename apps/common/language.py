@@ -45,7 +45,7 @@ def filled(text: str, /, **values: object) -> str:
 def later(function: Callable[P, str], /, *args: P.args, **kwargs: P.kwargs) -> str:
     """Return what the function returns, called whenever it is shown, in the reader's language: for
     values in `filled` that are words themselves."""
-    return cast("str", made_later(function, str)(*args, **kwargs))
+    return made_later(function, str)(*args, **kwargs)
 
 
 def _said(value: object) -> object:

@@ -121,7 +121,7 @@ class EngineCommand(models.Model):
     @property
     def title(self) -> str:
         """Return what it asks of the engine."""
-        return str(_TITLES[self.kind]).format(name=self.name).strip()
+        return str(_TITLES[CommandKind(self.kind)]).format(name=self.name).strip()
 
 
 class WorkflowRun(models.Model):

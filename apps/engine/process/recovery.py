@@ -127,7 +127,7 @@ _CLOSED = {
 
 def why_closed(run: WorkflowRun) -> str:
     """Say why a row's workflow has ended in Temporal."""
-    return str(_CLOSED.get(run.status, _("Its workflow has ended in the engine.")))
+    return str(_CLOSED.get(RunStatus(run.status), _("Its workflow has ended in the engine.")))
 
 
 def why_undeliverable(command: EngineCommand) -> str:
