@@ -47,11 +47,15 @@ def simulate(intervention: Intervention, user: User) -> Simulation:
     left = budget.available - intervention.amount
     others = _waiting_beside(intervention)[1]
     tight = others > left
-    return Simulation(
-        outcome=gettext("{amount} is reserved and paid to {target}.").format(
+    said = [
+        gettext("{amount} is reserved and paid to {target}.").format(
             amount=amount, target=intervention.target
         )
-        + (gettext(" The budget does not cover everything else that waits.") if tight else ""),
+    ]
+    if tight:
+        said.append(gettext("The budget does not cover everything else that waits."))
+    return Simulation(
+        outcome=" ".join(said),
         tone="warn" if tight or not intervention.policy.reversible else "good",
         steps=tuple(
             step.format(amount=amount, budget=budget.code, target=intervention.target)

@@ -197,23 +197,27 @@ def _words(account: Account, readings: list[Reading], pace: Pace, *, running: bo
             shown2=shown(left, money),
         )
     if not running:
-        return gettext("{told} The period is over.").format(told=told)
+        return f"{told} {gettext('The period is over.')}"
     if first == last:
         return gettext(
             "This is its first day; {shown} are free now. The line begins with the second day."
         ).format(shown=shown(left, money))
     if pace.days < LEAST_DAYS:
-        return gettext("{told} There are too few days yet to tell a pace.").format(told=told)
-    over = gettext("the last {days} days").format(days=pace.days)
+        return f"{told} {gettext('There are too few days yet to tell a pace.')}"
     if not pace.amount:
-        return gettext("{told} Nothing was taken in {over}.").format(told=told, over=over)
-    told += gettext(" {shown} a day were taken over {over}.").format(
-        shown=shown(pace.amount, money), over=over
+        nothing = gettext("Nothing was taken in the last {days} days.").format(days=pace.days)
+        return f"{told} {nothing}"
+    taken = gettext("{shown} a day were taken over the last {days} days.").format(
+        shown=shown(pace.amount, money), days=pace.days
     )
+    return f"{told} {taken} {_lasts(account, pace)}"
+
+
+def _lasts(account: Account, pace: Pace) -> str:
     if pace.used_up_on is None:
-        return gettext("{told} At this pace it lasts for more than ten years.").format(told=told)
+        return gettext("At this pace it lasts for more than ten years.")
     if not account.period.has(pace.used_up_on):
-        return gettext("{told} At this pace it lasts until its end.").format(told=told)
-    return gettext("{told} At this pace it is used up on {used_up_on}.").format(
-        told=told, used_up_on=day_words(pace.used_up_on)
+        return gettext("At this pace it lasts until its end.")
+    return gettext("At this pace it is used up on {used_up_on}.").format(
+        used_up_on=day_words(pace.used_up_on)
     )

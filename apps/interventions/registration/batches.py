@@ -129,9 +129,8 @@ def _simulate(batch: InterventionBatch, user: User) -> Simulation:
         )
     )
     if warned.total:
-        outcome += gettext(" Look at {total:,} first that look like another payment.").format(
-            total=warned.total
-        )
+        look = gettext("Look at {total:,} first that look like another payment.")
+        outcome = f"{outcome} {look.format(total=warned.total)}"
     return Simulation(
         outcome=outcome,
         tone="bad" if left < 0 else "good" if policy.reversible and not warned.total else "warn",

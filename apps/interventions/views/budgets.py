@@ -165,7 +165,7 @@ def _whole(request: HttpRequest, budget: Budget) -> dict[str, Any]:
     if budget.period:
         lead += f" · {budget.period}"
     if not budget.is_open_on(site_day(now)):
-        lead += gettext(" · not open today")
+        lead += f" · {gettext('not open today')}"
     series = Link(budget.series, f"{reverse('budgets')}?series={budget.series}")
     links = (
         Link(
