@@ -117,14 +117,11 @@ _ID = re.compile(
 _PLAIN = re.compile(r"[a-z]{2,}")
 
 
-_DAY = r"\b\d{1,2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b"
-
-
 def unmarked(found: list[str], data: list[str]) -> list[str]:
     """Those of the texts that are in plain letters somewhere, once people's data (longest first),
-    days and ids are taken out; numbers are 0. Abbreviations in capitals, such as UTC and NGN, are
+    ids are taken out; numbers are 0. Abbreviations in capitals, such as UTC and NGN, are
     names."""
     own = "|".join(map(re.escape, sorted(data, key=len, reverse=True)))
-    known = re.compile(rf"{_ID.pattern}|{_DAY}|\{{\w+\}}|(?<![a-z])(?:{own})(?![a-z])")
+    known = re.compile(rf"{_ID.pattern}|\{{\w+\}}|(?<![a-z])(?:{own})(?![a-z])")
     left = (known.sub("…", text) for text in found)
     return sorted({re.sub(r"\d+", "0", text) for text in left if _PLAIN.search(text)})

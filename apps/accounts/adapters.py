@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import gettext
+from django.utils.translation import ngettext
 
 from apps.accounts import crypto, throttle
 from apps.accounts.addresses import client_address
@@ -134,10 +134,12 @@ def too_many_seconds(request: HttpRequest, seconds: int) -> ValidationError:
     """As `too_many`, for a number of seconds."""
     request.retry_after = seconds  # type: ignore[attr-defined]
     minutes = -(-seconds // 60)
-    wait = "a minute" if minutes <= 1 else f"{minutes} minutes"
+    text = ngettext(
+        "Too many failed attempts. Nothing was checked; try again in a minute.",
+        "Too many failed attempts. Nothing was checked; try again in {minutes} minutes.",
+        max(minutes, 1),
+    )
     return ValidationError(
-        gettext("Too many failed attempts. Nothing was checked; try again in {wait}.").format(
-            wait=wait
-        ),
+        text.format(minutes=minutes),
         code="too_many_requests",
     )

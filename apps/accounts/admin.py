@@ -336,7 +336,7 @@ class AuthenticatorAdmin(ReadOnlyAdmin):
 class UserSessionAdmin(ReadOnlyAdmin):
     """Sessions. The session key is not shown, because it would let its reader sign in."""
 
-    list_display = ("user", "device", "address", "created_at", "last_seen_at")
+    list_display = ("user", "on", "address", "created_at", "last_seen_at")
     list_select_related = ("user",)
     date_hierarchy = "last_seen_at"
     ordering = ("-last_seen_at", "-pk")
@@ -347,6 +347,10 @@ class UserSessionAdmin(ReadOnlyAdmin):
 
     def verb_rows(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
         return rows.select_related("user")
+
+    @admin.display(description=_("Device"))
+    def on(self, row: UserSession) -> str:
+        return row.device
 
     @verb(
         _("End"),

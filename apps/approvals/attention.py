@@ -24,7 +24,7 @@ from apps.approvals.services import request_open
 from apps.approvals.signed_words import Wording
 from apps.approvals.subject import Decided, R, kind_register
 from apps.audit.contracts import ENGINE
-from apps.common.language import as_written, for_record
+from apps.common.language import for_record
 from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine.process import SubjectRow
@@ -71,7 +71,7 @@ class Attention(Generic[R]):
             amount=asked.amount,
             currency=asked.currency,
             payload={
-                as_written(self.row.noun): str(row.pk),
+                self.row.noun: str(row.pk),
                 "code": code,
                 "detail": detail,
                 "status": asked.status,
@@ -153,4 +153,4 @@ def _words(kind: SubjectRow[R], wording: Wording, row: R) -> None:
     wording.text(gettext("Code"), "code")
     if isinstance(status := wording.payload.get("status"), str):
         wording.named(gettext("Status at the time"), {"status": status}, status.replace("_", " "))
-    wording.reference(kind.title, as_written(kind.noun), href=reverse(kind.url_name, args=[row.pk]))
+    wording.reference(kind.title, kind.noun, href=reverse(kind.url_name, args=[row.pk]))

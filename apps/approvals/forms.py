@@ -23,6 +23,7 @@ from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.web.fields import AmountField, StatusField
 from apps.web.filters import FilterForm
+from apps.web.tones import words_of
 
 AGES = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "7d": timedelta(days=7)}
 #: "Due soon" means within a day.
@@ -75,9 +76,9 @@ class InboxFilter(FilterForm):
     )
     status = forms.ChoiceField(
         required=False,
-        choices=[
-            ("", "waiting"),
-            *((s.value, s.value) for s in RequestStatus if s.settled),
+        choices=lambda: [
+            ("", gettext("waiting")),
+            *((s.value, words_of(s)) for s in RequestStatus if s.settled),
         ],
         label=_("Status"),
     )
@@ -268,7 +269,7 @@ class DecideForm(CodedForm):
         self.codes_clean(
             names=[kind.name for kind in self.kinds],
             text_required=self._text_required,
-            why="This field is required.",
+            why=gettext("This field is required."),
         )
 
     @property
@@ -308,7 +309,7 @@ class BulkForm(CodedForm):
         self.codes_clean(
             names=self._picked,
             text_required=True,
-            why="Say in a sentence why: it is kept with each of them.",
+            why=gettext("Say in a sentence why: it is kept with each of them."),
         )
 
 

@@ -16,9 +16,10 @@ from django.utils.translation import gettext
 from apps.approvals.contracts import Verdict
 from apps.approvals.signed_words import Words, as_it_stands
 from apps.common.errors import Invalid
-from apps.common.language import filled
+from apps.common.language import as_written, filled
 from apps.common.language import lazy as _
 from apps.common.registry import Registry
+from apps.web.tones import words_of as words_of_state
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -42,7 +43,7 @@ class Fact:
 def status_fact(row: Any, url_name: str) -> Fact:
     """Return the row's status as a fact, linked to its page."""
     href = reverse(url_name, args=[row.pk])
-    return Fact(gettext("Status"), row.status.replace("_", " "), href=href)
+    return Fact(gettext("Status"), words_of_state(row.status), href=href)
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,8 @@ class ApprovalKind:
     with `by=None`.
     `carried_out_by(request)` returns the ids of workflows that carry out the approval, besides the
     one that waited for it: their events are in the request's timeline once it is approved.
-    `subject_type` is the type of the kind's subjects in links and searches; `topic` is the live
-    topic of a subject's changes, with `{id}` in it.
+    `subject_type` is the type of the kind's subjects in links and searches, `opens` the text of a
+    link to one; `topic` is the live topic of a subject's changes, with `{id}` in it.
     `rules_of`: the kind whose rules apply to this one, which then has no rules of its own.
     `payload_bytes`: the largest payload, for a kind that lists much.
     `words(request)` returns what says the payloads of the request in words; without it they are
@@ -154,6 +155,7 @@ class ApprovalKind:
     clocked: bool = False
     carried_out_by: "Callable[[ApprovalRequest], tuple[str, ...]] | None" = None
     subject_type: str = ""
+    opens: str = _("Open what it is about")
     topic: str = ""
     rules_of: str = ""
     payload_bytes: int = PAYLOAD_BYTES
@@ -197,8 +199,9 @@ def find(name: str) -> ApprovalKind | None:
 
 
 def registered() -> list[ApprovalKind]:
-    """Return every kind, sorted by title, for the choices of a filter."""
-    return sorted(_kinds.values(), key=lambda kind: kind.title)
+    """Return every kind, sorted by title as the code has it, so that the order is the same in every
+    language."""
+    return sorted(_kinds.values(), key=lambda kind: as_written(kind.title))
 
 
 def judged() -> list[ApprovalKind]:

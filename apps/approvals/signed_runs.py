@@ -18,7 +18,6 @@ from apps.approvals.contracts import RunFacts, Waiting
 from apps.approvals.selectors import signed_payload
 from apps.approvals.subject import Decided, SignedSubject, waiting_of
 from apps.common.errors import Conflict
-from apps.common.language import as_written, filled
 from apps.common.language import lazy as _
 from apps.engine import process, runs
 from apps.engine.runs.changes import lock
@@ -101,11 +100,7 @@ def _approved(spec: RunSpec[R], run: R, decided: Decided) -> None:
     if decided.request_id and row.items_digest != signed_payload(
         decided.request_id, "items_digest"
     ):
-        what = spec.process.noun
-        raise Conflict(
-            filled(_("What was signed is not this {what}."), what=what),
-            code=f"{as_written(what)}_differs",
-        )
+        raise Conflict(_("It is not what was signed."), code=f"{spec.process.noun}_differs")
     row.status = RUNNING
     row.started_at = max(decided.as_of, row.created_at)
     process.save(spec.process, run, "status", "started_at")

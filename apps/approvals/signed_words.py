@@ -12,6 +12,8 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext, ngettext
+
 from apps.common.canonical_json import canonical_json
 from apps.common.money import NO_BREAK, shown
 
@@ -190,7 +192,9 @@ def _spelled(line: Said | None, value: Any) -> str:
     """A table has no text of its own: its rows are too many for a difference."""
     if line is None:
         return ""
-    return f"{line.number:,} rows" if line.form == Form.TABLE else line.value or _raw(value)
+    if line.form == Form.TABLE:
+        return ngettext("{number:,} row", "{number:,} rows", line.number).format(number=line.number)
+    return line.value or _raw(value)
 
 
 def _as_it_stands(payload: Mapping[str, Any], said: set[str]) -> Iterator[Said]:
@@ -215,7 +219,7 @@ def _raw(value: Any) -> str:
     if value is None or value == "":
         return "–"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return gettext("yes") if value else gettext("no")
     return value if isinstance(value, str) else canonical_json(value)
 
 

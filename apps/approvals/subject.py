@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Model
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals import kinds
@@ -325,7 +326,7 @@ def kind_register(
     ) -> Simulation:
         if row := find(request):
             return simulate(row, user)
-        return Simulation(outcome=f"Nothing: the {kind.noun} no longer exists.", tone="bad")
+        return Simulation(outcome=gettext("Nothing: it no longer exists."), tone="bad")
 
     def carriers(
         carried_out_by: Callable[[R], tuple[str, ...]], request: ApprovalRequest
@@ -357,6 +358,7 @@ def kind_register(
             carried_out_by=partial(carriers, carried_out_by) if carried_out_by else None,
             words=partial(worded, words) if words else None,
             subject_type=kind.subject,
+            opens=kind.opens,
             topic=f"{kind.topic_name}:{{id}}" if live else "",
             **more,
         )

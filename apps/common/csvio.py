@@ -15,7 +15,7 @@ from uuid import UUID
 from django.utils.translation import gettext
 
 from apps.common.errors import Invalid
-from apps.common.language import filled
+from apps.common.language import filled, later
 from apps.common.language import lazy as _
 from apps.common.strict_json import exact_document_of
 from apps.common.uploads import TooLarge, size_in_words
@@ -116,6 +116,16 @@ def read_json_lines(
         raise Invalid(_("The file is empty."), code="empty_file")
 
 
+#: What `exact_document_of` objects to.
+_PROBLEMS = {
+    "is nested too deeply": _("Line {line} is nested too deeply."),
+    "is a number that is too large or too small": _(
+        "Line {line} has a number that is too large or too small."
+    ),
+    "names a member twice": _("Line {line} names a member twice."),
+}
+
+
 def _document(raw: bytes, line: int) -> Any:
     try:
         return exact_document_of(raw.decode(), most_depth=MOST_DEPTH)
@@ -131,8 +141,8 @@ def _document(raw: bytes, line: int) -> Any:
         text = _("Line {line} is not JSON: {problem}, column {column}.")
         why = filled(text, line=line, problem=error.msg, column=error.colno)
     except ValueError as error:
-        known = str(error) if str(error).startswith(("is ", "names ")) else "is not JSON"
-        why = filled(_("Line {line} {problem}."), line=line, problem=known)
+        text = _PROBLEMS.get(str(error), _("Line {line} is not JSON."))
+        why = filled(text, line=line)
     raise Invalid(why, code="json_invalid", line=line)
 
 
@@ -145,7 +155,7 @@ def _lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[tuple[int, byte
             raise TooLarge(
                 filled(
                     _("A file may have at most {size_in_words}."),
-                    size_in_words=size_in_words(most_bytes),
+                    size_in_words=later(size_in_words, most_bytes),
                 ),
                 most=most_bytes,
             )
@@ -159,8 +169,10 @@ def _lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[tuple[int, byte
 
 def _bounded(raw: bytes, line: int) -> bytes:
     if len(raw) > LINE_BYTES:
-        words = gettext("Line {line} is longer than {size_in_words}.").format(
-            line=line, size_in_words=size_in_words(LINE_BYTES)
+        words = filled(
+            _("Line {line} is longer than {size_in_words}."),
+            line=line,
+            size_in_words=later(size_in_words, LINE_BYTES),
         )
         raise Invalid(words, code="line_too_long", line=line)
     return raw.removeprefix(codecs.BOM_UTF8) if line == 1 else raw
@@ -189,7 +201,29 @@ def _head(values: list[str], columns: Sequence[str], needed: Sequence[str]) -> l
     if not unknown and not twice and not missing:
         return names
     optional = [name for name in columns if name not in needed]
-    problems = " ".join(
+    raise Invalid(
+        later(_head_in_words, needed, optional, unknown, twice, missing),
+        code="csv_columns",
+        columns=[_readable(name) for name in (*unknown, *twice, *missing)][:10],
+    )
+
+
+def _head_in_words(
+    needed: Sequence[str],
+    optional: Sequence[str],
+    unknown: Sequence[str],
+    twice: Sequence[str],
+    missing: Sequence[str],
+) -> str:
+    """Say which columns the first line names, and what is wrong with it: whole sentences."""
+    said = [
+        gettext("The first line names the columns: {needed} and, if you want, {optional}.").format(
+            needed=", ".join(needed), optional=", ".join(optional)
+        )
+        if optional
+        else gettext("The first line names the columns: {needed}.").format(needed=", ".join(needed))
+    ]
+    said += [
         text.format(names=", ".join(map(_readable, those[:10])))
         for text, those in (
             (gettext("Not known: {names}."), unknown),
@@ -197,21 +231,8 @@ def _head(values: list[str], columns: Sequence[str], needed: Sequence[str]) -> l
             (gettext("Missing: {names}."), missing),
         )
         if those
-    )
-    expected = ", ".join(needed)
-    if optional:
-        expected = gettext("{needed} and, if you want, {optional}").format(
-            needed=expected, optional=", ".join(optional)
-        )
-    raise Invalid(
-        filled(
-            _("The first line names the columns: {expected}. {problems}"),
-            expected=expected,
-            problems=problems,
-        ),
-        code="csv_columns",
-        columns=[_readable(name) for name in (*unknown, *twice, *missing)][:10],
-    )
+    ]
+    return " ".join(said)
 
 
 def _readable(name: str) -> str:

@@ -23,13 +23,14 @@ from typing import ClassVar
 import puremagic
 from django.conf import settings
 from django.http import HttpResponse
+from django.utils.formats import number_format
 from django.utils.http import content_disposition_header
 from django.utils.module_loading import import_string
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from apps.common.correlation import get_logger
 from apps.common.errors import DomainError, Invalid, Unavailable
-from apps.common.language import filled
+from apps.common.language import filled, later
 from apps.common.language import lazy as _
 
 logger = get_logger(__name__)
@@ -131,7 +132,7 @@ def inspect(*, name: str, body: bytes, most: int) -> Upload:
         raise Invalid(_("The file is empty."), code="empty_file")
     if len(body) > most:
         raise TooLarge(
-            filled(_("A file may have at most {size}."), size=size_in_words(most)), most=most
+            filled(_("A file may have at most {size}."), size=later(size_in_words, most)), most=most
         )
     try:
         content_type = type_of(body)
@@ -191,10 +192,11 @@ def as_attachment(*, name: str, content_type: str, body: bytes) -> HttpResponse:
 def size_in_words(size: int) -> str:
     """Return a size such as `812 bytes`, `14 KB`, `9.8 MB`."""
     if size < 1024:
-        return f"{size} bytes" if size != 1 else "1 byte"
+        return ngettext("{count} byte", "{count} bytes", size).format(count=size)
     if size < 1024 * 1024:
-        return f"{size / 1024:.0f} KB"
-    return f"{size / (1024 * 1024):.1f}".removesuffix(".0") + " MB"
+        return gettext("{size} KB").format(size=round(size / 1024))
+    megabytes = f"{size / (1024 * 1024):.1f}".removesuffix(".0")
+    return gettext("{size} MB").format(size=number_format(megabytes))
 
 
 # --- names ----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from django.db.models.functions import TruncDay, TruncMonth
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from apps.common.dates import day_words
 from apps.common.errors import Invalid
 from apps.common.language import filled
 from apps.common.language import lazy as _
@@ -107,7 +108,7 @@ class Period(NamedTuple):
     @property
     def words(self) -> str:
         """Describe it: `1 Jan 2026 to 31 Mar 2026`; empty if it is unlimited on both sides."""
-        first, last = (f"{day:%-d %b %Y}" if day else "" for day in self)
+        first, last = (day_words(day) if day else "" for day in self)
         if first and last:
             return gettext("{first} to {last}").format(first=first, last=last)
         return (

@@ -87,7 +87,7 @@ class AuditFilter(FilterForm):
     )
     outcome = forms.ChoiceField(
         required=False,
-        choices=[("", _("done or refused")), ("done", "done"), ("refused", "refused")],
+        choices=[("", _("done or refused")), ("done", _("done")), ("refused", _("refused"))],
         label=_("Outcome"),
     )
     subject_type = forms.CharField(

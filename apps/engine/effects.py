@@ -15,6 +15,7 @@ from typing import Any, Generic
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.common.errors import Conflict
 from apps.common.failpoints import failpoint
@@ -87,9 +88,7 @@ def is_undoing(statuses: Mapping[str, str], *, reversal: str) -> bool:
 def check_forwards(process: Process[R], statuses: Mapping[str, str], *, reversal: str) -> None:
     """Raise Conflict `being_undone` once a reversal was begun."""
     if is_undoing(statuses, reversal=reversal):
-        raise Conflict(
-            filled(_("The {noun} is being undone."), noun=process.noun), code="being_undone"
-        )
+        raise Conflict(_("It is being undone."), code="being_undone")
 
 
 # --- for activities; both send heartbeats during the call ----------------------------------------
@@ -143,7 +142,7 @@ def begin(effect: Effect[R], identifier: UUID | str) -> R:
         check_forwards(effect.process, statuses, reversal=effect.reversal)
         if state in {EffectState.REFUSED, EffectState.REVERSED}:
             raise Conflict(
-                filled(_("The {name} was refused."), name=effect.name),
+                _("It was refused."),
                 code=f"{effect.name}_refused",
             )
         if state is not EffectState.DONE:
@@ -160,7 +159,7 @@ def finish(effect: Effect[R], identifier: UUID | str, receipt: str) -> None:
         if state is not EffectState.UNKNOWN:
             return
         setattr(row, effect.receipt, receipt)
-        detail, fields = f"receipt {receipt}", [effect.receipt]
+        detail, fields = gettext("receipt {receipt}").format(receipt=receipt), [effect.receipt]
         step_save(effect.process, row, effect.step, Status.DONE, detail, fields=fields)
         _record(effect, row, f"{effect.name}_done", receipt=receipt)
         failpoint(f"{effect.step}.uncommitted")
@@ -199,14 +198,16 @@ def undo_finish(
         receipt = receipt or getattr(row, effect.receipt)
         if state is EffectState.DONE:
             setattr(row, effect.receipt, receipt)
-            step_put(row, effect.step, Status.DONE, f"receipt {receipt}")
-            step_put(row, effect.reversal, Status.FAILED, "It was executed and stands.")
+            step_put(
+                row, effect.step, Status.DONE, gettext("receipt {receipt}").format(receipt=receipt)
+            )
+            step_put(row, effect.reversal, Status.FAILED, gettext("It was executed and stands."))
         elif state is EffectState.REVERSED:
             step_put(row, effect.step, Status.COMPENSATED)
             step_put(row, effect.reversal, Status.DONE)
             effect.undone(row)
         else:
-            step_put(row, effect.step, Status.FAILED, "Voided before it took effect.")
+            step_put(row, effect.step, Status.FAILED, gettext("Voided before it took effect."))
             step_put(row, effect.reversal, Status.DONE)
         save(effect.process, row, effect.receipt)
         _record(effect, row, "rolled_back", execution=state)

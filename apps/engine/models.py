@@ -7,7 +7,16 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.common.identifiers import new_id
+from apps.common.language import lazy as _
 from apps.engine.contracts import CommandKind, CommandState, RunStatus
+
+_TITLES = {
+    CommandKind.START: _("start"),
+    CommandKind.SIGNAL: _("signal {name}"),
+    CommandKind.CANCEL: _("cancel"),
+    CommandKind.TERMINATE: _("terminate"),
+    CommandKind.SCHEDULE: _("schedule {name}"),
+}
 
 
 class EngineCommand(models.Model):
@@ -112,7 +121,7 @@ class EngineCommand(models.Model):
     @property
     def title(self) -> str:
         """Return what it asks of the engine."""
-        return f"{self.kind} {self.name}".strip()
+        return str(_TITLES[CommandKind(self.kind)]).format(name=self.name).strip()
 
 
 class WorkflowRun(models.Model):

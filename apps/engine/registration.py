@@ -96,6 +96,23 @@ WORDS = {
     "parked": _("parked"),
     "undeliverable": _("undeliverable"),
     "refused": _("refused"),
+    "leased": _("being sent"),
+    "sent": _("sent"),
+    "discarded": _("discarded"),
+    "continued_as_new": _("continued as new"),
+    "lost": _("lost"),
+    # What a command asks of the engine; a schedule is a subject of the trail, too.
+    "start": _("start"),
+    "signal": _("signal"),
+    "cancel": _("cancel"),
+    "terminate": _("terminate"),
+    "schedule": _("schedule"),
+    "engine_command": _("command"),
+    "workflow": _("workflow"),
+    # Processes of ours.
+    "worker": _("worker"),
+    "relay": _("relay"),
+    "site": _("site"),
 }
 
 

@@ -253,7 +253,9 @@ def _done(entry: "AuditEntry", body: dict[str, Any], names: dict[str, str]) -> s
     text = wording.format_map(_Gaps(texts)).strip()
     authority = body.get("authority")
     if authority and authority != entry.actor_id:
-        text += gettext(" on behalf of {authority}").format(authority=texts["authority"])
+        text = gettext("{what} on behalf of {authority}").format(
+            what=text, authority=texts["authority"]
+        )
     return text
 
 

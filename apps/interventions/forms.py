@@ -2,6 +2,7 @@
 
 from django import forms
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.common.language import lazy as _
 from apps.common.money import shown
@@ -52,7 +53,12 @@ def budget_choices(rows: BudgetQuerySet | None = None) -> list[tuple[str, str]]:
     None."""
     rows = Budget.objects.all() if rows is None else rows
     return [
-        (one.code, f"{one.name}: {shown(one.available, one.currency)} free")
+        (
+            one.code,
+            gettext("{name}: {amount} free").format(
+                name=one.name, amount=shown(one.available, one.currency)
+            ),
+        )
         for one in rows.order_by("name", "pk")[:MOST_CHOICES]
     ]
 

@@ -5,10 +5,11 @@ from decimal import Decimal
 from django.db.models import Count, Sum
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from apps.accounts.models import User
 from apps.approvals.kinds import Fact, Simulation
+from apps.common.ended import ended_already
 from apps.common.errors import DomainError
 from apps.common.language import lazy as _
 from apps.common.money import shown
@@ -39,18 +40,22 @@ def simulate(intervention: Intervention, user: User) -> Simulation:
     facts = _facts(intervention, budget)
     if refused := _refused(intervention, budget):
         return Simulation(
-            outcome=gettext("It would end without a payment: {refused}").format(refused=refused),
+            outcome=gettext("It would end without a payment. {refused}").format(refused=refused),
             tone="bad",
             facts=facts,
         )
     left = budget.available - intervention.amount
     others = _waiting_beside(intervention)[1]
     tight = others > left
-    return Simulation(
-        outcome=gettext("{amount} is reserved and paid to {target}.").format(
+    said = [
+        gettext("{amount} is reserved and paid to {target}.").format(
             amount=amount, target=intervention.target
         )
-        + (gettext(" The budget does not cover everything else that waits.") if tight else ""),
+    ]
+    if tight:
+        said.append(gettext("The budget does not cover everything else that waits."))
+    return Simulation(
+        outcome=" ".join(said),
         tone="warn" if tight or not intervention.policy.reversible else "good",
         steps=tuple(
             step.format(amount=amount, budget=budget.code, target=intervention.target)
@@ -101,12 +106,10 @@ def _facts(intervention: Intervention, budget: Budget) -> tuple[Fact, ...]:
     return (
         free(gettext("Free now"), budget),
         free_after(budget, intervention.amount),
-        Fact(
-            gettext("Reserved for others"), _counted(budget, reserved, reserved_sum, "reservation")
-        ),
+        Fact(gettext("Reserved for others"), _reservations(budget, reserved, reserved_sum)),
         Fact(
             gettext("Others waiting for a signature"),
-            _counted(budget, waiting, waiting_sum, "request"),
+            _requests(budget, waiting, waiting_sum),
             tone="warn" if left >= 0 and waiting_sum > left else "",
         ),
     )
@@ -114,9 +117,7 @@ def _facts(intervention: Intervention, budget: Budget) -> tuple[Fact, ...]:
 
 def _refused(intervention: Intervention, budget: Budget) -> str:
     if InterventionStatus(intervention.status).terminal:
-        return gettext("it is {replace} already.").format(
-            replace=intervention.status.replace("_", " ")
-        )
+        return str(ended_already(intervention.status))
     policy, amount, as_of = intervention.policy, intervention.amount, timezone.now()
     try:
         check_terms(policy, amount=amount, region=intervention.region, as_of=as_of)
@@ -128,9 +129,9 @@ def _refused(intervention: Intervention, budget: Budget) -> str:
         return refusal.detail
     # A newer version does not stop a request under an older one; deactivating the policy does.
     if not policy.active and not Policy.objects.filter(code=policy.code, active=True).exists():
-        return gettext("the policy {code} is switched off.").format(code=policy.code)
+        return gettext("The policy {code} is switched off.").format(code=policy.code)
     if budget.available < intervention.amount:
-        return gettext("the budget {code} has only {money} free.").format(
+        return gettext("The budget {code} has only {money} free.").format(
             code=budget.code, money=_money(budget, budget.available)
         )
     return ""
@@ -168,10 +169,18 @@ def _waiting_beside(intervention: Intervention) -> tuple[int, Decimal]:
     return found["number"], found["total"] or Decimal(0)
 
 
-def _counted(budget: Budget, number: int, total: Decimal, noun: str) -> str:
+def _reservations(budget: Budget, number: int, total: Decimal) -> str:
     if not number:
-        return "none"
-    return f"{number} {noun}{'' if number == 1 else 's'}, {_money(budget, total)}"
+        return gettext("none")
+    text = ngettext("{number} reservation, {money}", "{number} reservations, {money}", number)
+    return text.format(number=number, money=_money(budget, total))
+
+
+def _requests(budget: Budget, number: int, total: Decimal) -> str:
+    if not number:
+        return gettext("none")
+    text = ngettext("{number} request, {money}", "{number} requests, {money}", number)
+    return text.format(number=number, money=_money(budget, total))
 
 
 def _money(budget: Budget, amount: Decimal) -> str:

@@ -59,9 +59,7 @@ class FormPage:
                 else:
                     model_admin.message_user(
                         request,
-                        gettext("Done: {title}{title2}.").format(
-                            title=title[:1].lower(), title2=title[1:]
-                        ),
+                        gettext("Done: {title}.").format(title=title),
                     )
                     return HttpResponseRedirect(row_url(model_admin, done))
             else:

@@ -15,6 +15,7 @@ from django.core.cache import cache
 from django.db.models import QuerySet, Sum
 from django.utils.translation import gettext
 
+from apps.common.dates import day_words
 from apps.common.money import shown
 from apps.common.windows import MOST_DAYS, Period, Window, midnight, site_day, truncation
 from apps.web.charts import LineChart, Reading, line
@@ -185,31 +186,38 @@ def _words(account: Account, readings: list[Reading], pace: Pace, *, running: bo
     (first, begun), (last, left) = readings[0], readings[-1]
     money = account.currency
     if first == last:
-        told = gettext("Free at the end of {last:%-d %b %Y}: {shown}.").format(
-            last=last, shown=shown(left, money)
+        told = gettext("Free at the end of {last}: {shown}.").format(
+            last=day_words(last), shown=shown(left, money)
         )
     else:
-        told = gettext(
-            "Free at the end of {first:%-d %b %Y}: {shown}; of {last:%-d %b %Y}: {shown2}."
-        ).format(first=first, shown=shown(begun, money), last=last, shown2=shown(left, money))
+        told = gettext("Free at the end of {first}: {shown}; of {last}: {shown2}.").format(
+            first=day_words(first),
+            shown=shown(begun, money),
+            last=day_words(last),
+            shown2=shown(left, money),
+        )
     if not running:
-        return gettext("{told} The period is over.").format(told=told)
+        return f"{told} {gettext('The period is over.')}"
     if first == last:
         return gettext(
             "This is its first day; {shown} are free now. The line begins with the second day."
         ).format(shown=shown(left, money))
     if pace.days < LEAST_DAYS:
-        return gettext("{told} There are too few days yet to tell a pace.").format(told=told)
-    over = gettext("the last {days} days").format(days=pace.days)
+        return f"{told} {gettext('There are too few days yet to tell a pace.')}"
     if not pace.amount:
-        return gettext("{told} Nothing was taken in {over}.").format(told=told, over=over)
-    told += gettext(" {shown} a day were taken over {over}.").format(
-        shown=shown(pace.amount, money), over=over
+        nothing = gettext("Nothing was taken in the last {days} days.").format(days=pace.days)
+        return f"{told} {nothing}"
+    taken = gettext("{shown} a day were taken over the last {days} days.").format(
+        shown=shown(pace.amount, money), days=pace.days
     )
+    return f"{told} {taken} {_lasts(account, pace)}"
+
+
+def _lasts(account: Account, pace: Pace) -> str:
     if pace.used_up_on is None:
-        return gettext("{told} At this pace it lasts for more than ten years.").format(told=told)
+        return gettext("At this pace it lasts for more than ten years.")
     if not account.period.has(pace.used_up_on):
-        return gettext("{told} At this pace it lasts until its end.").format(told=told)
-    return gettext("{told} At this pace it is used up on {used_up_on:%-d %b %Y}.").format(
-        told=told, used_up_on=pace.used_up_on
+        return gettext("At this pace it lasts until its end.")
+    return gettext("At this pace it is used up on {used_up_on}.").format(
+        used_up_on=day_words(pace.used_up_on)
     )

@@ -4,8 +4,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext
 
+from apps.common.dates import hour_words
 from apps.common.hours import HOURS, MOST, WEEKS, Hour, LastDay, last_day
 from apps.web.charts import BarChart, Value, bars
 from apps.web.dashboard import Card, Domain, Place, Series
@@ -81,11 +83,15 @@ def _chart(series: Series, found: LastDay) -> BarChart | None:
 
 
 def _title(series: Series, one: Hour) -> str:
-    usual = "" if one.usual is None else gettext(", usual {usual:.1f}").format(usual=one.usual)
-    return gettext("{begins:%H}:00 UTC: {count}, {marked_title} {marked}{usual}").format(
-        begins=one.begins,
+    text = (
+        gettext("{hour}: {count}; {marked_title}: {marked}")
+        if one.usual is None
+        else gettext("{hour}: {count}; {marked_title}: {marked}; usual: {usual}")
+    )
+    return text.format(
+        hour=hour_words(one.begins),
         count=one.count,
         marked_title=series.marked_title,
         marked=one.marked,
-        usual=usual,
+        usual=None if one.usual is None else number_format(f"{one.usual:.1f}"),
     )

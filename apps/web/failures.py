@@ -15,7 +15,7 @@ from apps.common.grouping import grouped
 from apps.common.registry import Registry
 from apps.web.dashboard import SHOWN, Figure
 from apps.web.pieces import Link
-from apps.web.tones import words_of
+from apps.web.tones import title_of
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -76,7 +76,7 @@ def by_code(source: Failures, user: "User", *, as_of: datetime) -> list[Failed]:
     return [
         Failed(
             title=source.title,
-            words=words_of(code).capitalize() if code else gettext("No code"),
+            words=title_of(code) if code else gettext("No code"),
             href=source.listed(code),
             day=day,
             week=week,

@@ -85,7 +85,7 @@ class RegionField(forms.CharField):
     api_type = Annotated[Region, Field(description="A country covers its parts.")]
 
     def __init__(self, **options: Any) -> None:
-        widget = forms.TextInput(attrs={"placeholder": gettext("NG or NG-KO")})
+        widget = forms.TextInput(attrs={"placeholder": _("NG or NG-KO")})
         super().__init__(required=False, max_length=6, widget=widget, **options)
 
     def clean(self, value: Any) -> str:

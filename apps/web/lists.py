@@ -17,7 +17,6 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.common.errors import DomainError, Invalid
 from apps.common.grouping import grouped
-from apps.common.language import as_written
 from apps.common.language import lazy as _
 from apps.common.pagination import numbered_page, page
 from apps.web import exports
@@ -129,7 +128,8 @@ class ListPage:
     `complete` adds what is read for a whole page at once. `columns`: those of the table and of the
     files (`apps.web.tables`). `to`: URL name of a row's page, which has the row's column `by`;
     `version` tells an open page that a row has changed. `order`: the page's own. Without
-    `permission` the page is a 403, and the fragment a 404. `noun`: of one row. `new` links to the
+    `permission` the page is a 403, and the fragment a 404. `noun`: of one row, for
+    programs. `new` links to the
     form for one. `none` says that there is no row, then `first` what to do about it, or `empty` for
     users who may not ask. `arrivals`: whether to announce new rows.
     """
@@ -151,7 +151,7 @@ class ListPage:
     crumbs: tuple[Link, ...] = ()
     links: tuple[Link, ...] = ()
     new: Link | None = None
-    none: str = ""
+    none: str = _("There is nothing yet")
     first: str = _("Ask for the first one.")
     empty: str = _("They appear here as soon as somebody asks for one.")
     complete: Callable[[list[Any]], None] | None = None
@@ -214,7 +214,7 @@ class ListPage:
                 request,
                 found["rows"],
                 self.columns,
-                id=f"{slugify(as_written(self.noun))}-rows",
+                id=f"{slugify(self.noun)}-rows",
                 caption=self.title,
                 order=order,
                 default=self.order,
@@ -228,7 +228,7 @@ class ListPage:
             "list_url": address,
             "new": new,
             "count": counted(chosen),
-            "label": gettext("Filter {title}").format(title=self.title.lower()),
+            "label": gettext("Filter this list"),
         }
 
 

@@ -16,16 +16,18 @@ from django.views.decorators.http import require_GET
 from ninja import Schema
 from pydantic import Field, create_model
 
+from apps.common.dates import day_words
 from apps.common.errors import Invalid
 from apps.common.language import lazy as _
 from apps.common.money import exact
 from apps.common.outcomes import Figures, Found, Outcomes
-from apps.common.windows import Period, Window, site_day, window_of
+from apps.common.windows import Window, site_day, window_of
 from apps.web import charts
 from apps.web.fields import DayField
 from apps.web.filters import FilterForm
 from apps.web.fragments import person
 from apps.web.pieces import Head, Link
+from apps.web.tones import words_of
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -39,7 +41,7 @@ class OutcomesFilter(FilterForm):
 
     def __init__(self, data: QueryDict | dict[str, str], *, by: type[StrEnum]) -> None:
         super().__init__(data)
-        choices = [(one.value, one.value) for one in by]
+        choices = [(one.value, words_of(one)) for one in by]
         self.fields = {
             "from": DayField(required=False, label=gettext("From")),
             "to": DayField(required=False, label=gettext("To")),
@@ -85,10 +87,11 @@ class OutcomesPage:
             # The window in use, also if none was asked for.
             meant = {"from": window.first.isoformat(), "to": window.last.isoformat(), "by": by}
             form = OutcomesFilter(meant, by=kinds)
-        own = "" if user.has_perm(self.sees_all) else gettext(", of what you asked for")
-        lead = gettext("Everything that ended from {words}{own}.").format(
-            words=Period(*window).words, own=own
-        )
+        lead = (
+            gettext("Everything that ended from {first} to {last}.")
+            if user.has_perm(self.sees_all)
+            else gettext("Everything that ended from {first} to {last}, of what you asked for.")
+        ).format(first=day_words(window.first), last=day_words(window.last))
         chart = self._chart(user, window)
         context = {
             "page": self,
@@ -103,7 +106,9 @@ class OutcomesPage:
                     total=chart.total, marked=chart.marked
                 )
             ],
-            "unit": gettext("month") if window.monthly else gettext("day"),
+            "unit": gettext("Month") if window.monthly else gettext("Day"),
+            "unit_words": gettext("by month") if window.monthly else gettext("by day"),
+            "grouped_words": gettext("By {group}").format(group=words_of(by)),
         }
         return render(request, "web/outcomes.html", context, status=422 if refused else 200)
 
@@ -113,7 +118,9 @@ class OutcomesPage:
             charts.Value(
                 one.count,
                 one.marked,
-                f"{one.begins}: {one.count} ended, {one.marked} failed",
+                gettext("{day}: {count} ended, {marked} failed").format(
+                    day=day_words(one.begins), count=one.count, marked=one.marked
+                ),
                 at=one.begins,
             )
             for one in counts

@@ -96,12 +96,12 @@ class FormPage:
 @dataclass(frozen=True, kw_only=True)
 class PageVerb:
     """The action of a row's page, with a reason. `row_id`: the service's name for the row's id;
-    `what` and `said` are the messages if it was not done ("called off"), and if it was. `title`,
+    `not_done` and `said` are the messages if it was not done, and if it was. `title`,
     `label` (of the reason) and `help` are texts of its box, which `web/_page_verb.html` draws."""
 
     call: Callable[..., Any]
     row_id: str
-    what: str
+    not_done: str
     said: str
     title: str
     help: str

@@ -105,11 +105,15 @@ def rows_card(
     return {"id": id, "title": title, "lines": lines, "link": link, "empty": empty}
 
 
+def amount_of(row: Any) -> str:
+    """Return the row's amount for a title, without line breaks."""
+    return shown(row.amount, row.currency, blank=NO_BREAK)
+
+
 def asked_head(row: Any, title: str, /, **own: Any) -> Head:
-    """Return the head of the page of a row that a user asked for; `title` follows the amount."""
-    amount = shown(row.amount, row.currency, blank=NO_BREAK)
+    """Return the head of the page of a row that a user asked for."""
     lead = gettext("asked by {requested_by}").format(requested_by=row.requested_by)
-    return Head(f"{amount} {title}", lead, **{"at": row.created_at, "state": row.status, **own})
+    return Head(title, lead, **{"at": row.created_at, "state": row.status, **own})
 
 
 @dataclass(frozen=True)

@@ -42,13 +42,21 @@ class Refusal:
     at: datetime | None = None
 
 
+#: If a decision came too late.
+_FIRST = {
+    "approved": _("{decided_by} was first: it is already approved."),
+    "rejected": _("{decided_by} was first: it is already rejected."),
+    "expired": _("{decided_by} was first: it is already expired."),
+    "cancelled": _("{decided_by} was first: it is already cancelled."),
+}
+
+
 def refusal_of(error: DomainError) -> Refusal:
     """Describe the error. If a decision came too late, name who decided; `at` is the time."""
     what, at = error.detail, None
     if error.code == "already_decided":
-        what = gettext("{decided_by} was first: it is already {status}.").format(
-            decided_by=error.extra["decided_by"], status=error.extra["status"]
-        )
+        text = _FIRST.get(str(error.extra["status"]), _("{decided_by} was first: it has ended."))
+        what = text.format(decided_by=error.extra["decided_by"])
         at = parse_datetime(str(error.extra.get("decided_at", "")))
     return Refusal(
         code=error.code,

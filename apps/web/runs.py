@@ -18,12 +18,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.common.csvio import FORMATS, export
 from apps.common.identifiers import short
-from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.web.denied import row_of
 from apps.web.downloads import attachment
@@ -33,7 +32,7 @@ from apps.web.links import temporal_url
 from apps.web.lists import numbered
 from apps.web.pieces import Head, Link, Note
 from apps.web.tables import Column
-from apps.web.tones import words_of
+from apps.web.tones import sentence_of
 from apps.web.verbs import ReasonForm, call_verb
 
 if TYPE_CHECKING:
@@ -56,8 +55,9 @@ class Bar:
     done: int
     failed: int
     ended: int
-    #: The word for what happened to the counted items: "ended", "decided".
-    word: str
+    #: What has happened to the counted items, how far it is, and what became of them.
+    label: str
+    heading: str
     text: str
 
     @property
@@ -76,18 +76,26 @@ class Bar:
         return 100 * self.ended // max(self.total, 1)
 
 
-def bar_of(counts: Counts, words: Mapping[str, str], *, word: str = "ended") -> Bar:
-    """Return the bar of a run with these counts; `words` names the statuses."""
+@dataclass(frozen=True)
+class Progress:
+    """The sentences of a bar: what has happened to the counted items, how far it is, and what
+    became of them. The last two may name `{total}`, `{ended}`, `{done}` and `{failed}`."""
+
+    label: str = _("Ended")
+    heading: str = _("{ended} of {total} ended")
+    text: str = _("{done} executed, {failed} failed of {total}")
+
+
+def bar_of(counts: Counts, progress: Progress) -> Bar:
+    """Return the bar of a run with these counts."""
     total, done, failed = sum(counts.values()), counts.get(DONE, 0), counts.get(FAILED, 0)
+    ended = sum(counts.get(status, 0) for status in ENDS)
+    figures = {"total": total, "done": done, "failed": failed, "ended": ended}
     return Bar(
-        total=total,
-        done=done,
-        failed=failed,
-        ended=sum(counts.get(status, 0) for status in ENDS),
-        word=word,
-        text=gettext("{done} {words}, {failed} {words2} of {total}").format(
-            done=done, words=words[DONE], failed=failed, words2=words[FAILED], total=total
-        ),
+        **figures,
+        label=progress.label,
+        heading=progress.heading.format_map(figures),
+        text=progress.text.format_map(figures),
     )
 
 
@@ -145,15 +153,16 @@ class RunNow:
 
 
 def usual_verbs(
-    noun: str,
     *,
     pause: Callable[..., object],
     resume: Callable[..., object],
     cancel: Callable[..., object],
-    stays: str,
+    button: str,
+    help: str,
+    said: str,
 ) -> dict[str, RunVerb]:
-    """Return the three actions of a run that can be paused; `stays` says what remains after a
-    cancellation."""
+    """Return the three actions of a run that can be paused; `button`, `help` and `said` are the
+    texts of the cancellation, and say what remains after it."""
     return {
         "pause": RunVerb(
             pause,
@@ -177,18 +186,16 @@ def usual_verbs(
         ),
         "cancel": RunVerb(
             cancel,
-            said=filled(_("Cancelled. {stays}; the rest is not begun."), stays=stays),
+            said=said,
             title=_("Cancel it"),
-            button=filled(_("Cancel the {noun}"), noun=noun),
-            help=filled(
-                _(
-                    "May be empty. For good. {stays}, what is under way ends, the rest is never "
-                    "begun."
-                ),
-                stays=stays,
-            ),
+            button=button,
+            help=help,
         ),
     }
+
+
+def _items(number: int) -> str:
+    return ngettext("{} item", "{} items", number)
 
 
 #: How far a run is, for lists of runs on which `RunPages.complete` has set the `bar`.
@@ -200,12 +207,12 @@ RUN_COLUMNS = (
         part="web/_run_bar.html",
         file="ended",
     ),
-    Column(head=_("Items"), value=lambda run: run.bar.total, form="aside", text="{} items"),
+    Column(head=_("Items"), value=lambda run: run.bar.total, form="aside", text=_items),
     Column(
         head=_("Failed"),
         value=lambda run: run.bar.failed or None,
         form="count",
-        text="{} failed",
+        text=_("{} failed"),
         wide=True,
     ),
 )
@@ -232,7 +239,7 @@ class RunPages(Generic[R]):
     #: Columns of the file of failed items, and its lines.
     columns: Sequence[str]
     failures: Callable[[R], Iterator[Mapping[str, Any]]]
-    word: str = "ended"
+    progress: Progress = Progress()
     related: Sequence[str] = ()
     #: Context of the page that its fragment does not read again.
     once: Callable[[R, "User"], Mapping[str, Any]] = lambda _run, _user: {}
@@ -309,8 +316,8 @@ class RunPages(Generic[R]):
             run.bar = self.bar(counts[run.pk])  # type: ignore[attr-defined]
 
     def bar(self, counts: Counts) -> Bar:
-        """Return the bar with this domain's words."""
-        return bar_of(counts, self.words, word=self.word)
+        """Return the bar with this domain's sentences."""
+        return bar_of(counts, self.progress)
 
     # --- helpers ----------------------------------------------------------------------------------
     def _context(self, request: HttpRequest, run: R) -> dict[str, Any]:
@@ -363,6 +370,6 @@ def _completed(head: Head, run: Any, *, over: bool) -> Head:
     engine = temporal_url(run.workflow_id)
     links = (Link(gettext("Temporal UI"), engine, outside=True),) if engine else ()
     if run.error_code:
-        what = f"{words_of(run.error_code).capitalize()}."
+        what = sentence_of(run.error_code)
         head = replace(head, note=Note(what, run.error_detail, tone="bad" if over else "warn"))
     return replace(head, links=(*head.links, *links))

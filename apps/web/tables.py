@@ -41,7 +41,7 @@ class Column:
     form: str = ""
     currency: Read = "currency"
     part: str = ""
-    text: str = "{}"
+    text: str | Callable[[Any], str] = "{}"
     sort: tuple[str, ...] = ()
     wide: bool = False
     file: str = ""
@@ -52,16 +52,6 @@ class Column:
         kind = self.form or "text"
         ends = " at-end" if self.form in _AT_THE_END else ""
         return f"col-{kind}{ends}{' col-wide' if self.wide else ''}"
-
-    @property
-    def before(self) -> str:
-        """Return what a card says before the value."""
-        return self.text.partition("{}")[0]
-
-    @property
-    def after(self) -> str:
-        """Return what a card says after the value."""
-        return self.text.partition("{}")[2]
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -100,6 +90,21 @@ class Cell:
     column: Column
     value: Any
     currency: str = ""
+
+    @property
+    def before(self) -> str:
+        """Return what a card says before the value."""
+        return self._text.partition("{}")[0]
+
+    @property
+    def after(self) -> str:
+        """Return what a card says after the value."""
+        return self._text.partition("{}")[2]
+
+    @property
+    def _text(self) -> str:
+        text = self.column.text
+        return text(self.value) if callable(text) else text
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import gettext
 
 from apps.common.language import lazy as _
 from apps.common.registry import Registry
@@ -48,6 +50,14 @@ WORDS = {
     "active": _("active"),
     "not_begun": _("not begun"),
     "runs": _("runs"),
+    # Subjects of the trail that belong to no domain.
+    "user": _("user"),
+    "role": _("role"),
+    "webhook": _("webhook"),
+    "audit": _("audit trail"),
+    "audit_entry": _("entry of the trail"),
+    "list": _("list"),
+    "demo": _("demo"),
 }
 
 _tones = Registry[str]("tone of the state")
@@ -74,6 +84,16 @@ def tone_of(state: object) -> str:
 def words_of(state: object) -> str:
     """Return a state or step in words."""
     return _words.get(str(state)) or str(state).replace("_", " ")
+
+
+def title_of(state: object) -> str:
+    """Return a state or step in words that begin like a title."""
+    return str(capfirst(words_of(state)))
+
+
+def sentence_of(state: object) -> str:
+    """Return a state or a code in words as a sentence."""
+    return gettext("{words}.").format(words=title_of(state))
 
 
 def badge(state: object) -> SafeString:

@@ -150,6 +150,7 @@ LANGUAGE_CODE = "en"
 #: What readers can choose from. A new one needs its catalog in locale/: docs/translating.md.
 LANGUAGES = [("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = "config.formats"
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True

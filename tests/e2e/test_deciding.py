@@ -81,7 +81,7 @@ def test_a_request_arrives_is_approved_is_executed_and_the_budget_moves(site: Si
     expect(inbox.get_by_text("Approved. The programs take it from here")).to_be_visible()
     page_stayed = stay(inbox)
     expect(inbox.locator("#request-now")).to_contain_text("executed", timeout=20_000)
-    expect(inbox.locator("#timeline")).to_contain_text("Intervention: executed")
+    expect(inbox.locator("#timeline")).to_contain_text("Executed")
     assert page_stayed()
 
     expect(budget.locator("#budget-ledger li").first).to_contain_text(target, timeout=20_000)

@@ -396,7 +396,7 @@ def test_the_page_tells_the_figures_and_draws_them(past: Past, browser: Client) 
     text = page.content.decode()
     assert "1 Mar 2026 to 31 Mar 2026" in text
     assert text.count('class="bar-done"') == 31
-    assert "2026-03-02: 1 ended, 1 failed" in text
+    assert "2 Mar 2026: 1 ended, 1 failed" in text
     assert "NG-KO" in text and "none named" in text
     assert "NGN\u00a0100.00" in text and "50\u00a0%" in text and "30\u00a0s" in text
     assert "Budget exceeded" in text

@@ -13,6 +13,7 @@ from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import request_edit
 from apps.audit.models import AuditEntry
 from apps.common.canonical_json import digest
+from apps.common.dates import day_words
 from apps.common.errors import Conflict, DomainError, NotAllowed
 from apps.common.windows import site_day
 from apps.interventions.models import BudgetEntry, Intervention, Policy
@@ -458,4 +459,4 @@ def test_the_simulation_says_what_the_policy_would_refuse(world: World) -> None:
     assert "allows one target NGN 30,000.00 within 30 days" in said.outcome
     Policy.objects.filter(code="relief").update(valid_until=TODAY - timedelta(1))
     said = simulate(request, world.people["reviewer"])
-    assert f"was valid until {TODAY - timedelta(1)}" in said.outcome
+    assert f"was valid until {day_words(TODAY - timedelta(1))}" in said.outcome

@@ -146,6 +146,16 @@ def data(shown: Opened) -> list[str]:
         *WorkflowSchedule.objects.values_list("name", flat=True),
         *WorkflowSchedule.objects.values_list("task_queue", flat=True),
         *EngineCommand.objects.values_list("workflow_id", flat=True),
+        *EngineCommand.objects.exclude(name="").values_list("name", flat=True),
+        # Kept in rows: who acted that is no person, and what was written before the language was
+        # the site's.
+        *("engine", "demo seed", "unknown", "tester"),
+        *WorkflowSchedule.objects.values_list("note", flat=True),
+        "Checked the papers",
+        # Names of files, of scopes, and of kinds in names of rules.
+        *Evidence.objects.values_list("name", flat=True),
+        "all",
+        *(one.name for one in approval_kinds.registered()),
         # What other tests of this process have registered.
         *(one.title for one in approval_kinds.registered() if one.name.startswith("test.")),
         *(one.title for one in kinds.registered() if one.name.startswith("test.")),

@@ -34,9 +34,12 @@ def named(resolver: URLResolver) -> Iterator[str]:
 
 
 def pages_for(client: Client, shown: Opened) -> dict[str, str]:
-    """Every page by its name, as this person sees it; what only answers a POST is left out."""
+    """Every page by its name, as this person sees it; what only answers a POST is left out, and the
+    fragments, whose parts are those of their pages."""
     found = {}
     for name in sorted(set(named(get_resolver())) - NOT_PAGES):
+        if name.endswith("_live"):
+            continue
         try:
             path = reverse(name, args=shown.get(name))
         except NoReverseMatch:

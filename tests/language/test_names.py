@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,9 +15,13 @@ from django.utils import timezone, translation
 from apps.approvals import attention
 from apps.approvals.activities.signed_runs import run_activities
 from apps.approvals.signed_words import Wording
+from apps.approvals.views.clock import _moments
+from apps.common.dates import day_words, hour_words, moment_words, weekday_words
 from apps.common.identifiers import new_id
-from apps.common.language import as_written
+from apps.common.language import as_written, filled
 from apps.common.language import lazy as _
+from apps.common.uploads import size_in_words
+from apps.console.templatetags.ui import duration
 from apps.engine.cron_words import cron_words
 from apps.interventions.services.attention import ATTENTION
 from apps.interventions.services.batches_rows import RUN
@@ -29,7 +34,7 @@ from tests.interventions.batch_world import asked as batch_asked
 from tests.interventions.batch_world import payment
 from tests.interventions.conftest import World
 from tests.language.pages import Opened
-from tests.pseudo import LANGUAGE
+from tests.pseudo import LANGUAGE, unmarked
 from tests.pseudo import pseudo as told
 
 
@@ -77,7 +82,32 @@ def test_names_in_cron_expressions(pseudo: None, weekdays: str) -> None:
 def test_actions_of_runs_are_put_into_words_when_they_are_shown(pseudo: None) -> None:
     shown = RUNS.verbs["cancel"].shown("cancel", "/", {})
     assert shown["title"] == told("Cancel it")
-    assert shown["button"] == told("Cancel the {noun}").format(noun=told("batch"))
+    assert shown["button"] == told("Cancel the batch")
+
+
+def test_states_of_a_clock(pseudo: None) -> None:
+    at = "2026-03-01T09:30:00+00:00"
+    event = {"event": "reminder", "number": 1, "at": at, "done_at": at}
+    request: Any = SimpleNamespace(clock=[event], expires_at=None)
+    (moment,) = _moments(request, is_open=True)
+    assert (moment.state, moment.tone) == ("done", "good")
+
+
+@pytest.mark.parametrize("size", [1, 14 * 1024, 10_276_045])
+def test_sizes_and_lengths_of_time_are_in_words(pseudo: None, size: int) -> None:
+    assert unmarked([size_in_words(size), duration(0.85), duration(210.0), duration(1e6)], []) == []
+    assert size_in_words(14 * 1024) == told("{size} KB").format(size=14)
+
+
+def test_days_and_times_are_in_the_readers_language() -> None:
+    at = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
+    assert (day_words(at.date()), moment_words(at)) == ("1 Mar 2026", "1 Mar 2026, 09:30 UTC")
+    assert weekday_words(at) == "Sun, 1 Mar 2026"
+    text = filled("{day}; {at}", day=at.date(), at=at)
+    with translation.override("de"):
+        assert (day_words(at.date()), hour_words(at)) == ("1. März 2026", "09:30 UTC")
+        assert str(text) == "1. März 2026; 1. März 2026 09:30 UTC"
+    assert str(text) == "1 Mar 2026; 1 Mar 2026, 09:30 UTC"
 
 
 def test_pages_are_found_by_programs(world: World, as_person: Callable[[str], Client]) -> None:

@@ -11,13 +11,13 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.approvals.models import BulkDecision
 from apps.common import csvio
-from apps.web.runs import bar_of
+from apps.web.runs import Progress, bar_of
 from tests.approvals.test_api import Api
 from tests.approvals.test_bulk import begin, work
 from tests.approvals.test_bulk_doors import signed_in, text
 from tests.approvals.world import opened, person, rule
 
-WORDS = {"done": "signed", "failed": "refused"}
+SIGNED = Progress(text="{done} signed, {failed} refused of {total}")
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ WORDS = {"done": "signed", "failed": "refused"}
 def test_the_bar_counts_what_has_ended_and_draws_what_is_done_and_what_failed(
     counts: dict[str, int], ended: int, percent: int, widths: tuple[str, str]
 ) -> None:
-    bar = bar_of(counts, WORDS)
+    bar = bar_of(counts, SIGNED)
     assert (bar.ended, bar.percent, (bar.done_width, bar.failed_width)) == (ended, percent, widths)
     assert bar.text == (
         f"{counts.get('done', 0)} signed, {counts.get('failed', 0)} refused"

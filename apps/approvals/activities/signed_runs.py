@@ -9,7 +9,6 @@ from temporalio import activity
 from apps.approvals import signed_runs
 from apps.approvals.contracts import RunFacts, RunRefusal, RunStep
 from apps.approvals.subject import SignedSubject
-from apps.common.language import as_written
 from apps.engine.heartbeats import heartbeating
 from apps.engine.runs.spec import R, RunSpec
 
@@ -60,7 +59,7 @@ def run_activities(spec: RunSpec[R], signed: SignedSubject[R, RunFacts]) -> RunA
         )
 
     def named(verb: str, fn: Callable[[A], RunFacts]) -> Callable[[A], RunFacts]:
-        fn.__name__ = fn.__qualname__ = f"{verb}_{as_written(spec.process.noun)}"
+        fn.__name__ = fn.__qualname__ = f"{verb}_{spec.process.noun}"
         return activity.defn(name=fn.__name__)(fn)
 
     return RunActivities(

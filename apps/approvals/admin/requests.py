@@ -21,6 +21,7 @@ from apps.approvals.models import (
 )
 from apps.approvals.reason_forms import CodedForm
 from apps.common.canonical_json import canonical_json
+from apps.common.dates import moment_words
 from apps.common.errors import DomainError
 from apps.common.identifiers import number_of
 from apps.common.language import lazy as _
@@ -139,6 +140,14 @@ def _what_happens(approval: ApprovalRequest, verdict: Verdict) -> str:
     return gettext("Yours is the last signature: it is carried out.")
 
 
+_NOW = {
+    RequestStatus.APPROVED: _("It is approved now."),
+    RequestStatus.REJECTED: _("It is rejected now."),
+    RequestStatus.EXPIRED: _("It is expired now."),
+    RequestStatus.CANCELLED: _("It is cancelled now."),
+}
+
+
 def _decided(approval: ApprovalRequest, given: Given, verdict: Verdict) -> str:
     seen, tier, behalf = (*given.stamp.split(":", 2), "", "")[:3]
     decided = services.request_decide(
@@ -155,7 +164,7 @@ def _decided(approval: ApprovalRequest, given: Given, verdict: Verdict) -> str:
         return gettext("Signed; it waits for {who_signs_next}.").format(
             who_signs_next=selectors.who_signs_next(decided)
         )
-    return gettext("It is {status} now.").format(status=decided.status)
+    return str(_NOW[RequestStatus(decided.status)])
 
 
 def _deciding(verdict: Verdict, *, title: str, button: str) -> dict[str, Any]:
@@ -254,8 +263,8 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
             via="admin",
             as_of=timezone.now(),
         )
-        return gettext("You hold it until {claimed_until:%Y-%m-%d %H:%M} UTC.").format(
-            claimed_until=held.claimed_until
+        return gettext("You hold it until {claimed_until}.").format(
+            claimed_until=moment_words(held.claimed_until) if held.claimed_until else "–"
         )
 
     @verb(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import ngettext
 
 from apps.approvals import kinds
 from apps.approvals.contracts import BulkStatus, ItemStatus, Verdict
@@ -60,7 +61,17 @@ class BulkDecision(Run):
         indexes = [models.Index(fields=["requested_by", "-created_at", "-id"])]
 
     def __str__(self) -> str:
-        return f"{self.verdict} {self.total} requests"
+        return self.title
+
+    @property
+    def title(self) -> str:
+        """Say what is decided."""
+        text = (
+            ngettext("Approve {total} request", "Approve {total} requests", self.total)
+            if self.verdict == Verdict.APPROVE
+            else ngettext("Reject {total} request", "Reject {total} requests", self.total)
+        )
+        return text.format(total=self.total)
 
     @property
     def runs(self) -> bool:

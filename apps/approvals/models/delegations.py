@@ -12,6 +12,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.common.amounts import AmountField
 
@@ -109,7 +110,9 @@ class Delegation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.delegator} to {self.delegate}"
+        return gettext("{delegator} to {delegate}").format(
+            delegator=self.delegator, delegate=self.delegate
+        )
 
     def runs(self, *, as_of: datetime) -> bool:
         """Return whether it is in force at `as_of`: started, not ended and not revoked."""

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from apps.accounts.models import User
 from apps.approvals import kinds
@@ -97,7 +97,11 @@ BULK = Source(
     find=among(
         lambda user: BulkDecision.objects.visible_to(user).select_related("requested_by"),
         BY_UUID,
-        found=lambda row: asked(row, "bulk", f"{row.total:,} requests"),
+        found=lambda row: asked(
+            row,
+            "bulk",
+            ngettext("{total:,} request", "{total:,} requests", row.total).format(total=row.total),
+        ),
     ),
 )
 

@@ -41,6 +41,11 @@ ACTIONS: dict[str, timeline.Wording] = {
     "approval.commented": _("Commented"),
     "approval.evidence_added": _("Added the file {name}"),
     "approval.evidence_erased": _("Erased the content of {name}"),
+    "bulk.started": _("Began"),
+    "bulk.stopped": _("Stopped"),
+    "bulk.resumed": _("Resumed"),
+    "bulk.restarted": _("Its workflow was started again"),
+    "bulk.completed": _("Worked through"),
     "approval.clock_restarted": _("Clock started again"),
     "approval.clock_stopped": _("Clock stopped"),
 }
@@ -103,7 +108,17 @@ TONES = {
     "not_begun": "info",
 }
 
-WORDS = {"open": _("waiting"), "approve": _("approved"), "reject": _("rejected")}
+WORDS = {
+    "open": _("waiting"),
+    "approve": _("approved"),
+    "reject": _("rejected"),
+    # Subjects of the trail.
+    "approval": _("request"),
+    "approval_rule": _("approval rule"),
+    "bulk": _("bulk decision"),
+    "delegation": _("delegation"),
+    "saved_filter": _("saved filter"),
+}
 
 
 def register() -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext
 
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.models import DECIDE_PERMISSION, ApprovalRequest, Delegation
@@ -114,6 +113,14 @@ def standing(
     raise own
 
 
+_ALREADY = {
+    RequestStatus.APPROVED: _("Already approved by {decided_by} at {settled_at}."),
+    RequestStatus.REJECTED: _("Already rejected by {decided_by} at {settled_at}."),
+    RequestStatus.EXPIRED: _("Already expired by {decided_by} at {settled_at}."),
+    RequestStatus.CANCELLED: _("Already cancelled by {decided_by} at {settled_at}."),
+}
+
+
 def state_refusal(
     request: ApprovalRequest, *, as_of: datetime, closed: Container[str] | None = None
 ) -> DomainError | None:
@@ -121,13 +128,12 @@ def state_refusal(
     workflows, for a caller that checks many requests (`engine.workflows_closed`)."""
     if request.status != RequestStatus.OPEN:
         settled_at = request.settled_at.isoformat() if request.settled_at else ""
-        decided_by = str(request.settled_by) if request.settled_by else gettext("the engine")
+        decided_by = str(request.settled_by) if request.settled_by else _("the engine")
         return Conflict(
             filled(
-                _("Already {status} by {decided_by} at {settled_at}."),
-                status=request.status,
+                _ALREADY[RequestStatus(request.status)],
                 decided_by=decided_by,
-                settled_at=settled_at,
+                settled_at=request.settled_at or "–",
             ),
             code="already_decided",
             status=request.status,
@@ -140,7 +146,7 @@ def state_refusal(
         return Conflict(
             filled(
                 _("It could be signed until {expires_at}."),
-                expires_at=request.expires_at.isoformat(),
+                expires_at=request.expires_at,
             ),
             code="expired",
             expires_at=request.expires_at.isoformat(),
@@ -205,7 +211,11 @@ def claim_refusal(
         return None
     until = request.claimed_until.isoformat() if request.claimed_until else ""
     return Conflict(
-        filled(_("{held_by} is at it until {until}."), held_by=held_by, until=until),
+        filled(
+            _("{held_by} is at it until {until}."),
+            held_by=held_by,
+            until=request.claimed_until or "–",
+        ),
         code="claimed",
         claimed_by=str(held_by),
         claimed_until=until,

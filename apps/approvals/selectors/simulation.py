@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from apps.approvals import kinds
 from apps.approvals.contracts import RequestStatus
@@ -69,17 +69,16 @@ def after_one_more(request: ApprovalRequest) -> tuple[str, bool]:
         return "", False
     if tier.missing > 1:
         left = tier.missing - 1
-        count = (
-            gettext("one more signature")
-            if left == 1
-            else gettext("{left} more signatures").format(left=left)
-        )
-        return gettext("{count} by {group}").format(count=count, group=tier.group), False
+        text = ngettext("one more signature by {who}", "{count} more signatures by {who}", left)
+        return text.format(count=left, who=tier.group), False
     if tier.number == tier.of:
         return "", True
     following = request.tiers[tier.number]
     quorum = following["quorum"]
-    count = gettext("one signature") if quorum == 1 else f"{quorum} signatures"
-    return gettext("{count} by {group} (tier {number} of {of})").format(
-        count=count, group=following["group"], number=tier.number + 1, of=tier.of
-    ), False
+    text = ngettext(
+        "one signature by {group} (tier {number} of {of})",
+        "{count} signatures by {group} (tier {number} of {of})",
+        quorum,
+    )
+    said = text.format(count=quorum, group=following["group"], number=tier.number + 1, of=tier.of)
+    return said, False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
 
 from apps.approvals import kinds
 from apps.approvals.business_hours import working_after
@@ -154,7 +155,9 @@ def clock_closed(request_id: str, run: "WorkflowRun") -> None:
         return
     recorded = entries_about((SUBJECT_TYPE, request.pk)).filter(action="approval.clock_stopped")
     if not recorded.filter(body__workflow_id=run.workflow_id).exists():
-        reason = f"Its workflow was ended {MOST_STARTS} times from outside."
+        reason = gettext("Its workflow was ended {times} times from outside.").format(
+            times=MOST_STARTS
+        )
         _stopped(request, reason, workflow_id=run.workflow_id)
 
 
@@ -199,7 +202,8 @@ CARRIER: Carrier[ApprovalRequest] = Carrier(CLOCK_WORKFLOW, _ref, process.WAITIN
 CLOCK = Process(
     subject=SUBJECT_TYPE,
     title=_("Approval"),
-    noun=_("request"),
+    noun="request",
+    missing=_("There is no such request."),
     model=ApprovalRequest,
     queue=TASK_QUEUE,
     url_name="request",

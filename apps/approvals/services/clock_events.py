@@ -5,7 +5,7 @@ are due and which are done.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +32,7 @@ from apps.approvals.services.rows import announce, record, request_lock, workflo
 from apps.audit.contracts import ENGINE, Outcome
 from apps.audit.selectors import entries_about
 from apps.audit.services import entry_record, refusals
+from apps.common.dates import moment_words
 from apps.common.errors import NotFound
 from apps.common.language import lazy as _
 from apps.engine.selectors import signals_sent
@@ -184,7 +185,9 @@ def _escalate(request: ApprovalRequest, event: dict[str, Any], as_of: datetime) 
         by=ENGINE,
         body={
             "to": senior.audit_id if senior else f"group:{group}",
-            "reason": f"Not signed in time: {target} may sign it as well.",
+            "reason": gettext("Not signed in time: {target} may sign it as well.").format(
+                target=target
+            ),
             "held_by": last.audit_id if last else "",
             "people": len(people),
         },
@@ -293,11 +296,7 @@ def _url(request: ApprovalRequest) -> str:
 def _still_needed(request: ApprovalRequest) -> str:
     parts = [gettext("Still needed: {signatures}.").format(signatures=who_signs_next(request))]
     if request.due_at:
-        parts.append(gettext("Due {at}.").format(at=_told(request.due_at)))
+        parts.append(gettext("Due {at}.").format(at=moment_words(request.due_at)))
     if request.expires_at:
-        parts.append(gettext("It expires {at}.").format(at=_told(request.expires_at)))
+        parts.append(gettext("It expires {at}.").format(at=moment_words(request.expires_at)))
     return " ".join(parts)
-
-
-def _told(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%-d %b %Y, %H:%M} UTC"

@@ -200,10 +200,7 @@ def _check_open(request: ApprovalRequest, *, as_of: datetime) -> None:
         return
     if refusal.code == "already_decided":
         raise Conflict(
-            filled(
-                _("It is already {status}: files are taken only while it waits."),
-                status=request.status,
-            ),
+            _("It is decided already: files are taken only while it waits."),
             code="request_closed",
             request_status=request.status,
         )

@@ -155,9 +155,7 @@ def request_expire(*, request_id: UUID | str, as_of: datetime) -> ApprovalReques
         raise Conflict(_("It can be signed without an end."), code="not_due")
     if as_of < request.expires_at - TIMER_SKEW:
         raise Conflict(
-            filled(
-                _("It can be signed until {expires_at}."), expires_at=request.expires_at.isoformat()
-            ),
+            filled(_("It can be signed until {expires_at}."), expires_at=request.expires_at),
             code="not_due",
         )
     request_settle(

@@ -10,9 +10,8 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.template.defaultfilters import pluralize
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods
 
 from apps.accounts.models import User
@@ -31,7 +30,7 @@ from apps.web.fragments import person
 from apps.web.lists import ListPage
 from apps.web.pieces import Head, Link
 from apps.web.refusals import Refusal, refusal_of
-from apps.web.runs import RUN_COLUMNS, Counts, RunNow, RunPages, RunVerb, Tab
+from apps.web.runs import RUN_COLUMNS, Counts, Progress, RunNow, RunPages, RunVerb, Tab
 from apps.web.tables import AGE, STATE, Column
 
 #: Columns of the file of refused items.
@@ -206,9 +205,13 @@ def _show_preview(
 
 
 # --- during and after the run ---------------------------------------------------------------------
-def _title(bulk: BulkDecision) -> str:
-    verb = gettext("Approve") if bulk.verdict == Verdict.APPROVE else gettext("Reject")
-    return f"{verb} {bulk.total} request{pluralize(bulk.total)}"
+def _doing(bulk: BulkDecision) -> str:
+    text = (
+        ngettext("Approving {total} request", "Approving {total} requests", bulk.total)
+        if bulk.verdict == Verdict.APPROVE
+        else ngettext("Rejecting {total} request", "Rejecting {total} requests", bulk.total)
+    )
+    return text.format(total=bulk.total)
 
 
 def _topics(bulks: list[BulkDecision]) -> str:
@@ -220,12 +223,12 @@ LIST_PAGE = ListPage(
     name="bulk_list",
     title=_("My bulk decisions"),
     lead=_("Your bulk decisions, newest first."),
-    noun=_("bulk decision"),
+    noun="bulk decision",
     topic=_topics,
     rows=lambda user: BulkDecision.objects.filter(requested_by=user.pk),
     to="bulk",
     columns=(
-        Column(head=_("Decision"), value=_title, form="title"),
+        Column(head=_("Decision"), value="title", form="title"),
         *RUN_COLUMNS,
         Column(head=_("Reason"), value="reason"),
         AGE,
@@ -256,10 +259,9 @@ def _counts(bulks: Sequence[BulkDecision]) -> dict[UUID, Counts]:
 
 def _now(bulk: BulkDecision, counts: Counts, user: User) -> RunNow:
     verb = "stop" if bulk.runs else "resume" if bulk.status == BulkStatus.STOPPED else None
-    doing = gettext("Approving") if bulk.verdict == Verdict.APPROVE else gettext("Rejecting")
     return RunNow(
         head=Head(
-            f"{doing} {bulk.total} request{pluralize(bulk.total)}",
+            _doing(bulk),
             crumbs=CRUMBS,
             state=bulk.status,
         ),
@@ -325,7 +327,11 @@ RUNS: RunPages[BulkDecision] = RunPages(
         ItemStatus.WAITING: _("waiting"),
         ItemStatus.STOPPED: _("stopped"),
     },
-    word="decided",
+    progress=Progress(
+        label=_("Decided"),
+        heading=_("{ended} of {total} decided"),
+        text=_("{done} signed, {failed} refused of {total}"),
+    ),
     related=("request", "authority"),
     columns=COLUMNS,
     failures=_failures,

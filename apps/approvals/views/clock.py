@@ -44,7 +44,7 @@ def _moments(approval: ApprovalRequest, *, is_open: bool) -> list[Moment]:
         name, done = event["event"], bool(event["done_at"])
         if name == "expiry":
             done = approval.status == RequestStatus.EXPIRED
-        state = "late" if done and name == DUE else gettext("done") if done else "missed"
+        state = "late" if done and name == DUE else "done" if done else "missed"
         if not done and is_open:
             state, coming = ("next" if coming else "waiting"), False
         moments.append(Moment(_name(event), at, state, _note(approval, event, done=done)))

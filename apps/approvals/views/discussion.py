@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts.models import User
@@ -238,7 +238,8 @@ def _again(
 
 
 def _looking(approval: ApprovalRequest, user: User) -> str:
-    """Return `Ngozi Okafor and Helena Duarte are` for others who have the page open; else empty."""
+    """Return `Ngozi Okafor and Helena Duarte are looking at this now.` for others who have the page
+    open; else empty."""
     ids = set(present(f"request:{approval.pk}")) - {user.pk}
     if not ids:
         return ""
@@ -246,14 +247,18 @@ def _looking(approval: ApprovalRequest, user: User) -> str:
     names = sorted(str(one) for one in people)
     if not names:
         return ""
-    if len(names) > MOST_NAMES:
-        rest = len(names) - MOST_NAMES
-        names = [*names[:MOST_NAMES], f"{rest} other" if rest == 1 else f"{rest} others"]
+    if len(names) == 1:
+        return gettext("{name} is looking at this now.").format(name=names[0])
+    if rest := len(names[MOST_NAMES:]):
+        text = ngettext(
+            "{names} and {rest} other are looking at this now.",
+            "{names} and {rest} others are looking at this now.",
+            rest,
+        )
+        return text.format(names=", ".join(names[:MOST_NAMES]), rest=rest)
     *first, last = names
-    return (
-        gettext("{first} and {last} are").format(first=", ".join(first), last=last)
-        if first
-        else f"{last} is"
+    return gettext("{names} and {name} are looking at this now.").format(
+        names=", ".join(first), name=last
     )
 
 

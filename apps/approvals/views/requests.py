@@ -149,6 +149,7 @@ def _context(
         "approval": approval,
         "kind_title": kinds.title_of(approval.kind),
         "facts": _live_facts(approval, kind, preview, amount_signed=view.has_amount),
+        "opens": kind.opens if kind else "",
         "subject_url": kind.subject_url(approval.subject_id) if kind else "",
         "payload": payload,
         "signed": view,

@@ -6,9 +6,13 @@ from decimal import Decimal
 from django import template
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
+from apps.common.dates import day_words, hour_words, moment_words, weekday_words
+from apps.common.language import lazy as _
 from apps.common.money import NO_BREAK
 from apps.common.money import shown as money_shown
 from apps.web.tones import badge, tone_of, words_of
@@ -38,13 +42,28 @@ def words(state: object) -> str:
     return words_of(state)
 
 
+_VIA = {
+    "page": _("via a page"),
+    "api": _("via the API"),
+    "admin": _("via the admin"),
+    "engine": _("via the engine"),
+    "command": _("via a command"),
+}
+
+
+@register.filter
+def via(way: str) -> str:
+    """Return in words by which way somebody acted."""
+    return str(_VIA.get(way) or gettext("via {way}").format(way=way))
+
+
 @register.filter
 def shown(value: object) -> object:
     """Return a document's value for display: yes and no, a dash for nothing, lists with commas."""
     if value is None or value == "":
         return "–"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return gettext("yes") if value else gettext("no")
     if isinstance(value, list):
         return ", ".join(str(shown(item)) for item in value) or "–"
     return value
@@ -56,6 +75,9 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.0%}".replace("%", f"{NO_BREAK}%")
 
 
+_UNITS = ((60, 1, _("{number} s")), (3600, 60, _("{number} min")), (86400, 3600, _("{number} h")))
+
+
 @register.filter
 def duration(seconds: float | None) -> str:
     """Return `850 ms`, `12 s`, `3.5 min`, `2 h` or `4 d` without line breaks; a dash without a
@@ -63,11 +85,16 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     if seconds < 1:
-        return f"{seconds * 1000:.0f}{NO_BREAK}ms"
-    for limit, size, unit in ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h")):
+        return _long(gettext("{number} ms"), round(seconds * 1000))
+    for limit, size, unit in _UNITS:
         if seconds < limit:
-            return f"{round(seconds / size, 1):g}{NO_BREAK}{unit}"
-    return f"{round(seconds / 86400, 1):g}{NO_BREAK}d"
+            return _long(str(unit), seconds / size)
+    return _long(gettext("{number} d"), seconds / 86400)
+
+
+def _long(text: str, number: float) -> str:
+    shown = number_format(f"{round(number, 1):g}")
+    return text.format(number=shown).replace(" ", NO_BREAK)
 
 
 @register.simple_tag
@@ -85,7 +112,7 @@ def tone(value: object) -> str:
 
 def _utc(at: datetime) -> tuple[str, str]:
     at = at.astimezone(UTC)
-    return at.isoformat(timespec="milliseconds"), f"{at:%-d} {at:%b %Y, %H:%M} UTC"
+    return at.isoformat(timespec="milliseconds"), moment_words(at)
 
 
 @register.filter
@@ -123,7 +150,7 @@ def day(at: datetime) -> SafeString:
     return format_html(
         '<time datetime="{}" data-when="day">{}</time>',
         at.isoformat(timespec="milliseconds"),
-        f"{at:%a}, {at:%-d} {at:%b %Y}",
+        weekday_words(at),
     )
 
 
@@ -134,11 +161,9 @@ def moment(at: date | None) -> str | SafeString:
     if at is None:
         return "–"
     if not isinstance(at, datetime):
-        return f"{at:%-d %b %Y}"
+        return day_words(at)
     iso = _utc(at)[0]
-    return format_html(
-        '<time datetime="{}" data-when="hour">{} UTC</time>', iso, f"{at.astimezone(UTC):%H:%M}"
-    )
+    return format_html('<time datetime="{}" data-when="hour">{}</time>', iso, hour_words(at))
 
 
 @register.simple_tag(takes_context=True)

@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 
 from apps.common import correlation
 from apps.common.identifiers import uuid_of
+from apps.common.language import lazy as _
 from apps.engine import subjects
 from apps.engine.contracts import CommandKind, CommandState, RunStatus
 from apps.engine.models import EngineCommand, WorkflowRun
@@ -114,15 +115,29 @@ def carried(process: Process[R], identifier: UUID | str, workflow_id: str) -> R 
     return row if mine and process.needs(row) is not None else None
 
 
+_CLOSED = {
+    RunStatus.COMPLETED: _("Its workflow was completed in the engine."),
+    RunStatus.FAILED: _("Its workflow was failed in the engine."),
+    RunStatus.CANCELLED: _("Its workflow was cancelled in the engine."),
+    RunStatus.TERMINATED: _("Its workflow was terminated in the engine."),
+    RunStatus.TIMED_OUT: _("Its workflow was timed out in the engine."),
+    RunStatus.LOST: _("Its workflow was lost in the engine."),
+}
+
+
 def why_closed(run: WorkflowRun) -> str:
     """Say why a row's workflow has ended in Temporal."""
-    return f"Its workflow was {run.status.replace('_', ' ')} in the engine."
+    return str(_CLOSED.get(RunStatus(run.status), _("Its workflow has ended in the engine.")))
 
 
 def why_undeliverable(command: EngineCommand) -> str:
     """Say why a row's workflow never gets a message."""
-    what = gettext("started") if command.kind == CommandKind.START else gettext("reached")
-    return f"Its workflow could not be {what}: {command.error[:500] or 'unknown reason'}"
+    text = (
+        gettext("Its workflow could not be started: {error}")
+        if command.kind == CommandKind.START
+        else gettext("Its workflow could not be reached: {error}")
+    )
+    return text.format(error=command.error[:500] or gettext("unknown reason"))
 
 
 def stranded(process: Process[R], *, limit: int = STRANDED_LIMIT) -> list[str]:

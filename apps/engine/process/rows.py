@@ -9,6 +9,7 @@ from django.db import models
 
 from apps.audit.contracts import ENGINE, Actor
 from apps.audit.services import entry_record
+from apps.common.ended import ended_already
 from apps.common.errors import Conflict, NotFound
 from apps.common.identifiers import uuid_of
 from apps.common.language import filled
@@ -50,7 +51,7 @@ def id_of(process: SubjectRow[R], identifier: UUID | str) -> UUID:
 
 def unknown(process: SubjectRow[R]) -> NotFound:
     """Return the error for a row that does not exist or is not visible."""
-    return NotFound(filled(_("There is no such {noun}."), noun=process.noun))
+    return NotFound(process.missing)
 
 
 def check_carrier(process: SubjectRow[R], row: R, workflow_id: str) -> None:
@@ -59,8 +60,7 @@ def check_carrier(process: SubjectRow[R], row: R, workflow_id: str) -> None:
     if carried.workflow_id != workflow_id:
         raise Conflict(
             filled(
-                _("This {noun} belongs to the workflow {workflow_id}."),
-                noun=process.noun,
+                _("It belongs to the workflow {workflow_id}."),
                 workflow_id=carried.workflow_id,
             ),
             code="not_its_workflow",
@@ -72,7 +72,7 @@ def check_unsettled(process: SubjectRow[R], row: R) -> None:
     carried: Any = row
     if carried.has_ended:
         raise Conflict(
-            filled(_("The {noun} is {status} already."), noun=process.noun, status=carried.status),
+            ended_already(carried.status),
             code="already_settled",
             status=carried.status,
         )

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import QuerySet
 
 from apps.common.identifiers import uuid_of
+from apps.common.language import lazy as _
 from apps.engine.contracts import RunStatus
 
 R = TypeVar("R", bound=models.Model)
@@ -36,7 +37,8 @@ class SubjectRow(Generic[R]):
 
     `lock(id)` locks and returns the row where that takes more than `locked` does. `topic` is
     updated at every change of a row, `list_topics` when the status changes; those in
-    `shared_topics` belong to another app.
+    `shared_topics` belong to another app. `noun` is its name for programs, as in names of
+    activities; `missing` says that there is no such row, `opens` is the text of a link to one.
     """
 
     subject: str
@@ -48,6 +50,8 @@ class SubjectRow(Generic[R]):
     topic: str = ""
     list_topics: tuple[str, ...] = ()
     shared_topics: tuple[str, ...] = ()
+    missing: str = _("It does not exist.")
+    opens: str = _("Open what it is about")
 
     @property
     def topic_name(self) -> str:

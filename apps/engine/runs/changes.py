@@ -10,9 +10,8 @@ from uuid import UUID
 from django.utils.translation import gettext
 
 from apps.audit.contracts import ENGINE, Actor
+from apps.common.ended import ended_already
 from apps.common.errors import Conflict
-from apps.common.language import filled
-from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine import services as engine
 from apps.engine.runs.items import items_of
@@ -36,7 +35,7 @@ def check_open(spec: RunSpec[R], run: R) -> None:
     """Raise Conflict `already_settled` (extra status) for a run that has ended."""
     if spec.process.needs(run) is None:
         raise Conflict(
-            filled(_("The {noun} is {status} already."), noun=spec.process.noun, status=run.status),
+            ended_already(run.status),
             code="already_settled",
             status=run.status,
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from apps.common.errors import Conflict
+from apps.common.language import filled, for_record
 from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine.runs.changes import check_open, end, go_on, hold, wake
@@ -81,7 +82,7 @@ def cancel(
         if run.status == CANCELLED:
             return run
         check_open(spec, run)
-        why = reason or f"Cancelled by {by}."
+        why = reason or for_record(filled(_("Cancelled by {by}."), by=by))
         end(spec, run, CANCELLED, code="cancelled", detail=why, by=by, via=via, as_of=as_of)
         wake(spec, run)
         return run

@@ -98,15 +98,24 @@ _VERBS: dict[CommandKind, Callable[..., EngineCommand]] = {
 _CAME_TO_NOTHING = (CommandState.DISCARDED, CommandState.UNDELIVERABLE)
 
 
+_ENDED = {
+    RunStatus.COMPLETED: _("The run has ended: it is completed."),
+    RunStatus.FAILED: _("The run has ended: it is failed."),
+    RunStatus.CANCELLED: _("The run has ended: it is cancelled."),
+    RunStatus.TERMINATED: _("The run has ended: it is terminated."),
+    RunStatus.TIMED_OUT: _("The run has ended: it is timed out."),
+    RunStatus.CONTINUED_AS_NEW: _("The run has ended: it is continued as new."),
+}
+
+
 def _end(kind: CommandKind, run_id: int, by: Actor, via: str, reason: str) -> EngineCommand:
     action = f"engine.run_{kind}"
     with _audited(action, run_id, by, via), transaction.atomic(durable=True):
         reason = required_reason(reason)
         run = _locked(run_id)
         if run.status != RunStatus.RUNNING:
-            status = run.status.replace("_", " ")
             raise Conflict(
-                filled(_("The run has ended: it is {status}."), status=status), code="run_ended"
+                _ENDED.get(RunStatus(run.status), _("The run has ended.")), code="run_ended"
             )
         earlier = list(
             EngineCommand.objects.filter(

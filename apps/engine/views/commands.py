@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 
 from apps.accounts.models import User
@@ -14,7 +15,7 @@ from apps.engine.contracts import CommandKind, CommandState
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.selectors import troubled_commands
 from apps.engine.timeline import timeline
-from apps.engine.views.runs import CRUMB
+from apps.engine.views.runs import CRUMB, attempts_text
 from apps.web.filters import FilterForm
 from apps.web.fragments import person
 from apps.web.lists import ListPage
@@ -22,7 +23,7 @@ from apps.web.pages import DetailPage
 from apps.web.pieces import Fact, Head, Link, Note
 from apps.web.row_verbs import RowVerb, RowVerbs
 from apps.web.tables import Column
-from apps.web.tones import words_of
+from apps.web.tones import sentence_of, words_of
 
 VIEW = "engine.view_enginecommand"
 ACT = "engine.change_enginecommand"
@@ -53,7 +54,7 @@ class CommandFilter(FilterForm):
     )
     kind = forms.ChoiceField(
         required=False,
-        choices=[("", _("every kind")), *((k, k) for k in CommandKind)],
+        choices=lambda: [("", gettext("every kind")), *((k, words_of(k)) for k in CommandKind)],
         label=_("Kind"),
     )
     workflow = forms.CharField(
@@ -74,7 +75,7 @@ LIST_PAGE = ListPage(
     lead=_(
         "Messages to the engine that have not arrived: they wait, are parked, or were given up."
     ),
-    noun=_("command"),
+    noun="command",
     topic="engine",
     rows=_troubled,
     to="engine_command",
@@ -82,7 +83,7 @@ LIST_PAGE = ListPage(
     columns=(
         Column(head=_("Command"), value="title", form="title", file="command"),
         Column(head=_("Workflow"), value="workflow_id"),
-        Column(head=_("Attempts"), value="attempts", form="count", text="{} attempts", wide=True),
+        Column(head=_("Attempts"), value="attempts", form="count", text=attempts_text, wide=True),
         Column(head=_("Reason"), value=lambda command: command.error[:200], file="reason"),
         Column(head=_("Age"), value="created_at", form="age", file="created_at"),
         Column(head=_("State"), value="state", form="state"),
@@ -167,9 +168,9 @@ def _head(command: EngineCommand) -> Head:
             tone="bad",
         )
     elif command.error and command.state != CommandState.SENT:
-        note = Note(f"{words_of(command.state).capitalize()}.", command.error[:1000])
+        note = Note(sentence_of(command.state), command.error[:1000])
     return Head(
-        command.title.capitalize(),
+        capfirst(command.title),
         gettext("Written"),
         at=command.created_at,
         crumbs=(CRUMB, Link(gettext("Commands"), "engine_commands")),

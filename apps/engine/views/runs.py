@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from apps.accounts.models import User
 from apps.common.language import lazy as _
@@ -100,7 +100,7 @@ LIST_PAGE = ListPage(
     name="workflow_runs",
     title=_("Workflow runs"),
     lead=_("Runs of workflows as we know them from the engine, the newest first."),
-    noun=_("run"),
+    noun="run",
     topic="engine",
     rows=_rows,
     to="workflow_run",
@@ -182,6 +182,11 @@ VERBS = RowVerbs(
 )
 
 
+def attempts_text(number: int) -> str:
+    """Return the text around a number of attempts."""
+    return ngettext("{} attempt", "{} attempts", number)
+
+
 def command_line(command: EngineCommand) -> Line:
     """Return the line of a command in a panel."""
     return Line(
@@ -191,7 +196,9 @@ def command_line(command: EngineCommand) -> Line:
             Cell(gettext("Workflow"), command.workflow_id),
             Cell(gettext("Written"), command.created_at, form="age"),
             Cell(
-                gettext("Attempts"), command.attempts if command.attempts > 1 else "", "{} attempts"
+                gettext("Attempts"),
+                command.attempts if command.attempts > 1 else "",
+                attempts_text(command.attempts),
             ),
             Cell(gettext("Reason"), command.error[:200]),
         ),
@@ -224,15 +231,15 @@ def _context(request: HttpRequest, run: WorkflowRun) -> dict[str, Any]:
 
 
 def _activity(one: PendingActivity) -> dict[str, Any]:
-    of = (
-        gettext(" of {most_attempts}").format(most_attempts=one.most_attempts)
+    attempt = (
+        gettext("attempt {attempt} of {most_attempts}")
         if one.most_attempts
-        else ""
+        else gettext("attempt {attempt}")
     )
     return {
         "name": one.activity_type,
         "state": one.state,
-        "attempt": gettext("attempt {attempt}{of}").format(attempt=one.attempt, of=of),
+        "attempt": attempt.format(attempt=one.attempt, most_attempts=one.most_attempts),
         "failure": one.last_failure,
         "worker": one.worker,
         "heartbeat_at": one.heartbeat_at,
@@ -256,7 +263,7 @@ def _head(run: WorkflowRun) -> Head:
         )
     return Head(
         run.workflow_id,
-        f"{run.workflow_type}, began",
+        gettext("{type}, began").format(type=run.workflow_type),
         at=run.started_at,
         crumbs=(CRUMB, Link(gettext("Runs"), "workflow_runs")),
         state=run.status,

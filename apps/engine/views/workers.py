@@ -39,6 +39,7 @@ from apps.web.dashboard import Figure, queues
 from apps.web.fragments import fragment, let_in, person, seen_with
 from apps.web.lists import counted
 from apps.web.pieces import Head, Link, rows_card, seen_by
+from apps.web.tones import title_of
 
 QUEUES = Watch("queues", QueueStates)
 
@@ -143,20 +144,20 @@ def _queue(name: str, state: QueueState | None, seen: Seen[QueueStates]) -> Queu
             name, gettext("nobody polls"), "bad" if waiting else "warn", backlog, state
         )
     if waiting and state.oldest_seconds > LATE.total_seconds():
-        return QueueLine(name, "behind", "warn", backlog, state)
-    return QueueLine(name, "served", "good", backlog, state)
+        return QueueLine(name, gettext("behind"), "warn", backlog, state)
+    return QueueLine(name, gettext("served"), "good", backlog, state)
 
 
 def _process(beat: ProcessHeartbeat, now: datetime) -> ProcessLine:
     alive = beat.beat_at > now - timedelta(seconds=ALIVE_SECONDS)
     if not alive:
-        state, tone = "silent", "bad"
+        state, tone = gettext("silent"), "bad"
     elif beat.role == "relay":
-        state, tone = ("leads", "good") if beat.leading else (gettext("stands by"), "good")
+        state, tone = (gettext("leads") if beat.leading else gettext("stands by")), "good"
     else:
-        state, tone = "runs", "good"
+        state, tone = gettext("runs"), "good"
     version = beat.detail.get("version", "") if isinstance(beat.detail, dict) else ""
-    return ProcessLine(beat, beat.role.capitalize(), str(version), alive, state, tone)
+    return ProcessLine(beat, title_of(beat.role), str(version), alive, state, tone)
 
 
 def _figures(runs: RunFigures) -> list[Figure]:
@@ -181,7 +182,7 @@ def _figures(runs: RunFigures) -> list[Figure]:
             "bad" if runs.failed_day else "",
         ),
         Figure(
-            _short(seconds) if outbox.waiting else "0 s",
+            _short(seconds if outbox.waiting else 0),
             gettext("the oldest command waits"),
             f"{commands}?state=waiting",
             30,
@@ -198,10 +199,14 @@ def _figures(runs: RunFigures) -> list[Figure]:
 
 
 def _short(seconds: float) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+    for size, unit in (
+        (86_400, gettext("{number} d")),
+        (3_600, gettext("{number} h")),
+        (60, gettext("{number} min")),
+    ):
         if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+            return unit.format(number=round(seconds / size))
+    return gettext("{number} s").format(number=round(seconds))
 
 
 def _at_least(count: int, more: bool) -> str:

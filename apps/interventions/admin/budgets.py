@@ -30,16 +30,14 @@ def _opened(row: None, data: dict[str, Any]) -> list[str]:
     days = Budget(starts_on=data["starts_on"], ends_on=data["ends_on"]).period or gettext(
         "every day"
     )
-    period = (
-        gettext(" It is a period of {series}.").format(series=data["series"])
-        if data["series"]
-        else ""
-    )
+    said = [gettext("It is for {days}.").format(days=days)]
+    if data["series"]:
+        said.append(gettext("It is a period of {series}.").format(series=data["series"]))
     return [
         gettext("{name} ({code}) is opened in {currency}, without money.").format(
             name=data["name"], code=data["code"], currency=data["currency"]
         ),
-        gettext("It is for {days}.{period}").format(days=days, period=period),
+        " ".join(said),
     ]
 
 

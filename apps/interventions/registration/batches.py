@@ -9,6 +9,7 @@ from apps.accounts.models import User
 from apps.approvals import subject
 from apps.approvals.kinds import Fact, Simulation, TierRule, status_fact
 from apps.approvals.signed_words import Wording
+from apps.common.ended import ended_already
 from apps.common.language import lazy as _
 from apps.engine import process, runs
 from apps.interventions.contracts import KIND, SIGNAL_SETTLED, BatchStatus
@@ -110,7 +111,7 @@ def _simulate(batch: InterventionBatch, user: User) -> Simulation:
     budget, policy = batch.budget, batch.policy
     if BatchStatus(batch.status).terminal:
         return Simulation(
-            outcome=gettext("Nothing: it is {status} already.").format(status=batch.status),
+            outcome=gettext("Nothing happens. {why}").format(why=ended_already(batch.status)),
             tone="bad",
         )
     if not policy.active and not Policy.objects.filter(code=policy.code, active=True).exists():
@@ -128,9 +129,8 @@ def _simulate(batch: InterventionBatch, user: User) -> Simulation:
         )
     )
     if warned.total:
-        outcome += gettext(" Look at {total:,} first that look like another payment.").format(
-            total=warned.total
-        )
+        look = gettext("Look at {total:,} first that look like another payment.")
+        outcome = f"{outcome} {look.format(total=warned.total)}"
     return Simulation(
         outcome=outcome,
         tone="bad" if left < 0 else "good" if policy.reversible and not warned.total else "warn",

@@ -4,7 +4,7 @@ import re
 from urllib.parse import urlencode
 
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from apps.common.language import lazy as _
 from apps.common.money import shown
@@ -62,7 +62,12 @@ BATCHES = Source(
         lambda user: InterventionBatch.objects.visible_to(user).select_related("requested_by"),
         BY_UUID,
         by_text("title"),
-        found=lambda row: asked(row, "batch", str(row), f"{row.total:,} payments"),
+        found=lambda row: asked(
+            row,
+            "batch",
+            str(row),
+            ngettext("{total:,} payment", "{total:,} payments", row.total).format(total=row.total),
+        ),
     ),
 )
 
@@ -101,7 +106,10 @@ BUDGETS = Source(
             title=row.name,
             href=reverse("budget", args=[row.code]),
             key=row.code,
-            notes=(row.period, f"{shown(row.available, row.currency)} free"),
+            notes=(
+                row.period,
+                gettext("{amount} free").format(amount=shown(row.available, row.currency)),
+            ),
         ),
     ),
 )

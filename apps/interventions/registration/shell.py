@@ -104,7 +104,7 @@ DOMAIN = Domain(
     series=Series(
         rows=Intervention.objects.visible_to,
         marked=Q(status=InterventionStatus.FAILED),
-        marked_title="failed",
+        marked_title=_("Failed"),
         tone="bad",
         sentence=_("Interventions asked for in the last 24 hours: {count}; failed: {marked}."),
         none=_("Nobody asked for an intervention in the last 24 hours."),

@@ -1,6 +1,7 @@
 """Words of interventions on shared pages: next steps after refusals, words and tones of states."""
 
 from apps.common.language import lazy as _
+from apps.engine import timeline
 from apps.interventions.contracts import Step
 from apps.interventions.models import BudgetEntry
 from apps.web import refusals, tones
@@ -59,8 +60,64 @@ WORDS = {
     Step.RECORD_OUTCOME: _("record outcome"),
     Step.ROLL_BACK: _("roll back"),
     Step.RELEASE_BUDGET: _("release budget"),
-    # The subject of a request, in the link to it.
+    # Subjects of the trail, and what outcomes are grouped by.
+    "intervention": _("intervention"),
     "intervention-batch": _("batch"),
+    "budget_transfer": _("transfer"),
+    "policy": _("policy"),
+    "budget": _("budget"),
+    "region": _("region"),
+    "status": _("status"),
+    "day": _("day"),
+    "month": _("month"),
+}
+
+
+ACTIONS = {
+    "intervention.requested": _("Asked for it"),
+    "intervention.awaiting_approval": _("Waits for a signature"),
+    "intervention.approved": _("Approved"),
+    "intervention.executing": _("Execution began"),
+    "intervention.executed": _("Executed"),
+    "intervention.failed": _("Failed"),
+    "intervention.rejected": _("Rejected"),
+    "intervention.expired": _("Expired: nobody signed in time"),
+    "intervention.cancelled": _("Called off"),
+    "intervention.edited": _("Edited"),
+    "intervention.restarted": _("Its workflow was started again"),
+    "intervention.completed": _("The missing steps are done"),
+    "intervention.left_by_batch": _("Its batch goes on without it"),
+    "intervention.execution_done": _("The payment was made"),
+    "intervention.execution_refused": _("The payment was refused"),
+    "intervention.rolled_back": _("The payment was taken back"),
+    "intervention.reversal_refused": _("Taking the payment back was refused"),
+    "intervention-batch.requested": _("Asked for the batch"),
+    "intervention-batch.running": _("The batch began"),
+    "intervention-batch.paused": _("Paused the batch"),
+    "intervention-batch.resumed": _("Resumed the batch"),
+    "intervention-batch.restarted": _("Its workflow was started again"),
+    "intervention-batch.completed": _("The batch is worked through"),
+    "intervention-batch.rejected": _("The batch was rejected"),
+    "intervention-batch.cancelled": _("The batch was cancelled"),
+    "budget.transfer_requested": _("Asked for the transfer"),
+    "budget.transfer_done": _("The money was moved"),
+    "budget.transfer_failed": _("Nothing was moved"),
+    "budget.transfer_rejected": _("The transfer was rejected"),
+    "budget.transfer_expired": _("Expired: nobody signed in time"),
+    "budget.transfer_cancelled": _("The transfer was taken back"),
+}
+TRIED = {
+    "intervention.request": _("Tried to ask for it"),
+    "intervention.cancel": _("Tried to call it off"),
+    "intervention.approval_open": _("No signature could be asked for"),
+    "intervention-batch.request": _("Tried to ask for a batch"),
+    "intervention-batch.pause": _("Tried to pause the batch"),
+    "intervention-batch.resume": _("Tried to resume the batch"),
+    "intervention-batch.cancel": _("Tried to cancel the batch"),
+    "intervention-batch.approval_open": _("No signature could be asked for"),
+    "budget.transfer_request": _("Tried to ask for a transfer"),
+    "budget.transfer_cancel": _("Tried to take it back"),
+    "budget_transfer.approval_open": _("No signature could be asked for"),
 }
 
 
@@ -68,3 +125,4 @@ def register() -> None:
     """Register the texts. Called once, when Django is ready."""
     refusals.explain(NEXT_STEPS)
     tones.register(TONES, WORDS)
+    timeline.register_words(ACTIONS, tried=TRIED)

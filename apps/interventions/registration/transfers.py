@@ -99,14 +99,16 @@ def _simulate(transfer: BudgetTransfer, user: User) -> Simulation:
         )
     after = Budget(total=source.total - transfer.amount, alert_percent=source.alert_percent)
     after.reserved, after.spent = source.reserved, source.spent
-    low = (
-        gettext(" Little would be left in {code}.").format(code=source.code) if after.is_low else ""
-    )
+    said = [
+        gettext("{moved} leaves {code} and is free in {destination_code} at once.").format(
+            moved=moved, code=source.code, destination_code=destination.code
+        )
+    ]
+    if after.is_low:
+        said.append(gettext("Little would be left in {code}.").format(code=source.code))
     return Simulation(
-        outcome=gettext(
-            "{moved} leaves {code} and is free in {destination_code} at once.{low}"
-        ).format(moved=moved, code=source.code, destination_code=destination.code, low=low),
-        tone="warn" if low else "good",
+        outcome=" ".join(said),
+        tone="warn" if after.is_low else "good",
         steps=(
             gettext("take {moved} from {code}").format(moved=moved, code=source.code),
             gettext("add {moved} to {code}").format(moved=moved, code=destination.code),

@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from apps.approvals.subject import questions_close
 from apps.audit.contracts import Actor
 from apps.common.csvio import by_number
+from apps.common.language import for_record
 from apps.common.language import lazy as _
 from apps.common.money import unambiguous
 from apps.engine import process, runs
@@ -42,8 +43,15 @@ RELATED = ("policy", "budget", "requested_by")
 UNSETTLED = "unsettled"
 NEEDS_ATTENTION = "needs_attention"
 ITEM_DETAILS = {
-    UNSETTLED: "Its process has ended before it could finish; what it left is being settled.",
-    NEEDS_ATTENTION: "It has not ended: a person is asked what is to become of it.",
+    UNSETTLED: _("Its process has ended before it could finish; what it left is being settled."),
+    NEEDS_ATTENTION: _("It has not ended: a person is asked what is to become of it."),
+}
+
+#: What the requester is told of the end.
+_TITLES = {
+    BatchStatus.COMPLETED: _("Batch completed: {batch}"),
+    BatchStatus.REJECTED: _("Batch rejected: {batch}"),
+    BatchStatus.CANCELLED: _("Batch cancelled: {batch}"),
 }
 
 FAILURE_COLUMNS = ("number", *FIELDS, "code", "detail")
@@ -86,7 +94,7 @@ def _record(batch: InterventionBatch, event: str, *, by: Actor, via: str, **body
             key=f"{BATCH_SUBJECT}:{batch.pk}:{event}",
             recipients=[batch.requested_by],
             kind=f"intervention.batch_{event}",
-            title=gettext("Batch {event}: {batch}").format(event=event, batch=batch)[:200],
+            title=_TITLES[BatchStatus(event)].format(batch=batch)[:200],
             text=batch.error_detail
             or gettext("{done} executed, {failed} failed.").format(
                 done=progress.done, failed=progress.failed
@@ -103,7 +111,9 @@ CARRIER: Carrier[InterventionBatch] = Carrier(BATCH_WORKFLOW, _ref, process.WAIT
 BATCH = Process(
     subject=BATCH_SUBJECT,
     title=_("Batch of interventions"),
-    noun=_("batch"),
+    noun="batch",
+    missing=_("There is no such batch."),
+    opens=_("Open the batch"),
     model=InterventionBatch,
     queue=TASK_QUEUE,
     url_name="batch",
@@ -153,7 +163,7 @@ def item_asked(intervention: Intervention) -> None:
     caller's transaction."""
     if intervention.batch_id is not None:
         BatchItem.objects.filter(intervention=intervention, error_code=UNSETTLED).update(
-            error_code=NEEDS_ATTENTION, error_detail=ITEM_DETAILS[NEEDS_ATTENTION]
+            error_code=NEEDS_ATTENTION, error_detail=for_record(ITEM_DETAILS[NEEDS_ATTENTION])
         )
 
 

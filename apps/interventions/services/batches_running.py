@@ -14,6 +14,7 @@ from apps.approvals.selectors import requests_about
 from apps.approvals.signed_runs import prepare
 from apps.common.canonical_json import digest
 from apps.common.identifiers import new_id
+from apps.common.language import for_record
 from apps.interventions.contracts import (
     ATTENTION_KIND,
     SUBJECT,
@@ -75,7 +76,7 @@ def item_note(*, intervention_id: UUID | str, as_of: datetime) -> None:
         ).update(
             status=BatchItemStatus.FAILED,
             error_code=code,
-            error_detail=ITEM_DETAILS[code],
+            error_detail=for_record(ITEM_DETAILS[code]),
             settled_at=as_of,
         )
         if noted:

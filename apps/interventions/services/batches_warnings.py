@@ -9,10 +9,11 @@ from decimal import Decimal
 
 from django.core.cache import cache
 from django.db.models import Exists, Max, OuterRef
-from django.utils.timezone import localtime
 from django.utils.translation import get_language, gettext
 
 from apps.accounts.models import User
+from apps.common.dates import day_words
+from apps.common.windows import site_day
 from apps.interventions.contracts import InterventionStatus
 from apps.interventions.models import Intervention, InterventionBatch, Outcome
 from apps.interventions.models.interventions import InterventionQuerySet
@@ -115,14 +116,13 @@ def _evaluated(items: Iterable[Item], others: InterventionQuerySet, until: datet
     for item in sound:
         like = (item.target, item.amount)
         if (first := seen.setdefault(like, item)) is not item:
-            same = _place(first.number, first.line).lower()
-            told = gettext("The same target and amount as {same}.").format(same=same)
+            told = _same(first.number, first.line)
             found.append(BatchWarning(item.number, item.line, "same_in_batch", told))
         if at := paid.get(like):
             counted.append(at)
-            told = gettext(
-                "The same target was paid the same amount on {localtime:%-d %b %Y}."
-            ).format(localtime=localtime(at))
+            told = gettext("The same target was paid the same amount on {day}.").format(
+                day=day_words(site_day(at))
+            )
             found.append(BatchWarning(item.number, item.line, "paid_recently", told))
     return _Evaluation(
         warned=Warned(tuple(found[:MOST]), len(found)),
@@ -150,6 +150,14 @@ def _still_right(
     )
     fresh = since.filter(Exists(like)).exclude(at__in=known.counted)
     return not visible.filter(pk__in=fresh.values("intervention")).exists()
+
+
+def _same(number: int, line: int) -> str:
+    return (
+        gettext("The same target and amount as line {line}.").format(line=line)
+        if line
+        else gettext("The same target and amount as payment {number}.").format(number=number)
+    )
 
 
 def _place(number: int, line: int) -> str:

@@ -4,13 +4,13 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from apps.accounts.models import User
 from apps.approvals.selectors import signer_ids
+from apps.common.ended import ended_already
 from apps.common.errors import Conflict, Invalid
 from apps.common.failpoints import failpoint
-from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine.steps import refused
@@ -79,7 +79,9 @@ def stakeholders_notify(*, intervention_id: UUID | str) -> None:
                 ),
                 url=f"/interventions/{intervention.pk}/",
             )
-            told = f"{len(people)} told"
+            told = ngettext("{count} person told", "{count} people told", len(people)).format(
+                count=len(people)
+            )
             step_save(intervention, Step.NOTIFY_STAKEHOLDERS, StepStatus.DONE, told)
 
 
@@ -188,7 +190,7 @@ def _complete(intervention: Intervention, missing: str) -> None:
     """Note that the missing steps are done."""
     if intervention.status != InterventionStatus.EXECUTED:
         raise Conflict(
-            filled(_("The intervention is {status}."), status=intervention.status),
+            ended_already(intervention.status),
             code="already_settled",
         )
     if intervention.error_code and not missing:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Field → its label, in the order of display.
 TERMS = {
-    "name": "name",
+    "name": _("name"),
     "reversible": _("can be undone"),
     "min_amount": _("least amount"),
     "max_amount": _("most of one request"),
@@ -38,18 +38,27 @@ def terms_of(policy: Policy) -> list[tuple[str, str]]:
     return [
         (gettext("Amount"), amounts_in_words(policy)),
         (gettext("One target"), target_in_words(policy)),
-        (
-            gettext("Valid"),
-            Period(policy.valid_from, policy.valid_until).words or gettext("always"),
-        ),
-        (gettext("Regions"), ", ".join(policy.regions) or gettext("everywhere")),
-        (
-            gettext("Undoing it"),
-            gettext("possible")
-            if policy.reversible
-            else gettext("not possible: the money is gone"),
-        ),
+        (gettext("Valid"), days_in_words(policy)),
+        (gettext("Regions"), regions_in_words(policy)),
+        (gettext("Undoing it"), undoing_in_words(policy)),
     ]
+
+
+def days_in_words(policy: Policy) -> str:
+    """Return the days on which it is valid."""
+    return Period(policy.valid_from, policy.valid_until).words or gettext("always")
+
+
+def regions_in_words(policy: Policy) -> str:
+    """Return where it may be paid."""
+    return ", ".join(policy.regions) or gettext("everywhere")
+
+
+def undoing_in_words(policy: Policy) -> str:
+    """Return whether a payment can be taken back."""
+    if policy.reversible:
+        return gettext("possible")
+    return gettext("not possible: the money is gone")
 
 
 def amounts_in_words(policy: Policy) -> str:

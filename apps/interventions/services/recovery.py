@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from apps.approvals.selectors import requests_by_row
+from apps.common.language import lazy as _
 from apps.engine import process
 from apps.interventions.contracts import (
     ATTENTION_KIND,
@@ -66,6 +67,23 @@ def intervention_restart(intervention_id: UUID | str) -> None:
         record(intervention, f"{SUBJECT}.restarted")
 
 
+_CLOSED = {
+    "completed": _("Its workflow was completed before it could finish."),
+    "failed": _("Its workflow was failed before it could finish."),
+    "cancelled": _("Its workflow was cancelled before it could finish."),
+    "terminated": _("Its workflow was terminated before it could finish."),
+    "timed_out": _("Its workflow was timed out before it could finish."),
+    "lost": _("Its workflow was lost before it could finish."),
+}
+#: By whether the payment was executed, and whether the money is still reserved.
+_UNFINISHED = {
+    (True, True): _("The payment was executed; the money is still set aside."),
+    (True, False): _("The payment was executed; the money is spent."),
+    (False, True): _("The payment may have been executed; the money is still set aside."),
+    (False, False): _("The payment may have been executed; the money is spent."),
+}
+
+
 def process_closed(
     *, intervention_id: UUID | str, workflow_id: str, run_status: str, as_of: datetime
 ) -> str:
@@ -90,17 +108,14 @@ def process_closed(
         # The saga may run although the mirror does not show it yet; its own end calls this
         # function, too.
         return "left"
-    why = f"Its workflow was {run_status.replace('_', ' ')} before it could finish."
+    why = str(_CLOSED.get(run_status, _("Its workflow has ended before it could finish.")))
     execution = execution_of(step_statuses(intervention))
     if execution in {Execution.UNKNOWN, Execution.DONE}:
-        was = "was executed" if execution is Execution.DONE else "may have been executed"
-        money = "still set aside" if has_open_reservation(intervention) else "spent"
+        text = _UNFINISHED[execution is Execution.DONE, has_open_reservation(intervention)]
         ATTENTION.ask(
             intervention,
             code="execution_unfinished",
-            detail=gettext("{why} The payment {was}; the money is {money}.").format(
-                why=why, was=was, money=money
-            ),
+            detail=f"{why} {text}",
             as_of=as_of,
         )
         return "attention"
@@ -132,16 +147,21 @@ def command_undeliverable(*, command: "EngineCommand", as_of: datetime) -> None:
     if intervention.has_ended:
         _ask_again(intervention, as_of=as_of)
         return
-    what = {
-        "start": f"{command.workflow_type} could not be started",
-        "signal": f"the message {command.name!r} could not be delivered",
-    }.get(command.kind, f"the command {command.kind!r} could not be carried out")
+    text = {
+        "start": gettext("For {workflow_id} {type} could not be started: {error}"),
+        "signal": gettext("For {workflow_id} the message {name!r} could not be delivered: {error}"),
+    }.get(
+        command.kind,
+        gettext("For {workflow_id} the command {kind!r} could not be carried out: {error}"),
+    )
     ATTENTION.ask(
         intervention,
         code=f"{command.kind}_undeliverable",
-        detail=gettext("For {workflow_id} {what}: {error}").format(
+        detail=text.format(
             workflow_id=command.workflow_id,
-            what=what,
+            type=command.workflow_type,
+            name=command.name,
+            kind=str(command.kind),
             error=command.error[:1000] or gettext("unknown reason"),
         ),
         as_of=as_of,

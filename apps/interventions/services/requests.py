@@ -166,11 +166,11 @@ def budget_for(policy: Policy, code: str, *, currency: str, as_of: datetime) -> 
     budget = Budget.objects.filter(code=code).first()
     if budget is None:
         raise NotFound(_("There is no such budget."), code="budget_not_found")
-    for owner, theirs in (("policy", policy.currency), ("budget", budget.currency)):
+    for text, theirs in (
+        (_("The policy is in {theirs}."), policy.currency),
+        (_("The budget is in {theirs}."), budget.currency),
+    ):
         if theirs != currency:
-            raise Invalid(
-                filled(_("The {owner} is in {theirs}."), owner=owner, theirs=theirs),
-                code="currency_mismatch",
-            )
+            raise Invalid(filled(text, theirs=theirs), code="currency_mismatch")
     check_open(budget, as_of=as_of)
     return budget

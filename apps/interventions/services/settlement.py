@@ -4,8 +4,11 @@ transaction."""
 from datetime import datetime
 from decimal import Decimal
 
+from django.utils.translation import gettext
+
 from apps.approvals.subject import questions_close
 from apps.audit.contracts import ENGINE, Actor
+from apps.common.language import lazy as _
 from apps.engine import process
 from apps.interventions.contracts import SUBJECT, InterventionStatus
 from apps.interventions.models import Intervention, Outcome
@@ -13,6 +16,13 @@ from apps.interventions.services.budgets import release_open
 from apps.interventions.services.commands import INTERVENTION
 from apps.interventions.services.rows import record, row_save
 from apps.notifications.services import notify
+
+#: What the requester is told of the end; of others the request for a signature notifies.
+_TITLES = {
+    InterventionStatus.FAILED: _("Failed: {intervention}"),
+    InterventionStatus.EXPIRED: _("Expired: {intervention}"),
+    InterventionStatus.CANCELLED: _("Cancelled: {intervention}"),
+}
 
 
 def settle_row(
@@ -44,7 +54,7 @@ def settle_row(
         at=at,
     )
     process.tell_followers(INTERVENTION, intervention, process.SETTLED)
-    over = f"The intervention is {status}."
+    over = gettext("The intervention has ended.")
     questions_close(INTERVENTION, intervention, by=by, reason=over, as_of=as_of)
     # The request for a signature notifies of a rejection, with the reason; a batch, of its own end.
     told = status in (InterventionStatus.EXECUTED, InterventionStatus.REJECTED)
@@ -53,7 +63,7 @@ def settle_row(
             key=f"{SUBJECT}:{intervention.pk}:settled",
             recipients=[intervention.requested_by],
             kind=f"{SUBJECT}.{status}",
-            title=f"{status.capitalize()}: {intervention}"[:200],
+            title=_TITLES[status].format(intervention=intervention)[:200],
             text=detail,
             url=f"/interventions/{intervention.pk}/",
         )

@@ -22,7 +22,7 @@ from apps.audit.contracts import Actor
 from apps.audit.services import refusals
 from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
-from apps.common.language import filled
+from apps.common.language import filled, for_record
 from apps.common.language import lazy as _
 from apps.common.money import exact, shown
 from apps.common.validation import clean_amount, clean_code, clean_reason, clean_text
@@ -124,7 +124,7 @@ def transfer_cancel(
             if transfer.requested_by_id != by.pk:
                 raise NotAllowed(_("Only who asked takes it back."), code="permission_denied")
             process.check_unsettled(TRANSFER, transfer)
-            why = reason or f"Taken back by {by}."
+            why = reason or for_record(filled(_("Taken back by {by}."), by=by))
             questions_close(TRANSFER, transfer, by=by, reason=why, as_of=as_of)
             _end(transfer, Decided(by, via, as_of, "cancelled", why))
         return transfer
@@ -167,7 +167,7 @@ def _approved(transfer: BudgetTransfer, decided: Decided) -> None:
         if decided.request_id is None or signed_payload(decided.request_id) != transfer_payload(
             transfer
         ):
-            raise _NotMoved("not_as_signed", "The row is not what was signed.")
+            raise _NotMoved("not_as_signed", gettext("The row is not what was signed."))
         with transaction.atomic():
             _move(transfer)
     except _NotMoved as trouble:
@@ -278,7 +278,9 @@ def _record(transfer: BudgetTransfer, event: str, *, by: Actor, via: str, **body
 TRANSFER = SubjectRow(
     subject=SUBJECT,
     title=_("Transfer"),
-    noun=_("transfer"),
+    noun="transfer",
+    missing=_("There is no such transfer."),
+    opens=_("Open the transfer"),
     model=BudgetTransfer,
     url_name="transfer",
     topic="transfer",

@@ -9,7 +9,6 @@ from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals.selectors import requests_about
-from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.common.money import NO_BREAK, shown
 from apps.engine import runs
@@ -55,7 +54,8 @@ LIST_PAGE = ListPage(
     name="batches",
     title=_("Batches"),
     lead=_("Many payments under one signature."),
-    noun=_("batch"),
+    noun="batch",
+    none=_("No batch yet"),
     topic="intervention-batches",
     rows=_rows,
     to="batch",
@@ -151,17 +151,27 @@ RUNS: RunPages[InterventionBatch] = RunPages(
     counts=partial(runs.counts_by_run, RUN),
     now=_now,
     verbs=usual_verbs(
-        _("batch"),
         pause=batch_pause,
         resume=batch_resume,
         cancel=batch_cancel,
-        stays=_("What was paid stays paid"),
+        button=_("Cancel the batch"),
+        help=_(
+            "May be empty. For good. What was paid stays paid, what is under way ends, the rest is "
+            "never begun."
+        ),
+        said=_("Cancelled. What was paid stays paid; the rest is not begun."),
     ),
     tabs=[
         Tab("", _("All"), (), _("None now.")),
         *(
-            Tab(s, s.capitalize(), (s,), filled(_("None are {s} now."), s=s))
-            for s in BatchItemStatus
+            Tab(status, title, (status,), none)
+            for status, title, none in (
+                (BatchItemStatus.WAITING, _("Waiting"), _("None are waiting now.")),
+                (BatchItemStatus.RUNNING, _("Running"), _("None are running now.")),
+                (BatchItemStatus.DONE, _("Done"), _("None are done now.")),
+                (BatchItemStatus.FAILED, _("Failed"), _("None are failed now.")),
+                (BatchItemStatus.CANCELLED, _("Cancelled"), _("None are cancelled now.")),
+            )
         ),
     ],
     words={

@@ -45,7 +45,8 @@ LIST_PAGE = ListPage(
     lead=_(
         "Allocated, spent and reserved money. Running interventions reserve it before they pay."
     ),
-    noun=_("budget"),
+    noun="budget",
+    none=_("No budget yet"),
     topic="budgets",
     rows=lambda user: Budget.objects.all(),
     to="budget",
@@ -60,9 +61,11 @@ LIST_PAGE = ListPage(
             head=_("Use"), value=_bar, form="bar", part="interventions/_budget_bar.html", file="-"
         ),
         Column(head=_("Total"), value="total", form="amount", text=_("total {}")),
-        Column(head=_("Spent"), value="spent", form="amount", text="{} spent", wide=True),
-        Column(head=_("Reserved"), value="reserved", form="amount", text="{} reserved", wide=True),
-        Column(head=_("Free"), value="available", form="amount", text="{} free"),
+        Column(head=_("Spent"), value="spent", form="amount", text=_("{} spent"), wide=True),
+        Column(
+            head=_("Reserved"), value="reserved", form="amount", text=_("{} reserved"), wide=True
+        ),
+        Column(head=_("Free"), value="available", form="amount", text=_("{} free")),
         Column(head=_("State"), value=lambda budget: "low" if budget.is_low else "", form="state"),
     ),
     arrivals=False,
@@ -162,7 +165,7 @@ def _whole(request: HttpRequest, budget: Budget) -> dict[str, Any]:
     if budget.period:
         lead += f" · {budget.period}"
     if not budget.is_open_on(site_day(now)):
-        lead += gettext(" · not open today")
+        lead += f" · {gettext('not open today')}"
     series = Link(budget.series, f"{reverse('budgets')}?series={budget.series}")
     links = (
         Link(

@@ -28,13 +28,14 @@ from apps.web.pieces import (
     Line,
     Link,
     Note,
+    amount_of,
     asked_head,
     rows_card,
     seen_by,
 )
 from apps.web.steps import step_lines
 from apps.web.tables import ASKED, Column
-from apps.web.tones import words_of
+from apps.web.tones import sentence_of
 from apps.web.verbs import RequiredReasonForm
 
 UNDOING = (Step.ROLL_BACK, Step.RELEASE_BUDGET)
@@ -49,7 +50,8 @@ LIST_PAGE = ListPage(
     name="interventions",
     title=_("Interventions"),
     lead=_("Payments of public money, from the request to the outcome."),
-    noun=_("intervention"),
+    noun="intervention",
+    none=_("No intervention yet"),
     topic="interventions",
     rows=_rows,
     to="intervention",
@@ -145,7 +147,7 @@ def _head(intervention: Intervention) -> Head:
     note = None
     if intervention.error_code:
         note = Note(
-            f"{words_of(intervention.error_code).capitalize()}.",
+            sentence_of(intervention.error_code),
             intervention.error_detail,
             gettext(
                 "Nothing stays half done: the steps below show what was undone. To try "
@@ -158,7 +160,9 @@ def _head(intervention: Intervention) -> Head:
     engine_url = temporal_url(intervention.workflow_id)
     return asked_head(
         intervention,
-        gettext("to {target}").format(target=intervention.target),
+        gettext("{amount} to {target}").format(
+            amount=amount_of(intervention), target=intervention.target
+        ),
         crumbs=(LIST, Link(intervention.policy.name, "")),
         links=(Link(gettext("Temporal UI"), engine_url, outside=True),) if engine_url else (),
         note=note,
@@ -172,9 +176,11 @@ def _facts(intervention: Intervention, *, sees_policy: bool) -> list[Fact]:
             gettext("Policy"),
             policy.name,
             href=reverse("policy", args=[policy.code]) if sees_policy else "",
-            note=gettext("v{version}, {value} be undone").format(
-                version=policy.version, value="can" if policy.reversible else "cannot"
-            ),
+            note=(
+                gettext("v{version}, can be undone")
+                if policy.reversible
+                else gettext("v{version}, cannot be undone")
+            ).format(version=policy.version),
         ),
         Fact(gettext("Budget"), intervention.budget.name),
         Fact(gettext("Region"), intervention.region),
@@ -196,7 +202,7 @@ DETAIL_PAGE = DetailPage(
     verb=PageVerb(
         call=requests.intervention_cancel,
         row_id="intervention_id",
-        what=_("called off"),
+        not_done=_("Not called off."),
         said=_("Called off. Its request is closed and what was reserved is free again."),
         form=RequiredReasonForm,
         title=_("Call it off"),

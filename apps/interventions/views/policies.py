@@ -1,6 +1,5 @@
 """Pages of policies: what may be requested, under which limits, and who signs."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
@@ -11,7 +10,16 @@ from django.utils.translation import gettext
 from apps.common.language import lazy as _
 from apps.common.windows import site_day
 from apps.interventions.models import Policy
-from apps.interventions.services.policy_terms import signatures_of, terms_of, versions_of
+from apps.interventions.services.policy_terms import (
+    amounts_in_words,
+    days_in_words,
+    regions_in_words,
+    signatures_of,
+    target_in_words,
+    terms_of,
+    undoing_in_words,
+    versions_of,
+)
 from apps.web.fragments import person
 from apps.web.lists import ListPage, listed
 from apps.web.pages import DetailPage
@@ -25,18 +33,14 @@ VERSIONS_PAGE = 20
 def _with_signatures(policies: list[Any]) -> None:
     signatures = signatures_of(policies, brief=True)
     for policy in policies:
-        policy.signatures = signatures[policy.code] or ["none"]
-
-
-def _term(name: str) -> Callable[[Policy], str]:
-    return lambda policy: dict(terms_of(policy))[name]
+        policy.signatures = signatures[policy.code] or [gettext("none")]
 
 
 LIST_PAGE = ListPage(
     name="policies",
     title=_("Policies"),
     lead=_("What people may ask for, within which limits, and who has to sign."),
-    noun=_("policy"),
+    noun="policy",
     topic="policies",
     rows=lambda user: Policy.objects.filter(active=True),
     to="policy",
@@ -46,11 +50,11 @@ LIST_PAGE = ListPage(
         Column(head=_("Policy"), value="name", form="title", file="name"),
         Column(head=_("Code"), value="code", form="code"),
         Column(head=_("Version"), value="version", form="aside", text=_("version {}")),
-        Column(head=_("Amount"), value=_term(_("Amount")), form="prose"),
-        Column(head=_("One target"), value=_term(_("One target")), form="prose"),
-        Column(head=_("Valid"), value=_term(_("Valid")), form="prose", wide=True),
-        Column(head=_("Regions"), value=_term(_("Regions")), form="prose"),
-        Column(head=_("Undoing it"), value=_term(_("Undoing it")), form="aside"),
+        Column(head=_("Amount"), value=amounts_in_words, form="prose"),
+        Column(head=_("One target"), value=target_in_words, form="prose"),
+        Column(head=_("Valid"), value=days_in_words, form="prose", wide=True),
+        Column(head=_("Regions"), value=regions_in_words, form="prose"),
+        Column(head=_("Undoing it"), value=undoing_in_words, form="aside"),
         Column(
             head=_("Signatures"), value=lambda policy: "; ".join(policy.signatures), form="terms"
         ),

@@ -18,7 +18,7 @@ from apps.interventions.services.transfers import REQUEST_TRANSFER, SUBJECT
 from apps.web.fragments import person
 from apps.web.lists import ListPage
 from apps.web.pages import DetailPage, FormPage, PageVerb
-from apps.web.pieces import Fact, Head, Link, Note, asked_head
+from apps.web.pieces import Fact, Head, Link, Note, amount_of, asked_head
 from apps.web.tables import ASKED, Column
 
 CRUMBS = (Link(_("Budgets"), "budgets"), Link(_("Transfers"), "transfers"))
@@ -32,7 +32,8 @@ LIST_PAGE = ListPage(
     name="transfers",
     title=_("Transfers"),
     lead=_("A transfer moves money from one budget to another as soon as it is signed."),
-    noun=_("transfer"),
+    noun="transfer",
+    none=_("No transfer yet"),
     topic="transfers",
     rows=_rows,
     to="transfer",
@@ -94,8 +95,10 @@ def _head(transfer: BudgetTransfer) -> Head:
     )
     return asked_head(
         transfer,
-        gettext("from {name} to {name2}").format(
-            name=transfer.source.name, name2=transfer.destination.name
+        gettext("{amount} from {source} to {destination}").format(
+            amount=amount_of(transfer),
+            source=transfer.source.name,
+            destination=transfer.destination.name,
         ),
         crumbs=CRUMBS,
         links=(Link(gettext("Its request"), request_url),) if approval else (),
@@ -130,7 +133,7 @@ DETAIL_PAGE = DetailPage(
     verb=PageVerb(
         call=transfers.transfer_cancel,
         row_id="transfer_id",
-        what=_("taken back"),
+        not_done=_("Not taken back."),
         said=_("Taken back. Its request is closed; nothing was moved."),
         title=_("Take it back"),
         label=_("Reason (optional)"),
