@@ -217,8 +217,8 @@ ITEM_ENDED = Column(head=_("Ended"), value="settled_at", form="age", text=_("end
 
 
 def item_why(words: Read) -> Column:
-    """Return the column that says why an item failed, with its code; `words` says something about
-    one that did not, or nothing."""
+    """Return the column that says why an item failed, with its code; `words` says something more
+    about an item, or nothing."""
     return Column(head=_("Why"), value=words, form="why", part="web/_item_why.html")
 
 

@@ -144,7 +144,7 @@ def test_the_items_are_a_table_that_costs_as_much_for_many(
     client = signed_in(reviewer)
     work(bulk)
     page = text(client.get(f"/bulk/{bulk.pk}/"))
-    assert heads(page, "bulk-items") == ["Request", "For", "Why", "Amount", "Ended", "Outcome"]
+    assert heads(page, "bulk-items") == ["Request", "Why", "Amount", "Ended", "Outcome"]
     assert page.count('data-code="requester_cannot_sign"') == 3
     assert '<span class="badge tone-good">signed</span>' in page
 

@@ -242,19 +242,18 @@ def _failures(bulk: BulkDecision) -> Iterator[dict[str, Any]]:
         yield dict(zip(COLUMNS, (*about, item.error_code, item.error_detail), strict=True))
 
 
-def _behalf(item: BulkItem) -> object:
-    return item.authority if item.authority_id != item.bulk.requested_by_id else ""
-
-
-def _what_next(item: BulkItem) -> str:
+def _about(item: BulkItem) -> str:
+    """Return for whom it is signed, if not for the person, and whether another signature follows."""
     waits = item.status == ItemStatus.DONE and item.request.status == RequestStatus.OPEN
-    return gettext("waits for the next signature") if waits else ""
+    told = [gettext("waits for the next signature")] if waits else []
+    if item.authority_id != item.bulk.requested_by_id:
+        told.insert(0, gettext("for {authority}").format(authority=item.authority))
+    return ", ".join(told)
 
 
 ITEM_COLUMNS = (
     Column(head=_("Request"), value="request.title", form="title"),
-    Column(head=_("For"), value=_behalf, text=_("for {}")),
-    item_why(_what_next),
+    item_why(_about),
     Column(head=_("Amount"), value="request.amount", form="amount", currency="request.currency"),
     ITEM_ENDED,
     Column(head=_("Outcome"), value="status", form="state", part="approvals/_bulk_item_state.html"),

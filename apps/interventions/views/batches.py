@@ -159,16 +159,21 @@ def _item_page(item: BatchItem) -> str:
     return reverse("intervention", args=[known]) if known else ""
 
 
+def _unpaid(item: BatchItem) -> str:
+    unsaid = item.amount is None and not item.error_code
+    return gettext("cannot be paid") if unsaid else ""
+
+
 ITEM_COLUMNS = (
-    ITEM_NUMBER,
     Column(
         head=_("Payment"),
         value="named_target",
         form="title",
         part="interventions/_batch_item.html",
     ),
+    ITEM_NUMBER,
     Column(head=_("Region"), value="region", wide=True),
-    item_why(lambda item: gettext("cannot be paid") if item.amount is None else ""),
+    item_why(_unpaid),
     Column(
         head=_("Amount"),
         value="amount",
