@@ -187,10 +187,7 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
         "requested_by",
         "created_at",
         "due_at",
-        "holder",
-        "settled_by",
         "settled_at",
-        "kind",
         "staff_page",
     )
     list_filter = (

@@ -243,7 +243,7 @@ def _failures(bulk: BulkDecision) -> Iterator[dict[str, Any]]:
 
 
 def _about(item: BulkItem) -> str:
-    """Return for whom it is signed, if not for the person, and whether another signature follows."""
+    """Return for whom it is signed, if for somebody else, and whether a signature follows."""
     waits = item.status == ItemStatus.DONE and item.request.status == RequestStatus.OPEN
     told = [gettext("waits for the next signature")] if waits else []
     if item.authority_id != item.bulk.requested_by_id:
