@@ -2,14 +2,13 @@
 
 import threading
 from collections.abc import Sequence
-from datetime import datetime
 
 from django.db import connections
-from django.utils import timezone
 
 from apps.common import correlation
 from apps.engine import liveness
-from apps.engine.selectors import open_runs_count, outbox_figures
+from apps.engine.relay.state import lag
+from apps.engine.selectors import open_runs_count
 from workers import metrics
 from workers.health import Health
 
@@ -58,7 +57,7 @@ class Beats:
     def _beat(self) -> None:
         try:
             liveness.beat("worker", self._name, self._queues, False)
-            _measure(timezone.now())
+            _measure()
         except Exception as error:
             logger.warning("beat.not_written", error=f"{type(error).__name__}: {error}")
         finally:
@@ -74,9 +73,9 @@ class Beats:
             connections.close_all()
 
 
-def _measure(now: datetime) -> None:
-    outbox = outbox_figures(now)
-    metrics.RELAY_PENDING.set(outbox.pending)
+def _measure() -> None:
+    outbox = lag()
+    metrics.RELAY_PENDING.set(outbox.waiting)
     metrics.RELAY_PARKED.set(outbox.parked)
-    metrics.RELAY_LAG.set((now - outbox.oldest).total_seconds() if outbox.oldest else 0.0)
+    metrics.RELAY_LAG.set(outbox.oldest_seconds)
     metrics.OPEN_WORKFLOWS.set(open_runs_count())

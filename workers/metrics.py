@@ -75,10 +75,14 @@ CACHED_WORKFLOWS = Gauge(
 OPEN_WORKFLOWS = Gauge(
     "countersign_open_workflows", "Open people-facing workflows of the whole system (the mirror)."
 )
-RELAY_PENDING = Gauge("countersign_relay_pending_commands", "Commands that wait for the relay.")
-RELAY_PARKED = Gauge("countersign_relay_parked_commands", "Commands that wait for an operator.")
+RELAY_PENDING = Gauge(
+    "countersign_relay_pending_commands", "Commands that wait for the relay, up to 10,000."
+)
+RELAY_PARKED = Gauge(
+    "countersign_relay_parked_commands", "Commands that wait for an operator, up to 10,000."
+)
 RELAY_LAG = Gauge(
-    "countersign_relay_lag_seconds", "Age of the oldest command that is due and not sent."
+    "countersign_relay_lag_seconds", "Age of the oldest command that the relay still has to send."
 )
 NOTICES_DROPPED = Counter(
     "countersign_mirror_notices_dropped_total",

@@ -22,19 +22,23 @@ BEGUN, ENDED = "list.export", "list.exported"
 class ExportRecorder:
     """Writes the entries of exports of lists, and keeps a person from exporting without end."""
 
+    def check(self, *, by: "User") -> None:
+        """Raise TooMany `too_many_exports` if the person has begun so many lately."""
+        since = timezone.now() - EXPORTS_WITHIN
+        begun = AuditEntry.objects.filter(actor_id=by.audit_id, at__gt=since, action=BEGUN)
+        if len(begun.order_by("-at")[:MOST_EXPORTS]) == MOST_EXPORTS:
+            raise TooMany(
+                _("You have exported many lists in the last minutes. Try again later."),
+                code="too_many_exports",
+                retry_after=int(EXPORTS_WITHIN.total_seconds()),
+            )
+
     def begin(self, *, by: "User", name: str, body: Mapping[str, Any]) -> None:
         """Audit that the person exports the list; TooMany `too_many_exports`."""
         with transaction.atomic(durable=True):
             # Two at the same moment count each other.
             transaction_lock(f"exports:{by.audit_id}")
-            since = timezone.now() - EXPORTS_WITHIN
-            begun = AuditEntry.objects.filter(actor_id=by.audit_id, at__gt=since, action=BEGUN)
-            if len(begun.order_by("-at")[:MOST_EXPORTS]) == MOST_EXPORTS:
-                raise TooMany(
-                    _("You have exported many lists in the last minutes. Try again later."),
-                    code="too_many_exports",
-                    retry_after=int(EXPORTS_WITHIN.total_seconds()),
-                )
+            self.check(by=by)
             self._record(BEGUN, by=by, name=name, body=body)
 
     def end(self, *, by: "User", name: str, body: Mapping[str, Any]) -> None:

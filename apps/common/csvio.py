@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -31,6 +32,9 @@ PART = 1000
 LINE_BYTES, MOST_DEPTH = 64 * 1024, 32
 #: A spreadsheet takes a text that begins with one of these for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+#: Where a spreadsheet that separates by something else than the comma begins a cell, and would find
+#: a formula there: it takes quotes inside its cell for a part of the text.
+_FORMULA_INSIDE = re.compile(r"""(?!\A\t)([;\t\r\n])(?=["\s]*[=+\-@])""")
 
 Row = TypeVar("Row")
 
@@ -285,10 +289,11 @@ def export(
 ) -> Iterator[bytes]:
     """Yield a file of the rows, PART of them at a time, while it is sent.
 
-    `csv`: the columns, then their values; an apostrophe before a text that a spreadsheet would
-    execute keeps it a text, documents are JSON. `jsonl`: a JSON object per line, unchanged except
-    for amounts, ids and times, which are texts; ValueError for NaN. `for_spreadsheets` writes the
-    byte order mark by which they recognise UTF-8.
+    `csv`: the columns, then their values; an apostrophe before what a spreadsheet would execute
+    keeps it a text, at the beginning and where it would begin a cell at another separator than the
+    comma; documents are JSON. `jsonl`: a JSON object per line, unchanged except for amounts, ids
+    and times, which are texts; ValueError for NaN. `for_spreadsheets` writes the byte order mark by
+    which they recognise UTF-8.
     """
     writer = _csv_lines if format == "csv" else _json_lines
     if for_spreadsheets:
@@ -305,7 +310,12 @@ def cell(value: Any) -> Any:
         return value.isoformat()
     if value is not None and not isinstance(value, str | int | float | Decimal | UUID):
         value = json.dumps(value, ensure_ascii=False, sort_keys=True)
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    # With a semicolon between cells, quotes do not keep a text together: the line does not begin
+    # with one. So what follows a separator is guarded as the beginning of a cell is.
+    value = _FORMULA_INSIDE.sub(r"\1'", value)
+    return f"'{value}" if value.startswith(_FORMULA) else value
 
 
 def _csv_lines(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Iterator[str]:

@@ -6,9 +6,13 @@ from decimal import Decimal
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
+from apps.common.language import lazy as _
+
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-#: A cell takes no longer text; the rest of a longer one is in the CSV file.
+#: A cell takes no longer text, in units of UTF-16. A longer one is cut and ends with words that say
+#: so; the whole of it is in the CSV file.
 LONGEST_TEXT = 32_767
+CUT = _("… [cut: the CSV file has the whole text]")
 #: A number has so many exact digits; an amount with more is written as a text.
 EXACT_DIGITS = 15
 _CHUNK = 64 * 1024
@@ -77,7 +81,18 @@ def _write(sheet: Any, number: int, place: int, value: Any, format_of: Any) -> N
     elif isinstance(value, int | Decimal) and not isinstance(value, bool) and _exact(value):
         sheet.write_number(number, place, float(value), format_of(_pattern(value)))
     else:
-        sheet.write_string(number, place, str(value)[:LONGEST_TEXT])
+        sheet.write_string(number, place, _fitting(str(value)))
+
+
+def _fitting(text: str) -> str:
+    """Return the text, or as much of it as a cell takes with CUT at its end."""
+    units = text.encode("utf-16-le", "surrogatepass")
+    if len(units) <= 2 * LONGEST_TEXT:
+        return text
+    words = str(CUT)
+    room = LONGEST_TEXT - len(words.encode("utf-16-le")) // 2
+    # A character of two units is left out as a whole.
+    return units[: 2 * room].decode("utf-16-le", "ignore") + words
 
 
 def _exact(value: int | Decimal) -> bool:

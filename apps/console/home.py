@@ -10,8 +10,9 @@ from django.utils.translation import gettext
 from apps.common.language import lazy as _
 from apps.engine import reads
 from apps.engine.probes import ALIVE_SECONDS
+from apps.engine.reads import QueueStates
 from apps.engine.selectors import beating, next_command_at, parked_count
-from apps.engine.timeline import ask_engine
+from apps.engine.watching import Watch
 from apps.web import dashboard
 from apps.web.pieces import Link, seen_by
 
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
     from apps.engine.models import ProcessHeartbeat
 
+#: The watched queues as Temporal has them: one call every few seconds for all viewers.
+QUEUES = Watch("home", QueueStates)
 #: The home page mentions a command that has waited for longer than this.
 LAG_WORTH_TELLING = timedelta(seconds=5)
+#: It counts no more parked commands than these.
+MOST_PARKED = 1000
 WORKERS = Link(_("Workers"), "workers", "engine.view_enginecommand")
 
 
@@ -35,7 +40,8 @@ class Part:
 
 
 def machinery(*, as_of: datetime) -> list[Part]:
-    """Return relay, workers and outbox as the database has them, and Temporal as it answers now."""
+    """Return relay, workers and outbox as the database has them, and Temporal as it
+    answered a moment ago."""
     beats = beating(since=as_of - timedelta(seconds=ALIVE_SECONDS), most=200)
     workers = [beat for beat in beats if beat.role == "worker"]
     relays = [beat for beat in beats if beat.role == "relay"]
@@ -57,19 +63,16 @@ def machinery(*, as_of: datetime) -> list[Part]:
 
 def _engine() -> Part:
     names = dashboard.queues()
-    states = []
-    for name in names:
-        state = ask_engine(partial(reads.queue_state, name))
-        if state is None:
-            return Part(
-                gettext("Engine"),
-                gettext("no answer"),
-                "bad",
-                gettext("Decisions are taken and kept; they are carried out when it is back."),
-            )
-        states.append(state)
+    seen = QUEUES.look(partial(reads.queue_states, names))
+    if seen.answer is None or seen.away_since:
+        return Part(
+            gettext("Engine"),
+            gettext("no answer"),
+            "bad",
+            gettext("Decisions are taken and kept; they are carried out when it is back."),
+        )
     lag = LAG_WORTH_TELLING.total_seconds()
-    late = [state for state in states if state.oldest_seconds > lag]
+    late = [state for state in seen.answer.queues if state.oldest_seconds > lag]
     if backlog := sum(state.workflow_backlog + state.activity_backlog for state in late):
         oldest = int(max(state.oldest_seconds for state in late))
         return Part(
@@ -113,10 +116,15 @@ def _relay(relays: "list[ProcessHeartbeat]") -> Part:
 
 def _outbox(as_of: datetime) -> Part:
     oldest = next_command_at()
-    if parked := parked_count(most=1001):
+    if parked := parked_count(most=MOST_PARKED + 1):
+        words = (
+            gettext("more than {number:,} parked").format(number=MOST_PARKED)
+            if parked > MOST_PARKED
+            else gettext("{number} parked").format(number=parked)
+        )
         return Part(
             gettext("Outbox"),
-            gettext("{number} parked").format(number=parked),
+            words,
             "bad",
             gettext("An operator has to retry or discard them."),
         )

@@ -23,7 +23,7 @@ from apps.common.language import lazy as _
 from apps.engine.selectors import newest_runs, starts_under_way
 from apps.web import search
 from apps.web.fragments import person
-from apps.web.links import temporal_url
+from apps.web.links import temporal_url_for
 from apps.web.search import LONGEST, SHORTEST, Answer, Found, Query, Source
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ search_router = Router(tags=["search"])
 @dataclass(frozen=True)
 class Place:
     """Where a workflow is. `state`: that of its newest run in the mirror, since `at`; without a run
-    that of its start in the outbox, or `unknown`. `url`: in the Temporal UI, if that is there."""
+    that of its start in the outbox, or `unknown`. `url`: in the Temporal UI, if that is there and
+    the user may see runs."""
 
     workflow_id: str
     state: str
@@ -80,14 +81,15 @@ def search_page(request: HttpRequest) -> HttpResponse:
         "trouble": query.trouble if text else "",
         "sources": known,
         "answer": answer,
-        "sections": placed(answer),
+        "sections": placed(answer, user),
         "longest": LONGEST,
     }
     return render(request, "console/search.html", context)
 
 
-def placed(answer: Answer) -> list[Section]:
-    """Return the groups with the places of all their workflows, from two queries."""
+def placed(answer: Answer, user: "User") -> list[Section]:
+    """Return the groups with the places of all their workflows, from two queries. Only who may see
+    the pages of runs is led to the Temporal UI."""
     ids = {found.workflow_id for group in answer.groups for found in group.found}
     ids.discard("")
     runs = newest_runs(ids)
@@ -99,7 +101,7 @@ def placed(answer: Answer) -> list[Section]:
         run = runs.get(workflow_id)
         state = run.status if run else starts.get(workflow_id, "unknown")
         at = (run.closed_at or run.started_at) if run else None
-        return Place(workflow_id, state, at, temporal_url(workflow_id))
+        return Place(workflow_id, state, at, temporal_url_for(user, workflow_id))
 
     return [
         Section(
@@ -166,7 +168,7 @@ def search_everything(
     return {
         "items": [
             _result(section.source, shown)
-            for section in placed(answer)
+            for section in placed(answer, user)
             for shown in section.results
         ],
         "more": [group.source.key for group in answer.groups if group.more],

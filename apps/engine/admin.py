@@ -49,15 +49,13 @@ class EngineCommandAdmin(_OfWorkflow):
 
     list_display = (
         "id",
-        "kind",
+        "title",
         "workflow",
-        "name",
         "state",
         "attempts",
         "problem",
         "subject",
         "created_at",
-        "settled_at",
     )
     list_filter = ("state", "kind")
     search_exact = ("key", "workflow_id")

@@ -1,30 +1,19 @@
 """What operators find of the engine: workflows, commands, schedules."""
 
-from typing import TYPE_CHECKING
-
 from django.urls import reverse
 from django.utils.translation import gettext
 
 from apps.common.language import lazy as _
 from apps.engine.contracts import RunStatus
 from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
+from apps.web.links import VIEW_RUNS
 from apps.web.search import BY_NUMBER, Found, Source, among, by_start, by_value
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.accounts.models import User
-
-
-def _operators(permission: str) -> "Callable[[User], bool]":
-    # Their pages are in the admin.
-    return lambda user: user.is_staff and user.has_perm(permission)
 
 
 def _run(run: WorkflowRun) -> Found:
     return Found(
         title=run.workflow_id,
-        href=reverse("admin:engine_workflowrun_change", args=[run.pk]),
+        href=reverse("workflow_run", args=[run.pk]),
         key=run.run_id,
         state=run.status,
         notes=(
@@ -40,7 +29,7 @@ def _run(run: WorkflowRun) -> Found:
 def _command(command: EngineCommand) -> Found:
     return Found(
         title=f"{command.title}: {command.workflow_id}",
-        href=reverse("admin:engine_enginecommand_change", args=[command.pk]),
+        href=reverse("engine_command", args=[command.pk]),
         key=str(command.pk),
         state=command.state,
         notes=(command.key, command.error[:100]),
@@ -52,7 +41,7 @@ def _command(command: EngineCommand) -> Found:
 def _schedule(schedule: WorkflowSchedule) -> Found:
     return Found(
         title=schedule.name,
-        href=reverse("admin:engine_workflowschedule_change", args=[schedule.pk]),
+        href=reverse("schedule", args=[schedule.name]),
         state="paused" if schedule.paused else "",
         notes=(schedule.workflow_type, schedule.cron, schedule.note),
         at=schedule.updated_at,
@@ -63,7 +52,7 @@ RUNS = Source(
     key="runs",
     title=_("Workflows"),
     hint=_("the workflow’s id or its beginning"),
-    permission=_operators("engine.view_workflowrun"),
+    permission=VIEW_RUNS,
     order=70,
     find=among(
         # Continued runs are parts of the same workflow.
@@ -77,7 +66,7 @@ COMMANDS = Source(
     key="commands",
     title=_("Commands to the engine"),
     hint=_("the command’s number or key, or the beginning of the workflow’s id"),
-    permission=_operators("engine.view_enginecommand"),
+    permission="engine.view_enginecommand",
     order=80,
     find=among(
         lambda user: EngineCommand.objects.all(),
@@ -92,7 +81,7 @@ SCHEDULES = Source(
     key="schedules",
     title=_("Schedules"),
     hint=_("the name or its beginning"),
-    permission=_operators("engine.view_workflowschedule"),
+    permission="engine.view_workflowschedule",
     order=85,
     find=among(lambda user: WorkflowSchedule.objects.all(), by_start("name"), found=_schedule),
 )

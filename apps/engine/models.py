@@ -96,6 +96,14 @@ class EngineCommand(models.Model):
                 fields=["id"],
                 condition=Q(state__in=("undeliverable", "discarded")),
             ),
+            # The order of the list of all that have not been sent, and the oldest of them.
+            models.Index(
+                name="command_not_sent",
+                fields=["created_at", "id"],
+                condition=Q(
+                    state__in=("pending", "leased", "parked", "undeliverable", "discarded")
+                ),
+            ),
             # The order in which settled commands are deleted.
             models.Index(
                 name="command_settled",

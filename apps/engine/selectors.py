@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Min, OuterRef, Q, QuerySet, TextField
+from django.db.models import OuterRef, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from apps.engine.contracts import CommandKind, CommandState, RunStatus
@@ -67,26 +67,6 @@ def signals_sent(subject_type: str, subject_id: object, *, workflow_id: str) -> 
 
 
 # --- for pages and metrics ------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Outbox:
-    """`pending` commands are under way; `oldest` is when the oldest due one was written."""
-
-    pending: int
-    parked: int
-    oldest: datetime | None
-
-
-def outbox_figures(now: datetime) -> Outbox:
-    """Count the unsettled commands."""
-    unsettled = Q(state__in=_ON_THEIR_WAY)
-    figures = EngineCommand.objects.filter(state__in=EngineCommand.UNSETTLED).aggregate(
-        pending=Count("pk", filter=unsettled),
-        parked=Count("pk", filter=Q(state=CommandState.PARKED)),
-        oldest=Min("created_at", filter=unsettled & _DUE & Q(next_try_at__lte=now)),
-    )
-    return Outbox(**figures)
-
-
 def next_command_at() -> datetime | None:
     """Return when the command that is attempted next was written; None: none is under way."""
     due = EngineCommand.objects.filter(_DUE, state__in=_ON_THEIR_WAY)
@@ -201,13 +181,10 @@ def parked_commands() -> QuerySet[EngineCommand]:
 def troubled_commands() -> QuerySet[EngineCommand]:
     """Return the commands that have not been sent: those under way, parked, or given up.
 
-    Three conditions and not one, because each is that of a partial index.
+    Its condition is that of a partial index, which bears the order of the list however many wait.
     """
-    return EngineCommand.objects.filter(
-        Q(state__in=_ON_THEIR_WAY)
-        | Q(state=CommandState.PARKED)
-        | Q(state__in=(CommandState.UNDELIVERABLE, CommandState.DISCARDED))
-    )
+    given_up = (CommandState.UNDELIVERABLE, CommandState.DISCARDED)
+    return EngineCommand.objects.filter(state__in=(*_ON_THEIR_WAY, CommandState.PARKED, *given_up))
 
 
 def commands_of(workflow_id: str) -> QuerySet[EngineCommand]:

@@ -7,11 +7,9 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
 
 from apps.common.language import lazy as _
-from apps.web.admin import ReadOnlyAdmin, link, workflow_link
-from apps.web.links import temporal_url
+from apps.web.admin import ReadOnlyAdmin, workflow_link
 from apps.web.tones import badge
 
 
@@ -42,10 +40,10 @@ class AskedAdmin(ReadOnlyAdmin):
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """Return the columns in the same order for all models: name, status, own columns,
-        requester, times, link."""
+        requester, time, link."""
         amount = ["amount"] if hasattr(self.model, "amount") else []
         before = [self.name, "state", *amount, "attention", *self.columns]
-        after = ["requested_by", "created_at", "settled_at", "staff_page"]
+        after = ["requested_by", "created_at", "staff_page"]
         return self.in_currency([*before, *after])
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
@@ -80,22 +78,12 @@ class ProcessAdmin(AskedAdmin):
     search_help_text = _("An exact id, of the row or of its workflow.")
     readonly_fields: ClassVar[Any] = ("state", "workflow", "staff_page")
 
-    def get_list_display(self, request: HttpRequest) -> list[Any]:
-        return [*super().get_list_display(request), "temporal"]
-
     def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
         return (*self.exclude, self.process.id_field)
 
     @property
     def page_name(self) -> str:  # type: ignore[override]
         return self.process.url_name
-
-    @admin.display(description=_("workflow"))
-    def temporal(self, row: Any) -> SafeString | str:
-        """Link to the row's workflow in the Temporal UI."""
-        return (
-            link(temporal_url(getattr(row, self.process.id_field)), gettext("Temporal UI")) or "–"
-        )
 
     @admin.display(description=_("workflow"))
     def workflow(self, row: Any) -> SafeString | str:

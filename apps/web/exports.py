@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any, Protocol
 
 from django.http import HttpRequest, StreamingHttpResponse
@@ -9,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from apps.common import csvio, xlsx
-from apps.common.errors import Invalid
+from apps.common.errors import Invalid, TooMany
 from apps.common.pagination import parts
 from apps.web.downloads import attachment
 from apps.web.tables import Column, file_columns, record
@@ -27,8 +28,18 @@ MOST_ROWS = {"csv": 1_000_000, "xlsx": 100_000}
 MOST_EXPORTS, EXPORTS_WITHIN = 20, timedelta(minutes=10)
 
 
+#: So many Excel files are made side by side in a process: each holds a thread and a connection to
+#: the database until it is whole. A CSV file holds them for a part at a time.
+MOST_AT_ONCE = 2
+#: Whoever finds no place may ask again after so many seconds.
+ASK_AGAIN = 60
+
+
 class Recorder(Protocol):
-    """Audits exports. `begin` raises TooMany beyond MOST_EXPORTS; `end` follows the last row."""
+    """Audits exports. `check` and `begin` raise TooMany beyond MOST_EXPORTS; `end` follows the last
+    row."""
+
+    def check(self, *, by: "User") -> None: ...
 
     def begin(self, *, by: "User", name: str, body: Mapping[str, Any]) -> None: ...
 
@@ -36,6 +47,23 @@ class Recorder(Protocol):
 
 
 _recorders: list[Recorder] = []
+_places = BoundedSemaphore(MOST_AT_ONCE)
+
+
+class _Place:
+    """One of the places of `_places`, or none. It is given back once: at the latest when nobody
+    holds it any more, as of a file that nobody has begun to read."""
+
+    def __init__(self) -> None:
+        self._of = _places
+        self.held = self._of.acquire(blocking=False)
+
+    def free(self) -> None:
+        held, self.held = self.held, False
+        if held:
+            self._of.release()
+
+    __del__ = free
 
 
 def record_with(recorder: Recorder) -> None:
@@ -60,13 +88,16 @@ def send(
     Audited before the first byte (`list.export`), and once more with the number of rows after the
     last (`list.exported`): an export without the second entry was broken off. So was its file: the
     connection ends without the end of the answer, and an Excel file cannot be opened. Raises
-    Invalid `too_many_rows` and TooMany `too_many_exports`.
+    TooMany `too_many_exports`, before the rows cost a query, Invalid `too_many_rows`, and TooMany
+    `exports_busy` when MOST_AT_ONCE Excel files are being made.
     """
+    (recorder,) = _recorders
+    recorder.check(by=by)
     most = MOST_ROWS[format]
     # Looks for one row beyond the most, instead of counting all.
     if rows.order_by()[most : most + 1].exists():
         raise Invalid(_too_many(format), code="too_many_rows", most=most)
-    (recorder,) = _recorders
+    place = _place() if format == "xlsx" else None
     names = file_columns(columns)
     told = {"format": format, "filters": dict(filters), "order": order}
     recorder.begin(by=by, name=name, body=told)
@@ -81,11 +112,37 @@ def send(
             number += len(part)
         recorder.end(by=by, name=name, body={**told, "rows": number})
 
-    written = xlsx.export(records(), names) if format == "xlsx" else csvio.export(records(), names)
+    if place is not None:
+        written = _holding(place, xlsx.export(records(), names))
+    else:
+        written = csvio.export(records(), names)
     stamp = f"{timezone.now():%Y%m%d-%H%M%S}"
     return attachment(
         request, written, name=f"{name}-{stamp}.{format}", content_type=FORMATS[format]
     )
+
+
+def _place() -> _Place:
+    place = _Place()
+    if not place.held:
+        raise TooMany(
+            gettext(
+                "Other Excel files are being made. Try again in a minute, or take the CSV file."
+            ),
+            code="exports_busy",
+            retry_after=ASK_AGAIN,
+        )
+    return place
+
+
+def _holding(place: _Place, file: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the file, which is made as a whole before its first part; then free the place."""
+    try:
+        for part in file:
+            place.free()
+            yield part
+    finally:
+        place.free()
 
 
 def _too_many(format: str) -> str:

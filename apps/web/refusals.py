@@ -90,6 +90,7 @@ explain(
         "too_many_rows": _("No file was made. Narrow the filters."),
         "invalid_filters": _("No file was made. Correct the filters."),
         "too_many_exports": _("No file was made. Wait some minutes."),
+        "exports_busy": _("No file was made. Wait a minute, or take the CSV file."),
         "scan_refused": _("If it must be kept, bring it in another form."),
         "scan_unavailable": _("Nothing was kept. Your file is still with you."),
         "unavailable": _("Nothing was changed. Try again in a moment."),

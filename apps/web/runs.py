@@ -28,10 +28,10 @@ from apps.web.denied import row_of
 from apps.web.downloads import attachment
 from apps.web.drafts import draft_keep
 from apps.web.fragments import fragment, person
-from apps.web.links import temporal_url
+from apps.web.links import temporal_url_for
 from apps.web.lists import numbered
 from apps.web.pieces import Head, Link, Note
-from apps.web.tables import Column
+from apps.web.tables import Column, Read, Table, table
 from apps.web.tones import sentence_of
 from apps.web.verbs import ReasonForm, call_verb
 
@@ -218,6 +218,17 @@ RUN_COLUMNS = (
 )
 
 
+#: The number of an item, and when it ended.
+ITEM_NUMBER = Column(head=_("No."), value="number", form="count", text=_("no. {}"))
+ITEM_ENDED = Column(head=_("Ended"), value="settled_at", form="age", text=_("ended {}"), wide=True)
+
+
+def item_why(words: Read) -> Column:
+    """Return the column that says why an item failed, with its code; `words` says something more
+    about an item, or nothing."""
+    return Column(head=_("Why"), value=words, form="why", part="web/_item_why.html")
+
+
 @dataclass(frozen=True)
 class RunPages(Generic[R]):
     """The pages of one kind of run.
@@ -236,9 +247,15 @@ class RunPages(Generic[R]):
     tabs: Sequence[Tab]
     #: The legend: each item status and its text, in this order.
     words: Mapping[str, str]
+    #: Columns of the table of items, and what the table is called.
+    item_columns: Sequence[Column]
+    items_title: str
     #: Columns of the file of failed items, and its lines.
     columns: Sequence[str]
     failures: Callable[[R], Iterator[Mapping[str, Any]]]
+    #: The URL of an item's page, if it has one, and what changes when the item does.
+    item_to: Callable[[Any], str] = lambda _item: ""
+    item_version: Callable[[Any], object] = lambda item: f"{item.status}-{item.error_code}"
     progress: Progress = Progress()
     related: Sequence[str] = ()
     #: Context of the page that its fragment does not read again.
@@ -337,7 +354,7 @@ class RunPages(Generic[R]):
             "run": run,
             "topics": f"{self.topic}:{run.pk}",
             "live_name": f"{self.name}_live",
-            "head": _completed(now.head, run, over=now.over),
+            "head": _completed(now.head, run, person(request), over=now.over),
             "moves": now.moves,
             "bar": bar,
             "legend": [
@@ -347,7 +364,7 @@ class RunPages(Generic[R]):
             ],
             "tab": tab,
             "tabs": list(self._tabs(counts, bar.total, tab)),
-            "items": found["items"],
+            "table": self._table(request, found["items"], address),
             "next_after": found["next"],
             "later_page": found["later_page"],
             "verbs": [self.verbs[key].shown(key, address, counts) for key in now.verbs],
@@ -355,6 +372,20 @@ class RunPages(Generic[R]):
             "query": request.GET.urlencode(),
             **now.more,
         }
+
+    def _table(self, request: HttpRequest, items: list[Any], address: str) -> Table:
+        return table(
+            request,
+            items,
+            self.item_columns,
+            id=f"{self.name}-items",
+            caption=self.items_title,
+            order="",
+            default="",
+            address=address,
+            to=self.item_to,
+            version=self.item_version,
+        )
 
     def _tabs(self, counts: Counts, total: int, current: Tab) -> Iterator[tuple[Tab, int]]:
         """Yield the tabs with items, the current tab, and the tab of all items."""
@@ -365,9 +396,9 @@ class RunPages(Generic[R]):
                 yield tab, number
 
 
-def _completed(head: Head, run: Any, *, over: bool) -> Head:
+def _completed(head: Head, run: Any, user: "User", *, over: bool) -> Head:
     """Return the head with a link to the workflow, and the error with which it stopped or ended."""
-    engine = temporal_url(run.workflow_id)
+    engine = temporal_url_for(user, run.workflow_id)
     links = (Link(gettext("Temporal UI"), engine, outside=True),) if engine else ()
     if run.error_code:
         what = sentence_of(run.error_code)

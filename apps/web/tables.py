@@ -18,8 +18,10 @@ from apps.common.pagination import ORDERS
 
 #: What is read of a row: the path of an attribute (`policy.name`), or a function of the row.
 Read = str | Callable[[Any], Any]
+#: Forms of cells that say themselves what they are for.
+_QUIET = frozenset({"pick", "act", "open"})
 #: Forms of cells that stand at the right edge of their column.
-_AT_THE_END = frozenset({"amount", "count", "act"})
+_AT_THE_END = frozenset({"amount", "count", "act", "open"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +30,13 @@ class Column:
 
     `form`: how its cells are drawn: `title` (the link to the row), `amount` (in `currency`),
     `count`, `age` and `when` (of times), `state` (a badge), `words` (of codes), `code`, `name` (of
-    what programs name), `pick` and `act` (of what is ticked or pressed), `prose` and `terms` (texts
-    of two lines), `aside` (said by cards and files, not by tables); empty for texts. `part`: a
-    template that draws the cell instead, from `row`, `cell` and `line`. `text`: how a card says the
-    value, without a head. `sort`: the orders (of `common.pagination`) that its head offers, the
-    first one first; an index must bear each. `wide`: shown only where there is room for it. `file`:
-    its name in files; `head` in small letters if empty, and "-" for a column that no file has.
+    what programs name), `pick`, `act` and `open` (of what is ticked, pressed or led to), `prose`,
+    `terms` and `why` (texts of two lines), `aside` (said by cards and files, not by tables); empty
+    for texts. `part`: a template that draws the cell instead, from `row`, `cell` and `line`.
+    `text`: how a card says the value, without a head. `sort`: the orders (of `common.pagination`)
+    that its head offers, the first one first; an index must bear each. `wide`: shown only where
+    there is room for it. `file`: its name in files; `head` in small letters if empty, and "-" for a
+    column that no file has.
     """
 
     head: str
@@ -45,6 +48,11 @@ class Column:
     sort: tuple[str, ...] = ()
     wide: bool = False
     file: str = ""
+
+    @property
+    def quiet(self) -> bool:
+        """Return whether its head is only read aloud."""
+        return self.form in _QUIET
 
     @property
     def css(self) -> str:

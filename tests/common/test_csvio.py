@@ -1,5 +1,7 @@
 """Tables as files: read as spreadsheets write them, written as a stream that none runs."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -46,6 +48,34 @@ def test_what_a_spreadsheet_would_run_is_kept_as_text() -> None:
     assert text.splitlines() == ["a,b", "'=1+1,-5", '"{""x"": ""é""}",', '"[""-1""]",\'@x']
     lines = b"".join(csvio.export(rows, ("a", "b"), format="jsonl")).decode().splitlines()
     assert [json.loads(line) for line in lines] == rows
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x;=cmd", "x;=1+1;y", "x; @SUM(1)", 'x;"=1+1', "x\n-2+3", "x\r\n+1", "x\t=1",
+        ";;=1", "=1;=2",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_no_cell_is_a_formula_whatever_separates_cells(text: str, delimiter: str) -> None:
+    rows = [{"id": 1, "a": text, "b": {"note": text}}]
+    written = b"".join(csvio.export(rows, ("id", "a", "b"))).decode()
+    cells = [
+        cell.strip(' "')
+        for line in csv.reader(io.StringIO(written, newline=""), delimiter=delimiter)
+        for cell in line
+    ]
+    assert cells
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+
+
+def test_what_is_no_formula_stays_as_it_is() -> None:
+    text = "Ana; Rui - 5 = 3\nand more; a+b, -1"
+    (line,) = csv.DictReader(
+        io.StringIO(b"".join(csvio.export([{"a": text}], ("a",))).decode(), newline="")
+    )
+    assert line["a"] == text
 
 
 def test_it_is_read_while_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 from unittest import mock
 from xml.etree import ElementTree
@@ -281,3 +282,61 @@ def test_a_person_exports_only_so_often(
     assert answers == [200, 200, 302]
     assert as_person("senior").post("/interventions/list.csv").status_code == 200
     assert len(told("list.export")) == 3
+
+
+def test_who_exported_too_much_costs_no_query_of_the_rows(
+    world: World, as_person: AsPerson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(list_exports, "MOST_EXPORTS", 1)
+    client = as_person("auditor")
+    assert client.post("/interventions/list.csv").status_code == 200
+    with CaptureQueriesContext(connection) as captured:
+        answer = client.post("/interventions/list.csv")
+    (message,) = get_messages(answer.wsgi_request)
+    assert "You have exported many lists" in str(message)
+    assert not [q for q in captured if 'FROM "interventions_intervention"' in q["sql"]]
+
+
+def test_only_so_many_excel_files_are_made_side_by_side(
+    world: World, as_person: AsPerson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "_places", BoundedSemaphore(2))
+    client = as_person("auditor")
+
+    def ask(format: str = "xlsx") -> Any:
+        return client.post(f"/interventions/list.{format}")
+
+    first = ask()
+    never_read = exports._holding(exports._place(), iter(()))
+    third = ask()
+    assert (first.status_code, third.status_code) == (200, 302)
+    (message,) = get_messages(third.wsgi_request)
+    assert "Other Excel files are being made" in str(message)
+    # Nothing was begun, and so nothing is told of it. A CSV file needs no place.
+    assert len(told("list.export")) == 1
+    assert ask("csv").status_code == 200
+    # One is made as soon as its first part is there; nobody ever reads the other.
+    part = next(iter(first.streaming_content))
+    assert part
+    fourth = ask()
+    assert fourth.status_code == 200
+    del never_read
+    fifth = ask()
+    assert (fifth.status_code, ask().status_code) == (200, 302)
+    assert body(fourth)
+    assert body(fifth)
+
+
+@pytest.mark.parametrize("sign", ["x", "\U0001f600"])
+def test_a_text_that_is_too_long_for_a_cell_says_that_it_is_cut(sign: str) -> None:
+    def written(text: str) -> str:
+        cells = sheet(b"".join(xlsx.export([{"text": text}], ("text",))))
+        *_, last = ElementTree.fromstring(cells).iter(f"{MAIN}t")
+        return str(last.text)
+
+    units = len(sign.encode("utf-16-le")) // 2
+    whole = sign * (xlsx.LONGEST_TEXT // units)
+    assert written(whole) == whole
+    cut = written(whole + sign)
+    assert len(cut.encode("utf-16-le")) // 2 <= xlsx.LONGEST_TEXT
+    assert cut.endswith(f"{sign}… [cut: the CSV file has the whole text]")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -159,6 +159,41 @@ def test_delegations_are_found_by_the_people_in_them(world: World, as_person: As
     assert "delegations" not in keys(world.people["requester"], "moreira")
 
 
+def test_a_person_is_found_however_many_have_the_name(world: World) -> None:
+    now = timezone.now()
+    named = [User(username=f"silva-{n}", first_name="Ana", last_name="Silva") for n in range(60)]
+    *_, last = User.objects.bulk_create(named)
+    given = [
+        Delegation.objects.create(
+            delegator=one, delegate=other, starts_at=now, ends_at=now + timezone.timedelta(days=1)
+        )
+        for one, other in ((last, world.people["senior"]), (world.people["senior"], last))
+    ]
+    found = keys(world.people["auditor"], "ana silva")["delegations"]
+    assert sorted(found) == sorted(str(one.pk) for one in given)
+
+
+def test_what_is_found_of_the_engine_leads_to_the_pages_of_operators(world: World) -> None:
+    run = run_of("somewhere-1")
+    command = EngineCommand.objects.create(
+        key="somewhere-1:start", kind="start", workflow_id="somewhere-1", workflow_type="Any"
+    )
+    # These pages ask for the permission, not for the admin.
+    person = User.objects.create(username="engineer")
+    for name in ("workflowrun", "enginecommand", "workflowschedule"):
+        person.user_permissions.add(Permission.objects.get(codename=f"view_{name}"))
+    person = User.objects.get(pk=person.pk)
+    answer = search.search(person, Query("somewhere-1"), search.sources(person))
+    led = {group.source.key: [one.href for one in group.found] for group in answer.groups}
+    assert led == {
+        "runs": [f"/workers/runs/{run.pk}/"],
+        "commands": [f"/workers/commands/{command.pk}/"],
+    }
+    answer = search.search(person, Query("reconcile"), search.sources(person))
+    (group,) = [one for one in answer.groups if one.source.key == "schedules"]
+    assert [one.href for one in group.found] == ["/schedules/reconcile-interventions/"]
+
+
 def test_operators_find_workflows_and_commands_and_auditors_entries(
     world: World, asked: tuple[Intervention, ApprovalRequest]
 ) -> None:
@@ -236,7 +271,10 @@ def test_a_result_says_what_it_is_its_state_and_where_it_is_in_the_engine(
     assert "its start waits in the outbox" in page
     namespace = settings.TEMPORAL_NAMESPACE
     address = f"http://temporal.example/namespaces/{namespace}/workflows/{intervention.workflow_id}"
-    assert f'href="{address}"' in page
+    # The Temporal UI shows everything of everybody: only who may see runs is led there.
+    assert address not in page
+    for name in ("operator", "admin"):
+        assert f'href="{address}"' in found(as_person(name), str(intervention.pk))
     EngineCommand.objects.filter(workflow_id=intervention.workflow_id).update(state="parked")
     assert "its start is parked" in found(reviewer, str(intervention.pk))
     run = run_of(intervention.workflow_id)
@@ -466,6 +504,7 @@ def test_a_key_searches_what_its_scopes_name(
     assert (one["kind"], one["url"]) == ("requests", f"/requests/{request.pk}/")
     assert (one["amount"], one["currency"], one["state"]) == ("25000.00", "NGN", "open")
     assert one["engine"]["workflow_id"] == intervention.workflow_id
+    assert one["engine"]["url"] == ""
     assert (answer["more"], answer["late"]) == ([], [])
     for text in ("", "a", "x" * 201):
         assert client.get("/api/v1/search", {"q": text}).status_code == 422

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -9,9 +10,10 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.urls import URLPattern, get_resolver
+from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.models import ApprovalRequest, Delegation
 from apps.approvals.views import inbox
 from apps.common.pagination import ORDERS, page
 from apps.interventions.models import Budget
@@ -187,3 +189,36 @@ def test_a_cursor_of_another_order_is_the_beginning(world: World, as_person: AsP
     shown = client.get("/interventions/", {"sort": "oldest", "cursor": cursor or "x"})
     assert len(shown.context["rows"]) == 1
     assert "no longer exists" in shown.content.decode()
+
+
+def heads(html: str, rows: str) -> list[str]:
+    """The heads of the table whose rows have this id."""
+    tables = html.split("<table ")[1:]
+    (table,) = [one for one in tables if f'<tbody class="rows" id="{rows}"' in one]
+    found = re.findall(r"<th [^>]*>(.*?)</th>", table, re.DOTALL)
+    return [re.sub(r"<[^>]+>", "", one).strip() for one in found]
+
+
+def test_the_ledger_of_a_budget_is_a_table(world: World, as_person: AsPerson) -> None:
+    html = as_person("auditor").get("/budgets/main/").content.decode()
+    assert heads(html, "budget-ledger") == ["For", "When", "Line", "Amount"]
+    assert re.search(r'<td class="col-amount at-end"[^>]*>\s*<span>NGN', html)
+
+
+def test_delegations_are_tables_on_both_sides(world: World, as_person: AsPerson) -> None:
+    now = timezone.now()
+    Delegation.objects.create(
+        delegator=world.people["reviewer"],
+        delegate=world.people["reviewer2"],
+        starts_at=now,
+        ends_at=now + timedelta(days=1),
+    )
+    for name, rows, button in (
+        ("reviewer", "given-rows", "the delegation to Rafael Moreira"),
+        ("reviewer2", "held-rows", "the delegation by Ngozi Okafor"),
+    ):
+        html = as_person(name).get("/delegations/").content.decode()
+        assert heads(html, rows) == [
+            *("Person", "What", "Up to", "From", "Until", "Reason", "State", "End it"),
+        ]
+        assert button in html

@@ -12,9 +12,11 @@ from django.utils import timezone
 
 from apps.audit.models import AuditEntry
 from apps.common.identifiers import new_id
+from apps.console import home
 from apps.engine import liveness, reads, schedule_reads, watching
 from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
 from apps.engine.reads import Description, PendingActivity, Poller, QueueState, QueueStates
+from apps.engine.relay import state as relay_state
 from apps.engine.schedule_reads import ScheduledRun, ScheduleState, ScheduleStates
 from apps.engine.selectors import failed_runs, run_figures, troubled_commands, untold_runs
 from apps.engine.views import runs as run_views
@@ -63,7 +65,7 @@ class Engine:
         return Description(found=True, pending_activities=self.pending, history_length=12)
 
 
-WATCHES = (worker_views.QUEUES, run_views.DESCRIPTIONS, schedule_views.STATES)
+WATCHES = (home.QUEUES, worker_views.QUEUES, run_views.DESCRIPTIONS, schedule_views.STATES)
 
 
 @pytest.fixture
@@ -292,6 +294,23 @@ def test_all_viewers_together_ask_the_engine_once(
     assert engine.asked == ["queues", "queues"]
 
 
+def test_the_home_page_asks_the_engine_no_oftener(
+    world: World, as_person: AsPerson, engine: Engine, clock: Callable[[float], None]
+) -> None:
+    def said() -> str:
+        part = home.machinery(as_of=timezone.now())[0]
+        return f"{part.name} {part.state}"
+
+    engine.queue = {"workflow_backlog": 2, "oldest_seconds": 61.0}
+    for name in ("operator", "auditor"):
+        assert "waiting" in words_in(html_of(as_person(name), "/"))
+    assert engine.asked == ["queues"]
+    engine.away = True
+    clock(4)
+    assert [said(), said()] == ["Engine no answer"] * 2
+    assert engine.asked == ["queues", "queues"]
+
+
 def test_the_pages_say_since_when_the_engine_does_not_answer(
     addresses: list[str],
     world: World,
@@ -462,6 +481,43 @@ def test_figures_and_lists_are_served_by_small_indexes() -> None:
         plan_by_index(rows, "run_not_completed", ordered=True)
     plan_by_index(untold_runs(), "run_not_told")
     plan_by_index(troubled_commands().filter(state="undeliverable"), "command_given_up")
+    for rows in (
+        troubled_commands(),
+        troubled_commands().filter(state__in=("pending", "leased")),
+        troubled_commands().filter(kind="signal"),
+    ):
+        newest = rows.order_by("-created_at", "-id")[:51]
+        plan_by_index(newest, "command_not_sent", ordered=True)
+    oldest = EngineCommand.objects.filter(state__in=("pending", "leased"), behind_run="")
+    plan_by_index(oldest.order_by("created_at", "id")[:1], "command_not_sent", ordered=True)
+
+
+@pytest.mark.django_db
+def test_no_more_commands_are_counted_than_can_be_told(
+    world: World, as_person: AsPerson, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    EngineCommand.objects.all().delete()
+    for _ in range(3):
+        command_of("pending")
+        command_of("parked")
+    monkeypatch.setattr(relay_state, "MOST_COUNTED", 3)
+    monkeypatch.setattr(home, "MOST_PARKED", 3)
+
+    def said() -> tuple[bool, bool]:
+        now = timezone.now()
+        text = words_in(html_of(as_person("operator"), "/workers/"))
+        return "3+ commands are parked" in text, home._outbox(now).state == "more than 3 parked"
+
+    figures = relay_state.lag()
+    assert (figures.waiting, figures.waiting_more) == (3, False)
+    assert (figures.parked, figures.parked_more) == (3, False)
+    assert said() == (False, False)
+    for state in ("leased", "parked"):
+        command_of(state)
+    figures = relay_state.lag()
+    assert (figures.waiting, figures.waiting_more) == (3, True)
+    assert (figures.parked, figures.parked_more) == (3, True)
+    assert said() == (True, True)
 
 
 @pytest.mark.django_db

@@ -84,7 +84,7 @@ def test_a_request_arrives_is_approved_is_executed_and_the_budget_moves(site: Si
     expect(inbox.locator("#timeline")).to_contain_text("Executed")
     assert page_stayed()
 
-    expect(budget.locator("#budget-ledger li").first).to_contain_text(target, timeout=20_000)
+    expect(budget.locator("#budget-ledger tr").first).to_contain_text(target, timeout=20_000)
     eventually(lambda: spent(budget) == before + 25_000)
     assert budget_stayed()
     ended = site.ends_as(request["intervention"], "executed")

@@ -311,12 +311,15 @@ def _wrong(page: "Page", name: str, *, colors_only: bool = False) -> list[str]:
 
 
 def _fits(page: "Page") -> bool:
-    """Whether nothing stands out of the window, once the page has taken the window's width."""
+    """Whether nothing stands out of the window, once the page has taken the window's width, and in
+    a wide one no column of an admin list out of its place."""
     from playwright.sync_api import TimeoutError as TooLate
 
     size = page.viewport_size
     assert size is not None
-    fits = "width => innerWidth === width && document.documentElement.scrollWidth <= width"
+    fits = """width => innerWidth === width && document.documentElement.scrollWidth <= width
+        && (width < 1280 || [...document.querySelectorAll("#changelist .results")]
+            .every(box => box.scrollWidth <= box.clientWidth))"""
     try:
         page.wait_for_function(fits, arg=size["width"], timeout=patient(5) * 1000)
     except TooLate:

@@ -282,7 +282,7 @@ def test_a_second_run_that_waits_is_no_lag_anywhere(outbox: Outbox) -> None:
     outbox.start("a", allow_duplicate_failed=True)
 
     def told() -> tuple[bool, bool, str]:
-        liveness._measure(timezone.now())
+        liveness._measure()
         seconds = metrics.RELAY_LAG._value.get()
         return lag().oldest_seconds > 0, seconds > 0, home._outbox(timezone.now()).tone
 

@@ -5,7 +5,9 @@ import io
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.accounts.models import User
@@ -16,6 +18,7 @@ from tests.approvals.test_api import Api
 from tests.approvals.test_bulk import begin, work
 from tests.approvals.test_bulk_doors import signed_in, text
 from tests.approvals.world import opened, person, rule
+from tests.console.test_tables import heads
 
 SIGNED = Progress(text="{done} signed, {failed} refused of {total}")
 
@@ -133,3 +136,33 @@ def test_the_list_has_the_same_filter_on_the_page_and_by_the_api(
         assert len(api.get("/bulk-decisions", status=status).json()["items"]) == found
     assert "The filters do not make sense" in text(client.get("/bulk/", {"status": "nonsense"}))
     assert api.get("/bulk-decisions", status="nonsense").status_code == 422
+
+
+def test_the_items_are_a_table_that_costs_as_much_for_many(
+    bulk: BulkDecision, reviewer: User, requester: User
+) -> None:
+    client = signed_in(reviewer)
+    work(bulk)
+    page = text(client.get(f"/bulk/{bulk.pk}/"))
+    assert heads(page, "bulk-items") == ["Request", "Why", "Amount", "Ended", "Outcome"]
+    assert page.count('data-code="requester_cannot_sign"') == 3
+    assert '<span class="badge tone-good">signed</span>' in page
+
+    def cost(run: BulkDecision) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            client.get(f"/bulk/{run.pk}/")
+        return len(queries)
+
+    many = begin(reviewer, [opened(requester) for _ in range(20)])
+    work(many)
+    assert cost(many) == cost(bulk)
+
+
+def test_the_preview_is_two_tables(requester: User, reviewer: User) -> None:
+    mine, theirs = opened(reviewer), opened(requester)
+    client = signed_in(reviewer)
+    page = text(client.post("/inbox/bulk/", {"ids": [mine.pk, theirs.pk]}))
+    assert heads(page, "bulk-lines") == ["Tick", "Request", "Age", "Then", "Amount", "Open"]
+    assert heads(page, "bulk-barred") == ["Request", "Why not", "Amount"]
+    assert f'<label class="row-title" for="item-{theirs.pk}">' in page
+    assert 'data-code="requester_cannot_sign"' in page

@@ -32,8 +32,6 @@ from apps.web.search import (
 )
 
 VIEW_DELEGATIONS = "approvals.view_delegation"
-#: Of so many people the delegations are looked for.
-_MOST_PEOPLE = 50
 _NEWEST = ("-created_at", "-id")
 _OPEN = Q(status=RequestStatus.OPEN)
 
@@ -107,14 +105,17 @@ BULK = Source(
 
 
 # --- delegations ----------------------------------------------------------------------------------
-def _between(query: Query) -> Q | None:
-    """Return the condition of delegations from or to people of that name."""
-    named = text_condition(query, "username", "first_name", "last_name", "email")
-    if named is None:
-        return None
-    ids = User.objects.filter(named).order_by("pk").values_list("pk", flat=True)
-    people = list(ids[:_MOST_PEOPLE])
-    return Q(delegator__in=people) | Q(delegate__in=people) if people else None
+def _side(column: str) -> Match:
+    """Find delegations with a person of that name on this side. One query: the database joins the
+    people, however many have the name."""
+
+    def condition(query: Query) -> Q | None:
+        named = text_condition(query, "username", "first_name", "last_name", "email")
+        if named is None:
+            return None
+        return Q(**{f"{column}__in": User.objects.filter(named).order_by().values("pk")})
+
+    return Match(condition)
 
 
 def _delegation(row: Delegation, user: User) -> Found:
@@ -151,7 +152,8 @@ def _find_delegations(user: User, query: Query, most: int) -> list[Found]:
     find = among(
         _delegations,
         BY_NUMBER,
-        Match(_between),
+        _side("delegator"),
+        _side("delegate"),
         found=lambda row: _delegation(row, user),
     )
     return find(user, query, most)

@@ -1,7 +1,6 @@
 """Pages of bulk decisions: the preview, the run, and the user's own list."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,27 +9,39 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods
 
 from apps.accounts.models import User
 from apps.approvals import services
-from apps.approvals.contracts import BULK_SUBJECT, BulkStatus, ItemStatus, Verdict
+from apps.approvals.contracts import BULK_SUBJECT, BulkStatus, ItemStatus, RequestStatus, Verdict
 from apps.approvals.forms import BulkFilter, BulkForm, inbox_matching
-from apps.approvals.models import ApprovalRequest, BulkDecision
+from apps.approvals.models import ApprovalRequest, BulkDecision, BulkItem
 from apps.approvals.selectors.bulk import BulkPreview, bulk_preview
-from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
+from apps.approvals.services.bulk import MOST_ITEMS
+from apps.approvals.views.bulk_lines import Picked, barred_table, ids_of, preview_table
 from apps.common.csvio import by_number
-from apps.common.errors import DomainError, Invalid
-from apps.common.identifiers import new_id, number_of
+from apps.common.errors import DomainError
+from apps.common.identifiers import new_id
 from apps.common.language import lazy as _
 from apps.engine.timeline import timeline
 from apps.web.fragments import person
 from apps.web.lists import ListPage
 from apps.web.pieces import Head, Link
 from apps.web.refusals import Refusal, refusal_of
-from apps.web.runs import RUN_COLUMNS, Counts, Progress, RunNow, RunPages, RunVerb, Tab
+from apps.web.runs import (
+    ITEM_ENDED,
+    RUN_COLUMNS,
+    Counts,
+    Progress,
+    RunNow,
+    RunPages,
+    RunVerb,
+    Tab,
+    item_why,
+)
 from apps.web.tables import AGE, STATE, Column
 
 #: Columns of the file of refused items.
@@ -78,8 +89,8 @@ def run(request: HttpRequest) -> HttpResponse:
     inbox."""
     if request.method != "POST":
         return redirect("inbox")
-    picked = _Picked.of(request)
-    ids = _ids(str(request.POST.get("ids", "")).split())[:MOST_ITEMS]
+    picked = Picked.of(request)
+    ids = ids_of(str(request.POST.get("ids", "")).split())[:MOST_ITEMS]
     names = _kinds_of(request, ids)
     form = BulkForm(
         request.POST,
@@ -110,44 +121,6 @@ def run(request: HttpRequest) -> HttpResponse:
     return _show_preview(request, ids, form=form, picked=picked, refusal=refusal)
 
 
-@dataclass
-class _Picked:
-    """The selected items of the preview, `request:hash:tier:authority`, and the chosen authorities.
-    `refusal`: an item has an invalid authority or tier."""
-
-    choices: list[BulkChoice] = field(default_factory=list)
-    refusal: DomainError | None = None
-    values: set[str] = field(default_factory=set)
-    authorities: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, request: HttpRequest) -> "_Picked":
-        picked = cls()
-        rows: list[tuple[UUID, str, str, str]] = []
-        for value in request.POST.getlist("item")[: MOST_ITEMS + 1]:
-            identifier, _unused, rest = value.partition(":")
-            payload_hash, _unused, rest = rest.partition(":")
-            tier, _unused, authority = rest.partition(":")
-            for request_id in _ids([identifier]):
-                chosen = request.POST.get(f"authority-{request_id}") or authority
-                picked.authorities[str(request_id)] = chosen
-                picked.values.add(str(request_id))
-                rows.append((request_id, payload_hash, tier, chosen))
-        people = User.objects.in_bulk({number_of(key, digits=9) or 0 for *_unused, key in rows})
-        for request_id, payload_hash, tier, key in rows:
-            # Never fall back to another authority than the preview showed, such as the user's own
-            # or a delegated one.
-            under, number = people.get(number_of(key, digits=9) or 0), number_of(tier, digits=9)
-            if under is None:
-                picked.refusal = Invalid(
-                    _("It does not say under whose authority to sign."), code="authority_invalid"
-                )
-            elif number is None:
-                picked.refusal = Invalid(_("It does not say at which tier."), code="bad_tier")
-            picked.choices.append(BulkChoice(request_id, payload_hash, under, number))
-        return picked
-
-
 def _chosen(request: HttpRequest) -> list[UUID]:
     """Return the selected ids, or all that match the inbox's filters: at most one more than
     allowed."""
@@ -157,7 +130,7 @@ def _chosen(request: HttpRequest) -> list[UUID]:
         )
         rows = found.order_by("-created_at", "-pk").values_list("pk", flat=True)
         return list(rows[: MOST_ITEMS + 1])
-    return _ids(request.POST.getlist("ids"))
+    return ids_of(request.POST.getlist("ids"))
 
 
 def _kinds_of(request: HttpRequest, ids: list[UUID]) -> dict[UUID, str]:
@@ -165,37 +138,19 @@ def _kinds_of(request: HttpRequest, ids: list[UUID]) -> dict[UUID, str]:
     return dict(visible.values_list("pk", "kind"))
 
 
-def _ids(texts: list[str]) -> list[UUID]:
-    """Return the valid ids, each once, in order."""
-    found: dict[UUID, None] = {}
-    for text in texts:
-        try:
-            found[UUID(text)] = None
-        except ValueError:
-            continue
-    return list(found)
-
-
 def _show_preview(
     request: HttpRequest,
     ids: list[UUID],
     *,
     form: BulkForm,
-    picked: _Picked | None = None,
+    picked: Picked | None = None,
     refusal: Refusal | None = None,
 ) -> HttpResponse:
     seen: BulkPreview = bulk_preview(person(request), ids, as_of=timezone.now())
     context = {
         "preview": seen,
-        "lines": [
-            {
-                "line": line,
-                "checked": picked is None or str(line.request.pk) in picked.values,
-                "authority": picked.authorities.get(str(line.request.pk)) if picked else None,
-            }
-            for line in seen.signable
-        ],
-        "barred": [(line, refusal_of(line.refusal)) for line in seen.barred if line.refusal],
+        "signable": preview_table(request, seen.signable, picked),
+        "barred": barred_table(request, seen.barred),
         "form": form,
         "refusal": refusal,
         "most": MOST_ITEMS,
@@ -290,6 +245,23 @@ def _failures(bulk: BulkDecision) -> Iterator[dict[str, Any]]:
         yield dict(zip(COLUMNS, (*about, item.error_code, item.error_detail), strict=True))
 
 
+def _about(item: BulkItem) -> str:
+    """Return for whom it is signed, if for somebody else, and whether a signature follows."""
+    waits = item.status == ItemStatus.DONE and item.request.status == RequestStatus.OPEN
+    told = [gettext("waits for the next signature")] if waits else []
+    if item.authority_id != item.bulk.requested_by_id:
+        told.insert(0, gettext("for {authority}").format(authority=item.authority))
+    return ", ".join(told)
+
+
+ITEM_COLUMNS = (
+    Column(head=_("Request"), value="request.title", form="title"),
+    item_why(_about),
+    Column(head=_("Amount"), value="request.amount", form="amount", currency="request.currency"),
+    ITEM_ENDED,
+    Column(head=_("Outcome"), value="status", form="state", part="approvals/_bulk_item_state.html"),
+)
+
 RUNS: RunPages[BulkDecision] = RunPages(
     name="bulk",
     topic=BULK_SUBJECT,
@@ -333,6 +305,10 @@ RUNS: RunPages[BulkDecision] = RunPages(
         text=_("{done} signed, {failed} refused of {total}"),
     ),
     related=("request", "authority"),
+    item_columns=ITEM_COLUMNS,
+    items_title=_("Outcome of each request"),
+    item_to=lambda item: reverse("request", args=[item.request_id]),
+    item_version=lambda item: f"{item.status}-{item.request.version}",
     columns=COLUMNS,
     failures=_failures,
 )

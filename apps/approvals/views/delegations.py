@@ -1,5 +1,6 @@
 """The page of a user's delegations: those given, those held, and a form to give one."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -15,9 +16,10 @@ from apps.approvals import kinds, selectors, services
 from apps.approvals.action_forms import DelegationForm
 from apps.approvals.models import DECIDE_PERMISSION, Delegation
 from apps.common.errors import DomainError, NotFound
+from apps.common.language import lazy as _
 from apps.web.fragments import person
 from apps.web.refusals import Refusal, refusal_of
-from apps.web.tones import tone_of, words_of
+from apps.web.tables import Column, Table, table
 
 #: Older delegations are in the audit trail.
 MOST_LISTED = 100
@@ -85,22 +87,50 @@ def _page(
     context: dict[str, Any] = {
         "form": form,
         "refusal": refusal,
-        "given": [_told(row, now) for row in rows if row.delegator_id == user.pk],
-        "held": [_told(row, now) for row in rows if row.delegate_id == user.pk],
+        "given": _table(request, "given", [r for r in rows if r.delegator_id == user.pk], now),
+        "held": _table(request, "held", [r for r in rows if r.delegate_id == user.pk], now),
         "may_give": _may_give(user),
     }
     return render(request, "approvals/delegations.html", context, status=status)
 
 
-def _told(row: Delegation, now: Any) -> dict[str, Any]:
-    state = row.state(as_of=now)
-    return {
-        "row": row,
-        "state": words_of(state),
-        "tone": tone_of(state),
-        "endable": row.revoked_at is None and row.ends_at > now,
-        "kinds": ", ".join(kinds.title_of(name) for name in row.kinds) or gettext("every kind"),
-    }
+def _table(request: HttpRequest, side: str, rows: list[Delegation], now: datetime) -> Table:
+    """Return the table of what the user holds, or has given."""
+    other = "delegator" if side == "held" else "delegate"
+    return table(
+        request,
+        rows,
+        (
+            Column(head=_("Person"), value=other, form="title"),
+            Column(head=_("What"), value=_kinds, form="terms"),
+            Column(
+                head=_("Up to"),
+                value="most",
+                form="amount",
+                part="approvals/_delegation_most.html",
+            ),
+            Column(head=_("From"), value="starts_at", form="when", text=_("from {}")),
+            Column(head=_("Until"), value="ends_at", form="when", text=_("until {}")),
+            Column(head=_("Reason"), value="reason", form="prose"),
+            Column(head=_("State"), value=lambda row: row.state(as_of=now), form="state"),
+            Column(
+                head=_("End it"),
+                value=lambda row: row.revoked_at is None and row.ends_at > now,
+                form="act",
+                part=f"approvals/_delegation_{'back' if side == 'held' else 'end'}.html",
+            ),
+        ),
+        id=f"{side}-rows",
+        caption=gettext("You sign for") if side == "held" else gettext("Who signs for you"),
+        order="",
+        default="",
+        address="",
+        version="revoked_at",
+    )
+
+
+def _kinds(row: Delegation) -> str:
+    return ", ".join(kinds.title_of(name) for name in row.kinds) or gettext("every kind")
 
 
 def _may_give(user: User) -> bool:

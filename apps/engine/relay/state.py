@@ -1,45 +1,52 @@
 """Figures of the outbox, for the workers page and the metrics."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from django.db import connection
 
-from apps.engine.contracts import CommandState
+#: So many commands of a kind are counted, and no more: while the engine is away, any number waits.
+MOST_COUNTED = 10_000
 
+# Three small readings of partial indexes. None grows with the number of commands that wait.
 _LAG = """
-SELECT state, count(*), EXTRACT(epoch FROM max(clock_timestamp() - created_at)
-    FILTER (WHERE behind_run = ''))::float8
-FROM engine_enginecommand WHERE state IN ('pending', 'leased', 'parked') GROUP BY state
+SELECT
+    (SELECT count(*) FROM (
+        SELECT FROM engine_enginecommand WHERE state IN ('pending', 'leased') LIMIT %(most)s
+    ) AS waiting),
+    (SELECT count(*) FROM (
+        SELECT FROM engine_enginecommand WHERE state = 'parked' LIMIT %(most)s
+    ) AS parked),
+    EXTRACT(epoch FROM clock_timestamp() - (
+        SELECT created_at FROM engine_enginecommand
+        WHERE state IN ('pending', 'leased') AND behind_run = ''
+        ORDER BY created_at, id LIMIT 1
+    ))::float8
 """
 
 
 @dataclass(frozen=True)
 class Lag:
     """`oldest_seconds`: age of the oldest command that the relay still has to send, without parked
-    ones, which wait for a person, and second runs, which wait for the end of the first. `counts`:
-    unsettled commands by state."""
+    ones, which wait for a person, and second runs, which wait for the end of the first. `waiting`:
+    commands that the relay still has to send; `parked`: those that wait for an operator. Both are
+    counted up to MOST_COUNTED; `waiting_more`, `parked_more`: there are more."""
 
     oldest_seconds: float = 0.0
-    counts: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def waiting(self) -> int:
-        """Return the number of commands that the relay still has to send."""
-        return self.counts.get("pending", 0) + self.counts.get("leased", 0)
-
-    @property
-    def parked(self) -> int:
-        """Return the number of commands that wait for an operator."""
-        return self.counts.get("parked", 0)
+    waiting: int = 0
+    parked: int = 0
+    waiting_more: bool = False
+    parked_more: bool = False
 
 
 def lag() -> Lag:
-    """Read the outbox, by the partial index over unsettled commands."""
+    """Read the outbox, by the partial indexes over commands that have not been sent."""
     with connection.cursor() as cursor:
-        cursor.execute(_LAG)
-        rows = cursor.fetchall()
-    ages = [float(age or 0) for state, _, age in rows if state != CommandState.PARKED]
+        cursor.execute(_LAG, {"most": MOST_COUNTED + 1})
+        waiting, parked, age = cursor.fetchone()
     return Lag(
-        oldest_seconds=max(ages, default=0.0),
-        counts={state: int(count) for state, count, _ in rows},
+        oldest_seconds=max(float(age or 0), 0.0),
+        waiting=min(waiting, MOST_COUNTED),
+        parked=min(parked, MOST_COUNTED),
+        waiting_more=waiting > MOST_COUNTED,
+        parked_more=parked > MOST_COUNTED,
     )

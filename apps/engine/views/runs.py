@@ -18,7 +18,7 @@ from apps.engine.selectors import commands_of, row_runs
 from apps.engine.watching import Watch
 from apps.web.filters import FilterForm
 from apps.web.fragments import person
-from apps.web.links import temporal_url
+from apps.web.links import VIEW_RUNS, temporal_url
 from apps.web.lists import ListPage
 from apps.web.pages import DetailPage
 from apps.web.pieces import Cell, Fact, Head, Line, Link, Note, rows_card
@@ -26,7 +26,7 @@ from apps.web.row_verbs import RowVerb, RowVerbs
 from apps.web.tables import Column
 from apps.web.tones import words_of
 
-VIEW = "engine.view_workflowrun"
+VIEW = VIEW_RUNS
 ACT = "engine.change_workflowrun"
 CRUMB = Link(_("Workers"), "workers")
 

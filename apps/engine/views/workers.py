@@ -189,7 +189,7 @@ def _figures(runs: RunFigures) -> list[Figure]:
             late,
         ),
         Figure(
-            f"{outbox.parked:,}",
+            _at_least(outbox.parked, outbox.parked_more),
             gettext("command is parked") if outbox.parked == 1 else gettext("commands are parked"),
             f"{commands}?state=parked",
             40,

@@ -92,10 +92,8 @@ class PolicyAdmin(ServiceFormAdmin):
         "reversible",
         "min_amount",
         "max_amount",
-        "valid_from",
         "valid_until",
         "active",
-        "created_at",
         "staff_page",
     )
     list_filter = ("active", "reversible")

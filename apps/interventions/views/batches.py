@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 
@@ -15,7 +16,7 @@ from apps.engine import runs
 from apps.engine.timeline import timeline
 from apps.interventions.batch_forms import BatchFilter, BatchForm
 from apps.interventions.contracts import BATCH_SUBJECT, BatchItemStatus, BatchStatus
-from apps.interventions.models import InterventionBatch
+from apps.interventions.models import BatchItem, InterventionBatch
 from apps.interventions.services.batches import (
     batch_cancel,
     batch_pause,
@@ -35,7 +36,17 @@ from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERM
 from apps.web.lists import ListPage
 from apps.web.pages import FormPage
 from apps.web.pieces import Head, Link
-from apps.web.runs import RUN_COLUMNS, Counts, RunNow, RunPages, Tab, usual_verbs
+from apps.web.runs import (
+    ITEM_ENDED,
+    ITEM_NUMBER,
+    RUN_COLUMNS,
+    Counts,
+    RunNow,
+    RunPages,
+    Tab,
+    item_why,
+    usual_verbs,
+)
 from apps.web.tables import AGE, AMOUNT, ASKED_BY, ERROR, STATE, Column
 
 CRUMBS = (Link(_("Interventions"), "interventions"), Link(_("Batches"), "batches"))
@@ -143,6 +154,37 @@ def _now(batch: InterventionBatch, counts: Counts, user: User) -> RunNow:
     )
 
 
+def _item_page(item: BatchItem) -> str:
+    known = item.intervention_id
+    return reverse("intervention", args=[known]) if known else ""
+
+
+def _unpaid(item: BatchItem) -> str:
+    unsaid = item.amount is None and not item.error_code
+    return gettext("cannot be paid") if unsaid else ""
+
+
+ITEM_COLUMNS = (
+    Column(
+        head=_("Payment"),
+        value="named_target",
+        form="title",
+        part="interventions/_batch_item.html",
+    ),
+    ITEM_NUMBER,
+    Column(head=_("Region"), value="region", wide=True),
+    item_why(_unpaid),
+    Column(
+        head=_("Amount"),
+        value="amount",
+        form="amount",
+        currency="batch.currency",
+        part="interventions/_batch_item_amount.html",
+    ),
+    ITEM_ENDED,
+    STATE,
+)
+
 RUNS: RunPages[InterventionBatch] = RunPages(
     name="batch",
     topic=BATCH_SUBJECT,
@@ -181,6 +223,9 @@ RUNS: RunPages[InterventionBatch] = RunPages(
         BatchItemStatus.WAITING: _("waiting"),
         BatchItemStatus.CANCELLED: _("cancelled"),
     },
+    item_columns=ITEM_COLUMNS,
+    items_title=_("Payments"),
+    item_to=_item_page,
     columns=FAILURE_COLUMNS,
     failures=batch_failures,
     # Not live, because the warnings are about the request, and read all of its payments.

@@ -26,8 +26,8 @@ from apps.web.charts import AmountsBar
 from apps.web.fragments import person
 from apps.web.lists import ListPage, numbered
 from apps.web.pages import DetailPage
-from apps.web.pieces import Cell, Head, Line, Link, seen_by
-from apps.web.tables import Column
+from apps.web.pieces import Head, Link, seen_by
+from apps.web.tables import Column, Table, table
 
 COLUMNS = ("line", "at", "kind", "amount", "currency", "intervention", "transfer")
 VIEW = "interventions.view_budget"
@@ -121,22 +121,48 @@ def _context(request: HttpRequest, budget: Budget) -> dict[str, Any]:
         "budget": budget,
         "bar": _bar(budget),
         "filter": form,
-        "lines": [_ledger_line(entry, budget, user) for entry in found["items"]],
+        "table": _ledger(request, found["items"], budget, user),
         "next_before": found["next"],
         "later_page": found["later_page"],
     }
 
 
-def _ledger_line(entry: BudgetEntry, budget: Budget, user: User) -> Line:
-    """Return a line of the ledger. It names the intervention or transfer only to users who may see
-    it."""
-    title, href = gettext("The budget itself"), ""
+def _ledger(request: HttpRequest, entries: list[BudgetEntry], budget: Budget, user: User) -> Table:
+    """Return the table of these lines. It names interventions and transfers only to users who may
+    see them."""
+    about = {entry.pk: _about(entry, user) for entry in entries}
+    return table(
+        request,
+        entries,
+        (
+            Column(head=_("For"), value=lambda entry: about[entry.pk][0], form="title"),
+            Column(head=_("When"), value="at", form="when"),
+            Column(head=_("Line"), value="kind", form="state"),
+            Column(
+                head=_("Amount"),
+                value="amount",
+                form="amount",
+                currency=lambda entry: budget.currency,
+            ),
+        ),
+        id="budget-ledger",
+        caption=gettext("Ledger"),
+        order="",
+        default="",
+        address="",
+        to=lambda entry: about[entry.pk][1],
+        # A line never changes.
+        version="pk",
+    )
+
+
+def _about(entry: BudgetEntry, user: User) -> tuple[str, str]:
+    """Return what the line is about, and its URL if the user may see it."""
     if (intervention := entry.intervention) is not None:
-        title = gettext("An intervention")
         if intervention.requested_by_id == user.pk or user.has_perm(VIEW_INTERVENTIONS):
-            title, href = intervention.target, reverse("intervention", args=[intervention.pk])
-    elif (transfer := entry.transfer) is not None:
-        title = gettext("A transfer")
+            return intervention.target, reverse("intervention", args=[intervention.pk])
+        return gettext("An intervention"), ""
+    if (transfer := entry.transfer) is not None:
         if transfer.requested_by_id == user.pk or user.has_perm(VIEW_TRANSFERS):
             gives = entry.kind == BudgetEntry.Kind.TRANSFER_OUT
             title = (
@@ -144,15 +170,9 @@ def _ledger_line(entry: BudgetEntry, budget: Budget, user: User) -> Line:
                 if gives
                 else gettext("From {code}").format(code=transfer.source.code)
             )
-            href = reverse("transfer", args=[transfer.pk])
-    return Line(
-        title=title,
-        href=href,
-        cells=(Cell(gettext("When"), entry.at, form="when"),),
-        amount=entry.amount,
-        currency=budget.currency,
-        state=entry.kind,
-    )
+            return title, reverse("transfer", args=[transfer.pk])
+        return gettext("A transfer"), ""
+    return gettext("The budget itself"), ""
 
 
 def _whole(request: HttpRequest, budget: Budget) -> dict[str, Any]:

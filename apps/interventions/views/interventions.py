@@ -17,7 +17,7 @@ from apps.interventions.services import requests
 from apps.interventions.services.analytics import OUTCOMES, VIEW_ALL
 from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERMISSION
 from apps.web.fragments import person
-from apps.web.links import temporal_url
+from apps.web.links import temporal_url_for
 from apps.web.lists import ListPage
 from apps.web.outcomes import OutcomesPage
 from apps.web.pages import DetailPage, FormPage, PageVerb
@@ -97,7 +97,7 @@ def _context(request: HttpRequest, intervention: Intervention) -> dict[str, Any]
     may_cancel = intervention.requested_by_id == user.pk or user.has_perm(CANCEL_PERMISSION)
     return {
         "topics": f"{SUBJECT}:{intervention.pk} inbox",
-        "head": _head(intervention),
+        "head": _head(intervention, user),
         "facts": _facts(intervention, sees_policy=user.has_perm("interventions.view_policy")),
         "steps": step_lines(intervention.steps.all(), SAGA_STEPS, undoing=UNDOING, over=over),
         "card": _ledger(intervention, user),
@@ -112,7 +112,7 @@ def _context(request: HttpRequest, intervention: Intervention) -> dict[str, Any]
             workflow_ids=[intervention.workflow_id, intervention.execution_workflow_id],
             older=request.GET.get("older", ""),
         ),
-        "execution_url": temporal_url(intervention.execution_workflow_id),
+        "execution_url": temporal_url_for(user, intervention.execution_workflow_id),
         "may_call": may_cancel and not over,
     }
 
@@ -143,7 +143,7 @@ def _ledger(intervention: Intervention, user: User) -> dict[str, Any]:
     )
 
 
-def _head(intervention: Intervention) -> Head:
+def _head(intervention: Intervention, user: User) -> Head:
     note = None
     if intervention.error_code:
         note = Note(
@@ -157,7 +157,7 @@ def _head(intervention: Intervention) -> Head:
             else gettext("The steps below show how far it came."),
             tone="bad",
         )
-    engine_url = temporal_url(intervention.workflow_id)
+    engine_url = temporal_url_for(user, intervention.workflow_id)
     return asked_head(
         intervention,
         gettext("{amount} to {target}").format(
