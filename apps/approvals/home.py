@@ -34,17 +34,17 @@ def waiting_card(user: "User", as_of: datetime) -> dict[str, Any]:
     rows = waiting(user, as_of=as_of)
     href = reverse("inbox") + "?mine=on"
     figure = Figure(counted(rows), gettext("wait for your signature"), href, order=10)
-    return {"rows": list(rows[:SHOWN]), "figures": [figure]}
+    return {"rows": list(rows[:SHOWN]), "as_of": as_of, "figures": [figure]}
 
 
 def overdue_card(user: "User", as_of: datetime) -> dict[str, Any]:
     """Return the first overdue requests."""
-    return {"rows": list(overdue(user, as_of=as_of)[:SHOWN])}
+    return {"rows": list(overdue(user, as_of=as_of)[:SHOWN]), "as_of": as_of}
 
 
 def held_card(user: "User", as_of: datetime) -> dict[str, Any]:
     """Return the first requests that the user has claimed."""
-    return {"rows": list(held(user, as_of=as_of)[:SHOWN])}
+    return {"rows": list(held(user, as_of=as_of)[:SHOWN]), "as_of": as_of}
 
 
 def acting_card(user: "User", as_of: datetime) -> dict[str, Any]:

@@ -44,7 +44,7 @@ LIST_PAGE = ListPage(
     version=lambda policy: f"{policy.version}-{_state(policy)}",
     columns=(
         Column(head=_("Policy"), value="name", form="title", file="name"),
-        Column(head=_("Code"), value="code", form="code"),
+        Column(head=_("Code"), value="code", form="code", wide=True),
         Column(head=_("Version"), value="version", form="aside", text=_("version {}")),
         Column(head=_("Amount"), value=_term(_("Amount")), form="prose"),
         Column(head=_("One target"), value=_term(_("One target")), form="prose"),
