@@ -79,7 +79,7 @@ class AuditFilter(FilterForm):
         max_length=150,
         label=_("Who"),
         widget=forms.TextInput(
-            attrs={"placeholder": _("User name, or engine"), "autocomplete": "off"}
+            attrs={"placeholder": _("Name, or engine"), "autocomplete": "off"}
         ),
     )
     action = forms.CharField(
