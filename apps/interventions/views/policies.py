@@ -47,10 +47,22 @@ LIST_PAGE = ListPage(
         Column(head=_("Code"), value="code", form="code", wide=True),
         Column(head=_("Version"), value="version", form="aside", text=_("version {}")),
         Column(head=_("Amount"), value=_term(_("Amount")), form="prose"),
-        Column(head=_("One target"), value=_term(_("One target")), form="prose"),
-        Column(head=_("Valid"), value=_term(_("Valid")), form="prose", wide=True),
-        Column(head=_("Regions"), value=_term(_("Regions")), form="prose"),
-        Column(head=_("Undoing it"), value=_term(_("Undoing it")), form="aside"),
+        Column(
+            head=_("One target"),
+            value=_term(_("One target")),
+            form="prose",
+            text=_("one target: {}"),
+        ),
+        Column(
+            head=_("Valid"), value=_term(_("Valid")), form="prose", text=_("valid: {}"), wide=True
+        ),
+        Column(head=_("Regions"), value=_term(_("Regions")), form="prose", text=_("regions: {}")),
+        Column(
+            head=_("Undoing it"),
+            value=_term(_("Undoing it")),
+            form="aside",
+            text=_("undoing it: {}"),
+        ),
         Column(
             head=_("Signatures"), value=lambda policy: "; ".join(policy.signatures), form="terms"
         ),
