@@ -227,7 +227,7 @@ LIST_PAGE = ListPage(
     columns=(
         Column(head=_("Decision"), value=_title, form="title"),
         *RUN_COLUMNS,
-        Column(head=_("Reason"), value="reason"),
+        Column(head=_("Reason"), value="reason", form="long"),
         AGE,
         STATE,
     ),
