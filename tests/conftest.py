@@ -338,6 +338,7 @@ def chromium() -> Iterator["Browser"]:
 
 
 def find_chromium() -> str | None:
-    """CHROMIUM_PATH, else one on PATH."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    """CHROMIUM_PATH, else one on PATH; the headless shell takes the least processor time."""
+    names = ("chromium-headless-shell", "chromium", "chromium-browser")
+    names += ("google-chrome", "google-chrome-stable")
     return os.environ.get("CHROMIUM_PATH") or next(filter(None, map(shutil.which, names)), None)

@@ -5,6 +5,7 @@ second of one xdist worker, in a test's set-up, in the test or at its end; what 
 counts for the first of them.
 """
 
+import json
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -48,6 +49,8 @@ SMALL = 20
 APPS = Path(__file__).resolve().parents[1] / "apps"
 #: A session that took less is about few tests: nobody wants to know their place.
 LEAST_SECONDS = 60.0
+#: What every test of the last such session took, the dearest first.
+ALL = APPS.with_name(".cache") / "costs.json"
 DEAREST = 10
 
 
@@ -127,6 +130,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.section("worker-seconds")
     for line in _costs.told():
         terminalreporter.write_line(line)
+    ALL.parent.mkdir(exist_ok=True)
+    ALL.write_text(json.dumps(_dearest(_costs.tests), indent=1))
     if os.environ.get("TESTS_AT_FULL_SIZE") == "1":
         return
     if passed := _costs.passed():

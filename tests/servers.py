@@ -8,6 +8,8 @@ databases). The stack of `make run` is never touched.
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import suppress
@@ -23,6 +25,7 @@ SHARED = "COUNTERSIGN_TEST_SERVERS"
 MOST_WORKERS = 8
 
 _started: list[Process] = []
+_preparing: "subprocess.Popen[bytes] | None" = None
 _folder: Path | None = None
 
 
@@ -43,6 +46,8 @@ def pytest_load_initial_conftests(
             _announce(postgres="postgres://app@127.0.0.1:9/none", temporal="127.0.0.1:9")
         elif not worker:
             _start_shared()
+            if getattr(options, "numprocesses", None):
+                _prepare()
         if not idle:
             _start_own(worker)
         yield
@@ -89,6 +94,14 @@ def _start_shared() -> None:
     )
 
 
+def _prepare() -> None:
+    """Begin with what the first tests need, while xdist's workers still collect."""
+    global _preparing
+    _preparing = subprocess.Popen(
+        [sys.executable, "-m", "tests.prepare"], cwd=Path(__file__).resolve().parents[1]
+    )
+
+
 def _announce(*, postgres: str, temporal: str) -> None:
     os.environ.update(
         DATABASE_URL=postgres,
@@ -125,7 +138,11 @@ def _make_folder() -> Path:
 
 
 def _stop() -> None:
-    global _folder
+    global _folder, _preparing
+    if _preparing is not None:
+        _preparing.kill()
+        _preparing.wait()
+        _preparing = None
     for server in reversed(_started):
         with suppress(Exception):
             # Nothing of it is kept: no reason to wait for an orderly end.

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ T = TypeVar("T")
 FULL_SIZE = os.environ.get("TESTS_AT_FULL_SIZE") == "1"
 #: For what a test waits for and does not measure: nothing when green, enough on a busy machine.
 LONG_ENOUGH = 60.0
+#: For calls over plain HTTP: to read the system's certificates would take longer than the call.
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def patience() -> float:

@@ -171,9 +171,10 @@ def test_what_does_not_pass_every_time_is_named(
     for name in [name for name in os.environ if name.startswith("PYTEST_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("FLAKES_TIMES", "2")
-    # No servers: these tests need none.
-    plain = ["-c", os.devnull, f"--rootdir={tmp_path}", "-p", "no:django"]
-    plain += ["-p", "no:asyncio", "-o", "addopts=", str(tmp_path)]
+    # No servers, and no plugin that takes long to load: there are four sessions.
+    plain = ["-c", os.devnull, f"--rootdir={tmp_path}", "-o", "addopts=", str(tmp_path)]
+    for plugin in ("django", "asyncio", "schemathesis", "hypothesispytest", "faker", "anyio"):
+        plain += ["-p", f"no:{plugin}"]
     results = tmp_path / "flakes.json"
     flakes = Flakes(
         times=2, only="", seconds=300, results=results, workers=1, loops=0, arguments=plain

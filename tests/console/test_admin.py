@@ -63,6 +63,7 @@ def test_every_list_opens_searches_and_survives_bad_input(
     address = list_of(label)
     assert client.get(address).status_code == 200
     assert client.get(address, {"q": "nothing-like-this"}).status_code == 200
+    led_to: set[str] = set()
     for query in (
         {"q": "\x00"},
         {"q": "x" * 5000},
@@ -73,8 +74,14 @@ def test_every_list_opens_searches_and_survives_bad_input(
         {"o": "\x00"},
         {"created_at__gte": "never"},
     ):
-        response = client.get(address, query, follow=True)
-        assert response.status_code == 200, query
+        response = client.get(address, query)
+        if response.status_code == 302:
+            # Most lead to the same page: it is made once.
+            led_to.add(response["Location"])
+        else:
+            assert response.status_code == 200, query
+    for target in led_to:
+        assert client.get(target).status_code == 200, target
     post = {"action": "delete_selected", "_selected_action": "\x00"}
     assert client.post(address, post, follow=True).status_code == 200
     assert client.get(f"{address}%00/change/", follow=True).status_code in (200, 404)

@@ -20,7 +20,7 @@ from deploy.local.processes import free_port
 from tests.interventions.conftest import World
 from tests.interventions.proof import budget_proof
 from tests.stage import EngineStage, orm
-from tests.support import eventually, eventually_async
+from tests.support import PLAIN, eventually, eventually_async
 
 T = TypeVar("T")
 
@@ -32,16 +32,18 @@ class Sink:
         self.url = url
 
     def behave(self, **behaviour: Any) -> None:
-        httpx2.post(f"{self.url}/behaviour", json=behaviour).raise_for_status()
+        httpx2.post(f"{self.url}/behaviour", json=behaviour, verify=PLAIN).raise_for_status()
 
     def effects(self, intervention: Intervention) -> dict[str, Any]:
         key = f"{intervention.pk}:execute"
-        counts: dict[str, Any] = httpx2.get(f"{self.url}/effects", params={"key": key}).json()
+        counts: dict[str, Any] = httpx2.get(
+            f"{self.url}/effects", params={"key": key}, verify=PLAIN
+        ).json()
         return counts
 
     def all_effects(self) -> dict[str, Any]:
         """Of every key."""
-        effects: dict[str, Any] = httpx2.get(f"{self.url}/effects").json()["effects"]
+        effects: dict[str, Any] = httpx2.get(f"{self.url}/effects", verify=PLAIN).json()["effects"]
         return effects
 
 

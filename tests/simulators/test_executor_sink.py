@@ -12,7 +12,7 @@ import pytest
 
 from apps.simulators.__main__ import main
 from deploy.local.processes import free_port
-from tests.support import eventually
+from tests.support import PLAIN, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 BODY = {"intervention_id": "i-1", "target": "Somebody", "amount": "5.00", "currency": "NGN"}
@@ -42,12 +42,16 @@ class Simulators:
         self.process.wait()
 
     def get(self, path: str, **query: str) -> httpx2.Response:
-        return httpx2.get(f"http://127.0.0.1:{self.port}{path}", params=query)
+        return httpx2.get(f"http://127.0.0.1:{self.port}{path}", params=query, verify=PLAIN)
 
     def post(self, path: str, body: Any = None, key: str = "") -> httpx2.Response:
         headers = {"Idempotency-Key": key} if key else {}
         return httpx2.post(
-            f"http://127.0.0.1:{self.port}/executor{path}", json=body, headers=headers, timeout=10
+            f"http://127.0.0.1:{self.port}/executor{path}",
+            json=body,
+            headers=headers,
+            timeout=10,
+            verify=PLAIN,
         )
 
     def count(self, key: str) -> dict[str, Any]:

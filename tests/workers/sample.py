@@ -73,7 +73,10 @@ def query(word: str) -> str:
 
 @activity.defn
 def hold(seconds: float) -> str:
-    """Blocks its thread, as a call to a slow system does."""
+    """Blocks its thread, as a call to a slow system does. Its heartbeat says that it has begun:
+    the server counts it as begun when it hands it out, and a worker that shuts down just then never
+    hears of it."""
+    activity.heartbeat("holds")
     time.sleep(seconds)
     return "held"
 

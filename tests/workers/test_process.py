@@ -28,7 +28,7 @@ async def holding(client: Client, queue: str, seconds: float) -> WorkflowHandle[
 
     async def begun() -> bool:
         pending = (await handle.describe()).raw_description.pending_activities
-        return bool(pending and pending[0].HasField("last_started_time"))
+        return bool(pending and pending[0].HasField("heartbeat_details"))
 
     await eventually_async(begun)
     return handle
