@@ -34,17 +34,17 @@ def waiting_card(user: "User", as_of: datetime) -> dict[str, Any]:
     rows = waiting(user, as_of=as_of)
     href = reverse("inbox") + "?mine=on"
     figure = Figure(counted(rows), gettext("wait for your signature"), href, order=10)
-    return {"rows": list(rows[:SHOWN]), "figures": [figure]}
+    return {**_listed(rows, as_of), "figures": [figure]}
 
 
 def overdue_card(user: "User", as_of: datetime) -> dict[str, Any]:
     """Return the first overdue requests."""
-    return {"rows": list(overdue(user, as_of=as_of)[:SHOWN])}
+    return _listed(overdue(user, as_of=as_of), as_of)
 
 
 def held_card(user: "User", as_of: datetime) -> dict[str, Any]:
     """Return the first requests that the user has claimed."""
-    return {"rows": list(held(user, as_of=as_of)[:SHOWN])}
+    return _listed(held(user, as_of=as_of), as_of)
 
 
 def acting_card(user: "User", as_of: datetime) -> dict[str, Any]:
@@ -118,6 +118,16 @@ def represented_by(user: "User", *, as_of: datetime) -> list[Acting]:
     rows = Delegation.objects.valid(as_of=as_of).filter(delegator=user.pk)
     found = rows.select_related("delegate").order_by("ends_at")[:SHOWN]
     return [Acting(str(row.delegate), _scope(row), row.ends_at) for row in found]
+
+
+def _listed(requests: "QuerySet[ApprovalRequest]", as_of: datetime) -> dict[str, Any]:
+    """Return the first requests for their card, and for each its amount where its title does not
+    say it."""
+    rows = [(row, shown(row.amount, row.currency)) for row in requests[:SHOWN]]
+    return {
+        "rows": [(row, "" if amount in row.title else amount) for row, amount in rows],
+        "as_of": as_of,
+    }
 
 
 def _scope(row: Delegation) -> str:

@@ -78,9 +78,7 @@ class AuditFilter(FilterForm):
         required=False,
         max_length=150,
         label=_("Who"),
-        widget=forms.TextInput(
-            attrs={"placeholder": _("User name, or engine"), "autocomplete": "off"}
-        ),
+        widget=forms.TextInput(attrs={"placeholder": _("Name, or engine"), "autocomplete": "off"}),
     )
     action = forms.CharField(
         required=False, max_length=80, widget=Suggesting("action"), label=_("Action")

@@ -38,7 +38,7 @@ CARDS = (
         key="machinery",
         template="console/_home_machinery.html",
         context=home.machinery_card,
-        place=Place.SIDE,
+        place=Place.MAIN,
         order=90,
         topics=("engine",),
     ),

@@ -24,8 +24,8 @@ class Place(StrEnum):
     """Where on the page a card stands."""
 
     HEAD = "head"  # the buttons beside the title
-    MAIN = "main"  # the left column: what waits for the user
-    SIDE = "side"  # the right column: the state of the system
+    MAIN = "main"  # the left column: what waits for the user, and what that leans on
+    SIDE = "side"  # the right column: failures, and the state of each domain
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.common.csvio import FORMATS, export
@@ -31,7 +31,7 @@ from apps.web.fragments import fragment, person
 from apps.web.links import temporal_url_for
 from apps.web.lists import numbered
 from apps.web.pieces import Head, Link, Note
-from apps.web.tables import Column, Read, Table, table
+from apps.web.tables import Column, Table, table
 from apps.web.tones import sentence_of
 from apps.web.verbs import ReasonForm, call_verb
 
@@ -192,41 +192,6 @@ def usual_verbs(
             help=help,
         ),
     }
-
-
-def _items(number: int) -> str:
-    return ngettext("{} item", "{} items", number)
-
-
-#: How far a run is, for lists of runs on which `RunPages.complete` has set the `bar`.
-RUN_COLUMNS = (
-    Column(
-        head=_("Progress"),
-        value=lambda run: run.bar.ended,
-        form="bar",
-        part="web/_run_bar.html",
-        file="ended",
-    ),
-    Column(head=_("Items"), value=lambda run: run.bar.total, form="aside", text=_items),
-    Column(
-        head=_("Failed"),
-        value=lambda run: run.bar.failed or None,
-        form="count",
-        text=_("{} failed"),
-        wide=True,
-    ),
-)
-
-
-#: The number of an item, and when it ended.
-ITEM_NUMBER = Column(head=_("No."), value="number", form="count", text=_("no. {}"))
-ITEM_ENDED = Column(head=_("Ended"), value="settled_at", form="age", text=_("ended {}"), wide=True)
-
-
-def item_why(words: Read) -> Column:
-    """Return the column that says why an item failed, with its code; `words` says something more
-    about an item, or nothing."""
-    return Column(head=_("Why"), value=words, form="why", part="web/_item_why.html")
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,12 @@ class Column:
     `form`: how its cells are drawn: `title` (the link to the row), `amount` (in `currency`),
     `count`, `age` and `when` (of times), `state` (a badge), `words` (of codes), `code`, `name` (of
     what programs name), `pick`, `act` and `open` (of what is ticked, pressed or led to), `prose`,
-    `terms` and `why` (texts of two lines), `aside` (said by cards and files, not by tables); empty
-    for texts. `part`: a template that draws the cell instead, from `row`, `cell` and `line`.
-    `text`: how a card says the value, without a head. `sort`: the orders (of `common.pagination`)
-    that its head offers, the first one first; an index must bear each. `wide`: shown only where
-    there is room for it. `file`: its name in files; `head` in small letters if empty, and "-" for a
-    column that no file has.
+    `terms`, `long` and `why` (texts of two lines), `aside` (said by cards and files, not by
+    tables); empty for texts. `part`: a template that draws the cell instead, from `row`, `cell` and
+    `line`. `text`: how a card says the value, without a head. `sort`: the orders (of
+    `common.pagination`) that its head offers, the first one first; an index must bear each. `wide`:
+    shown only where there is room for it. `file`: its name in files; `head` in small letters if
+    empty, and "-" for a column that no file has.
     """
 
     head: str

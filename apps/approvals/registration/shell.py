@@ -71,7 +71,7 @@ CARDS = (
         key="acting",
         template="approvals/_home_acting.html",
         context=home.acting_card,
-        place=Place.SIDE,
+        place=Place.MAIN,
         order=80,
         topics=("home", "inbox"),
     ),

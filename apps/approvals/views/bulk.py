@@ -31,17 +31,8 @@ from apps.web.fragments import person
 from apps.web.lists import ListPage
 from apps.web.pieces import Head, Link
 from apps.web.refusals import Refusal, refusal_of
-from apps.web.runs import (
-    ITEM_ENDED,
-    RUN_COLUMNS,
-    Counts,
-    Progress,
-    RunNow,
-    RunPages,
-    RunVerb,
-    Tab,
-    item_why,
-)
+from apps.web.run_columns import ITEM_ENDED, RUN_COLUMNS, item_why
+from apps.web.runs import Counts, Progress, RunNow, RunPages, RunVerb, Tab
 from apps.web.tables import AGE, STATE, Column
 
 #: Columns of the file of refused items.
@@ -185,7 +176,7 @@ LIST_PAGE = ListPage(
     columns=(
         Column(head=_("Decision"), value="title", form="title"),
         *RUN_COLUMNS,
-        Column(head=_("Reason"), value="reason"),
+        Column(head=_("Reason"), value="reason", form="long"),
         AGE,
         STATE,
     ),

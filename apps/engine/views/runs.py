@@ -283,8 +283,9 @@ def _facts(run: WorkflowRun, found: Description | None) -> list[Fact]:
     ]
     if run.closed_at:
         facts.append(Fact(gettext("Ended"), run.closed_at, form="when"))
-    if run.status != RunStatus.RUNNING and run.status != RunStatus.CONTINUED_AS_NEW:
-        told = run.told_at or (gettext("not yet") if run.subject_id else gettext("nobody to tell"))
+    # A run without a row of ours has nobody to tell.
+    if run.subject_id and run.status not in (RunStatus.RUNNING, RunStatus.CONTINUED_AS_NEW):
+        told = run.told_at or gettext("not yet")
         form = "when" if run.told_at else ""
         facts.append(Fact(gettext("Its row was told"), told, form=form))
     if found is not None:

@@ -36,17 +36,8 @@ from apps.interventions.services.requests import CANCEL_PERMISSION, REQUEST_PERM
 from apps.web.lists import ListPage
 from apps.web.pages import FormPage
 from apps.web.pieces import Head, Link
-from apps.web.runs import (
-    ITEM_ENDED,
-    ITEM_NUMBER,
-    RUN_COLUMNS,
-    Counts,
-    RunNow,
-    RunPages,
-    Tab,
-    item_why,
-    usual_verbs,
-)
+from apps.web.run_columns import ITEM_ENDED, ITEM_NUMBER, RUN_COLUMNS, item_why
+from apps.web.runs import Counts, RunNow, RunPages, Tab, usual_verbs
 from apps.web.tables import AGE, AMOUNT, ASKED_BY, ERROR, STATE, Column
 
 CRUMBS = (Link(_("Interventions"), "interventions"), Link(_("Batches"), "batches"))

@@ -48,13 +48,15 @@ LIST_PAGE = ListPage(
     version=lambda policy: f"{policy.version}-{_state(policy)}",
     columns=(
         Column(head=_("Policy"), value="name", form="title", file="name"),
-        Column(head=_("Code"), value="code", form="code"),
+        Column(head=_("Code"), value="code", form="code", wide=True),
         Column(head=_("Version"), value="version", form="aside", text=_("version {}")),
         Column(head=_("Amount"), value=amounts_in_words, form="prose"),
-        Column(head=_("One target"), value=target_in_words, form="prose"),
-        Column(head=_("Valid"), value=days_in_words, form="prose", wide=True),
-        Column(head=_("Regions"), value=regions_in_words, form="prose"),
-        Column(head=_("Undoing it"), value=undoing_in_words, form="aside"),
+        Column(head=_("One target"), value=target_in_words, form="prose", text=_("one target: {}")),
+        Column(head=_("Valid"), value=days_in_words, form="prose", text=_("valid: {}"), wide=True),
+        Column(head=_("Regions"), value=regions_in_words, form="prose", text=_("regions: {}")),
+        Column(
+            head=_("Undoing it"), value=undoing_in_words, form="aside", text=_("undoing it: {}")
+        ),
         Column(
             head=_("Signatures"), value=lambda policy: "; ".join(policy.signatures), form="terms"
         ),
