@@ -1,8 +1,8 @@
 """Columns of lists of runs, and of the items of a run."""
 
-from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from apps.common.language import lazy as _
 from apps.web.tables import Column, Read
 
 
