@@ -196,6 +196,7 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
         "requested_by",
         "created_at",
         "due_at",
+        "holder",
         "settled_at",
         "staff_page",
     )
@@ -204,7 +205,7 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
         choice_filter("kind", "kind", _kind_choices),
         ("created_at", admin.DateFieldListFilter),
     )
-    list_select_related = ("requested_by",)
+    list_select_related = ("requested_by", "claimed_by")
     ordering = ("-created_at", "-id")
     search_exact = ("id", "key")
     search_help_text = _("An exact id of the request or of its subject, or its key.")
@@ -215,6 +216,10 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
 
     def searched_subjects(self) -> Sequence[str]:
         return sorted({kind.subject_type for kind in kinds.registered() if kind.subject_type})
+
+    @admin.display(description=_("held by"))
+    def holder(self, request: ApprovalRequest) -> str:
+        return str(selectors.leaseholder(request, as_of=timezone.now()) or "")
 
     @admin.display(description=_("workflow"))
     def workflow(self, request: ApprovalRequest) -> SafeString | str:
