@@ -16,7 +16,7 @@ import pytest
 from tests.order import bare
 
 #: As in the Makefile.
-WORKERS = 3
+WORKERS = 4
 #: Seconds of wall time for `make test` without the domains to come, and for each of those; and what
 #: the workers take to start and to collect.
 CORE_SECONDS, DOMAIN_SECONDS, START_SECONDS = 600, 180, 40
