@@ -46,12 +46,14 @@ faults: install chromium
 		tests/faults tests/interventions/test_failure_table.py $(PYTEST_ARGS)
 
 # What make test runs small, at full size: batches of 500 and 20,000, 300 decisions in a browser,
-# every page in both themes at both widths, every list of the admin with all that nobody means, the
-# API and the ledger under more random input.
+# every page in both themes at both widths and with every address that nobody means, the API, the
+# ledger and approvals under more random input.
 large: install chromium
 	@TESTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest \
 		tests/interventions/test_batch_workflow.py tests/interventions/test_budgets.py \
-		tests/e2e tests/api/test_fuzz.py tests/console/test_admin.py $(PYTEST_ARGS)
+		tests/approvals/test_races.py tests/approvals/test_property.py \
+		tests/console/test_admin.py tests/console/test_inbox.py tests/console/test_pages.py \
+		tests/e2e tests/api/test_fuzz.py $(PYTEST_ARGS)
 
 # FLAKES_TIMES, FLAKES_ONLY (as pytest -k), FLAKES_SECONDS, FLAKES_WORKERS, FLAKES_LOOPS,
 # FLAKES_FRESH=1: every test that waits, 20 times with both processors busy. Ctrl-C ends it; the next

@@ -24,6 +24,7 @@ from tests.approvals.world import (
     person,
     rule,
 )
+from tests.support import FULL_SIZE
 
 GROUPS = ("a", "b", "c")
 PEOPLE = 6
@@ -111,7 +112,9 @@ class Model:
 
 @pytest.mark.django_db
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100 if FULL_SIZE else 15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     small=tiers_of_a_band,
