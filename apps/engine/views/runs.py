@@ -287,7 +287,7 @@ def _facts(run: WorkflowRun, found: Description | None) -> list[Fact]:
     if run.subject_id and run.status not in (RunStatus.RUNNING, RunStatus.CONTINUED_AS_NEW):
         told = run.told_at or gettext("not yet")
         form = "when" if run.told_at else ""
-        facts.append(Fact(gettext("Its row was told"), told, form=form))
+        facts.append(Fact(gettext("Recorded there"), told, form=form))
     if found is not None:
         facts.append(Fact(gettext("Events"), found.history_length))
         if found.failure:
@@ -298,9 +298,9 @@ def _facts(run: WorkflowRun, found: Description | None) -> list[Fact]:
 def _row_fact(run: WorkflowRun) -> Fact:
     subject = subjects.get(run.subject_type)
     if subject is None or not run.subject_id:
-        return Fact(gettext("Row"), gettext("none of ours"))
+        return Fact(gettext("About"), gettext("nothing of ours"))
     return Fact(
-        gettext("Row"), f"{subject.title} {run.subject_id[:13]}", href=subject.url(run.subject_id)
+        gettext("About"), f"{subject.title} {run.subject_id[:13]}", href=subject.url(run.subject_id)
     )
 
 
