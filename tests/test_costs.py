@@ -42,11 +42,11 @@ def test_a_budget_that_is_passed_is_said(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(costs, "APPS", tmp_path)
     (tmp_path / "payments").mkdir()
     session = Costs()
-    session.add("tests/payments/test_api.py::test_one", 541.0)
-    assert session.passed() == ["payments took 541 of 540 worker-seconds"]
-    session.add("tests/web/test_runs.py::test_one", 1801.0)
+    session.add("tests/payments/test_api.py::test_one", 721.0)
+    assert session.passed() == ["payments took 721 of 720 worker-seconds"]
+    session.add("tests/web/test_runs.py::test_one", 2401.0)
     session.add("tests/tiny/test_runs.py::test_one", 21.0)
     said = session.passed()
-    assert f"web took 1801 of {costs.ROOMS['web']} worker-seconds" in said
+    assert f"web took 2401 of {costs.ROOMS['web']} worker-seconds" in said
     assert "tiny took 21 of 20 worker-seconds" in said
-    assert said[-1] == f"the core took 1822 of {costs.CORE_BUDGET} worker-seconds"
+    assert said[-1] == f"the core took 2422 of {costs.CORE_BUDGET} worker-seconds"

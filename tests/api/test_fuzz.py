@@ -145,6 +145,8 @@ def test_every_operation_is_asked() -> None:
     assert len(OPERATIONS) > 40
 
 
+# What the cases are drawn from takes seconds to make: in one worker it is made once.
+@pytest.mark.xdist_group("fuzz")
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_no_request_makes_the_api_fail_or_break_its_description(
     operation: str, world: dict[str, Any]

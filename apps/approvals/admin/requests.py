@@ -197,7 +197,6 @@ class ApprovalRequestAdmin(ReadOnlyAdmin):
         "created_at",
         "due_at",
         "holder",
-        "settled_at",
         "staff_page",
     )
     list_filter = (
