@@ -62,7 +62,9 @@ def spoken(settings: Any, *, by_all: bool) -> Iterator[None]:
             settings.LANGUAGE_CODE = LANGUAGE
         trans_real.reset_cache(setting="LANGUAGES", value=None)
         patch.setitem(trans_real._translations, LANGUAGE, Pseudo())
-        patch.setattr(trans_real, "check_for_language", lambda code: code in ("en", LANGUAGE))
+        # `_trans` keeps what it was first asked for: it must not keep ours.
+        for module in (trans_real, translation._trans):  # type: ignore[attr-defined]
+            patch.setattr(module, "check_for_language", lambda code: code in ("en", LANGUAGE))
         patch.setattr(trans_real, "_default", Pseudo() if by_all else trans_real.translation("en"))
         with translation.override(LANGUAGE if by_all else "en"):
             yield
