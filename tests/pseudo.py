@@ -62,8 +62,8 @@ def spoken(settings: Any, *, by_all: bool) -> Iterator[None]:
             settings.LANGUAGE_CODE = LANGUAGE
         trans_real.reset_cache(setting="LANGUAGES", value=None)
         patch.setitem(trans_real._translations, LANGUAGE, Pseudo())
-        # `_trans` keeps what it was first asked for: it must not keep ours.
-        for module in (trans_real, translation._trans):  # type: ignore[attr-defined]
+        # First `_trans`: it keeps what it finds in `trans_real`, and must not keep ours.
+        for module in (translation._trans, trans_real):
             patch.setattr(module, "check_for_language", lambda code: code in ("en", LANGUAGE))
         patch.setattr(trans_real, "_default", Pseudo() if by_all else trans_real.translation("en"))
         with translation.override(LANGUAGE if by_all else "en"):
