@@ -40,7 +40,8 @@ def test_of_several_relays_one_leads(start_relay: StartRelay) -> None:
     one_leads(*relays)
     eventually(lambda: len(liveness.alive("relay")) == 3)
     assert len(leader_sessions()) == 1
-    assert [beat.leading for beat in liveness.alive("relay")].count(True) == 1
+    # The leader's heartbeat may be from before it led; the next one says so.
+    eventually(lambda: sorted(beat.leading for beat in liveness.alive("relay")) == [0, 0, 1])
 
 
 def test_a_standby_takes_over_when_the_leader_ends(start_relay: StartRelay) -> None:
