@@ -1,6 +1,5 @@
 """Fixtures for every room. The servers themselves come from tests/servers.py."""
 
-import json
 import os
 import shutil
 import tempfile
@@ -16,13 +15,11 @@ import pytest
 from deploy.local.servers import temporal_program
 from tests import threads
 from tests.proxy import Proxy
-from tests.servers import SHARED
 from tests.stack import (
     MakeServers,
     MakeStack,
     PrivateServers,
     Stack,
-    migrated_template,
 )
 
 if TYPE_CHECKING:
@@ -243,11 +240,10 @@ def make_proxy() -> Iterator[Callable[[str], Proxy]]:
 @pytest.fixture(scope="session")
 def cluster_template(django_db_blocker: Any) -> Path:
     """A migrated PostgreSQL data folder with the demo, shared by the session's xdist workers."""
-    from tests.database import copy_migrated
+    from tests.database import migrated_cluster
 
-    folder = Path(json.loads(os.environ[SHARED])["folder"]) / "template"
     with django_db_blocker.unblock():
-        return migrated_template(folder, fill=copy_migrated)
+        return migrated_cluster()
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from deploy.local.servers import Postgres, postgres_tool
 from tests.servers import SHARED
+from tests.stack import migrated_template
 
 MIGRATED = "countersign_migrated"
 DUMPED = "countersign_dumped"
@@ -90,6 +91,13 @@ def copy_migrated(postgres: Postgres) -> None:
         stdout=subprocess.DEVNULL,
         check=True,
     )
+
+
+def migrated_cluster() -> Path:
+    """The data folder of a stack's PostgreSQL: migrated, with the demo; made by whoever comes
+    first, whichever process of the session that is."""
+    folder = Path(json.loads(os.environ[SHARED])["folder"])
+    return migrated_template(folder / "template", fill=copy_migrated)
 
 
 # --- as it was before the test --------------------------------------------------------------------

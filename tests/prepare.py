@@ -4,10 +4,6 @@ The migrated database and the data folder of a stack; whoever needs one takes th
 makes it if this did not.
 """
 
-import json
-import os
-from pathlib import Path
-
 
 def main() -> None:
     """Make both, with the settings and on the servers of the session that started this."""
@@ -15,13 +11,10 @@ def main() -> None:
 
     django.setup()
 
-    from tests.database import copy_migrated, migrated_database
-    from tests.servers import SHARED
-    from tests.stack import migrated_template
+    from tests.database import migrated_cluster, migrated_database
 
     migrated_database()
-    folder = Path(json.loads(os.environ[SHARED])["folder"])
-    migrated_template(folder / "template", fill=copy_migrated)
+    migrated_cluster()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from apps.accounts.models import User
 from apps.approvals.selectors.bulk import BulkLine
 from apps.approvals.services.bulk import MOST_ITEMS, BulkChoice
 from apps.common.errors import DomainError, Invalid
-from apps.common.identifiers import number_of
+from apps.common.identifiers import number_of, uuid_of
 from apps.common.language import lazy as _
 from apps.web.fragments import person
 from apps.web.refusals import Refusal, refusal_of
@@ -61,13 +61,7 @@ class Picked:
 
 def ids_of(texts: list[str]) -> list[UUID]:
     """Return the valid ids, each once, in order."""
-    found: dict[UUID, None] = {}
-    for text in texts:
-        try:
-            found[UUID(text)] = None
-        except ValueError:
-            continue
-    return list(found)
+    return list(dict.fromkeys(filter(None, map(uuid_of, texts))))
 
 
 # --- tables ---------------------------------------------------------------------------------------

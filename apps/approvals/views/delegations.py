@@ -115,9 +115,9 @@ def _table(request: HttpRequest, side: str, rows: list[Delegation], now: datetim
             Column(head=_("State"), value=lambda row: row.state(as_of=now), form="state"),
             Column(
                 head=_("End it"),
-                value=lambda row: row.revoked_at is None and row.ends_at > now,
+                value=lambda row: side if row.revoked_at is None and row.ends_at > now else "",
                 form="act",
-                part=f"approvals/_delegation_{'back' if side == 'held' else 'end'}.html",
+                part="approvals/_delegation_end.html",
             ),
         ),
         id=f"{side}-rows",
