@@ -52,7 +52,7 @@ def ask_once(
             return known, False
         own, pk = dict(columns()), new_id()
         if isinstance(process, Process):
-            own["workflow_id"] = workflow_id_of(process, pk)
+            own.setdefault("workflow_id", workflow_id_of(process, pk))
         row = process.model(
             **own,
             id=pk,

@@ -64,6 +64,8 @@ class Process(SubjectRow[R]):
 
     `needs(row)` is the workflow that the row should have in its current state; None when it has
     ended. `open_rows()` are those for which `needs` is not None and nobody else is responsible.
+    `own_id`: the workflow's id is in the row's `id_field` from the start and is not made of the
+    subject and the row's id; `keeps_id` must be true then.
     `keeps_id(row)`: a second run takes the id of the first, because something else names it;
     Temporal then runs it only if the last run failed. Otherwise each run has its own number, stored
     in the column `id_field`. `id_tail` follows the row's id in the workflow's id; `id_tails` may.
@@ -78,6 +80,7 @@ class Process(SubjectRow[R]):
     needs: Callable[[R], Carrier[R] | None]
     open_rows: Callable[[], "QuerySet[R]"]
     keeps_id: Callable[[R], bool] = lambda row: False
+    own_id: bool = False
     id_field: str = "workflow_id"
     id_tail: str = ""
     id_tails: tuple[str, ...] = ()
@@ -94,6 +97,9 @@ def workflow_id_of(process: Process[R], pk: object, number: int = 1) -> str:
 
 def subject_of(process: Process[R], workflow_id: str) -> str:
     """Return the row's id from the id of one of its workflows, or an empty text."""
+    if process.own_id:
+        rows = process.model._default_manager.filter(**{process.id_field: workflow_id[:200]})
+        return str(rows.values_list("pk", flat=True).first() or "")
     tails = "|".join(re.escape(tail) for tail in process.id_tails)
     found = re.fullmatch(
         rf"{re.escape(process.subject)}-(?P<row>[0-9a-f-]{{36}}){re.escape(process.id_tail)}"
