@@ -1,5 +1,6 @@
 """Form fields that several apps share."""
 
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import uuid4
@@ -28,6 +29,7 @@ class AmountField(forms.DecimalField):
 class DayField(forms.DateField):
     """A day, with the browser's date picker."""
 
+    api_type = date
     widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
 

@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "apps.notifications",
     "apps.approvals",
     "apps.interventions",
+    "apps.bookings",
     "apps.console",
 ]
 
@@ -174,6 +175,12 @@ EVIDENCE_SCANNER = env.text("EVIDENCE_SCANNER")
 BATCH_MAX_BYTES = env.integer("BATCH_MAX_BYTES", 8 * 1024 * 1024, least=1024, most=64 * 1024 * 1024)
 #: How many payments of one batch are carried out at a time.
 BATCH_CONCURRENCY = env.integer("BATCH_CONCURRENCY", 10, least=1, most=100)
+
+# --- Bookings ----------------------------------------------------------------------------------
+#: How long a seat is held for a booking that has not begun to pay.
+RESERVATION_SECONDS = env.integer("RESERVATION_SECONDS", 600, least=1, most=86_400)
+#: How long before the departure of the boarding stop its seats are no longer sold.
+SALES_CLOSE_MINUTES = env.integer("SALES_CLOSE_MINUTES", 5, least=0, most=1440)
 
 # --- Redis: live pages -------------------------------------------------------------------------
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:63790/0")

@@ -183,6 +183,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
         "Interventions": [
             *("All", "Batches", "Outcomes", "Budgets", "Transfers", "Policies"),
         ],
+        "Bookings": ["Trips"],
         "System": ["Workers", "Runs", "Commands", "Schedules", "Audit", "Admin"],
     }
     nobody = User.objects.create(username="nobody")
@@ -359,13 +360,14 @@ ROLES: dict[str, set[str]] = {
         "interventions.request_budgettransfer",
         "interventions.view_policy",
         "interventions.view_budget",
+        "bookings.view_trip",
     },
     "reviewer": _SIGNS,
     "senior reviewer": {*_SIGNS, "approvals.reassign_approvalrequest"},
     "quarantine operator": set(),
     "quarantine releaser": set(),
     "key officer": set(),
-    "booking agent": set(),
+    "booking agent": {"bookings.view_*"},
     "auditor": {"*.view_*"},
     "operator": {
         "engine.view_*",
@@ -379,6 +381,7 @@ ROLES: dict[str, set[str]] = {
         "interventions.view_*",
         "interventions.cancel_intervention",
         "interventions.request_budgettransfer",
+        "bookings.view_*",
         "notifications.view_*",
         "notifications.resend_mail",
         "notifications.manage_webhookendpoint",
@@ -419,7 +422,7 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
             *("all", "interventions:read", "interventions:write", "approvals:read"),
             *("approvals:decide", "approvals:write", "audit:read", "webhooks:write"),
             *("budgets:read", "budgets:write", "rules:write", "notifications:read"),
-            "notifications:write",
+            *("notifications:write", "bookings:read", "bookings:write"),
         ]
     )
     for path in (ROOT / "apps").glob("*/scopes.py"):
@@ -432,7 +435,8 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
 def test_ids_of_these_subjects_are_found_in_the_audit_trail() -> None:
     assert subject_types.registered() == [
         *("approval", "approval_rule", "audit_entry", "budget", "engine_command"),
-        *("intervention", "policy", "role", "schedule", "user"),
+        *("intervention", "policy", "role", "route", "schedule", "stop", "trip"),
+        *("user", "vehicle"),
     ]
 
 
@@ -498,8 +502,8 @@ def test_the_words_of_make_bench_choose(
 
 def test_every_part_of_the_demo_can_be_loaded() -> None:
     parts = demo.registered()
-    assert [part.title for part in parts if part.bare] == ["interventions"]
-    assert [part.title for part in parts] == ["interventions", "life"]
+    assert [part.title for part in parts if part.bare] == ["interventions", "trips"]
+    assert [part.title for part in parts] == ["interventions", "life", "trips"]
     assert all(callable(part.load()) for part in parts)
 
 

@@ -1,0 +1,15 @@
+from django.apps import AppConfig
+
+from apps.common.language import lazy as _
+
+
+class BookingsConfig(AppConfig):
+    name = "apps.bookings"
+    label = "bookings"
+    verbose_name = _("Bookings")
+
+    def ready(self) -> None:
+        """Register the app with the shared apps."""
+        from apps.bookings.registration import register
+
+        register()

@@ -1,0 +1,139 @@
+"""Bookings, and the reservation of a seat that each has.
+
+Money is decimal in major units with a currency beside it.
+"""
+
+from decimal import Decimal
+
+from django.conf import settings
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import IntegerRangeField, RangeOperators
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from apps.bookings.contracts import (
+    ACTIVE,
+    BookingStatus,
+    PaymentMethod,
+    ReservationStatus,
+)
+from apps.bookings.models.trips import Trip
+from apps.common.amounts import AmountField
+from apps.common.identifiers import new_id
+from apps.engine.models_abstract import (
+    AskedQuerySet,
+    ProcessRow,
+    asked_once,
+    end_stays,
+    status_field,
+)
+
+GONE = (ReservationStatus.RELEASED, ReservationStatus.EXPIRED)
+
+
+class BookingQuerySet(AskedQuerySet["Booking"]):
+    """Queries that pages, API and admin share."""
+
+    view_permission = "bookings.view_booking"
+    open_statuses = [status for status in BookingStatus if not status.terminal]
+    listed_with = ("requested_by", "trip")
+
+
+class Booking(ProcessRow):
+    """A seat for a rider over a stretch of a trip. `user_id` is the rider's, who is no user of the
+    site."""
+
+    user_id = models.CharField(max_length=80)
+    trip = models.ForeignKey(Trip, on_delete=models.PROTECT, related_name="bookings")
+    from_n = models.PositiveSmallIntegerField()
+    to_n = models.PositiveSmallIntegerField()
+    fare = AmountField()
+    currency = models.CharField(max_length=3)
+    payment_method = models.CharField(max_length=10, choices=[(one, one) for one in PaymentMethod])
+    status = status_field(BookingStatus.RUNNING, longest=12)
+    charged = AmountField(default=Decimal(0))
+    refunded = AmountField(default=Decimal(0))
+    receipt = models.CharField(max_length=200, blank=True, help_text="Of the charge.")
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    cancel_reason = models.TextField(max_length=2000, blank=True)
+
+    objects = BookingQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            asked_once("booking_key_once"),
+            models.CheckConstraint(
+                name="booking_goes_forwards", condition=Q(from_n__lt=F("to_n"), from_n__gte=1)
+            ),
+            models.CheckConstraint(name="booking_fare_positive", condition=Q(fare__gt=0)),
+            models.CheckConstraint(
+                name="refund_within_charge",
+                condition=Q(refunded__gte=0, refunded__lte=F("charged")),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="booking_newest"),
+            models.Index(fields=["user_id", "-created_at", "-id"], name="booking_of_rider"),
+            models.Index(fields=["trip", "-created_at", "-id"], name="booking_of_trip"),
+        ]
+        triggers = [
+            end_stays(
+                [status for status in BookingStatus if status.terminal], name="booking_end_stays"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.workflow_id
+
+
+class Reservation(models.Model):
+    """A seat of a trip that is kept for a booking over a stretch of legs: `[from, to)`.
+
+    The exclusion constraint is what keeps a seat from being sold twice over one stretch, whatever
+    the services do.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    booking = models.OneToOneField(Booking, on_delete=models.PROTECT, related_name="reservation")
+    trip = models.ForeignKey(Trip, on_delete=models.PROTECT, related_name="reservations")
+    seat_number = models.PositiveSmallIntegerField()
+    stretch = IntegerRangeField(help_text="Places of the stops, without the last one.")
+    status = status_field(ReservationStatus.HELD, longest=12)
+    expires_at = models.DateTimeField(help_text="When a hold ends; what is being paid stays.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            ExclusionConstraint(
+                name="seat_sold_once",
+                expressions=[
+                    ("trip", RangeOperators.EQUAL),
+                    ("seat_number", RangeOperators.EQUAL),
+                    ("stretch", RangeOperators.OVERLAPS),
+                ],
+                condition=Q(status__in=ACTIVE),
+            ),
+            models.CheckConstraint(
+                name="stretch_has_legs",
+                condition=Q(
+                    stretch__isempty=False,
+                    stretch__lower_inf=False,
+                    stretch__upper_inf=False,
+                ),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["trip", "seat_number"], condition=Q(status__in=ACTIVE), name="seat_active"
+            )
+        ]
+        triggers = [end_stays(GONE, name="reservation_end_stays")]
+
+    def __str__(self) -> str:
+        return f"{self.seat_number}"

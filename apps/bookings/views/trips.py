@@ -1,0 +1,179 @@
+"""Pages of trips: when they stop where, and what each seat is on each leg."""
+
+from functools import partial
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext
+
+from apps.bookings.contracts import TRIP, SeatUse
+from apps.bookings.forms import TripFilter
+from apps.bookings.models import Trip
+from apps.bookings.selectors import SeatMap, seat_map, seats_taken
+from apps.bookings.times import zone_of
+from apps.bookings.views.drawing import drawing_of, stretches
+from apps.common.dates import day_words, zoned_words
+from apps.common.language import lazy as _
+from apps.web.fragments import person
+from apps.web.lists import ListPage
+from apps.web.pages import DetailPage
+from apps.web.pieces import Fact, Head, Link, seen_by
+from apps.web.tables import Column, Table, table
+
+VIEW_TRIPS = "bookings.view_trip"
+
+
+def _rows(user: Any) -> Any:
+    return Trip.objects.select_related("route", "vehicle")
+
+
+def _with_seats(trips: list[Any]) -> None:
+    taken = seats_taken(trips)
+    for trip in trips:
+        trip.taken = gettext("{taken} of {seats}").format(
+            taken=taken[trip.pk][0], seats=taken[trip.pk][1]
+        )
+
+
+LIST_PAGE = ListPage(
+    name="trips",
+    title=_("Trips"),
+    lead=_("Seats are sold by stretch: one seat from A to B, and again from B to C."),
+    noun="trip",
+    none=_("No trip"),
+    empty=_("An administrator opens trips. Trips that are over are found by their status."),
+    topic="trips",
+    rows=_rows,
+    to="trip",
+    order="departs",
+    columns=(
+        Column(head=_("Trip"), value="route.name", form="title", file="name"),
+        Column(head=_("Bus"), value="vehicle.code", form="code"),
+        Column(
+            head=_("Departs"),
+            value="departs_at",
+            form="when",
+            sort=("departs", "departs_last"),
+            file="departs_at",
+        ),
+        Column(head=_("Service day"), value="service_date", text=_("service day {}"), wide=True),
+        Column(
+            head=_("Seats taken"),
+            value="taken",
+            text=_("seats taken: {}"),
+            file="seats_taken",
+        ),
+        Column(head=_("State"), value="state", form="state"),
+    ),
+    arrivals=False,
+    filters=TripFilter,
+    complete=_with_seats,
+    permission=VIEW_TRIPS,
+    links=(Link(_("Open a trip"), "admin:bookings_trip_open", "bookings.add_trip"),),
+)
+
+
+def _context(request: HttpRequest, trip: Trip) -> dict[str, Any]:
+    seats = seat_map(trip.pk, as_of=timezone.now())
+    links = (Link(gettext("In the admin"), _in_admin(trip), "bookings.change_trip"),)
+    return {
+        "topics": f"trips {TRIP}:{trip.pk}",
+        "head": Head(
+            trip.route.name,
+            gettext("{bus} · {day}").format(
+                bus=trip.vehicle.name, day=day_words(trip.service_date)
+            ),
+            crumbs=(Link(gettext("Trips"), "trips"),),
+            state=trip.state,
+            links=seen_by(links, person(request)),
+        ),
+        "drawing": drawing_of(seats, request.GET.get("leg", "")),
+        "address": reverse("trip", args=[trip.pk]),
+        "seats": _seats(request, trip, seats),
+        "times": _times(request, trip, seats),
+        "zone": trip.route.zone,
+        "facts_title": gettext("Trip"),
+        "facts": [
+            Fact(gettext("Bus"), trip.vehicle.code, form="code"),
+            Fact(gettext("Route"), trip.route.code, form="code"),
+            Fact(gettext("Service day"), day_words(trip.service_date)),
+            Fact(gettext("Currency"), trip.route.currency),
+        ],
+    }
+
+
+def _in_admin(trip: Trip) -> str:
+    return reverse("admin:bookings_trip_change", args=[trip.pk])
+
+
+def _plain_table(request: HttpRequest, rows: Any, columns: Any, **about: Any) -> Table:
+    return table(request, rows, columns, order="", default="", address="", **about)
+
+
+def _times(request: HttpRequest, trip: Trip, seats: SeatMap) -> Table:
+    """Return when the trip is at its stops: in the route's zone, which its timetable has."""
+    zone, last = zone_of(trip.route.zone), len(seats.stops)
+
+    def arrives(stop: Any) -> str:
+        return zoned_words(stop.arrives_at, zone) if stop.n > 1 else ""
+
+    def departs(stop: Any) -> str:
+        return zoned_words(stop.departs_at, zone) if stop.n < last else ""
+
+    def name(stop: Any) -> str:
+        return gettext("{name} ({code})").format(name=stop.stop.name, code=stop.stop.code)
+
+    return _plain_table(
+        request,
+        seats.stops,
+        (
+            Column(head=_("Stop"), value=name, form="title"),
+            Column(head=_("Arrives"), value=arrives, text=_("arrives {}")),
+            Column(head=_("Departs"), value=departs, text=_("departs {}")),
+        ),
+        id="trip-times",
+        caption=gettext("Times of the stops"),
+        version=lambda stop: trip.version,
+    )
+
+
+def _seats(request: HttpRequest, trip: Trip, seats: SeatMap) -> Table:
+    """Return what each seat is on each leg, as stretches."""
+    codes = [stop.stop.code for stop in seats.stops]
+
+    def where(use: SeatUse) -> Any:
+        return partial(stretches, use=use, codes=codes)
+
+    def number(seat: Any) -> str:
+        return gettext("Seat {number}").format(number=seat.number)
+
+    return _plain_table(
+        request,
+        seats.seats,
+        (
+            Column(head=_("Seat"), value=number, form="title"),
+            Column(head=_("Free"), value=where(SeatUse.FREE), text=_("free {}")),
+            Column(head=_("Held"), value=where(SeatUse.HELD), text=_("held {}")),
+            Column(head=_("Sold"), value=where(SeatUse.SOLD), text=_("sold {}")),
+            Column(head=_("Blocked"), value=where(SeatUse.BLOCKED), text=_("blocked {}")),
+        ),
+        id="trip-seats",
+        caption=gettext("What each seat is on each leg"),
+        by="number",
+        version=lambda seat: "".join(use[0] for use in seat.legs),
+    )
+
+
+DETAIL_PAGE = DetailPage(
+    name="trip",
+    rows=_rows,
+    context=_context,
+    permission=VIEW_TRIPS,
+    main=("bookings/_seat_map.html", "bookings/_seats.html"),
+    side=("bookings/_times.html", "web/_facts_panel.html"),
+    template="bookings/trip.html",
+    # Nobody announces a hold that has ended.
+    poll_seconds=60,
+)
