@@ -29,6 +29,9 @@ from apps.interventions.api import (
 from apps.interventions.api import router as interventions_router
 from apps.notifications.api import notifications_router
 from apps.notifications.api import router as webhooks_router
+from apps.wallets.api import adjustments_router as wallet_adjustments_router
+from apps.wallets.api import riders_router
+from apps.wallets.api import router as wallets_router
 from config import problems
 
 DESCRIPTION = """\
@@ -149,3 +152,6 @@ api.add_router("/audit", audit_router)
 api.add_router("/search", search_router)
 api.add_router("/webhooks", webhooks_router)
 api.add_router("/notifications", notifications_router)
+api.add_router("/riders", riders_router)
+api.add_router("/wallets", wallets_router)
+api.add_router("/wallet-adjustments", wallet_adjustments_router)

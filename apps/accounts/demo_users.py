@@ -36,6 +36,7 @@ PEOPLE: tuple[Person, ...] = (
     Person("reviewer", "Ngozi", "Okafor", ("reviewer",), senior="senior"),
     Person("reviewer2", "Rafael", "Moreira", ("reviewer",), senior="senior"),
     Person("senior", "Helena", "Duarte", ("reviewer", "senior reviewer")),
+    Person("agent", "Yemi", "Alabi", ("booking agent",)),
     Person("operator", "Tunde", "Bakare", ("operator",)),
     Person("auditor", "Beatriz", "Nogueira", ("auditor",)),
     # In no group: being a superuser is no authority to sign.
@@ -55,7 +56,7 @@ def demo_people_ensure() -> dict[str, User]:
             code="demo_logins_off",
         )
     with transaction.atomic(durable=True):
-        # One hash for all of them: seven would take seconds of the first start.
+        # One hash for all of them: eight would take seconds of the first start.
         password = make_password(PASSWORD)
         groups = {group.name: group for group in Group.objects.all()}
         people: dict[str, User] = {}

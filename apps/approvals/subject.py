@@ -8,6 +8,7 @@ activities of the waiting workflow. Lock order: the row, then its request.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
@@ -64,7 +65,8 @@ class SignedSubject(Generic[R, W]):
     `waits` are the statuses in which nobody has decided. `payload(row)` is what is signed:
     everything that determines the effect; it raises Conflict if the row is not what was asked for.
     `scope` chooses the rule, `title` is shown in the inbox; requester, amount and currency (if any)
-    are columns of the row; `related` are joined when the row is read. The hooks get the locked row,
+    are columns of the row; `amount(row)` is never below zero, also where the column may be;
+    `related` are joined when the row is read. The hooks get the locked row,
     in the transaction of the decision. `on_asked(row, request_id)`: the request was opened.
     `on_approved(row, decided)` raises Conflict if the row is not what was signed. `on_rejected(row,
     decided)`: `code` is rejected, expired, cancelled, or that of a refusal. `edit(row, changes,
@@ -83,6 +85,7 @@ class SignedSubject(Generic[R, W]):
     on_asked: Callable[[R, UUID], None] | None = None
     edit: Callable[[R, Mapping[str, str], datetime], None] | None = None
     title: Callable[[R], str] = str
+    amount: Callable[[R], Decimal | None] = lambda row: getattr(row, "amount", None)
     related: tuple[str, ...] = ()
 
     # --- for the workflow that waits --------------------------------------------------------------
@@ -157,7 +160,7 @@ class SignedSubject(Generic[R, W]):
             subject_id=str(row.pk),
             workflow_id=getattr(row, "workflow_id", ""),
             requested_by=asked.requested_by,
-            amount=getattr(row, "amount", None),
+            amount=self.amount(row),
             currency=getattr(row, "currency", ""),
             payload=self.payload(row),
             as_of=as_of,
@@ -198,7 +201,7 @@ class SignedSubject(Generic[R, W]):
         self.edit(asked, changes, as_of)
         action = f"{self.row.subject}.edited"
         process.record(self.row, asked, action, by=by, via=via, fields=sorted(changes))
-        money = (getattr(asked, "amount", None), getattr(asked, "currency", ""))
+        money = (self.amount(asked), getattr(asked, "currency", ""))
         return Edited(self.title(asked), *money, self.payload(asked))
 
     # --- reads ------------------------------------------------------------------------------------

@@ -38,6 +38,12 @@ Amount = Annotated[
     BeforeValidator(_no_boolean),
     Field(gt=0, lt=MOST, decimal_places=MOST_PLACES, allow_inf_nan=False),
 ]
+#: As `Amount`, or below zero; `clean_signed_amount` also refuses zero.
+SignedAmount = Annotated[
+    Decimal,
+    BeforeValidator(_no_boolean),
+    Field(gt=-MOST, lt=MOST, decimal_places=MOST_PLACES, allow_inf_nan=False),
+]
 #: An amount as a text of digits, at least zero.
 AmountText = Annotated[str, Field(pattern=f"^{_DIGITS}$")]
 #: An amount as a filter; empty: no filter.

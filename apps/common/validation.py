@@ -92,6 +92,13 @@ def clean_amount(amount: Decimal, currency: str = "") -> Decimal:
     return exact if currency else trimmed(exact)
 
 
+def clean_signed_amount(amount: Decimal, currency: str = "") -> Decimal:
+    """As `clean_amount`, of an amount that may also be below zero."""
+    if isinstance(amount, Decimal) and amount.is_signed():
+        return clean_amount(amount.copy_negate(), currency).copy_negate()
+    return clean_amount(amount, currency)
+
+
 def amount_form(currency: str) -> str:
     """Describe how an amount is written: `like 25000 in JPY: digits, without decimal places`."""
     allowed = places(currency)

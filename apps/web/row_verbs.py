@@ -5,6 +5,7 @@ The page shows those that the row's state allows and the user may take; the serv
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -50,7 +51,8 @@ class RowVerb:
 @dataclass(frozen=True, kw_only=True)
 class RowVerbs:
     """The actions of one kind of row. `name`: the URL name of the row's page, which takes the value
-    of `column`; that of its actions is `<name>_act`. `rows`: those that a user may see."""
+    of `column`, its own or a relation's; that of its actions is `<name>_act`. `rows`: those that a
+    user may see."""
 
     name: str
     rows: "Callable[[User], QuerySet[Any]]"
@@ -65,7 +67,7 @@ class RowVerbs:
 
     def shown(self, row: Any, user: "User") -> list[dict[str, Any]]:
         """Return the boxes of the actions that the user may take now, for `web/_row_verbs.html`."""
-        key = getattr(row, self.column)
+        key = attrgetter(self.column.replace("__", "."))(row)
         return [
             {
                 "key": name,

@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "apps.notifications",
     "apps.approvals",
     "apps.interventions",
+    "apps.wallets",
     "apps.bookings",
     "apps.console",
 ]

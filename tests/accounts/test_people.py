@@ -23,6 +23,7 @@ def test_the_demo_has_its_people_in_their_groups() -> None:
         "reviewer": {"reviewer"},
         "reviewer2": {"reviewer"},
         "senior": {"reviewer", "senior reviewer"},
+        "agent": {"booking agent"},
         "operator": {"operator"},
         "auditor": {"auditor"},
         "admin": set(),

@@ -19,12 +19,14 @@ from apps.approvals.services import claim_take, comment_add, delegation_give, ev
 from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
 from apps.interventions.models import Budget, Policy
 from apps.notifications import kinds
+from apps.wallets.models import Account, Journal, Rider
 from tests.database import Image
 from tests.interventions.batch_world import asked as batch_asked
 from tests.interventions.batch_world import opened as batch_opened
 from tests.interventions.conftest import World, world_of
 from tests.language.pages import Opened
 from tests.pseudo import spoken
+from tests.wallets.conftest import World as Wallets
 
 #: What people of the test write: in letters that no mark is in.
 NAME, WORDS = "Ладога", "Семена до дождя."
@@ -72,6 +74,11 @@ def shown(world: World) -> Opened:
     from tests.interventions.test_transfers import asked as transfer_asked
 
     transfer = transfer_asked(world, reason=WORDS)
+    wallets = Wallets(world.people)
+    wallets.rider("ada", "1000.00")
+    Rider.objects.update(name=NAME, email="")
+    adjustment = wallets.ask(reason=WORDS)
+    journal = Journal.objects.get()
     reviewer, senior = world.people["reviewer"], world.people["senior"]
     now = timezone.now()
     comment_add(request_id=request.pk, by=reviewer, text=WORDS, via="page", as_of=now, nonce="1")
@@ -123,6 +130,12 @@ def shown(world: World) -> Opened:
         "intervention_live": [waits.pk],
         "batch": [batch.pk],
         "batch_live": [batch.pk],
+        "adjustment": [adjustment.pk],
+        "adjustment_live": [adjustment.pk],
+        "journal": [journal.pk],
+        "journal_live": [journal.pk],
+        "wallet": ["ada"],
+        "wallet_live": ["ada"],
         "transfer": [transfer.pk],
         "transfer_live": [transfer.pk],
         "bulk": [bulk.pk],
@@ -143,6 +156,9 @@ def data(shown: Opened) -> list[str]:
         *Group.objects.values_list("name", flat=True),
         *Policy.objects.values_list("code", flat=True),
         *Budget.objects.values_list("code", flat=True),
+        *Rider.objects.values_list("user_id", flat=True),
+        *Account.objects.values_list("code", flat=True),
+        *Journal.objects.values_list("key", flat=True),
         *WorkflowSchedule.objects.values_list("name", flat=True),
         *WorkflowSchedule.objects.values_list("task_queue", flat=True),
         *EngineCommand.objects.values_list("workflow_id", flat=True),

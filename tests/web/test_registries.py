@@ -94,7 +94,7 @@ ELSEWHERE = {
     # The bell and the person's own menu, on every page.
     *("notifications", "notification_settings", "account_security", "logout"),
     # Forms, that the list's own button opens.
-    *("intervention_new", "batch_new", "transfer_new", "bulk_preview"),
+    *("intervention_new", "batch_new", "transfer_new", "bulk_preview", "adjustment_new"),
     # Files.
     *("audit_export", "mfa_download_recovery_codes"),
     # Before one is signed in, and the steps of the person's security page.
@@ -183,7 +183,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
         "Interventions": [
             *("All", "Batches", "Outcomes", "Budgets", "Transfers", "Policies"),
         ],
-        "Bookings": ["Trips"],
+        "Bookings": ["Trips", "Wallets", "Adjustments", "Ledger"],
         "System": ["Workers", "Runs", "Commands", "Schedules", "Audit", "Admin"],
     }
     nobody = User.objects.create(username="nobody")
@@ -194,6 +194,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
     assert seen == {
         "Work": found["Work"],
         "Interventions": ["All", "Batches", "Outcomes", "Transfers"],
+        "Bookings": ["Adjustments"],
     }
 
 
@@ -214,6 +215,9 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
         ("/budgets/main/", "budgets", "true", None),
         ("/budgets/transfers/", "transfers", "page", None),
         ("/policies/", "policies", "page", None),
+        ("/wallets/ada/", "wallets", "true", None),
+        ("/ledger/", "ledger", "page", None),
+        ("/ledger/adjustments/", "adjustments", "page", None),
         ("/workers/", "workers", "page", None),
         ("/workers/runs/7/", "workflow_runs", "true", None),
         ("/workers/commands/", "engine_commands", "page", None),
@@ -353,6 +357,7 @@ _SIGNS = {
     "approvals.edit_approvalrequest",
     "approvals.view_*",
     "interventions.view_*",
+    "wallets.view_*",
 }
 ROLES: dict[str, set[str]] = {
     "requester": {
@@ -360,6 +365,10 @@ ROLES: dict[str, set[str]] = {
         "interventions.request_budgettransfer",
         "interventions.view_policy",
         "interventions.view_budget",
+        "wallets.put_rider",
+        "wallets.top_up",
+        "wallets.view_rider",
+        "wallets.view_wallet",
         "bookings.view_trip",
     },
     "reviewer": _SIGNS,
@@ -367,7 +376,14 @@ ROLES: dict[str, set[str]] = {
     "quarantine operator": set(),
     "quarantine releaser": set(),
     "key officer": set(),
-    "booking agent": {"bookings.view_*"},
+    "booking agent": {
+        "bookings.view_*",
+        "wallets.view_*",
+        "wallets.put_rider",
+        "wallets.top_up",
+        "wallets.freeze_wallet",
+        "wallets.request_walletadjustment",
+    },
     "auditor": {"*.view_*"},
     "operator": {
         "engine.view_*",
@@ -385,6 +401,7 @@ ROLES: dict[str, set[str]] = {
         "notifications.view_*",
         "notifications.resend_mail",
         "notifications.manage_webhookendpoint",
+        "wallets.view_*",
     },
 }
 
@@ -422,7 +439,8 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
             *("all", "interventions:read", "interventions:write", "approvals:read"),
             *("approvals:decide", "approvals:write", "audit:read", "webhooks:write"),
             *("budgets:read", "budgets:write", "rules:write", "notifications:read"),
-            *("notifications:write", "bookings:read", "bookings:write"),
+            *("notifications:write", "wallets:read", "wallets:write"),
+            *("bookings:read", "bookings:write"),
         ]
     )
     for path in (ROOT / "apps").glob("*/scopes.py"):
@@ -435,8 +453,8 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
 def test_ids_of_these_subjects_are_found_in_the_audit_trail() -> None:
     assert subject_types.registered() == [
         *("approval", "approval_rule", "audit_entry", "budget", "engine_command"),
-        *("intervention", "policy", "role", "route", "schedule", "stop", "trip"),
-        *("user", "vehicle"),
+        *("intervention", "policy", "rider", "role", "route", "schedule", "stop", "trip"),
+        *("user", "vehicle", "wallet"),
     ]
 
 
@@ -502,8 +520,9 @@ def test_the_words_of_make_bench_choose(
 
 def test_every_part_of_the_demo_can_be_loaded() -> None:
     parts = demo.registered()
-    assert [part.title for part in parts if part.bare] == ["interventions", "trips"]
-    assert [part.title for part in parts] == ["interventions", "life", "trips"]
+    bare = ["interventions", "wallets", "trips"]
+    assert [part.title for part in parts if part.bare] == bare
+    assert [part.title for part in parts] == ["interventions", "life", "wallets", "trips"]
     assert all(callable(part.load()) for part in parts)
 
 

@@ -1,0 +1,24 @@
+"""The services of wallets: what other domains may call, each once by its key.
+
+Each joins the caller's transaction. An amount is above zero, in major units of `currency`.
+"""
+
+from apps.wallets.services.ledger import post
+from apps.wallets.services.movements import (
+    card_charged,
+    card_refunded,
+    revenue_recognised,
+    wallet_pay,
+    wallet_refund,
+)
+from apps.wallets.services.riders import rider_known
+
+__all__ = [
+    "card_charged",
+    "card_refunded",
+    "post",
+    "revenue_recognised",
+    "rider_known",
+    "wallet_pay",
+    "wallet_refund",
+]

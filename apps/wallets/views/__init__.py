@@ -1,0 +1,1 @@
+"""Pages of wallets, adjustments and the ledger."""
