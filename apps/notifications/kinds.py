@@ -20,7 +20,8 @@ class NotificationKind:
     `decide` puts links that preselect a verdict into the e-mail. `relevant(key)` says whether a
     group's message is still true when its turn comes: after an outage nobody wants to hear of what
     was decided hours ago. `also(key, people)` gives the ids of those who are to hear of a group's
-    message besides these people of the group, because they act for one of them.
+    message besides these people of the group, because they act for one of them. A kind without
+    `in_settings` goes to people without a login (`mail_queue`): nobody finds it in their settings.
     """
 
     name: str
@@ -31,6 +32,7 @@ class NotificationKind:
     decide: bool = False
     relevant: Callable[[str], bool] | None = None
     also: Callable[[str, list[int]], list[int]] | None = None
+    in_settings: bool = True
 
 
 def group_too(name: str) -> Callable[[str, list[int]], list[int]]:

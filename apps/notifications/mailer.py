@@ -1,10 +1,15 @@
 """Composes an e-mail and hands it to the mail server in steps whose failures are told apart."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from email.encoders import encode_base64
+from email.mime.base import MIMEBase
 from hashlib import sha256
 from smtplib import SMTP, SMTPException, SMTPResponseException
+from time import monotonic
 from typing import Any
+from unicodedata import normalize
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -13,15 +18,17 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.smtp import EmailBackend
 from django.core.validators import validate_email
 from django.template.loader import render_to_string
-from django.utils.translation import gettext
+from django.utils.translation import gettext, override
 
-from apps.common.language import in_site_language
 from apps.notifications import kinds
 from apps.notifications.models import Mail
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _DOT = re.compile(rb"(?m)^\.")
+_END = b"\r\n.\r\n"
+#: Bytes of a message that are sent at once, and seconds that all but the last of them may take.
+PIECE, SEND_SECONDS = 64 * 1024, 60.0
 
 
 class Refused(Exception):
@@ -46,12 +53,18 @@ def subject_of(title: str) -> str:
 
 
 def address_of(email: str) -> str:
-    """The address as the envelope takes it; ValidationError for what is none."""
+    """The address as the envelope takes it; ValidationError or UnicodeError for what is none."""
     validate_email(email)
     name, _, domain = email.rpartition("@")
-    if not name.isascii():
-        raise ValidationError(gettext("Only ASCII before the @."))
-    return f"{name}@{domain.encode('idna').decode()}" if not domain.isascii() else email
+    if not name.isascii() or not name.isprintable():
+        raise ValidationError(gettext("Only printable ASCII before the @."))
+    if domain.isascii():
+        return email
+    encoded = domain.encode("idna")
+    if encoded.decode("idna") != normalize("NFC", domain).lower():
+        # This encoding takes "straße.de" for "strasse.de", which is somebody else's.
+        raise ValidationError(gettext("Write the domain as xn--…: its letters are ambiguous."))
+    return f"{name}@{encoded.decode()}"
 
 
 def absolute(path: str, **query: str) -> str:
@@ -69,10 +82,30 @@ def message_id(mail: Mail) -> str:
     return f"<{sha256(mail.key.encode()).hexdigest()[:40]}@{domain.rpartition('@')[2]}>"
 
 
-@in_site_language
-def compose(mail: Mail, *, name: str, address: str) -> EmailMultiAlternatives:
-    """Text and plain HTML with links to the site. The links open pages; pages decide by POST."""
+@dataclass(frozen=True)
+class File:
+    """A file to attach. Its name and type are clean (`services.queueing`)."""
+
+    name: str
+    content_type: str
+    body: bytes
+
+
+def compose(
+    mail: Mail, *, name: str, address: str, files: Sequence[File] = ()
+) -> EmailMultiAlternatives:
+    """Text, plain HTML and files, in the mail's language. To somebody with a login with links to
+    the site and to their settings; the links open pages, and pages decide by POST."""
+    with override(mail.language or settings.LANGUAGE_CODE):
+        message = _composed(mail, name=name, address=address)
+    for file in files:
+        message.attach(_part(file))
+    return message
+
+
+def _composed(mail: Mail, *, name: str, address: str) -> EmailMultiAlternatives:
     kind = kinds.get(mail.kind)
+    has_login = mail.recipient_id is not None
     # Single line breaks only: nothing in a text may look like the end of the message.
     text = "\n".join(_CONTROL.sub(" ", line).rstrip() for line in mail.text.splitlines())
     context: dict[str, Any] = {
@@ -82,7 +115,7 @@ def compose(mail: Mail, *, name: str, address: str) -> EmailMultiAlternatives:
         "link": absolute(mail.url, **{"from": "email"}) if mail.url else "",
         "approve": "",
         "reject": "",
-        "settings": absolute("/settings/notifications/"),
+        "settings": absolute("/settings/notifications/") if has_login else "",
         "site": settings.SITE_URL,
         "kind": kind.title,
     }
@@ -101,6 +134,16 @@ def compose(mail: Mail, *, name: str, address: str) -> EmailMultiAlternatives:
     )
     message.attach_alternative(render_to_string("notifications/email.html", context), "text/html")
     return message
+
+
+def _part(file: File) -> MIMEBase:
+    """The file in base64. Django would turn a text into a body, with other ends of its lines."""
+    part = MIMEBase(*file.content_type.split("/", 1))
+    part.set_payload(file.body)
+    encode_base64(part)
+    name = file.name if file.name.isascii() else ("utf-8", "", file.name)
+    part.add_header("Content-Disposition", "attachment", filename=name)
+    return part
 
 
 class Server:
@@ -146,8 +189,9 @@ class Server:
             # The server waits for the content: only the end of the connection calls it off.
             smtp.close()
             raise Away("called off")
+        last = _begun(smtp, content)
         try:
-            smtp.send(content)
+            smtp.send(last)
             code, answer = smtp.getreply()
         except (OSError, SMTPException) as error:
             raise Doubtful(_words(error)) from error
@@ -184,10 +228,33 @@ class Server:
         raise Refused(code, _text(answer), permanent=permanent)
 
 
+def _begun(smtp: SMTP, content: bytes) -> bytes:
+    """Send all but the last piece of the content, and return that one. Each piece has
+    EMAIL_TIMEOUT for itself, all together SEND_SECONDS: a sender does not outlast its lease.
+
+    Raises Away and closes the connection when that fails. Nothing is in doubt then: no server
+    accepts a message whose end it has not seen.
+    """
+    pieces = [content[start : start + PIECE] for start in range(0, len(content), PIECE)]
+    if len(pieces) > 1 and len(pieces[-1]) < len(_END):
+        # The end must not be cut: the piece before it could hold a whole message.
+        pieces[-2:] = [pieces[-2] + pieces[-1]]
+    until = monotonic() + SEND_SECONDS
+    try:
+        for piece in pieces[:-1]:
+            smtp.send(piece)
+            if monotonic() > until:
+                raise TimeoutError("the message takes too long")
+    except (OSError, SMTPException) as error:
+        smtp.close()
+        raise Away(_words(error)) from error
+    return pieces[-1]
+
+
 def _wire(message: EmailMultiAlternatives) -> bytes:
     """The message as SMTP wants it, with the line that ends it and no other such line."""
     lines = _LINE_END.sub(b"\n", message.message().as_bytes()).rstrip(b"\n")
-    return _DOT.sub(b"..", lines).replace(b"\n", b"\r\n") + b"\r\n.\r\n"
+    return _DOT.sub(b"..", lines).replace(b"\n", b"\r\n") + _END
 
 
 def _text(answer: bytes) -> str:

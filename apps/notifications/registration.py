@@ -1,6 +1,8 @@
 """Registers the app's navigation and words with the shared site."""
 
 from apps.accounts import roles, scopes
+from apps.audit import subject_types
+from apps.notifications.models.mails import DOWNLOAD_PERMISSION
 from apps.notifications.scopes import Scope
 
 
@@ -11,5 +13,9 @@ def register() -> None:
         "operator",
         "notifications.view_*",
         "notifications.resend_mail",
+        DOWNLOAD_PERMISSION,
         "notifications.manage_webhookendpoint",
     )
+    # Who reads everything reads what was sent, too.
+    roles.grant("auditor", DOWNLOAD_PERMISSION)
+    subject_types.register("mail")

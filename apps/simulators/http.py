@@ -13,7 +13,7 @@ BODY_LIMIT = 1024 * 1024
 
 @dataclass(frozen=True)
 class Answer:
-    """A response. `body` is JSON, or with another `content_type` a text."""
+    """A response. `body` is JSON, or with another `content_type` a text or bytes."""
 
     status: int
     body: Any
@@ -75,7 +75,9 @@ class Application:
         except Refusal as refusal:
             answer = refusal.answer
         is_json = answer.content_type == "application/json"
-        content = (json.dumps(answer.body) if is_json else str(answer.body)).encode()
+        content = answer.body
+        if not isinstance(content, bytes):
+            content = (json.dumps(content) if is_json else str(content)).encode()
         await send(
             {
                 "type": "http.response.start",

@@ -6,13 +6,26 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from hashlib import sha256
 from html import escape
 from typing import Any
 
 from apps.simulators.http import Answer, Refusal, Request
 
 KEPT = 500
+#: Bytes of attached files that are kept; of older mails only their digests stay.
+KEPT_BYTES = 64 * 1024 * 1024
 HTML = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Attached:
+    """What is known of an attached file."""
+
+    name: str
+    content_type: str
+    size: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -26,16 +39,19 @@ class Taken:
     message_id: str
     text: str
     html: str
+    attachments: list[Attached]
 
 
 class MailSink:
     """The state, its SMTP server and its URLs: GET /mail (a page or JSON, by the Accept header),
-    GET /mail/<number>, GET /mail/<number>/html, DELETE /mail."""
+    GET /mail/<number>, GET /mail/<number>/html, GET /mail/<number>/attachments/<from 1>,
+    DELETE /mail."""
 
     def __init__(self) -> None:
         self.taken: deque[Taken] = deque(maxlen=KEPT)
         self.trouble = ""
         self._number = 0
+        self._files: dict[int, list[bytes]] = {}
         self._lock = threading.Lock()
 
     def listen(self, host: str, port: int) -> bool:
@@ -61,6 +77,7 @@ class MailSink:
     def take(self, content: bytes, sender: str, recipients: list[str]) -> None:
         """Store a message; of an unreadable one the beginning."""
         message = message_from_bytes(content, policy=policy.default)
+        files = _files(message)
         with self._lock:
             self._number += 1
             self.taken.append(
@@ -72,8 +89,13 @@ class MailSink:
                     message_id=str(message.get("Message-ID", "")),
                     text=_body(message, "plain") or content[:2000].decode("utf-8", "replace"),
                     html=_body(message, "html"),
+                    attachments=[one for one, _ in files],
                 )
             )
+            if files:
+                self._files[self._number] = [body for _, body in files]
+            while sum(len(body) for kept in self._files.values() for body in kept) > KEPT_BYTES:
+                del self._files[min(self._files)]
 
     async def answer(self, request: Request) -> Answer:
         """Route a request below /mail."""
@@ -89,8 +111,11 @@ class MailSink:
                 return Answer(200, _shown(mail), HTML) if wants_page else Answer(200, asdict(mail))
             case "GET", [number, "html"]:
                 return Answer(200, self._find(number).html, HTML)
+            case "GET", [number, "attachments", place]:
+                return self._attachment(number, place)
             case "DELETE", []:
                 self.taken.clear()
+                self._files.clear()
                 return Answer(200, {"mails": [], "total": self._number})
         raise Refusal(404, "not_found", "There is no such address.")
 
@@ -99,6 +124,14 @@ class MailSink:
         if found is None:
             raise Refusal(404, "not_found", "There is no such mail, or it is too old.")
         return found
+
+    def _attachment(self, number: str, place: str) -> Answer:
+        mail = self._find(number)
+        kept = dict(self._files).get(mail.number, [])
+        for at, (one, body) in enumerate(zip(mail.attachments, kept, strict=False), start=1):
+            if str(at) == place:
+                return Answer(200, body, one.content_type)
+        raise Refusal(404, "not_found", "There is no such file, or it is too old.")
 
     def _page(self) -> str:
         rows = "".join(
@@ -117,6 +150,12 @@ class MailSink:
 
 def _shown(mail: Taken) -> str:
     html = f'<p><a href="/mail/{mail.number}/html">As HTML</a></p>' if mail.html else ""
+    files = "".join(
+        f'<li><a href="/mail/{mail.number}/attachments/{at}" download="{escape(one.name)}">'
+        f"{escape(one.name)}</a>, {escape(one.content_type)}, {one.size} bytes</li>"
+        for at, one in enumerate(mail.attachments, start=1)
+    )
+    html += f"<p>Files:</p><ul>{files}</ul>" if files else ""
     return _frame(
         escape(mail.subject),
         f'<p><a href="/mail">All mails</a></p><p>From {escape(mail.sender)} to '
@@ -157,3 +196,13 @@ def _body(message: EmailMessage, kind: str) -> str:
         return str(part.get_content()) if part is not None else ""
     except (KeyError, LookupError, ValueError):
         return ""
+
+
+def _files(message: EmailMessage) -> list[tuple[Attached, bytes]]:
+    found = []
+    for part in message.iter_attachments():
+        body = part.get_payload(decode=True)
+        if isinstance(body, bytes):
+            name, digest = part.get_filename() or "file", sha256(body).hexdigest()
+            found.append((Attached(name, part.get_content_type(), len(body), digest), body))
+    return found

@@ -152,11 +152,13 @@ def test_e_mails_are_marked(pseudo: None, settings: Any) -> None:
         if kind.name.startswith("test."):
             continue
         mail = Mail(key="1", kind=kind.name, title="Тема", text="Текст", url="/1/")
-        message = compose(mail, name="Имя", address="a@example.org")
-        plain, (html, _) = str(message.body), message.alternatives[0]
-        addresses = rf"{re.escape(settings.SITE_URL)}\S*"
-        said = [re.sub(addresses, "", line) for line in plain.splitlines()]
-        assert unmarked([*said, *texts(str(html))], NAMES) == []
+        for recipient in (1, None):  # with a login and without
+            mail.recipient_id = recipient
+            message = compose(mail, name="Имя", address="a@example.org")
+            plain, (html, _) = str(message.body), message.alternatives[0]
+            addresses = rf"{re.escape(settings.SITE_URL)}\S*"
+            said = [re.sub(addresses, "", line) for line in plain.splitlines()]
+            assert unmarked([*said, *texts(str(html))], NAMES) == []
 
 
 def test_what_people_are_told_is_marked(pseudo: None, shown: Opened, data: list[str]) -> None:

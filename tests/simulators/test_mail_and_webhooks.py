@@ -42,6 +42,37 @@ async def test_what_is_sent_by_smtp_is_shown_as_a_list_a_page_and_json() -> None
     assert not MailSink().listen("127.0.0.1", port)  # taken, and said so
 
 
+async def test_attached_files_are_kept_byte_for_byte_as_long_as_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("apps.simulators.mail.KEPT_BYTES", 1000)
+    sink = MailSink()
+    for number, size in ((1, 600), (2, 500)):
+        mail = EmailMessage()
+        mail["Subject"] = "Receipt"
+        mail.set_content("Attached.")
+        mail.add_attachment(
+            bytes([number]) * size,
+            maintype="application",
+            subtype="pdf",
+            filename=f'Ẹ̀kọ́ "{number}".pdf',
+        )
+        sink.take(mail.as_bytes(), "a@example.org", ["b@example.org"])
+    newest = (await sink.answer(asked("GET", ""))).body["mails"][0]
+    (file,) = newest["attachments"]
+    assert (file["name"], file["content_type"], file["size"]) == (
+        *('Ẹ̀kọ́ "2".pdf', "application/pdf"),
+        500,
+    )
+    answer = await sink.answer(asked("GET", "2/attachments/1"))
+    assert (answer.body, answer.content_type) == (bytes([2]) * 500, "application/pdf")
+    page = (await sink.answer(asked("GET", "2", accept="text/html"))).body
+    assert "/mail/2/attachments/1" in page and '"2"' not in page
+    for gone in ("1/attachments/1", "2/attachments/2", "2/attachments/0", "3/attachments/1"):
+        with pytest.raises(Refusal):
+            await sink.answer(asked("GET", gone))
+
+
 async def test_what_cannot_be_read_is_kept_all_the_same() -> None:
     sink = MailSink()
     sink.take(b"\xff\xfe\x00 no headers", "", [])

@@ -5,6 +5,8 @@ import django.contrib.postgres.fields
 import django.contrib.postgres.indexes
 import django.db.models.deletion
 import django.utils.timezone
+import pgtrigger.compiler
+import pgtrigger.migrations
 from django.conf import settings
 from django.db import migrations, models
 
@@ -94,8 +96,12 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('key', models.CharField(max_length=200, unique=True)),
-                ('address', models.CharField(blank=True, help_text='Where it was last sent to', max_length=254)),
-                ('kind', models.CharField(max_length=60)),
+                ('address', models.CharField(blank=True, help_text='Without a login: where it goes. With one: where it was last sent to', max_length=254)),
+                ('name', models.CharField(blank=True, help_text='Of somebody without a login', max_length=200)),
+                ('language', models.CharField(blank=True, help_text="It is written in; empty: the site's", max_length=20)),
+                ('subject_type', models.CharField(blank=True, help_text='What it is about', max_length=60)),
+                ('subject_id', models.CharField(blank=True, max_length=80)),
+                ('kind', models.CharField(blank=True, max_length=60)),
                 ('title', models.CharField(max_length=200)),
                 ('text', models.TextField(blank=True)),
                 ('url', models.CharField(blank=True, max_length=300)),
@@ -107,15 +113,50 @@ class Migration(migrations.Migration):
                 ('error', models.TextField(blank=True)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('sent_at', models.DateTimeField(blank=True, null=True)),
-                ('recipient', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='mails', to=settings.AUTH_USER_MODEL)),
+                ('recipient', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='mails', to=settings.AUTH_USER_MODEL)),
             ],
             options={
                 'verbose_name': 'e-mail',
                 'ordering': ['-created_at', '-id'],
                 'permissions': [('resend_mail', 'Can send an e-mail again')],
-                'indexes': [models.Index(condition=models.Q(('state', 'pending')), fields=['next_try_at', 'id'], name='mail_due'), models.Index(condition=models.Q(('state__in', ['leased', 'handing_over'])), fields=['leased_until'], name='mail_leased'), models.Index(fields=['-created_at', '-id'], name='notificatio_created_f2d1f8_idx')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['leased', 'handing_over']), _negated=True), models.Q(('leased_until__isnull', False), models.Q(('lease', ''), _negated=True)), _connector='OR'), name='mail_lease_has_an_end')],
+                'indexes': [models.Index(condition=models.Q(('state', 'pending')), fields=['next_try_at', 'id'], name='mail_due'), models.Index(condition=models.Q(('state__in', ['leased', 'handing_over'])), fields=['leased_until'], name='mail_leased'), models.Index(fields=['-created_at', '-id'], name='notificatio_created_f2d1f8_idx'), models.Index(fields=['address'], name='mail_address'), models.Index(condition=models.Q(('subject_type', ''), _negated=True), fields=['subject_type', 'subject_id', '-id'], name='mail_subject')],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['leased', 'handing_over']), _negated=True), models.Q(('leased_until__isnull', False), models.Q(('lease', ''), _negated=True)), _connector='OR'), name='mail_lease_has_an_end'), models.CheckConstraint(condition=models.Q(models.Q(('name', ''), ('recipient__isnull', False), ('subject_type', '')), models.Q(('recipient__isnull', True), models.Q(('address', ''), _negated=True), models.Q(('name', ''), _negated=True), models.Q(('subject_type', ''), _negated=True)), _connector='OR'), name='mail_goes_somewhere')],
             },
+        ),
+        migrations.CreateModel(
+            name='MailContent',
+            fields=[
+                ('sha256', models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ('size', models.PositiveIntegerField(help_text='Bytes')),
+                ('body', models.BinaryField()),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+            ],
+        ),
+        migrations.CreateModel(
+            name='MailAttachment',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.PositiveSmallIntegerField(help_text='From 1, in the order of the e-mail')),
+                ('name', models.CharField(max_length=200)),
+                ('content_type', models.CharField(max_length=100)),
+                ('size', models.PositiveIntegerField(help_text='Bytes')),
+                ('mail', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attachments', to='notifications.mail')),
+                ('content', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='attachments', to='notifications.mailcontent')),
+            ],
+            options={
+                'verbose_name': 'e-mail attachment',
+                'ordering': ['mail_id', 'number'],
+                'permissions': [('download_mailattachment', 'Can download what was attached to an e-mail')],
+                'constraints': [models.UniqueConstraint(fields=('mail', 'number'), name='mail_attachment_once')],
+            },
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='mailcontent',
+            trigger=pgtrigger.compiler.Trigger(name='immutable', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='c962bd764086e235a8e4828046dec3e36782b084', operation='UPDATE', pgid='pgtrigger_immutable_5f07e', table='notifications_mailcontent', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='mailattachment',
+            trigger=pgtrigger.compiler.Trigger(name='immutable', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='9390cc13f1d85de8ca0348d9ad61fc3593b35ba9', operation='UPDATE', pgid='pgtrigger_immutable_eda2e', table='notifications_mailattachment', when='BEFORE')),
         ),
         migrations.CreateModel(
             name='Notification',

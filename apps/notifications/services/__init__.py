@@ -10,6 +10,13 @@ from apps.notifications.services.notifying import (
     settings_of,
     settings_put,
 )
+from apps.notifications.services.queueing import (
+    Attachment,
+    AttachmentsTooLarge,
+    address_checked,
+    attachment_body,
+    mail_queue,
+)
 from apps.notifications.services.webhook_delivery import (
     deliveries_claim,
     delivery_post,
@@ -25,11 +32,16 @@ from apps.notifications.services.webhooks import (
 )
 
 __all__ = [
+    "Attachment",
+    "AttachmentsTooLarge",
     "Choice",
+    "address_checked",
+    "attachment_body",
     "deliveries_claim",
     "delivery_post",
     "delivery_redeliver",
     "event_publish",
+    "mail_queue",
     "mail_send_again",
     "mails_deliver",
     "notices_fan_out",

@@ -26,6 +26,8 @@ from apps.common.language import lazy as _
 from apps.notifications import kinds
 from apps.notifications.mailer import Away, Doubtful, Refused, Server, address_of, compose
 from apps.notifications.models import Mail, NotificationSetting
+from apps.notifications.services.queueing import files_of
+from apps.notifications.signals import mail_changed
 
 logger = correlation.get_logger(__name__)
 
@@ -90,13 +92,17 @@ def mails_recover(*, as_of: datetime) -> None:
     """Release the rows of a dead sender: `leased` becomes pending, `handing_over` unknown."""
     over = Mail.objects.filter(leased_until__lt=as_of)
     over.filter(state=_S.LEASED).update(state=_S.PENDING, lease="", leased_until=None)
-    doubtful = over.filter(state=_S.HANDING_OVER).update(
-        state=_S.UNKNOWN,
-        error="The sender ended while the mail server was being handed the message.",
-        leased_until=None,
-    )
+    with transaction.atomic():
+        doubtful = list(over.filter(state=_S.HANDING_OVER).select_for_update(skip_locked=True))
+        Mail.objects.filter(pk__in=[mail.pk for mail in doubtful]).update(
+            state=_S.UNKNOWN,
+            error="The sender ended while the mail server was being handed the message.",
+            leased_until=None,
+        )
+        for mail in doubtful:
+            _tell(mail, _S.UNKNOWN)
     if doubtful:
-        logger.error("e-mails may have been sent or not", alert=True, count=doubtful)
+        logger.error("e-mails may have been sent or not", alert=True, count=len(doubtful))
 
 
 def mail_send_again(*, mail_id: int, by: Actor, reason: str, via: str = "admin") -> Mail:
@@ -126,6 +132,7 @@ def mail_send_again(*, mail_id: int, by: Actor, reason: str, via: str = "admin")
         mail.next_try_at = timezone.now()
         mail.save(update_fields=["state", "attempts", "error", "lease", "next_try_at"])
         entry_record(**record, body={"was": before, "reason": reason, "key": mail.key})
+        _tell(mail, _S.PENDING)
     return mail
 
 
@@ -152,31 +159,41 @@ def _unwanted(mails: list[Mail]) -> dict[int, str]:
     """The reason not to send a message any more, because something changed since it was written."""
     off = set(
         NotificationSetting.objects.filter(
-            user__in={mail.recipient_id for mail in mails}, email=False
+            user__in={mail.recipient_id for mail in mails} - {None}, email=False
         ).values_list("user_id", "kind")
     )
     reasons: dict[int, str] = {}
     for mail in mails:
         kind = kinds.get(mail.kind)
-        person: User = mail.recipient
-        if not person.is_active:
+        person: User | None = mail.recipient
+        if person is not None and not person.is_active:
             reasons[mail.pk] = "The person is not active any more."
-        elif (person.pk, kind.name) in off:
+        elif person is not None and (person.pk, kind.name) in off:
             reasons[mail.pk] = "The person does not want these by e-mail any more."
-        elif kind.relevant is not None and not kind.relevant(mail.key.rpartition(":")[0]):
+        elif kind.relevant is not None and not kind.relevant(_own_key(mail)):
             reasons[mail.pk] = "It was no longer true when it could be sent."
     return reasons
 
 
+def _own_key(mail: Mail) -> str:
+    """The key as the caller gave it: with a login it has the person behind it."""
+    return mail.key if mail.recipient_id is None else mail.key.rpartition(":")[0]
+
+
 def _send(server: Server, mail: Mail) -> None:
     """Send one message and settle its row. Raises Away and Doubtful without settling it."""
+    to = mail.address if mail.recipient is None else mail.recipient.email
     try:
-        address = address_of(mail.recipient.email)
-        message = compose(mail, name=str(mail.recipient), address=address)
+        address = address_of(to)
+        message = compose(mail, name=mail.person, address=address, files=files_of(mail))
     except (ValidationError, UnicodeError):
         _settle(mail, _S.FAILED, error="The person's address is not an e-mail address.")
         return
-    mail.address = mail.recipient.email
+    except Conflict as error:
+        logger.error("an attached file differs from its digest", alert=True, mail_id=mail.pk)
+        _settle(mail, _S.FAILED, error=error.recorded)
+        return
+    mail.address = to
     try:
         if server.hand_over(message, address=address, about_to=lambda: _about_to(mail)):
             _settle(mail, _S.SENT, sent_at=timezone.now())
@@ -218,6 +235,27 @@ def _later(mail: Mail, error: str) -> None:
 def _settle(mail: Mail, state: Mail.State, *, error: str = "", **changes: Any) -> None:
     """Only while the row is in our hand: also after its lease was taken for lost, since we know
     better what became of it, but never once somebody has put it back into the queue."""
-    Mail.objects.filter(
-        pk=mail.pk, lease=mail.lease, state__in=(_S.LEASED, _S.HANDING_OVER, _S.UNKNOWN)
-    ).update(state=state, error=error[:5000], leased_until=None, **changes)
+    with transaction.atomic():
+        settled = Mail.objects.filter(
+            pk=mail.pk, lease=mail.lease, state__in=(_S.LEASED, _S.HANDING_OVER, _S.UNKNOWN)
+        ).update(state=state, error=error[:5000], leased_until=None, **changes)
+        if settled and state != _S.PENDING:
+            _tell(mail, state)
+
+
+def _tell(mail: Mail, state: Mail.State) -> None:
+    """Tell the app whose subject the e-mail is about. What a receiver raises is logged: that the
+    message was sent must be kept, whatever the app makes of it."""
+    if not mail.subject_type:
+        return
+    try:
+        with transaction.atomic():
+            mail_changed.send(
+                Mail,
+                subject_type=mail.subject_type,
+                subject_id=mail.subject_id,
+                key=mail.key,
+                state=str(state),
+            )
+    except Exception as error:
+        logger.exception("a receiver of mail_changed broke", mail_id=mail.pk, error=repr(error))

@@ -28,10 +28,10 @@ WITH person AS (
 ),
 mailed AS (
     INSERT INTO notifications_mail
-        (key, recipient_id, address, kind, title, text, url, state, attempts, next_try_at,
-         lease, error, created_at)
-    SELECT %(key)s || ':' || id, id, '', %(kind)s, %(title)s, %(text)s, %(url)s, 'pending', 0,
-        %(now)s, '', '', %(now)s
+        (key, recipient_id, address, name, language, subject_type, subject_id, kind, title, text,
+         url, state, attempts, next_try_at, lease, error, created_at)
+    SELECT %(key)s || ':' || id, id, '', '', '', '', '', %(kind)s, %(title)s, %(text)s,
+        %(url)s, 'pending', 0, %(now)s, '', '', %(now)s
     FROM person WHERE by_email ORDER BY id
     ON CONFLICT (key) DO NOTHING
 )
@@ -207,10 +207,17 @@ def settings_put(*, user: User, in_app: Iterable[str], email: Iterable[str]) -> 
 
 def _for(user: User) -> list[kinds.NotificationKind]:
     return [
-        kind for kind in kinds.registered() if not kind.permission or user.has_perm(kind.permission)
+        kind
+        for kind in kinds.registered()
+        if kind.in_settings and (not kind.permission or user.has_perm(kind.permission))
     ]
 
 
 def _plain(text: str) -> str:
     """In the site's language, without what PostgreSQL cannot keep."""
-    return for_record(text).replace("\0", "").encode("utf-8", "replace").decode()
+    return storable(for_record(text))
+
+
+def storable(text: str) -> str:
+    """Return the text without what PostgreSQL cannot keep."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""Admin of notifications, settings, e-mails and webhooks."""
+"""Admin of webhooks and their deliveries."""
 
 from functools import partial
 from typing import Any
@@ -11,14 +11,7 @@ from django.utils.translation import gettext
 
 from apps.common.language import lazy as _
 from apps.notifications import kinds, services
-from apps.notifications.models import (
-    GroupNotice,
-    Mail,
-    Notification,
-    NotificationSetting,
-    WebhookDelivery,
-    WebhookEndpoint,
-)
+from apps.notifications.models import WebhookDelivery, WebhookEndpoint
 from apps.notifications.models.webhooks import EVERY_EVENT, MANAGE_PERMISSION
 from apps.web.admin import ReadOnlyAdmin, acting
 from apps.web.admin_forms import ServiceFormAdmin
@@ -26,73 +19,6 @@ from apps.web.admin_verbs import Given, Line, verb
 
 #: A secret that is shown once, in a sentence.
 _SECRET = _("The secret, shown this once: {secret}")
-
-
-@admin.register(Notification)
-class NotificationAdmin(ReadOnlyAdmin):
-    list_display = ("title", "recipient", "kind", "channel", "state", "created_at", "read_at")
-    list_filter = ("state", "channel")
-    list_select_related = ("recipient",)
-    search_exact = ("key",)
-    search_help_text = _("The exact key of a message.")
-
-
-@admin.register(GroupNotice)
-class GroupNoticeAdmin(ReadOnlyAdmin):
-    """Messages to groups, before and after their fan-out to people."""
-
-    list_display = ("title", "group", "kind", "state", "told", "created_at", "done_at")
-    list_filter = ("state",)
-    search_exact = ("key", "group")
-    search_help_text = _("An exact key or group.")
-
-
-@admin.register(NotificationSetting)
-class NotificationSettingAdmin(ReadOnlyAdmin):
-    """Settings of people; without a row the defaults apply."""
-
-    list_display = ("user", "kind", "in_app", "email")
-    list_select_related = ("user",)
-    search_exact = ("kind",)
-    search_help_text = _("An exact kind.")
-
-
-def _mail_line(mail: Mail, request: HttpRequest) -> Line:
-    return Line(
-        f"{mail.get_state_display()}; {mail.error[:200] or gettext('no error')}",
-        label=f"{mail} → {mail.recipient}",
-        blocked=mail.state not in ("failed", "unknown", "dropped"),
-    )
-
-
-@admin.register(Mail)
-class MailAdmin(ReadOnlyAdmin):
-    """E-mails and their delivery state. One that may have been sent is only resent by a person."""
-
-    list_display = ("title", "recipient", "kind", "state", "attempts", "created_at", "sent_at")
-    list_filter = ("state", ("created_at", admin.DateFieldListFilter))
-    list_select_related = ("recipient",)
-    ordering = ("-created_at", "-id")
-    search_exact = ("key", "address")
-    search_help_text = _("An exact key or address.")
-    actions = ("send_again",)
-
-    @verb(
-        _("Send again"),
-        title=_("Send e-mails again"),
-        explanation=_(
-            "What failed or was perhaps sent goes back into the queue. Of the latter "
-            "the person may have a copy already: whoever sends it again decides that "
-            "two are better than none."
-        ),
-        button=_("Send again"),
-        permission="resend",
-        line=_mail_line,
-    )
-    def send_again(self, mail: Mail, given: Given) -> str:
-        """Put failed, dropped and perhaps-sent e-mails back into the queue."""
-        services.mail_send_again(mail_id=mail.pk, by=given.by, reason=given.reason)
-        return gettext("Will be sent within seconds.")
 
 
 class EndpointForm(forms.Form):
