@@ -15,7 +15,7 @@ from ninja.parser import Parser
 
 from apps.accounts.auth import api_auth, authenticate
 from apps.approvals.api import router as approvals_router
-from apps.bookings.api import trips_router
+from apps.bookings.api import bookings_router, trips_router
 from apps.common.strict_json import document_of
 from apps.console.api import audit_router
 from apps.console.search import search_router
@@ -146,6 +146,7 @@ api.add_router("/interventions", interventions_router)
 api.add_router("/intervention-batches", batches_router)
 api.add_router("/policies", policies_router)
 api.add_router("/budgets", budgets_router)
+api.add_router("/bookings", bookings_router)
 api.add_router("/features", features_router)
 api.add_router("/trips", trips_router)
 api.add_router("/audit", audit_router)

@@ -10,10 +10,13 @@ from typing import Any
 from apps.approvals.activities.bulk import ACTIVITIES as BULK_ACTIVITIES
 from apps.approvals.activities.clock import ACTIVITIES as CLOCK_ACTIVITIES
 from apps.approvals.contracts import TASK_QUEUE as APPROVALS
+from apps.bookings.activities import ACTIVITIES as BOOKING_ACTIVITIES
+from apps.bookings.contracts import TASK_QUEUE as BOOKINGS
 from apps.interventions.activities import ACTIVITIES as INTERVENTION_ACTIVITIES
 from apps.interventions.contracts import TASK_QUEUE as INTERVENTIONS
 from workers.workflows.approvals import ApprovalClockWorkflow
 from workers.workflows.batches import BatchInterventionWorkflow
+from workers.workflows.bookings import BookRideAlias, BookRideWorkflow
 from workers.workflows.bulk import BulkDecideWorkflow
 from workers.workflows.diagnostics import PingWorkflow
 from workers.workflows.interventions import (
@@ -59,6 +62,13 @@ QUEUES: dict[str, QueueSpec] = {
             # Clocks wait and bulk decisions queue, so that threads stay free for work that people
             # wait for.
             max_workflows=20,
+            max_activities=10,
+        ),
+        QueueSpec(
+            name=BOOKINGS,
+            workflows=[BookRideWorkflow, BookRideAlias],
+            activities=BOOKING_ACTIVITIES,
+            max_workflows=10,
             max_activities=10,
         ),
         QueueSpec(name="diagnostics", workflows=[PingWorkflow], unmirrored=[PingWorkflow]),

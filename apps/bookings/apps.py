@@ -10,6 +10,7 @@ class BookingsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the app with the shared apps."""
-        from apps.bookings.registration import register
+        from apps.bookings import booking_registration, registration
 
-        register()
+        registration.register()
+        booking_registration.register()

@@ -7,15 +7,15 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 
-from apps.bookings.contracts import TripStatus
+from apps.bookings.contracts import USER_ID, BookingStatus, PaymentMethod, TripStatus
 from apps.bookings.models.trips import CURRENT
 from apps.bookings.services.network import SeatAt, seats_drawn
 from apps.bookings.times import Clocks
 from apps.common.errors import Invalid
 from apps.common.language import lazy as _
 from apps.common.validation import read_amount
-from apps.web.fields import CodeField, DayField, ProseField
-from apps.web.filters import FilterForm
+from apps.web.fields import CodeField, DayField, KeyField, MineField, ProseField, StatusField
+from apps.web.filters import FilterForm, asked_by_me
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -53,6 +53,56 @@ class TripFilter(FilterForm):
         if not values.get("status") and not values.get("day"):
             rows = rows.filter(status__in=CURRENT)
         return super().select(rows, values, user=user)
+
+
+class BookingFilter(FilterForm):
+    """Filters of the list of bookings."""
+
+    lookups = {
+        "status": "status",
+        "userId": "user_id",
+        "tripId": "trip_id",
+        "error": lambda rows, code, user: rows.filter(error_code=code).exclude(error_code=""),
+        "mine": asked_by_me,
+    }
+
+    more = ("tripId", "error")
+
+    status = StatusField(BookingStatus, label=_("Status"))
+    userId = forms.RegexField(f"^{USER_ID}$", required=False, max_length=80, label=_("Rider"))
+    tripId = forms.UUIDField(required=False, label=_("Trip"))
+    error = CodeField(label=_("Error code"))
+    mine = MineField()
+
+
+class BookingForm(forms.Form):
+    """The fields of a booking."""
+
+    user_id = forms.RegexField(
+        f"^{USER_ID}$",
+        max_length=80,
+        label=_("Rider"),
+        help_text=_("The id of the rider, who may have a wallet here."),
+    )
+    bus_id = forms.CharField(max_length=60, label=_("Bus"))
+    segment = forms.CharField(
+        max_length=41, label=_("Stretch"), help_text=_("The first and the last stop, such as A-B.")
+    )
+    trip_id = forms.UUIDField(
+        required=False, label=_("Trip"), help_text=_("Empty: the next one of the bus.")
+    )
+    seat_number = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=10_000,
+        label=_("Seat"),
+        help_text=_("Empty: one that is free all the way."),
+    )
+    payment_method = forms.ChoiceField(
+        choices=[(PaymentMethod.WALLET, _("wallet")), (PaymentMethod.CARD, _("card"))],
+        label=_("Paid by"),
+    )
+    idempotency_key = KeyField()
 
 
 # --- the admin -----------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
-"""API of trips and seats, a module for each noun."""
+"""APIs of bookings, and of trips and their seats."""
 
+from apps.bookings.api.bookings import router as bookings_router
 from apps.bookings.api.trips import router as trips_router
 
-__all__ = ["trips_router"]
+__all__ = ["bookings_router", "trips_router"]

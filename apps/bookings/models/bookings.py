@@ -17,6 +17,7 @@ from apps.bookings.contracts import (
     BookingStatus,
     PaymentMethod,
     ReservationStatus,
+    Step,
 )
 from apps.bookings.models.trips import Trip
 from apps.common.amounts import AmountField
@@ -24,6 +25,7 @@ from apps.common.identifiers import new_id
 from apps.engine.models_abstract import (
     AskedQuerySet,
     ProcessRow,
+    StepRow,
     asked_once,
     end_stays,
     status_field,
@@ -44,17 +46,25 @@ class Booking(ProcessRow):
     """A seat for a rider over a stretch of a trip. `user_id` is the rider's, who is no user of the
     site."""
 
+    # Nobody of the site asked for a booking that was started in the engine.
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     user_id = models.CharField(max_length=80)
     trip = models.ForeignKey(Trip, on_delete=models.PROTECT, related_name="bookings")
     from_n = models.PositiveSmallIntegerField()
     to_n = models.PositiveSmallIntegerField()
     fare = AmountField()
     currency = models.CharField(max_length=3)
+    wanted_seat = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Empty: any that is free."
+    )
     payment_method = models.CharField(max_length=10, choices=[(one, one) for one in PaymentMethod])
     status = status_field(BookingStatus.RUNNING, longest=12)
     charged = AmountField(default=Decimal(0))
     refunded = AmountField(default=Decimal(0))
     receipt = models.CharField(max_length=200, blank=True, help_text="Of the charge.")
+    confirmed_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
@@ -81,6 +91,7 @@ class Booking(ProcessRow):
             models.Index(fields=["user_id", "-created_at", "-id"], name="booking_of_rider"),
             models.Index(fields=["trip", "-created_at", "-id"], name="booking_of_trip"),
         ]
+        permissions = [("book", "Can book seats"), ("cancel_booking", "Can cancel bookings")]
         triggers = [
             end_stays(
                 [status for status in BookingStatus if status.terminal], name="booking_end_stays"
@@ -89,6 +100,31 @@ class Booking(ProcessRow):
 
     def __str__(self) -> str:
         return self.workflow_id
+
+    @property
+    def amount(self) -> Decimal:
+        """Return the fare, under the name that requests for a signature know."""
+        return self.fare
+
+    @property
+    def segment(self) -> str:
+        """Return the codes of its first and last stop: `A-B`."""
+        codes = dict(
+            self.trip.stops.filter(n__in=(self.from_n, self.to_n)).values_list("n", "stop__code")
+        )
+        return f"{codes[self.from_n]}-{codes[self.to_n]}"
+
+
+class BookingStep(StepRow):
+    """A step of a booking's saga."""
+
+    booking = models.ForeignKey(Booking, on_delete=models.CASCADE, related_name="steps")
+    name = models.CharField(max_length=30, choices=[(step, step) for step in Step])
+
+    class Meta(StepRow.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["booking", "name"], name="booking_step_once")
+        ]
 
 
 class Reservation(models.Model):
