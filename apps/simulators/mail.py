@@ -10,9 +10,9 @@ from html import escape
 from typing import Any
 
 from apps.simulators.http import Answer, Refusal, Request
+from apps.simulators.pages import HTML, frame
 
 KEPT = 500
-HTML = "text/html; charset=utf-8"
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,12 @@ class MailSink:
             if rows
             else "<p>No mail yet. What the site sends by e-mail appears here; reload to see it.</p>"
         )
-        return _frame("Mails of the demo", f"<p>Nothing here was delivered to anybody.</p>{body}")
+        return frame("Mails of the demo", f"<p>Nothing here was delivered to anybody.</p>{body}")
 
 
 def _shown(mail: Taken) -> str:
     html = f'<p><a href="/mail/{mail.number}/html">As HTML</a></p>' if mail.html else ""
-    return _frame(
+    return frame(
         escape(mail.subject),
         f'<p><a href="/mail">All mails</a></p><p>From {escape(mail.sender)} to '
         f"{escape(', '.join(mail.recipients))}<br>{escape(mail.message_id)}</p>{html}"
@@ -137,18 +137,6 @@ def _linked(text: str) -> str:
         ]
         words.append(" ".join(parts))
     return "\n".join(words)
-
-
-def _frame(title: str, body: str) -> str:
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>:root{{color-scheme:light dark}}"
-        "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-        "td,th{padding:.25rem 1rem .25rem 0;text-align:left;overflow-wrap:anywhere}"
-        "pre{white-space:pre-wrap;overflow-wrap:anywhere}</style></head>"
-        f"<body><h1>{title}</h1>{body}</body></html>"
-    )
 
 
 def _body(message: EmailMessage, kind: str) -> str:
