@@ -28,7 +28,8 @@ COPY templates templates
 RUN SECRET_KEY=only-while-the-image-is-built-0123456789abcdefghijklmnopqrstuvwxyz \
     ALLOWED_HOSTS=localhost DATABASE_URL=postgres://build@localhost/build \
     REDIS_URL=redis://localhost:6379/0 TEMPORAL_ADDRESS=localhost:7233 \
-    EXECUTOR_URL=https://localhost/executor \
+    EXECUTOR_URL=https://localhost/executor PAYMENT_SERVICE_URL=https://localhost/payments \
+    PAYSTACK_SECRET_KEY=only-while-the-image-is-built \
     python manage.py collectstatic --no-input
 USER 10001:10001
 EXPOSE 8000 8081 9093

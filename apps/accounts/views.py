@@ -38,10 +38,10 @@ from apps.accounts.addresses import client_address
 from apps.accounts.crypto import InvalidToken
 from apps.accounts.forms import PasswordChangeForm, SetupForm
 from apps.accounts.models import APIKey, User, UserSession
-from apps.accounts.qr import qr_svg
 from apps.common.errors import DomainError
 from apps.web.denied import Denied
 from apps.web.fragments import person
+from apps.web.qr import qr_svg
 from apps.web.refusals import refusal_of
 
 FRESH = "allauth.mfa"
@@ -218,7 +218,10 @@ class SetupView(Throttled, FormView):
         secret = context["form"].secret
         return {
             **context,
-            "qr": qr_svg(MFAAdapter().build_totp_url(user, secret)),
+            "qr": qr_svg(
+                MFAAdapter().build_totp_url(user, secret),
+                label=gettext("QR code for your authenticator app"),
+            ),
             "secret": " ".join(secret[i : i + 4] for i in range(0, len(secret), 4)),
             "due": user.second_factor_due,
             "next": _next(self.request),

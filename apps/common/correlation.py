@@ -13,6 +13,11 @@ def current() -> str:
     return str(bound.get("correlation_id") or bound.get("request_id") or "")[:80]
 
 
+def activity_id() -> str:
+    """Return the id of the activity that runs here, unique within its run only; "" outside one."""
+    return str(get_contextvars().get("activity_id") or "")[:80]
+
+
 @contextmanager
 def correlated(correlation_id: str, **ids: str) -> Iterator[None]:
     """Bind the correlation id (and further ids for the logs) for the duration of the block."""

@@ -83,6 +83,30 @@ def unambiguous(amount: Decimal, currency: str) -> str:
     return f"{text}0" if len(text.partition(".")[2]) == 3 else text
 
 
+def to_minor(amount: Decimal, currency: str) -> int:
+    """Return the amount in the currency's minor units: 150010 of NGN 1500.10, 25000 of JPY 25000.
+
+    Raises Invalid `amount_invalid` for an amount with more places than the currency has, instead
+    of rounding it; NaN and infinity are no amounts either.
+    """
+    minor = amount.scaleb(places(currency), context=_EVERY_DIGIT) if amount.is_finite() else amount
+    if not minor.is_finite() or minor != minor.to_integral_value():
+        raise Invalid(
+            filled(
+                _("An amount of {currency} is a whole number of its smallest unit, {unit}."),
+                currency=currency,
+                unit=f"{unit(currency):f}",
+            ),
+            code="amount_invalid",
+        )
+    return int(minor)
+
+
+def from_minor(minor: int, currency: str) -> Decimal:
+    """Return the amount of so many minor units: 1500.10 of NGN 150010. Exact."""
+    return Decimal(minor).scaleb(-places(currency), context=_EVERY_DIGIT)
+
+
 def trimmed(amount: Decimal) -> Decimal:
     """Return the amount without trailing zeros, but with at least two places: 25000.0000 is
     25000.00, 1.2500 is 1.25. For an amount whose currency is not known."""

@@ -1,7 +1,7 @@
 """JSON as in RFC 8259, without NaN or Infinity, and without text that PostgreSQL cannot store."""
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from apps.common.errors import Invalid
@@ -48,11 +48,15 @@ def _no_constant(name: str) -> None:
 
 
 def _exact(number: str) -> Decimal:
-    value = Decimal(number)
-    # The range of a float. Written out, 1e999999999 would fill the memory.
-    if abs(value.adjusted()) > 308:
-        raise ValueError("is a number that is too large or too small")
-    return value
+    try:
+        value = Decimal(number)
+        # The range of a float. Written out, 1e999999999 would fill the memory.
+        if abs(value.adjusted()) <= 308:
+            return value
+    except InvalidOperation:
+        # An exponent that not even a Decimal has.
+        pass
+    raise ValueError("is a number that is too large or too small")
 
 
 def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

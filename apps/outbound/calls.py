@@ -1,10 +1,12 @@
 """Calls with an effect in another program: one idempotency key, and an answer that is either the
 other side's, or none.
 
-A 4xx with its own `code` is a refusal. Everything else except a success is an outage: it is unknown
-whether the effect took place, and sending the same key again is safe.
+A refusal is an answer in which the other side itself says no: a 4xx with its own `code`, or what
+the program's own protocol defines (`Caller`). Everything else except a success is an outage: it is
+unknown whether the effect took place, and sending the same key again is safe.
 """
 
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,32 +38,61 @@ class Refused(Exception):
         super().__init__(f"The {name} refused: {self.reason}")
 
 
+def coded(status: int, answer: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the refusal {code, detail, …} in an answer: a 4xx with a code. None: it is none.
+
+    Only an answer with a code is the other side's refusal: a 401 or 404 of a gateway says nothing
+    about an earlier attempt that may have taken effect.
+    """
+    return answer if 400 <= status < 500 and answer.get("code") else None
+
+
 class Caller:
     """Calls one program with JSON, at a URL that an operator configured.
 
     `name` is used in errors ("The executor cannot be reached"), `code` is the code of an outage.
+    `headers` are sent with every call and never logged. `refusal(status, answer)` returns the
+    refusal {code, detail} in an answer that is not an outage, or None.
     """
 
-    def __init__(self, name: str, base: str, *, seconds: float, code: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        base: str,
+        *,
+        seconds: float,
+        code: str,
+        headers: Mapping[str, str] | None = None,
+        refusal: Callable[[int, dict[str, Any]], dict[str, Any] | None] = coded,
+    ) -> None:
         self.name, self.base, self.seconds, self.code = name, base.rstrip("/"), seconds, code
+        self._headers, self._refusal = dict(headers or {}), refusal
 
-    def post(self, path: str, *, key: str, body: dict[str, Any]) -> dict[str, Any]:
+    def post(
+        self,
+        path: str,
+        *,
+        key: str,
+        body: dict[str, Any],
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
         """Send a call with this idempotency key, which has an effect or reverses one; return the
         answer.
 
         Raises Refused for a refusal, Unavailable (with the caller's code) when the program cannot
         be reached, answers late, too much, or nothing valid.
         """
-        return self._answer("POST", path, headers={"Idempotency-Key": key}, json=body)
+        more = {"Idempotency-Key": key, **(headers or {})}
+        return self._answer("POST", path, headers=more, json=body)
 
-    def get(self, path: str) -> dict[str, Any]:
+    def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return what the other side knows of an effect, without causing one. Raises as `post`."""
-        return self._answer("GET", path)
+        return self._answer("GET", path, headers=headers)
 
     def _answer(
-        self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any
     ) -> dict[str, Any]:
-        headers = {"Accept-Encoding": "identity", **(headers or {})}
+        headers = {"Accept-Encoding": "identity", **self._headers, **(headers or {})}
         try:
             response = self._client.request(method, f"{self.base}{path}", headers=headers, **more)
         except httpx2.HTTPError as error:
@@ -75,9 +106,7 @@ class Caller:
                 code=self.code,
             ) from error
         answer = _object(response)
-        # Only an answer with a code is the other side's refusal: a 401 or 404 of a gateway says
-        # nothing about an earlier attempt that may have taken effect.
-        refused = response.is_client_error and bool(answer.get("code"))
+        refused = self._refusal(response.status_code, answer)
         if response.status_code in LATER or not (response.is_success or refused):
             raise Unavailable(
                 filled(
@@ -88,7 +117,7 @@ class Caller:
                 code=self.code,
             )
         if refused:
-            raise Refused(self.name, response.status_code, answer)
+            raise Refused(self.name, response.status_code, refused)
         return answer
 
     def nonsense(self, answer: dict[str, Any]) -> Unavailable:

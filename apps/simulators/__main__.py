@@ -18,6 +18,8 @@ from django.utils.log import configure_logging
 from apps.simulators.executor import ExecutorSink
 from apps.simulators.http import Application
 from apps.simulators.mail import MailSink
+from apps.simulators.payments import PaymentSink
+from apps.simulators.paystack import PaystackSink
 from apps.simulators.webhooks import WebhookSink
 
 
@@ -32,6 +34,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--effects-file", type=Path, help="Effects are kept there and survive a kill."
     )
+    parser.add_argument(
+        "--paystack-webhook",
+        default=f"{settings.SITE_URL}/api/v1/webhooks/paystack",
+        help="Where the simulated Paystack sends its webhooks.",
+    )
+    parser.add_argument(
+        "--public-url", default="", help="Where browsers reach the simulators, if elsewhere."
+    )
     options = parser.parse_args(argv)
     if not settings.SIMULATORS_ALLOWED:
         sys.exit("These settings refuse simulators: a demo must not look like truth.")
@@ -41,6 +51,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         {
             "executor": ExecutorSink(file=options.effects_file).answer,
             "mail": mails.answer,
+            "payments": PaymentSink(file=_beside(options.effects_file, "payments")).answer,
+            "paystack": PaystackSink(
+                secret=settings.PAYSTACK_SECRET_KEY,
+                webhook_url=options.paystack_webhook,
+                public_url=options.public_url,
+                file=_beside(options.effects_file, "paystack"),
+            ).answer,
             "webhooks": WebhookSink().answer,
         }
     )
@@ -59,6 +76,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         log_level="warning",
         timeout_graceful_shutdown=2,
     )
+
+
+def _beside(file: Path | None, name: str) -> Path | None:
+    """Return the file of another simulator, beside the executor's."""
+    return file and file.with_name(f"{file.stem}-{name}{file.suffix}")
 
 
 if __name__ == "__main__":

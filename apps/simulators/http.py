@@ -11,13 +11,19 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 BODY_LIMIT = 1024 * 1024
 
 
+#: An e-mail's content comes from somebody else: no scripts, no forms.
+NOTHING_ACTIVE = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
 @dataclass(frozen=True)
 class Answer:
-    """A response. `body` is JSON, or with another `content_type` a text or bytes."""
+    """A response. `body` is JSON, or with another `content_type` a text or bytes; `policy` is what
+    its page may do."""
 
     status: int
     body: Any
     content_type: str = "application/json"
+    policy: str = NOTHING_ACTIVE
 
 
 class Refusal(Exception):
@@ -85,11 +91,7 @@ class Application:
                 "headers": [
                     (b"content-type", answer.content_type.encode()),
                     (b"x-content-type-options", b"nosniff"),
-                    # An e-mail's content comes from somebody else: no scripts, no forms.
-                    (
-                        b"content-security-policy",
-                        b"sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
-                    ),
+                    (b"content-security-policy", answer.policy.encode()),
                     (b"content-length", str(len(content)).encode()),
                 ],
                 "trailers": False,

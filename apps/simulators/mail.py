@@ -11,11 +11,11 @@ from html import escape
 from typing import Any
 
 from apps.simulators.http import Answer, Refusal, Request
+from apps.simulators.pages import HTML, frame
 
 KEPT = 500
 #: Bytes of attached files that are kept; of older mails only their digests stay.
 KEPT_BYTES = 64 * 1024 * 1024
-HTML = "text/html; charset=utf-8"
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class MailSink:
             if rows
             else "<p>No mail yet. What the site sends by e-mail appears here; reload to see it.</p>"
         )
-        return _frame("Mails of the demo", f"<p>Nothing here was delivered to anybody.</p>{body}")
+        return frame("Mails of the demo", f"<p>Nothing here was delivered to anybody.</p>{body}")
 
 
 def _shown(mail: Taken) -> str:
@@ -156,7 +156,7 @@ def _shown(mail: Taken) -> str:
         for at, one in enumerate(mail.attachments, start=1)
     )
     html += f"<p>Files:</p><ul>{files}</ul>" if files else ""
-    return _frame(
+    return frame(
         escape(mail.subject),
         f'<p><a href="/mail">All mails</a></p><p>From {escape(mail.sender)} to '
         f"{escape(', '.join(mail.recipients))}<br>{escape(mail.message_id)}</p>{html}"
@@ -176,18 +176,6 @@ def _linked(text: str) -> str:
         ]
         words.append(" ".join(parts))
     return "\n".join(words)
-
-
-def _frame(title: str, body: str) -> str:
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>:root{{color-scheme:light dark}}"
-        "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-        "td,th{padding:.25rem 1rem .25rem 0;text-align:left;overflow-wrap:anywhere}"
-        "pre{white-space:pre-wrap;overflow-wrap:anywhere}</style></head>"
-        f"<body><h1>{title}</h1>{body}</body></html>"
-    )
 
 
 def _body(message: EmailMessage, kind: str) -> str:

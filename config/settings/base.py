@@ -266,6 +266,22 @@ WORKING_HOLIDAYS = env.words("WORKING_HOLIDAYS")
 # --- The outside world -------------------------------------------------------------------------
 EXECUTOR_URL = env.text("EXECUTOR_URL", "http://127.0.0.1:8002/executor")
 EXECUTOR_TIMEOUT_SECONDS = env.seconds("EXECUTOR_TIMEOUT_SECONDS", 30.0, least=0.1)
+#: Charges the cards of riders.
+PAYMENT_SERVICE_URL = env.text("PAYMENT_SERVICE_URL", "http://127.0.0.1:8002/payments")
+PAYMENT_SERVICE_TIMEOUT_SECONDS = env.seconds("PAYMENT_SERVICE_TIMEOUT_SECONDS", 30.0, least=0.1)
+
+# --- Wallets: Paystack -------------------------------------------------------------------------
+PAYSTACK_URL = env.text("PAYSTACK_URL", "http://127.0.0.1:8002/paystack")
+PAYSTACK_TIMEOUT_SECONDS = env.seconds("PAYSTACK_TIMEOUT_SECONDS", 5.0, least=0.1)
+#: Bearer of the calls and key of the webhooks' signatures. Empty: every signature is wrong.
+PAYSTACK_SECRET_KEY = env.text("PAYSTACK_SECRET_KEY").strip()
+#: The key before it: webhooks that it signed are still taken.
+PAYSTACK_SECRET_KEY_OLD = env.text("PAYSTACK_SECRET_KEY_OLD").strip()
+PAYSTACK_CURRENCIES = env.currencies("PAYSTACK_CURRENCIES", "NGN,GHS,ZAR,KES,USD")
+#: The most of one top-up, in major units of its currency.
+TOPUP_MAX = env.amount("TOPUP_MAX", "1000000.00")
+#: How long a top-up waits for its payment.
+TOPUP_WAIT_SECONDS = env.seconds("TOPUP_WAIT_SECONDS", 600.0, least=1.0)
 
 # --- Audit -------------------------------------------------------------------------------------
 AUDIT_SEAL_SECONDS = env.seconds("AUDIT_SEAL_SECONDS", 0.5, least=0.05)

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+from decimal import Decimal
 from typing import Any
 
 import environ
@@ -85,6 +86,22 @@ def flag(variable: str, default: bool) -> bool:
 def words(variable: str, default: str = "") -> list[str]:
     """Return the variable as a comma-separated list, without empty items."""
     return [word.strip() for word in text(variable, default).split(",") if word.strip()]
+
+
+def currencies(variable: str, default: str) -> tuple[str, ...]:
+    """Return the variable as a comma-separated list of ISO 4217 codes, at least one."""
+    listed = tuple(words(variable, default))
+    if not listed or not all(re.fullmatch(r"[A-Z]{3}", code) for code in listed):
+        raise ImproperlyConfigured(f"{variable} lists currencies such as NGN,GHS")
+    return listed
+
+
+def amount(variable: str, default: str) -> Decimal:
+    """Return the variable as an amount of money above zero, written like 1000000.00."""
+    value = text(variable, default)
+    if not re.fullmatch(r"\d{1,15}(?:\.\d{1,4})?", value, re.ASCII) or not Decimal(value):
+        raise ImproperlyConfigured(f"{variable} must be an amount like 1000000.00, not {value!r}")
+    return Decimal(value)
 
 
 def hosts(variable: str, default: str = "") -> frozenset[str]:

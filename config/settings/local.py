@@ -9,6 +9,8 @@ ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *env.words("ALLOWED_HOSTS")]
 DEMO_LOGINS = True
 SIMULATORS_ALLOWED = True
 FAILPOINTS_DIR = env.text("FAILPOINTS_DIR")  # noqa: F405
+# The key of the simulated Paystack.
+PAYSTACK_SECRET_KEY = PAYSTACK_SECRET_KEY or "sk_test_demo"  # noqa: F405
 # So that the webhook sink of the simulators can be used.
 OUTBOUND_ALLOWED_HOSTS = env.hosts("OUTBOUND_ALLOWED_HOSTS", "127.0.0.1,localhost")  # noqa: F405
 PASSWORD_HASHERS = [

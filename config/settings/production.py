@@ -20,8 +20,11 @@ for _name, _keys in (
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
 if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts that the site is served under")
-for _variable in ("REDIS_URL", "TEMPORAL_ADDRESS", "EXECUTOR_URL"):
+for _variable in ("REDIS_URL", "TEMPORAL_ADDRESS", "EXECUTOR_URL", "PAYMENT_SERVICE_URL"):
     env.required(_variable)
+PAYSTACK_URL = env.text("PAYSTACK_URL", "https://api.paystack.co")
+if env.required("PAYSTACK_SECRET_KEY").strip() == "sk_test_demo":
+    raise ImproperlyConfigured("PAYSTACK_SECRET_KEY must not be the one of the simulator")
 if any(env.this_machine(host) for host in OUTBOUND_ALLOWED_HOSTS):  # noqa: F405
     raise ImproperlyConfigured("OUTBOUND_ALLOWED_HOSTS must not name this machine in production")
 if env.text("FAILPOINTS_DIR"):

@@ -96,6 +96,8 @@ def environment(
             env["TEMPORAL_UI_URL"] = f"http://127.0.0.1:{ports['TEMPORAL_UI_PORT']}"
     outside = f"http://127.0.0.1:{ports['INFERENCE_PORT']}"
     env["EXECUTOR_URL"] = f"{outside}/executor"
+    env["PAYMENT_SERVICE_URL"] = f"{outside}/payments"
+    env["PAYSTACK_URL"] = f"{outside}/paystack"
     env["INFERENCE_SERVICE_URL"] = outside
     env["BRIDGE_GRPC_ADDR"] = f"127.0.0.1:{ports['BRIDGE_PORT']}"
     # What a caller names is used; the mail server of the simulators else.
@@ -124,6 +126,8 @@ def app_argv(kind: str, ports: Mapping[str, int]) -> list[str]:
         "simulators": [
             *(sys.executable, "-m", "apps.simulators", "--port", str(ports["INFERENCE_PORT"])),
             *("--smtp-port", str(ports["SMTP_PORT"])),
+            "--paystack-webhook",
+            f"http://127.0.0.1:{ports['WEB_PORT']}/api/v1/webhooks/paystack",
         ],
     }[kind]
 

@@ -45,6 +45,7 @@ def test_setting_up_shows_a_code_to_scan_and_ends_with_recovery_codes(
     page = client.get(SETUP)
     html = page.content.decode()
     assert '<svg class="qr"' in html
+    assert 'aria-label="QR code for your authenticator app"' in html
     assert not re.search(r"<style|\sstyle=|<script(?![^>]*\ssrc=)", html)
     assert "no-store" in page["Cache-Control"]
     phone = Phone(secret_on(page))

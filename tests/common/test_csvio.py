@@ -130,6 +130,7 @@ def test_chunks_may_end_anywhere() -> None:
         (b'{"a": ' + b"9" * 5000 + b"}", "json_invalid"),
         (b'{"a": 1e999999999}', "json_invalid"),
         (b'{"a": -1e-999999999}', "json_invalid"),
+        (b'{"a": 1e99999999999999999999}', "json_invalid"),
         (b"[" * 33 + b"1" + b"]" * 33, "json_invalid"),
         (b"[" * 30_000, "json_invalid"),
         (b'{"a": "\xff"}', "json_invalid"),

@@ -12,8 +12,10 @@ from apps.common.money import (
     amount_written,
     exact,
     figure,
+    from_minor,
     places,
     shown,
+    to_minor,
     trimmed,
     unit,
 )
@@ -28,6 +30,38 @@ def test_a_currency_says_how_many_places_an_amount_has(
     currency: str, number: int, smallest: str
 ) -> None:
     assert (places(currency), unit(currency)) == (number, Decimal(smallest))
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "minor"),
+    [
+        ("0.29", "NGN", 29),
+        ("1500.10", "NGN", 150010),
+        ("1500.1", "NGN", 150010),
+        ("999999.99", "NGN", 99999999),
+        ("1E+3", "NGN", 100000),
+        ("25000", "JPY", 25000),
+        ("25000.00", "JPY", 25000),
+        ("1.250", "KWD", 1250),
+        ("-0.01", "NGN", -1),
+        ("9" * 28 + ".99", "NGN", int("9" * 30)),
+    ],
+)
+def test_an_amount_is_exact_in_minor_units_and_back(amount: str, currency: str, minor: int) -> None:
+    assert to_minor(Decimal(amount), currency) == minor
+    back = from_minor(minor, currency)
+    assert back == Decimal(amount)
+    assert exact(back, currency) == exact(Decimal(amount), currency)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [("0.291", "NGN"), ("0.5", "JPY"), ("NaN", "NGN"), ("Infinity", "NGN"), ("1E-60", "NGN")],
+)
+def test_what_is_between_two_minor_units_is_not_rounded(amount: str, currency: str) -> None:
+    with pytest.raises(Invalid) as no:
+        to_minor(Decimal(amount), currency)
+    assert no.value.code == "amount_invalid"
 
 
 def test_people_read_thousands_and_the_places_of_the_currency() -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 from config.settings.env import ALIASES
 
 ROOT = Path(__file__).resolve().parents[2]
-READ = re.compile(r"""env\.(?:text|integer|seconds|flag|words|required)\(\s*["']([A-Z0-9_]+)["']""")
+READ = re.compile(
+    r"""env\.(?:text|integer|seconds|flag|words|amount|currencies|required)\(\s*["']([A-Z0-9_]+)["']"""
+)
 
 
 def _read_variables() -> set[str]:

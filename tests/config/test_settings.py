@@ -18,6 +18,8 @@ PRODUCTION = {
     "REDIS_URL": "redis://redis.example:6379/0",
     "TEMPORAL_ADDRESS": "temporal.example:7233",
     "EXECUTOR_URL": "https://executor.example/v1",
+    "PAYMENT_SERVICE_URL": "https://payments.example",
+    "PAYSTACK_SECRET_KEY": "sk_live_0123456789",
 }
 
 
@@ -73,6 +75,8 @@ def test_production_starts_with_a_whole_environment_and_without_simulators_and_d
         "REDIS_URL",
         "TEMPORAL_ADDRESS",
         "EXECUTOR_URL",
+        "PAYMENT_SERVICE_URL",
+        "PAYSTACK_SECRET_KEY",
     ],
 )
 @pytest.mark.parametrize("how", ["absent", "empty"])
@@ -96,6 +100,7 @@ def test_production_names_what_is_missing(variable: str, how: str) -> None:
         ("ALLOWED_HOSTS", "countersign.example,*"),
         ("SECURE_TLS", "perhaps"),
         ("FAILPOINTS_DIR", "/tmp/points"),
+        ("PAYSTACK_SECRET_KEY", "sk_test_demo"),
     ],
 )
 def test_production_refuses_what_is_only_good_for_a_demo(variable: str, value: str) -> None:
@@ -212,6 +217,10 @@ def test_a_comma_list_drops_blanks() -> None:
         ("RELAY_MAX_IN_FLIGHT", "0"),
         ("AUDIT_SEAL_SECONDS", "0"),
         ("AUDIT_ANCHOR_SECONDS", "-1"),
+        ("PAYSTACK_CURRENCIES", "naira"),
+        ("TOPUP_MAX", "1,000"),
+        ("TOPUP_MAX", "0.00"),
+        ("TOPUP_WAIT_SECONDS", "0"),
         ("DATABASE_URL", "mysql://u@h/n"),
         ("DATABASE_URL", "not a url"),
         ("DATABASE_URL", "postgres://u@h:port/n"),

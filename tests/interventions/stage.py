@@ -1,13 +1,11 @@
 """A worker of this process, the executor sink over real HTTP, and a hand-cranked relay."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx2
-import uvicorn
 from temporalio.client import WorkflowHandle
 
 from apps.approvals.models import ApprovalRequest
@@ -15,12 +13,11 @@ from apps.engine.services import timings
 from apps.interventions.contracts import EXECUTE_WORKFLOW, InterventionRef
 from apps.interventions.models import Intervention
 from apps.simulators.executor import ExecutorSink
-from apps.simulators.http import Application
-from deploy.local.processes import free_port
 from tests.interventions.conftest import World
 from tests.interventions.proof import budget_proof
+from tests.simulators.running import running
 from tests.stage import EngineStage, orm
-from tests.support import PLAIN, eventually, eventually_async
+from tests.support import PLAIN, eventually_async
 
 T = TypeVar("T")
 
@@ -49,21 +46,8 @@ class Sink:
 
 @contextmanager
 def running_sink() -> Iterator[Sink]:
-    port = free_port()
-    application = Application({"executor": ExecutorSink().answer})
-    config = uvicorn.Config(
-        application, host="127.0.0.1", port=port, lifespan="off", log_config=None, access_log=False
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    eventually(lambda: server.started)
-    try:
-        yield Sink(f"http://127.0.0.1:{port}/executor")
-    finally:
-        server.should_exit = True
-        server.force_exit = True
-        thread.join(5)
+    with running({"executor": ExecutorSink().answer}) as url:
+        yield Sink(f"{url}/executor")
 
 
 @dataclass(kw_only=True)
