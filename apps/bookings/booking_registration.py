@@ -39,15 +39,6 @@ PAYMENT = {
 
 NEXT_STEPS = {
     "payment_refused": _("Nothing was charged. Book again, or pay in another way."),
-    "insufficient_funds": _("Nothing was charged. Top the wallet up, then book again."),
-    "wallet_frozen": _("Nothing was charged. Ask who looks after the wallets."),
-    "wallet_not_found": _("Nothing was charged. The rider has no wallet yet, or pays by card."),
-    "user_id_invalid": "",
-    "payment_method_invalid": "",
-    "seat_invalid": "",
-    "not_paid": "",
-    "not_confirmed": "",
-    "payment_stands": "",
 }
 
 WORDS = {BOOKING: _("booking"), "running": _("running")}
@@ -120,7 +111,7 @@ def register() -> None:
     process.register(PROCESS, closed=_closed, view=VIEW)
     navigation.register(PLACE)
     search.register(SOURCE)
-    refusals.explain({code: words for code, words in NEXT_STEPS.items() if words})
+    refusals.explain(NEXT_STEPS)
     tones.register({}, WORDS)
     timeline.register_words(ACTIONS, tried=TRIED)
     roles.grant("requester", BOOK)

@@ -1,6 +1,6 @@
 """A route from A to D, a bus, trips of it, and bookings as a saga would make them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -176,3 +176,41 @@ def caller_of(user: User, *scopes: str) -> Client:
     """Somebody with a key."""
     _, secret = api_key_create(user=user, name="test", scopes=list(scopes) or ["all"], by=user)
     return Client(headers={"X-API-Key": secret})
+
+
+def put_rider(user_id: str, balance: str) -> None:
+    """Make the rider known, with so much in the wallet."""
+    from tests.wallets.conftest import World as Wallets
+
+    Wallets(demo_people_ensure()).rider(user_id, balance)
+
+
+@pytest.fixture
+def cards() -> Iterator[Any]:
+    from tests.bookings.stage import running_cards
+
+    with running_cards() as running:
+        yield running
+
+
+@pytest.fixture
+async def stage(
+    shared_world: World, temporal_client: Any, task_queue: str, cards: Any, settings: Any
+) -> AsyncIterator[Any]:
+    """The dev server, a worker of this process, the payment service over HTTP, and a rider with
+    NGN 5,000.00."""
+    from apps.engine.namespace import engine_ensure
+    from tests.bookings.stage import Stage
+    from tests.stage import orm
+
+    settings.PAYMENT_SERVICE_URL = cards.url
+    settings.PAYMENT_SERVICE_TIMEOUT_SECONDS = 2.0
+    settings.ACTIVITY_HEARTBEAT_SECONDS = 5.0
+    await engine_ensure(temporal_client)
+    await orm(put_rider, "ada", "5000.00")
+    trip = await orm(shared_world.trip)
+    stage = Stage(
+        world=shared_world, trip=trip, client=temporal_client, queue=task_queue, cards=cards
+    )
+    async with stage.working():
+        yield stage

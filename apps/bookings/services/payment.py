@@ -53,7 +53,7 @@ def wallet_payment(*, booking_id: UUID | str, as_of: datetime) -> None:
 
 def _charge_of(booking: Booking) -> Charge:
     return Charge(
-        key=payments.charge_key(booking.workflow_id, Step.PROCESS_PAYMENT),
+        key=payments.charge_key(booking.workflow_id, "processPayment"),
         user_id=booking.user_id,
         reservation_id=str(booking.reservation.pk),
         amount=booking.fare,
