@@ -78,7 +78,9 @@ def take_back(it: Charge, *, transaction_id: str = "", void_only: bool) -> tuple
     """
     known = quote(transaction_id or it.key, safe="")
     try:
-        answer = _post(f"{known}/reversal", key=f"{it.key}:reverse", body={"void_only": void_only})
+        # Two questions with two answers: a key of its own for each.
+        key = f"{it.key}:{'void' if void_only else 'reverse'}"
+        answer = _post(f"{known}/reversal", key=key, body={"void_only": void_only})
     except Refused as no:
         if void_only and no.status == 409 and no.code == "executed":
             return EffectState.DONE, _id_in(no.answer, "transactionId")

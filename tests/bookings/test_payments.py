@@ -128,6 +128,7 @@ def test_void_only_leaves_a_charge_that_took_effect(url: str, behave: Any) -> No
     transaction = charge(mine)
     assert take_back(mine, void_only=True) == (EffectState.DONE, transaction)
     assert effect(url, mine)["reversals"] == 0
+    assert take_back(mine, void_only=False) == (EffectState.REVERSED, "")
 
 
 def test_parts_are_sent_back_once_for_a_key_and_never_more_than_the_charge(
