@@ -20,6 +20,7 @@ ACTIONS = {
     *("account_session_end", "bulk_act", "batch_act", "filter_delete", "delegation_revoke"),
     *("request_claim", "request_release", "request_reassign", "request_comment"),
     *("request_evidence", "engine_command_act", "workflow_run_act", "schedule_act"),
+    "wallet_act",
 }
 
 

@@ -38,7 +38,7 @@ WALLETS = Source(
     hint=_("a part of the rider's id, name or e-mail address"),
     permission="wallets.view_wallet",
     scope=Scope.WALLETS_READ,
-    order=55,
+    order=56,
     find=among(
         lambda user: Rider.objects.select_related("wallet"),
         by_text("user_id", "name", "email"),
@@ -51,7 +51,7 @@ ADJUSTMENTS = Source(
     title=_("Adjustments"),
     hint=_("id"),
     scope=Scope.WALLETS_READ,
-    order=56,
+    order=57,
     find=among(
         lambda user: WalletAdjustment.objects.visible_to(user).for_list(),
         BY_UUID,
@@ -65,7 +65,7 @@ JOURNALS = Source(
     hint=_("id or key of a journal"),
     permission="wallets.view_journal",
     scope=Scope.WALLETS_READ,
-    order=57,
+    order=58,
     find=among(lambda user: Journal.objects.all(), by_value("key"), BY_UUID, found=_journal),
 )
 

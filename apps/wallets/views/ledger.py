@@ -52,12 +52,12 @@ LIST_PAGE = ListPage(
     columns=(
         Column(
             head=_("Movement"),
-            value=lambda journal: title_of(journal.kind),
+            value="kind",
             form="title",
-            file="-",
+            part="wallets/_movement.html",
+            file="kind",
         ),
-        Column(head=_("Kind"), value="kind", form="aside", file="kind"),
-        Column(head=_("About"), value=lambda journal: words_of(journal.subject_type), file="-"),
+        Column(head=_("About"), value="subject_type", form="words", file="subject_type"),
         Column(head=_("Key"), value="key", form="code", wide=True, file="key"),
         AGE,
         AMOUNT,
