@@ -121,6 +121,7 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "security": "/account/security/",
             "password": "/account/password/",
         },
+        "agent": _wallets(site),
         "": {"login": "/login/"},
         "admin": {
             "admin": "/admin/",
@@ -147,6 +148,32 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "admin-commands": "/admin/engine/enginecommand/",
             "admin-user": "/admin/accounts/user/1/change/",
         },
+    }
+
+
+def _wallets(site: Site) -> dict[str, str]:
+    """Pages of wallets, with an adjustment that waits and a journal."""
+    key = site.stack.api_key("agent")
+    body = {
+        "userId": "demo-rider",
+        "amount": "-1500.00",
+        "reason": "A ride was paid in cash.\nThe driver has the receipt.",
+    }
+    status, answer = site.call("POST", "/wallet-adjustments", body, key)
+    assert status == 201, answer
+    opening = "demo:demo-rider:opening"
+    found = site.call("GET", f"/search?q={opening}", None, key)[1]["items"]
+    (journal,) = (one["url"] for one in found if one["key"] == opening)
+    return {
+        "wallets": "/wallets/",
+        "wallets-empty": "/wallets/?status=frozen",
+        "wallet": "/wallets/demo-rider/",
+        "wallet-empty": "/wallets/thandi/",
+        "ledger": "/ledger/",
+        "journal": str(journal),
+        "adjustments": "/ledger/adjustments/",
+        "adjustment": f"/ledger/adjustments/{answer['id']}/",
+        "adjustment-new": "/ledger/adjustments/new/?wallet=demo-rider",
     }
 
 
@@ -278,7 +305,7 @@ def problems(page: "Page", *, colors_only: bool = False, around: bool = True) ->
 # Each wait has a limit of its own; as a whole it takes as long as the machine lets a browser take,
 # which is many times longer while others use it.
 @pytest.mark.timeout(1200 if EVERY_LOOK else 600)
-@pytest.mark.parametrize("round_", ["reviewer", "reviewer of money", "requester", "admin", ""])
+@pytest.mark.parametrize("round_", ["reviewer", "reviewer of money", "requester", "agent", "admin", ""])
 def test_every_page_is_accessible_fits_and_is_not_blocked(
     round_: str, site: Site, places: dict[str, dict[str, str]]
 ) -> None:

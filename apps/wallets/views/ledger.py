@@ -74,7 +74,10 @@ def _context(request: HttpRequest, journal: Journal) -> dict[str, Any]:
         # A journal never changes.
         "topics": "",
         "head": Head(
-            title_of(journal.kind), amount_of(journal), at=journal.created_at, crumbs=(LIST,)
+            title_of(journal.kind),
+            gettext("{amount} moved").format(amount=amount_of(journal)),
+            at=journal.created_at,
+            crumbs=(LIST,),
         ),
         "facts": [
             Fact(gettext("Key"), journal.key, form="code"),
