@@ -305,7 +305,9 @@ def problems(page: "Page", *, colors_only: bool = False, around: bool = True) ->
 # Each wait has a limit of its own; as a whole it takes as long as the machine lets a browser take,
 # which is many times longer while others use it.
 @pytest.mark.timeout(1200 if EVERY_LOOK else 600)
-@pytest.mark.parametrize("round_", ["reviewer", "reviewer of money", "requester", "agent", "admin", ""])
+@pytest.mark.parametrize(
+    "round_", ["reviewer", "reviewer of money", "requester", "agent", "admin", ""]
+)
 def test_every_page_is_accessible_fits_and_is_not_blocked(
     round_: str, site: Site, places: dict[str, dict[str, str]]
 ) -> None:
