@@ -479,18 +479,32 @@ def test_every_benchmark_says_what_it_is_and_each_goal_has_one() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], [(name, False) for name in ("p1", "p2", "p5", "p7", "p10", "p12")]),
-        (["quick", "p7", "p1"], [("p1", True), ("p7", True)]),
-        (["--domain", "interventions"], [("p1", False), ("p2", False), ("p5", False)]),
+        (
+            [],
+            [
+                ("p1", ["p1"], False),
+                ("p2", ["p2"], False),
+                ("p5", ["p5"], False),
+                ("many_rows", ["p7", "p12"], False),
+                ("p10", ["p10"], False),
+            ],
+        ),
+        (["quick", "p7", "p1"], [("p1", ["p1"], True), ("many_rows", ["p7"], True)]),
+        (
+            ["--domain", "interventions"],
+            [("p1", ["p1"], False), ("p2", ["p2"], False), ("p5", ["p5"], False)],
+        ),
         (["--list"], []),
     ],
 )
 def test_the_words_of_make_bench_choose(
-    words: list[str], expected: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+    words: list[str], expected: list[tuple[str, list[str], bool]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ran: list[tuple[str, bool]] = []
+    ran: list[tuple[str, list[str], bool]] = []
     monkeypatch.setattr(
-        benchmarks_main, "run", lambda name, bench, *, quick: ran.append((name, quick)) or 0
+        benchmarks_main,
+        "run",
+        lambda module, benches, *, quick: ran.append((module, list(benches), quick)) or 0,
     )
     assert benchmarks_main.main(words) == 0
     assert ran == expected
