@@ -156,6 +156,8 @@ class _Sides:
             while not (change and effect):
                 frame = await _frame(socket)
                 passed = (time.perf_counter() - began) * 1000
+                if not frame.get("version"):
+                    continue  # who looks at the page has changed, not the row
                 if frame["topic"].startswith("request:"):
                     change = change or passed
                 elif not decided:
