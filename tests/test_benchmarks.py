@@ -1,11 +1,14 @@
 """What `make bench` does without its servers: one process for goals of one world, repetitions only
 where they are needed, and rows that fit the tables. Runs nothing that is measured."""
 
+import asyncio
+import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from itertools import repeat
+from itertools import count, repeat
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +20,7 @@ from apps.approvals.models import ApprovalRequest, PayloadVersion, Signature
 from apps.engine.models import WorkflowRun
 from apps.interventions.models import Budget, Intervention, Policy
 from benchmarks import __main__ as benchmarks_main
-from benchmarks import many_rows, p7, p7_rows, p12, p12_rows
+from benchmarks import many_rows, p2, p7, p7_rows, p12, p12_rows
 from benchmarks.__main__ import registered
 from benchmarks.many_rows import Stage
 from benchmarks.p7_rows import World
@@ -130,6 +133,39 @@ def test_one_measurement_of_ours_may_answer_several_goals(
         ("a", 1.0, 2.0, "must"),
         ("b", 3.0, 6.0, "must"),
     ]
+
+
+def test_who_looks_at_a_request_is_no_change_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Version 0 on a row's topic says that somebody came or left. A tick is a second here."""
+    frames = iter(
+        [
+            {"topic": "hello"},
+            {"topic": "request:1", "id": "1", "version": 0},
+            {"topic": "request:1", "id": "1", "version": 2},
+            {"topic": "intervention:2", "id": "2", "version": 3},
+            {"topic": "intervention:2", "id": "2", "version": 4},
+        ]
+    )
+
+    class Socket:
+        async def recv(self) -> str:
+            return json.dumps(next(frames))
+
+    @asynccontextmanager
+    async def connect(*_: Any, **__: Any) -> AsyncIterator[Socket]:
+        yield Socket()
+
+    async def post(*_: Any, **__: Any) -> Any:
+        return SimpleNamespace(status_code=200)
+
+    ticks = count()
+    monkeypatch.setattr(p2, "connect", connect)
+    monkeypatch.setattr(p2, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    sides: Any = object.__new__(p2._Sides)
+    sides.address, sides.headers, sides.origin = "{request}{id}", {}, None
+    sides.http = SimpleNamespace(post=post)
+    told = asyncio.run(sides._decide(request="1", intervention="2", seen="hash"))
+    assert told == (2000, 4000)
 
 
 @pytest.mark.django_db
