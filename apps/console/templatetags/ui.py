@@ -50,10 +50,11 @@ def words(state: object) -> str:
 @register.simple_tag
 def came_from(request: HttpRequest | None) -> str:
     """Return the address of our page that sent the request; empty for any other sender."""
-    sender = request.headers.get("Referer", "") if request else ""
-    if request is None or not url_has_allowed_host_and_scheme(
-        sender, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    ):
+    if not request:
+        return ""
+    sender = request.headers.get("Referer", "")
+    hosts, secure = {request.get_host()}, request.is_secure()
+    if not url_has_allowed_host_and_scheme(sender, allowed_hosts=hosts, require_https=secure):
         return ""
     return urlsplit(sender)._replace(scheme="", netloc="").geturl()
 
