@@ -206,7 +206,7 @@ class GroupAdmin(BaseAdmin, DjangoGroupAdmin):
     filter_horizontal = ()
 
     def formfield_for_manytomany(
-        self, db_field: Any, request: HttpRequest, **kwargs: Any
+        self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any
     ) -> "forms.ModelMultipleChoiceField[Any] | None":
         """Show permissions as check boxes: a list cuts their names off in a narrow window, and a
         click without a key held down loses what was chosen."""
