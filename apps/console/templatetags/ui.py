@@ -2,8 +2,10 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from django import template
+from django.conf import settings
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.formats import number_format
@@ -23,6 +25,12 @@ register = template.Library()
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """Return a symbol of the sprite. It is decorative: put the words beside it."""
+    return _icon(name, settings.STATIC_URL)
+
+
+@lru_cache(maxsize=500)
+def _icon(name: str, at: str) -> SafeString:
+    # A page has fifty. The sprite's address is that of the release.
     return format_html(
         '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
         static("console/icons.svg"),
