@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.models import Expression, Model, Q, QuerySet
+from django.db.models import BooleanField, Expression, F, Func, Model, Q, QuerySet
 
 M = TypeVar("M", bound=Model)
 
@@ -33,6 +33,19 @@ class Slot(Expression):
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         """Return the place, with the slot itself for the value."""
         return "%s", [self]
+
+
+def any_of(column: str, slot: Slot) -> Q:
+    """Return the condition that the column is one of the slot's value, a list of any length."""
+    return Q(
+        Func(
+            F(column),
+            slot,
+            template="%(expressions)s)",
+            arg_joiner=" = ANY(",
+            output_field=BooleanField(),
+        )
+    )
 
 
 class Compiled(Generic[M]):

@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
 
 from django.db.models import OuterRef, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
-from apps.common.compiled import Compiled
+from apps.common.compiled import Compiled, any_of
 from apps.engine.contracts import CommandKind, CommandState, RunStatus
 from apps.engine.models import EngineCommand, ProcessHeartbeat, WorkflowRun
 
@@ -46,41 +45,29 @@ def runs_by_row(subject_type: str, **more: object) -> QuerySet[WorkflowRun]:
 
 def newest_runs(workflow_ids: Iterable[str]) -> dict[str, WorkflowRun]:
     """Return the newest run of each of these workflows that the mirror knows, in one query."""
-    ids = _slots(workflow_ids)
-    return {run.workflow_id: run for run in _newest_runs(len(ids)).rows(**ids)}
+    return {run.workflow_id: run for run in _NEWEST_RUNS.rows(workflow_ids=list(workflow_ids))}
 
 
 def starts_under_way(workflow_ids: Iterable[str]) -> dict[str, str]:
     """Return the states of these workflows' unsettled starts in the outbox, in one query."""
-    ids = _slots(workflow_ids)
-    return {row.workflow_id: row.state for row in _starts_under_way(len(ids)).rows(**ids)}
+    rows = _STARTS_UNDER_WAY.rows(workflow_ids=list(workflow_ids))
+    return {row.workflow_id: row.state for row in rows}
 
 
-# A search asks both for as many workflows as it found.
-@lru_cache(maxsize=200)
-def _newest_runs(number: int) -> Compiled[WorkflowRun]:
-    return Compiled(
-        lambda **ids: (
-            WorkflowRun.objects.filter(workflow_id__in=list(ids.values()))
-            .order_by("workflow_id", "-started_at", "-id")
-            .distinct("workflow_id")
-        )
+_NEWEST_RUNS: Compiled[WorkflowRun] = Compiled(
+    lambda workflow_ids: (
+        WorkflowRun.objects.filter(any_of("workflow_id", workflow_ids))
+        .order_by("workflow_id", "-started_at", "-id")
+        .distinct("workflow_id")
     )
-
-
-@lru_cache(maxsize=200)
-def _starts_under_way(number: int) -> Compiled[EngineCommand]:
-    return Compiled(
-        lambda **ids: EngineCommand.objects.filter(
-            kind=CommandKind.START,
-            workflow_id__in=list(ids.values()),
-            state__in=EngineCommand.UNSETTLED,
-        ).only("workflow_id", "state")
-    )
-
-
-def _slots(workflow_ids: Iterable[str]) -> dict[str, str]:
-    return {f"id{number}": one for number, one in enumerate(sorted(set(workflow_ids)))}
+)
+_STARTS_UNDER_WAY: Compiled[EngineCommand] = Compiled(
+    lambda workflow_ids: EngineCommand.objects.filter(
+        any_of("workflow_id", workflow_ids),
+        kind=CommandKind.START,
+        state__in=EngineCommand.UNSETTLED,
+    ).only("workflow_id", "state")
+)
 
 
 def signals_sent(subject_type: str, subject_id: object, *, workflow_id: str) -> set[str]:

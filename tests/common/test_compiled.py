@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.audit.models import AuditEntry
-from apps.common.compiled import Compiled, shape_of
+from apps.common.compiled import Compiled, any_of, shape_of
 
 
 @pytest.fixture
@@ -73,6 +73,19 @@ def test_rows_are_those_of_the_queryset_with_conversions_and_prefetched_rows(
     )
     entries = Compiled(lambda pk: AuditEntry.objects.filter(pk=pk))
     assert [one.body for one in entries.rows(pk=written.pk)] == [{"some": [1]}]
+
+
+def test_one_slot_takes_a_list_of_any_length(people: list[User]) -> None:
+    query = Compiled(
+        lambda names, ids: User.objects.filter(
+            any_of("username", names) | ~any_of("pk", ids), email=""
+        ).order_by("pk")
+    )
+    every = [one.pk for one in people]
+    assert query.rows(names=[], ids=every) == []
+    assert query.rows(names=["ana", "cid", "nobody"], ids=every) == [people[2]]
+    assert query.rows(names=["cid"], ids=[]) == people[1:]
+    assert query.count(names=["ben", "cid"], ids=every) == 2
 
 
 def test_what_can_match_no_row_asks_nothing(people: list[User]) -> None:

@@ -14,7 +14,7 @@ from django.db.models import Exists, OuterRef, Q
 from apps.approvals.models.delegations import Delegation, delegations_held, group_names
 from apps.approvals.models.requests import ApprovalRequest, PayloadVersion
 from apps.approvals.models.signatures import Signature
-from apps.common.compiled import Compiled, Slot
+from apps.common.compiled import Compiled, Slot, any_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -39,7 +39,57 @@ class _Standing:
 
 def signable(user: "User | AnonymousUser", *, as_of: datetime, group: str) -> list[Q]:
     """Return the conditions of `mine`, of open requests; `group` as there."""
+    return _conditions(user, _standing(user, as_of=as_of), as_of=as_of, group=group)
+
+
+def signable_count(user: "User | AnonymousUser", *, as_of: datetime, most: int) -> int:
+    """Return how many requests fulfil `signable`, `most` at most."""
     standing = _standing(user, as_of=as_of)
+    if standing.held:
+        # The conditions differ from user to user.
+        conditions = _conditions(user, standing, as_of=as_of, group="")
+        return ApprovalRequest.objects.open().filter(*conditions).order_by()[:most].count()
+    return _own(most).count(
+        user=user.pk, as_of=as_of, groups=standing.groups[user.pk], left=standing.left
+    )
+
+
+def waits_for(group: str) -> Q:
+    """Return the condition that the current tier is of the group or was escalated to it."""
+    # Query escalations first. An OR would make the planner give up the index in the list's order,
+    # and escalations are rare.
+    escalated = ApprovalRequest.objects.open().filter(escalated_group=group)
+    of_the_tier = Q(tier_group=group)
+    return of_the_tier | Q(escalated_group=group) if escalated.exists() else of_the_tier
+
+
+@cache
+def _own(most: int) -> Compiled[ApprovalRequest]:
+    """The open requests that a user could sign without any delegation."""
+
+    def rows(user: Slot, as_of: Slot, groups: Slot, left: Slot) -> "QuerySet[ApprovalRequest]":
+        may = (
+            any_of("escalated_group", groups) | Q(escalated_to=user) | any_of("tier_group", groups)
+        )
+        free = _free(user, as_of=as_of) | any_of("pk", left)
+        own = (may, *_four_eyes(user), free, _lasts(as_of))
+        return ApprovalRequest.objects.open().filter(*own).order_by().only("pk")[:most]
+
+    return Compiled(rows)
+
+
+def _standing(user: "User | AnonymousUser", *, as_of: datetime) -> _Standing:
+    held = delegations_held(user, as_of=as_of)
+    groups = group_names({user.pk, *(delegation.delegator_id for delegation in held)})
+    # Without any lease of somebody else, and there are few, whose it is need not be asked.
+    others = _OTHERS_LEASES.count(user=user.pk, as_of=as_of)
+    left = [row.pk for row in _LEFT.rows(as_of=as_of)] if others else []
+    return _Standing(held, groups, left)
+
+
+def _conditions(
+    user: "User | AnonymousUser", standing: _Standing, *, as_of: datetime, group: str
+) -> list[Q]:
     may = _of_the_tier(user.pk, standing.groups[user.pk], group)
     for delegation in standing.held:
         delegator = delegation.delegator
@@ -57,47 +107,8 @@ def signable(user: "User | AnonymousUser", *, as_of: datetime, group: str) -> li
     return [may, *_four_eyes(user.pk), free, _lasts(as_of)]
 
 
-def signable_count(user: "User | AnonymousUser", *, as_of: datetime, most: int) -> int:
-    """Return how many requests fulfil `signable`, `most` at most."""
-    standing = _standing(user, as_of=as_of)
-    if standing.held or standing.left:
-        # The conditions differ from user to user.
-        mine = ApprovalRequest.objects.open().filter(*signable(user, as_of=as_of, group=""))
-        return mine.order_by()[:most].count()
-    names = {f"group{number}": name for number, name in enumerate(standing.groups[user.pk])}
-    return _own(len(names), most).count(user=user.pk, as_of=as_of, **names)
-
-
-def waits_for(group: str) -> Q:
-    """Return the condition that the current tier is of the group or was escalated to it."""
-    # Query escalations first. An OR would make the planner give up the index in the list's order,
-    # and escalations are rare.
-    escalated = ApprovalRequest.objects.open().filter(escalated_group=group)
-    of_the_tier = Q(tier_group=group)
-    return of_the_tier | Q(escalated_group=group) if escalated.exists() else of_the_tier
-
-
-@cache
-def _own(groups: int, most: int) -> "Compiled[ApprovalRequest]":
-    """The open requests that a user of so many groups could sign, without any delegation and
-    without claims that are left."""
-
-    def rows(user: Any, as_of: Any, **names: Slot) -> "QuerySet[ApprovalRequest]":
-        may = _of_the_tier(user, list(names.values()), "")
-        own = (may, *_four_eyes(user), _free(user, as_of=as_of), _lasts(as_of))
-        return ApprovalRequest.objects.open().filter(*own).order_by().only("pk")[:most]
-
-    return Compiled(rows)
-
-
-def _standing(user: "User | AnonymousUser", *, as_of: datetime) -> _Standing:
-    held = delegations_held(user, as_of=as_of)
-    groups = group_names({user.pk, *(delegation.delegator_id for delegation in held)})
-    return _Standing(held, groups, _left(user.pk, as_of=as_of))
-
-
-def _of_the_tier(pk: Any, names: list[Any], group: str) -> Q:
-    # Pass a list, not a subquery: the planner can then estimate each group's number of rows.
+def _of_the_tier(pk: int | None, names: list[str], group: str) -> Q:
+    # A list, not a subquery: the planner can then estimate each group's number of rows.
     if group in names:
         return waits_for(group)
     let_in = Q(escalated_group__in=names) | Q(escalated_to=pk)
@@ -117,17 +128,9 @@ def _leases(as_of: Any) -> "QuerySet[ApprovalRequest]":
     return ApprovalRequest.objects.open().filter(claimed_by__isnull=False, claimed_until__gt=as_of)
 
 
-_OTHERS_LEASE: "Compiled[ApprovalRequest]" = Compiled(
-    lambda user, as_of: _leases(as_of).exclude(claimed_by=user).order_by().only("pk")[:1]
-)
-
-
-def _left(pk: int | None, *, as_of: datetime) -> list[Any]:
+def _leases_left(as_of: Any) -> "QuerySet[ApprovalRequest]":
     """Return requests whose lease in force is of a user who can no longer sign (as
     `selectors.holder`, except for limits of delegations)."""
-    # Without any lease of somebody else, and there are few, whose it is need not be asked.
-    if not _OTHERS_LEASE.count(user=pk, as_of=as_of):
-        return []
     groups = (OuterRef("tier_group"), OuterRef("escalated_group"))
     active = get_user_model().objects.filter(pk=OuterRef("claimed_by"), is_active=True)
     members = active.filter(Q(groups__name__in=groups) | Q(pk=OuterRef("escalated_to")))
@@ -139,9 +142,15 @@ def _left(pk: int | None, *, as_of: datetime) -> list[Any]:
             delegator__is_active=True,
         )
     )
-    # Run as a separate query first: it rarely finds any, and the list's plan stays the same.
-    left = _leases(as_of).filter(~Exists(members), ~Exists(acting)).order_by()
-    return list(left.values_list("pk", flat=True)[:MOST_LEFT])
+    left = _leases(as_of).filter(~Exists(members), ~Exists(acting))
+    return left.order_by().only("pk")[:MOST_LEFT]
+
+
+_OTHERS_LEASES: Compiled[ApprovalRequest] = Compiled(
+    lambda user, as_of: _leases(as_of).exclude(claimed_by=user).order_by().only("pk")[:1]
+)
+# A query of its own: it rarely finds any, and the list's plan stays the same.
+_LEFT: Compiled[ApprovalRequest] = Compiled(_leases_left)
 
 
 def _four_eyes(pk: Any) -> list[Q]:
