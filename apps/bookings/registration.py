@@ -24,7 +24,7 @@ SECTION = Section("bookings", _("Bookings"), 30)
 
 PLACES = (Item("bookings", _("Trips"), "trips", icon="trips", permission=VIEW_TRIPS, order=10),)
 
-DEMO = demo.DemoPart("trips", "apps.bookings.services.demo.trips_seed", order=30)
+DEMO = demo.DemoPart("trips", "apps.bookings.services.demo.trips_seed", order=35)
 
 NEXT_STEPS = {
     "route_in_use": _("Nothing was changed. Make a route with another code for new trips."),

@@ -100,4 +100,5 @@ urlpatterns = [
     path("", include("apps.console.urls")),
     path("", include("apps.approvals.urls")),
     path("", include("apps.interventions.urls")),
+    path("", include("apps.bookings.urls")),
 ]

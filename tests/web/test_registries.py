@@ -214,6 +214,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
         ("/budgets/main/", "budgets", "true", None),
         ("/budgets/transfers/", "transfers", "page", None),
         ("/policies/", "policies", "page", None),
+        ("/trips/", "trips", "page", None),
         ("/workers/", "workers", "page", None),
         ("/workers/runs/7/", "workflow_runs", "true", None),
         ("/workers/commands/", "engine_commands", "page", None),

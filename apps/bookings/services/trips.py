@@ -211,7 +211,8 @@ def find_trip(
     vehicle = _vehicle(Vehicle.objects.all(), bus_id)
     trips = Trip.objects.filter(vehicle=vehicle)
     if trip_id is not None:
-        trips = trips.filter(pk=uuid_of(trip_id))
+        key = uuid_of(trip_id)
+        trips = trips.filter(pk=key) if key else trips.none()
         if not trips.exists():
             raise NotFound(_("There is no such trip."), code="trip_not_found")
     trips = trips.filter(status=TripStatus.OPEN)
@@ -277,7 +278,8 @@ def _vehicle_locked(code: str) -> Vehicle:
 def _locked(trip_id: UUID | str, statuses: Sequence[TripStatus]) -> Trip:
     """Return the trip under its lock."""
     rows = Trip.objects.select_for_update(of=("self",), no_key=True)
-    trip = rows.select_related("vehicle").filter(pk=uuid_of(trip_id)).first()
+    key = uuid_of(trip_id)
+    trip = rows.select_related("vehicle").filter(pk=key).first() if key else None
     if trip is None:
         raise NotFound(_("There is no such trip."), code="trip_not_found")
     if trip.status not in statuses:

@@ -171,8 +171,8 @@ DETAIL_PAGE = DetailPage(
     rows=_rows,
     context=_context,
     permission=VIEW_TRIPS,
-    main=("bookings/_seat_map.html", "bookings/_seats.html"),
-    side=("bookings/_times.html", "web/_facts_panel.html"),
+    main=("bookings/_times.html", "bookings/_seat_map.html", "bookings/_seats.html"),
+    side=("web/_facts_panel.html",),
     template="bookings/trip.html",
     # Nobody announces a hold that has ended.
     poll_seconds=60,
