@@ -118,6 +118,8 @@ def test_the_map_of_a_leg_can_be_read_and_reached_without_colour_and_mouse(
     targets = re.findall(r'<a id="map-seat-\d" href="#([^"]+)"', page)
     assert len(targets) == 4
     assert all(f'id="{target}"' in page for target in targets)
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
     assert "A–C" in page
     assert "B–D" in page
     # Every state has marks of its own.

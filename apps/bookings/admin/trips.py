@@ -106,7 +106,7 @@ class TripAdmin(FormPagesAdmin):
 @admin.register(TripStop)
 class TripStopAdmin(ReadOnlyAdmin):
     list_display = ("trip", "n", "stop", "arrives_at", "departs_at")
-    list_select_related = ("stop",)
+    list_select_related = ("trip", "stop")
 
 
 @admin.register(TripSeat)

@@ -79,7 +79,7 @@ def _context(request: HttpRequest, trip: Trip) -> dict[str, Any]:
     seats = seat_map(trip.pk, as_of=timezone.now())
     links = (Link(gettext("In the admin"), _in_admin(trip), "bookings.change_trip"),)
     return {
-        "topics": f"trips {TRIP}:{trip.pk}",
+        "topics": f"{TRIP}:{trip.pk}",
         "head": Head(
             trip.route.name,
             gettext("{bus} · {day}").format(
@@ -161,7 +161,7 @@ def _seats(request: HttpRequest, trip: Trip, seats: SeatMap) -> Table:
         ),
         id="trip-seats",
         caption=gettext("What each seat is on each leg"),
-        by="number",
+        by="key",
         version=lambda seat: "".join(use[0] for use in seat.legs),
     )
 
