@@ -164,6 +164,11 @@ class Answer:
     late: list[Source] = field(default_factory=list)
 
     @property
+    def late_titles(self) -> list[str]:
+        """Return the titles of those that are left out."""
+        return [source.title for source in self.late]
+
+    @property
     def total(self) -> int:
         """Return how many results are shown."""
         return sum(len(group.found) for group in self.groups)

@@ -168,7 +168,7 @@ def test_no_request_makes_the_api_fail_or_break_its_description(
 
     @settings(
         # Beside the cases that cover the description; `make large` looks longer.
-        max_examples=200 if FULL_SIZE else 10,
+        max_examples=200 if FULL_SIZE else 5,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         derandomize=True,

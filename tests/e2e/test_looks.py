@@ -14,6 +14,7 @@ from zlib import crc32
 import axe_playwright_python
 import pytest
 import requests
+from django.template.loader import get_template
 
 from tests.accounts.world import code_of
 from tests.e2e.conftest import DESKTOP, PHONE, Site, be_live
@@ -86,6 +87,7 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "request-settled": f"/requests/{failing['id']}/",
             "not-found": "/nowhere/",
             "not-allowed": "/interventions/new/",
+            "form-only": "/logout/",
         },
         "reviewer of money": {
             "interventions": "/interventions/",
@@ -148,6 +150,9 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "admin-mails": "/admin/notifications/mail/",
             "admin-commands": "/admin/engine/enginecommand/",
             "admin-user": "/admin/accounts/user/1/change/",
+            "admin-history": "/admin/accounts/user/1/history/",
+            "admin-role-new": "/admin/auth/group/add/",
+            "admin-role-rule": "/admin/accounts/rolerule/put/",
         },
     }
 
@@ -406,6 +411,37 @@ def test_at_360_pixels_nothing_is_cut_off(site: Site, places: dict[str, dict[str
         page.evaluate("""() => document.querySelectorAll(".plot-values span")
             .forEach((one) => { one.textContent = "10,000" })""")
         assert _fits(page), (name, _outside(page))
+
+
+@pytest.mark.parametrize("name", ["400", "403_csrf", "500", "503"])
+def test_pages_of_failures_are_accessible_and_fit(name: str, site: Site) -> None:
+    """They are drawn without a request, as the site draws them when it fails."""
+    page = site.sign_in("")
+    html = get_template(f"{name}.html").render()
+    kind = "text/html; charset=utf-8"
+    page.route("**/failed/", lambda route: route.fulfill(body=html, content_type=kind))
+    page.goto("/failed/")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        for theme in looks(f"failed-{name}").get(width, ()):
+            in_theme(page, theme)
+            picture(page, f"failed-{name}-{width}-{theme}")
+            assert _wrong(page, name) == []
+        assert _fits(page), _outside(page)
+
+
+def test_deleting_in_the_admin_is_asked_about_with_a_way_back(site: Site) -> None:
+    page = site.sign_in("admin", theme="dark", width=PHONE, scripts=False)
+    page.goto("/admin/auth/group/add/")
+    page.get_by_label("Name").fill("field visitors")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("link", name="field visitors").first.click()
+    page.get_by_role("link", name="Delete").click()
+    picture(page, "admin-delete")
+    page.get_by_role("link", name="Back, change nothing").click()
+    page.get_by_role("link", name="Delete").click()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_text("was deleted successfully").wait_for()
 
 
 def test_signing_in_with_a_second_factor_is_accessible_from_the_setup_to_the_code(
