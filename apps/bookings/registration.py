@@ -63,6 +63,11 @@ WORDS = {
     "held": _("held"),
     "paying": _("being paid"),
     "confirmed": _("confirmed"),
+    # Why a booking came to nothing.
+    "no_seat": _("no seat free"),
+    "seat_taken": _("seat taken"),
+    "trip_closed": _("sale closed for the trip"),
+    "reservation_expired": _("seat no longer kept"),
 }
 
 ACTIONS = {
