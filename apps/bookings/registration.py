@@ -102,7 +102,7 @@ TRIPS = Source(
     hint=_("id, or the code of the bus"),
     permission=VIEW_TRIPS,
     scope=Scope.BOOKINGS_READ,
-    order=50,
+    order=54,
     find=among(
         lambda user: Trip.objects.select_related("route", "vehicle"),
         BY_UUID,
