@@ -12,11 +12,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.bookings.forms import TripFilter
 from apps.bookings.models import Route, Stop, Trip, Vehicle
 from apps.live import broadcast as broadcast_module
 from apps.web import search
 from apps.web.search import Query
 from tests.bookings.conftest import World, browser_of, put_route, put_vehicle
+from tests.plans import plan_by_index
 
 
 @pytest.fixture
@@ -70,6 +72,14 @@ def test_trips_that_are_over_are_found_by_status_or_day(world: World, client: Cl
     assert row in text(client.get("/trips/?status=done"))
     assert row in text(client.get(f"/trips/?day={trip.service_date}&sort=departs_last"))
     assert row not in text(client.get("/trips/?day=never&bus=%00"))
+
+
+def test_indexes_give_the_list_its_order(world: World) -> None:
+    user = world.people["requester"]
+    listed = [({}, "trip_current_departs"), ({"day": date(2026, 3, 28)}, "trip_day")]
+    for values, index in listed:
+        rows = TripFilter.select(Trip.objects.all(), values, user=user)
+        plan_by_index(rows.order_by("departs_at", "pk")[:51], index)
 
 
 def test_files_of_the_list(world: World, client: Client) -> None:
