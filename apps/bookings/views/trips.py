@@ -130,8 +130,8 @@ def _times(request: HttpRequest, trip: Trip, seats: SeatMap) -> Table:
         seats.stops,
         (
             Column(head=_("Stop"), value=name, form="title"),
-            Column(head=_("Arrives"), value=arrives, text=_("arrives {}")),
-            Column(head=_("Departs"), value=departs, text=_("departs {}")),
+            Column(head=_("Arrives"), value=arrives, form="long", text=_("arrives {}")),
+            Column(head=_("Departs"), value=departs, form="long", text=_("departs {}")),
         ),
         id="trip-times",
         caption=gettext("Times of the stops"),
