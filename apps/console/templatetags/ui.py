@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from django import template
+from django.conf import settings
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
@@ -28,6 +30,12 @@ register = template.Library()
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """Return a symbol of the sprite. It is decorative: put the words beside it."""
+    return _icon(name, settings.STATIC_URL)
+
+
+@lru_cache(maxsize=500)
+def _icon(name: str, at: str) -> SafeString:
+    # A page has fifty. The sprite's address is that of the release.
     return format_html(
         '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
         static("console/icons.svg"),
