@@ -15,7 +15,7 @@ from apps.live import topics
 from apps.live.topics import UUID_PATTERN, Topic
 from apps.web import demo, navigation, refusals, search, tones
 from apps.web.navigation import Item, Section
-from apps.web.search import BY_UUID, Found, Source, among, by_value
+from apps.web.search import BY_UUID, Found, Source, among, by_value, everything
 
 VIEW_TRIPS = "bookings.view_trip"
 
@@ -104,10 +104,11 @@ TRIPS = Source(
     scope=Scope.BOOKINGS_READ,
     order=54,
     find=among(
-        lambda user: Trip.objects.select_related("route", "vehicle"),
+        lambda: Trip.objects.select_related("route", "vehicle"),
         BY_UUID,
         by_value("vehicle__code", ("-departs_at", "-id"), like=CODE.pattern),
         found=_found,
+        seen=everything,
     ),
 )
 
