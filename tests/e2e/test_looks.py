@@ -118,6 +118,8 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "batch-own": f"/interventions/batches/{batch}/",
             "transfer-new": "/budgets/transfers/new/?from=education-2026",
             "transfer-own": f"/budgets/transfers/{transfer}/",
+            "trips": "/trips/",
+            "trip": f"/trips/{_trip(site)}/?leg=2",
             "notifications": "/notifications/",
             "notification-settings": "/settings/notifications/",
             "security": "/account/security/",
@@ -193,6 +195,13 @@ def _transfer(site: Site) -> str:
     status, answer = site.call("POST", "/budgets/transfers", body)
     assert status == 201, answer
     return str(answer["id"])
+
+
+def _trip(site: Site) -> str:
+    """The id of a trip of the demo."""
+    status, answer = site.call("GET", "/trips?bus=demo-bus")
+    assert status == 200, answer
+    return str(answer["items"][0]["id"])
 
 
 def _batch(site: Site) -> tuple[str, str]:

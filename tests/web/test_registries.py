@@ -218,6 +218,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
         ("/wallets/ada/", "wallets", "true", None),
         ("/ledger/", "ledger", "page", None),
         ("/ledger/adjustments/", "adjustments", "page", None),
+        ("/trips/", "trips", "page", None),
         ("/workers/", "workers", "page", None),
         ("/workers/runs/7/", "workflow_runs", "true", None),
         ("/workers/commands/", "engine_commands", "page", None),
