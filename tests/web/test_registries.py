@@ -95,6 +95,7 @@ ELSEWHERE = {
     *("notifications", "notification_settings", "account_security", "logout"),
     # Forms, that the list's own button opens.
     *("intervention_new", "batch_new", "transfer_new", "bulk_preview", "adjustment_new"),
+    "booking_new",
     # Files.
     *("audit_export", "mfa_download_recovery_codes"),
     # Before one is signed in, and the steps of the person's security page.
@@ -183,7 +184,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
         "Interventions": [
             *("All", "Batches", "Outcomes", "Budgets", "Transfers", "Policies"),
         ],
-        "Bookings": ["Trips", "Wallets", "Adjustments", "Ledger"],
+        "Bookings": ["Bookings", "Trips", "Wallets", "Adjustments", "Ledger"],
         "System": ["Workers", "Runs", "Commands", "Schedules", "Audit", "Admin"],
     }
     nobody = User.objects.create(username="nobody")
@@ -194,7 +195,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
     assert seen == {
         "Work": found["Work"],
         "Interventions": ["All", "Batches", "Outcomes", "Transfers"],
-        "Bookings": ["Adjustments"],
+        "Bookings": ["Bookings", "Adjustments"],
     }
 
 
@@ -350,6 +351,7 @@ ROLES: dict[str, set[str]] = {
         "wallets.view_rider",
         "wallets.view_wallet",
         "bookings.view_trip",
+        "bookings.book",
     },
     "reviewer": _SIGNS,
     "senior reviewer": {*_SIGNS, "approvals.reassign_approvalrequest"},
@@ -358,6 +360,8 @@ ROLES: dict[str, set[str]] = {
     "key officer": set(),
     "booking agent": {
         "bookings.view_*",
+        "bookings.book",
+        "bookings.cancel_booking",
         "wallets.view_*",
         "wallets.put_rider",
         "wallets.top_up",
@@ -380,6 +384,7 @@ ROLES: dict[str, set[str]] = {
         "bookings.view_*",
         "notifications.view_*",
         "notifications.resend_mail",
+        "notifications.download_mailattachment",
         "notifications.manage_webhookendpoint",
         "wallets.view_*",
     },
@@ -433,7 +438,7 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
 def test_ids_of_these_subjects_are_found_in_the_audit_trail() -> None:
     assert subject_types.registered() == [
         *("approval", "approval_rule", "audit_entry", "budget", "engine_command"),
-        *("intervention", "policy", "rider", "role", "route", "schedule", "stop", "trip"),
+        *("intervention", "mail", "policy", "rider", "role", "route", "schedule", "stop", "trip"),
         *("user", "vehicle", "wallet"),
     ]
 
