@@ -381,6 +381,7 @@ ROLES: dict[str, set[str]] = {
         "interventions.request_budgettransfer",
         "notifications.view_*",
         "notifications.resend_mail",
+        "notifications.download_mailattachment",
         "notifications.manage_webhookendpoint",
     },
 }
@@ -432,7 +433,7 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
 def test_ids_of_these_subjects_are_found_in_the_audit_trail() -> None:
     assert subject_types.registered() == [
         *("approval", "approval_rule", "audit_entry", "budget", "engine_command"),
-        *("intervention", "policy", "role", "schedule", "user"),
+        *("intervention", "mail", "policy", "role", "schedule", "user"),
     ]
 
 
