@@ -122,8 +122,11 @@ FIVE_DAYS = ["opened", "reminded", "reminded", "escalated", "overdue", "expired"
 MESSAGES = [("reminder", "ada"), ("reminder", "ada"), ("escalated", "chief")]
 
 
-async def assert_five_days(stage: EngineStage, request: ApprovalRequest) -> None:
-    """Each event happened once, at its time, and nobody was told twice."""
+async def assert_five_days(
+    stage: EngineStage, request: ApprovalRequest, *, latest: timedelta = timedelta(seconds=5)
+) -> None:
+    """Each event happened once, at its time or at the `latest` so much after it, and nobody was
+    told twice."""
     row = await orm(world.fresh, request)
     assert row.status == "expired"
     assert await orm(happened, request) == FIVE_DAYS
@@ -136,7 +139,7 @@ async def assert_five_days(stage: EngineStage, request: ApprovalRequest) -> None
     assert row.expires_at is not None and row.settled_at is not None
     late.append(row.settled_at - row.expires_at)
     assert len(late) == 5
-    assert all(timedelta(0) <= by < timedelta(seconds=5) for by in late), late
+    assert all(timedelta(0) <= by < latest for by in late), late
 
 
 async def test_a_request_of_five_days_is_reminded_twice_escalated_and_expires(
@@ -161,7 +164,8 @@ async def test_another_worker_goes_on_where_one_stopped(days: EngineStage) -> No
         await eventually_async(lambda: orm(told))
     async with days.working():
         await end_of(days, request)
-    await assert_five_days(days, request)
+    # A task that the server gave to the first worker as it stopped waits ten seconds more.
+    await assert_five_days(days, request, latest=timedelta(seconds=20))
 
 
 async def test_ticks_whose_answers_are_lost_do_everything_once(days: EngineStage) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import running_stack
 from tests.stack import Stack
-from tests.support import eventually
+from tests.support import eventually, patient
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -55,7 +55,7 @@ class Site:
         if not sockets:
             context.route_web_socket("**/ws/live**", lambda socket: socket.close(code=1013))
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(patient(10) * 1000)
         page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
         page.on("console", lambda message: self._heard(page, message))
         return page
@@ -89,7 +89,7 @@ class Site:
             headers={"X-API-Key": key or self.key, "Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(call, timeout=10) as answer:
+            with urllib.request.urlopen(call, timeout=patient(10)) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)

@@ -19,7 +19,7 @@ from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.relay import Limits, Relay
 from apps.engine.relay.session import LEADER_LOCK
 from tests.engine.workflows import CollectingWorkflow, Work
-from tests.support import LONG_ENOUGH, eventually
+from tests.support import LONG_ENOUGH, eventually, patient
 from workers.options import worker_options
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Background:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float = 30) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(patient(timeout))
 
     def begin(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Future[Any]":
         async def create() -> asyncio.Task[Any]:

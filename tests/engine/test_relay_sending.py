@@ -1,3 +1,4 @@
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from apps.engine import services
 from apps.engine.contracts import CommandState
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.relay import lag
+from apps.engine.relay.session import Session, database_params
 from tests.engine.conftest import (
     FAST,
     Background,
@@ -27,7 +29,7 @@ from tests.engine.conftest import (
     in_thread,
     settled,
 )
-from tests.support import eventually, within
+from tests.support import LONG_ENOUGH, eventually, within
 
 StartRelay = Callable[..., RunningRelay]
 
@@ -141,6 +143,19 @@ def test_a_notification_wakes_the_relay_long_before_the_poll(
     eventually(lambda: relay.leading)
     settled(outbox.start("warm"), timeout=5)
     settled(outbox.start("a"), timeout=5)
+
+
+async def test_a_notification_that_came_with_an_answer_is_not_slept_over(
+    transactional_db: None,
+) -> None:
+    session = await Session.open(database_params(), name="t", listen=True)
+    try:
+        await session.connection.execute("SELECT pg_notify(%s, '')", [EngineCommand.CHANNEL])
+        async with asyncio.timeout(LONG_ENOUGH):
+            await session.wait(asyncio.Event(), 10 * LONG_ENOUGH)
+        assert session.take_notified()
+    finally:
+        await session.close()
 
 
 # --- order and queues ---------------------------------------------------------------------------

@@ -67,7 +67,7 @@ async def drained(
         {"status": "not_ready", "reason": "worker", "error": "draining"},
     )
     assert worker.figures()[("conn_dict_worker_health_status", ())] == 0
-    assert await asyncio.to_thread(worker.popen.wait, seconds + 10) == 0
+    assert await asyncio.to_thread(worker.popen.wait, patient(seconds + 10)) == 0
 
     # Its first attempt has answered: no other worker had to do it again.
     history = await handle.fetch_history()

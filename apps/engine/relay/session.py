@@ -233,8 +233,13 @@ class Session:
     async def wait(self, wake: asyncio.Event, seconds: float) -> None:
         """Sleep until `wake`, a notification, the end of the session or the time.
 
-        Raises psycopg.OperationalError when the session has ended.
+        Returns at once when a notification has arrived since `take_notified`. Raises
+        psycopg.OperationalError when the session has ended.
         """
+        # What came with a statement's answer is read already: the socket would stay silent.
+        self._read()
+        if self.notified:
+            return
         loop = asyncio.get_running_loop()
         socket = self.connection.fileno()
         loop.add_reader(socket, wake.set)
