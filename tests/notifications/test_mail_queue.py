@@ -300,7 +300,7 @@ def _many(count: int) -> list[Attachment]:
             "attachment_type_not_allowed",
             {"attachments": [Attachment("a", "application/pdf\r\nX: y", b"1")]},
         ),
-        ("title_required", {"title": "\x00 \n"}),
+        ("title_required", {"title": "\x00 \n\u202e"}),
         ("text_too_long", {"text": "x" * 20_001}),
         ("mail_subject_invalid", {"subject_id": ""}),
         ("mail_subject_invalid", {"subject_type": "x" * 61}),
@@ -350,6 +350,8 @@ def test_hostile_names_and_titles_become_neither_headers_nor_paths(mail_server: 
     mails_deliver()
     message = arrived(mail_server)
     assert states() == ["sent"]
+    row = Mail.objects.get()
+    assert row.title.isprintable() and row.name.isprintable() and len(row.name) <= 200
     assert message["Bcc"] is None and message["X-Evil"] is None
     assert message["Subject"].startswith("Ngozi Bcc: all@example.org")
     assert "<b>" not in message.get_body(("html",)).get_content()
