@@ -98,7 +98,7 @@ class WalletPage(Schema):
     next: str | None
 
 
-class EntryOut(_Out):
+class WalletEntryOut(_Out):
     """`amount`: what the entry added to the wallet; below zero, what it took out."""
 
     journal: UUID = Field(validation_alias="journal_id")
@@ -118,7 +118,7 @@ class EntryOut(_Out):
 
 
 class EntryPage(Schema):
-    items: list[EntryOut]
+    items: list[WalletEntryOut]
     next: str | None
 
 
