@@ -117,7 +117,7 @@ class WalletEntryOut(_Out):
         return exact(-line.amount, line.journal.currency)
 
 
-class EntryPage(Schema):
+class WalletEntryPage(Schema):
     items: list[WalletEntryOut]
     next: str | None
 
@@ -192,7 +192,7 @@ def wallet_read(request: HttpRequest, user_id: str) -> Wallet:
     return _wallet(request, user_id)
 
 
-@router.get("/{user_id}/entries", response=EntryPage)
+@router.get("/{user_id}/entries", response=WalletEntryPage)
 def wallet_entries(
     request: HttpRequest, user_id: str, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
