@@ -98,6 +98,9 @@ def workflow_id_of(process: Process[R], pk: object, number: int = 1) -> str:
 def subject_of(process: Process[R], workflow_id: str) -> str:
     """Return the row's id from the id of one of its workflows, or an empty text."""
     if process.own_id:
+        if not workflow_id.startswith(f"{process.subject}-"):
+            # Started by hand under another id: the run's search attribute names the row.
+            return ""
         rows = process.model._default_manager.filter(**{process.id_field: workflow_id[:200]})
         return str(rows.values_list("pk", flat=True).first() or "")
     tails = "|".join(re.escape(tail) for tail in process.id_tails)
