@@ -3,9 +3,23 @@
 from django.contrib import admin
 
 from apps.common.language import lazy as _
-from apps.wallets.models import Account, Journal, JournalLine, Rider, Wallet, WalletAdjustment
+from apps.wallets.models import (
+    Account,
+    Invoice,
+    Journal,
+    JournalLine,
+    PaymentReview,
+    PaystackReference,
+    ProviderTransaction,
+    Rider,
+    TopUp,
+    Wallet,
+    WalletAdjustment,
+    WebhookEvent,
+)
+from apps.wallets.services.topup_rows import PROCESS
 from apps.web.admin import ReadOnlyAdmin, ReadOnlyInline
-from apps.web.admin_process import AskedAdmin
+from apps.web.admin_process import AskedAdmin, ProcessAdmin
 
 
 class LineInline(ReadOnlyInline):
@@ -76,3 +90,54 @@ class WalletAdjustmentAdmin(AskedAdmin):
     page_name = "adjustment"
     columns = ("wallet",)
     list_select_related = ("wallet__rider", "requested_by")
+
+
+class ReferenceInline(ReadOnlyInline):
+    model = PaystackReference
+    fields = ("reference", "status", "authorization_url", "created_at")
+    order = "number"
+
+
+@admin.register(TopUp)
+class TopUpAdmin(ProcessAdmin):
+    process = PROCESS
+    columns = ("credited_at",)
+    list_select_related = ("wallet__rider", "requested_by")
+    inlines = (ReferenceInline,)
+
+
+@admin.register(ProviderTransaction)
+class ProviderTransactionAdmin(ReadOnlyAdmin):
+    list_display = ("provider_id", "reference", "amount", "status", "paid_at", "created_at")
+    list_filter = ("status",)
+    ordering = ("-id",)
+    search_exact = ("provider_id", "reference")
+    search_help_text = _("The exact id or reference of a payment.")
+
+
+@admin.register(WebhookEvent)
+class WebhookEventAdmin(ReadOnlyAdmin):
+    list_display = ("event", "reference", "deliveries", "outcome", "created_at", "last_at")
+    list_filter = ("outcome",)
+    ordering = ("-created_at", "-id")
+    exclude = ("body",)
+    search_exact = ("reference",)
+    search_help_text = _("The exact reference of a payment.")
+
+
+@admin.register(PaymentReview)
+class PaymentReviewAdmin(AskedAdmin):
+    """Reviews of payments. They are decided by a signature in the inbox, never here."""
+
+    page_name = "payment_review"
+    columns = ("code", "reference")
+    list_select_related = ("requested_by",)
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(ReadOnlyAdmin):
+    list_display = ("number", "wallet", "amount", "receipt_at", "created_at")
+    list_select_related = ("wallet__rider",)
+    ordering = ("-created_at", "-id")
+    search_exact = ("number",)
+    search_help_text = _("The exact number of an invoice.")

@@ -31,6 +31,8 @@ class JournalKind(StrEnum):
     CARD_REFUND = "card_refund"
     REVENUE = "revenue"
     ADJUSTMENT = "adjustment"
+    TOP_UP = "top_up"
+    SUSPENSE = "suspense"
 
 
 class WalletStatus(StrEnum):

@@ -1,5 +1,6 @@
 """People, riders and what is in their wallets."""
 
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -126,3 +127,35 @@ def prepaid_of(currency: str = "NGN") -> Decimal:
 
     lines = JournalLine.objects.filter(account__code=f"prepaid:{currency}")
     return -(lines.aggregate(total=Sum("amount"))["total"] or Decimal(0))
+
+
+@pytest.fixture
+def payers(settings: Any) -> Iterator[Any]:
+    """The simulated Paystack, and whoever pays there."""
+    from tests.wallets.topup_stage import running_payers
+
+    with running_payers() as running:
+        settings.PAYSTACK_URL = running.url
+        yield running
+
+
+@pytest.fixture
+async def stage(
+    shared_world: World, temporal_client: Any, task_queue: str, payers: Any, settings: Any
+) -> AsyncIterator[Any]:
+    """The dev server, a worker of this process, and Paystack over HTTP."""
+    from apps.engine.namespace import engine_ensure
+    from tests.wallets.topup_stage import Stage
+
+    settings.PAYSTACK_TIMEOUT_SECONDS = 5.0
+    settings.ACTIVITY_HEARTBEAT_SECONDS = 10.0
+    await engine_ensure(temporal_client)
+    stage = Stage(
+        world=shared_world,
+        client=temporal_client,
+        queue=task_queue,
+        payers=payers,
+        settings=settings,
+    )
+    async with stage.working(slots=20):
+        yield stage

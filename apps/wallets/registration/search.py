@@ -3,7 +3,14 @@
 from django.urls import reverse
 
 from apps.common.language import lazy as _
-from apps.wallets.models import Journal, Rider, WalletAdjustment
+from apps.wallets.models import (
+    Invoice,
+    Journal,
+    PaymentReview,
+    Rider,
+    TopUp,
+    WalletAdjustment,
+)
 from apps.wallets.scopes import Scope
 from apps.web import search
 from apps.web.search import BY_UUID, Found, Source, among, asked, by_text, by_value
@@ -70,6 +77,64 @@ JOURNALS = Source(
 )
 
 
+TOPUPS = Source(
+    key="topups",
+    title=_("Top-ups"),
+    hint=_("id, workflow id or reference"),
+    scope=Scope.WALLETS_READ,
+    order=58,
+    find=among(
+        lambda user: TopUp.objects.visible_to(user).for_list(),
+        BY_UUID,
+        by_value("workflow_id", like=r"topup-\S+"),
+        by_value("references__reference", like=r"topup-[0-9a-f-]{36}-[0-9]{1,4}"),
+        found=lambda row: asked(row, "topup", row.wallet.rider.name, row.user_id),
+    ),
+)
+
+REVIEWS = Source(
+    key="payment_reviews",
+    title=_("Reviews of payments"),
+    hint=_("id, or the reference of a payment"),
+    permission="wallets.view_paymentreview",
+    scope=Scope.WALLETS_READ,
+    order=59,
+    find=among(
+        lambda user: PaymentReview.objects.all(),
+        BY_UUID,
+        by_value("reference", like=r"[A-Za-z0-9.=-]{6,100}"),
+        found=lambda review: Found(
+            title=str(review),
+            href=reverse("payment_review", args=[review.pk]),
+            key=str(review.pk),
+            state=review.status,
+            at=review.created_at,
+        ),
+    ),
+)
+
+INVOICES = Source(
+    key="invoices",
+    title=_("Invoices"),
+    hint=_("number"),
+    permission="wallets.view_invoice",
+    scope=Scope.WALLETS_READ,
+    order=60,
+    find=among(
+        lambda user: Invoice.objects.select_related("payment", "wallet__rider"),
+        by_value("number", like=r"INV-[0-9]{4}-[0-9]{6,}"),
+        found=lambda invoice: Found(
+            title=invoice.wallet.rider.name,
+            href=reverse("api-1:invoice_read", args=[invoice.number]),
+            key=invoice.number,
+            at=invoice.created_at,
+            amount=invoice.amount,
+            currency=invoice.currency,
+        ),
+    ),
+)
+
+
 def register() -> None:
     """Register the sources. Called once, when Django is ready."""
-    search.register(WALLETS, ADJUSTMENTS, JOURNALS)
+    search.register(WALLETS, ADJUSTMENTS, JOURNALS, TOPUPS, REVIEWS, INVOICES)
