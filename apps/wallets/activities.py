@@ -12,13 +12,7 @@ from django.utils import timezone
 from temporalio import activity
 
 from apps.engine.heartbeats import heartbeating
-from apps.wallets.services import (
-    topup_attention,
-    topup_ending,
-    topup_paying,
-    topup_requesting,
-)
-from apps.wallets.topup_contracts import (
+from apps.wallets.contracts import (
     AttentionInput,
     CancelPaymentInput,
     CreditInput,
@@ -31,6 +25,12 @@ from apps.wallets.topup_contracts import (
     ReceiptInput,
     TopUpFacts,
     TopUpInput,
+)
+from apps.wallets.services import (
+    topup_attention,
+    topup_ending,
+    topup_paying,
+    topup_requesting,
 )
 
 

@@ -3,8 +3,7 @@
 from django import forms
 
 from apps.common.language import lazy as _
-from apps.wallets.contracts import AdjustmentStatus, JournalKind, WalletStatus
-from apps.wallets.topup_contracts import TopUpStatus
+from apps.wallets.contracts import AdjustmentStatus, JournalKind, TopUpStatus, WalletStatus
 from apps.web.fields import AmountField, KeyField, MineField, ProseField, StatusField
 from apps.web.filters import FilterForm, asked_by_me
 

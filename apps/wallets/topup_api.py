@@ -17,6 +17,7 @@ from apps.common.language import lazy as _
 from apps.common.money import exact
 from apps.common.pagination import page
 from apps.common.uploads import as_attachment
+from apps.wallets.contracts import TopUpStatus
 from apps.wallets.forms import TopUpFilter
 from apps.wallets.models import Invoice, TopUp
 from apps.wallets.scopes import Scope
@@ -24,7 +25,6 @@ from apps.wallets.services.accounts import clean_user_id, wallet_unknown
 from apps.wallets.services.invoices import invoice_pdf
 from apps.wallets.services.topup_requesting import top_up_request
 from apps.wallets.services.webhooks import webhook_take
-from apps.wallets.topup_contracts import TopUpStatus
 from apps.web.denied import row_of
 from apps.web.filters import Narrow, filtered
 
@@ -136,7 +136,7 @@ def invoice_read(request: HttpRequest, number: str) -> HttpResponse:
     )
 
 
-@paystack_router.post("", response=Received)
+@paystack_router.post("", response=Received, include_in_schema=False)
 def paystack_webhook(request: HttpRequest) -> dict[str, bool]:
     """Take a webhook of Paystack: `x-paystack-signature` is the hex HMAC-SHA512 of the bytes as
     they come. It needs no key. Refusals: 401 `signature_invalid`; 503 `database_unavailable`."""

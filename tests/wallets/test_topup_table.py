@@ -18,6 +18,7 @@ from apps.approvals.models import ApprovalRequest
 from apps.common.errors import Unavailable
 from apps.notifications.models import Mail
 from apps.wallets import paystack
+from apps.wallets.contracts import REVIEW_KIND
 from apps.wallets.models import (
     Invoice,
     PaymentReview,
@@ -29,7 +30,6 @@ from apps.wallets.models import (
 )
 from apps.wallets.services import webhooks
 from apps.wallets.services.verify import ledger_verify
-from apps.wallets.topup_contracts import REVIEW_KIND
 from tests.stage import orm
 from tests.support import eventually_async
 from tests.wallets.topup_stage import Payers, Stage, send

@@ -95,6 +95,7 @@ ELSEWHERE = {
     *("notifications", "notification_settings", "account_security", "logout"),
     # Forms, that the list's own button opens.
     *("intervention_new", "batch_new", "transfer_new", "bulk_preview", "adjustment_new"),
+    "topup_new",
     # Files.
     *("audit_export", "mfa_download_recovery_codes"),
     # Before one is signed in, and the steps of the person's security page.

@@ -22,7 +22,7 @@ from temporalio.exceptions import (
 with workflow.unsafe.imports_passed_through():
     from apps.engine.contracts import Stop, Timings
     from apps.wallets import activities
-    from apps.wallets.topup_contracts import (
+    from apps.wallets.contracts import (
         SIGNAL_PAID,
         TIMEOUT,
         TIMEOUT_WORDS,

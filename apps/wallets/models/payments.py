@@ -16,13 +16,13 @@ from apps.engine.models_abstract import (
     end_stays,
     status_field,
 )
-from apps.wallets.models.topups import TopUp
-from apps.wallets.topup_contracts import (
+from apps.wallets.contracts import (
     EventOutcome,
     MoneyStatus,
     ReviewCode,
     ReviewStatus,
 )
+from apps.wallets.models.topups import TopUp
 
 PAYSTACK = "paystack"
 #: Why a person looks at it.

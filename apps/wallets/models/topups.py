@@ -16,8 +16,8 @@ from apps.engine.models_abstract import (
     end_stays,
     status_field,
 )
+from apps.wallets.contracts import ReferenceStatus, Step, TopUpStatus
 from apps.wallets.models.riders import Wallet
-from apps.wallets.topup_contracts import ReferenceStatus, Step, TopUpStatus
 
 
 class TopUpQuerySet(AskedQuerySet["TopUp"]):

@@ -10,19 +10,19 @@ from apps.audit import subject_types
 from apps.common.language import lazy as _
 from apps.common.money import shown
 from apps.engine import process, timeline
-from apps.wallets.contracts import JournalKind
+from apps.wallets.contracts import (
+    REVIEW,
+    TOPUP,
+    JournalKind,
+    ReviewStatus,
+    TopUpStatus,
+)
 from apps.wallets.models import PaymentReview, TopUp
 from apps.wallets.models.payments import WHY
 from apps.wallets.services import reviews, webhooks
 from apps.wallets.services.invoices import INVOICE_SUBJECT
 from apps.wallets.services.topup_attention import ATTENTION, top_up_closed
 from apps.wallets.services.topup_rows import PROCESS
-from apps.wallets.topup_contracts import (
-    REVIEW,
-    TOPUP,
-    ReviewStatus,
-    TopUpStatus,
-)
 from apps.web import refusals, tones
 
 VIEW = "wallets.view_topup"

@@ -15,9 +15,9 @@ from apps.common.errors import DomainError, Invalid
 from apps.common.language import lazy as _
 from apps.common.money import exact, shown
 from apps.notifications.services import Attachment, mail_queue
+from apps.wallets.contracts import ReviewStatus
 from apps.wallets.invoice_pdf import Company, InvoiceData, Line, as_json, from_json, render
 from apps.wallets.models import Invoice, InvoiceContent, ProviderTransaction, Wallet
-from apps.wallets.topup_contracts import ReviewStatus
 
 logger = correlation.get_logger(__name__)
 

@@ -12,7 +12,18 @@ from django.db.models import Q
 
 from apps.common.errors import DomainError
 from apps.common.money import exact, shown
-from apps.wallets.contracts import AccountKind, JournalKind
+from apps.wallets.contracts import (
+    REVIEW,
+    TOPUP,
+    AccountKind,
+    EventOutcome,
+    JournalKind,
+    MoneyStatus,
+    ReferenceStatus,
+    ReviewCode,
+    Step,
+    TopUpStatus,
+)
 from apps.wallets.models import PaystackReference, ProviderTransaction, TopUp, WebhookEvent
 from apps.wallets.models.payments import PAYSTACK
 from apps.wallets.paystack import Verified
@@ -21,16 +32,6 @@ from apps.wallets.services.invoices import invoice_issue
 from apps.wallets.services.ledger import post
 from apps.wallets.services.reviews import review_open
 from apps.wallets.services.topup_rows import StepStatus, record, step_save
-from apps.wallets.topup_contracts import (
-    REVIEW,
-    TOPUP,
-    EventOutcome,
-    MoneyStatus,
-    ReferenceStatus,
-    ReviewCode,
-    Step,
-    TopUpStatus,
-)
 
 
 def payment_known(reference: str) -> ProviderTransaction | None:

@@ -23,20 +23,21 @@ from apps.engine import process
 from apps.engine.process import SubjectRow
 from apps.outbound.calls import Refused
 from apps.wallets import paystack
-from apps.wallets.contracts import AccountKind, JournalKind
+from apps.wallets.contracts import (
+    REVIEW,
+    REVIEW_KIND,
+    AccountKind,
+    JournalKind,
+    MoneyStatus,
+    ReviewCode,
+    ReviewStatus,
+)
 from apps.wallets.models import PaymentReview, ProviderTransaction, WebhookEvent
 from apps.wallets.models.payments import WHY
 from apps.wallets.paystack import RefundStatus
 from apps.wallets.services.accounts import system_account, wallet_account
 from apps.wallets.services.invoices import invoice_issue
 from apps.wallets.services.ledger import post
-from apps.wallets.topup_contracts import (
-    REVIEW,
-    REVIEW_KIND,
-    MoneyStatus,
-    ReviewCode,
-    ReviewStatus,
-)
 
 logger = correlation.get_logger(__name__)
 

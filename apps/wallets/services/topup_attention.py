@@ -12,10 +12,10 @@ from apps.approvals.attention import Attention
 from apps.approvals.subject import Decided
 from apps.common.language import lazy as _
 from apps.engine import process
+from apps.wallets.contracts import ATTENTION_KIND, TOPUP, TopUpStatus
 from apps.wallets.models import TopUp
 from apps.wallets.services.topup_ending import end
 from apps.wallets.services.topup_rows import CARRIER, PROCESS, record
-from apps.wallets.topup_contracts import ATTENTION_KIND, TOPUP, TopUpStatus
 
 
 def _again(top_up: TopUp, decided: Decided) -> None:

@@ -11,6 +11,13 @@ from apps.common.errors import Conflict
 from apps.common.failpoints import failpoint
 from apps.common.language import lazy as _
 from apps.engine import process
+from apps.wallets.contracts import (
+    TOPUP,
+    ReferenceStatus,
+    Step,
+    TopUpFacts,
+    TopUpStatus,
+)
 from apps.wallets.models import Invoice, TopUp
 from apps.wallets.services.invoices import invoice_pdf, receipt_queue
 from apps.wallets.services.topup_rows import (
@@ -23,13 +30,6 @@ from apps.wallets.services.topup_rows import (
     step_put,
     step_save,
     top_up_lock,
-)
-from apps.wallets.topup_contracts import (
-    TOPUP,
-    ReferenceStatus,
-    Step,
-    TopUpFacts,
-    TopUpStatus,
 )
 
 

@@ -13,6 +13,16 @@ from apps.common.language import lazy as _
 from apps.engine import process
 from apps.outbound.calls import Refused
 from apps.wallets import paystack
+from apps.wallets.contracts import (
+    TOPUP,
+    CreditOutput,
+    Initiated,
+    MoneyStatus,
+    ReferenceStatus,
+    Step,
+    TopUpFacts,
+    TopUpStatus,
+)
 from apps.wallets.models import PaystackReference, TopUp
 from apps.wallets.paystack import DUPLICATE_REFERENCE, PaymentStatus
 from apps.wallets.services.payments import payment_take_in
@@ -28,16 +38,6 @@ from apps.wallets.services.topup_rows import (
     step_save,
     top_up_lock,
     transaction_of,
-)
-from apps.wallets.topup_contracts import (
-    TOPUP,
-    CreditOutput,
-    Initiated,
-    MoneyStatus,
-    ReferenceStatus,
-    Step,
-    TopUpFacts,
-    TopUpStatus,
 )
 
 _ASKED = (ReferenceStatus.SENT, ReferenceStatus.OPEN, ReferenceStatus.CANCELLED)

@@ -19,10 +19,10 @@ from apps.common.money import exact, shown
 from apps.common.validation import clean_amount
 from apps.engine import process
 from apps.notifications.services import address_checked
+from apps.wallets.contracts import TOPUP, TopUpFacts, TopUpRequest
 from apps.wallets.models import TopUp, Wallet
 from apps.wallets.services.accounts import clean_user_id, wallet_unknown
 from apps.wallets.services.topup_rows import PROCESS, RELATED, facts_of, record
-from apps.wallets.topup_contracts import TOPUP, TopUpFacts, TopUpRequest
 
 TOP_UP = "wallets.top_up"
 

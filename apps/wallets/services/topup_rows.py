@@ -12,8 +12,7 @@ from apps.common.money import exact
 from apps.engine import process, steps
 from apps.engine.process import Carrier, Process
 from apps.engine.services import timings
-from apps.wallets.models import TopUp
-from apps.wallets.topup_contracts import (
+from apps.wallets.contracts import (
     ATTENTION_KIND,
     TASK_QUEUE,
     TOPUP,
@@ -22,6 +21,7 @@ from apps.wallets.topup_contracts import (
     TopUpRequest,
     Waits,
 )
+from apps.wallets.models import TopUp
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

@@ -20,6 +20,13 @@ from apps.common.language import lazy as _
 from apps.engine import process
 from apps.outbound.calls import Refused
 from apps.wallets import paystack
+from apps.wallets.contracts import (
+    SIGNAL_PAID,
+    EventOutcome,
+    MoneyStatus,
+    ReviewCode,
+    TopUpStatus,
+)
 from apps.wallets.models import PaystackReference, TopUp, WebhookEvent
 from apps.wallets.models.payments import PAYSTACK
 from apps.wallets.paystack import PaymentStatus
@@ -27,13 +34,6 @@ from apps.wallets.paystack_webhooks import Event, NotAnEvent, event_of, signatur
 from apps.wallets.services.payments import payment_known, payment_take_in
 from apps.wallets.services.reviews import refund_failed, review_open
 from apps.wallets.services.topup_rows import PROCESS, RELATED, top_up_lock
-from apps.wallets.topup_contracts import (
-    SIGNAL_PAID,
-    EventOutcome,
-    MoneyStatus,
-    ReviewCode,
-    TopUpStatus,
-)
 
 logger = correlation.get_logger(__name__)
 

@@ -9,9 +9,9 @@ from django.utils.translation import gettext
 from apps.accounts.models import User
 from apps.approvals.selectors import requests_about
 from apps.engine.timeline import timeline
+from apps.wallets.contracts import REVIEW, ReviewCode
 from apps.wallets.models import PaymentReview
 from apps.wallets.models.payments import WHY
-from apps.wallets.topup_contracts import REVIEW, ReviewCode
 from apps.wallets.views.topups import LIST
 from apps.web.fragments import person
 from apps.web.pages import DetailPage

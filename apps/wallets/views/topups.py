@@ -11,10 +11,10 @@ from apps.approvals.selectors import requests_about
 from apps.common.language import lazy as _
 from apps.common.money import NO_BREAK, shown
 from apps.engine.timeline import timeline
+from apps.wallets.contracts import TIMEOUT, TOPUP, Step, TopUpStatus
 from apps.wallets.forms import TopUpFilter, TopUpForm
 from apps.wallets.models import Invoice, TopUp
 from apps.wallets.services.topup_requesting import TOP_UP, top_up_request
-from apps.wallets.topup_contracts import TIMEOUT, TOPUP, Step, TopUpStatus
 from apps.wallets.views.wallets import VIEW
 from apps.web.fragments import person
 from apps.web.links import temporal_url_for
