@@ -21,7 +21,7 @@ from apps.notifications import services
 from apps.notifications.models import Mail, MailAttachment, MailContent
 from apps.notifications.models.mails import DOWNLOAD_PERMISSION
 from apps.web.admin import ReadOnlyAdmin, link
-from apps.web.admin_verbs import Given, Line, verb
+from apps.web.admin_verbs import Given, Line, state_note, verb
 
 #: Without a page of its own: the URL name of a file's download.
 _DOWNLOAD = "admin:notifications_mailattachment_download"
@@ -29,7 +29,7 @@ _DOWNLOAD = "admin:notifications_mailattachment_download"
 
 def _mail_line(mail: Mail, request: HttpRequest) -> Line:
     return Line(
-        f"{mail.get_state_display()}; {mail.error[:200] or gettext('no error')}",
+        state_note(mail.get_state_display(), mail.error),
         label=f"{mail} → {mail.person}",
         blocked=mail.state not in ("failed", "unknown", "dropped"),
     )
