@@ -39,6 +39,20 @@ def _journal(journal: Journal) -> Found:
     )
 
 
+def _top_up(top_up: TopUp) -> Found:
+    return Found(
+        title=top_up.wallet.rider.name,
+        href=reverse("topup", args=[top_up.pk]),
+        key=str(top_up.pk),
+        state=top_up.status,
+        notes=(top_up.user_id,),
+        at=top_up.created_at,
+        amount=top_up.amount,
+        currency=top_up.currency,
+        workflow_id=top_up.workflow_id,
+    )
+
+
 WALLETS = Source(
     key="wallets",
     title=_("Wallets"),
@@ -86,13 +100,12 @@ TOPUPS = Source(
     title=_("Top-ups"),
     hint=_("id, workflow id or reference"),
     scope=Scope.WALLETS_READ,
-    order=58,
+    order=59,
     find=among(
-        lambda user: TopUp.objects.visible_to(user).for_list(),
+        lambda: TopUp.objects.for_list(),
         BY_UUID,
-        by_value("workflow_id", like=r"topup-\S+"),
-        by_value("references__reference", like=r"topup-[0-9a-f-]{36}-[0-9]{1,4}"),
-        found=lambda row: asked(row, "topup", row.wallet.rider.name, row.user_id),
+        found=_top_up,
+        seen=TopUp.objects.seen_by,
     ),
 )
 
@@ -102,9 +115,9 @@ REVIEWS = Source(
     hint=_("id, or the reference of a payment"),
     permission="wallets.view_paymentreview",
     scope=Scope.WALLETS_READ,
-    order=59,
+    order=60,
     find=among(
-        lambda user: PaymentReview.objects.all(),
+        lambda: PaymentReview.objects.all(),
         BY_UUID,
         by_value("reference", like=r"[A-Za-z0-9.=-]{6,100}"),
         found=lambda review: Found(
@@ -114,6 +127,7 @@ REVIEWS = Source(
             state=review.status,
             at=review.created_at,
         ),
+        seen=everything,
     ),
 )
 
@@ -123,9 +137,9 @@ INVOICES = Source(
     hint=_("number"),
     permission="wallets.view_invoice",
     scope=Scope.WALLETS_READ,
-    order=60,
+    order=61,
     find=among(
-        lambda user: Invoice.objects.select_related("payment", "wallet__rider"),
+        lambda: Invoice.objects.select_related("payment", "wallet__rider"),
         by_value("number", like=r"INV-[0-9]{4}-[0-9]{6,}"),
         found=lambda invoice: Found(
             title=invoice.wallet.rider.name,
@@ -135,6 +149,7 @@ INVOICES = Source(
             amount=invoice.amount,
             currency=invoice.currency,
         ),
+        seen=everything,
     ),
 )
 

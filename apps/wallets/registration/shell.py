@@ -61,6 +61,7 @@ def _grant() -> None:
         "requester",
         "wallets.put_rider",
         "wallets.top_up",
+        "wallets.view_invoice",
         "wallets.view_rider",
         "wallets.view_wallet",
     )

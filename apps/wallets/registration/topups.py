@@ -14,6 +14,7 @@ from apps.wallets.contracts import (
     REVIEW,
     TOPUP,
     JournalKind,
+    ReviewCode,
     ReviewStatus,
     TopUpStatus,
 )
@@ -33,8 +34,11 @@ NEXT_STEPS = {
     "currency_unsupported": _("Top up a wallet in a currency that Paystack takes."),
     "top_up_above_limit": _("Ask for a smaller amount."),
     "wallet_unknown": _("Reject it: the money goes back to who paid it."),
-    "payment_timeout": _("Nothing was credited. Ask again when the rider can pay."),
+    "not_credited": _("Wait until the rider has paid."),
+    "paystack_unavailable": _("Nothing was lost. It is tried again by itself."),
 }
+
+_WORDED = (ReviewCode.CURRENCY_DIFFERS, ReviewCode.WALLET_FULL)
 
 TONES: dict[str, str] = {
     TopUpStatus.AWAITING_PAYMENT: "info",
@@ -59,8 +63,17 @@ WORDS: dict[str, str] = {
     ReviewStatus.SENT_BACK: _("sent back"),
     ReviewStatus.NOTED: _("noted"),
     "provider_payment": _("payment at Paystack"),
+    # Codes that rows keep of what came to nothing.
     "payment_timeout": _("nobody paid in time"),
-    **WHY,
+    "payment_refused": _("payment refused"),
+    "paystack_unavailable": _("Paystack does not answer"),
+    "rider_email_missing": _("no e-mail address"),
+    "currency_unsupported": _("currency not taken"),
+    "top_up_above_limit": _("amount too large"),
+    "not_credited": _("not credited"),
+    "given_up": _("given up"),
+    # These have words as refusals.
+    **{code: words for code, words in WHY.items() if code not in _WORDED},
 }
 
 ACTIONS = {
@@ -101,7 +114,7 @@ def register() -> None:
         ATTENTION,
         title=_("Top-up needs attention"),
         facts=_facts,
-        default_tiers=(TierRule("booking agent"),),
+        default_tiers=(TierRule("reviewer"),),
         related=("wallet__rider",),
     )
     attention.register(
@@ -109,10 +122,10 @@ def register() -> None:
         title=_("Payment to review"),
         facts=_review_facts,
         words=_review_words,
-        default_tiers=(TierRule("booking agent"),),
+        default_tiers=(TierRule("reviewer"),),
         related=("payment__top_up__wallet__rider", "event"),
     )
-    subject_types.register(INVOICE_SUBJECT, webhooks.SUBJECT, REVIEW)
+    subject_types.register(TOPUP, REVIEW)
     refusals.explain(NEXT_STEPS)
     tones.register(TONES, WORDS)
     timeline.register_words(ACTIONS, tried=TRIED)

@@ -98,7 +98,8 @@ def payment_credit(*, top_up_id: UUID | str, as_of: datetime) -> CreditOutput:
             with refused(top_up_id, action=f"{TOPUP}.credit_wallet"):
                 _take_in(top_up.pk, reference.reference, said, as_of=as_of)
             top_up = _found(top_up_id)
-    output = _output(top_up)
+    # Another call may have been faster with what is paid.
+    output = _output(_found(top_up_id))
     if away is not None and not output.final:
         raise away
     return output
