@@ -9,7 +9,7 @@ from apps.accounts import roles
 from apps.approvals import attention
 from apps.approvals.kinds import Fact, TierRule, status_fact
 from apps.approvals.signed_words import Wording
-from apps.bookings.contracts import BOOKING
+from apps.bookings.contracts import BOOKING, Step
 from apps.bookings.models import Booking
 from apps.bookings.scopes import Scope
 from apps.bookings.services.attention import ATTENTION
@@ -41,7 +41,23 @@ NEXT_STEPS = {
     "payment_refused": _("Nothing was charged. Book again, or pay in another way."),
 }
 
-WORDS = {BOOKING: _("booking"), "running": _("running")}
+WORDS = {
+    BOOKING: _("booking"),
+    Step.RESERVE_SEAT: _("reserve the seat"),
+    Step.PROCESS_PAYMENT: _("take the fare"),
+    Step.CONFIRM_BOOKING: _("confirm the booking"),
+    Step.SEND_CONFIRMATION: _("tell the rider"),
+    Step.ASSIGN_TO_MANIFEST: _("write the manifest"),
+    Step.REVERSE_PAYMENT: _("take the charge back"),
+    Step.RELEASE_SEAT: _("free the seat"),
+    "released": _("seat given back"),
+    "payment_refused": _("payment refused"),
+    "payment_unknown": _("payment not known"),
+    "payment_stands": _("payment stands"),
+    "payment_service_unavailable": _("payment service away"),
+    "not_paid": _("not paid"),
+    "not_confirmed": _("not confirmed"),
+}
 
 ACTIONS = {
     "booking.requested": _("Asked for the booking"),
@@ -89,12 +105,12 @@ SOURCE = Source(
     scope=Scope.BOOKINGS_READ,
     order=49,
     find=among(
-        lambda: Booking.objects.all(),
+        Booking.objects.all,
         BY_UUID,
         by_value("workflow_id", like=rf"{BOOKING}-\S+"),
         by_value("user_id", ("-created_at", "-id"), like=r"[A-Za-z0-9._@-]{1,80}"),
         found=_found,
-        seen=lambda user: Booking.objects.all().seen_by(user),
+        seen=Booking.objects.seen_by,
     ),
 )
 

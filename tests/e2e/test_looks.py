@@ -125,7 +125,7 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "security": "/account/security/",
             "password": "/account/password/",
         },
-        "agent": _wallets(site),
+        "agent": _wallets(site) | _bookings(site),
         "": {"login": "/login/"},
         "admin": {
             "admin": "/admin/",
@@ -149,6 +149,7 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "audit-refused": "/audit/?outcome=refused",
             "admin-webhook-new": "/admin/notifications/webhookendpoint/put/",
             "admin-mails": "/admin/notifications/mail/",
+            "admin-mail": f"/admin/notifications/mail/{_mail(site)}/change/",
             "admin-commands": "/admin/engine/enginecommand/",
             "admin-user": "/admin/accounts/user/1/change/",
             "admin-history": "/admin/accounts/user/1/history/",
@@ -182,6 +183,50 @@ def _wallets(site: Site) -> dict[str, str]:
         "adjustment": f"/ledger/adjustments/{answer['id']}/",
         "adjustment-new": "/ledger/adjustments/new/?wallet=demo-rider",
     }
+
+
+def _bookings(site: Site) -> dict[str, str]:
+    """Pages of bookings: one that stands and one that was too dear."""
+    key = site.stack.api_key("agent")
+    found = []
+    for rider in ("demo-rider", "nobody"):
+        body = {"userId": rider, "busId": "demo-bus", "segment": "A-B", "fare": 1500}
+        status, answer = site.call("POST", "/bookings", body, key)
+        assert status == 201, answer
+        address = f"/bookings/{answer['workflowId']}/status"
+        eventually(lambda at=address: site.call("GET", at, None, key)[1]["status"] != "RUNNING", 20)
+        (row,) = site.call("GET", f"/bookings?userId={rider}", None, key)[1]["items"]
+        found.append(row["bookingId"])
+    return {
+        "bookings": "/bookings/",
+        "bookings-empty": "/bookings/?status=cancelled",
+        "booking-confirmed": f"/bookings/{found[0]}/",
+        "booking-failed": f"/bookings/{found[1]}/",
+        "booking-new": "/bookings/new/",
+    }
+
+
+def _mail(site: Site) -> int:
+    """The id of an e-mail with two files to somebody without a login."""
+    digest, name = "0123456789abcdef" * 4, "Recibo da Conceição – Ẹ̀kọ́ 2026-000123.pdf"
+    ((number,),) = site.stack.sql(
+        "INSERT INTO notifications_mail (key, address, name, title, text, kind, url, state, lease,"
+        " language, subject_type, subject_id, attempts, next_try_at, error, created_at)"
+        " VALUES ('receipt', 'conceicao.de.albuquerque.e.vasconcelos@transportes.example.org',"
+        " 'Conceição de Albuquerque',"
+        " 'Your receipt for NGN 12,500.00', 'Thank you.', '', '', 'failed', '', '', 'wallet',"
+        " 'w-1', 1, now(), '550 No such person', now()) RETURNING id"
+    )
+    site.stack.sql(
+        "INSERT INTO notifications_mailcontent VALUES (%s, 14, 'a', now()) RETURNING 1", digest
+    )
+    site.stack.sql(
+        "INSERT INTO notifications_mailattachment (mail_id, number, name, content_type, size,"
+        " content_id) SELECT %s, n, n || %s, 'application/pdf', 14000, %s"
+        " FROM generate_series(1, 2) n RETURNING 1",
+        *(number, name, digest),
+    )
+    return int(number)
 
 
 def _transfer(site: Site) -> str:

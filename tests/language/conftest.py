@@ -56,6 +56,7 @@ def world(world_image: Image, db: None) -> World:
 def shown(world: World) -> Opened:
     """Rows of every kind; what people wrote is in Cyrillic. By URL name: the arguments."""
     trip = _trip()
+    booking = Booking.objects.latest("pk").pk
     Policy.objects.update(name=NAME)
     Budget.objects.update(name=NAME)
     User.objects.update(first_name=NAME, last_name="")
@@ -148,6 +149,7 @@ def shown(world: World) -> Opened:
         "budget": ["main"],
         "budget_live": ["main"],
         "trip": [trip],
+        **{name: [booking] for name in ("booking", "booking_live")},
         "trip_live": [trip],
     }
 

@@ -386,6 +386,7 @@ ROLES: dict[str, set[str]] = {
         "bookings.view_*",
         "notifications.view_*",
         "notifications.resend_mail",
+        "notifications.download_mailattachment",
         "notifications.manage_webhookendpoint",
         "wallets.view_*",
     },

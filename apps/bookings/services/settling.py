@@ -1,6 +1,7 @@
 """The end of a booking that does not stand: money back, seat free, in one transaction."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -93,7 +94,7 @@ def end(
     questions_close(PROCESS, booking, by=by, reason=detail or code, as_of=as_of)
     record(booking, f"{BOOKING}.{status}", by=by, via=via, code=code, detail=detail)
     if back:
-        about = {
+        about: dict[str, Any] = {
             "amount": back,
             "currency": booking.currency,
             "key": f"{BOOKING}:{booking.pk}:back",

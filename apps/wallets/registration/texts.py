@@ -33,6 +33,7 @@ WORDS = {
 
 #: Codes that rows keep of what failed, in words.
 CODES = {
+    "paystack_unavailable": _("Paystack away"),
     "insufficient_funds": _("too little in the wallet"),
     "wallet_frozen": _("wallet frozen"),
     "wallet_full": _("wallet full"),

@@ -66,7 +66,6 @@ WORDS: dict[str, str] = {
     # Codes that rows keep of what came to nothing.
     "payment_timeout": _("nobody paid in time"),
     "payment_refused": _("payment refused"),
-    "paystack_unavailable": _("Paystack does not answer"),
     "rider_email_missing": _("no e-mail address"),
     "currency_unsupported": _("currency not taken"),
     "top_up_above_limit": _("amount too large"),
