@@ -1,11 +1,16 @@
 """Riders, wallets and the ledger in the admin: read-only. Services write them."""
 
+from typing import TYPE_CHECKING, Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 
 from apps.common.language import lazy as _
 from apps.wallets.models import (
     Account,
     Invoice,
+    InvoiceContent,
+    InvoiceCounter,
     Journal,
     JournalLine,
     PaymentReview,
@@ -13,6 +18,7 @@ from apps.wallets.models import (
     ProviderTransaction,
     Rider,
     TopUp,
+    TopUpStep,
     Wallet,
     WalletAdjustment,
     WebhookEvent,
@@ -20,6 +26,9 @@ from apps.wallets.models import (
 from apps.wallets.services.topup_rows import PROCESS
 from apps.web.admin import ReadOnlyAdmin, ReadOnlyInline
 from apps.web.admin_process import AskedAdmin, ProcessAdmin
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
 
 
 class LineInline(ReadOnlyInline):
@@ -150,3 +159,43 @@ class InvoiceAdmin(ReadOnlyAdmin):
     ordering = ("-created_at", "-id")
     search_exact = ("number",)
     search_help_text = _("The exact number of an invoice.")
+
+
+@admin.register(TopUpStep)
+class TopUpStepAdmin(ReadOnlyAdmin):
+    list_display = ("top_up", "name", "status", "attempts", "started_at", "finished_at")
+    list_filter = ("status", "name")
+    list_select_related = ("top_up__wallet__rider",)
+    search_exact = ("top_up",)
+    search_help_text = _("The exact id of a top-up.")
+
+
+@admin.register(PaystackReference)
+class PaystackReferenceAdmin(ReadOnlyAdmin):
+    list_display = ("reference", "top_up", "status", "created_at")
+    list_filter = ("status",)
+    list_select_related = ("top_up__wallet__rider",)
+    ordering = ("-id",)
+    search_exact = ("reference", "top_up")
+    search_help_text = _("The exact reference, or id of a top-up.")
+
+
+@admin.register(InvoiceCounter)
+class InvoiceCounterAdmin(ReadOnlyAdmin):
+    list_display = ("series", "year", "last")
+
+
+@admin.register(InvoiceContent)
+class InvoiceContentAdmin(ReadOnlyAdmin):
+    """PDFs. The API serves the content."""
+
+    list_display = ("invoice", "sha256", "created_at")
+    list_select_related = ("invoice",)
+    ordering = ("-invoice_id",)
+    search_exact = ("invoice",)
+    search_help_text = _("The exact id of an invoice.")
+    exclude = ("body",)
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        """Defer the content: a page of the list does not show it."""
+        return super().get_queryset(request).defer("body")

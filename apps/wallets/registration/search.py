@@ -115,7 +115,7 @@ REVIEWS = Source(
     hint=_("id, or the reference of a payment"),
     permission="wallets.view_paymentreview",
     scope=Scope.WALLETS_READ,
-    order=60,
+    order=61,
     find=among(
         lambda: PaymentReview.objects.all(),
         BY_UUID,
@@ -137,7 +137,7 @@ INVOICES = Source(
     hint=_("number"),
     permission="wallets.view_invoice",
     scope=Scope.WALLETS_READ,
-    order=61,
+    order=62,
     find=among(
         lambda: Invoice.objects.select_related("payment", "wallet__rider"),
         by_value("number", like=r"INV-[0-9]{4}-[0-9]{6,}"),

@@ -16,6 +16,7 @@ from apps.wallets.contracts import (
     JournalKind,
     ReviewCode,
     ReviewStatus,
+    Step,
     TopUpStatus,
 )
 from apps.wallets.models import PaymentReview, TopUp
@@ -71,6 +72,11 @@ WORDS: dict[str, str] = {
     "top_up_above_limit": _("amount too large"),
     "not_credited": _("not credited"),
     "given_up": _("given up"),
+    Step.INITIATE_PAYMENT: _("open the payment"),
+    Step.CREDIT_WALLET: _("credit the wallet"),
+    Step.GENERATE_INVOICE: _("make the invoice"),
+    Step.SEND_RECEIPT: _("send the receipt"),
+    Step.CANCEL_PAYMENT: _("give up the payment"),
     # These have words as refusals.
     **{code: words for code, words in WHY.items() if code not in _WORDED},
 }
