@@ -17,7 +17,14 @@ from apps.notifications.models import Mail
 from apps.simulators.signed import event_bytes
 from apps.wallets import paystack
 from apps.wallets.contracts import ATTENTION_KIND
-from apps.wallets.models import Invoice, Journal, PaymentReview, ProviderTransaction, TopUp
+from apps.wallets.models import (
+    Invoice,
+    Journal,
+    PaymentReview,
+    ProviderTransaction,
+    TopUp,
+    WebhookEvent,
+)
 from apps.wallets.services import topup_attention, topup_ending, topup_paying
 from apps.wallets.services.verify import ledger_verify
 from tests.wallets.conftest import World
@@ -185,13 +192,18 @@ def test_fifty_credits_at_once_have_fifty_numbers_without_a_gap(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_twenty_credits_of_one_top_up_at_once_are_one(
+def test_twenty_deliveries_and_twenty_credits_of_one_top_up_at_once_are_one(
     shared_world: World, says: dict[str, Any], side_by_side: Callable[..., list[Any]]
 ) -> None:
     shared_world.rider()
     top_up, reference = opened(shared_world)
     says[reference] = success(1)
+    data = {"id": 1, "reference": reference, "amount": 150010, "currency": "NGN"}
+    body = event_bytes("charge.success", data)
+    assert side_by_side(lambda number: send(body), 20) == [200] * 20
     found = side_by_side(lambda number: credited(top_up), 20)
+    event = WebhookEvent.objects.get()
+    assert (event.deliveries, event.outcome) == (20, "credited")
     assert [one.success for one in found] == [True] * 20
     assert shared_world.balance() == Decimal("1500.10")
     counts = (ProviderTransaction.objects.count(), Invoice.objects.count())

@@ -1,7 +1,6 @@
 """The door of Paystack's webhooks: what is signed is kept as it came, else there is a trace."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,12 +8,14 @@ from django.db import OperationalError
 from django.test import Client
 
 from apps.audit.models import AuditEntry
+from apps.engine import leader_tasks
 from apps.engine.models import EngineCommand
 from apps.simulators.signed import event_bytes
 from apps.wallets import paystack
 from apps.wallets.models import PaymentReview, WebhookEvent
 from apps.wallets.paystack import PaymentStatus, Verified
 from apps.wallets.services import webhooks
+from tests.stage import orm
 from tests.wallets.conftest import World
 from tests.wallets.topup_stage import DOOR, send, signed
 from tests.wallets.topups import initialized, look, opened
@@ -145,10 +146,16 @@ def test_disputes_and_failed_refunds_are_a_persons_business(world: World) -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-def test_twenty_deliveries_at_once_are_one_event(
-    shared_world: World, side_by_side: Callable[..., list[Any]]
+async def test_the_leader_looks_at_what_has_no_outcome(
+    shared_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = paid("topup-of-nobody")
-    assert side_by_side(lambda number: send(body), 20) == [200] * 20
-    event = WebhookEvent.objects.get()
-    assert event.deliveries == 20
+    unknown = Verified(PaymentStatus.UNKNOWN)
+    monkeypatch.setattr(paystack, "verify", lambda reference: unknown)
+    assert await orm(send, paid("theirs-1")) == 200
+    duties = {duty.name: duty for duty in leader_tasks.standard()}
+    leader: Any = None
+    assert await duties["payment_events"].fn(leader) is True
+    assert (await orm(WebhookEvent.objects.get)).outcome == "review"
+    # Nothing is left to do.
+    for name in ("payment_events", "payment_returns", "receipts"):
+        assert await duties[name].fn(leader) is False

@@ -173,9 +173,8 @@ def _wake(top_up: TopUp, row: WebhookEvent, *, as_of: datetime) -> bool:
         locked = top_up_lock(top_up.pk)
         if locked.has_ended or TopUpStatus(locked.status).paid:
             return False
-        # Again while it waits: a signal may have come before the workflow began to wait.
-        event = f"webhook:{row.pk}"
-        process.wake(PROCESS, locked, signal=SIGNAL_PAID, event=event)
+        process.wake(PROCESS, locked, signal=SIGNAL_PAID, event=f"webhook:{row.pk}")
+        # Until the top-up has ended: it may end without having seen the payment.
         _later(row.pk, as_of)
     return True
 
