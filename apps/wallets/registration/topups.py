@@ -52,7 +52,7 @@ TONES: dict[str, str] = {
 
 WORDS: dict[str, str] = {
     TOPUP: _("top-up"),
-    REVIEW: _("review of a payment"),
+    REVIEW: _("review"),
     INVOICE_SUBJECT: _("invoice"),
     webhooks.SUBJECT: _("webhook of Paystack"),
     JournalKind.TOP_UP: _("top-up"),
@@ -63,7 +63,7 @@ WORDS: dict[str, str] = {
     ReviewStatus.SENDING_BACK: _("being sent back"),
     ReviewStatus.SENT_BACK: _("sent back"),
     ReviewStatus.NOTED: _("noted"),
-    "provider_payment": _("payment at Paystack"),
+    "provider_payment": _("refund"),
     # Codes that rows keep of what came to nothing.
     "payment_timeout": _("nobody paid in time"),
     "payment_refused": _("payment refused"),
