@@ -14,7 +14,15 @@ from apps.bookings.times import Clocks
 from apps.common.errors import Invalid
 from apps.common.language import lazy as _
 from apps.common.validation import read_amount
-from apps.web.fields import CodeField, DayField, KeyField, MineField, ProseField, StatusField
+from apps.web.fields import (
+    CodeField,
+    DayField,
+    IdField,
+    KeyField,
+    MineField,
+    ProseField,
+    StatusField,
+)
 from apps.web.filters import FilterForm, asked_by_me
 
 if TYPE_CHECKING:
@@ -70,7 +78,7 @@ class BookingFilter(FilterForm):
 
     status = StatusField(BookingStatus, label=_("Status"))
     userId = forms.RegexField(f"^{USER_ID}$", required=False, max_length=80, label=_("Rider"))
-    tripId = forms.UUIDField(required=False, label=_("Trip"))
+    tripId = IdField(required=False, label=_("Trip"))
     error = CodeField(label=_("Error code"))
     mine = MineField()
 

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from apps.bookings.models import Booking, Reservation
+from apps.bookings.models import Booking, BookingStep, ManifestLine, Reservation
 from apps.common.language import lazy as _
 from apps.web.admin import ReadOnlyAdmin
 
@@ -15,6 +15,25 @@ class BookingAdmin(ReadOnlyAdmin):
     search_exact = ("id", "workflow_id", "user_id")
     search_help_text = _("An exact id, of the booking, its workflow or its rider.")
     exclude = ("request_digest", "idempotency_key")
+
+
+@admin.register(BookingStep)
+class BookingStepAdmin(ReadOnlyAdmin):
+    list_display = ("name", "booking", "status", "attempts", "started_at", "finished_at")
+    list_filter = ("status", "name")
+    list_select_related = ("booking",)
+    ordering = ("-id",)
+    search_exact = ("booking",)
+    search_help_text = _("The exact id of a booking.")
+
+
+@admin.register(ManifestLine)
+class ManifestLineAdmin(ReadOnlyAdmin):
+    list_display = ("booking", "trip", "seat_number", "from_n", "to_n", "created_at")
+    list_select_related = ("booking", "trip")
+    ordering = ("-id",)
+    search_exact = ("booking", "trip")
+    search_help_text = _("The exact id of a booking or of a trip.")
 
 
 @admin.register(Reservation)
