@@ -32,6 +32,8 @@ from apps.notifications.api import router as webhooks_router
 from apps.wallets.api import adjustments_router as wallet_adjustments_router
 from apps.wallets.api import riders_router
 from apps.wallets.api import router as wallets_router
+from apps.wallets.topup_api import invoices_router, paystack_router
+from apps.wallets.topup_api import router as topups_router
 from config import problems
 
 DESCRIPTION = """\
@@ -151,8 +153,12 @@ api.add_router("/features", features_router)
 api.add_router("/trips", trips_router)
 api.add_router("/audit", audit_router)
 api.add_router("/search", search_router)
+# Before `/webhooks/{webhook_id}`: Paystack signs and has no key.
+api.add_router("/webhooks/paystack", paystack_router)
 api.add_router("/webhooks", webhooks_router)
 api.add_router("/notifications", notifications_router)
 api.add_router("/riders", riders_router)
 api.add_router("/wallets", wallets_router)
+api.add_router("/wallets", topups_router)
+api.add_router("/invoices", invoices_router)
 api.add_router("/wallet-adjustments", wallet_adjustments_router)

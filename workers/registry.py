@@ -14,6 +14,7 @@ from apps.bookings.activities import ACTIVITIES as BOOKING_ACTIVITIES
 from apps.bookings.contracts import TASK_QUEUE as BOOKINGS
 from apps.interventions.activities import ACTIVITIES as INTERVENTION_ACTIVITIES
 from apps.interventions.contracts import TASK_QUEUE as INTERVENTIONS
+from apps.wallets.activities import ACTIVITIES as TOPUP_ACTIVITIES
 from workers.workflows.approvals import ApprovalClockWorkflow
 from workers.workflows.batches import BatchInterventionWorkflow
 from workers.workflows.bookings import BookRideAlias, BookRideWorkflow
@@ -24,6 +25,7 @@ from workers.workflows.interventions import (
     InterventionApprovalWorkflow,
     ReconcileInterventionsWorkflow,
 )
+from workers.workflows.topups import WalletTopUpAlias, WalletTopUpWorkflow
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,13 @@ QUEUES: dict[str, QueueSpec] = {
         ),
         QueueSpec(
             name=BOOKINGS,
-            workflows=[BookRideWorkflow, BookRideAlias],
-            activities=BOOKING_ACTIVITIES,
+            workflows=[
+                BookRideWorkflow,
+                BookRideAlias,
+                WalletTopUpWorkflow,
+                WalletTopUpAlias,
+            ],
+            activities=[*BOOKING_ACTIVITIES, *TOPUP_ACTIVITIES],
             max_workflows=10,
             max_activities=10,
         ),

@@ -34,10 +34,11 @@ from apps.engine.process import SubjectRow
 class Attention(Generic[R]):
     """Describes a kind of review item: what a person is asked and what the two answers do.
 
-    `reject(row)` says in words what giving up does to the row in its current state; `about(row)`
-    adds details to the audit entry. The hooks get the locked row, in the transaction of the
-    signature; `on_give_up(row, decided)` is not called for a row that has ended. Followers of the
-    row (`process.follow`) are notified when an item is opened.
+    `reject(row)` says in words what giving up does to the row in its current state, `approve_row`
+    what carrying on does, where `approve` does not say it of every row; `about(row)` adds details
+    to the audit entry. The hooks get the locked row, in the transaction of the signature;
+    `on_give_up(row, decided)` is not called for a row that has ended. Followers of the row
+    (`process.follow`) are notified when an item is opened.
     """
 
     row: SubjectRow[R]
@@ -46,6 +47,7 @@ class Attention(Generic[R]):
     on_carry_on: Callable[[R, Decided], None]
     on_give_up: Callable[[R, Decided], None]
     approve: str = _("Carry on from where it stands.")
+    approve_row: Callable[[R], str] | None = None
     about: Callable[[R], dict[str, str]] = lambda row: {}
 
     def ask(self, row: R, *, code: str, detail: str, as_of: datetime) -> ApprovalRequest | None:
@@ -76,7 +78,7 @@ class Attention(Generic[R]):
                 "detail": detail,
                 "status": asked.status,
                 **self.about(row),
-                "approve": for_record(self.approve),
+                "approve": for_record(self.approve_row(row) if self.approve_row else self.approve),
                 "reject": for_record(self.reject(row)),
             },
             as_of=as_of,

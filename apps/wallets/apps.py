@@ -10,9 +10,12 @@ class WalletsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the app with the shared apps."""
-        from apps.wallets.registration import adjustments, search, shell, texts
+        from apps.wallets import leader_tasks
+        from apps.wallets.registration import adjustments, search, shell, texts, topups
 
         texts.register()
         shell.register()
         search.register()
         adjustments.register()
+        topups.register()
+        leader_tasks.register_all()

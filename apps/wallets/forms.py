@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 
 from apps.common.language import lazy as _
-from apps.wallets.contracts import AdjustmentStatus, JournalKind, WalletStatus
+from apps.wallets.contracts import AdjustmentStatus, JournalKind, TopUpStatus, WalletStatus
 from apps.web.fields import AmountField, KeyField, MineField, ProseField, StatusField
 from apps.web.filters import FilterForm, asked_by_me
 
@@ -42,6 +42,25 @@ class AdjustmentFilter(FilterForm):
     status = StatusField(AdjustmentStatus, label=_("Status"))
     user = UserIdField(required=False)
     mine = MineField()
+
+
+class TopUpFilter(FilterForm):
+    """Filters of the list of top-ups; `user`: those of that rider's wallet."""
+
+    lookups = {"status": "status", "user": "wallet__rider__user_id", "mine": asked_by_me}
+
+    status = StatusField(TopUpStatus, label=_("Status"))
+    user = UserIdField(required=False)
+    mine = MineField()
+
+
+class TopUpForm(forms.Form):
+    """A top-up's fields. The empty form creates `idempotency_key`, so that submitting it twice asks
+    once."""
+
+    user_id = UserIdField()
+    amount = AmountField(label=_("Amount"), help_text=_("In the currency of the wallet."))
+    idempotency_key = KeyField()
 
 
 class AdjustmentForm(forms.Form):

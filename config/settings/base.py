@@ -282,6 +282,12 @@ PAYSTACK_CURRENCIES = env.currencies("PAYSTACK_CURRENCIES", "NGN,GHS,ZAR,KES,USD
 TOPUP_MAX = env.amount("TOPUP_MAX", "1000000.00")
 #: How long a top-up waits for its payment.
 TOPUP_WAIT_SECONDS = env.seconds("TOPUP_WAIT_SECONDS", 600.0, least=1.0)
+#: How often Paystack is asked meanwhile, and how often what nobody waits for any more is looked at.
+TOPUP_POLL_SECONDS = env.seconds("TOPUP_POLL_SECONDS", 15.0, least=0.1)
+#: Who writes the invoices. Lines of the address are separated by `|`.
+INVOICE_COMPANY_NAME = env.text("INVOICE_COMPANY_NAME", "Countersign Transport Ltd")
+INVOICE_COMPANY_ADDRESS = env.text("INVOICE_COMPANY_ADDRESS", "1 Example Road|Lagos")
+INVOICE_COMPANY_TAX_ID = env.text("INVOICE_COMPANY_TAX_ID")
 
 # --- Audit -------------------------------------------------------------------------------------
 AUDIT_SEAL_SECONDS = env.seconds("AUDIT_SEAL_SECONDS", 0.5, least=0.05)

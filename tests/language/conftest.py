@@ -20,7 +20,7 @@ from apps.bookings.models import Booking, Route, Stop, Vehicle
 from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
 from apps.interventions.models import Budget, Policy
 from apps.notifications import kinds
-from apps.wallets.models import Account, Journal, Rider
+from apps.wallets.models import Account, Journal, PaymentReview, Rider
 from tests.bookings.conftest import make_world as bookings_world
 from tests.database import Image
 from tests.interventions.batch_world import asked as batch_asked
@@ -80,9 +80,10 @@ def shown(world: World) -> Opened:
     transfer = transfer_asked(world, reason=WORDS)
     wallets = Wallets(world.people)
     wallets.rider("ada", "1000.00")
+    top_up, review = _paid(wallets)
     Rider.objects.update(name=NAME, email="")
     adjustment = wallets.ask(reason=WORDS)
-    journal = Journal.objects.get()
+    journal = Journal.objects.earliest("pk")
     reviewer, senior = world.people["reviewer"], world.people["senior"]
     now = timezone.now()
     comment_add(request_id=request.pk, by=reviewer, text=WORDS, via="page", as_of=now, nonce="1")
@@ -138,6 +139,8 @@ def shown(world: World) -> Opened:
         "adjustment_live": [adjustment.pk],
         "journal": [journal.pk],
         "journal_live": [journal.pk],
+        **{name: [top_up] for name in ("topup", "topup_live")},
+        **{name: [review] for name in ("payment_review", "payment_review_live")},
         "wallet": ["ada"],
         "wallet_live": ["ada"],
         "transfer": [transfer.pk],
@@ -152,6 +155,17 @@ def shown(world: World) -> Opened:
         **{name: [booking] for name in ("booking", "booking_live")},
         "trip_live": [trip],
     }
+
+
+def _paid(wallets: Wallets) -> tuple[Any, Any]:
+    """A credited top-up, and the review of a second payment of it."""
+    from apps.wallets.services.payments import payment_take_in
+    from tests.wallets.topups import ask, success
+
+    top_up, now = ask(wallets), timezone.now()
+    payment_take_in("1", success(1), top_up, as_of=now)
+    payment_take_in("2", success(2), top_up, as_of=now)
+    return top_up.pk, PaymentReview.objects.get().pk
 
 
 def _trip() -> Any:

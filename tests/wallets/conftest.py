@@ -1,5 +1,6 @@
 """People, riders and what is in their wallets."""
 
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -59,6 +60,30 @@ class World:
 
     def balance(self, user_id: str = "ada") -> Decimal:
         return Wallet.objects.get(rider__user_id=user_id).balance
+
+    def mailless(self, user_id: str) -> None:
+        """Take the rider's e-mail address away."""
+        rider_put(
+            user_id=user_id,
+            name=user_id.title(),
+            email="",
+            currency="NGN",
+            by=self.agent,
+            via="api",
+            as_of=timezone.now(),
+        )
+
+    def sign(self, request: ApprovalRequest, verdict: str, by: str = "reviewer") -> None:
+        """Decide a request."""
+        request_decide(
+            request_id=request.pk,
+            by=self.people[by],
+            verdict=verdict,
+            reason="Checked it.",
+            payload_hash=request.payloads.get().hash,
+            via="api",
+            as_of=timezone.now(),
+        )
 
     def body(self, **changes: Any) -> dict[str, Any]:
         return {
@@ -126,3 +151,35 @@ def prepaid_of(currency: str = "NGN") -> Decimal:
 
     lines = JournalLine.objects.filter(account__code=f"prepaid:{currency}")
     return -(lines.aggregate(total=Sum("amount"))["total"] or Decimal(0))
+
+
+@pytest.fixture
+def payers(settings: Any) -> Iterator[Any]:
+    """The simulated Paystack, and whoever pays there."""
+    from tests.wallets.topup_stage import running_payers
+
+    with running_payers() as running:
+        settings.PAYSTACK_URL = running.url
+        yield running
+
+
+@pytest.fixture
+async def stage(
+    shared_world: World, temporal_client: Any, task_queue: str, payers: Any, settings: Any
+) -> AsyncIterator[Any]:
+    """The dev server, a worker of this process, and Paystack over HTTP."""
+    from apps.engine.namespace import engine_ensure
+    from tests.wallets.topup_stage import Stage
+
+    settings.PAYSTACK_TIMEOUT_SECONDS = 5.0
+    settings.ACTIVITY_HEARTBEAT_SECONDS = 10.0
+    await engine_ensure(temporal_client)
+    stage = Stage(
+        world=shared_world,
+        client=temporal_client,
+        queue=task_queue,
+        payers=payers,
+        settings=settings,
+    )
+    async with stage.working(slots=20):
+        yield stage

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from apps.wallets import services
-from apps.wallets.models import Journal, Wallet
+from apps.wallets.models import Invoice, Journal, TopUp, Wallet
 from apps.wallets.services.demo import wallets_seed
 from tests.wallets.conftest import World, paid
 
@@ -20,6 +20,9 @@ def test_the_demo_is_made_once_and_what_was_spent_stays_spent(world: World) -> N
     list(wallets_seed(people=world.people))
     assert world.balance("demo-rider") == Decimal("998500.00")
     assert (Journal.objects.count(), Wallet.objects.count()) == (journals + 1, wallets)
+    top_up = TopUp.objects.get()
+    assert (top_up.status, world.balance("folake")) == ("done", Decimal("10000.00"))
+    assert Invoice.objects.get().content.body[:5] == b"%PDF-"
     known = services.rider_known("demo-rider")
     assert known is not None
     assert (known.currency, bool(known.email)) == ("NGN", True)

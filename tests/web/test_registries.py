@@ -95,7 +95,7 @@ ELSEWHERE = {
     *("notifications", "notification_settings", "account_security", "logout"),
     # Forms, that the list's own button opens.
     *("intervention_new", "batch_new", "transfer_new", "bulk_preview", "adjustment_new"),
-    "booking_new",
+    *("topup_new", "booking_new"),
     # Files.
     *("audit_export", "mfa_download_recovery_codes"),
     # Before one is signed in, and the steps of the person's security page.
@@ -184,7 +184,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
         "Interventions": [
             *("All", "Batches", "Outcomes", "Budgets", "Transfers", "Policies"),
         ],
-        "Bookings": ["Bookings", "Trips", "Wallets", "Adjustments", "Ledger"],
+        "Bookings": ["Bookings", "Trips", "Wallets", "Top-ups", "Adjustments", "Ledger"],
         "System": ["Workers", "Runs", "Commands", "Schedules", "Audit", "Admin"],
     }
     nobody = User.objects.create(username="nobody")
@@ -195,7 +195,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
     assert seen == {
         "Work": found["Work"],
         "Interventions": ["All", "Batches", "Outcomes", "Transfers"],
-        "Bookings": ["Bookings", "Adjustments"],
+        "Bookings": ["Bookings", "Top-ups", "Adjustments"],
     }
 
 
@@ -217,6 +217,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
         ("/budgets/transfers/", "transfers", "page", None),
         ("/policies/", "policies", "page", None),
         ("/wallets/ada/", "wallets", "true", None),
+        ("/top-ups/", "topups", "page", None),
         ("/ledger/", "ledger", "page", None),
         ("/ledger/adjustments/", "adjustments", "page", None),
         ("/trips/", "trips", "page", None),
@@ -348,6 +349,7 @@ ROLES: dict[str, set[str]] = {
         "interventions.view_budget",
         "wallets.put_rider",
         "wallets.top_up",
+        "wallets.view_invoice",
         "wallets.view_rider",
         "wallets.view_wallet",
         "bookings.view_trip",
@@ -359,9 +361,9 @@ ROLES: dict[str, set[str]] = {
     "quarantine releaser": set(),
     "key officer": set(),
     "booking agent": {
-        "bookings.view_*",
         "bookings.book",
         "bookings.cancel_booking",
+        "bookings.view_*",
         "wallets.view_*",
         "wallets.put_rider",
         "wallets.top_up",
@@ -438,7 +440,8 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
 def test_ids_of_these_subjects_are_found_in_the_audit_trail() -> None:
     assert subject_types.registered() == [
         *("approval", "approval_rule", "audit_entry", "budget", "engine_command"),
-        *("intervention", "mail", "policy", "rider", "role", "route", "schedule", "stop", "trip"),
+        *("intervention", "mail", "payment_review", "policy", "rider", "role"),
+        *("route", "schedule", "stop", "topup", "trip"),
         *("user", "vehicle", "wallet"),
     ]
 

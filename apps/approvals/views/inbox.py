@@ -46,7 +46,7 @@ TABS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 _TITLE = Column(head=_("Request"), value="title", form="title", part="approvals/_inbox_title.html")
 _KIND = Column(head=_("Kind"), value="kind_title", wide=True, file="kind")
-_ASKED_BY = replace(ASKED_BY, value=lambda row: row.requested_by or "the engine")
+_ASKED_BY = replace(ASKED_BY, value=lambda row: row.requested_by or gettext("the engine"))
 _AMOUNT = replace(AMOUNT, sort=("largest", "smallest"))
 _PICK = Column(
     head=_("Tick"), value=lambda row: "", form="pick", part="approvals/_inbox_pick.html", file="-"

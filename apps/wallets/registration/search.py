@@ -3,7 +3,14 @@
 from django.urls import reverse
 
 from apps.common.language import lazy as _
-from apps.wallets.models import Journal, Rider, WalletAdjustment
+from apps.wallets.models import (
+    Invoice,
+    Journal,
+    PaymentReview,
+    Rider,
+    TopUp,
+    WalletAdjustment,
+)
 from apps.wallets.scopes import Scope
 from apps.web import search
 from apps.web.search import BY_UUID, Found, Source, among, asked, by_text, by_value, everything
@@ -29,6 +36,20 @@ def _journal(journal: Journal) -> Found:
         key=journal.key,
         notes=(words_of(journal.subject_type),),
         at=journal.created_at,
+    )
+
+
+def _top_up(top_up: TopUp) -> Found:
+    return Found(
+        title=top_up.wallet.rider.name,
+        href=reverse("topup", args=[top_up.pk]),
+        key=str(top_up.pk),
+        state=top_up.status,
+        notes=(top_up.user_id,),
+        at=top_up.created_at,
+        amount=top_up.amount,
+        currency=top_up.currency,
+        workflow_id=top_up.workflow_id,
     )
 
 
@@ -74,6 +95,65 @@ JOURNALS = Source(
 )
 
 
+TOPUPS = Source(
+    key="topups",
+    title=_("Top-ups"),
+    hint=_("id, workflow id or reference"),
+    scope=Scope.WALLETS_READ,
+    order=59,
+    find=among(
+        lambda: TopUp.objects.for_list(),
+        BY_UUID,
+        found=_top_up,
+        seen=TopUp.objects.seen_by,
+    ),
+)
+
+REVIEWS = Source(
+    key="payment_reviews",
+    title=_("Reviews of payments"),
+    hint=_("id, or the reference of a payment"),
+    permission="wallets.view_paymentreview",
+    scope=Scope.WALLETS_READ,
+    order=61,
+    find=among(
+        lambda: PaymentReview.objects.all(),
+        BY_UUID,
+        by_value("reference", like=r"[A-Za-z0-9.=-]{6,100}"),
+        found=lambda review: Found(
+            title=str(review),
+            href=reverse("payment_review", args=[review.pk]),
+            key=str(review.pk),
+            state=review.status,
+            at=review.created_at,
+        ),
+        seen=everything,
+    ),
+)
+
+INVOICES = Source(
+    key="invoices",
+    title=_("Invoices"),
+    hint=_("number"),
+    permission="wallets.view_invoice",
+    scope=Scope.WALLETS_READ,
+    order=62,
+    find=among(
+        lambda: Invoice.objects.select_related("payment", "wallet__rider"),
+        by_value("number", like=r"INV-[0-9]{4}-[0-9]{6,}"),
+        found=lambda invoice: Found(
+            title=invoice.wallet.rider.name,
+            href=reverse("api-1:invoice_read", args=[invoice.number]),
+            key=invoice.number,
+            at=invoice.created_at,
+            amount=invoice.amount,
+            currency=invoice.currency,
+        ),
+        seen=everything,
+    ),
+)
+
+
 def register() -> None:
     """Register the sources. Called once, when Django is ready."""
-    search.register(WALLETS, ADJUSTMENTS, JOURNALS)
+    search.register(WALLETS, ADJUSTMENTS, JOURNALS, TOPUPS, REVIEWS, INVOICES)

@@ -22,6 +22,7 @@ PLACES = (
         permission="wallets.view_wallet",
         order=60,
     ),
+    Item("bookings", _("Top-ups"), "topups", icon="transfers", order=65),
     Item("bookings", _("Adjustments"), "adjustments", icon="adjustments", order=70),
     Item(
         "bookings",
@@ -60,6 +61,7 @@ def _grant() -> None:
         "requester",
         "wallets.put_rider",
         "wallets.top_up",
+        "wallets.view_invoice",
         "wallets.view_rider",
         "wallets.view_wallet",
     )

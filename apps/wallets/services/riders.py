@@ -149,9 +149,13 @@ def _currency_put(wallet: Wallet, currency: str) -> None:
     waiting = WalletAdjustment.objects.filter(
         wallet=wallet, status=AdjustmentStatus.AWAITING_APPROVAL
     )
-    if waiting.exists() or JournalLine.objects.filter(account_id=wallet.account_id).exists():
+    if (
+        waiting.exists()
+        or wallet.top_ups.unsettled().exists()
+        or JournalLine.objects.filter(account_id=wallet.account_id).exists()
+    ):
         raise Conflict(
-            _("The wallet has entries, or an adjustment waits: its currency stays."),
+            _("The wallet has entries, or something waits for it: its currency stays."),
             code="currency_fixed",
         )
     wallet.currency = wallet.account.currency = currency

@@ -138,6 +138,12 @@ def _context(request: HttpRequest, wallet: Wallet) -> dict[str, Any]:
 def _head(wallet: Wallet, user: User) -> Head:
     links = (
         Link(
+            gettext("Top up"),
+            f"{reverse('topup_new')}?wallet={wallet.user_id}",
+            "wallets.top_up",
+        ),
+        Link(gettext("Its top-ups"), f"{reverse('topups')}?user={wallet.user_id}"),
+        Link(
             gettext("Adjust"),
             f"{reverse('adjustment_new')}?wallet={wallet.user_id}",
             REQUEST_ADJUSTMENT,
