@@ -29,7 +29,7 @@ HELPERS = (
     "workers.steps",
     "workers.wakeups",
 )
-CONTRACTS = sorted((ROOT / "apps").glob("*/contracts.py"))
+CONTRACTS = sorted([*ROOT.glob("apps/*/contracts.py"), *ROOT.glob("apps/*/contracts/*.py")])
 
 
 def module_of(path: Path) -> str:
@@ -67,7 +67,7 @@ def test_a_workflow_module_imports_only_what_is_deterministic(path: Path) -> Non
     assert strangers == set()
 
 
-@pytest.mark.parametrize("path", CONTRACTS, ids=lambda p: p.parent.name)
+@pytest.mark.parametrize("path", CONTRACTS, ids=module_of)
 def test_contracts_import_only_the_standard_library_and_contracts(path: Path) -> None:
     strangers = {m for m in imports(path) if not standard(m) and not app_module(m, "contracts")}
     assert strangers == set()

@@ -10,7 +10,8 @@ from typing import Any
 from apps.approvals.activities.bulk import ACTIVITIES as BULK_ACTIVITIES
 from apps.approvals.activities.clock import ACTIVITIES as CLOCK_ACTIVITIES
 from apps.approvals.contracts import TASK_QUEUE as APPROVALS
-from apps.bookings.activities import ACTIVITIES as BOOKING_ACTIVITIES
+from apps.bookings.activities.bookings import ACTIVITIES as BOOKING_ACTIVITIES
+from apps.bookings.activities.trips import ACTIVITIES as TRIP_ACTIVITIES
 from apps.bookings.contracts import TASK_QUEUE as BOOKINGS
 from apps.interventions.activities import ACTIVITIES as INTERVENTION_ACTIVITIES
 from apps.interventions.contracts import TASK_QUEUE as INTERVENTIONS
@@ -24,6 +25,8 @@ from workers.workflows.interventions import (
     InterventionApprovalWorkflow,
     ReconcileInterventionsWorkflow,
 )
+from workers.workflows.refunds import RefundWorkflow
+from workers.workflows.trips import FleetAlias, FleetWorkflow, TripCancellationWorkflow
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,15 @@ QUEUES: dict[str, QueueSpec] = {
         ),
         QueueSpec(
             name=BOOKINGS,
-            workflows=[BookRideWorkflow, BookRideAlias],
-            activities=BOOKING_ACTIVITIES,
+            workflows=[
+                BookRideWorkflow,
+                BookRideAlias,
+                RefundWorkflow,
+                TripCancellationWorkflow,
+                FleetWorkflow,
+                FleetAlias,
+            ],
+            activities=[*BOOKING_ACTIVITIES, *TRIP_ACTIVITIES],
             max_workflows=10,
             max_activities=10,
         ),

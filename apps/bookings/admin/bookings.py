@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from apps.bookings.models import Booking, Reservation
+from apps.bookings.models import Booking, Manifest, Refund, Reservation, TripCancellation
 from apps.common.language import lazy as _
 from apps.web.admin import ReadOnlyAdmin
 
@@ -25,3 +25,33 @@ class ReservationAdmin(ReadOnlyAdmin):
     ordering = ("-created_at", "-id")
     search_exact = ("id", "booking", "trip")
     search_help_text = _("An exact id, of the reservation, its booking or its trip.")
+
+
+@admin.register(Refund)
+class RefundAdmin(ReadOnlyAdmin):
+    list_display = ("workflow_id", "amount", "status", "requested_by", "created_at")
+    list_filter = ("status",)
+    list_select_related = ("requested_by",)
+    ordering = ("-created_at", "-id")
+    search_exact = ("id", "booking", "workflow_id")
+    search_help_text = _("An exact id, of the refund, its booking or its workflow.")
+    exclude = ("request_digest", "idempotency_key")
+
+
+@admin.register(TripCancellation)
+class TripCancellationAdmin(ReadOnlyAdmin):
+    list_display = ("workflow_id", "status", "amount", "total", "requested_by", "created_at")
+    list_filter = ("status",)
+    list_select_related = ("requested_by",)
+    ordering = ("-created_at", "-id")
+    search_exact = ("id", "trip", "workflow_id")
+    search_help_text = _("An exact id, of the cancellation, its trip or its workflow.")
+    exclude = ("request_digest", "idempotency_key")
+
+
+@admin.register(Manifest)
+class ManifestAdmin(ReadOnlyAdmin):
+    list_display = ("trip", "version", "handed_at", "created_at")
+    ordering = ("-created_at", "-id")
+    search_exact = ("trip",)
+    search_help_text = _("The exact id of a trip.")
