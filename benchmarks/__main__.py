@@ -23,7 +23,8 @@ QUICK = "quick"
 def registered() -> dict[str, Bench]:
     """Every benchmark by the name of its module, in the order of their numbers.
 
-    Raises ValueError when a module `p<number>` declares none, or two declare the same goal.
+    Raises ValueError when a module `p<number>` declares none, or two declare the same goal, or two
+    of one world are quick in different ways.
     """
     found: dict[str, Bench] = {}
     names = [module.name for module in pkgutil.iter_modules(benchmarks.__path__)]
@@ -34,6 +35,9 @@ def registered() -> dict[str, Bench]:
             raise ValueError(f"benchmarks.{name} declares no BENCH, or has no main()")
         if any(bench.goal == other.goal for other in found.values()):
             raise ValueError(f"the goal {bench.goal!r} is registered twice")
+        alike = [other for other in found.values() if bench.world and other.world == bench.world]
+        if any(bench.quick != other.quick for other in alike):
+            raise ValueError(f"goals of {bench.world} are quick in different ways")
         found[name] = bench
     return found
 
@@ -53,6 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"there is no {', '.join(sorted(unknown))}")
     missed = 0
     began = time.monotonic()
+    processes: dict[str, dict[str, Bench]] = {}
     for name, bench in known.items():
         if chosen and name not in chosen:
             continue
@@ -61,22 +66,28 @@ def main(arguments: list[str] | None = None) -> int:
         if options.list:
             print(f"{name:5} {bench.domain or '-':16} {bench.seconds:4} s  {bench.title}")
             continue
-        missed |= run(name, bench, quick=quick)
+        processes.setdefault(bench.world or name, {})[name] = bench
+    for module, benches in processes.items():
+        missed |= run(module, benches, quick=quick)
     if not options.list:
         print(f"all of it in {time.monotonic() - began:.0f} s", flush=True)
     return missed
 
 
-def run(name: str, bench: Bench, *, quick: bool) -> int:
-    """Runs one as a process of its own and says how long it took; 1 when it misses what it must
-    reach. More than its share of the time is said, and misses nothing: the machine may be busy."""
+def run(module: str, benches: dict[str, Bench], *, quick: bool) -> int:
+    """Run the goals of one module as a process of its own and say how long it took; 1 when one
+    misses what it must reach. More than their share of the time is said, and misses nothing: the
+    machine may be busy."""
     began = time.monotonic()
-    command = [sys.executable, "-W", "ignore", "-m", f"benchmarks.{name}"]
-    ended = subprocess.run([*command, *(bench.quick if quick else ())], check=False)
+    first = next(iter(benches.values()))
+    command = [sys.executable, "-W", "ignore", "-m", f"benchmarks.{module}"]
+    command += benches if first.world else ()
+    command += first.quick if quick else ()
+    ended = subprocess.run(command, check=False)
     took = time.monotonic() - began
-    share = bench.quick_seconds if quick else bench.seconds
-    over = "" if took <= share else f", more than its {share} s"
-    print(f"{name} in {took:.0f} s{over}", flush=True)
+    share = sum(bench.quick_seconds if quick else bench.seconds for bench in benches.values())
+    over = "" if took <= share else f", more than the {share} s it may take"
+    print(f"{' and '.join(benches)} in {took:.0f} s{over}", flush=True)
     return int(ended.returncode != 0)
 
 

@@ -11,7 +11,9 @@ class Bench:
     """`goal`: its name in the table of goals. `domain`: the app that it measures; empty for the
     whole site. `quick`: arguments with which it only shows that it runs. `seconds` and
     `quick_seconds`: what it may take of the whole on two cores; a domain to come measures in as
-    much as the others leave."""
+    much as the others leave. `world`: the module of this package that makes the rows it is measured
+    over; one process makes them once and measures all goals that name it, so these also share
+    `quick`."""
 
     goal: str
     title: str
@@ -19,3 +21,4 @@ class Bench:
     quick_seconds: int
     domain: str = ""
     quick: tuple[str, ...] = ()
+    world: str = ""

@@ -1,45 +1,16 @@
-"""Fills a migrated database with interventions and their workflows beside the requests of P7."""
+"""Interventions and their workflows beside the requests of P7."""
 
 import psycopg
-from psycopg import sql
+
+from benchmarks import filling
 
 TABLES = ("interventions_intervention", "engine_workflowrun")
 
 
 def fill(connection: psycopg.Connection) -> None:
-    """An intervention and a run of its workflow for each request about one; analysed.
-
-    Indexes are built after the rows, foreign keys and triggers do not run. The connection is in
-    autocommit mode.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SET maintenance_work_mem = '512MB'")
-        cursor.execute("SET max_parallel_maintenance_workers = 2")
-        cursor.execute("SET session_replication_role = replica")
-        indexes = _drop_indexes(cursor)
-        for statement in (_INTERVENTIONS, _RUNS):
-            cursor.execute(statement.encode())
-        for definition in indexes:
-            cursor.execute(definition.encode())
-        cursor.execute("SET session_replication_role = DEFAULT")
-        cursor.execute("VACUUM (ANALYZE) " + ", ".join(TABLES))
-        cursor.execute("CHECKPOINT")
-
-
-def _drop_indexes(cursor: psycopg.Cursor) -> list[str]:
-    """Those that neither a constraint nor uniqueness needs; how to make them again."""
-    cursor.execute(
-        """
-        SELECT c.relname, pg_get_indexdef(i.indexrelid)
-        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-        WHERE i.indrelid = ANY(%s::regclass[]) AND NOT i.indisunique
-        """,
-        [list(TABLES)],
-    )
-    found = cursor.fetchall()
-    for name, _ in found:
-        cursor.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
-    return [definition for _, definition in found]
+    """An intervention and a run of its workflow for each request about one; analysed. The
+    connection is in autocommit mode."""
+    filling.fill(connection, TABLES, STATEMENTS)
 
 
 _INTERVENTIONS = """
@@ -69,3 +40,6 @@ SELECT workflow_id, md5(workflow_id), 'InterventionApprovalWorkflow', 'intervent
        id::text, created_at, settled_at, created_at, settled_at
 FROM interventions_intervention ORDER BY created_at
 """
+
+#: In this order.
+STATEMENTS = (_INTERVENTIONS, _RUNS)

@@ -1,9 +1,10 @@
-"""Fills a migrated database with requests as years of work leave them, in seconds a million."""
+"""Requests as years of work leave them, a million or as many as are asked for."""
 
 from dataclasses import dataclass
 
 import psycopg
-from psycopg import sql
+
+from benchmarks import filling
 
 TABLES = ("approvals_approvalrequest", "approvals_payloadversion", "approvals_signature")
 #: In one row of a hundred thousand; in a third of all; in none.
@@ -20,41 +21,12 @@ class World:
 
 
 def fill(connection: psycopg.Connection, world: World) -> None:
-    """Requests, one payload version each, one signature for each that is settled; analysed.
-
-    Indexes are built after the rows, foreign keys and triggers do not run: what is written is what
-    the services would have written. The connection is in autocommit mode.
-    """
+    """Requests, one payload version each, one signature for each that is settled; analysed. The
+    connection is in autocommit mode."""
     with connection.cursor() as cursor:
-        cursor.execute("SET maintenance_work_mem = '512MB'")
-        cursor.execute("SET max_parallel_maintenance_workers = 2")
-        cursor.execute("SET session_replication_role = replica")
         cursor.execute("SELECT setseed(0.4)")
-        indexes = _drop_indexes(cursor)
-        for statement in (_REQUESTS, _PAYLOADS, _SIGNATURES):
-            cursor.execute(statement.encode(), {"rows": world.rows, "waiting": world.waiting})
-        for definition in indexes:
-            cursor.execute(definition.encode())
-        cursor.execute("SET session_replication_role = DEFAULT")
-        cursor.execute("VACUUM (ANALYZE) " + ", ".join(TABLES))
-        cursor.execute("CHECKPOINT")
-
-
-def _drop_indexes(cursor: psycopg.Cursor) -> list[str]:
-    """Those that no constraint needs; how to make them again."""
-    cursor.execute(
-        """
-        SELECT c.relname, pg_get_indexdef(i.indexrelid)
-        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-        WHERE i.indrelid = ANY(%s::regclass[])
-          AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid)
-        """,
-        [list(TABLES)],
-    )
-    found = cursor.fetchall()
-    for name, _ in found:
-        cursor.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
-    return [definition for _, definition in found]
+    parameters = {"rows": world.rows, "waiting": world.waiting}
+    filling.fill(connection, TABLES, STATEMENTS, parameters)
 
 
 # Time runs evenly over 700 days; ids are UUIDs of version 7, as the code makes them.
@@ -135,3 +107,6 @@ SELECT r.id, p.id, 1, r.settled_by_id, r.settled_by_id, NULL,
 FROM approvals_approvalrequest r JOIN approvals_payloadversion p ON p.request_id = r.id
 WHERE r.settled_by_id IS NOT NULL
 """
+
+#: In this order; parameters `rows` and `waiting`.
+STATEMENTS = (_REQUESTS, _PAYLOADS, _SIGNATURES)

@@ -42,6 +42,11 @@ class Goal:
                 return word
         return "MISSED"
 
+    def close(self, figure: float, *, within: float) -> bool:
+        """Whether the figure is within that share of what must be reached: too near to tell from
+        few repetitions on which side it is."""
+        return abs(figure / self.must - 1) <= within
+
 
 @dataclass(frozen=True)
 class Result:
@@ -67,31 +72,57 @@ def compare(
     warm_up: bool = True,
 ) -> Result:
     """Measure both in turn; print the line and keep it in the history."""
+    [result] = compare_all(
+        [goal],
+        ours=lambda: (ours(),),
+        reference=reference,
+        unit=unit,
+        rounds=rounds,
+        warm_up=warm_up,
+    )
+    return result
+
+
+def compare_all(
+    goals: Sequence[Goal],
+    *,
+    ours: Callable[[], Sequence[float]],
+    reference: Callable[[], float],
+    unit: str,
+    rounds: int = ROUNDS,
+    warm_up: bool = True,
+) -> list[Result]:
+    """As `compare`, for goals that one measurement of ours answers: a figure for each, in order."""
     if warm_up:
         reference()
         ours()
-    mine: list[float] = []
+    mine: list[Sequence[float]] = []
     theirs: list[float] = []
     with foreign_cpu() as foreign:
         for number in range(rounds):
             # The order changes: neither side always has the warmer machine.
             for side in ("ours", "reference") if number % 2 else ("reference", "ours"):
-                (mine if side == "ours" else theirs).append(
-                    (ours if side == "ours" else reference)()
-                )
-    ratio = statistics.median(a / b for a, b in zip(mine, theirs, strict=True))
-    result = Result(
-        goal=goal.name,
-        ratio=round(ratio, 3),
-        ours=round(statistics.median(mine), 3),
-        reference=round(statistics.median(theirs), 3),
-        unit=unit,
-        rounds=rounds,
-        word=goal.word(ratio),
-        foreign_cpu=foreign(),
-    )
-    keep(goal, result)
-    return result
+                if side == "ours":
+                    mine.append(ours())
+                else:
+                    theirs.append(reference())
+        used = foreign()
+    results = []
+    for goal, column in zip(goals, zip(*mine, strict=True), strict=True):
+        ratio = statistics.median(a / b for a, b in zip(column, theirs, strict=True))
+        result = Result(
+            goal=goal.name,
+            ratio=round(ratio, 3),
+            ours=round(statistics.median(column), 3),
+            reference=round(statistics.median(theirs), 3),
+            unit=unit,
+            rounds=rounds,
+            word=goal.word(ratio),
+            foreign_cpu=used,
+        )
+        keep(goal, result)
+        results.append(result)
+    return results
 
 
 def keep(goal: Goal, result: Result) -> None:

@@ -220,7 +220,9 @@ def _worded(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBas
     error = getattr(request, "_unhandled", None)
     away = isinstance(error, OperationalError | InterfaceError)
     if not request.path_info.startswith(PREFIX):
-        return _page(request, response) if away and response.status_code == 500 else response
+        if away and response.status_code == 500:
+            return _page(request, response)
+        return _form_only(request, response) if response.status_code == 405 else response
     if away:
         return problem(status=503, code="database_unavailable")
     status = 413 if isinstance(error, RequestDataTooBig) else response.status_code
@@ -229,6 +231,20 @@ def _worded(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBas
         if name in response:
             fresh[name] = response[name]
     return fresh
+
+
+def _form_only(request: HttpRequest, refused: HttpResponseBase) -> HttpResponseBase:
+    """Show a page where a person opens an address that only takes forms: Django's answer has no
+    body, which a browser shows as an empty window."""
+    if request.method != "GET" or "HX-Request" in request.headers:
+        return refused
+    if getattr(refused, "content", b""):
+        return refused
+    response = HttpResponse(render_to_string("405.html"), status=refused.status_code)
+    for name, value in refused.items():
+        if name not in ("Content-Type", "Content-Length"):
+            response[name] = value
+    return response
 
 
 def _page(request: HttpRequest, failed: HttpResponseBase) -> HttpResponse:

@@ -40,7 +40,9 @@ admin.site.unregister([EmailAddress, Authenticator])
 def _second_factor_line(user: User, request: HttpRequest) -> Line:
     own = user.pk == request.user.pk
     note = (
-        gettext("your own: somebody else has to do it") if own else gettext("signed out everywhere")
+        gettext("It is your own: somebody else has to remove it.")
+        if own
+        else gettext("They are signed out everywhere.")
     )
     return Line(note, blocked=own)
 
@@ -203,6 +205,15 @@ class GroupAdmin(BaseAdmin, DjangoGroupAdmin):
     ordering = ("name",)
     filter_horizontal = ()
 
+    def formfield_for_manytomany(
+        self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any
+    ) -> "forms.ModelMultipleChoiceField[Any] | None":
+        """Show permissions as check boxes: a list cuts their names off in a narrow window, and a
+        click without a key held down loses what was chosen."""
+        if db_field.name == "permissions":
+            kwargs["widget"] = forms.CheckboxSelectMultiple
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
         fields = super().get_readonly_fields(request, obj)
         if not acting(request).is_superuser:
@@ -311,7 +322,7 @@ class APIKeyAdmin(ReadOnlyAdmin):
             "back: make a new key instead."
         ),
         button=_("Revoke"),
-        line=lambda key, request: Line(gettext("acts for {user}").format(user=key.user)),
+        line=lambda key, request: Line(gettext("It acts for {user}.").format(user=key.user)),
         with_reason=False,
     )
     def revoke(self, key: APIKey, given: Given) -> str:
@@ -359,7 +370,7 @@ class UserSessionAdmin(ReadOnlyAdmin):
             "These browsers are signed out at their next request; live pages close within a minute."
         ),
         button=_("End"),
-        line=lambda row, request: Line(gettext("of {user}").format(user=row.user)),
+        line=lambda row, request: Line(gettext("It is a session of {user}.").format(user=row.user)),
         with_reason=False,
     )
     def end(self, row: UserSession, given: Given) -> str:

@@ -1,5 +1,6 @@
 """Authentication backend: the user of a session, and whether their second factor is missing."""
 
+from functools import cache
 from typing import Any
 
 from allauth.mfa.models import Authenticator
@@ -9,6 +10,7 @@ from django.db import connection
 from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q
 
 from apps.accounts.models import User
+from apps.common.compiled import Compiled
 
 #: In MFA_REQUIRED_ROLES: people who are superusers.
 ADMINISTRATOR = "administrator"
@@ -33,9 +35,9 @@ class Backend(ModelBackend):
 
     def get_user(self, user_id: int) -> User | None:
         """The active user, or None."""
-        people = User.objects.annotate(**{"second_factor_due": second_factor_due()})
-        user = people.filter(pk=user_id).first()
-        return user if user is not None and self.user_can_authenticate(user) else None
+        for user in _people(tuple(settings.MFA_REQUIRED_ROLES)).rows(user=user_id):
+            return user if self.user_can_authenticate(user) else None
+        return None
 
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
         """As Django's, with the user's and the groups' permissions in one statement: nearly every
@@ -52,9 +54,16 @@ class Backend(ModelBackend):
         return permissions
 
 
-def second_factor_due() -> ExpressionWrapper:
-    """Expression for queries of users: a role needs a second factor and the user has none."""
-    required: list[str] = settings.MFA_REQUIRED_ROLES
+@cache
+def _people(required: tuple[str, ...]) -> Compiled[User]:
+    """The user of a session, in a query that every request runs; `required` as in the settings."""
+    due = {"second_factor_due": second_factor_due(required)}
+    return Compiled(lambda user: User.objects.annotate(**due).filter(pk=user))
+
+
+def second_factor_due(required: tuple[str, ...]) -> ExpressionWrapper:
+    """Expression for queries of users: a role, one of these or by its rule, needs a second factor
+    and the user has none."""
     asked = Q(group__rule__mfa_required=True)
     if required:
         asked |= Q(group__name__in=required)

@@ -7,7 +7,7 @@ from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.common.language import lazy as _
-from apps.web.search import BY_NUMBER, Found, Source, among, by_text
+from apps.web.search import BY_NUMBER, Found, Source, among, by_text, everything
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 VIEW_PERMISSION = "accounts.view_user"
 
 
-def _people(user: User) -> "QuerySet[User]":
+def _people() -> "QuerySet[User]":
     return User.objects.prefetch_related("groups")
 
 
@@ -41,5 +41,6 @@ PEOPLE = Source(
         BY_NUMBER,
         by_text("username", "first_name", "last_name", "email", order=("username",)),
         found=_person,
+        seen=everything,
     ),
 )

@@ -14,7 +14,7 @@ from apps.approvals.models import ApprovalRequest, Delegation
 from apps.common.money import shown
 from apps.common.windows import midnight, site_day
 from apps.web.dashboard import SHOWN, Figure, Today
-from apps.web.lists import counted, counted_each, shown_count
+from apps.web.lists import COUNT_LIMIT, counted, counted_each, shown_count
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -84,7 +84,7 @@ def today(user: "User", as_of: datetime) -> Today:
 def inbox_count(user: "User") -> str:
     """Return the number of requests that the user could sign now, for the navigation; empty for
     none."""
-    return shown_count(ApprovalRequest.objects.mine(user))
+    return shown_count(ApprovalRequest.objects.mine_counted(user, most=COUNT_LIMIT + 1))
 
 
 def waiting(user: "User", *, as_of: datetime) -> "QuerySet[ApprovalRequest]":

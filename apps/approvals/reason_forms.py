@@ -12,6 +12,7 @@ from apps.approvals.kinds import ApprovalKind
 from apps.approvals.reasons import reason_check
 from apps.common.errors import Invalid
 from apps.common.language import lazy as _
+from apps.common.lists_in_words import all_of
 
 
 class CodedForm(forms.Form):
@@ -98,7 +99,7 @@ def _field(kind: ApprovalKind, verdict: Verdict, *, many: bool) -> forms.ChoiceF
         choices=[("", nothing), *((one.code, one.label) for one in offered)],
         label=_GROUNDS[verdict, many].format(kind=kind.title),
         help_text=gettext("Stands for a reason in words, except {labels}.").format(
-            labels=gettext(" and ").join(str(label) for label in more)
+            labels=all_of(more)
         )
         if more
         else gettext("Stands for a reason in words."),

@@ -9,6 +9,7 @@ from django.utils.translation import gettext, ngettext
 from apps.approvals.models import ApprovalRule
 from apps.common.durations import duration_in_words
 from apps.common.language import lazy as _
+from apps.common.lists_in_words import all_of, in_turn
 from apps.common.money import shown
 
 NO_BREAK = "\u00a0"
@@ -41,12 +42,7 @@ def band_in_words(raw_band: Mapping[str, Any], currency: str, *, up_to: str | No
             gettext("due within {working_hours}").format(working_hours=_working_hours(due))
         )
     if reminders := raw_band.get("reminder_hours"):
-        *first, last = (_number(hours) for hours in reminders)
-        after = (
-            gettext("{first} and {last}").format(first=", ".join(first), last=last)
-            if first
-            else last
-        )
+        after = all_of(_number(hours) for hours in reminders)
         text = (
             ngettext(
                 "reminder after {after} working hour",
@@ -58,12 +54,7 @@ def band_in_words(raw_band: Mapping[str, Any], currency: str, *, up_to: str | No
         )
         parts.append(text.format(after=after))
     if escalation := raw_band.get("escalation"):
-        parts.append(
-            gettext("escalates after {working_hours} to {escalates_to}").format(
-                working_hours=_working_hours(escalation["hours"]),
-                escalates_to=_escalates_to(escalation),
-            )
-        )
+        parts.append(_escalates(escalation))
     if expires := raw_band.get("expires_hours"):
         parts.append(
             gettext("expires after {duration_in_words}").format(
@@ -115,12 +106,20 @@ def _tiers(tiers: list[dict[str, Any]]) -> str:
             else ngettext("{number} signature by {group}", "{number} signatures by {group}", quorum)
         )
         lines.append(text.format(number=number, group=tier["group"]))
-    return gettext(", then ").join(lines)
+    return in_turn(lines)
 
 
-def _escalates_to(escalation: Mapping[str, Any]) -> str:
-    senior = gettext("the senior of who holds it") if escalation.get("senior") else ""
-    return gettext(", else to ").join(filter(None, [senior, escalation.get("group", "")]))
+def _escalates(escalation: Mapping[str, Any]) -> str:
+    group = escalation.get("group", "")
+    if not escalation.get("senior"):
+        text = gettext("escalates after {working_hours} to {group}")
+    elif group:
+        text = gettext(
+            "escalates after {working_hours} to the senior of who holds it, else to {group}"
+        )
+    else:
+        text = gettext("escalates after {working_hours} to the senior of who holds it")
+    return text.format(working_hours=_working_hours(escalation["hours"]), group=group)
 
 
 def _working_hours(hours: float) -> str:

@@ -15,7 +15,7 @@ from apps.live import topics
 from apps.live.topics import UUID_PATTERN, Topic
 from apps.web import demo, navigation, refusals, search, tones
 from apps.web.navigation import Item, Section
-from apps.web.search import BY_UUID, Found, Source, among, by_value
+from apps.web.search import BY_UUID, Found, Source, among, by_value, everything
 
 VIEW_TRIPS = "bookings.view_trip"
 
@@ -24,7 +24,7 @@ SECTION = Section("bookings", _("Bookings"), 30)
 
 PLACES = (Item("bookings", _("Trips"), "trips", icon="trips", permission=VIEW_TRIPS, order=10),)
 
-DEMO = demo.DemoPart("trips", "apps.bookings.services.demo.trips_seed", order=30)
+DEMO = demo.DemoPart("trips", "apps.bookings.services.demo.trips_seed", order=35)
 
 NEXT_STEPS = {
     "route_in_use": _("Nothing was changed. Make a route with another code for new trips."),
@@ -63,6 +63,11 @@ WORDS = {
     "held": _("held"),
     "paying": _("being paid"),
     "confirmed": _("confirmed"),
+    # Why a booking came to nothing.
+    "no_seat": _("no seat free"),
+    "seat_taken": _("seat taken"),
+    "trip_closed": _("sale closed for the trip"),
+    "reservation_expired": _("seat no longer kept"),
 }
 
 ACTIONS = {
@@ -97,12 +102,13 @@ TRIPS = Source(
     hint=_("id, or the code of the bus"),
     permission=VIEW_TRIPS,
     scope=Scope.BOOKINGS_READ,
-    order=50,
+    order=54,
     find=among(
-        lambda user: Trip.objects.select_related("route", "vehicle"),
+        lambda: Trip.objects.select_related("route", "vehicle"),
         BY_UUID,
         by_value("vehicle__code", ("-departs_at", "-id"), like=CODE.pattern),
         found=_found,
+        seen=everything,
     ),
 )
 

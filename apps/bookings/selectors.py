@@ -23,6 +23,11 @@ class SeatOnTrip:
     col: int
     legs: tuple[SeatUse, ...]
 
+    @property
+    def key(self) -> str:
+        """Return what names it on its trip's page."""
+        return f"seat-{self.number}"
+
     def over(self, from_n: int, to_n: int) -> SeatUse:
         """Return what the seat is over the stretch: the least free of its legs."""
         return max(self.legs[from_n - 1 : to_n - 1], key=_BY_FREEDOM.index)

@@ -18,6 +18,7 @@ from apps.common.language import lazy as _
 CLOCK = re.compile(r"(\d{2}):([0-5]\d)", re.ASCII)
 #: A trip does not take longer than this.
 MOST_HOURS = 72
+_YEARS = range(2000, 2201)
 
 
 class Clocks(NamedTuple):
@@ -63,20 +64,27 @@ def offset_of(clock: str) -> timedelta:
 
 def day_begins(day: date, zone: str) -> datetime:
     """Return the time, in UTC, from which the clock times of a service day count. Raises Invalid
-    `zone_invalid`."""
+    `zone_invalid`, `day_invalid` before 2000 or after 2200."""
+    if day.year not in _YEARS:
+        raise Invalid(
+            filled(
+                _("Days lie in the years {years} to {years2}."), years=_YEARS[0], years2=_YEARS[-1]
+            ),
+            code="day_invalid",
+        )
     noon = datetime.combine(day, time(12), tzinfo=zone_of(zone))
     return noon.astimezone(UTC) - timedelta(hours=12)
 
 
 def time_at(day: date, clock: str, zone: str) -> datetime:
     """Return the time in UTC of a clock time of a service day. Raises Invalid `time_invalid`,
-    `zone_invalid`."""
+    `zone_invalid`, `day_invalid`."""
     return day_begins(day, zone) + offset_of(clock)
 
 
 def times_of(day: date, clocks: Sequence[Clocks], zone: str) -> list[Times]:
     """Return the times in UTC of a trip's stops. Raises Invalid `time_invalid`, `zone_invalid`,
-    and `times_out_of_order` unless they rise from stop to stop."""
+    `day_invalid`, and `times_out_of_order` unless they rise from stop to stop."""
     begins = day_begins(day, zone)
     found = [
         Times(begins + offset_of(clock.arrives), begins + offset_of(clock.departs))

@@ -2,6 +2,8 @@
 
 from django.utils.translation import gettext, ngettext
 
+from apps.common.lists_in_words import all_of
+
 
 def _days(count: int) -> str:
     return ngettext("{count} day", "{count} days", count)
@@ -37,4 +39,4 @@ def duration_in_words(seconds: float) -> str:
             break
         if len(parts) == 2:
             break
-    return gettext(" and ").join(parts) or gettext("0 seconds")
+    return all_of(parts) or gettext("0 seconds")

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
+from django.contrib.auth.models import Group
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.translation import gettext
 
-from apps.notifications.selectors import unread
+from apps.common.compiled import Compiled
+from apps.notifications.selectors import unread_count
 from apps.web import navigation
-from apps.web.lists import shown_count
+from apps.web.lists import COUNT_LIMIT, shown_count
 from apps.web.navigation import Item
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ SEARCH = "search"
 #: A longer address is no place to come back to: the page would hold it once more.
 LONGEST_ADDRESS = 2000
 
+_ROLES = Compiled(lambda user: Group.objects.filter(user=user).order_by("name"))
+
 
 class NavItem:
     """A navigation item on one page. `key` is its `url_name`.
@@ -36,8 +39,9 @@ class NavItem:
 
     def __init__(self, item: Item, *, user: "User", path: str, here: Item | None) -> None:
         self.key = item.url_name
-        self.title = item.title
-        self.href = reverse(item.url_name)
+        # In the reader's language, once however often it is shown.
+        self.title = str(item.title)
+        self.href = item.href
         self.icon = item.icon or "place"
         self.current = "" if item != here else "page" if self.href == path else "true"
         below = here is not None and here.parent == item.url_name
@@ -71,13 +75,13 @@ class Shell:
     @cached_property
     def roles(self) -> list[str]:
         """Return the names of the user's roles."""
-        names = list(self._user.groups.order_by("name").values_list("name", flat=True))
+        names = [group.name for group in _ROLES.rows(user=self._user.pk)]
         return [*names, gettext("administrator")] if self._user.is_superuser else names
 
     @cached_property
     def unread_count(self) -> str:
         """Return the number of unread notifications; empty for none."""
-        return shown_count(unread(self._user))
+        return shown_count(unread_count(self._user, most=COUNT_LIMIT + 1))
 
     @cached_property
     def sections(self) -> list[NavSection]:

@@ -21,6 +21,7 @@ from apps.web.search import (
     Source,
     among,
     by_value,
+    everything,
     starts_a_word,
 )
 
@@ -33,7 +34,7 @@ _NEWEST = ("-at", "-id")
 def _find_pages(user: Any, query: Query, most: int) -> list[Found]:
     sections = {section.key: section.title for section in navigation.sections()}
     return [
-        Found(title=item.title, href=reverse(item.url_name), notes=(sections[item.section],))
+        Found(title=item.title, href=item.href, notes=(sections[item.section],))
         for item in navigation.items()
         if starts_a_word(query, f"{sections[item.section]} {item.title}") and item.allows(user)
     ][:most]
@@ -85,12 +86,13 @@ ENTRIES = Source(
     scope=Scope.AUDIT_READ,
     order=90,
     find=among(
-        lambda user: entries_search(EntryFilter()).select_related(None),
+        lambda: entries_search(EntryFilter()).select_related(None),
         BY_NUMBER,
         Match(_about, ("-id",)),
         by_value("action", _NEWEST, like=r"[a-z_]+\.[a-z_.]+"),
         by_value("code", _NEWEST, like=CODE),
         found=_entry,
+        seen=everything,
     ),
     more=_in_trail,
 )

@@ -17,7 +17,8 @@ from apps.engine import services, subjects
 from apps.engine.models import EngineCommand, ProcessHeartbeat, WorkflowRun, WorkflowSchedule
 from apps.web.admin import ReadOnlyAdmin, acting, link, workflow_link
 from apps.web.admin_forms import ReadableJSONField, ServiceFormAdmin
-from apps.web.admin_verbs import Given, Line, verb
+from apps.web.admin_verbs import Given, Line, state_note, verb
+from apps.web.tones import words_of
 
 
 class _OfWorkflow(ReadOnlyAdmin):
@@ -39,7 +40,7 @@ class _OfWorkflow(ReadOnlyAdmin):
 
 
 def _line(command: EngineCommand, request: HttpRequest) -> Line:
-    return Line(f"{command.state}; {command.error[:200] or gettext('no error')}")
+    return Line(state_note(words_of(command.state), command.error))
 
 
 @admin.register(EngineCommand)

@@ -7,7 +7,7 @@ from apps.common.language import lazy as _
 from apps.engine.contracts import RunStatus
 from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
 from apps.web.links import VIEW_RUNS
-from apps.web.search import BY_NUMBER, Found, Source, among, by_start, by_value
+from apps.web.search import BY_NUMBER, Found, Source, among, by_start, by_value, everything
 
 
 def _run(run: WorkflowRun) -> Found:
@@ -56,9 +56,10 @@ RUNS = Source(
     order=70,
     find=among(
         # Continued runs are parts of the same workflow.
-        lambda user: WorkflowRun.objects.exclude(status=RunStatus.CONTINUED_AS_NEW),
+        lambda: WorkflowRun.objects.exclude(status=RunStatus.CONTINUED_AS_NEW),
         by_start("workflow_id"),
         found=_run,
+        seen=everything,
     ),
 )
 
@@ -69,11 +70,12 @@ COMMANDS = Source(
     permission="engine.view_enginecommand",
     order=80,
     find=among(
-        lambda user: EngineCommand.objects.all(),
+        lambda: EngineCommand.objects.all(),
         BY_NUMBER,
         by_value("key", like=r"\S+:\S+"),
         by_start("workflow_id"),
         found=_command,
+        seen=everything,
     ),
 )
 
@@ -83,5 +85,7 @@ SCHEDULES = Source(
     hint=_("the name or its beginning"),
     permission="engine.view_workflowschedule",
     order=85,
-    find=among(lambda user: WorkflowSchedule.objects.all(), by_start("name"), found=_schedule),
+    find=among(
+        lambda: WorkflowSchedule.objects.all(), by_start("name"), found=_schedule, seen=everything
+    ),
 )

@@ -28,9 +28,12 @@ class AskedQuerySet(models.QuerySet[R]):
 
     def visible_to(self, user: "User") -> Self:
         """Return all rows with the view permission, else the user's own."""
-        if user.has_perm(self.view_permission):
-            return self.all()
-        return self.filter(requested_by=user)
+        return self.filter(self.seen_by(user))
+
+    def seen_by(self, user: "User") -> models.Q:
+        """Return the condition of `visible_to`."""
+        everything = user.has_perm(self.view_permission)
+        return models.Q() if everything else models.Q(requested_by=user.pk)
 
     def unsettled(self) -> Self:
         """Return the rows that have not ended."""

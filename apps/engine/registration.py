@@ -116,6 +116,25 @@ WORDS = {
 }
 
 
+#: Codes that rows keep of what failed, in words.
+CODES = {
+    "internal_error": _("error in the program"),
+    "given_up": _("given up"),
+    "being_undone": _("being undone"),
+    "not_its_workflow": _("belongs to another workflow"),
+    "receipt_differs": _("another receipt than before"),
+    "workflow_id_taken": _("workflow id is taken"),
+    "step_failed": _("a step failed"),
+    "deadline_exceeded": _("not done in time"),
+    "worker_stopped": _("worker was stopped"),
+    "database_unavailable": _("database does not answer"),
+    "input_invalid": _("input not valid"),
+    "handler_unknown": _("no such handler"),
+    "invalid_command": _("command not valid"),
+    "command_key_reused": _("key of a command used again"),
+}
+
+
 def register() -> None:
     """Register everything above. Called once, when Django is ready."""
     post_migrate.connect(default_schedules.ensure, dispatch_uid="engine.default_schedules")
@@ -127,7 +146,7 @@ def register() -> None:
         "engine.change_workflowrun",
         "engine.change_workflowschedule",
     )
-    tones.register(TONES, WORDS)
+    tones.register(TONES, {**WORDS, **CODES})
     timeline.register_words(ACTIONS, tried=TRIED)
     refusals.explain(NEXT_STEPS)
     navigation.register(*PLACES)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import OuterRef, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
+from apps.common.compiled import Compiled, any_of
 from apps.engine.contracts import CommandKind, CommandState, RunStatus
 from apps.engine.models import EngineCommand, ProcessHeartbeat, WorkflowRun
 
@@ -44,19 +45,29 @@ def runs_by_row(subject_type: str, **more: object) -> QuerySet[WorkflowRun]:
 
 def newest_runs(workflow_ids: Iterable[str]) -> dict[str, WorkflowRun]:
     """Return the newest run of each of these workflows that the mirror knows, in one query."""
-    rows = WorkflowRun.objects.filter(workflow_id__in=list(workflow_ids))
-    newest = rows.order_by("workflow_id", "-started_at", "-id").distinct("workflow_id")
-    return {run.workflow_id: run for run in newest}
+    return {run.workflow_id: run for run in _NEWEST_RUNS.rows(workflow_ids=list(workflow_ids))}
 
 
 def starts_under_way(workflow_ids: Iterable[str]) -> dict[str, str]:
     """Return the states of these workflows' unsettled starts in the outbox, in one query."""
-    rows = EngineCommand.objects.filter(
-        kind=CommandKind.START,
-        workflow_id__in=list(workflow_ids),
-        state__in=EngineCommand.UNSETTLED,
+    rows = _STARTS_UNDER_WAY.rows(workflow_ids=list(workflow_ids))
+    return {row.workflow_id: row.state for row in rows}
+
+
+_NEWEST_RUNS: Compiled[WorkflowRun] = Compiled(
+    lambda workflow_ids: (
+        WorkflowRun.objects.filter(any_of("workflow_id", workflow_ids))
+        .order_by("workflow_id", "-started_at", "-id")
+        .distinct("workflow_id")
     )
-    return dict(rows.values_list("workflow_id", "state"))
+)
+_STARTS_UNDER_WAY: Compiled[EngineCommand] = Compiled(
+    lambda workflow_ids: EngineCommand.objects.filter(
+        any_of("workflow_id", workflow_ids),
+        kind=CommandKind.START,
+        state__in=EngineCommand.UNSETTLED,
+    ).only("workflow_id", "state")
+)
 
 
 def signals_sent(subject_type: str, subject_id: object, *, workflow_id: str) -> set[str]:

@@ -2,8 +2,10 @@
 
 from apps.accounts import roles, scopes
 from apps.audit import subject_types
+from apps.common.language import lazy as _
 from apps.notifications.models.mails import DOWNLOAD_PERMISSION
 from apps.notifications.scopes import Scope
+from apps.web import refusals
 
 
 def register() -> None:
@@ -16,6 +18,5 @@ def register() -> None:
         DOWNLOAD_PERMISSION,
         "notifications.manage_webhookendpoint",
     )
-    # Who reads everything reads what was sent, too.
-    roles.grant("auditor", DOWNLOAD_PERMISSION)
     subject_types.register("mail")
+    refusals.explain({"address_invalid": _("Write it as name@example.org.")})

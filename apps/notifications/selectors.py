@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 from django.db.models import QuerySet
 
+from apps.common.compiled import Compiled
 from apps.notifications.models import Mail, Notification
 
 if TYPE_CHECKING:
@@ -15,6 +17,17 @@ if TYPE_CHECKING:
 def unread(user: "User") -> QuerySet[Notification]:
     """What the person was told and has not read yet."""
     return Notification.objects.filter(recipient=user, read_at=None)
+
+
+def unread_count(user: "User", *, most: int) -> int:
+    """How many notifications are unread, `most` at most."""
+    return _first_unread(most).count(user=user.pk)
+
+
+@cache
+def _first_unread(most: int) -> Compiled[Notification]:
+    # Every page shows the count.
+    return Compiled(lambda user: unread(user).order_by().only("pk")[:most])
 
 
 @dataclass(frozen=True)

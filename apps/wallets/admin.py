@@ -69,6 +69,15 @@ class JournalAdmin(ReadOnlyAdmin):
     search_help_text = _("The exact id or key of a journal.")
 
 
+@admin.register(JournalLine)
+class JournalLineAdmin(ReadOnlyAdmin):
+    currency = "account.currency"
+    list_display = ("id", "journal", "account", "amount")
+    list_select_related = ("journal", "account")
+    search_exact = ("journal", "id")
+    search_help_text = _("The exact id of a journal or a line.")
+
+
 @admin.register(WalletAdjustment)
 class WalletAdjustmentAdmin(AskedAdmin):
     """Adjustments. They are decided by a signature in the inbox, never here."""

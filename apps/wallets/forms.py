@@ -1,5 +1,7 @@
 """Forms of the pages of wallets and the ledger. They clean input; the services have the rules."""
 
+from typing import Any
+
 from django import forms
 
 from apps.common.language import lazy as _
@@ -11,7 +13,7 @@ from apps.web.filters import FilterForm, asked_by_me
 class UserIdField(forms.CharField):
     """A rider's id."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__(**{"max_length": 80, "label": _("Rider's id"), **options})
 
 
@@ -29,7 +31,7 @@ class LedgerFilter(FilterForm):
 
     lookups = {"kind": "kind"}
 
-    kind = StatusField(JournalKind, label=_("Kind"))
+    kind = StatusField(JournalKind, label=_("Kind"), every=_("every kind"))
 
 
 class AdjustmentFilter(FilterForm):

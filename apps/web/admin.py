@@ -145,6 +145,15 @@ class BaseAdmin(admin.ModelAdmin):
             found |= Q(subject_type__in=subjects, subject_id=term)
         return queryset.filter(found), False
 
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        """As Django's; None (404) also for a text that PostgreSQL cannot store, which is an error
+        where the id is a text."""
+        if "\x00" in object_id:
+            return None
+        return super().get_object(request, object_id, from_field)
+
     def granted(self, request: HttpRequest, action: str = "change") -> bool:
         """Return whether the user has the permission for such rows, as actions and forms check it.
         `action` is Django's (view, change …), one of ours, or a full permission name."""

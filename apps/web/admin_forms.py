@@ -200,11 +200,11 @@ class ServiceFormAdmin(ReadOnlyAdmin):
         label = self.edit_label if row else self.new_label
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{label}: {self.opts.verbose_name}",
+            "title": label,
             "subtitle": str(row) if row else None,
             "opts": self.opts,
             "form": form,
-            "button": label,
+            "button": label if row else gettext("Save"),
             **(shown or {}),
         }
         status = 422 if request.method == "POST" and shown is None else 200

@@ -23,6 +23,7 @@ from apps.common.language import lazy as _
 from apps.web.admin import BaseAdmin, acting
 from apps.web.drafts import draft_accept
 from apps.web.refusals import Refusal, refusal_of
+from apps.web.tones import words_of
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -94,7 +95,22 @@ def reason_form(data: Any, rows: Sequence[Any]) -> forms.Form:
 
 def default_line(row: Any, request: HttpRequest) -> Line:
     """Return a line with the row's status."""
-    return Line(note=str(getattr(row, "status", "")))
+    return Line(note=state_note(words_of(getattr(row, "status", ""))))
+
+
+def state_note(state: str, error: str | None = None) -> str:
+    """Return a note of the state, in words, and of the last error if the row can have one (None: it
+    cannot)."""
+    if not state:
+        return ""
+    text = gettext("State: {state}.")
+    if error is not None:
+        text = (
+            gettext("State: {state}. Last error: {error}")
+            if error
+            else gettext("State: {state}. There was no error.")
+        )
+    return text.format(state=state, error=(error or "")[:200])
 
 
 @dataclass(frozen=True)

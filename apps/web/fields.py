@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 from django import forms
-from django.utils.translation import gettext
 from pydantic import Field
 
 from apps.common.amounts import DIGITS
@@ -64,14 +63,16 @@ class RegionsField(forms.CharField):
 
 # --- for filters ----------------------------------------------------------------------------------
 class StatusField(forms.ChoiceField):
-    """One of the statuses, shown as its badge says it; empty: any."""
+    """One of the statuses, shown as its badge says it; empty: any, which `every` says."""
 
-    def __init__(self, statuses: type[StrEnum], **options: Any) -> None:
-        self.api_type = statuses
+    def __init__(
+        self, statuses: type[StrEnum], *, every: str = _("every status"), **options: Any
+    ) -> None:
+        self.api_type, self.every = statuses, every
         super().__init__(required=False, choices=self._choices, **options)
 
     def _choices(self) -> list[tuple[str, str]]:
-        return [("", gettext("every status")), *((s.value, words_of(s)) for s in self.api_type)]
+        return [("", str(self.every)), *((s.value, words_of(s)) for s in self.api_type)]
 
 
 class CodeField(forms.SlugField):

@@ -74,7 +74,7 @@ def filtered_list(
 
 def counted(queryset: "QuerySet[Any]") -> str:
     """Return the count, exact up to COUNT_LIMIT, then `1,000+`."""
-    return _shown(queryset.order_by()[: COUNT_LIMIT + 1].count())
+    return bounded(queryset.order_by()[: COUNT_LIMIT + 1].count())
 
 
 def counted_each(*querysets: "QuerySet[Any]") -> list[str]:
@@ -85,17 +85,17 @@ def counted_each(*querysets: "QuerySet[Any]") -> list[str]:
     )
     union = first.union(*others, all=True).order_by()
     found = dict(grouped(union, "number", by=("number",), figures="count(*)"))
-    return [_shown(found.get(number, 0)) for number in range(len(querysets))]
+    return [bounded(found.get(number, 0)) for number in range(len(querysets))]
 
 
-def _shown(number: int) -> str:
+def bounded(number: int) -> str:
+    """Return the number as `counted` does, of rows counted up to COUNT_LIMIT + 1."""
     return f"{COUNT_LIMIT:,}+" if number > COUNT_LIMIT else str(number)
 
 
-def shown_count(queryset: "QuerySet[Any]") -> str:
-    """As `counted`, for a figure beside a link: empty for none."""
-    count = counted(queryset)
-    return "" if count == "0" else count
+def shown_count(number: int) -> str:
+    """As `bounded`, for a figure beside a link: empty for none."""
+    return bounded(number) if number else ""
 
 
 def numbered(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.urls import reverse
@@ -42,6 +43,11 @@ class Item:
     parent: str = ""
     order: int = 0
 
+    @cached_property
+    def href(self) -> str:
+        """Return the page's URL."""
+        return reverse(self.url_name)
+
     def allows(self, user: Any) -> bool:
         """Return whether the user sees the item."""
         if callable(self.permission):
@@ -53,7 +59,7 @@ class Item:
 
         The site's root matches only itself.
         """
-        own = reverse(self.url_name)
+        own = self.href
         begins = [one for one in (own, *self.also) if one != "/" and path.startswith(one)]
         return max(map(len, begins), default=int(path == own))
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from psycopg.errors import QueryCanceled
 
+from apps.common.compiled import Compiled, Shape, Slot, shape_of
 from apps.common.identifiers import number_of
 from apps.common.registry import Registry
 from apps.web.navigation import Permission
@@ -164,6 +165,11 @@ class Answer:
     late: list[Source] = field(default_factory=list)
 
     @property
+    def late_titles(self) -> list[str]:
+        """Return the titles of those that are left out."""
+        return [source.title for source in self.late]
+
+    @property
     def total(self) -> int:
         """Return how many results are shown."""
         return sum(len(group.found) for group in self.groups)
@@ -244,27 +250,67 @@ class Match:
     order: tuple[str, ...] = ("-pk",)
 
 
+#: Which rows of a source a user may see; an empty condition: all of them.
+Seen = Callable[[Any], Q]
+
+
+def everything(user: Any) -> Q:
+    """Return the condition of a source in which whoever may search it sees all rows."""
+    return Q()
+
+
 def among(
-    rows: "Callable[[Any], QuerySet[Any]]", *ways: Match, found: Callable[[Any], Found]
+    rows: "Callable[[], QuerySet[Any]]",
+    *ways: Match,
+    found: Callable[[Any], Found],
+    seen: Seen,
 ) -> Finder:
-    """Return a finder over the rows that a user may see. The ways are tried one after the other
-    until there are enough; each is one query. `found` describes a row."""
+    """Return a finder among `rows`, which are the same for every user; of them a user finds those
+    that `seen` names. The ways are tried one after the other until there are enough; each is one
+    query, compiled once a process for all texts and users of a shape. `found` describes a row."""
 
     def find(user: Any, query: Query, most: int) -> list[Found]:
-        seen: dict[Any, Found] = {}
-        for way in ways:
-            condition = way.condition(query)
-            if condition is None or len(seen) >= most:
-                continue
-            for row in rows(user).filter(condition).order_by(*way.order)[:most]:
-                seen.setdefault(row.pk, found(row))
-        return list(seen.values())[:most]
+        return [found(row) for row in rows_found(rows, ways, seen(user), query, most)]
 
     return find
 
 
+def rows_found(
+    rows: "Callable[[], QuerySet[Any]]",
+    ways: Iterable[Match],
+    seen: Q,
+    query: Query,
+    most: int,
+) -> list[Any]:
+    """Return the rows that `among` finds, at most so many, for a finder of a source's own."""
+    got: dict[Any, Any] = {}
+    for way in ways:
+        condition = way.condition(query)
+        if condition is None or len(got) >= most:
+            continue
+        shape, values = shape_of(seen & condition)
+        statement = _statement(rows, shape, len(values), way.order, most)
+        for row in statement.rows(**{f"value{place}": one for place, one in enumerate(values)}):
+            got.setdefault(row.pk, row)
+    return list(got.values())[:most]
+
+
+@lru_cache(maxsize=1000)
+def _statement(
+    rows: "Callable[[], QuerySet[Any]]", shape: Shape, slots: int, order: tuple[str, ...], most: int
+) -> Compiled[Any]:
+    def build(**values: Slot) -> "QuerySet[Any]":
+        condition = shape.condition([values[f"value{place}"] for place in range(slots)])
+        return rows().filter(condition).order_by(*order)[:most]
+
+    return Compiled(build)
+
+
 def _by_uuid(query: Query) -> Q | None:
-    return Q(pk__range=query.uuids) if query.uuids else None
+    if not query.uuids:
+        return None
+    lowest, highest = query.uuids
+    return Q(pk__gte=lowest, pk__lte=highest)
 
 
 def _by_number(query: Query) -> Q | None:

@@ -60,6 +60,38 @@ WORDS = {
     "demo": _("demo"),
 }
 
+#: Codes of apps.common that rows keep of what failed, and those that several apps share.
+CODES = {
+    "invalid": _("invalid"),
+    "not_allowed": _("not allowed"),
+    "not_found": _("not found"),
+    "conflict": _("conflict"),
+    "too_many_requests": _("too many requests"),
+    "unavailable": _("unavailable"),
+    "permission_denied": _("permission missing"),
+    "already_settled": _("ended already"),
+    "reason_required": _("reason missing"),
+    "reason_too_long": _("reason too long"),
+    "invalid_text": _("text not valid"),
+    "invisible_characters": _("invisible characters in the text"),
+    "amount_invalid": _("amount not valid"),
+    "amount_ambiguous": _("amount can be read in two ways"),
+    "currency_invalid": _("currency not valid"),
+    "currency_mismatch": _("currencies differ"),
+    "currency_differs": _("currencies differ"),
+    "code_invalid": _("code not valid"),
+    "region_invalid": _("region not valid"),
+    "title_invalid": _("title not valid"),
+    "payload_invalid": _("content not valid"),
+    "payload_too_large": _("content too large"),
+    "as_of_in_future": _("time in the future"),
+    "idempotency_key_reused": _("key used for something else"),
+    "key_reused": _("key used for something else"),
+    "csv_invalid": _("line not valid"),
+    "json_invalid": _("line not valid"),
+    "line_too_long": _("line too long"),
+}
+
 _tones = Registry[str]("tone of the state")
 _words = Registry[str]("wording of the state")
 
@@ -76,13 +108,18 @@ def register(tones: Mapping[str, str], words: Mapping[str, str] | None = None) -
         _words.add(state, text)
 
 
+def has_words(state: object) -> bool:
+    """Return whether words are registered for it."""
+    return str(state) in _words.by_key()
+
+
 def tone_of(state: object) -> str:
     """Return the state's tone; empty (neutral) when none is registered."""
     return _tones.get(str(state)) or ""
 
 
 def words_of(state: object) -> str:
-    """Return a state or step in words."""
+    """Return a state, step or code in words; its name if it has none."""
     return _words.get(str(state)) or str(state).replace("_", " ")
 
 
@@ -104,4 +141,4 @@ def badge(state: object) -> SafeString:
     )
 
 
-register(COMMON, WORDS)
+register(COMMON, {**WORDS, **CODES})

@@ -101,4 +101,5 @@ urlpatterns = [
     path("", include("apps.approvals.urls")),
     path("", include("apps.interventions.urls")),
     path("", include("apps.wallets.urls")),
+    path("", include("apps.bookings.urls")),
 ]

@@ -27,6 +27,7 @@ from apps.interventions.services.batches import batch_request
 from apps.interventions.services.requests import intervention_request
 from tests.api.conftest import TESTER
 from tests.support import FULL_SIZE
+from tests.wallets.conftest import World as Wallets
 
 SNAPSHOT = Path(__file__).resolve().parents[2] / "docs" / "contracts" / "openapi.json"
 METHODS = {"get", "put", "post", "delete", "patch", "options", "head", "trace"}
@@ -122,6 +123,9 @@ def world(db: None) -> dict[str, Any]:
         via="api",
         as_of=now,
     )
+    wallets = Wallets(people)
+    wallets.rider()
+    adjustment = wallets.ask()
     people["admin"].groups.add(Group.objects.get(name="reviewer"))
     _, key = api_key_create(user=people["admin"], name="fuzz", scopes=[scopes.ALL], by=TESTER)
     return {
@@ -130,6 +134,9 @@ def world(db: None) -> dict[str, Any]:
             "intervention_id": str(intervention.pk),
             "request_id": str(request.pk),
             "batch_id": str(batch.pk),
+            "adjustment_id": str(adjustment.pk),
+            "user_id": "ada",
+            "userId": "ada",
             "code": "demo-2026",
             "policy": policy.code,
             "budget": "demo-2026",

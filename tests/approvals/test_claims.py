@@ -252,6 +252,7 @@ def test_who_could_not_sign_any_more_holds_nothing(requester, reviewer, other, w
     claim(request, holder)
     assert selectors.can_sign(fresh(request), other) == "claimed"
     assert not ApprovalRequest.objects.mine(other).exists()
+    assert ApprovalRequest.objects.mine_counted(other, most=9) == 0
     if why == "left":
         type(reviewer).objects.filter(pk=reviewer.pk).update(is_active=False)
     elif why == "out of the group":
@@ -263,7 +264,9 @@ def test_who_could_not_sign_any_more_holds_nothing(requester, reviewer, other, w
         reviewer.groups.get().permissions.clear()
         other = permit(other, "view_approvalrequest", "decide_approvalrequest")
     assert selectors.holder(fresh(request), as_of=timezone.now()) is None
-    assert why == "not permitted" or ApprovalRequest.objects.mine(other).get() == request
+    if why != "not permitted":
+        assert ApprovalRequest.objects.mine(other).get() == request
+        assert ApprovalRequest.objects.mine_counted(other, most=9) == 1
     assert claim(request, other).claimed_by == other
 
 

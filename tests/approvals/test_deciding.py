@@ -196,10 +196,12 @@ def test_an_escalation_lets_its_group_and_the_senior_sign_the_tier_and_no_other(
     request = fresh(request)
     assert (
         selectors.who_signs_next(request)
-        == "2 signatures by first or helpers or senior (tier 1 of 2)"
+        == "2 signatures by first, helpers or senior (tier 1 of 2)"
     )
     assert ApprovalRequest.objects.mine(helper).get() == request
     assert ApprovalRequest.objects.mine(senior).get() == request
+    assert ApprovalRequest.objects.mine_counted(senior, most=9) == 1
+    assert ApprovalRequest.objects.mine_counted(helper, most=9) == 1
     assert set(selectors.signers(request)) == {reviewer, helper, senior}
     decide(request, helper)
     decided = decide(request, senior)

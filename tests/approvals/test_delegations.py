@@ -139,6 +139,7 @@ def test_it_covers_what_it_was_given_for(requester, absent, delegate, changes, c
     delegated(absent, delegate, **changes)
     request = opened(requester)
     assert list(ApprovalRequest.objects.mine(delegate)) == ([request] if covered else [])
+    assert ApprovalRequest.objects.mine_counted(delegate, most=9) == covered
     if covered:
         assert decide(request, delegate, on_behalf_of=absent).status == "approved"
     else:

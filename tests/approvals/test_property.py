@@ -164,6 +164,7 @@ def test_a_request_ends_as_the_rule_says_and_no_authority_counts_twice(
             assert (selectors.can_sign(request, people[actor]) == "") == bool(able)
             mine = ApprovalRequest.objects.mine(people[actor])
             assert mine.filter(pk=request.pk).exists() == bool(able)
+            assert ApprovalRequest.objects.mine_counted(people[actor], most=99) == mine.count()
             authority = model.under(actor, behalf)
             on_behalf = None if behalf is None else people[behalf]
             allowed = authority is not None

@@ -11,7 +11,10 @@ pytestmark = pytest.mark.django_db
 
 
 def mine(user):
-    return set(ApprovalRequest.objects.mine(user).values_list("title", flat=True))
+    titles = set(ApprovalRequest.objects.mine(user).values_list("title", flat=True))
+    # The figure beside the navigation is of the same rows.
+    assert ApprovalRequest.objects.mine_counted(user, most=99) == len(titles)
+    return titles
 
 
 def test_mine_is_exactly_what_the_person_could_sign_now():

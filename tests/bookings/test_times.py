@@ -94,6 +94,13 @@ def test_what_is_no_zone_is_refused(zone: Any) -> None:
     assert refused.value.code == "zone_invalid"
 
 
+@pytest.mark.parametrize("day", [date.min, date(1999, 12, 31), date(2201, 1, 1), date.max])
+def test_a_day_that_nobody_means_is_refused(day: date) -> None:
+    with pytest.raises(Invalid) as refused:
+        time_at(day, "71:59", "America/Sao_Paulo")
+    assert refused.value.code == "day_invalid"
+
+
 @pytest.mark.parametrize(
     ("clocks", "stop"),
     [

@@ -12,11 +12,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.bookings.forms import TripFilter
 from apps.bookings.models import Route, Stop, Trip, Vehicle
 from apps.live import broadcast as broadcast_module
 from apps.web import search
 from apps.web.search import Query
 from tests.bookings.conftest import World, browser_of, put_route, put_vehicle
+from tests.plans import plan_by_index
 
 
 @pytest.fixture
@@ -72,6 +74,14 @@ def test_trips_that_are_over_are_found_by_status_or_day(world: World, client: Cl
     assert row not in text(client.get("/trips/?day=never&bus=%00"))
 
 
+def test_indexes_give_the_list_its_order(world: World) -> None:
+    user = world.people["requester"]
+    listed = [({}, "trip_current_departs"), ({"day": date(2026, 3, 28)}, "trip_day")]
+    for values, index in listed:
+        rows = TripFilter.select(Trip.objects.all(), values, user=user)
+        plan_by_index(rows.order_by("departs_at", "pk")[:51], index)
+
+
 def test_files_of_the_list(world: World, client: Client) -> None:
     world.trip()
     response = client.post("/trips/list.csv")
@@ -104,9 +114,8 @@ def test_the_map_of_a_leg_can_be_read_and_reached_without_colour_and_mouse(
     trip.seats.filter(number=4).update(blocked=True)
 
     def said(query: str) -> list[str]:
-        return re.findall(
-            r'aria-label="(Seat \d: \w+)"', text(client.get(f"/trips/{trip.pk}/{query}"))
-        )
+        page = text(client.get(f"/trips/{trip.pk}/{query}"))
+        return re.findall(r'aria-label="(Seat \d: \w+)"', page)
 
     first = ["Seat 1: sold", "Seat 2: free", "Seat 3: free", "Seat 4: blocked"]
     assert said("") == said("?leg=1") == said("?leg=9") == said("?leg=%00") == first
@@ -119,6 +128,8 @@ def test_the_map_of_a_leg_can_be_read_and_reached_without_colour_and_mouse(
     targets = re.findall(r'<a id="map-seat-\d" href="#([^"]+)"', page)
     assert len(targets) == 4
     assert all(f'id="{target}"' in page for target in targets)
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
     assert "A–C" in page
     assert "B–D" in page
     # Every state has marks of its own.
@@ -149,10 +160,8 @@ def test_the_page_and_its_fragment_cost_few_questions(world: World, client: Clie
 def test_who_may_not_see_trips_and_what_is_not_there(world: World, client: Client) -> None:
     trip = world.trip()
     nobody = browser_of(User.objects.create(username="nobody"))
-    assert [nobody.get(path).status_code for path in ("/trips/", f"/trips/{trip.pk}/")] == [
-        403,
-        403,
-    ]
+    for path in ("/trips/", f"/trips/{trip.pk}/"):
+        assert nobody.get(path).status_code == 403
     assert nobody.get(f"/trips/{trip.pk}/live/").status_code == 404
     for missing in ("0198a0b0-0000-7000-8000-000000000000", "x"):
         assert client.get(f"/trips/{missing}/").status_code == 404
@@ -206,11 +215,8 @@ def test_the_network_is_kept_in_the_admin(world: World, admin: Client) -> None:
     route |= {"stops": "A E", "fares": "A-E 750.50"}
     assert admin.post(reverse("admin:bookings_route_put"), route).status_code == 302
     short = Route.objects.get(code="short")
-    for row, words in (
-        (van, "1 . 2\n3 . 4"),
-        (short, "A-E 750.50"),
-        (Stop.objects.get(code="E"), "E"),
-    ):
+    end = Stop.objects.get(code="E")
+    for row, words in ((van, "1 . 2\n3 . 4"), (short, "A-E 750.50"), (end, "Stop E")):
         address = f"admin:bookings_{row._meta.model_name}_put_from"
         assert words in text(admin.get(reverse(address, args=[row.pk]))).replace("\r", "")
     for name, form in (

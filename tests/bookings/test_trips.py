@@ -125,7 +125,8 @@ def test_a_swap_takes_over_the_seats_keeps_blocked_ones_and_twice_is_once(world:
     put_vehicle("small", 10)
     for _ in range(2):
         found = trips.vehicle_swap(trip_id=trip.pk, vehicle="small", **SAID)
-        assert found.vehicle.code == "small"
+        assert (found.vehicle.code, found.version) == ("small", 2)
+    assert AuditEntry.objects.filter(action="trip.vehicle_swapped").count() == 1
     assert set(trip.seats.values_list("number", flat=True)) == set(range(1, 11))
     assert list(trip.seats.filter(blocked=True).values_list("number", flat=True)) == [3]
     seats.seat_confirm(booking=booking)
@@ -220,6 +221,7 @@ def test_eight_delays_at_once_count_once(shared_world: World) -> None:
         ({"from_n": 0}, "stops_invalid"),
         ({"from_n": 2, "minutes": -11}, "times_out_of_order"),
         ({"from_n": 3, "minutes": -60}, "times_out_of_order"),
+        ({"reason": "x" * 2001}, "reason_invalid"),
     ],
 )
 def test_a_delay_that_is_not_sound_is_refused(

@@ -474,6 +474,7 @@ def test_every_source_answers_and_its_results_lead_somewhere(world: World) -> No
         "transfers",
         "delegations",
         *("wallets", "adjustments", "journals"),
+        *("bookings", "trips"),
     }
     assert len({source.order for source in every}) == len(every)
     assert all(source.hint and source.title for source in every)

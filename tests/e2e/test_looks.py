@@ -14,6 +14,7 @@ from zlib import crc32
 import axe_playwright_python
 import pytest
 import requests
+from django.template.loader import get_template
 
 from tests.accounts.world import code_of
 from tests.e2e.conftest import DESKTOP, PHONE, Site, be_live
@@ -86,6 +87,7 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "request-settled": f"/requests/{failing['id']}/",
             "not-found": "/nowhere/",
             "not-allowed": "/interventions/new/",
+            "form-only": "/logout/",
         },
         "reviewer of money": {
             "interventions": "/interventions/",
@@ -116,11 +118,14 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "batch-own": f"/interventions/batches/{batch}/",
             "transfer-new": "/budgets/transfers/new/?from=education-2026",
             "transfer-own": f"/budgets/transfers/{transfer}/",
+            "trips": "/trips/",
+            "trip": f"/trips/{_trip(site)}/?leg=2",
             "notifications": "/notifications/",
             "notification-settings": "/settings/notifications/",
             "security": "/account/security/",
             "password": "/account/password/",
         },
+        "agent": _wallets(site),
         "": {"login": "/login/"},
         "admin": {
             "admin": "/admin/",
@@ -144,10 +149,63 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "audit-refused": "/audit/?outcome=refused",
             "admin-webhook-new": "/admin/notifications/webhookendpoint/put/",
             "admin-mails": "/admin/notifications/mail/",
+            "admin-mail": f"/admin/notifications/mail/{_mail(site)}/change/",
             "admin-commands": "/admin/engine/enginecommand/",
             "admin-user": "/admin/accounts/user/1/change/",
+            "admin-history": "/admin/accounts/user/1/history/",
+            "admin-role-new": "/admin/auth/group/add/",
+            "admin-role-rule": "/admin/accounts/rolerule/put/",
         },
     }
+
+
+def _wallets(site: Site) -> dict[str, str]:
+    """Pages of wallets, with an adjustment that waits and a journal."""
+    key = site.stack.api_key("agent")
+    body = {
+        "userId": "demo-rider",
+        "amount": "-1500.00",
+        "reason": "A ride was paid in cash.\nThe driver has the receipt.",
+    }
+    status, answer = site.call("POST", "/wallet-adjustments", body, key)
+    assert status == 201, answer
+    opening = "demo:demo-rider:opening"
+    found = site.call("GET", f"/search?q={opening}", None, key)[1]["items"]
+    (journal,) = (one["url"] for one in found if one["key"] == opening)
+    return {
+        "wallets": "/wallets/",
+        "wallets-empty": "/wallets/?status=frozen",
+        "wallet": "/wallets/demo-rider/",
+        "wallet-empty": "/wallets/thandi/",
+        "ledger": "/ledger/",
+        "journal": str(journal),
+        "adjustments": "/ledger/adjustments/",
+        "adjustment": f"/ledger/adjustments/{answer['id']}/",
+        "adjustment-new": "/ledger/adjustments/new/?wallet=demo-rider",
+    }
+
+
+def _mail(site: Site) -> int:
+    """The id of an e-mail with two files to somebody without a login."""
+    digest, name = "0123456789abcdef" * 4, "Recibo da Conceição – Ẹ̀kọ́ 2026-000123.pdf"
+    ((number,),) = site.stack.sql(
+        "INSERT INTO notifications_mail (key, address, name, title, text, kind, url, state, lease,"
+        " language, subject_type, subject_id, attempts, next_try_at, error, created_at)"
+        " VALUES ('receipt', 'conceicao.de.albuquerque.e.vasconcelos@transportes.example.org',"
+        " 'Conceição de Albuquerque',"
+        " 'Your receipt for NGN 12,500.00', 'Thank you.', '', '', 'failed', '', '', 'wallet',"
+        " 'w-1', 1, now(), '550 No such person', now()) RETURNING id"
+    )
+    site.stack.sql(
+        "INSERT INTO notifications_mailcontent VALUES (%s, 14, 'a', now()) RETURNING 1", digest
+    )
+    site.stack.sql(
+        "INSERT INTO notifications_mailattachment (mail_id, number, name, content_type, size,"
+        " content_id) SELECT %s, n, n || %s, 'application/pdf', 14000, %s"
+        " FROM generate_series(1, 2) n RETURNING 1",
+        *(number, name, digest),
+    )
+    return int(number)
 
 
 def _transfer(site: Site) -> str:
@@ -161,6 +219,13 @@ def _transfer(site: Site) -> str:
     status, answer = site.call("POST", "/budgets/transfers", body)
     assert status == 201, answer
     return str(answer["id"])
+
+
+def _trip(site: Site) -> str:
+    """The id of a trip of the demo."""
+    status, answer = site.call("GET", "/trips?bus=demo-bus")
+    assert status == 200, answer
+    return str(answer["items"][0]["id"])
 
 
 def _batch(site: Site) -> tuple[str, str]:
@@ -278,7 +343,9 @@ def problems(page: "Page", *, colors_only: bool = False, around: bool = True) ->
 # Each wait has a limit of its own; as a whole it takes as long as the machine lets a browser take,
 # which is many times longer while others use it.
 @pytest.mark.timeout(1200 if EVERY_LOOK else 600)
-@pytest.mark.parametrize("round_", ["reviewer", "reviewer of money", "requester", "admin", ""])
+@pytest.mark.parametrize(
+    "round_", ["reviewer", "reviewer of money", "requester", "agent", "admin", ""]
+)
 def test_every_page_is_accessible_fits_and_is_not_blocked(
     round_: str, site: Site, places: dict[str, dict[str, str]]
 ) -> None:
@@ -397,6 +464,37 @@ def test_at_360_pixels_nothing_is_cut_off(site: Site, places: dict[str, dict[str
         page.evaluate("""() => document.querySelectorAll(".plot-values span")
             .forEach((one) => { one.textContent = "10,000" })""")
         assert _fits(page), (name, _outside(page))
+
+
+@pytest.mark.parametrize("name", ["400", "403_csrf", "500", "503"])
+def test_pages_of_failures_are_accessible_and_fit(name: str, site: Site) -> None:
+    """They are drawn without a request, as the site draws them when it fails."""
+    page = site.sign_in("")
+    html = get_template(f"{name}.html").render()
+    kind = "text/html; charset=utf-8"
+    page.route("**/failed/", lambda route: route.fulfill(body=html, content_type=kind))
+    page.goto("/failed/")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        for theme in looks(f"failed-{name}").get(width, ()):
+            in_theme(page, theme)
+            picture(page, f"failed-{name}-{width}-{theme}")
+            assert _wrong(page, name) == []
+        assert _fits(page), _outside(page)
+
+
+def test_deleting_in_the_admin_is_asked_about_with_a_way_back(site: Site) -> None:
+    page = site.sign_in("admin", theme="dark", width=PHONE, scripts=False)
+    page.goto("/admin/auth/group/add/")
+    page.get_by_label("Name").fill("field visitors")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("link", name="field visitors").first.click()
+    page.get_by_role("link", name="Delete").click()
+    picture(page, "admin-delete")
+    page.get_by_role("link", name="Back, change nothing").click()
+    page.get_by_role("link", name="Delete").click()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_text("was deleted successfully").wait_for()
 
 
 def test_signing_in_with_a_second_factor_is_accessible_from_the_setup_to_the_code(

@@ -391,7 +391,7 @@ def test_switching_off_asks_for_the_reason_and_names_what_will_be_refused(
     old, new = Policy.objects.filter(code="relief").order_by("version")
     chosen = {"action": "switch_off", "_selected_action": [str(old.pk), str(new.pk)]}
     asked = text(admin.post(ADMIN, chosen))
-    assert "Will be refused: an older version, or off already" in asked
+    assert "Will be refused: It is an older version, or off already." in asked
     assert admin.post(ADMIN, {**chosen, "confirmed": "yes", "reason": ""}).status_code == 422
     assert Policy.objects.get(pk=new.pk).active
     only_old = {**chosen, "_selected_action": [str(old.pk)]}

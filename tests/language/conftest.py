@@ -16,10 +16,12 @@ from apps.accounts.services import api_key_create
 from apps.approvals import kinds as approval_kinds
 from apps.approvals.models import ApprovalRequest, BulkDecision, Evidence, SavedFilter
 from apps.approvals.services import claim_take, comment_add, delegation_give, evidence_add
+from apps.bookings.models import Booking, Route, Stop, Vehicle
 from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
 from apps.interventions.models import Budget, Policy
 from apps.notifications import kinds
 from apps.wallets.models import Account, Journal, Rider
+from tests.bookings.conftest import make_world as bookings_world
 from tests.database import Image
 from tests.interventions.batch_world import asked as batch_asked
 from tests.interventions.batch_world import opened as batch_opened
@@ -53,6 +55,7 @@ def world(world_image: Image, db: None) -> World:
 @pytest.fixture
 def shown(world: World) -> Opened:
     """Rows of every kind; what people wrote is in Cyrillic. By URL name: the arguments."""
+    trip = _trip()
     Policy.objects.update(name=NAME)
     Budget.objects.update(name=NAME)
     User.objects.update(first_name=NAME, last_name="")
@@ -144,7 +147,21 @@ def shown(world: World) -> Opened:
         "policy_live": ["relief"],
         "budget": ["main"],
         "budget_live": ["main"],
+        "trip": [trip],
+        "trip_live": [trip],
     }
+
+
+def _trip() -> Any:
+    """A trip with seats in all states, on a route with a name in Cyrillic."""
+    bookings = bookings_world()
+    for model in (Route, Stop, Vehicle):
+        model.objects.update(name=NAME)
+    trip = bookings.trip()
+    bookings.sell(trip, "A-B", seat=1)
+    bookings.hold(trip, "B-C", seat=1)
+    trip.seats.filter(number=2).update(blocked=True)
+    return trip.pk
 
 
 @pytest.fixture
@@ -159,6 +176,11 @@ def data(shown: Opened) -> list[str]:
         *Rider.objects.values_list("user_id", flat=True),
         *Account.objects.values_list("code", flat=True),
         *Journal.objects.values_list("key", flat=True),
+        *Route.objects.values_list("code", flat=True),
+        *Stop.objects.values_list("code", flat=True),
+        *Vehicle.objects.values_list("code", flat=True),
+        *Route.objects.values_list("zone", flat=True),
+        *Booking.objects.values_list("user_id", flat=True),
         *WorkflowSchedule.objects.values_list("name", flat=True),
         *WorkflowSchedule.objects.values_list("task_queue", flat=True),
         *EngineCommand.objects.values_list("workflow_id", flat=True),

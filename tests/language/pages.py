@@ -1,10 +1,13 @@
 """Every page of the site, by the names of its addresses."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+from zlib import crc32
 
 from django.test import Client
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
+
+from tests.support import FULL_SIZE
 
 #: By URL name: its arguments.
 Opened = dict[str, Any]
@@ -20,6 +23,7 @@ ACTIONS = {
     *("account_session_end", "bulk_act", "batch_act", "filter_delete", "delegation_revoke"),
     *("request_claim", "request_release", "request_reassign", "request_comment"),
     *("request_evidence", "engine_command_act", "workflow_run_act", "schedule_act"),
+    "wallet_act",
 }
 
 
@@ -33,9 +37,16 @@ def named(resolver: URLResolver) -> Iterator[str]:
             yield from named(one)
 
 
-def pages_for(client: Client, shown: Opened) -> dict[str, str]:
+def part(number: int) -> Callable[[str], bool]:
+    """Choose one half of the pages by their names, 0 or 1; all of them in `make large`."""
+    return lambda name: FULL_SIZE or crc32(name.encode()) % 2 == number
+
+
+def pages_for(
+    client: Client, shown: Opened, chosen: Callable[[str], bool] = bool
+) -> dict[str, str]:
     """Every page by its name, as this person sees it; what only answers a POST is left out, and the
-    fragments, whose parts are those of their pages."""
+    fragments, whose parts are those of their pages. `chosen`: of which names; without it of all."""
     found = {}
     for name in sorted(set(named(get_resolver())) - NOT_PAGES):
         if name.endswith("_live"):
@@ -46,6 +57,8 @@ def pages_for(client: Client, shown: Opened) -> dict[str, str]:
             if name.endswith("_export"):
                 continue  # a file
             assert name in ACTIONS, f"what does {name} show? Put a row of it into `shown`."
+            continue
+        if not chosen(name):
             continue
         response = client.get(path, follow=True)
         if response.status_code != 405:

@@ -168,6 +168,9 @@ def test_a_title_cannot_become_headers_nor_a_text_the_end_of_the_message(
         "ngozi",
         "ng\u00f6zi@example.org",
         "a@b@c",
+        # The encoding makes strasse.de of it, which is somebody else's.
+        "ngozi@straße.de",
+        '"ngozi\x01"@example.org',
     ],
 )
 def test_an_address_that_is_none_fails_and_reaches_nobody(

@@ -3,15 +3,19 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from apps.common.errors import Conflict, DomainError, Invalid, NotFound
 from apps.wallets import services
 from apps.wallets.models import Account, Journal, JournalLine, Wallet
-from apps.wallets.services.riders import wallet_freeze
+from apps.wallets.services.riders import wallet_freeze, wallet_unfreeze
+from tests.support import FULL_SIZE
 from tests.wallets.conftest import World, paid, prepaid_of
 
 CARD = {"amount": Decimal("1500.00"), "currency": "NGN", "subject_type": "booking"}
@@ -111,6 +115,56 @@ def test_the_first_journals_of_a_currency_at_once_make_its_accounts_once(
     assert sorted(Account.objects.values_list("code", flat=True)) == [
         *("card:GHS", "prepaid:GHS", "revenue:GHS")
     ]
+
+
+KEYS = st.tuples(
+    st.sampled_from(["pay", "refund", "freeze", "unfreeze"]),
+    st.sampled_from(["ada", "obi"]),
+    st.integers(1, 4),
+    st.integers(0, 5),
+)
+
+
+@settings(
+    # `make large` looks longer.
+    max_examples=100 if FULL_SIZE else 10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(actions=st.lists(KEYS, max_size=25))
+def test_whatever_is_called_in_whatever_order_the_lines_explain_the_balances(
+    world: World, actions: list[tuple[str, str, int, int]]
+) -> None:
+    """Against a model of two wallets with five naira each; refusals are part of the game."""
+    mark = uuid4().hex[:8]
+    ids = {name: f"{name}-{mark}" for name in ("ada", "obi")}
+    for user_id in ids.values():
+        world.rider(user_id, "5")
+    left, frozen, known = dict.fromkeys(ids, 5), set[str](), dict[str, tuple[str, str, int]]()
+    for verb, name, amount, number in actions:
+        if verb.endswith("freeze"):
+            change = wallet_freeze if verb == "freeze" else wallet_unfreeze
+            change(user_id=ids[name], reason="x", by=world.agent, via="page")
+            (frozen.add if verb == "freeze" else frozen.discard)(name)
+            continue
+        key, moved = f"{mark}:{number}", amount if verb == "refund" else -amount
+        again = known.get(key)
+        allowed = verb == "refund" or (name not in frozen and left[name] >= amount)
+        call = services.wallet_pay if verb == "pay" else services.wallet_refund
+        try:
+            new = call(**paid(ids[name], str(amount), key=key))
+        except Conflict as refusal:
+            differs = again is not None and again != (verb, name, amount)
+            assert (refusal.code == "journal_differs") == differs
+            assert differs or not allowed
+            continue
+        assert new == (again is None)
+        if new:
+            known[key] = (verb, name, amount)
+            left[name] += moved
+    for name, user_id in ids.items():
+        lines = JournalLine.objects.filter(account__code=f"wallet:{user_id}")
+        assert world.balance(user_id) == left[name] == -sum(line.amount for line in lines)
 
 
 # --- refusals -------------------------------------------------------------------------------------

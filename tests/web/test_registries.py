@@ -1,7 +1,6 @@
 """What apps register: every name resolves, nothing is registered twice, no shared app names a
 domain."""
 
-import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from benchmarks import __main__ as benchmarks_main
 from benchmarks.__main__ import registered
 from benchmarks.bench import MOST_QUICK_SECONDS, MOST_SECONDS
 from tests.test_architecture import ROOT, imports
+from tests.web import codes
 from workers.registry import QUEUES
 
 DOMAINS = ("interventions", "payments", "pix", "automations", "bookings", "wallets")
@@ -95,6 +95,7 @@ ELSEWHERE = {
     *("notifications", "notification_settings", "account_security", "logout"),
     # Forms, that the list's own button opens.
     *("intervention_new", "batch_new", "transfer_new", "bulk_preview", "adjustment_new"),
+    "booking_new",
     # Files.
     *("audit_export", "mfa_download_recovery_codes"),
     # Before one is signed in, and the steps of the person's security page.
@@ -183,7 +184,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
         "Interventions": [
             *("All", "Batches", "Outcomes", "Budgets", "Transfers", "Policies"),
         ],
-        "Bookings": ["Trips", "Wallets", "Adjustments", "Ledger"],
+        "Bookings": ["Bookings", "Trips", "Wallets", "Adjustments", "Ledger"],
         "System": ["Workers", "Runs", "Commands", "Schedules", "Audit", "Admin"],
     }
     nobody = User.objects.create(username="nobody")
@@ -194,7 +195,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
     assert seen == {
         "Work": found["Work"],
         "Interventions": ["All", "Batches", "Outcomes", "Transfers"],
-        "Bookings": ["Adjustments"],
+        "Bookings": ["Bookings", "Adjustments"],
     }
 
 
@@ -218,6 +219,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
         ("/wallets/ada/", "wallets", "true", None),
         ("/ledger/", "ledger", "page", None),
         ("/ledger/adjustments/", "adjustments", "page", None),
+        ("/trips/", "trips", "page", None),
         ("/workers/", "workers", "page", None),
         ("/workers/runs/7/", "workflow_runs", "true", None),
         ("/workers/commands/", "engine_commands", "page", None),
@@ -267,44 +269,23 @@ def test_a_card_that_needs_a_permission_is_not_asked_for_without_it() -> None:
 
 
 # --- refusals ------------------------------------------------------------------------------------
-#: A code that is made of an effect's name: `apps.engine.effects`.
-_OF_EFFECT = r"f'\{effect\.name\}(_\w+)'"
-_RAISED = {"Invalid", "NotAllowed", "NotFound", "Conflict", "TooMany", "Unavailable"}
-
-
-def _raised() -> dict[str, set[str]]:
-    """Codes that apps give to refusals, with the files."""
-    found: dict[str, set[str]] = {}
-    effects: set[str] = set()
-    of_effects: dict[str, str] = {}
-    for path in (ROOT / "apps").rglob("*.py"):
-        if "simulators" in path.parts or "migrations" in path.parts:
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
-                continue
-            given = {keyword.arg: keyword.value for keyword in node.keywords}
-            if node.func.id == "Effect" and "name" in given:
-                effects.add(ast.literal_eval(given["name"]))
-            code = given.get("code") if node.func.id in _RAISED else None
-            if isinstance(code, ast.Constant):
-                found.setdefault(code.value, set()).add(path.name)
-            elif code is not None and (known := re.fullmatch(_OF_EFFECT, ast.unparse(code))):
-                of_effects[known[1]] = path.name
-    for name in effects:
-        for ending, file in of_effects.items():
-            found.setdefault(name + ending, set()).add(file)
-    return found
-
-
 def test_every_refusal_has_a_next_step_or_is_without_one_on_purpose() -> None:
-    raised = _raised()
+    raised = codes.raised()
     without = set((Path(__file__).parent / "without_next_step.txt").read_text().split())
     assert {code: files for code, files in raised.items() if code not in without} == {
         code: raised[code] for code in raised if code in refusals.explained()
     }
     assert without <= set(raised)
     assert without & refusals.explained() == set()
+
+
+def test_every_code_that_a_row_can_keep_has_words() -> None:
+    """Those in the file are refused at a door: what is said then is the refusal's own text."""
+    written = codes.written()
+    without = set((Path(__file__).parent / "without_words.txt").read_text().split())
+    assert {c: files for c, files in written.items() if not tones.has_words(c)} == {
+        c: written[c] for c in without
+    }
 
 
 # --- words and tones -----------------------------------------------------------------------------
@@ -370,6 +351,7 @@ ROLES: dict[str, set[str]] = {
         "wallets.view_rider",
         "wallets.view_wallet",
         "bookings.view_trip",
+        "bookings.book",
     },
     "reviewer": _SIGNS,
     "senior reviewer": {*_SIGNS, "approvals.reassign_approvalrequest"},
@@ -378,6 +360,8 @@ ROLES: dict[str, set[str]] = {
     "key officer": set(),
     "booking agent": {
         "bookings.view_*",
+        "bookings.book",
+        "bookings.cancel_booking",
         "wallets.view_*",
         "wallets.put_rider",
         "wallets.top_up",
@@ -400,6 +384,7 @@ ROLES: dict[str, set[str]] = {
         "bookings.view_*",
         "notifications.view_*",
         "notifications.resend_mail",
+        "notifications.download_mailattachment",
         "notifications.manage_webhookendpoint",
         "wallets.view_*",
     },
@@ -453,7 +438,7 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
 def test_ids_of_these_subjects_are_found_in_the_audit_trail() -> None:
     assert subject_types.registered() == [
         *("approval", "approval_rule", "audit_entry", "budget", "engine_command"),
-        *("intervention", "policy", "rider", "role", "route", "schedule", "stop", "trip"),
+        *("intervention", "mail", "policy", "rider", "role", "route", "schedule", "stop", "trip"),
         *("user", "vehicle", "wallet"),
     ]
 
@@ -501,18 +486,32 @@ def test_every_benchmark_says_what_it_is_and_each_goal_has_one() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], [(name, False) for name in ("p1", "p2", "p5", "p7", "p10", "p12")]),
-        (["quick", "p7", "p1"], [("p1", True), ("p7", True)]),
-        (["--domain", "interventions"], [("p1", False), ("p2", False), ("p5", False)]),
+        (
+            [],
+            [
+                ("p1", ["p1"], False),
+                ("p2", ["p2"], False),
+                ("p5", ["p5"], False),
+                ("many_rows", ["p7", "p12"], False),
+                ("p10", ["p10"], False),
+            ],
+        ),
+        (["quick", "p7", "p1"], [("p1", ["p1"], True), ("many_rows", ["p7"], True)]),
+        (
+            ["--domain", "interventions"],
+            [("p1", ["p1"], False), ("p2", ["p2"], False), ("p5", ["p5"], False)],
+        ),
         (["--list"], []),
     ],
 )
 def test_the_words_of_make_bench_choose(
-    words: list[str], expected: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+    words: list[str], expected: list[tuple[str, list[str], bool]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ran: list[tuple[str, bool]] = []
+    ran: list[tuple[str, list[str], bool]] = []
     monkeypatch.setattr(
-        benchmarks_main, "run", lambda name, bench, *, quick: ran.append((name, quick)) or 0
+        benchmarks_main,
+        "run",
+        lambda module, benches, *, quick: ran.append((module, list(benches), quick)) or 0,
     )
     assert benchmarks_main.main(words) == 0
     assert ran == expected

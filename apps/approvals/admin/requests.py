@@ -1,6 +1,7 @@
 """Admin of requests. Its actions call the same services as the pages and the API."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
+from apps.accounts.models import User
 from apps.approvals import kinds, selectors, services
 from apps.approvals.contracts import RequestStatus, Verdict
 from apps.approvals.models import (
@@ -87,13 +89,9 @@ def _label(approval: ApprovalRequest) -> str:
 
 
 def _claim_line(approval: ApprovalRequest, request: HttpRequest) -> Line:
-    barred = selectors.can_sign(approval, acting(request), as_of=timezone.now())
-    note = (
-        gettext("You could not sign it: {barred}.").format(barred=barred)
-        if barred
-        else gettext("Nobody else signs it then.")
-    )
-    return Line(note, label=_label(approval), blocked=bool(barred))
+    barred, _under = _barred(approval, acting(request), as_of=timezone.now())
+    note = refusal_of(barred).what if barred else gettext("Nobody else signs it then.")
+    return Line(note, label=_label(approval), blocked=barred is not None)
 
 
 def _release_line(approval: ApprovalRequest, request: HttpRequest) -> Line:
@@ -106,16 +104,22 @@ def _release_line(approval: ApprovalRequest, request: HttpRequest) -> Line:
     return Line(note, label=_label(approval), blocked=held_by is None)
 
 
+def _barred(
+    approval: ApprovalRequest, user: User, *, as_of: datetime
+) -> tuple[DomainError | None, User]:
+    """Return why the user cannot sign now, if so, and under whose authority they would."""
+    if (closed := selectors.state_refusal(approval, as_of=as_of)) is not None:
+        return closed, user
+    try:
+        under = selectors.standing(approval, user, on_behalf_of=None, as_of=as_of)
+    except DomainError as refusal:
+        return refusal, user
+    return None, under.authority
+
+
 def _decide_line(approval: ApprovalRequest, request: HttpRequest, *, verdict: Verdict) -> Line:
     now, user = timezone.now(), acting(request)
-    barred = selectors.state_refusal(approval, as_of=now)
-    authority = user
-    if barred is None:
-        try:
-            under = selectors.standing(approval, user, on_behalf_of=None, as_of=now)
-            authority = under.authority
-        except DomainError as refusal:
-            barred = refusal
+    barred, authority = _barred(approval, user, as_of=now)
     note = refusal_of(barred).what if barred else _what_happens(approval, verdict)
     seen = selectors.current_payload(approval).hash
     return Line(

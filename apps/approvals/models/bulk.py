@@ -1,6 +1,6 @@
 """Bulk decisions: one verdict on many requests, each signed by itself with its own outcome."""
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
@@ -26,9 +26,9 @@ class BulkDecisionQuerySet(AskedQuerySet["BulkDecision"]):
     view_permission = VIEW_OTHERS_PERMISSION
     open_statuses = [BulkStatus.PENDING, BulkStatus.RUNNING]
 
-    def visible_to(self, user: "User") -> Self:
-        """Return the user's own bulk decisions; all of them for auditors."""
-        return super().visible_to(user) if user.is_active else self.none()
+    def seen_by(self, user: "User") -> Q:
+        """Return the condition of the user's own bulk decisions; of all of them for auditors."""
+        return super().seen_by(user) if user.is_active else Q(pk__in=[])
 
 
 class BulkDecision(Run):

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Self
 
 import pgtrigger
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
-from django.db.models import Count, Exists, OuterRef, Prefetch, Q, Subquery
+from django.db.models import Count, OuterRef, Prefetch, Q, Subquery
 from django.db.models.functions import Coalesce, Upper
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -28,9 +27,6 @@ VIEW_PERMISSION = "approvals.view_approvalrequest"
 DECIDE_PERMISSION = "approvals.decide_approvalrequest"
 EDIT_PERMISSION = "approvals.edit_approvalrequest"
 REASSIGN_PERMISSION = "approvals.reassign_approvalrequest"
-#: The most claims by users who can no longer sign that one query looks at. Such claims lapse when
-#: their lease ends.
-MOST_LEFT = 500
 
 
 class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
@@ -42,11 +38,13 @@ class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
 
     def visible_to(self, user: "User | AnonymousUser") -> Self:
         """Return all requests for users who may view them, otherwise those the user asked for."""
+        return self.filter(self.seen_by(user))
+
+    def seen_by(self, user: "User | AnonymousUser") -> Q:
+        """Return the condition of `visible_to`."""
         if not user.is_active:
-            return self.none()
-        if user.has_perm(VIEW_PERMISSION):
-            return self
-        return self.filter(requested_by=user.pk)
+            return Q(pk__in=[])
+        return Q() if user.has_perm(VIEW_PERMISSION) else Q(requested_by=user.pk)
 
     def mine(
         self, user: "User | AnonymousUser", as_of: datetime | None = None, *, group: str = ""
@@ -61,17 +59,23 @@ class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
         """
         if not user.is_active or not user.has_perm(DECIDE_PERMISSION):
             return self.none()
-        as_of = as_of or timezone.now()
-        return self.open().filter(
-            _may_sign(user, as_of=as_of, group=group),
-            *_four_eyes(user.pk),
-            _held_by_nobody_else(self.model, user.pk, as_of=as_of),
-            Q(expires_at=None) | Q(expires_at__gt=as_of),
-        )
+        from apps.approvals.models.signable import signable
+
+        return self.open().filter(*signable(user, as_of=as_of or timezone.now(), group=group))
+
+    def mine_counted(self, user: "User | AnonymousUser", *, most: int) -> int:
+        """Return how many requests `mine` has now, `most` at most: for every page's navigation."""
+        if not user.is_active or not user.has_perm(DECIDE_PERMISSION):
+            return 0
+        from apps.approvals.models.signable import signable_count
+
+        return signable_count(user, as_of=timezone.now(), most=most)
 
     def waiting_for(self, group: str) -> Self:
         """Return requests whose current tier is of the group or was escalated to it."""
-        return self.filter(_waits_for(group))
+        from apps.approvals.models.signable import waits_for
+
+        return self.filter(waits_for(group))
 
     def for_subject(self, *, subject_type: str, subject_id: str) -> Self:
         """Return every request about the subject, in any status."""
@@ -116,84 +120,6 @@ class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
             Prefetch("payloads", versions.select_related("edited_by")),
             Prefetch("signatures", Signature.objects.select_related("actor", "authority")),
         )
-
-
-def _may_sign(user: "User | AnonymousUser", *, as_of: datetime, group: str) -> Q:
-    """Return the condition that the tier is the user's turn, by their own or a delegated authority.
-    Takes two queries, for any number of delegations."""
-    from apps.approvals.models.delegations import Delegation, group_names
-
-    held = list(Delegation.objects.held_by(user, as_of=as_of))
-    groups = group_names({user.pk, *(delegation.delegator_id for delegation in held)})
-    may = _of_the_tier(user.pk, groups, group)
-    for delegation in held:
-        delegator = delegation.delegator
-        scope = _of_the_tier(delegator.pk, groups, group)
-        if delegation.kinds:
-            scope &= Q(kind__in=delegation.kinds)
-        if delegation.most is not None:
-            scope &= Q(amount__lte=delegation.most, currency=delegation.currency)
-        for condition in _four_eyes(delegator.pk):
-            scope &= condition
-        may |= scope
-    return may
-
-
-def _of_the_tier(pk: int | None, groups: dict[int | None, list[str]], group: str) -> Q:
-    # Pass a list, not a subquery: the planner can then estimate each group's number of rows.
-    names = groups[pk]
-    if group in names:
-        return _waits_for(group)
-    let_in = Q(escalated_group__in=names) | Q(escalated_to=pk)
-    return let_in if group else let_in | Q(tier_group__in=names)
-
-
-def _waits_for(group: str) -> Q:
-    # Query escalations first. An OR would make the planner give up the index in the list's order,
-    # and escalations are rare.
-    escalated = ApprovalRequest.objects.open().filter(escalated_group=group)
-    of_the_tier = Q(tier_group=group)
-    return of_the_tier | Q(escalated_group=group) if escalated.exists() else of_the_tier
-
-
-def _held_by_nobody_else(model: "type[ApprovalRequest]", pk: int | None, *, as_of: datetime) -> Q:
-    """Return the condition that no lease is in force, except the user's own and those of users who
-    can no longer sign (as `selectors.holder`, except for limits of delegations)."""
-    from apps.approvals.models.delegations import Delegation
-
-    free = Q(claimed_by=None) | Q(claimed_by=pk) | Q(claimed_until__lte=as_of)
-    # Without any lease of somebody else, and there are few, whose it is need not be asked.
-    leases = model.objects.open().filter(claimed_by__isnull=False, claimed_until__gt=as_of)
-    if not leases.exclude(claimed_by=pk).exists():
-        return free
-    groups = (OuterRef("tier_group"), OuterRef("escalated_group"))
-    active = get_user_model().objects.filter(pk=OuterRef("claimed_by"), is_active=True)
-    members = active.filter(Q(groups__name__in=groups) | Q(pk=OuterRef("escalated_to")))
-    acting = (
-        Delegation.objects.valid(as_of=as_of)
-        .filter(delegate=OuterRef("claimed_by"), delegate__is_active=True)
-        .filter(
-            Q(delegator__groups__name__in=groups) | Q(delegator=OuterRef("escalated_to")),
-            delegator__is_active=True,
-        )
-    )
-    # Run as a separate query first: it rarely finds any, and the list's plan stays the same.
-    left = leases.filter(~Exists(members), ~Exists(acting)).order_by().values_list("pk", flat=True)
-    found = list(left[:MOST_LEFT])
-    return free | Q(pk__in=found) if found else free
-
-
-def _four_eyes(pk: int | None) -> "list[Q]":
-    """Exclude the requester, editors and signers of the current payload."""
-    from apps.approvals.models.signatures import Signature  # Signature imports this module
-
-    edited = PayloadVersion.objects.filter(request=OuterRef("pk"), edited_by=pk)
-    signed = Signature.objects.filter(
-        Q(actor=pk) | Q(authority=pk),
-        request=OuterRef("pk"),
-        payload__number=OuterRef("payload_number"),
-    )
-    return [~Q(requested_by=pk), Q(~Exists(edited)), Q(~Exists(signed))]
 
 
 class ApprovalRequest(models.Model):

@@ -27,8 +27,8 @@ from apps.web.search import (
     asked,
     by_text,
     by_value,
+    rows_found,
     starts_a_word,
-    text_condition,
 )
 
 VIEW_DELEGATIONS = "approvals.view_delegation"
@@ -75,7 +75,7 @@ REQUESTS = Source(
     scope=Scope.READ,
     order=20,
     find=among(
-        lambda user: ApprovalRequest.objects.visible_to(user).select_related("requested_by"),
+        lambda: ApprovalRequest.objects.select_related("requested_by"),
         BY_UUID,
         Match(_about),
         by_value("key", like=r"\S+:\S+"),
@@ -83,6 +83,7 @@ REQUESTS = Source(
         by_text("search_text", where=_OPEN, order=_NEWEST),
         by_text("search_text", where=~_OPEN, order=_NEWEST),
         found=_request,
+        seen=ApprovalRequest.objects.seen_by,
     ),
 )
 
@@ -93,29 +94,27 @@ BULK = Source(
     scope=Scope.READ,
     order=50,
     find=among(
-        lambda user: BulkDecision.objects.visible_to(user).select_related("requested_by"),
+        lambda: BulkDecision.objects.select_related("requested_by"),
         BY_UUID,
         found=lambda row: asked(
             row,
             "bulk",
             ngettext("{total:,} request", "{total:,} requests", row.total).format(total=row.total),
         ),
+        seen=BulkDecision.objects.seen_by,
     ),
 )
 
 
 # --- delegations ----------------------------------------------------------------------------------
+#: Indexed together, of people.
+_NAMES = ("username", "first_name", "last_name", "email")
+
+
 def _side(column: str) -> Match:
     """Find delegations with a person of that name on this side. One query: the database joins the
     people, however many have the name."""
-
-    def condition(query: Query) -> Q | None:
-        named = text_condition(query, "username", "first_name", "last_name", "email")
-        if named is None:
-            return None
-        return Q(**{f"{column}__in": User.objects.filter(named).order_by().values("pk")})
-
-    return Match(condition)
+    return by_text(*(f"{column}__{name}" for name in _NAMES))
 
 
 def _delegation(row: Delegation, user: User) -> Found:
@@ -141,22 +140,22 @@ def _delegation(row: Delegation, user: User) -> Found:
     )
 
 
-def _delegations(user: User) -> "QuerySet[Delegation]":
-    rows = Delegation.objects.select_related("delegator", "delegate")
+def _delegations() -> "QuerySet[Delegation]":
+    return Delegation.objects.select_related("delegator", "delegate")
+
+
+def _delegations_seen(user: User) -> Q:
     if user.has_perm(VIEW_DELEGATIONS) and user.is_staff:
-        return rows
-    return rows.filter(Q(delegator=user) | Q(delegate=user))
+        return Q()
+    return Q(delegator=user.pk) | Q(delegate=user.pk)
+
+
+_BY_PEOPLE = (BY_NUMBER, _side("delegator"), _side("delegate"))
 
 
 def _find_delegations(user: User, query: Query, most: int) -> list[Found]:
-    find = among(
-        _delegations,
-        BY_NUMBER,
-        _side("delegator"),
-        _side("delegate"),
-        found=lambda row: _delegation(row, user),
-    )
-    return find(user, query, most)
+    rows = rows_found(_delegations, _BY_PEOPLE, _delegations_seen(user), query, most)
+    return [_delegation(row, user) for row in rows]
 
 
 DELEGATIONS = Source(

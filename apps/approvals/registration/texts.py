@@ -121,8 +121,36 @@ WORDS = {
 }
 
 
+#: Codes that rows keep of what failed, in words.
+CODES = {
+    "no_rule": _("no approval rule"),
+    "already_decided": _("decided already"),
+    "already_signed": _("signed already"),
+    "amount_missing": _("amount missing"),
+    "authority_invalid": _("not an authority of the signer"),
+    "bad_tier": _("tier not valid"),
+    "claimed": _("held by somebody else"),
+    "claim_used_up": _("held for too long"),
+    "editor_cannot_sign": _("who edited it cannot sign"),
+    "requester_cannot_sign": _("who asked cannot sign"),
+    "no_delegation": _("no delegation for it"),
+    "not_in_group": _("not in the group that signs"),
+    "payload_changed": _("what is asked has changed"),
+    "tier_changed": _("tier has changed"),
+    "workflow_closed": _("workflow has ended"),
+    "reason_code_required": _("coded reason missing"),
+    "reason_code_unknown": _("coded reason unknown"),
+    "unknown_request": _("request unknown"),
+    "unknown_kind": _("kind unknown"),
+    "not_waiting": _("waits for no signature"),
+    "nobody_to_escalate_to": _("nobody to escalate to"),
+    "not_decided": _("not decided yet"),
+    "second_person_needed": _("a second person is needed"),
+}
+
+
 def register() -> None:
     """Register the texts. Called once, when Django is ready."""
     timeline.register_words(ACTIONS, tried=TRIED, people=("authority", "to", "held_by"))
     refusals.explain(NEXT_STEPS)
-    tones.register(TONES, WORDS)
+    tones.register(TONES, {**WORDS, **CODES})

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.models import DECIDE_PERMISSION, ApprovalRequest, Delegation
 from apps.approvals.models.delegations import PERMISSIONS_BACKEND as PERMISSIONS_BACKEND
-from apps.approvals.models.delegations import group_names
+from apps.approvals.models.delegations import delegations_held, group_names
 from apps.approvals.selectors.tiers import current_signatures, current_tier
 from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed
 from apps.common.language import filled
@@ -245,7 +245,7 @@ def leaseholder(request: ApprovalRequest, *, as_of: datetime) -> "User | None":
 
 def delegations_to(user: "User | AnonymousUser", *, as_of: datetime) -> list[Delegation]:
     """Return the delegations under which the user could sign at that time."""
-    return [] if user.pk is None else list(Delegation.objects.held_by(user, as_of=as_of))
+    return delegations_held(user, as_of=as_of)
 
 
 def delegations_of(user: "User") -> "QuerySet[Delegation]":

@@ -7,6 +7,7 @@ from django.utils.translation import gettext, ngettext
 
 from apps.approvals.contracts import RequestStatus, Verdict
 from apps.approvals.models import ApprovalRequest, PayloadVersion, Signature
+from apps.common.lists_in_words import one_of
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def who_signs_next(request: ApprovalRequest) -> str:
         )
     else:
         text = ngettext("one signature by {who}", "{count} signatures by {who}", tier.missing)
-    who = gettext(" or ").join([tier.group, *also_signing(request)])
+    who = one_of([tier.group, *also_signing(request)])
     needed = text.format(count=tier.missing, who=who)
     if tier.of == 1:
         return needed

@@ -64,6 +64,15 @@ def _name(event: dict[str, Any]) -> str:
     return gettext("Due") if event["event"] == DUE else gettext("Expiry")
 
 
+def _escalates_to(escalation: dict[str, Any]) -> str:
+    group = escalation.get("group") or ""
+    if not escalation.get("senior"):
+        return gettext("to {target}").format(target=group)
+    if not group:
+        return gettext("to the senior of who holds it")
+    return gettext("to the senior of who holds it, else {group}").format(group=group)
+
+
 def _note(approval: ApprovalRequest, event: dict[str, Any], *, done: bool) -> str:
     name = event["event"]
     if name == REMINDER:
@@ -72,10 +81,7 @@ def _note(approval: ApprovalRequest, event: dict[str, Any], *, done: bool) -> st
         return gettext("sent") if done else ""
     if name == ESCALATION:
         if not done:
-            escalation = approval.band.get("escalation") or {}
-            senior = gettext("the senior of who holds it") if escalation.get("senior") else ""
-            whom = gettext(", else ").join(filter(None, [senior, escalation.get("group")]))
-            words = gettext("to {target}").format(target=whom)
+            words = _escalates_to(approval.band.get("escalation") or {})
             return (
                 gettext("{words}; nobody was found yet").format(words=words)
                 if event.get("tried_at")

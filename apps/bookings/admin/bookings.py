@@ -21,7 +21,7 @@ class BookingAdmin(ReadOnlyAdmin):
 class ReservationAdmin(ReadOnlyAdmin):
     list_display = ("seat_number", "stretch", "status", "trip", "booking", "expires_at")
     list_filter = ("status",)
-    list_select_related = ("booking",)
+    list_select_related = ("trip", "booking")
     ordering = ("-created_at", "-id")
     search_exact = ("id", "booking", "trip")
     search_help_text = _("An exact id, of the reservation, its booking or its trip.")

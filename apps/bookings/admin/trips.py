@@ -52,11 +52,19 @@ def _swapped(trip: Trip, data: dict[str, Any]) -> list[str]:
 
 def _delayed(trip: Trip, data: dict[str, Any]) -> list[str]:
     minutes = data["minutes"]
-    later = ngettext("{number} minute later", "{number} minutes later", abs(minutes))
-    earlier = ngettext("{number} minute earlier", "{number} minutes earlier", abs(minutes))
-    words = (earlier if minutes < 0 else later).format(number=abs(minutes))
+    later = ngettext(
+        "It leaves stop {place} {number} minute later, and passes all after it later.",
+        "It leaves stop {place} {number} minutes later, and passes all after it later.",
+        abs(minutes),
+    )
+    earlier = ngettext(
+        "It leaves stop {place} {number} minute earlier, and passes all after it earlier.",
+        "It leaves stop {place} {number} minutes earlier, and passes all after it earlier.",
+        abs(minutes),
+    )
+    told = earlier if minutes < 0 else later
     return [
-        gettext("From stop {place} on: {words}.").format(place=data["from_n"], words=words),
+        told.format(place=data["from_n"], number=abs(minutes)),
         gettext("The sale at these stops ends by the new times."),
     ]
 
@@ -106,7 +114,7 @@ class TripAdmin(FormPagesAdmin):
 @admin.register(TripStop)
 class TripStopAdmin(ReadOnlyAdmin):
     list_display = ("trip", "n", "stop", "arrives_at", "departs_at")
-    list_select_related = ("stop",)
+    list_select_related = ("trip", "stop")
 
 
 @admin.register(TripSeat)

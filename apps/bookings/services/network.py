@@ -125,7 +125,7 @@ def route_put(
             changed = True
         changed |= _put_fares(route, prices)
         if changed:
-            body = {**fields, "stops": list(stops)}
+            body: dict[str, Any] = {**fields, "stops": list(stops)}
             body["fares"] = {one: exact(fares[one], currency) for one in fares}
             entry_record(**subject, by=by, via=via, body=body)
     return route

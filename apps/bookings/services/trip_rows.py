@@ -54,7 +54,8 @@ def trip_locked(trip_id: UUID | str, statuses: Sequence[TripStatus] = tuple(Trip
     the statuses.
     """
     rows = Trip.objects.select_for_update(of=("self",), no_key=True)
-    trip = rows.select_related("vehicle", "route").filter(pk=uuid_of(trip_id)).first()
+    key = uuid_of(trip_id)
+    trip = rows.select_related("vehicle", "route").filter(pk=key).first() if key else None
     if trip is None:
         raise NotFound(_("There is no such trip."), code="trip_not_found")
     if trip.status not in statuses:

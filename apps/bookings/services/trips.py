@@ -33,6 +33,7 @@ from apps.common.identifiers import new_id, uuid_of
 from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.common.money import exact
+from apps.common.validation import clean_reason
 from apps.engine import process
 
 #: A delay is at most two days.
@@ -68,9 +69,9 @@ def trip_open(
 
     `clocks`: when it is at each stop of the route, in the route's zone. The same trip again, also
     concurrently, returns the first one as it is now. Raises, each audited: NotFound
-    `route_not_found`, `vehicle_not_found`; Invalid `time_invalid`, `times_out_of_order`,
-    `stops_invalid` (not as many times as stops); Conflict `vehicle_busy` when the vehicle departs
-    then for another trip.
+    `route_not_found`, `vehicle_not_found`; Invalid `time_invalid`, `day_invalid`,
+    `times_out_of_order`, `stops_invalid` (not as many times as stops); Conflict `vehicle_busy` when
+    the vehicle departs then for another trip.
     """
     about = _about("open")
     with refusals(**about, by=by, via=via), transaction.atomic(durable=True):
@@ -126,14 +127,21 @@ def vehicle_swap(
     what changed of its seats.
 
     Sold and held seats keep their numbers; a seat that was blocked stays so. Raises, each audited:
-    NotFound `trip_not_found`, `vehicle_not_found`; Conflict `trip_settled`, `vehicle_busy`,
-    `seats_taken` (extra seats) when the other vehicle lacks a seat that is sold or held.
+    NotFound `trip_not_found`, `vehicle_not_found`; Invalid `reason_invalid`; Conflict
+    `trip_settled`, `vehicle_busy`, `seats_taken` (extra seats) when the other vehicle lacks a seat
+    that is sold or held.
     """
     about = _about("swap_vehicle", trip_id)
     with refusals(**about, by=by, via=via), transaction.atomic(durable=True):
+        reason = clean_reason(reason)
         bus = _vehicle_locked(vehicle)
         trip = trip_locked(trip_id, CHANGEABLE)
-        numbers = set(bus.seats.values_list("number", flat=True))
+        places = set(bus.seats.values_list("number", "row", "col"))
+        if trip.vehicle_id == bus.pk and places == set(
+            trip.seats.values_list("number", "row", "col")
+        ):
+            return trip
+        numbers = {number for number, _row, _col in places}
         taken = Reservation.objects.filter(trip=trip, status__in=ACTIVE)
         lost = sorted(set(taken.values_list("seat_number", flat=True)) - numbers)
         if lost:
@@ -171,13 +179,14 @@ def trip_delay(
 
     `version`: that of the trip as the caller saw it, so that a repeated call does not delay it
     twice; None: whatever it is. Wakes the workflow that accompanies the trip. Raises, each audited:
-    NotFound `trip_not_found`; Invalid `minutes_invalid`, `stops_invalid` (no such place),
-    `times_out_of_order`; Conflict `trip_settled`, `version_changed`, `vehicle_busy`.
+    NotFound `trip_not_found`; Invalid `minutes_invalid`, `reason_invalid`, `stops_invalid` (no such
+    place), `times_out_of_order`; Conflict `trip_settled`, `version_changed`, `vehicle_busy`.
     """
     about = _about("delay", trip_id)
     with refusals(**about, by=by, via=via), transaction.atomic(durable=True):
         if not isinstance(minutes, int) or not 0 < abs(minutes) <= MOST_DELAY_MINUTES:
             raise Invalid(_("A delay is at most two days, in minutes."), code="minutes_invalid")
+        reason = clean_reason(reason)
         trip = trip_locked(trip_id, UNDER_WAY)
         if version is not None and trip.version != version:
             raise Conflict(
@@ -224,7 +233,8 @@ def find_trip(
     vehicle = _vehicle(Vehicle.objects.all(), bus_id)
     trips = Trip.objects.filter(vehicle=vehicle)
     if trip_id is not None:
-        trips = trips.filter(pk=uuid_of(trip_id))
+        key = uuid_of(trip_id)
+        trips = trips.filter(pk=key) if key else trips.none()
         if not trips.exists():
             raise NotFound(_("There is no such trip."), code="trip_not_found")
     trips = trips.filter(status=TripStatus.OPEN)

@@ -89,7 +89,7 @@ def _context(request: HttpRequest, trip: Trip) -> dict[str, Any]:
     known = trip.cancellations.order_by("-created_at").first()
     may = person(request).has_perm(RUN_TRIP) and trip.status in CHANGEABLE
     return {
-        "topics": f"trips {TRIP}:{trip.pk}",
+        "topics": f"{TRIP}:{trip.pk}",
         "head": Head(
             trip.route.name,
             gettext("{bus} · {day}").format(
@@ -155,8 +155,8 @@ def _times(request: HttpRequest, trip: Trip, seats: SeatMap) -> Table:
         seats.stops,
         (
             Column(head=_("Stop"), value=name, form="title"),
-            Column(head=_("Arrives"), value=arrives, text=_("arrives {}")),
-            Column(head=_("Departs"), value=departs, text=_("departs {}")),
+            Column(head=_("Arrives"), value=arrives, form="long", text=_("arrives {}")),
+            Column(head=_("Departs"), value=departs, form="long", text=_("departs {}")),
         ),
         id="trip-times",
         caption=gettext("Times of the stops"),
@@ -186,7 +186,7 @@ def _seats(request: HttpRequest, trip: Trip, seats: SeatMap) -> Table:
         ),
         id="trip-seats",
         caption=gettext("What each seat is on each leg"),
-        by="number",
+        by="key",
         version=lambda seat: "".join(use[0] for use in seat.legs),
     )
 
@@ -196,8 +196,8 @@ DETAIL_PAGE = DetailPage(
     rows=_rows,
     context=_context,
     permission=VIEW_TRIPS,
-    main=("bookings/_seat_map.html", "bookings/_seats.html"),
-    side=("bookings/_times.html", "web/_facts_panel.html", "web/_page_verb.html"),
+    main=("bookings/_times.html", "bookings/_seat_map.html", "bookings/_seats.html"),
+    side=("web/_facts_panel.html", "web/_page_verb.html"),
     verb=PageVerb(
         call=trip_cancel,
         row_id="trip_id",

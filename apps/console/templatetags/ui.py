@@ -1,16 +1,23 @@
 """Template tags of the design system: icons, money, times, states."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
+from urllib.parse import urlsplit
 
 from django import template
+from django.conf import settings
+from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.formats import number_format
 from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
+from apps.common import lists_in_words
 from apps.common.dates import day_words, hour_words, moment_words, weekday_words
 from apps.common.language import lazy as _
 from apps.common.money import NO_BREAK
@@ -23,6 +30,12 @@ register = template.Library()
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """Return a symbol of the sprite. It is decorative: put the words beside it."""
+    return _icon(name, settings.STATIC_URL)
+
+
+@lru_cache(maxsize=500)
+def _icon(name: str, at: str) -> SafeString:
+    # A page has fifty. The sprite's address is that of the release.
     return format_html(
         '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
         static("console/icons.svg"),
@@ -40,6 +53,24 @@ def money(amount: Decimal | None, currency: str = "") -> str:
 def words(state: object) -> str:
     """Return a state or step in words."""
     return words_of(state)
+
+
+@register.simple_tag
+def came_from(request: HttpRequest | None) -> str:
+    """Return the address of our page that sent the request; empty for any other sender."""
+    if not request:
+        return ""
+    sender = request.headers.get("Referer", "")
+    hosts, secure = {request.get_host()}, request.is_secure()
+    if not url_has_allowed_host_and_scheme(sender, allowed_hosts=hosts, require_https=secure):
+        return ""
+    return urlsplit(sender)._replace(scheme="", netloc="").geturl()
+
+
+@register.filter
+def all_of(parts: Iterable[object]) -> str:
+    """Return `a, b and c`."""
+    return lists_in_words.all_of(parts)
 
 
 _VIA = {

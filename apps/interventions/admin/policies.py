@@ -76,7 +76,11 @@ class PolicyForm(forms.Form):
 
 
 def _line(policy: Policy, request: HttpRequest) -> Line:
-    note = gettext("active") if policy.active else gettext("an older version, or off already")
+    note = (
+        gettext("It is active.")
+        if policy.active
+        else gettext("It is an older version, or off already.")
+    )
     return Line(note, blocked=not policy.active)
 
 

@@ -17,7 +17,18 @@ from apps.interventions.models import (
 )
 from apps.interventions.scopes import Scope
 from apps.web import search
-from apps.web.search import BY_UUID, CODE, Found, Query, Source, among, asked, by_text, by_value
+from apps.web.search import (
+    BY_UUID,
+    CODE,
+    Found,
+    Query,
+    Source,
+    among,
+    asked,
+    by_text,
+    by_value,
+    everything,
+)
 from apps.web.tones import words_of
 
 #: Only codes of errors are words with `_` between them.
@@ -43,11 +54,12 @@ INTERVENTIONS = Source(
     scope=Scope.INTERVENTIONS_READ,
     order=10,
     find=among(
-        lambda user: Intervention.objects.visible_to(user).select_related("requested_by"),
+        lambda: Intervention.objects.select_related("requested_by"),
         BY_UUID,
         by_value("error_code", ("-created_at", "-id"), like=CODE),
         by_text("target"),
         found=_intervention,
+        seen=Intervention.objects.seen_by,
     ),
     more=_failed_alike,
 )
@@ -59,7 +71,7 @@ BATCHES = Source(
     scope=Scope.INTERVENTIONS_READ,
     order=30,
     find=among(
-        lambda user: InterventionBatch.objects.visible_to(user).select_related("requested_by"),
+        lambda: InterventionBatch.objects.select_related("requested_by"),
         BY_UUID,
         by_text("title"),
         found=lambda row: asked(
@@ -68,6 +80,7 @@ BATCHES = Source(
             str(row),
             ngettext("{total:,} payment", "{total:,} payments", row.total).format(total=row.total),
         ),
+        seen=InterventionBatch.objects.seen_by,
     ),
 )
 
@@ -78,9 +91,7 @@ TRANSFERS = Source(
     scope=Scope.BUDGETS_READ,
     order=40,
     find=among(
-        lambda user: BudgetTransfer.objects.visible_to(user).select_related(
-            "requested_by", "source", "destination"
-        ),
+        lambda: BudgetTransfer.objects.select_related("requested_by", "source", "destination"),
         BY_UUID,
         found=lambda row: asked(
             row,
@@ -89,6 +100,7 @@ TRANSFERS = Source(
                 source=row.source, destination=row.destination
             ),
         ),
+        seen=BudgetTransfer.objects.seen_by,
     ),
 )
 
@@ -100,7 +112,7 @@ BUDGETS = Source(
     scope=Scope.BUDGETS_READ,
     order=45,
     find=among(
-        lambda user: Budget.objects.all(),
+        lambda: Budget.objects.all(),
         by_text("code", "name", order=("-created_at", "-id")),
         found=lambda row: Found(
             title=row.name,
@@ -111,6 +123,7 @@ BUDGETS = Source(
                 gettext("{amount} free").format(amount=shown(row.available, row.currency)),
             ),
         ),
+        seen=everything,
     ),
 )
 
@@ -123,7 +136,7 @@ POLICIES = Source(
     order=48,
     find=among(
         # The active versions are few, and have an index of their own.
-        lambda user: Policy.objects.filter(active=True),
+        lambda: Policy.objects.filter(active=True),
         by_text("code", "name"),
         found=lambda row: Found(
             title=row.name,
@@ -132,6 +145,7 @@ POLICIES = Source(
             notes=(gettext("version {version}").format(version=row.version), row.currency),
             at=row.created_at,
         ),
+        seen=everything,
     ),
 )
 

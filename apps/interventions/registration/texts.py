@@ -121,8 +121,44 @@ TRIED = {
 }
 
 
+#: Codes that rows keep of what failed, in words.
+CODES = {
+    "budget_exceeded": _("budget exceeded"),
+    "budget_full": _("budget full"),
+    "budget_not_found": _("budget not found"),
+    "budget_not_open": _("budget not open"),
+    "same_budget": _("the same budget twice"),
+    "execution_refused": _("execution refused"),
+    "execution_unknown": _("execution without a known end"),
+    "execution_stands": _("execution not undone"),
+    "execution_started": _("execution has begun"),
+    "execution_unfinished": _("execution unfinished"),
+    "approved_not_executed": _("approved but not executed"),
+    "steps_missing": _("steps missing"),
+    "unsettled": _("not settled in time"),
+    "needs_attention": _("needs attention"),
+    "executor_unavailable": _("executor does not answer"),
+    "not_executed": _("not executed yet"),
+    "not_reserved": _("nothing is reserved"),
+    "not_validated": _("not validated yet"),
+    "reservation_released": _("reservation released"),
+    "policy_inactive": _("policy is off"),
+    "policy_expired": _("policy expired"),
+    "policy_not_yet_valid": _("policy not yet valid"),
+    "policy_not_found": _("policy not found"),
+    "region_required": _("region missing"),
+    "region_not_covered": _("region not covered"),
+    "amount_above_limit": _("amount above the limit"),
+    "amount_below_limit": _("amount below the limit"),
+    "target_limit_exceeded": _("limit of the target exceeded"),
+    "batch_differs": _("batch has changed"),
+    "item_invalid": _("payment not valid"),
+    "already_executing": _("execution has begun already"),
+}
+
+
 def register() -> None:
     """Register the texts. Called once, when Django is ready."""
     refusals.explain(NEXT_STEPS)
-    tones.register(TONES, WORDS)
+    tones.register(TONES, {**WORDS, **CODES})
     timeline.register_words(ACTIONS, tried=TRIED)

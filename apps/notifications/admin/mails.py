@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
@@ -21,7 +21,7 @@ from apps.notifications import services
 from apps.notifications.models import Mail, MailAttachment, MailContent
 from apps.notifications.models.mails import DOWNLOAD_PERMISSION
 from apps.web.admin import ReadOnlyAdmin, link
-from apps.web.admin_verbs import Given, Line, verb
+from apps.web.admin_verbs import Given, Line, state_note, verb
 
 #: Without a page of its own: the URL name of a file's download.
 _DOWNLOAD = "admin:notifications_mailattachment_download"
@@ -29,7 +29,7 @@ _DOWNLOAD = "admin:notifications_mailattachment_download"
 
 def _mail_line(mail: Mail, request: HttpRequest) -> Line:
     return Line(
-        f"{mail.get_state_display()}; {mail.error[:200] or gettext('no error')}",
+        state_note(mail.get_state_display(), mail.error),
         label=f"{mail} → {mail.person}",
         blocked=mail.state not in ("failed", "unknown", "dropped"),
     )
@@ -100,7 +100,8 @@ def _files(linked: bool) -> Any:
     def files(mail: Mail) -> SafeString | str:
         lines = format_html_join(
             "\n",
-            "<li>{} ({}, SHA-256 {})</li>",
+            # A line for the link alone: within a text it would differ by its color only.
+            "<div>{}</div><div>{}, SHA-256 {}</div>",
             (
                 (
                     link(reverse(_DOWNLOAD, args=[one.pk]) if linked else "", one.name),
@@ -110,7 +111,7 @@ def _files(linked: bool) -> Any:
                 for one in mail.attachments.all()
             ),
         )
-        return format_html("<ul>{}</ul>", lines) if lines else "–"
+        return lines or "–"
 
     return files
 

@@ -10,12 +10,13 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 
 from apps.common.language import lazy as _
+from apps.common.lists_in_words import all_of
 from apps.notifications import kinds, services
 from apps.notifications.models import WebhookDelivery, WebhookEndpoint
 from apps.notifications.models.webhooks import EVERY_EVENT, MANAGE_PERMISSION
 from apps.web.admin import ReadOnlyAdmin, acting
 from apps.web.admin_forms import ServiceFormAdmin
-from apps.web.admin_verbs import Given, Line, verb
+from apps.web.admin_verbs import Given, Line, state_note, verb
 
 #: A secret that is shown once, in a sentence.
 _SECRET = _("The secret, shown this once: {secret}")
@@ -41,10 +42,8 @@ class EndpointForm(forms.Form):
 
 
 def _endpoint_line(endpoint: WebhookEndpoint, request: HttpRequest) -> Line:
-    return Line(
-        f"{'on' if endpoint.active else 'off'}; {', '.join(endpoint.events)[:200]}",
-        label=endpoint.url,
-    )
+    text = gettext("On, for {events}.") if endpoint.active else gettext("Off, for {events}.")
+    return Line(text.format(events=all_of(endpoint.events)[:200]), label=endpoint.url)
 
 
 #: Of every verb of a webhook.
@@ -152,7 +151,7 @@ class WebhookEndpointAdmin(ServiceFormAdmin):
 
 def _delivery_line(delivery: WebhookDelivery, request: HttpRequest) -> Line:
     return Line(
-        f"{delivery.state}; {delivery.error[:200] or gettext('no error')}",
+        state_note(delivery.get_state_display(), delivery.error),
         label=f"{delivery} → {delivery.endpoint}",
     )
 

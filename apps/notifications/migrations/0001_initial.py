@@ -144,7 +144,7 @@ class Migration(migrations.Migration):
                 ('content', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='attachments', to='notifications.mailcontent')),
             ],
             options={
-                'verbose_name': 'e-mail attachment',
+                'verbose_name': 'attached file',
                 'ordering': ['mail_id', 'number'],
                 'permissions': [('download_mailattachment', 'Can download what was attached to an e-mail')],
                 'constraints': [models.UniqueConstraint(fields=('mail', 'number'), name='mail_attachment_once')],

@@ -139,7 +139,7 @@ class MailAttachment(models.Model):
     content = models.ForeignKey(MailContent, on_delete=models.PROTECT, related_name="attachments")
 
     class Meta:
-        verbose_name = "e-mail attachment"
+        verbose_name = "attached file"
         permissions = [("download_mailattachment", "Can download what was attached to an e-mail")]
         ordering = ["mail_id", "number"]
         constraints = [

@@ -1,6 +1,7 @@
 """Queues e-mails to people without a login, with files."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,6 +20,7 @@ from apps.common.errors import Conflict, DomainError, Invalid
 from apps.common.language import filled, later
 from apps.common.language import lazy as _
 from apps.common.uploads import TYPES, safe_name, size_in_words
+from apps.common.validation import unseen
 from apps.notifications.mailer import File, address_of
 from apps.notifications.models import Mail, MailAttachment, MailContent
 from apps.notifications.services.notifying import storable
@@ -87,7 +89,7 @@ def mail_queue(
     files = [_clean(one) for one in _few(attachments)]
     language = _spoken(language)
     with override(language or settings.LANGUAGE_CODE):
-        title, text = storable(str(title)).strip(), storable(str(text))
+        title, text = _line(str(title)), storable(str(text))
     if not title:
         raise Invalid(_("An e-mail needs a title."), code="title_required")
     if len(text) > TEXT_LIMIT:
@@ -100,10 +102,10 @@ def mail_queue(
             key=key,
             defaults={
                 "address": address,
-                "name": storable(" ".join(name[:_ADDRESS_LIMIT].split()))[:_LINE_LIMIT] or address,
+                "name": _line(name) or address,
                 "language": language,
-                "kind": kind,
-                "title": title[:_LINE_LIMIT],
+                "kind": kind[:60],
+                "title": title,
                 "text": text,
                 "subject_type": subject_type,
                 "subject_id": str(subject_id),
@@ -218,6 +220,18 @@ def _clean(attachment: Attachment) -> Attachment:
     # Long before it is cut: cleaning looks at each character.
     name = safe_name(attachment.name[-1000:], attachment.content_type)
     return Attachment(name, attachment.content_type, bytes(attachment.body))
+
+
+def _line(text: str) -> str:
+    """The text on one line that fits its column, without what nobody sees: it could turn the
+    direction of what stands beside it."""
+    # Cut before it is looked at, too: each character costs time.
+    kept = (c for c in text[: 10 * _LINE_LIMIT] if c.isspace() or not _hidden(c))
+    return " ".join("".join(kept).split())[:_LINE_LIMIT].strip()
+
+
+def _hidden(character: str) -> bool:
+    return bool(unseen(character)) or unicodedata.category(character) in ("Cc", "Cs")
 
 
 def _spoken(language: str) -> str:

@@ -6,7 +6,7 @@ from apps.common.language import lazy as _
 from apps.wallets.models import Journal, Rider, WalletAdjustment
 from apps.wallets.scopes import Scope
 from apps.web import search
-from apps.web.search import BY_UUID, Found, Source, among, asked, by_text, by_value
+from apps.web.search import BY_UUID, Found, Source, among, asked, by_text, by_value, everything
 from apps.web.tones import title_of, words_of
 
 
@@ -38,11 +38,12 @@ WALLETS = Source(
     hint=_("a part of the rider's id, name or e-mail address"),
     permission="wallets.view_wallet",
     scope=Scope.WALLETS_READ,
-    order=55,
+    order=56,
     find=among(
-        lambda user: Rider.objects.select_related("wallet"),
+        lambda: Rider.objects.select_related("wallet"),
         by_text("user_id", "name", "email"),
         found=_rider,
+        seen=everything,
     ),
 )
 
@@ -51,11 +52,12 @@ ADJUSTMENTS = Source(
     title=_("Adjustments"),
     hint=_("id"),
     scope=Scope.WALLETS_READ,
-    order=56,
+    order=57,
     find=among(
-        lambda user: WalletAdjustment.objects.visible_to(user).for_list(),
+        lambda: WalletAdjustment.objects.for_list(),
         BY_UUID,
         found=lambda row: asked(row, "adjustment", row.wallet.rider.name, row.user_id),
+        seen=WalletAdjustment.objects.seen_by,
     ),
 )
 
@@ -65,8 +67,10 @@ JOURNALS = Source(
     hint=_("id or key of a journal"),
     permission="wallets.view_journal",
     scope=Scope.WALLETS_READ,
-    order=57,
-    find=among(lambda user: Journal.objects.all(), by_value("key"), BY_UUID, found=_journal),
+    order=58,
+    find=among(
+        lambda: Journal.objects.all(), by_value("key"), BY_UUID, found=_journal, seen=everything
+    ),
 )
 
 

@@ -31,6 +31,17 @@ WORDS = {
     "rider": _("rider"),
 }
 
+#: Codes that rows keep of what failed, in words.
+CODES = {
+    "paystack_unavailable": _("Paystack away"),
+    "insufficient_funds": _("too little in the wallet"),
+    "wallet_frozen": _("wallet frozen"),
+    "wallet_full": _("wallet full"),
+    "wallet_not_found": _("no such wallet"),
+    "not_as_signed": _("not as signed"),
+    "journal_differs": _("moved for something else"),
+}
+
 ACTIONS = {
     "rider.put": _("Made the rider known, or changed what is known"),
     "wallet.freeze": _("Froze the wallet"),
@@ -56,5 +67,5 @@ TRIED = {
 def register() -> None:
     """Register the texts. Called once, when Django is ready."""
     refusals.explain(NEXT_STEPS)
-    tones.register(TONES, WORDS)
+    tones.register(TONES, WORDS | CODES)
     timeline.register_words(ACTIONS, tried=TRIED)

@@ -116,7 +116,7 @@ def _write(
     as_of: datetime,
 ) -> bool:
     journal = new_id()
-    given = {
+    given: dict[str, Any] = {
         "id": journal,
         "at": as_of,
         "accounts": [accounts[code].pk for code in amounts],

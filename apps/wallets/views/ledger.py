@@ -52,12 +52,12 @@ LIST_PAGE = ListPage(
     columns=(
         Column(
             head=_("Movement"),
-            value=lambda journal: title_of(journal.kind),
+            value="kind",
             form="title",
-            file="-",
+            part="wallets/_movement.html",
+            file="kind",
         ),
-        Column(head=_("Kind"), value="kind", form="aside", file="kind"),
-        Column(head=_("About"), value=lambda journal: words_of(journal.subject_type), file="-"),
+        Column(head=_("About"), value="subject_type", form="words", file="subject_type"),
         Column(head=_("Key"), value="key", form="code", wide=True, file="key"),
         AGE,
         AMOUNT,
@@ -74,7 +74,10 @@ def _context(request: HttpRequest, journal: Journal) -> dict[str, Any]:
         # A journal never changes.
         "topics": "",
         "head": Head(
-            title_of(journal.kind), amount_of(journal), at=journal.created_at, crumbs=(LIST,)
+            title_of(journal.kind),
+            gettext("{amount} moved").format(amount=amount_of(journal)),
+            at=journal.created_at,
+            crumbs=(LIST,),
         ),
         "facts": [
             Fact(gettext("Key"), journal.key, form="code"),

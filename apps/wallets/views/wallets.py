@@ -8,7 +8,6 @@ from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.common.language import lazy as _
-from apps.common.money import NO_BREAK, shown
 from apps.engine.timeline import timeline
 from apps.wallets.contracts import WalletStatus
 from apps.wallets.forms import WalletFilter
@@ -163,7 +162,6 @@ def _head(wallet: Wallet, user: User) -> Head:
 def _facts(wallet: Wallet) -> list[Fact]:
     rider = wallet.rider
     return [
-        Fact(gettext("Balance"), shown(wallet.balance, wallet.currency, blank=NO_BREAK)),
         Fact(gettext("E-mail"), rider.email or gettext("none: receipts cannot be sent")),
         Fact(gettext("Known since"), wallet.created_at, form="when"),
     ]
@@ -203,7 +201,7 @@ DETAIL_PAGE = DetailPage(
     column="rider__user_id",
     context=_context,
     permission=VIEW,
-    main=("web/_facts_panel.html", "wallets/_entries.html"),
+    main=("wallets/_balance.html", "wallets/_entries.html", "web/_facts_panel.html"),
     side=("web/_row_verbs.html",),
     after=("console/_timeline.html",),
 )
