@@ -21,7 +21,7 @@ from apps.common.money import shown
 from apps.engine import process, timeline
 from apps.web import navigation, refusals, search, tones
 from apps.web.navigation import Item
-from apps.web.search import BY_UUID, Source, among, asked, by_value
+from apps.web.search import BY_UUID, Found, Source, among, by_value
 
 VIEW = "bookings.view_refund"
 PLACE = Item("bookings", _("Refunds"), "refunds", icon="refunds", order=15)
@@ -53,6 +53,20 @@ TRIED = {
     "refund.send": _("Tried to send the refund"),
 }
 
+
+def _found(refund: Refund) -> Found:
+    return Found(
+        title=refund.booking.user_id,
+        href=reverse("refund", args=[refund.pk]),
+        key=str(refund.pk),
+        state=refund.status,
+        at=refund.created_at,
+        amount=refund.amount,
+        currency=refund.currency,
+        workflow_id=refund.workflow_id,
+    )
+
+
 SOURCE = Source(
     key="refunds",
     title=_("Refunds"),
@@ -60,10 +74,11 @@ SOURCE = Source(
     scope=Scope.BOOKINGS_READ,
     order=51,
     find=among(
-        lambda user: Refund.objects.visible_to(user).for_list(),
+        Refund.objects.for_list,
         BY_UUID,
         by_value("workflow_id", like=rf"{SUBJECT}-\S+"),
-        found=lambda row: asked(row, "refund", row.booking.user_id, row.workflow_id),
+        found=_found,
+        seen=Refund.objects.seen_by,
     ),
 )
 

@@ -53,9 +53,10 @@ SOURCE = Source(
     scope=Scope.BOOKINGS_READ,
     order=52,
     find=among(
-        lambda user: TripCancellation.objects.visible_to(user).for_list(),
+        TripCancellation.objects.for_list,
         BY_UUID,
         found=lambda row: asked(row, "trip_cancellation", str(row), row.trip.vehicle.code),
+        seen=TripCancellation.objects.seen_by,
     ),
 )
 
@@ -103,7 +104,7 @@ def _words(signed: Wording, row: TripCancellation) -> None:
 def _facts(row: TripCancellation) -> list[Fact]:
     """Return live facts for the reader: they are never signed."""
     now = shown(most_back(row.trip), row.currency)
-    return [status_fact(row, "cancellation"), Fact(gettext("Would go back now, at most"), now)]
+    return [status_fact(row, "trip_cancellation"), Fact(gettext("Would go back now, at most"), now)]
 
 
 def _simulate(row: TripCancellation, user: User) -> Simulation:
