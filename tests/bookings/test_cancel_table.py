@@ -17,13 +17,16 @@ from temporalio.service import RPCError
 
 from apps.bookings import payments
 from apps.bookings.contracts import ACTIVE
-from apps.bookings.models import Booking, ManifestLine, Refund, Reservation, Trip, TripStop
+from apps.bookings.models import Booking, ManifestLine, Refund, Reservation
 from apps.bookings.services import running
 from apps.common.errors import Conflict
 from apps.notifications.models import Mail
 from apps.wallets.services.verify import ledger_verify
 from tests.bookings.conftest import browser_of, caller_of, put_rider
+from tests.bookings.paid import move
 from tests.bookings.stage import Stage
+from tests.bookings.test_refunds import sign
+from tests.bookings.test_trip_cancellation import cancel as trip_cancel
 from tests.stage import orm
 from tests.support import eventually_async, patient
 
@@ -64,7 +67,12 @@ MOMENTS = [
     Moment("8 an hour before", before=timedelta(hours=1), paid=FARE),
     Moment("9 departed", before=-timedelta(hours=1), paid=FARE, answer=409, code="", standing=True),
     Moment("11 failed", "failed", answer=409, code="insufficient_funds"),
+    Moment("12 trip being cancelled", "trip", before=timedelta(hours=10), refunds=("done",)),
 ]
+
+
+#: Moments that no step of the saga makes.
+OUTSIDE = ("", "start", "failed", "trip")
 
 
 class Gates:
@@ -115,14 +123,6 @@ def gates(monkeypatch: pytest.MonkeyPatch) -> Gates:
     return gates
 
 
-def move(trip: Trip, before: timedelta) -> None:
-    """Let the trip leave its first stop that long from now, and the others after it."""
-    first = timezone.now() + before
-    for stop in TripStop.objects.filter(trip=trip):
-        at = first + timedelta(hours=stop.n - 1)
-        TripStop.objects.filter(pk=stop.pk).update(arrives_at=at, departs_at=at)
-
-
 async def knock(stage: Stage, door: str, booking: Booking) -> int:
     """Cancel by that door; return what it answers, 0 where there is nobody to answer."""
     user = stage.world.people["requester"]
@@ -168,7 +168,7 @@ async def arranged(stage: Stage, gates: Gates, moment: Moment, number: int) -> d
     for door in DOORS:
         rider = f"r{number}.{door}"
         await orm(put_rider, rider, "10.00" if moment.step == "failed" else "5000.00")
-        if moment.step and moment.step not in ("start", "failed"):
+        if moment.step not in OUTSIDE:
             gates.set(rider, moment.step)
         ask = {"user_id": rider, "trip_id": trip.pk, "payment_method": moment.method}
         if moment.step == "start":
@@ -180,7 +180,9 @@ async def arranged(stage: Stage, gates: Gates, moment: Moment, number: int) -> d
         else:
             await stage.result(booking)
     if moment.before is not None:
-        await orm(move, trip, moment.before)
+        await orm(move, trip, timezone.now() + moment.before)
+    if moment.step == "trip":
+        await orm(sign, stage.world, await orm(trip_cancel, stage.world, trip))
     return booked
 
 
@@ -203,6 +205,9 @@ async def cancelled(
     for door, booking in booked.items():
         result = await stage.result(booking)
         await stage.deliver()
+        if moment.step == "trip":
+            ended = Booking.objects.filter(pk=booking.pk, status="cancelled")
+            await eventually_async(partial(orm, ended.exists))
         sending = Refund.objects.filter(booking=booking, status="sending")
         await eventually_async(partial(orm, lambda rows: not rows.exists(), sending))
         rows[door] = (answers[door], result["status"], *await orm(found, booking))
@@ -217,11 +222,14 @@ async def test_a_booking_is_cancelled_once_at_every_moment_and_by_each_door(
         rows = await cancelled(stage, gates, moment, number)
         for door, (answers, status, *state) in rows.items():
             print(f"{moment.name:30} {door:7} {answers!s:12} {status:10} {state}", flush=True)
-            over = door in ("signal", "engine") and (not moment.step or moment.step == "failed")
+            over = door in ("signal", "engine") and moment.step in ("", "failed", "trip")
             stands = moment.standing or over
             # Who knocks at a run that is over, or has not begun, is not heard.
             unheard = door in ("signal", "engine") and moment.step == "start"
-            if moment.step == "failed":
+            if moment.step == "trip":
+                code = "trip_cancelled" if over else moment.code
+                expected = [code, 0, 0, moment.paid, moment.refunds]
+            elif moment.step == "failed":
                 expected = [moment.code, 0, 0, Decimal(0), ()]
             elif stands or unheard:
                 expected = ["", 1, 1, FARE, ()]
@@ -233,10 +241,10 @@ async def test_a_booking_is_cancelled_once_at_every_moment_and_by_each_door(
             if over and door == "engine":
                 # The server takes it, and drops it.
                 answer = 200
-            if door == "engine" and moment.step and state[4] == ("done",):
+            if door == "engine" and moment.step not in OUTSIDE and state[4] == ("done",):
                 # The step that was under way came through: it was confirmed, then cancelled.
                 expected[4] = ("done",)
-            answered = moment.step in ("", "start", "failed") or door in ("api", "page")
+            answered = moment.step in OUTSIDE or door in ("api", "page")
             if answered and answers != [answer, answer]:
                 wrong[moment.name, door, "answers"] = answers
             if list(state) != expected:

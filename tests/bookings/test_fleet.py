@@ -163,15 +163,17 @@ async def test_the_workflow_keeps_the_times_also_after_a_delay(
         delayed = await orm(delay)
         await days.deliver()
         handle = days.client.get_workflow_handle(f"trip-{trip.pk}")
+        await days.pass_time(days=5)
         result = await handle.result()
-        over = await days.environment.get_current_time()
+        closed = await handle.describe()
     assert result["status"] == "done"
     manifest = await orm(Manifest.objects.get)
     assert delayed.departs_at == trip.departs_at + timedelta(hours=1)
     late = manifest.handed_at - (delayed.departs_at - 30 * MINUTE)
     assert timedelta(seconds=-1) <= late < MINUTE
     # It arrives at its last stop three hours after it left the first one.
-    ended = over - (delayed.departs_at + timedelta(hours=5))
+    assert closed.close_time is not None
+    ended = closed.close_time - (delayed.departs_at + timedelta(hours=5))
     assert timedelta(seconds=-1) <= ended < 10 * MINUTE
     row = await orm(Booking.objects.get, pk=booking.pk)
     assert row.recognised == Decimal("1500")

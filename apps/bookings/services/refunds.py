@@ -59,8 +59,12 @@ class Quote:
 
 
 def refund_quote(booking: Booking, *, as_of: datetime) -> Quote:
-    """Return what the rule of the booking gives back at `as_of`."""
+    """Return what the rule of the booking gives back at `as_of`; on a cancelled trip all of it, as
+    was signed with the trip."""
     boards_at = booking.trip.stops.values_list("departs_at", flat=True).get(n=booking.from_n)
+    if booking.trip.status == TripStatus.CANCELLED:
+        left = booking.charged - booking.refunded
+        return Quote(100, left, booking.currency, boards_at, signed=False, departed=False)
     before = boards_at - as_of
     percent = RULES[booking.refund_rule].percent(before)
     amount = share(booking.charged - booking.refunded, percent, booking.currency)
