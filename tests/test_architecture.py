@@ -151,7 +151,7 @@ def test_package_files_of_workers_and_apps_are_empty() -> None:
 
 
 def test_importing_contracts_loads_no_django() -> None:
-    modules = [f"apps.{path.parent.name}.contracts" for path in CONTRACTS]
+    modules = [module_of(path).removesuffix(".__init__") for path in CONTRACTS]
     script = (
         f"import importlib, sys; [importlib.import_module(m) for m in {modules!r}]; "
         "print(sorted(m for m in sys.modules if m.split('.')[0] in ('django', 'temporalio')))"

@@ -34,6 +34,9 @@ NEXT_STEPS = {
 }
 TONES = {"proposed": "", "sending": "info"}
 WORDS = {
+    "refund_refused": _("refund refused"),
+    "refund_exceeds_charge": _("more than is left of the charge"),
+    "trip_cancelled": _("trip cancelled"),
     "proposed": _("proposed"),
     "sending": _("being sent"),
 }

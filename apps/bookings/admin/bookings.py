@@ -2,7 +2,16 @@
 
 from django.contrib import admin
 
-from apps.bookings.models import Booking, Manifest, Refund, Reservation, TripCancellation
+from apps.bookings.models import (
+    Booking,
+    BookingStep,
+    Manifest,
+    ManifestLine,
+    Refund,
+    Reservation,
+    TripCancellation,
+    TripCancellationItem,
+)
 from apps.common.language import lazy as _
 from apps.web.admin import ReadOnlyAdmin
 
@@ -55,3 +64,29 @@ class ManifestAdmin(ReadOnlyAdmin):
     ordering = ("-created_at", "-id")
     search_exact = ("trip",)
     search_help_text = _("The exact id of a trip.")
+
+
+@admin.register(BookingStep)
+class BookingStepAdmin(ReadOnlyAdmin):
+    list_display = ("booking", "name", "status", "attempts", "started_at", "finished_at")
+    list_filter = ("status", "name")
+    list_select_related = ("booking",)
+    search_exact = ("booking",)
+    search_help_text = _("The exact id of a booking.")
+
+
+@admin.register(ManifestLine)
+class ManifestLineAdmin(ReadOnlyAdmin):
+    list_display = ("trip", "booking", "seat_number", "from_n", "to_n", "created_at")
+    list_select_related = ("booking", "trip")
+    search_exact = ("trip", "booking")
+    search_help_text = _("The exact id of a trip or a booking.")
+
+
+@admin.register(TripCancellationItem)
+class TripCancellationItemAdmin(ReadOnlyAdmin):
+    list_display = ("cancellation", "number", "booking", "status", "error_code", "settled_at")
+    list_filter = ("status",)
+    list_select_related = ("booking", "cancellation__trip__route")
+    search_exact = ("cancellation", "booking")
+    search_help_text = _("The exact id of a cancellation or a booking.")

@@ -48,7 +48,7 @@ class Booking(ProcessRow):
     site."""
 
     # Nobody of the site asked for a booking that was started in the engine.
-    requested_by = models.ForeignKey(
+    requested_by = models.ForeignKey(  # type: ignore[assignment]
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     user_id = models.CharField(max_length=80)

@@ -38,7 +38,7 @@ class Refund(ProcessRow):
     that never was confirmed goes back without one."""
 
     # Nobody of the site asks for a refund that a cancellation in the engine brings about.
-    requested_by = models.ForeignKey(
+    requested_by = models.ForeignKey(  # type: ignore[assignment]
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     booking = models.ForeignKey(Booking, on_delete=models.PROTECT, related_name="refunds")

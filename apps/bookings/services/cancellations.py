@@ -238,7 +238,7 @@ def _booking_end(item: TripCancellationItem, *, as_of: datetime) -> None:
         as_of=as_of,
     )
     if left := booking.charged - booking.refunded:
-        about = {"by": ENGINE, "via": "engine", "as_of": as_of}
+        about: dict[str, Any] = {"by": ENGINE, "via": "engine", "as_of": as_of}
         refund_send(refund_make(booking, amount=left, reason=reason, **about), **about)
 
 

@@ -151,7 +151,7 @@ def _travelled(trip_id: UUID | str, *, as_of: datetime) -> None:
                 money_keep(booking, event="travelled", travelled=True, as_of=as_of)
 
 
-def _unclosed(trip_id: UUID | str) -> Any:
+def _unclosed(trip_id: Any) -> Any:
     kept = F("refunded") + F("recognised")
     rows = Booking.objects.filter(trip=trip_id, status=BookingStatus.CONFIRMED)
     return rows.exclude(charged=kept)

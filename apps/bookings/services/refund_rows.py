@@ -2,7 +2,7 @@
 service does not answer."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import transaction
@@ -220,7 +220,7 @@ def _found(refund_id: UUID | str) -> Refund:
     return refund
 
 
-def _moved(refund: Refund, as_of: datetime) -> dict[str, object]:
+def _moved(refund: Refund, as_of: datetime) -> dict[str, Any]:
     booking: Booking = refund.booking
     return {
         "amount": refund.amount,

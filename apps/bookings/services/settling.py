@@ -1,6 +1,7 @@
 """The end of a booking that does not stand: money back, seat free, in one transaction."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -107,7 +108,7 @@ def end(
     booking.refunded = booking.charged
     leave(booking, status, "refunded", code=code, detail=detail, by=by, via=via, as_of=as_of)
     if back:
-        about = {
+        about: dict[str, Any] = {
             "amount": back,
             "currency": booking.currency,
             "key": f"{BOOKING}:{booking.pk}:back",

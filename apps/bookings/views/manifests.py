@@ -42,7 +42,9 @@ def _context(request: HttpRequest, trip: Trip) -> dict[str, Any]:
     handed = trip.manifests.exclude(handed_at=None).first()
     address = request.build_absolute_uri(reverse("manifest", args=[trip.pk]))
     riders = ngettext("{number} booking", "{number} bookings", len(lines))
-    given = zoned_words(handed.handed_at, zone) if handed else gettext("not yet")
+    given = (
+        zoned_words(handed.handed_at, zone) if handed and handed.handed_at else gettext("not yet")
+    )
     return {
         "topics": f"{TRIP}:{trip.pk}",
         "head": Head(
