@@ -9,7 +9,7 @@ from apps.accounts import roles
 from apps.approvals import attention
 from apps.approvals.kinds import Fact, TierRule, status_fact
 from apps.approvals.signed_words import Wording
-from apps.bookings.contracts import BOOKING
+from apps.bookings.contracts import BOOKING, Step
 from apps.bookings.models import Booking
 from apps.bookings.scopes import Scope
 from apps.bookings.services.attention import ATTENTION
@@ -43,6 +43,13 @@ NEXT_STEPS = {
 
 WORDS = {
     BOOKING: _("booking"),
+    Step.RESERVE_SEAT: _("reserve the seat"),
+    Step.PROCESS_PAYMENT: _("take the fare"),
+    Step.CONFIRM_BOOKING: _("confirm the booking"),
+    Step.SEND_CONFIRMATION: _("tell the rider"),
+    Step.ASSIGN_TO_MANIFEST: _("write the manifest"),
+    Step.REVERSE_PAYMENT: _("take the charge back"),
+    Step.RELEASE_SEAT: _("free the seat"),
     "released": _("seat given back"),
     "payment_refused": _("payment refused"),
     "payment_unknown": _("payment not known"),

@@ -25,6 +25,7 @@ from apps.web.fields import (
     AmountField,
     CodeField,
     DayField,
+    IdField,
     KeyField,
     MineField,
     ProseField,
@@ -85,7 +86,7 @@ class BookingFilter(FilterForm):
 
     status = StatusField(BookingStatus, label=_("Status"))
     userId = forms.RegexField(f"^{USER_ID}$", required=False, max_length=80, label=_("Rider"))
-    tripId = forms.UUIDField(required=False, label=_("Trip"))
+    tripId = IdField(required=False, label=_("Trip"))
     error = CodeField(label=_("Error code"))
     mine = MineField()
 

@@ -3,7 +3,7 @@
 from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django import forms
 from pydantic import Field
@@ -30,6 +30,12 @@ class DayField(forms.DateField):
 
     api_type = date
     widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+
+class IdField(forms.UUIDField):
+    """The id of a row."""
+
+    api_type = UUID
 
 
 class KeyField(forms.CharField):

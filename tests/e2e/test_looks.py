@@ -125,7 +125,7 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "security": "/account/security/",
             "password": "/account/password/",
         },
-        "agent": _wallets(site),
+        "agent": _wallets(site) | _bookings(site),
         "": {"login": "/login/"},
         "admin": {
             "admin": "/admin/",
@@ -182,6 +182,27 @@ def _wallets(site: Site) -> dict[str, str]:
         "adjustments": "/ledger/adjustments/",
         "adjustment": f"/ledger/adjustments/{answer['id']}/",
         "adjustment-new": "/ledger/adjustments/new/?wallet=demo-rider",
+    }
+
+
+def _bookings(site: Site) -> dict[str, str]:
+    """Pages of bookings: one that stands and one that was too dear."""
+    key = site.stack.api_key("agent")
+    found = []
+    for rider in ("demo-rider", "nobody"):
+        body = {"userId": rider, "busId": "demo-bus", "segment": "A-B", "fare": 1500}
+        status, answer = site.call("POST", "/bookings", body, key)
+        assert status == 201, answer
+        address = f"/bookings/{answer['workflowId']}/status"
+        eventually(lambda at=address: site.call("GET", at, None, key)[1]["status"] != "RUNNING", 20)
+        (row,) = site.call("GET", f"/bookings?userId={rider}", None, key)[1]["items"]
+        found.append(row["bookingId"])
+    return {
+        "bookings": "/bookings/",
+        "bookings-empty": "/bookings/?status=cancelled",
+        "booking-confirmed": f"/bookings/{found[0]}/",
+        "booking-failed": f"/bookings/{found[1]}/",
+        "booking-new": "/bookings/new/",
     }
 
 

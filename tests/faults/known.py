@@ -6,10 +6,15 @@ from pathlib import Path
 
 from temporalio import activity
 
-from apps.interventions.contracts import Step
+from apps.bookings.contracts import Step as BookingStep
+from apps.interventions.contracts import Step as InterventionStep
 from workers.registry import QUEUES
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+#: Steps of all domains by the names that the code has for them.
+STEPS = {step.name: step.value for steps in (InterventionStep, BookingStep) for step in steps}
 
 
 def known_points() -> set[str]:
@@ -36,8 +41,8 @@ def activity_names() -> set[str]:
 
 
 def saga_steps() -> set[str]:
-    """Steps of interventions that are one `saga_step`."""
-    return _steps("saga_step", "step")
+    """Steps that are one `saga_step` of their domain."""
+    return _steps("saga_step", "step") | _steps("booking_step", "step")
 
 
 def effect_steps() -> set[str]:
@@ -57,7 +62,7 @@ def _steps(called: str, argument: str) -> set[str]:
         for keyword in call.keywords
         if keyword.arg == argument and isinstance(keyword.value, ast.Attribute)
     }
-    return {Step[name].value for name in names}
+    return {STEPS[name] for name in names}
 
 
 #: Points whose name is made up from what they surround.

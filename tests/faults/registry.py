@@ -1,13 +1,14 @@
 """The sagas of all domains, and the points that none of them passes. Plain lists."""
 
-from tests.faults import interventions
+from tests.faults import bookings, interventions
 from tests.faults.saga import FaultSaga
 
-SAGAS: list[FaultSaga] = [*interventions.SAGAS]
+SAGAS: list[FaultSaga] = [*interventions.SAGAS, *bookings.SAGAS]
 
 #: Activities at which nobody is killed by the matrix, and why that is good enough.
 NOT_WALKED: dict[str, str] = {
     **interventions.NOT_WALKED,
+    **bookings.NOT_WALKED,
     "decide_items": "rows first: each decision is a transaction of its own, and the next run "
     "takes what is left (tests/approvals/test_bulk_workflow.py)",
     "tick_request": "waits for hours; the time-skipping server tests it",

@@ -42,13 +42,18 @@ class Story:
             self._keys[user] = self.stack.api_key(user)
         return self._keys[user]
 
-    def call(self, method: str, path: str, *, user: str, body: Any = None) -> Answer:
-        """One call to the API as that person; errors of HTTP are answers, broken pipes raise."""
+    def call(self, method: str, path: str, *, user: str, body: Any = None, key: str = "") -> Answer:
+        """One call to the API as that person, with that `Idempotency-Key`; errors of HTTP are
+        answers, broken pipes raise."""
         request = urllib.request.Request(
             f"{self.stack.web_url}/api/v1{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"X-API-Key": self.key(user), "Content-Type": "application/json"},
+            headers={
+                "X-API-Key": self.key(user),
+                "Content-Type": "application/json",
+                **({"Idempotency-Key": key} if key else {}),
+            },
         )
         try:
             with urllib.request.urlopen(request, timeout=20) as response:
@@ -56,12 +61,14 @@ class Story:
         except urllib.error.HTTPError as error:
             return Answer(error.code, json.loads(error.read() or b"{}"))
 
-    def insist(self, method: str, path: str, *, user: str, body: Any = None) -> Answer:
+    def insist(
+        self, method: str, path: str, *, user: str, body: Any = None, key: str = ""
+    ) -> Answer:
         """As `call`, again and again while the site is away: what a careful client does."""
 
         def attempt() -> Answer | None:
             try:
-                answer = self.call(method, path, user=user, body=body)
+                answer = self.call(method, path, user=user, body=body, key=key)
             except (OSError, http.client.HTTPException):
                 return None
             return None if answer.status in {502, 503, 504} else answer

@@ -57,12 +57,12 @@ def world(world_image: Image, db: None) -> World:
 @pytest.fixture
 def shown(world: World) -> Opened:
     """Rows of every kind; what people wrote is in Cyrillic. By URL name: the arguments."""
-    trips = _trips()
     Policy.objects.update(name=NAME)
     Budget.objects.update(name=NAME)
     User.objects.update(first_name=NAME, last_name="")
     for user in world.people.values():
         user.refresh_from_db()
+    trips = _trips()
     world.budget("spare", "1000.00")
     Budget.objects.filter(code="spare").update(name=NAME)
     waits = world.ask(amount=Decimal("25000.00"), target=NAME, justification=WORDS)

@@ -480,6 +480,7 @@ def test_every_benchmark_says_what_it_is_and_each_goal_has_one() -> None:
         "p2": "interventions",
         "p5": "interventions",
         "p7": "",
+        "p8": "bookings",
         "p10": "",
         "p12": "",
     }
@@ -498,6 +499,7 @@ def test_every_benchmark_says_what_it_is_and_each_goal_has_one() -> None:
                 ("p2", ["p2"], False),
                 ("p5", ["p5"], False),
                 ("many_rows", ["p7", "p12"], False),
+                ("p8", ["p8"], False),
                 ("p10", ["p10"], False),
             ],
         ),

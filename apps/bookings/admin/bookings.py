@@ -26,6 +26,25 @@ class BookingAdmin(ReadOnlyAdmin):
     exclude = ("request_digest", "idempotency_key")
 
 
+@admin.register(BookingStep)
+class BookingStepAdmin(ReadOnlyAdmin):
+    list_display = ("name", "booking", "status", "attempts", "started_at", "finished_at")
+    list_filter = ("status", "name")
+    list_select_related = ("booking",)
+    ordering = ("-id",)
+    search_exact = ("booking",)
+    search_help_text = _("The exact id of a booking.")
+
+
+@admin.register(ManifestLine)
+class ManifestLineAdmin(ReadOnlyAdmin):
+    list_display = ("booking", "trip", "seat_number", "from_n", "to_n", "created_at")
+    list_select_related = ("booking", "trip")
+    ordering = ("-id",)
+    search_exact = ("booking", "trip")
+    search_help_text = _("The exact id of a booking or of a trip.")
+
+
 @admin.register(Reservation)
 class ReservationAdmin(ReadOnlyAdmin):
     list_display = ("seat_number", "stretch", "status", "trip", "booking", "expires_at")
@@ -64,23 +83,6 @@ class ManifestAdmin(ReadOnlyAdmin):
     ordering = ("-created_at", "-id")
     search_exact = ("trip",)
     search_help_text = _("The exact id of a trip.")
-
-
-@admin.register(BookingStep)
-class BookingStepAdmin(ReadOnlyAdmin):
-    list_display = ("booking", "name", "status", "attempts", "started_at", "finished_at")
-    list_filter = ("status", "name")
-    list_select_related = ("booking",)
-    search_exact = ("booking",)
-    search_help_text = _("The exact id of a booking.")
-
-
-@admin.register(ManifestLine)
-class ManifestLineAdmin(ReadOnlyAdmin):
-    list_display = ("trip", "booking", "seat_number", "from_n", "to_n", "created_at")
-    list_select_related = ("booking", "trip")
-    search_exact = ("trip", "booking")
-    search_help_text = _("The exact id of a trip or a booking.")
 
 
 @admin.register(TripCancellationItem)

@@ -53,8 +53,8 @@ LIST_PAGE = ListPage(
     to="booking",
     columns=(
         Column(head=_("Rider"), value="user_id", form="title"),
-        Column(head=_("Trip"), value="trip.route.name"),
-        Column(head=_("Bus"), value="trip.vehicle.code", form="code", wide=True),
+        Column(head=_("Bus"), value="trip.vehicle.code", form="code"),
+        Column(head=_("Trip departs"), value="trip.departs_at", form="when", wide=True),
         Column(head=_("Fare"), value="fare", form="amount"),
         AGE,
         STATE,
