@@ -95,9 +95,10 @@ class BookRideWorkflow:
         self._opened.set_result(facts.booking_id)
         end = _ended_as(facts) or await self._book(request, facts)
         # A cancellation that came in time is heard before the run ends, and is its result.
-        heard = False
+        heard = self._saga.cancelled or bool(self._cancelling)
+        if self._saga.cancelled and end.status == "CONFIRMED":
+            await self._cancel(facts.booking_id, CANCELLED.detail)
         while waiting := [one for one in self._cancelling if not one.done()]:
-            heard = True
             await workflow.wait(waiting)
         if not heard or end.status != "CONFIRMED":
             return end
@@ -116,14 +117,11 @@ class BookRideWorkflow:
         if facts.attention != "rejected":
             steps = self._steps(ride, wallet=facts.wallet)
             stop = await self._saga.run_until(steps, deadline=request.timings.deadline)
-        if self._saga.cancelled:
+        if stop is not None and self._saga.cancelled:
             # The same verb as on the page. It may refuse: then the booking goes on.
             await self._cancel(ride.booking_id, CANCELLED.detail)
         if stop is not None and stop.code in (LATE, CANCELLED.code):
             stop = await self._insist(ride, stop)
-        elif stop is None and self._saga.cancelled:
-            ended = _ended_as(await ride.do(activities.read_booking))
-            return ended or await self._compensate(ride, CANCELLED)
         if stop is None:
             return RideResult(facts.booking_id, "CONFIRMED")
         return await self._compensate(ride, stop)
