@@ -29,7 +29,7 @@ HELPERS = (
     "workers.steps",
     "workers.wakeups",
 )
-CONTRACTS = sorted((ROOT / "apps").glob("*/contracts.py"))
+CONTRACTS = sorted([*ROOT.glob("apps/*/contracts.py"), *ROOT.glob("apps/*/contracts/*.py")])
 
 
 def module_of(path: Path) -> str:
@@ -67,7 +67,7 @@ def test_a_workflow_module_imports_only_what_is_deterministic(path: Path) -> Non
     assert strangers == set()
 
 
-@pytest.mark.parametrize("path", CONTRACTS, ids=lambda p: p.parent.name)
+@pytest.mark.parametrize("path", CONTRACTS, ids=module_of)
 def test_contracts_import_only_the_standard_library_and_contracts(path: Path) -> None:
     strangers = {m for m in imports(path) if not standard(m) and not app_module(m, "contracts")}
     assert strangers == set()
@@ -151,7 +151,7 @@ def test_package_files_of_workers_and_apps_are_empty() -> None:
 
 
 def test_importing_contracts_loads_no_django() -> None:
-    modules = [f"apps.{path.parent.name}.contracts" for path in CONTRACTS]
+    modules = [module_of(path).removesuffix(".__init__") for path in CONTRACTS]
     script = (
         f"import importlib, sys; [importlib.import_module(m) for m in {modules!r}]; "
         "print(sorted(m for m in sys.modules if m.split('.')[0] in ('django', 'temporalio')))"

@@ -10,7 +10,8 @@ from typing import Any
 from apps.approvals.activities.bulk import ACTIVITIES as BULK_ACTIVITIES
 from apps.approvals.activities.clock import ACTIVITIES as CLOCK_ACTIVITIES
 from apps.approvals.contracts import TASK_QUEUE as APPROVALS
-from apps.bookings.activities import ACTIVITIES as BOOKING_ACTIVITIES
+from apps.bookings.activities.bookings import ACTIVITIES as BOOKING_ACTIVITIES
+from apps.bookings.activities.trips import ACTIVITIES as TRIP_ACTIVITIES
 from apps.bookings.contracts import TASK_QUEUE as BOOKINGS
 from apps.interventions.activities import ACTIVITIES as INTERVENTION_ACTIVITIES
 from apps.interventions.contracts import TASK_QUEUE as INTERVENTIONS
@@ -25,7 +26,9 @@ from workers.workflows.interventions import (
     InterventionApprovalWorkflow,
     ReconcileInterventionsWorkflow,
 )
+from workers.workflows.refunds import RefundWorkflow
 from workers.workflows.topups import WalletTopUpAlias, WalletTopUpWorkflow
+from workers.workflows.trips import FleetAlias, FleetWorkflow, TripCancellationWorkflow
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,14 @@ QUEUES: dict[str, QueueSpec] = {
             workflows=[
                 BookRideWorkflow,
                 BookRideAlias,
+                RefundWorkflow,
+                TripCancellationWorkflow,
+                FleetWorkflow,
+                FleetAlias,
                 WalletTopUpWorkflow,
                 WalletTopUpAlias,
             ],
-            activities=[*BOOKING_ACTIVITIES, *TOPUP_ACTIVITIES],
+            activities=[*BOOKING_ACTIVITIES, *TRIP_ACTIVITIES, *TOPUP_ACTIVITIES],
             max_workflows=10,
             max_activities=10,
         ),

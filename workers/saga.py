@@ -96,6 +96,11 @@ class Saga:
         self._stopped = stop is not None
         return await outcome_of(task, stop)
 
+    @property
+    def cancelled(self) -> bool:
+        """Return whether the workflow was cancelled in Temporal, at any time until now."""
+        return self._cancelled.done()
+
     def check(self) -> None:
         """Raise Stopped if the saga was stopped. Call it between two steps: a step that succeeds
         although the saga was stopped is still the last one."""

@@ -10,7 +10,14 @@ class BookingsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the app with the shared apps."""
-        from apps.bookings import booking_registration, registration
+        from apps.bookings import (
+            booking_registration,
+            refund_registration,
+            registration,
+            trip_registration,
+        )
 
         registration.register()
         booking_registration.register()
+        refund_registration.register()
+        trip_registration.register()

@@ -7,7 +7,14 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 
-from apps.bookings.contracts import USER_ID, BookingStatus, PaymentMethod, TripStatus
+from apps.bookings.contracts import (
+    USER_ID,
+    BookingStatus,
+    PaymentMethod,
+    RefundStatus,
+    TripStatus,
+)
+from apps.bookings.contracts.trips import CancellationStatus
 from apps.bookings.models.trips import CURRENT
 from apps.bookings.services.network import SeatAt, seats_drawn
 from apps.bookings.times import Clocks
@@ -15,6 +22,7 @@ from apps.common.errors import Invalid
 from apps.common.language import lazy as _
 from apps.common.validation import read_amount
 from apps.web.fields import (
+    AmountField,
     CodeField,
     DayField,
     IdField,
@@ -111,6 +119,39 @@ class BookingForm(forms.Form):
         label=_("Paid by"),
     )
     idempotency_key = KeyField()
+
+
+class RefundFilter(FilterForm):
+    """Filters of the list of refunds."""
+
+    lookups = {"status": "status", "userId": "booking__user_id", "mine": asked_by_me}
+
+    status = StatusField(RefundStatus, label=_("Status"))
+    userId = forms.RegexField(f"^{USER_ID}$", required=False, max_length=80, label=_("Rider"))
+    mine = MineField()
+
+
+class RefundForm(forms.Form):
+    """The fields of a refund that an agent asks for."""
+
+    booking_id = forms.UUIDField(label=_("Booking"), help_text=_("Its id."))
+    amount = AmountField(
+        label=_("Amount"), help_text=_("In the currency of the fare; at most what is left of it.")
+    )
+    reason = ProseField(
+        rows=4, required=True, label=_("Reason"), help_text=_("The signer reads this first.")
+    )
+    idempotency_key = KeyField()
+
+
+class CancellationFilter(FilterForm):
+    """Filters of the list of cancelled trips."""
+
+    lookups = {"status": "status", "bus": "trip__vehicle__code", "mine": asked_by_me}
+
+    status = StatusField(CancellationStatus, label=_("Status"))
+    bus = CodeField(label=_("Bus"))
+    mine = MineField()
 
 
 # --- the admin -----------------------------------------------------------------------------------
@@ -215,6 +256,11 @@ class VehicleForm(forms.Form):
 
     code = forms.SlugField(max_length=80, label=_("Code"))
     name = forms.CharField(max_length=160, label=_("Name"))
+    operator_email = forms.EmailField(
+        required=False,
+        label=_("E-mail of the operator"),
+        help_text=_("The manifests of its trips are sent there. Empty: to nobody."),
+    )
     seats = SeatsField(
         max_length=20_000,
         label=_("Seats"),

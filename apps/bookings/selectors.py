@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Count
 
 from apps.bookings.contracts import ACTIVE, ReservationStatus, SeatUse
-from apps.bookings.models import Fare, Reservation, Trip, TripSeat, TripStop
+from apps.bookings.models import Fare, ManifestLine, Reservation, Trip, TripSeat, TripStop
 
 _BY_FREEDOM = list(SeatUse)
 
@@ -91,6 +91,30 @@ def fares_of(trips: Iterable[Trip]) -> dict[int, list[Fare]]:
     for fare in Fare.objects.filter(route__in=found).order_by("from_n", "to_n"):
         found[fare.route_id].append(fare)
     return found
+
+
+@dataclass(frozen=True)
+class Rider:
+    """A line of a manifest: who travels on which seat, and the codes of the stops between which."""
+
+    seat: int
+    from_n: int
+    board: str
+    leave: str
+    rider: str
+    booking: str
+
+
+def manifest_lines(trip: Trip) -> list[Rider]:
+    """Return the lines of the trip's manifest as it is now, by seat and boarding stop. Two
+    queries."""
+    codes = dict(TripStop.objects.filter(trip=trip.pk).values_list("n", "stop__code"))
+    lines = ManifestLine.objects.filter(trip=trip.pk).order_by("seat_number", "from_n")
+    columns = ("seat_number", "from_n", "to_n", "booking__user_id", "booking__workflow_id")
+    return [
+        Rider(seat, from_n, codes[from_n], codes[to_n], rider, booking)
+        for seat, from_n, to_n, rider, booking in lines.values_list(*columns)
+    ]
 
 
 def seats_taken(trips: Sequence[Trip]) -> dict[UUID, tuple[int, int]]:

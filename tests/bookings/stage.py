@@ -53,11 +53,15 @@ class Stage(EngineStage):
     cards: Cards
     serves: str = "booking-tasks"
 
-    async def book(self, **changes: Any) -> Booking:
-        """Ask for A-B on the trip, and start its workflow."""
+    def asked(self, **changes: Any) -> Booking:
+        """Ask for A-B on the trip; its workflow is not started yet."""
         body: dict[str, Any] = {"user_id": "ada", "bus_id": "bus", "segment": "A-B"}
         body |= {"by": self.world.people["requester"], "via": "api", "as_of": timezone.now()}
-        booking, _ = await orm(lambda: requesting.booking_request(**body | changes))
+        return requesting.booking_request(**body | changes)[0]
+
+    async def book(self, **changes: Any) -> Booking:
+        """Ask for A-B on the trip, and start its workflow."""
+        booking = await orm(lambda: self.asked(**changes))
         await self.deliver()
         return booking
 

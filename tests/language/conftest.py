@@ -16,7 +16,9 @@ from apps.accounts.services import api_key_create
 from apps.approvals import kinds as approval_kinds
 from apps.approvals.models import ApprovalRequest, BulkDecision, Evidence, SavedFilter
 from apps.approvals.services import claim_take, comment_add, delegation_give, evidence_add
-from apps.bookings.models import Booking, Route, Stop, Vehicle
+from apps.bookings.models import Booking, ManifestLine, Route, Stop, Vehicle
+from apps.bookings.services.cancellations import trip_cancel
+from apps.bookings.services.refunds import refund_request
 from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
 from apps.interventions.models import Budget, Policy
 from apps.notifications import kinds
@@ -55,13 +57,12 @@ def world(world_image: Image, db: None) -> World:
 @pytest.fixture
 def shown(world: World) -> Opened:
     """Rows of every kind; what people wrote is in Cyrillic. By URL name: the arguments."""
-    trip = _trip()
-    booking = Booking.objects.latest("pk").pk
     Policy.objects.update(name=NAME)
     Budget.objects.update(name=NAME)
     User.objects.update(first_name=NAME, last_name="")
     for user in world.people.values():
         user.refresh_from_db()
+    trips = _trips()
     world.budget("spare", "1000.00")
     Budget.objects.filter(code="spare").update(name=NAME)
     waits = world.ask(amount=Decimal("25000.00"), target=NAME, justification=WORDS)
@@ -151,9 +152,7 @@ def shown(world: World) -> Opened:
         "policy_live": ["relief"],
         "budget": ["main"],
         "budget_live": ["main"],
-        "trip": [trip],
-        **{name: [booking] for name in ("booking", "booking_live")},
-        "trip_live": [trip],
+        **{f"{name}{end}": [pk] for name, pk in trips.items() for end in ("", "_live")},
     }
 
 
@@ -168,16 +167,30 @@ def _paid(wallets: Wallets) -> tuple[Any, Any]:
     return top_up.pk, PaymentReview.objects.get().pk
 
 
-def _trip() -> Any:
-    """A trip with seats in all states, on a route with a name in Cyrillic."""
+def _trips() -> dict[str, Any]:
+    """A trip with seats in all states, on a route with a name in Cyrillic; a booking on it with a
+    refund, and another trip that is being cancelled. By URL name: the id."""
     bookings = bookings_world()
     for model in (Route, Stop, Vehicle):
         model.objects.update(name=NAME)
     trip = bookings.trip()
-    bookings.sell(trip, "A-B", seat=1)
+    booking = bookings.sell(trip, "A-B", seat=1)
     bookings.hold(trip, "B-C", seat=1)
     trip.seats.filter(number=2).update(blocked=True)
-    return trip.pk
+    Booking.objects.filter(pk=booking.pk).update(
+        status="confirmed", confirmed_at=bookings.now, charged=booking.fare
+    )
+    ManifestLine.objects.create(trip=trip, booking=booking, seat_number=1, from_n=1, to_n=2)
+    about = {"reason": WORDS, "by": bookings.people["agent"], "via": "page", "as_of": bookings.now}
+    refund, _new = refund_request(booking_id=booking.pk, amount=Decimal("100"), **about)
+    cancelled, _new = trip_cancel(trip_id=bookings.trip(days=4).pk, **about)
+    return {
+        "trip": trip.pk,
+        "manifest": trip.pk,
+        "booking": booking.pk,
+        "refund": refund.pk,
+        "trip_cancellation": cancelled.pk,
+    }
 
 
 @pytest.fixture
@@ -197,6 +210,7 @@ def data(shown: Opened) -> list[str]:
         *Vehicle.objects.values_list("code", flat=True),
         *Route.objects.values_list("zone", flat=True),
         *Booking.objects.values_list("user_id", flat=True),
+        *Booking.objects.values_list("workflow_id", flat=True),
         *WorkflowSchedule.objects.values_list("name", flat=True),
         *WorkflowSchedule.objects.values_list("task_queue", flat=True),
         *EngineCommand.objects.values_list("workflow_id", flat=True),

@@ -95,7 +95,7 @@ ELSEWHERE = {
     *("notifications", "notification_settings", "account_security", "logout"),
     # Forms, that the list's own button opens.
     *("intervention_new", "batch_new", "transfer_new", "bulk_preview", "adjustment_new"),
-    *("topup_new", "booking_new"),
+    *("topup_new", "booking_new", "refund_new"),
     # Files.
     *("audit_export", "mfa_download_recovery_codes"),
     # Before one is signed in, and the steps of the person's security page.
@@ -184,7 +184,10 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
         "Interventions": [
             *("All", "Batches", "Outcomes", "Budgets", "Transfers", "Policies"),
         ],
-        "Bookings": ["Bookings", "Trips", "Wallets", "Top-ups", "Adjustments", "Ledger"],
+        "Bookings": [
+            *("Bookings", "Trips", "Refunds", "Cancelled trips", "Wallets", "Top-ups"),
+            *("Adjustments", "Ledger"),
+        ],
         "System": ["Workers", "Runs", "Commands", "Schedules", "Audit", "Admin"],
     }
     nobody = User.objects.create(username="nobody")
@@ -195,7 +198,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
     assert seen == {
         "Work": found["Work"],
         "Interventions": ["All", "Batches", "Outcomes", "Transfers"],
-        "Bookings": ["Bookings", "Top-ups", "Adjustments"],
+        "Bookings": ["Bookings", "Refunds", "Cancelled trips", "Top-ups", "Adjustments"],
     }
 
 
@@ -356,7 +359,7 @@ ROLES: dict[str, set[str]] = {
         "bookings.book",
     },
     "reviewer": _SIGNS,
-    "senior reviewer": {*_SIGNS, "approvals.reassign_approvalrequest"},
+    "senior reviewer": {*_SIGNS, "approvals.reassign_approvalrequest", "bookings.view_*"},
     "quarantine operator": set(),
     "quarantine releaser": set(),
     "key officer": set(),
@@ -364,6 +367,8 @@ ROLES: dict[str, set[str]] = {
         "bookings.book",
         "bookings.cancel_booking",
         "bookings.view_*",
+        "bookings.request_refund",
+        "bookings.run_trip",
         "wallets.view_*",
         "wallets.put_rider",
         "wallets.top_up",

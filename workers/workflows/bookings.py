@@ -7,16 +7,15 @@ memory.
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from typing import Annotated, NoReturn, TypeVar
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy, VersioningBehavior
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from apps.bookings import activities
+    from apps.bookings.activities import bookings as activities
     from apps.bookings.contracts import (
         BOOK_ALIAS,
         BOOK_WORKFLOW,
@@ -38,18 +37,10 @@ with workflow.unsafe.imports_passed_through():
     from apps.engine.contracts import Between, Stop, Timings
     from workers.attributes import mark
     from workers.saga import CANCELLED, Saga, fail, refusal, undone
-    from workers.steps import local_step, remote_step
+    from workers.steps import OUTSIDE, local_step, remote_step
 
 R = TypeVar("R")
 
-#: For the calls that leave the house; steps in the database wait until the deadline.
-CHARGE_ATTEMPTS = 5
-CHARGE_RETRY = RetryPolicy(
-    initial_interval=timedelta(seconds=1),
-    backoff_coefficient=2.0,
-    maximum_interval=timedelta(seconds=30),
-    maximum_attempts=CHARGE_ATTEMPTS,
-)
 CHARGE_TIMEOUT = 60.0
 #: The code of a saga that its deadline stopped.
 LATE = "deadline_exceeded"
@@ -83,12 +74,16 @@ class BookRideWorkflow:
         booking_id = await self._opened
         try:
             if booking_id:
-                await local_step(activities.cancel_booking, CancelInput(booking_id, reason))
+                await self._cancel(booking_id, reason)
+        finally:
+            done.set_result(None)
+
+    async def _cancel(self, booking_id: str, reason: str) -> None:
+        try:
+            await local_step(activities.cancel_booking, CancelInput(booking_id, reason))
         except (ApplicationError, ActivityError):
             # It stays as it is, and the refusal is audited.
             workflow.logger.info("booking.not_cancelled")
-        finally:
-            done.set_result(None)
 
     async def _run(self, request: RideRequest) -> RideResult:
         try:
@@ -99,10 +94,16 @@ class BookRideWorkflow:
         mark(BOOKING, facts.booking_id)
         self._opened.set_result(facts.booking_id)
         end = _ended_as(facts) or await self._book(request, facts)
-        # A cancellation that came in time is heard before the run ends.
+        # A cancellation that came in time is heard before the run ends, and is its result.
+        heard = self._saga.cancelled or bool(self._cancelling)
+        if self._saga.cancelled and end.status == "CONFIRMED":
+            await self._cancel(facts.booking_id, CANCELLED.detail)
         while waiting := [one for one in self._cancelling if not one.done()]:
             await workflow.wait(waiting)
-        return end
+        if not heard or end.status != "CONFIRMED":
+            return end
+        read = BookingInput(facts.booking_id)
+        return _ended_as(await local_step(activities.read_booking, read)) or end
 
     async def _open(self, request: RideRequest) -> BookingFacts:
         input = OpenInput(workflow.info().workflow_id, request, workflow.now())
@@ -116,6 +117,9 @@ class BookRideWorkflow:
         if facts.attention != "rejected":
             steps = self._steps(ride, wallet=facts.wallet)
             stop = await self._saga.run_until(steps, deadline=request.timings.deadline)
+        if stop is not None and self._saga.cancelled:
+            # The same verb as on the page. It may refuse: then the booking goes on.
+            await self._cancel(ride.booking_id, CANCELLED.detail)
         if stop is not None and stop.code in (LATE, CANCELLED.code):
             stop = await self._insist(ride, stop)
         if stop is None:
@@ -149,7 +153,8 @@ class BookRideWorkflow:
             activities.charge_card,
             BookingInput(ride.booking_id),
             timings=Timings(activity=CHARGE_TIMEOUT, heartbeat=request.timings.heartbeat),
-            retry=CHARGE_RETRY,
+            # Steps in the database wait until the deadline.
+            retry=OUTSIDE,
         )
         self._saga.check()
         await ride.do(activities.complete_booking)

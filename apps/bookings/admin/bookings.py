@@ -2,7 +2,16 @@
 
 from django.contrib import admin
 
-from apps.bookings.models import Booking, BookingStep, ManifestLine, Reservation
+from apps.bookings.models import (
+    Booking,
+    BookingStep,
+    Manifest,
+    ManifestLine,
+    Refund,
+    Reservation,
+    TripCancellation,
+    TripCancellationItem,
+)
 from apps.common.language import lazy as _
 from apps.web.admin import ReadOnlyAdmin
 
@@ -44,3 +53,42 @@ class ReservationAdmin(ReadOnlyAdmin):
     ordering = ("-created_at", "-id")
     search_exact = ("id", "booking", "trip")
     search_help_text = _("An exact id, of the reservation, its booking or its trip.")
+
+
+@admin.register(Refund)
+class RefundAdmin(ReadOnlyAdmin):
+    list_display = ("workflow_id", "amount", "status", "requested_by", "created_at")
+    list_filter = ("status",)
+    list_select_related = ("requested_by",)
+    ordering = ("-created_at", "-id")
+    search_exact = ("id", "booking", "workflow_id")
+    search_help_text = _("An exact id, of the refund, its booking or its workflow.")
+    exclude = ("request_digest", "idempotency_key")
+
+
+@admin.register(TripCancellation)
+class TripCancellationAdmin(ReadOnlyAdmin):
+    list_display = ("workflow_id", "status", "amount", "total", "requested_by", "created_at")
+    list_filter = ("status",)
+    list_select_related = ("requested_by",)
+    ordering = ("-created_at", "-id")
+    search_exact = ("id", "trip", "workflow_id")
+    search_help_text = _("An exact id, of the cancellation, its trip or its workflow.")
+    exclude = ("request_digest", "idempotency_key")
+
+
+@admin.register(Manifest)
+class ManifestAdmin(ReadOnlyAdmin):
+    list_display = ("trip", "version", "handed_at", "created_at")
+    ordering = ("-created_at", "-id")
+    search_exact = ("trip",)
+    search_help_text = _("The exact id of a trip.")
+
+
+@admin.register(TripCancellationItem)
+class TripCancellationItemAdmin(ReadOnlyAdmin):
+    list_display = ("cancellation", "number", "booking", "status", "error_code", "settled_at")
+    list_filter = ("status",)
+    list_select_related = ("booking", "cancellation__trip__route")
+    search_exact = ("cancellation", "booking")
+    search_help_text = _("The exact id of a cancellation or a booking.")

@@ -102,7 +102,8 @@ class VehicleAdmin(ServiceFormAdmin):
     def initial_of(self, row: Any) -> dict[str, Any]:
         """Return the vehicle with its seats."""
         seats = [SeatAt(*one) for one in row.seats.values_list("number", "row", "col")]
-        return {"code": row.code, "name": row.name, "seats": seats}
+        known = {"operator_email": row.operator_email, "seats": seats}
+        return {"code": row.code, "name": row.name, **known}
 
     def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
         """Save the vehicle."""

@@ -11,12 +11,13 @@ from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
 from apps.accounts.models import User
-from apps.bookings.contracts import USER_ID, PaymentMethod
+from apps.bookings.contracts import USER_ID, PaymentMethod, RefundStatus
 from apps.bookings.forms import BookingFilter
-from apps.bookings.models import Booking
+from apps.bookings.models import Booking, Refund
 from apps.bookings.scopes import Scope
-from apps.bookings.services import cancelling, requesting
+from apps.bookings.services import cancelling, refunds, requesting
 from apps.bookings.services.reading import answer_of
+from apps.bookings.services.refunds import given_back
 from apps.common.api import Amount, Cursor, Limit, ReasonIn, why
 from apps.common.errors import NotFound
 from apps.common.language import lazy as _
@@ -26,6 +27,9 @@ from apps.web.denied import row_of
 from apps.web.filters import Narrow, filtered
 
 router = Router(tags=["bookings"])
+
+#: So many refunds of a booking are listed.
+MOST_REFUNDS = 100
 
 WorkflowId = Annotated[str, Field(max_length=200)]
 #: The header by which a repeated request is known.
@@ -52,13 +56,34 @@ class BookingStarted(Schema):
     message: str
 
 
+class RefundOut(Schema):
+    """A refund of a booking, in major units of its currency. `n` counts from 1."""
+
+    id: UUID
+    n: int
+    amount: str
+    status: RefundStatus
+
+
 class BookingState(Schema):
-    """What is kept for the booking. `refund`: how much went back, in major units."""
+    """What is kept for the booking. `refund`: how much has gone back, in major units; `refunds`:
+    also those that wait for a signature or are being sent, of a booking that was confirmed."""
 
     state: str
     tripId: UUID
     seatNumber: int | None
     refund: str
+    refunds: list[RefundOut]
+
+
+class RefundIn(Schema):
+    """`amount` is in major units of the booking's currency, and at most what is left of the
+    charge."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount: Amount
+    reason: str = Field(min_length=1, max_length=2000)
 
 
 class BookingStatusOut(Schema):
@@ -149,7 +174,8 @@ def booking_status(request: HttpRequest, workflow_id: WorkflowId) -> dict[str, A
             "state": booking.status,
             "tripId": booking.trip_id,
             "seatNumber": seat.seat_number if seat else None,
-            "refund": exact(booking.refunded, booking.currency),
+            "refund": exact(given_back(booking), booking.currency),
+            "refunds": [_refund(one) for one in booking.refunds.order_by("n")[:MOST_REFUNDS]],
         },
     }
 
@@ -158,7 +184,8 @@ def booking_status(request: HttpRequest, workflow_id: WorkflowId) -> dict[str, A
 def booking_cancel(
     request: HttpRequest, workflow_id: WorkflowId, body: ReasonIn | None = None
 ) -> dict[str, str]:
-    """Cancel the booking; again, the answer is the same. Refusals: 409 `already_settled`."""
+    """Cancel the booking; again, the answer is the same. A confirmed one is refunded by its rule.
+    Refusals: 409 `already_settled`, `departed`."""
     user = require(request, scope=Scope.BOOKINGS_WRITE)
     booking = _booking(user, workflow_id)
     cancelling.booking_cancel(
@@ -167,12 +194,40 @@ def booking_cancel(
     return {"message": "Booking cancelled"}
 
 
+@router.post("/{workflow_id}/refunds", response={200: RefundOut, 201: RefundOut})
+def refund_create(
+    request: HttpRequest,
+    workflow_id: WorkflowId,
+    body: RefundIn,
+    idempotency_key: IdempotencyKey = "",
+) -> Status[dict[str, Any]]:
+    """Ask for a refund of a booking that was confirmed; it is always signed. The same
+    `Idempotency-Key` and body again: the same refund, with 200. Refusals: 409
+    `refund_exceeds_charge`, `not_confirmed`, `idempotency_key_reused`."""
+    user = require(request, scope=Scope.BOOKINGS_WRITE)
+    refund, created = refunds.refund_request(
+        booking_id=_booking(user, workflow_id).pk,
+        amount=body.amount,
+        reason=body.reason,
+        by=user,
+        via="api",
+        idempotency_key=idempotency_key,
+        as_of=timezone.now(),
+    )
+    return Status(201 if created else 200, _refund(refund))
+
+
 # --- helpers -------------------------------------------------------------------------------------
 def _booking(user: User, workflow_id: str) -> Booking:
     rows = Booking.objects.visible_to(user).select_related("reservation")
     missing = NotFound(_("There is no such booking."))
     found: Booking = row_of(rows, missing, workflow_id=workflow_id)
     return found
+
+
+def _refund(refund: Refund) -> dict[str, Any]:
+    amount = exact(refund.amount, refund.currency)
+    return {"id": refund.pk, "n": refund.n, "amount": amount, "status": refund.status}
 
 
 def _row(booking: Booking) -> dict[str, Any]:

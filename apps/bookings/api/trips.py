@@ -8,17 +8,20 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Query, Router, Schema
-from pydantic import Field
+from ninja import Query, Router, Schema, Status
+from pydantic import ConfigDict, Field
 
 from apps.accounts.auth import require
 from apps.bookings.contracts import STOP_CODE, SeatUse, TripStatus
+from apps.bookings.contracts.trips import CancellationStatus
 from apps.bookings.forms import TripFilter
 from apps.bookings.models import Trip, TripStop
 from apps.bookings.scopes import Scope
-from apps.bookings.selectors import SeatMap, fares_of, seat_map, stops_of
+from apps.bookings.selectors import SeatMap, fares_of, manifest_lines, seat_map, stops_of
+from apps.bookings.services import cancellations, trips
+from apps.bookings.services.cancellations import RUN_TRIP
 from apps.bookings.services.network import segment_stops
-from apps.common.api import Cursor, Limit
+from apps.common.api import Cursor, Limit, ReasonIn, why
 from apps.common.errors import Invalid, NotFound
 from apps.common.language import lazy as _
 from apps.common.money import exact
@@ -29,6 +32,7 @@ from apps.web.filters import Narrow, filtered
 router = Router(tags=["trips"])
 
 VIEW_TRIPS = "bookings.view_trip"
+VIEW_MANIFEST = "bookings.view_manifest"
 #: The code of a stop as a filter; empty: no filter.
 StopFilter = Annotated[str | None, Query(pattern=f"^({STOP_CODE})?$")]
 
@@ -62,6 +66,7 @@ class TripOut(Schema):
     zone: str
     currency: str
     departsAt: datetime
+    version: int
     stops: list[StopOut]
     fares: list[FareOut]
 
@@ -89,6 +94,51 @@ class SeatsOut(Schema):
     free: int = Field(description="Seats that are free all the way.")
     legs: list[str]
     seats: list[SeatOut]
+
+
+class LineOut(Schema):
+    """A line of a manifest; `booking` is the id of its workflow."""
+
+    seatNumber: int
+    segment: str
+    userId: str
+    booking: str
+
+
+class ManifestOut(Schema):
+    """Who travels on the trip, now. `handedOverAt`: when it was handed over to the operator, with
+    `handedOver` bookings on it; later bookings and cancellations are only here."""
+
+    tripId: UUID
+    busId: str
+    day: date
+    lines: list[LineOut]
+    handedOverAt: datetime | None
+    handedOver: int | None
+
+
+class DelayIn(Schema):
+    """`minutes`: later, or earlier if below zero; `fromN`: the place of the first stop that it
+    leaves later, from 1. With the trip's `version` a repeated call does not delay it twice."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    minutes: int = Field(ge=-2880, le=2880)
+    fromN: int = Field(1, ge=1, le=50)
+    version: int | None = Field(None, ge=1)
+    reason: str = Field("", max_length=2000)
+
+
+class CancellationOut(Schema):
+    """The cancellation of a trip. `amount`: what goes back at most, in major units."""
+
+    id: UUID
+    workflowId: str
+    tripId: UUID
+    status: CancellationStatus
+    amount: str
+    currency: str
+    bookings: int
 
 
 @router.get("", response=TripPage)
@@ -151,6 +201,70 @@ def trip_seats(
     }
 
 
+@router.get("/{trip_id}/manifest", response=ManifestOut)
+def trip_manifest(request: HttpRequest, trip_id: UUID) -> dict[str, Any]:
+    """Return who travels on the trip."""
+    require(request, scope=Scope.BOOKINGS_READ, permission=VIEW_MANIFEST)
+    trip = row_of(Trip.objects.select_related("vehicle"), _no_trip(), pk=trip_id)
+    handed = trip.manifests.exclude(handed_at=None).first()
+    return {
+        "tripId": trip.pk,
+        "busId": trip.vehicle.code,
+        "day": trip.service_date,
+        "lines": [
+            {
+                "seatNumber": line.seat,
+                "segment": f"{line.board}-{line.leave}",
+                "userId": line.rider,
+                "booking": line.booking,
+            }
+            for line in manifest_lines(trip)
+        ],
+        "handedOverAt": handed.handed_at if handed else None,
+        "handedOver": len(handed.body["lines"]) if handed else None,
+    }
+
+
+@router.post("/{trip_id}/delay", response=TripOut)
+def trip_delay(request: HttpRequest, trip_id: UUID, body: DelayIn) -> dict[str, Any]:
+    """Delay the trip from a stop on. Refusals: 409 `version_changed`, `trip_settled`,
+    `vehicle_busy`; 422 `minutes_invalid`, `stops_invalid`, `times_out_of_order`."""
+    user = require(request, scope=Scope.BOOKINGS_WRITE, permission=RUN_TRIP)
+    trips.trip_delay(
+        trip_id=trip_id,
+        minutes=body.minutes,
+        from_n=body.fromN,
+        version=body.version,
+        by=user,
+        via="api",
+        reason=body.reason,
+    )
+    trip = Trip.objects.select_related("route", "vehicle").get(pk=trip_id)
+    return _shape(trip, stops_of([trip])[trip.pk], fares_of([trip])[trip.route_id])
+
+
+@router.post("/{trip_id}/cancel", response={200: CancellationOut, 201: CancellationOut})
+def trip_cancel(
+    request: HttpRequest, trip_id: UUID, body: ReasonIn | None = None
+) -> Status[dict[str, Any]]:
+    """Ask for the trip to be cancelled: the sale stops, and once it is signed, all bookings are
+    refunded in full. Again: the same cancellation, with 200. Refusals: 409 `trip_settled`."""
+    user = require(request, scope=Scope.BOOKINGS_WRITE)
+    row, created = cancellations.trip_cancel(
+        trip_id=trip_id, reason=why(body), by=user, via="api", as_of=timezone.now()
+    )
+    shape = {
+        "id": row.pk,
+        "workflowId": row.workflow_id,
+        "tripId": row.trip_id,
+        "status": row.status,
+        "amount": exact(row.amount, row.currency),
+        "currency": row.currency,
+        "bookings": row.total,
+    }
+    return Status(201 if created else 200, shape)
+
+
 # --- helpers -------------------------------------------------------------------------------------
 def _reader(request: HttpRequest) -> Any:
     return require(request, scope=Scope.BOOKINGS_READ, permission=VIEW_TRIPS)
@@ -186,6 +300,7 @@ def _shape(trip: Trip, stops: list[TripStop], fares: list[Any]) -> dict[str, Any
         "zone": trip.route.zone,
         "currency": currency,
         "departsAt": trip.departs_at,
+        "version": trip.version,
         "stops": [
             {
                 "code": stop.stop.code,

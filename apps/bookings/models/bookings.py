@@ -20,6 +20,7 @@ from apps.bookings.contracts import (
     Step,
 )
 from apps.bookings.models.trips import Trip
+from apps.bookings.refund_rules import NEWEST
 from apps.common.amounts import AmountField
 from apps.common.identifiers import new_id
 from apps.engine.models_abstract import (
@@ -62,7 +63,13 @@ class Booking(ProcessRow):
     payment_method = models.CharField(max_length=10, choices=[(one, one) for one in PaymentMethod])
     status = status_field(BookingStatus.RUNNING, longest=12)
     charged = AmountField(default=Decimal(0))
-    refunded = AmountField(default=Decimal(0))
+    refunded = AmountField(
+        default=Decimal(0), help_text="Gone back or going back; refunds keep it up to date."
+    )
+    recognised = AmountField(default=Decimal(0), help_text="Already revenue.")
+    refund_rule = models.PositiveSmallIntegerField(
+        default=NEWEST, help_text="The version of the rule that it was booked under."
+    )
     receipt = models.CharField(max_length=200, blank=True, help_text="Of the charge.")
     confirmed_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
@@ -83,7 +90,11 @@ class Booking(ProcessRow):
             models.CheckConstraint(name="booking_fare_positive", condition=Q(fare__gt=0)),
             models.CheckConstraint(
                 name="refund_within_charge",
-                condition=Q(refunded__gte=0, refunded__lte=F("charged")),
+                condition=Q(
+                    refunded__gte=0,
+                    recognised__gte=0,
+                    refunded__lte=F("charged") - F("recognised"),
+                ),
             ),
         ]
         indexes = [

@@ -74,6 +74,9 @@ class Vehicle(models.Model):
 
     code = models.SlugField(max_length=80, unique=True)
     name = models.CharField(max_length=160)
+    operator_email = models.EmailField(
+        blank=True, help_text="Where the manifests of its trips are sent."
+    )
 
     def __str__(self) -> str:
         return self.code

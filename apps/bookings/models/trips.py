@@ -23,11 +23,16 @@ class Trip(models.Model):
     service_date = models.DateField(help_text="The day from which its times count.")
     status = status_field(TripStatus.DRAFT, longest=12)
     departs_at = models.DateTimeField(help_text="From its first stop.")
+    sales_closed = models.PositiveSmallIntegerField(
+        default=0, help_text="At so many of its stops, from the first, the sale is over."
+    )
+    workflow_id = models.CharField(max_length=200, blank=True, help_text="Of what accompanies it.")
     version = models.PositiveIntegerField(default=1, help_text="Goes up with every change.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ["departs_at", "id"]
+        permissions = [("run_trip", "Can delay and cancel trips")]
         constraints = [
             # Also makes opening the same trip twice open one.
             models.UniqueConstraint(
@@ -54,6 +59,11 @@ class Trip(models.Model):
     def state(self) -> str:
         """Return the status as pages name it."""
         return ON_SALE if self.status == TripStatus.OPEN else self.status
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether nothing is left to do for the trip."""
+        return TripStatus(self.status).terminal
 
 
 class TripStop(models.Model):

@@ -22,6 +22,7 @@ from apps.common.language import lazy as _
 from apps.common.locks import transaction_lock
 from apps.common.money import exact
 from apps.common.validation import clean_amount, clean_code, clean_currency, clean_text
+from apps.notifications.services import address_checked
 
 MOST_STOPS, MOST_SEATS = 50, 600
 #: The highest number of a seat, and the last row and column.
@@ -131,17 +132,28 @@ def route_put(
 
 
 def vehicle_put(
-    *, code: str, name: str, seats: Sequence[SeatAt], by: Actor | None, via: str
+    *,
+    code: str,
+    name: str,
+    seats: Sequence[SeatAt],
+    operator_email: str = "",
+    by: Actor | None,
+    via: str,
 ) -> Vehicle:
-    """Return the vehicle of that code, with these seats. Trips that are open keep theirs.
+    """Return the vehicle of that code, with these seats. Trips that are open keep theirs. Manifests
+    are sent to `operator_email`, if there is one.
 
-    Raises, each audited: Invalid `code_invalid`, `name_invalid`, `seats_invalid`: 1 to 600, each
-    number and each place once, numbers to 9999, rows to 200, columns to 10.
+    Raises, each audited: Invalid `code_invalid`, `name_invalid`, `address_invalid`,
+    `seats_invalid`: 1 to 600, each number and each place once, numbers to 9999, rows to 200,
+    columns to 10.
     """
     subject = _subject(VEHICLE, code)
     with refusals(**subject, by=by, via=via), transaction.atomic(durable=True):
         clean_code(code)
-        fields = {"name": clean_text(name, field="name", limit=160)}
+        fields = {
+            "name": clean_text(name, field="name", limit=160),
+            "operator_email": address_checked(operator_email) if operator_email else "",
+        }
         wanted = _checked_seats(seats)
         transaction_lock(f"vehicle:{code}")
         vehicle, changed = _put(Vehicle, code, fields)

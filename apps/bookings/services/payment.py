@@ -51,7 +51,8 @@ def wallet_payment(*, booking_id: UUID | str, as_of: datetime) -> None:
         )
 
 
-def _charge_of(booking: Booking) -> Charge:
+def charge_of(booking: Booking) -> Charge:
+    """Return the booking's only charge, as the payment service knows it."""
     return Charge(
         key=payments.charge_key(booking.workflow_id, "processPayment"),
         user_id=booking.user_id,
@@ -67,7 +68,7 @@ def _check(booking: Booking) -> None:
 
 
 def _take_back(booking: Booking, void_only: bool) -> tuple[EffectState, str]:
-    charge = _charge_of(booking)
+    charge = charge_of(booking)
     return payments.take_back(charge, transaction_id=booking.receipt, void_only=void_only)
 
 
@@ -78,7 +79,7 @@ PAYMENT = Effect(
     name="payment",
     step=Step.PROCESS_PAYMENT,
     reversal=Step.REVERSE_PAYMENT,
-    call=lambda booking: payments.charge(_charge_of(booking)),
+    call=lambda booking: payments.charge(charge_of(booking)),
     take_back=_take_back,
     check=_check,
     reversible=lambda booking: True,

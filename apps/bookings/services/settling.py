@@ -60,6 +60,31 @@ def booking_settle(
         return facts_of(booking)
 
 
+def leave(
+    booking: Booking,
+    status: BookingStatus,
+    *fields: str,
+    code: str,
+    detail: str,
+    by: Actor,
+    via: str,
+    as_of: datetime,
+) -> None:
+    """End the locked booking, whose money is the caller's matter: its seat is free, and it is on no
+    manifest. Saves `fields` too. Joins the caller's transaction."""
+    told = booking.status == BookingStatus.CONFIRMED
+    ended = process.ended(booking, status, as_of=as_of, code=code, detail=detail)
+    if seat_release(booking=booking):
+        step_put(booking, Step.RELEASE_SEAT, StepStatus.DONE)
+    ManifestLine.objects.filter(booking=booking).delete()
+    row_save(booking, *ended, *fields)
+    if told:
+        mail_cancelled(booking)
+    process.tell_followers(PROCESS, booking, process.SETTLED)
+    questions_close(PROCESS, booking, by=by, reason=detail or code, as_of=as_of)
+    record(booking, f"{BOOKING}.{status}", by=by, via=via, code=code, detail=detail)
+
+
 def end(
     booking: Booking,
     status: BookingStatus,
@@ -79,20 +104,9 @@ def end(
         EffectState.DONE,
     ):
         raise Conflict(_("The card is charged, or may be."), code="payment_stands")
-    told = booking.status == BookingStatus.CONFIRMED
     back = booking.charged - booking.refunded
     booking.refunded = booking.charged
-    fields = process.ended(booking, status, as_of=as_of, code=code, detail=detail)
-    if Step.RESERVE_SEAT in statuses:
-        seat_release(booking=booking)
-        step_put(booking, Step.RELEASE_SEAT, StepStatus.DONE)
-    ManifestLine.objects.filter(booking=booking).delete()
-    row_save(booking, *fields, "refunded")
-    if told:
-        mail_cancelled(booking)
-    process.tell_followers(PROCESS, booking, process.SETTLED)
-    questions_close(PROCESS, booking, by=by, reason=detail or code, as_of=as_of)
-    record(booking, f"{BOOKING}.{status}", by=by, via=via, code=code, detail=detail)
+    leave(booking, status, "refunded", code=code, detail=detail, by=by, via=via, as_of=as_of)
     if back:
         about: dict[str, Any] = {
             "amount": back,

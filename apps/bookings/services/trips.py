@@ -16,18 +16,25 @@ from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from apps.audit.contracts import Actor
-from apps.audit.services import entry_record, refusals
+from apps.audit.services import refusals
 from apps.bookings.contracts import ACTIVE, TRIP, TripStatus
 from apps.bookings.models import Fare, Reservation, Route, Trip, TripSeat, TripStop, Vehicle
 from apps.bookings.services.network import segment_stops
+from apps.bookings.services.trip_rows import (
+    FLEET,
+    trip_announce,
+    trip_changed,
+    trip_locked,
+    trip_record,
+)
 from apps.bookings.times import Clocks, Times, check_rising, times_of
 from apps.common.errors import Conflict, Invalid, NotFound
-from apps.common.identifiers import uuid_of
+from apps.common.identifiers import new_id, uuid_of
 from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.common.money import exact
 from apps.common.validation import clean_reason
-from apps.live.broadcast import broadcast
+from apps.engine import process
 
 #: A delay is at most two days.
 MOST_DELAY_MINUTES = 2 * 24 * 60
@@ -85,7 +92,10 @@ def trip_open(
             if (known.route_id, known.service_date) != (way.pk, service_date):
                 raise _busy(bus)
             return known, False
+        identifier = new_id()
         trip = Trip.objects.create(
+            id=identifier,
+            workflow_id=process.workflow_id_of(FLEET, identifier),
             route=way,
             vehicle=bus,
             service_date=service_date,
@@ -104,7 +114,8 @@ def trip_open(
         )
         _copy_seats(trip, bus, blocked=set())
         body = {"route": way.code, "vehicle": bus.code, "service_date": service_date.isoformat()}
-        _record(trip, "opened", by=by, via=via, **body)
+        trip_record(trip, "opened", by=by, via=via, **body)
+        process.start(FLEET, trip)
         trip_announce(trip)
     return trip, True
 
@@ -124,7 +135,7 @@ def vehicle_swap(
     with refusals(**about, by=by, via=via), transaction.atomic(durable=True):
         reason = clean_reason(reason)
         bus = _vehicle_locked(vehicle)
-        trip = _locked(trip_id, CHANGEABLE)
+        trip = trip_locked(trip_id, CHANGEABLE)
         places = set(bus.seats.values_list("number", "row", "col"))
         if trip.vehicle_id == bus.pk and places == set(
             trip.seats.values_list("number", "row", "col")
@@ -149,7 +160,7 @@ def vehicle_swap(
         before, trip.vehicle = trip.vehicle.code, bus
         _save(trip, bus, "vehicle")
         body = {"before": before, "vehicle": bus.code, "reason": reason}
-        _record(trip, "vehicle_swapped", by=by, via=via, **body)
+        trip_record(trip, "vehicle_swapped", by=by, via=via, **body)
     return trip
 
 
@@ -158,7 +169,7 @@ def trip_delay(
     trip_id: UUID | str,
     minutes: int,
     from_n: int = 1,
-    version: int,
+    version: int | None,
     by: Actor | None,
     via: str,
     reason: str = "",
@@ -167,17 +178,17 @@ def trip_delay(
     at place `from_n` on; it also arrives later at those after it.
 
     `version`: that of the trip as the caller saw it, so that a repeated call does not delay it
-    twice. Raises, each audited: NotFound `trip_not_found`; Invalid `minutes_invalid`,
-    `reason_invalid`, `stops_invalid` (no such place), `times_out_of_order`; Conflict
-    `trip_settled`, `version_changed`, `vehicle_busy`.
+    twice; None: whatever it is. Wakes the workflow that accompanies the trip. Raises, each audited:
+    NotFound `trip_not_found`; Invalid `minutes_invalid`, `reason_invalid`, `stops_invalid` (no such
+    place), `times_out_of_order`; Conflict `trip_settled`, `version_changed`, `vehicle_busy`.
     """
     about = _about("delay", trip_id)
     with refusals(**about, by=by, via=via), transaction.atomic(durable=True):
         if not isinstance(minutes, int) or not 0 < abs(minutes) <= MOST_DELAY_MINUTES:
             raise Invalid(_("A delay is at most two days, in minutes."), code="minutes_invalid")
         reason = clean_reason(reason)
-        trip = _locked(trip_id, UNDER_WAY)
-        if trip.version != version:
+        trip = trip_locked(trip_id, UNDER_WAY)
+        if version is not None and trip.version != version:
             raise Conflict(
                 _("The trip was changed meanwhile: look at it again."),
                 code="version_changed",
@@ -195,8 +206,10 @@ def trip_delay(
         check_rising([Times(stop.arrives_at, stop.departs_at) for stop in stops])
         TripStop.objects.bulk_update(stops, ["arrives_at", "departs_at"])
         trip.departs_at = stops[0].departs_at
-        _save(trip, trip.vehicle, "departs_at")
-        _record(trip, "delayed", by=by, via=via, minutes=minutes, stop=from_n, reason=reason)
+        # What it leaves later may be sold again until then.
+        trip.sales_closed = min(trip.sales_closed, from_n - 1)
+        _save(trip, trip.vehicle, "departs_at", "sales_closed")
+        trip_record(trip, "delayed", by=by, via=via, minutes=minutes, stop=from_n, reason=reason)
     return trip
 
 
@@ -249,26 +262,9 @@ def find_trip(
     return FoundTrip(found.trip_id, found.n, found.to_n, tariff.amount, currency, found.departs_at)
 
 
-def trip_announce(trip: Trip) -> None:
-    """Update open pages of this trip and of the list."""
-    for topic in ("trips", f"{TRIP}:{trip.pk}"):
-        broadcast(topic, id=str(trip.pk), version=trip.version)
-
-
 # --- helpers -------------------------------------------------------------------------------------
 def _about(verb: str, trip_id: Any = "") -> dict[str, Any]:
     return {"action": f"{TRIP}.{verb}", "subject_type": TRIP, "subject_id": str(trip_id)[:80]}
-
-
-def _record(trip: Trip, event: str, *, by: Actor | None, via: str, **body: Any) -> None:
-    entry_record(
-        action=f"{TRIP}.{event}",
-        subject_type=TRIP,
-        subject_id=trip.pk,
-        by=by,
-        via=via,
-        body=body,
-    )
 
 
 def _vehicle(rows: "QuerySet[Vehicle]", code: str) -> Vehicle:
@@ -284,20 +280,6 @@ def _vehicle_locked(code: str) -> Vehicle:
     return _vehicle(Vehicle.objects.select_for_update(), code)
 
 
-def _locked(trip_id: UUID | str, statuses: Sequence[TripStatus]) -> Trip:
-    """Return the trip under its lock."""
-    rows = Trip.objects.select_for_update(of=("self",), no_key=True)
-    key = uuid_of(trip_id)
-    trip = rows.select_related("vehicle").filter(pk=key).first() if key else None
-    if trip is None:
-        raise NotFound(_("There is no such trip."), code="trip_not_found")
-    if trip.status not in statuses:
-        raise Conflict(
-            _("The trip is too far along for this."), code="trip_settled", status=trip.status
-        )
-    return trip
-
-
 def _copy_seats(trip: Trip, vehicle: Vehicle, *, blocked: set[int]) -> None:
     TripSeat.objects.bulk_create(
         TripSeat(trip=trip, number=number, row=row, col=col, blocked=number in blocked)
@@ -307,13 +289,11 @@ def _copy_seats(trip: Trip, vehicle: Vehicle, *, blocked: set[int]) -> None:
 
 def _save(trip: Trip, vehicle: Vehicle, *changed: str) -> None:
     """Save the locked trip as its next version. Raises Conflict `vehicle_busy`."""
-    trip.version += 1
     try:
         with transaction.atomic():
-            trip.save(update_fields=[*changed, "version"])
+            trip_changed(trip, *changed)
     except IntegrityError as error:
         raise _busy(vehicle) from error
-    trip_announce(trip)
 
 
 def _busy(vehicle: Vehicle) -> Conflict:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext
 
 from apps.accounts.models import User
@@ -12,6 +13,7 @@ from apps.bookings.contracts import BOOKING, BookingStatus, PaymentMethod, Step
 from apps.bookings.forms import BookingFilter, BookingForm
 from apps.bookings.models import Booking
 from apps.bookings.services.cancelling import CANCEL, booking_cancel
+from apps.bookings.services.refunds import REQUEST_REFUND, Quote, given_back, refund_quote
 from apps.bookings.services.requesting import BOOK, booking_request
 from apps.bookings.times import zone_of
 from apps.common.dates import zoned_words
@@ -22,13 +24,15 @@ from apps.web.fragments import person
 from apps.web.links import temporal_url_for
 from apps.web.lists import ListPage
 from apps.web.pages import DetailPage, FormPage, PageVerb
-from apps.web.pieces import Fact, Head, Link, Note
+from apps.web.pieces import Fact, Head, Link, Note, seen_by
 from apps.web.steps import step_lines
 from apps.web.tables import AGE, ERROR, STATE, Column
-from apps.web.tones import sentence_of
+from apps.web.tones import sentence_of, words_of
 
 FORWARDS = tuple(Step)[:5]
 UNDOING = (Step.REVERSE_PAYMENT, Step.RELEASE_SEAT)
+#: So many refunds of a booking are shown.
+MOST_REFUNDS = 20
 LIST = Link(_("Bookings"), "booking_list")
 
 
@@ -80,10 +84,13 @@ def _context(request: HttpRequest, booking: Booking) -> dict[str, Any]:
     user = person(request)
     may_cancel = booking.requested_by_id == user.pk or user.has_perm(CANCEL)
     runs = booking.status == BookingStatus.RUNNING
+    stands = runs or booking.status == BookingStatus.CONFIRMED
+    quote = refund_quote(booking, as_of=timezone.now()) if stands and not runs else None
     return {
         "topics": f"{BOOKING}:{booking.pk} inbox",
         "head": _head(booking, user),
-        "facts": _facts(booking),
+        "facts": [*_facts(booking), *_refunds(booking)],
+        "preview": _preview(quote) if quote and may_cancel else "",
         "steps": step_lines(booking.steps.all(), FORWARDS, undoing=UNDOING, over=not runs),
         "requests": requests_about(BOOKING, booking.pk)
         .visible_to(user)
@@ -93,7 +100,10 @@ def _context(request: HttpRequest, booking: Booking) -> dict[str, Any]:
             workflow_ids=[booking.workflow_id],
             older=request.GET.get("older", ""),
         ),
-        "may_call": may_cancel and runs and booking.cancel_requested_at is None,
+        "may_call": may_cancel
+        and stands
+        and booking.cancel_requested_at is None
+        and not (quote and quote.departed),
     }
 
 
@@ -113,9 +123,47 @@ def _head(booking: Booking, user: User) -> Head:
         at=booking.created_at,
         crumbs=(LIST,),
         state=booking.status,
-        links=(Link(gettext("Temporal UI"), url, outside=True),) if url else (),
+        links=seen_by(_links(booking, url), user),
         note=note,
     )
+
+
+def _links(booking: Booking, url: str) -> tuple[Link, ...]:
+    outside = (Link(gettext("Temporal UI"), url, outside=True),) if url else ()
+    if booking.confirmed_at is None or booking.refunded >= booking.charged:
+        return outside
+    ask = f"{reverse('refund_new')}?booking={booking.pk}"
+    return (*outside, Link(gettext("Refund it"), ask, REQUEST_REFUND))
+
+
+def _preview(quote: Quote) -> str:
+    """Return what goes back if it is cancelled now."""
+    if quote.departed:
+        return gettext("The trip has left the boarding stop: it cannot be cancelled any more.")
+    amount = shown(quote.amount, quote.currency)
+    if not quote.amount:
+        return gettext("Nothing goes back: it is too late for that. The seat is free at once.")
+    if quote.signed:
+        said = gettext(
+            "{percent} % goes back, {amount}, once somebody has signed it. The seat is free at "
+            "once, whatever is decided."
+        )
+    else:
+        said = gettext("{percent} % goes back at once, {amount}. The seat is free at once.")
+    return said.format(percent=quote.percent, amount=amount)
+
+
+def _refunds(booking: Booking) -> list[Fact]:
+    """Return its refunds with their state."""
+    return [
+        Fact(
+            gettext("Refund {number}").format(number=refund.n),
+            shown(refund.amount, refund.currency),
+            href=reverse("refund", args=[refund.pk]),
+            note=words_of(refund.status),
+        )
+        for refund in booking.refunds.order_by("n")[:MOST_REFUNDS]
+    ]
 
 
 def _facts(booking: Booking) -> list[Fact]:
@@ -137,7 +185,7 @@ def _facts(booking: Booking) -> list[Fact]:
         Fact(gettext("Paid"), shown(booking.charged, booking.currency) if booking.charged else ""),
         Fact(
             gettext("Given back"),
-            shown(booking.refunded, booking.currency) if booking.refunded else "",
+            shown(back, booking.currency) if (back := given_back(booking)) else "",
         ),
         Fact(gettext("Receipt"), booking.receipt, form="code"),
         Fact(gettext("Workflow"), booking.workflow_id, form="code"),
@@ -150,14 +198,17 @@ DETAIL_PAGE = DetailPage(
     rows=_rows,
     context=_context,
     main=("web/_steps.html",),
-    side=("web/_asked.html", "web/_page_verb.html"),
+    side=("web/_asked.html", "bookings/_preview.html", "web/_page_verb.html"),
     after=("console/_timeline.html",),
     verb=PageVerb(
         call=booking_cancel,
         row_id="booking_id",
         not_done=_("Not cancelled."),
-        said=_("Cancelled. What was paid goes back, then the seat is free."),
+        said=_("Cancelled. This page shows what goes back."),
         title=_("Cancel the booking"),
-        help=_("What was paid goes back first, then the seat is free."),
+        help=_(
+            "Before it is confirmed, all that was paid goes back first, then the seat is free. A "
+            "confirmed booking is refunded by its rule."
+        ),
     ),
 )

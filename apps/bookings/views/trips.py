@@ -9,20 +9,25 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from apps.bookings.contracts import TRIP, SeatUse
+from apps.bookings.contracts.trips import CancellationStatus
 from apps.bookings.forms import TripFilter
-from apps.bookings.models import Trip
+from apps.bookings.models import Trip, TripCancellation
 from apps.bookings.selectors import SeatMap, seat_map, seats_taken
+from apps.bookings.services.cancellations import RUN_TRIP, trip_cancel
+from apps.bookings.services.trips import CHANGEABLE
 from apps.bookings.times import zone_of
 from apps.bookings.views.drawing import drawing_of, stretches
 from apps.common.dates import day_words, zoned_words
 from apps.common.language import lazy as _
 from apps.web.fragments import person
 from apps.web.lists import ListPage
-from apps.web.pages import DetailPage
-from apps.web.pieces import Fact, Head, Link, seen_by
+from apps.web.pages import DetailPage, PageVerb
+from apps.web.pieces import Fact, Head, Link, Note, seen_by
 from apps.web.tables import Column, Table, table
+from apps.web.verbs import RequiredReasonForm
 
 VIEW_TRIPS = "bookings.view_trip"
+VIEW_MANIFEST = "bookings.view_manifest"
 
 
 def _rows(user: Any) -> Any:
@@ -77,7 +82,12 @@ LIST_PAGE = ListPage(
 
 def _context(request: HttpRequest, trip: Trip) -> dict[str, Any]:
     seats = seat_map(trip.pk, as_of=timezone.now())
-    links = (Link(gettext("In the admin"), _in_admin(trip), "bookings.change_trip"),)
+    links = (
+        Link(gettext("Manifest"), reverse("manifest", args=[trip.pk]), VIEW_MANIFEST),
+        Link(gettext("In the admin"), _in_admin(trip), "bookings.change_trip"),
+    )
+    known = trip.cancellations.order_by("-created_at").first()
+    may = person(request).has_perm(RUN_TRIP) and trip.status in CHANGEABLE
     return {
         "topics": f"{TRIP}:{trip.pk}",
         "head": Head(
@@ -88,7 +98,9 @@ def _context(request: HttpRequest, trip: Trip) -> dict[str, Any]:
             crumbs=(Link(gettext("Trips"), "trips"),),
             state=trip.state,
             links=seen_by(links, person(request)),
+            note=_cancelling(known) if known else None,
         ),
+        "may_call": may and (known is None or known.status == CancellationStatus.REJECTED),
         "drawing": drawing_of(seats, request.GET.get("leg", "")),
         "address": reverse("trip", args=[trip.pk]),
         "seats": _seats(request, trip, seats),
@@ -102,6 +114,19 @@ def _context(request: HttpRequest, trip: Trip) -> dict[str, Any]:
             Fact(gettext("Currency"), trip.route.currency),
         ],
     }
+
+
+def _cancelling(cancellation: TripCancellation) -> Note | None:
+    if cancellation.status == CancellationStatus.REJECTED:
+        return None
+    return Note(
+        gettext("This trip is being cancelled.")
+        if cancellation.status == CancellationStatus.AWAITING_APPROVAL
+        else gettext("This trip is cancelled."),
+        cancellation.reason,
+        gettext("No seat is sold any more. Once it is signed, all that was paid goes back."),
+        tone="warn",
+    )
 
 
 def _in_admin(trip: Trip) -> str:
@@ -172,7 +197,18 @@ DETAIL_PAGE = DetailPage(
     context=_context,
     permission=VIEW_TRIPS,
     main=("bookings/_times.html", "bookings/_seat_map.html", "bookings/_seats.html"),
-    side=("web/_facts_panel.html",),
+    side=("web/_facts_panel.html", "web/_page_verb.html"),
+    verb=PageVerb(
+        call=trip_cancel,
+        row_id="trip_id",
+        not_done=_("Not asked for."),
+        said=_("Asked. The sale has stopped; the trip is cancelled once somebody has signed it."),
+        title=_("Cancel the trip"),
+        help=_(
+            "Somebody else signs it. Then every booking is refunded in full, and its rider is told."
+        ),
+        form=RequiredReasonForm,
+    ),
     template="bookings/trip.html",
     # Nobody announces a hold that has ended.
     poll_seconds=60,

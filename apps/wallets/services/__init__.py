@@ -8,6 +8,7 @@ from apps.wallets.services.movements import (
     card_charged,
     card_refunded,
     revenue_recognised,
+    revenue_returned,
     wallet_pay,
     wallet_refund,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "card_refunded",
     "post",
     "revenue_recognised",
+    "revenue_returned",
     "rider_known",
     "wallet_pay",
     "wallet_refund",

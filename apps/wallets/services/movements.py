@@ -109,6 +109,22 @@ def revenue_recognised(
     return _moved(JournalKind.REVENUE, amount, currency, debit=prepaid, credit=revenue, about=about)
 
 
+def revenue_returned(
+    *,
+    amount: Decimal,
+    currency: str,
+    key: str,
+    subject_type: str,
+    subject_id: object,
+    as_of: datetime,
+) -> bool:
+    """Turn revenue back into prepaid money, which is then refunded; otherwise as
+    `revenue_recognised`."""
+    about = (key, subject_type, subject_id, as_of)
+    revenue, prepaid = system_account(AccountKind.REVENUE, currency), _prepaid(currency)
+    return _moved(JournalKind.REVENUE, amount, currency, debit=revenue, credit=prepaid, about=about)
+
+
 def _prepaid(currency: str) -> str:
     return system_account(AccountKind.PREPAID, clean_currency(currency))
 

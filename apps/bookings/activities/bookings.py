@@ -22,6 +22,8 @@ from apps.bookings.contracts import (
     OpenInput,
     PaymentInput,
     PaymentOutput,
+    RefundInput,
+    RefundResult,
     ReleaseSeatInput,
     ReservedSeat,
     ReserveSeatInput,
@@ -33,6 +35,7 @@ from apps.bookings.services import (
     cancelling,
     payment,
     reading,
+    refund_rows,
     requesting,
     running,
     settling,
@@ -153,6 +156,22 @@ def raise_attention(input: AttentionInput) -> None:
     attention.attention_open(input.booking_id, code=input.code, detail=input.detail)
 
 
+# --- refunds to cards -----------------------------------------------------------------------------
+@activity.defn(name="send_refund", no_thread_cancel_exception=True)
+def send_refund(input: RefundInput) -> RefundResult:
+    """Send the refund's money back by the payment service."""
+    return RefundResult(refund_rows.refund_call(refund_id=input.refund_id))
+
+
+@activity.defn(name="raise_refund_attention")
+def raise_refund_attention(input: RefundInput) -> RefundResult:
+    """Note that nobody knows whether the money was sent, and ask a person."""
+    status = refund_rows.refund_unknown(
+        refund_id=input.refund_id, code=input.code, detail=input.detail
+    )
+    return RefundResult(status)
+
+
 def _own() -> str:
     """Return the booking of the workflow that runs this activity. Raises NotFound."""
     return reading.booking_of_workflow(activity.info().workflow_id or "")
@@ -174,4 +193,6 @@ ACTIVITIES: list[Callable[..., Any]] = [
     settle_booking,
     cancel_booking,
     raise_attention,
+    send_refund,
+    raise_refund_attention,
 ]

@@ -19,6 +19,9 @@ SIGNAL_CANCEL = "cancelBooking"
 #: Type of the subject in the engine and the audit trail, and the kind of its review items.
 BOOKING = "booking"
 ATTENTION_KIND = "booking.attention"
+#: The same of refunds, and the kind of their signatures.
+REFUND_WORKFLOW = "RefundWorkflow"
+REFUND, REFUND_KIND, REFUND_ATTENTION_KIND = "refund", "booking.refund", "refund.attention"
 #: Types of the subjects in the audit trail and in live topics.
 TRIP = "trip"
 STOP, ROUTE, VEHICLE = "stop", "route", "vehicle"
@@ -67,6 +70,23 @@ class BookingStatus(StrEnum):
     def terminal(self) -> bool:
         """Return whether the status is final."""
         return self in (BookingStatus.CANCELLED, BookingStatus.FAILED)
+
+
+class RefundStatus(StrEnum):
+    """Status of a refund. `sending`: the payment service is asked; `unknown`: it gave no answer, or
+    refused, and a person is asked. A rejected refund moves no money."""
+
+    PROPOSED = "proposed"
+    AWAITING_APPROVAL = "awaiting_approval"
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    DONE = "done"
+    REJECTED = "rejected"
+
+    @property
+    def terminal(self) -> bool:
+        """Return whether the status is final."""
+        return self in (RefundStatus.DONE, RefundStatus.REJECTED)
 
 
 class PaymentMethod(StrEnum):
@@ -230,6 +250,31 @@ class ReversalResult:
     """The outcome of taking a charge back."""
 
     execution: str
+
+
+# --- refunds -------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class RefundRef:
+    """Input of the workflow of a refund to a card."""
+
+    refund_id: Annotated[str, Between(1, 36)]
+    timings: Timings = field(default_factory=Timings)
+
+
+@dataclass(frozen=True)
+class RefundInput:
+    """Input of steps that need only the refund; `code` and `detail`: why a person is asked."""
+
+    refund_id: str
+    code: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class RefundResult:
+    """The status of a refund."""
+
+    status: str
 
 
 # --- the six activities, as other workflows know them -------------------------------------------

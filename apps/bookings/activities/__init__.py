@@ -1,0 +1,1 @@
+"""Activities of bookings and of trips, a module for each."""
