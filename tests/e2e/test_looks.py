@@ -507,7 +507,7 @@ def test_pages_of_failures_are_accessible_and_fit(name: str, site: Site) -> None
 def test_deleting_in_the_admin_is_asked_about_with_a_way_back(site: Site) -> None:
     page = site.sign_in("admin", theme="dark", width=PHONE, scripts=False)
     page.goto("/admin/auth/group/add/")
-    page.get_by_label("Name").fill("field visitors")
+    page.get_by_role("textbox", name="Name").fill("field visitors")
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_role("link", name="field visitors").first.click()
     page.get_by_role("link", name="Delete").click()

@@ -15,7 +15,14 @@ from apps.common.language import lazy as _
 from apps.common.validation import LONGEST_REASON, clean_currency, clean_text
 from apps.live.broadcast import broadcast
 from apps.wallets.contracts import AccountKind, AdjustmentStatus, RiderFacts, WalletStatus
-from apps.wallets.models import Account, JournalLine, Rider, Wallet, WalletAdjustment
+from apps.wallets.models import (
+    Account,
+    JournalLine,
+    Rider,
+    TopUp,
+    Wallet,
+    WalletAdjustment,
+)
 from apps.wallets.services.accounts import clean_user_id, wallet_account, wallet_unknown
 
 PUT_RIDER = "wallets.put_rider"
@@ -151,7 +158,7 @@ def _currency_put(wallet: Wallet, currency: str) -> None:
     )
     if (
         waiting.exists()
-        or wallet.top_ups.unsettled().exists()
+        or TopUp.objects.unsettled().filter(wallet=wallet).exists()
         or JournalLine.objects.filter(account_id=wallet.account_id).exists()
     ):
         raise Conflict(
