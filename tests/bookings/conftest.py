@@ -212,5 +212,6 @@ async def stage(
     stage = Stage(
         world=shared_world, trip=trip, client=temporal_client, queue=task_queue, cards=cards
     )
-    async with stage.working():
+    # A step that a test holds is tried again, and takes another slot.
+    async with stage.working(slots=24):
         yield stage

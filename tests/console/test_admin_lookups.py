@@ -54,8 +54,12 @@ def test_no_column_can_be_read_letter_by_letter(label: str, auditor: User) -> No
     assert isinstance(model_admin, BaseAdmin)
     request = RequestFactory().get("/")
     request.user = auditor
+    relations = {field.name: field.related_model for field in model._meta.fields}
     for name in columns(model):
-        for comparison in PARTIAL:
+        other: Any = relations.get(name)
+        # A column of the row that it refers to may have the name of a comparison.
+        names = {field.name for field in other._meta.fields} if other else set()
+        for comparison in set(PARTIAL) - names:
             lookup = f"{name}__{comparison}"
             assert not model_admin.lookup_allowed(lookup, "a", request), lookup
         if "__" in name or any(word in name for word in SENSITIVE):
