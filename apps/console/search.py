@@ -88,9 +88,8 @@ def search_page(request: HttpRequest) -> HttpResponse:
 
 
 def placed(answer: Answer, user: "User") -> list[Section]:
-    """Return the groups with the places of all their workflows, from two queries at
-    most. Only who may see
-    the pages of runs is led to the Temporal UI."""
+    """Return the groups with the places of all their workflows, from two queries at most. Only who
+    may see the pages of runs is led to the Temporal UI."""
     ids = {found.workflow_id for group in answer.groups for found in group.found}
     ids.discard("")
     runs = newest_runs(ids) if ids else {}
