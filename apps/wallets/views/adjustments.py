@@ -40,7 +40,7 @@ LIST_PAGE = ListPage(
     to="adjustment",
     columns=(
         Column(head=_("Rider"), value="wallet.rider.name", form="title"),
-        Column(head=_("Rider's id"), value="user_id", form="code", file="user_id"),
+        Column(head=_("Rider's id"), value="user_id", form="name", file="user_id"),
         *ASKED,
     ),
     filters=AdjustmentFilter,
