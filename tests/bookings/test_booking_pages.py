@@ -11,10 +11,18 @@ from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.approvals.selectors import requests_about_some
+from apps.bookings.contracts import REFUND
 from apps.bookings.models import Booking, ManifestLine, Trip
+from apps.bookings.services.cancelling import booking_cancel
+from apps.bookings.services.payment import wallet_payment
+from apps.bookings.services.settling import booking_settle
+from apps.common.errors import NotFound
 from tests.bookings.conftest import World, browser_of, put_rider, put_route
+from tests.bookings.paid import move, paid_booking
 
 
 @pytest.fixture
@@ -178,3 +186,51 @@ def test_a_manifest_costs_as_many_questions_however_many_travel(
     for seat in range(2, 6):
         travels(world, trip, f"rider-{seat}", "A-C", seat)
     assert queries() == few
+
+
+# --- what came of it ----------------------------------------------------------------------------
+def test_what_failed_is_told_in_words_with_what_to_do_now(world: World, agent: Client) -> None:
+    booking = world.hold(world.trip())
+    with pytest.raises(NotFound):
+        wallet_payment(booking_id=booking.pk, as_of=world.now)
+    booking_settle(
+        booking_id=booking.pk,
+        status="failed",
+        code="wallet_not_found",
+        detail="There is no such wallet.",
+    )
+    page = words(text(agent.get(f"/bookings/{booking.pk}/")))
+    assert "Check the rider's id" in page
+    assert "The seat is free again." in page
+    assert "There is no such wallet." in page
+    assert "wallet_not_found" not in page
+
+
+def test_a_cancelled_booking_is_no_failure_and_shows_who_signs_its_refund(
+    world: World, agent: Client
+) -> None:
+    trip = world.trip()
+    move(trip, timezone.now() + timedelta(hours=5))
+    booking = paid_booking(world, trip=trip)
+    about: dict[str, Any] = {
+        "by": world.people["agent"],
+        "via": "page",
+        "reason": "Ill.",
+        "as_of": timezone.now(),
+    }
+    booking_cancel(booking_id=booking.pk, **about)
+    page = text(agent.get(f"/bookings/{booking.pk}/"))
+    assert '<div class="note note-info head-wide">' in page
+    assert "Give NGN 750.00 back to ada" in words(page)
+    refund = booking.refunds.get()
+    (request,) = requests_about_some(REFUND, [refund.pk])
+    assert f'href="/requests/{request.pk}/"' in page
+    form = words(text(agent.get(f"/refunds/new/?booking={booking.pk}")))
+    assert "NGN 1,500.00 was paid, and at most NGN 750.00 of it can go back." in form
+    signer = browser_of(world.people["senior"])
+    signed = words(text(signer.get(f"/requests/{request.pk}/")))
+    assert "From Stop A (A)" in signed
+    nobody = User.objects.create(username="asks")
+    nobody.user_permissions.add(Permission.objects.get(codename="request_refund"))
+    hidden = text(browser_of(nobody).get(f"/refunds/new/?booking={booking.pk}"))
+    assert "was paid" not in words(hidden)

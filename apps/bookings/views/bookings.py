@@ -47,6 +47,12 @@ def _rows(user: User) -> Any:
     )
 
 
+def _with_times(bookings: list[Any]) -> None:
+    for booking in bookings:
+        trip = booking.trip
+        booking.leaves = zoned_words(trip.departs_at, zone_of(trip.route.zone))
+
+
 LIST_PAGE = ListPage(
     name="booking_list",
     title=_("Bookings"),
@@ -59,13 +65,19 @@ LIST_PAGE = ListPage(
     columns=(
         Column(head=_("Rider"), value="user_id", form="title"),
         Column(head=_("Bus"), value="trip.vehicle.code", form="code"),
-        Column(head=_("Trip departs"), value="trip.departs_at", form="when", wide=True),
+        Column(
+            head=_("Trip departs"),
+            value="trip.departs_at",
+            form="name",
+            part="bookings/_departs.html",
+        ),
         Column(head=_("Fare"), value="fare", form="amount"),
         AGE,
         STATE,
         ERROR,
     ),
     filters=BookingFilter,
+    complete=_with_times,
     new=Link(_("Book a seat"), "booking_new", BOOK, main=True),
 )
 
