@@ -55,6 +55,8 @@ class BookingForm(forms.Form):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         key = uuid_of(self["trip_id"].value() or "")
+        if key is None:
+            return
         trip = Trip.objects.select_related("route", "vehicle").filter(pk=key).first()
         if trip is not None and (sold := _sold(trip)):
             self._choose(trip, sold)
