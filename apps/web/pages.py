@@ -36,7 +36,8 @@ class FormPage:
     field. Without `permission` it is a 403, audited as `action` of `subject_type`. `trial` is
     called instead of `verb` unless the form was sent with its button `send`: it returns what
     `template` shows as the preview. `known` says above the fields what the form is about, as far as
-    the user may see it; it may hide the field that names it.
+    the user may see it; it may hide the field that names it. `button`: the text of the one that
+    sends the form.
     """
 
     name: str
@@ -54,6 +55,7 @@ class FormPage:
     initial: Mapping[str, str] = field(default_factory=dict)
     trial: Callable[..., Mapping[str, Any]] | None = None
     known: "Callable[[User, forms.Form], str] | None" = None
+    button: str = _("Ask")
     template: str = "web/form_page.html"
 
     def page(self, request: HttpRequest) -> HttpResponse:
@@ -87,6 +89,7 @@ class FormPage:
         context = {
             "head": Head(self.title, self.lead, crumbs=self.crumbs),
             "back": self.crumbs[-1].href,
+            "button": self.button,
             "draft": self.draft,
             "form": form,
             "known": self.known(person(request), form) if self.known else "",

@@ -87,6 +87,7 @@ FORM_PAGE = FormPage(
     lead=_("The seat is held while it is paid. Without the money it is free again."),
     crumbs=(LIST,),
     form=BookingForm,
+    button=_("Book"),
     initial={"user_id": "rider", "trip_id": "trip", "segment": "stretch", "seat_number": "seat"},
     verb=booking_request,
     to="booking",

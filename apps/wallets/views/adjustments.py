@@ -15,7 +15,7 @@ from apps.wallets.forms import AdjustmentFilter, AdjustmentForm
 from apps.wallets.models import WalletAdjustment
 from apps.wallets.services import adjustments
 from apps.wallets.services.adjustments import REQUEST_ADJUSTMENT, SUBJECT
-from apps.wallets.views.wallets import VIEW
+from apps.wallets.views.wallets import VIEW, said_of_wallet
 from apps.web.fragments import person
 from apps.web.lists import ListPage
 from apps.web.pages import DetailPage, FormPage, PageVerb
@@ -56,6 +56,7 @@ FORM_PAGE = FormPage(
     ),
     crumbs=CRUMBS,
     form=AdjustmentForm,
+    known=said_of_wallet,
     initial={"user_id": "wallet"},
     verb=adjustments.adjustment_request,
     to="adjustment",

@@ -15,7 +15,7 @@ from apps.wallets.contracts import TIMEOUT, TOPUP, Step, TopUpStatus
 from apps.wallets.forms import TopUpFilter, TopUpForm
 from apps.wallets.models import Invoice, TopUp
 from apps.wallets.services.topup_requesting import TOP_UP, top_up_request
-from apps.wallets.views.wallets import VIEW
+from apps.wallets.views.wallets import VIEW, said_of_wallet
 from apps.web.fragments import person
 from apps.web.links import temporal_url_for
 from apps.web.lists import ListPage
@@ -62,6 +62,7 @@ FORM_PAGE = FormPage(
     lead=_("The wallet is credited as soon as the rider has paid at Paystack."),
     crumbs=(LIST,),
     form=TopUpForm,
+    known=said_of_wallet,
     initial={"user_id": "wallet"},
     verb=top_up_request,
     to="topup",
