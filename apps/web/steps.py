@@ -1,5 +1,6 @@
 """The steps of a row's workflow, as a page shows them."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from apps.common.language import lazy as _
 from apps.web.tones import words_of
 
+_CODE = re.compile(r"\A[a-z]+(_[a-z]+)*: ")
 ICONS = {"done": "check", "failed": "cross", "compensated": "undo", "running": "running"}
 #: Words for statuses of a step; elsewhere these statuses have other words.
 WORDS = {"compensated": _("undone"), "skipped": _("not needed")}
@@ -21,6 +23,12 @@ class StepLine:
     status: str
     icon: str
     step: Any = None
+
+    @property
+    def detail(self) -> str:
+        """Return what is kept of it, without the code that programs read before a refusal."""
+        kept = self.step.detail if self.step else ""
+        return _CODE.sub("", kept) if self.status == "failed" else kept
 
     @property
     def words(self) -> str:
