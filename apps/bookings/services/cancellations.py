@@ -67,7 +67,7 @@ def trip_cancel(
 
     Asking again, also concurrently, returns the same one; after a rejection it is a new one.
     Raises, each audited: NotAllowed `permission_denied`; NotFound `trip_not_found`; Invalid
-    `reason_invalid`; Conflict `trip_settled` for a trip that has departed or is over.
+    `reason_invalid`; Conflict `trip_settled` for a trip that is over.
     """
     with process.audited(CANCELLATION, "request", trip_id, by=by, via=via):
         if not by.has_perm(RUN_TRIP):

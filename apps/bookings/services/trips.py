@@ -38,9 +38,8 @@ from apps.engine import process
 
 #: A delay is at most two days.
 MOST_DELAY_MINUTES = 2 * 24 * 60
-#: Statuses in which a trip's times and vehicle can change.
+#: Statuses in which a trip can change: until it is over.
 CHANGEABLE = (TripStatus.DRAFT, TripStatus.OPEN, TripStatus.CLOSED)
-UNDER_WAY = (*CHANGEABLE, TripStatus.DEPARTED)
 
 
 @dataclass(frozen=True)
@@ -121,21 +120,33 @@ def trip_open(
 
 
 def vehicle_swap(
-    *, trip_id: UUID | str, vehicle: str, by: Actor | None, via: str, reason: str = ""
+    *,
+    trip_id: UUID | str,
+    vehicle: str,
+    by: Actor | None,
+    via: str,
+    reason: str = "",
+    as_of: datetime,
 ) -> Trip:
     """Make the trip with another vehicle, and take over its seats; the same one again takes over
     what changed of its seats.
 
     Sold and held seats keep their numbers; a seat that was blocked stays so. Raises, each audited:
     NotFound `trip_not_found`, `vehicle_not_found`; Invalid `reason_invalid`; Conflict
-    `trip_settled`, `vehicle_busy`, `seats_taken` (extra seats) when the other vehicle lacks a seat
-    that is sold or held.
+    `trip_settled` for a trip that has left its first stop by `as_of` or is over, `vehicle_busy`,
+    `seats_taken` (extra seats) when the other vehicle lacks a seat that is sold or held.
     """
     about = _about("swap_vehicle", trip_id)
     with refusals(**about, by=by, via=via), transaction.atomic(durable=True):
         reason = clean_reason(reason)
         bus = _vehicle_locked(vehicle)
         trip = trip_locked(trip_id, CHANGEABLE)
+        if trip.departs_at <= as_of:
+            raise Conflict(
+                _("The trip has left its first stop. If it is late, change its times first."),
+                code="trip_settled",
+                status=trip.status,
+            )
         places = set(bus.seats.values_list("number", "row", "col"))
         if trip.vehicle_id == bus.pk and places == set(
             trip.seats.values_list("number", "row", "col")
@@ -187,7 +198,7 @@ def trip_delay(
         if not isinstance(minutes, int) or not 0 < abs(minutes) <= MOST_DELAY_MINUTES:
             raise Invalid(_("A delay is at most two days, in minutes."), code="minutes_invalid")
         reason = clean_reason(reason)
-        trip = trip_locked(trip_id, UNDER_WAY)
+        trip = trip_locked(trip_id, CHANGEABLE)
         if version is not None and trip.version != version:
             raise Conflict(
                 _("The trip was changed meanwhile: look at it again."),
