@@ -478,6 +478,10 @@ class Migration(migrations.Migration):
             model_name='topup',
             index=models.Index(condition=models.Q(('status__in', [apps.wallets.contracts.TopUpStatus['RUNNING'], apps.wallets.contracts.TopUpStatus['AWAITING_PAYMENT'], apps.wallets.contracts.TopUpStatus['CREDITED']])), fields=['created_at', 'id'], name='topups_open'),
         ),
+        migrations.AddIndex(
+            model_name='topup',
+            index=models.Index(condition=models.Q(('credited_at__isnull', False)), fields=['credited_at'], name='topups_credited'),
+        ),
         migrations.AddConstraint(
             model_name='topup',
             constraint=models.UniqueConstraint(condition=models.Q(('idempotency_key', ''), _negated=True), fields=('requested_by', 'idempotency_key'), name='topup_key_once'),
