@@ -65,6 +65,7 @@ WORDS = {
     "no_seat": _("no seat free"),
     "seat_taken": _("seat taken"),
     "trip_closed": _("sale closed for the trip"),
+    "trip_settled": _("trip over"),
     "reservation_expired": _("seat no longer kept"),
 }
 
