@@ -14,7 +14,7 @@ from apps.approvals.services import request_decide, request_edit
 from apps.bookings import payments
 from apps.bookings.contracts import REFUND_ATTENTION_KIND
 from apps.bookings.models import Booking, Refund
-from apps.bookings.services import cancelling, refunds
+from apps.bookings.services import cancelling, refund_rows, refunds
 from apps.common.errors import Conflict, DomainError, Unavailable
 from apps.outbound.calls import Refused
 from apps.wallets.models import JournalLine, Wallet
@@ -280,6 +280,32 @@ def test_the_page_says_what_goes_back_before_one_cancels(shared_world: World) ->
 def plain(browser: Any, path: str) -> str:
     """The page's text, with plain blanks."""
     return str(browser.get(path).content.decode()).replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_person_gives_up_to_send_back_stays(
+    shared_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booking = paid_booking(shared_world)
+
+    def full(**about: Any) -> bool:
+        raise Conflict("It is full.", code="wallet_full")
+
+    monkeypatch.setattr(refund_rows, "wallet_refund", full)
+    move(booking.trip, timezone.now() + timedelta(hours=10))
+    cancel(shared_world, booking)
+    refund = Refund.objects.get()
+    sign(shared_world, refund)
+    assert (Refund.objects.get().status, kept()) == ("unknown", FARE / 2)
+    sign(shared_world, refund, "reject")
+    row = Booking.objects.get()
+    assert (Refund.objects.get().status, row.refunded, row.recognised) == ("rejected", 0, FARE)
+    assert kept() == FARE
+    # It can be asked for again.
+    monkeypatch.undo()
+    sign(shared_world, ask(shared_world, booking, "750.00"))
+    assert (balance(), kept()) == (Decimal("4250"), FARE / 2)
+    check_ledger()
 
 
 # --- to a card ------------------------------------------------------------------------------------

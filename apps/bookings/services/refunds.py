@@ -1,8 +1,5 @@
 """Refunds of confirmed bookings: by the rule, or what an agent asks for; signed where they have to
-be. Lock order: the booking, its refund, the request, then the wallet.
-
-Money that stays goes from what is prepaid to revenue as soon as nothing is left to decide.
-"""
+be. Lock order: the booking, its refund, the request, then the wallet."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +27,8 @@ from apps.bookings.contracts import (
 from apps.bookings.models import Booking, Refund
 from apps.bookings.refund_rules import RULES, SIGNED_ABOVE, SIGNED_WITHIN, share
 from apps.bookings.services.refund_rows import REFUND, refund_end, refund_record, refund_send
-from apps.bookings.services.rows import PROCESS, booking_lock, row_save
+from apps.bookings.services.revenue import money_keep, money_return
+from apps.bookings.services.rows import PROCESS, booking_lock
 from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict, Invalid, NotAllowed
 from apps.common.idempotency import asked_before, clean_key
@@ -40,7 +38,6 @@ from apps.common.language import lazy as _
 from apps.common.money import exact, shown
 from apps.common.validation import LONGEST_REASON, clean_amount, clean_text, read_amount
 from apps.engine import process
-from apps.wallets.services import revenue_recognised, revenue_returned
 
 REQUEST_REFUND = "bookings.request_refund"
 
@@ -148,11 +145,8 @@ def refund_make(
         )
     last = booking.refunds.aggregate(last=Max("n"))["last"] or 0
     key = f"{BOOKING}:{booking.pk}:refund:{last + 1}"
-    if (returned := booking.recognised + amount - left) > 0:
-        # It was kept before. It goes back from what is prepaid, like every other refund.
-        booking.recognised -= returned
-        row_save(booking, "recognised")
-        revenue_returned(**_moved(booking, returned, f"{key}:returned", as_of))
+    # What was kept before goes back from what is prepaid, like every other refund.
+    money_return(booking, amount, key=f"{key}:returned", as_of=as_of)
     refund = Refund(
         id=new_id(),
         booking=booking,
@@ -197,20 +191,6 @@ def refund_by_rule(
         SIGNED.ask(refund, as_of=as_of)
     else:
         refund_send(refund, by=by, via=via, as_of=as_of)
-
-
-def money_keep(booking: Booking, *, event: str, travelled: bool = False, as_of: datetime) -> None:
-    """Turn what is left of the charge into revenue, if nothing more is decided: the booking is
-    cancelled, or its rider has `travelled`. Once per `event`. Joins the transaction that holds its
-    lock."""
-    over = travelled or booking.status == BookingStatus.CANCELLED
-    over = over or booking.trip.status == TripStatus.DONE
-    kept = booking.charged - booking.refunded - booking.recognised
-    if not over or kept <= 0:
-        return
-    booking.recognised += kept
-    row_save(booking, "recognised")
-    revenue_recognised(**_moved(booking, kept, f"{BOOKING}:{booking.pk}:kept:{event}", as_of))
 
 
 def given_back(booking: Booking) -> Decimal:
@@ -274,17 +254,6 @@ def _rejected(refund: Refund, decided: Decided) -> None:
     refund_end(refund, RefundStatus.REJECTED, decided)
     refund.booking.refresh_from_db(fields=["refunded"])
     money_keep(refund.booking, event=f"{refund.n}", as_of=decided.as_of)
-
-
-def _moved(booking: Booking, amount: Decimal, key: str, as_of: datetime) -> dict[str, Any]:
-    return {
-        "amount": amount,
-        "currency": booking.currency,
-        "key": key,
-        "subject_type": BOOKING,
-        "subject_id": booking.pk,
-        "as_of": as_of,
-    }
 
 
 SIGNED: SignedSubject[Refund, Waiting] = SignedSubject(
