@@ -15,7 +15,8 @@ from apps.notifications.models import Mail
 from tests.bookings.conftest import World, at_once, browser_of, caller_of
 from tests.bookings.paid import move, paid_booking
 from tests.bookings.stage import Stage
-from tests.bookings.test_refunds import balance, check_ledger, sign
+from tests.bookings.test_fleet import steps_of
+from tests.bookings.test_refunds import balance, check_ledger, kept, sign
 from tests.stage import orm
 from tests.support import eventually_async
 
@@ -140,6 +141,20 @@ def test_what_is_booked_while_it_is_signed_is_not_paid_back_unsigned(shared_worl
     row.refresh_from_db()
     trip.refresh_from_db()
     assert (row.status, row.error_code, trip.status) == ("rejected", "not_as_signed", "open")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_signed_when_the_trip_is_over_it_cancels_nothing(shared_world: World) -> None:
+    trip = shared_world.trip()
+    booking = paid_booking(shared_world, trip=trip)
+    row = cancel(shared_world, trip)
+    steps_of(trip)
+    sign(shared_world, row)
+    row.refresh_from_db()
+    trip.refresh_from_db()
+    assert (row.status, row.error_code, trip.status) == ("rejected", "trip_settled", "done")
+    booking.refresh_from_db()
+    assert (booking.status, booking.refunded, kept()) == ("confirmed", 0, FARE)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -136,9 +136,13 @@ def cancellation_title(cancellation: TripCancellation) -> str:
 
 
 def _approved(cancellation: TripCancellation, decided: Decided) -> None:
-    """Cancel the trip, and begin with its bookings. If more would go back than was signed, the
-    decision stands and nothing is cancelled."""
+    """Cancel the trip, and begin with its bookings. If it is over by now, or more would go back
+    than was signed, the decision stands and nothing is cancelled."""
     trip = cancellation.trip
+    if trip.has_ended:
+        why = gettext("The trip was over before this was signed.")
+        _rejected(cancellation, replace(decided, code="trip_settled", detail=why))
+        return
     signed = decided.request_id and signed_payload(decided.request_id)
     if signed != cancellation_payload(cancellation) or most_back(trip) > cancellation.amount:
         why = gettext("More would go back than was signed. Ask for it again.")
@@ -164,7 +168,11 @@ def _rejected(cancellation: TripCancellation, decided: Decided) -> None:
     """The trip is on sale again, if it was before and is not too late."""
     trip = cancellation.trip
     last = trip.stops.count()
-    if cancellation.before == TripStatus.OPEN and trip.sales_closed < last - 1:
+    if (
+        cancellation.before != TripStatus.DRAFT
+        and not trip.has_ended
+        and trip.sales_closed < last - 1
+    ):
         trip.status = TripStatus.OPEN
         trip_changed(trip, "status")
     why = {"code": decided.code, "detail": decided.detail}

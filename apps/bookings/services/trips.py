@@ -19,6 +19,7 @@ from apps.audit.contracts import Actor
 from apps.audit.services import refusals
 from apps.bookings.contracts import ACTIVE, TRIP, TripStatus
 from apps.bookings.models import Fare, Reservation, Route, Trip, TripSeat, TripStop, Vehicle
+from apps.bookings.models.cancellations import NOT_STOPPED
 from apps.bookings.services.network import segment_stops
 from apps.bookings.services.trip_rows import (
     FLEET,
@@ -186,7 +187,7 @@ def trip_delay(
     reason: str = "",
 ) -> Trip:
     """Make the trip leave its stops later by so many minutes, or earlier if negative, from the stop
-    at place `from_n` on; it also arrives later at those after it.
+    at place `from_n` on; it also arrives later at those after it, and is on sale again from there.
 
     `version`: that of the trip as the caller saw it, so that a repeated call does not delay it
     twice; None: whatever it is. Wakes the workflow that accompanies the trip. Raises, each audited:
@@ -217,9 +218,12 @@ def trip_delay(
         check_rising([Times(stop.arrives_at, stop.departs_at) for stop in stops])
         TripStop.objects.bulk_update(stops, ["arrives_at", "departs_at"])
         trip.departs_at = stops[0].departs_at
-        # What it leaves later may be sold again until then.
+        # What it leaves later is sold again until then, unless the trip is being cancelled.
         trip.sales_closed = min(trip.sales_closed, from_n - 1)
-        _save(trip, trip.vehicle, "departs_at", "sales_closed")
+        stopped = trip.cancellations.filter(status__in=NOT_STOPPED).exists()
+        if trip.status == TripStatus.CLOSED and trip.sales_closed < len(stops) - 1 and not stopped:
+            trip.status = TripStatus.OPEN
+        _save(trip, trip.vehicle, "departs_at", "sales_closed", "status")
         trip_record(trip, "delayed", by=by, via=via, minutes=minutes, stop=from_n, reason=reason)
     return trip
 
