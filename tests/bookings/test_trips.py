@@ -118,6 +118,21 @@ def test_a_vehicle_without_a_sold_seat_is_refused(world: World) -> None:
     assert (trip.vehicle.code, trip.version, trip.seats.count()) == ("bus", 1, 40)
 
 
+def test_a_hold_that_has_ended_keeps_no_vehicle_from_taking_over(
+    world: World, settings: Any
+) -> None:
+    trip = world.trip()
+    booking = world.hold(trip, seat=12)
+    put_vehicle("small", 10)
+    about = {"trip_id": trip.pk, "vehicle": "small", **SAID}
+    ends = world.now + timedelta(seconds=settings.RESERVATION_SECONDS)
+    early = refused(trips.vehicle_swap, as_of=ends - timedelta(seconds=1), **about)
+    assert early.code == "seats_taken"
+    assert trips.vehicle_swap(as_of=ends, **about).vehicle.code == "small"
+    # Nor is it paid for.
+    assert refused(seats.seat_paying, booking=booking, as_of=ends).code == "reservation_expired"
+
+
 def test_a_swap_takes_over_the_seats_keeps_blocked_ones_and_twice_is_once(world: World) -> None:
     trip = world.trip()
     booking = world.sell(trip, seat=9)

@@ -17,7 +17,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from apps.audit.contracts import Actor
 from apps.audit.services import refusals
-from apps.bookings.contracts import ACTIVE, TRIP, TripStatus
+from apps.bookings.contracts import ACTIVE, TRIP, ReservationStatus, TripStatus
 from apps.bookings.models import Fare, Reservation, Route, Trip, TripSeat, TripStop, Vehicle
 from apps.bookings.models.cancellations import NOT_STOPPED
 from apps.bookings.services.network import segment_stops
@@ -154,7 +154,12 @@ def vehicle_swap(
         ):
             return trip
         numbers = {number for number, _row, _col in places}
-        taken = Reservation.objects.filter(trip=trip, status__in=ACTIVE)
+        # A hold that has ended keeps no seat; expired it cannot be paid for either.
+        kept = Reservation.objects.filter(trip=trip)
+        kept.filter(status=ReservationStatus.HELD, expires_at__lte=as_of).update(
+            status=ReservationStatus.EXPIRED
+        )
+        taken = kept.filter(status__in=ACTIVE)
         lost = sorted(set(taken.values_list("seat_number", flat=True)) - numbers)
         if lost:
             raise Conflict(

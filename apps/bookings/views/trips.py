@@ -35,7 +35,7 @@ def _rows(user: Any) -> Any:
 
 
 def _with_seats(trips: list[Any]) -> None:
-    taken = seats_taken(trips)
+    taken = seats_taken(trips, as_of=timezone.now())
     for trip in trips:
         trip.taken = gettext("{taken} of {seats}").format(
             taken=taken[trip.pk][0], seats=taken[trip.pk][1]
