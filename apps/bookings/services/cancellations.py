@@ -33,10 +33,10 @@ from apps.bookings.contracts.trips import (
     CancellationRef,
     CancellationStatus,
 )
-from apps.bookings.models import Booking, Trip, TripCancellation, TripCancellationItem
+from apps.bookings.models import Booking, Refund, Trip, TripCancellation, TripCancellationItem
 from apps.bookings.models.cancellations import NOT_STOPPED
 from apps.bookings.services.refund_rows import refund_send
-from apps.bookings.services.refunds import refund_make
+from apps.bookings.services.refunds import UNSIGNED, refund_make, refunds_withdraw
 from apps.bookings.services.rows import booking_lock
 from apps.bookings.services.settling import leave
 from apps.bookings.services.trip_rows import trip_changed, trip_locked, trip_record
@@ -96,11 +96,13 @@ def trip_cancel(
 
 def most_back(trip: Trip) -> Decimal:
     """Return the most that goes back when the trip is cancelled: what its bookings have paid, or
-    may still pay. Once the sale is stopped it only goes down."""
+    may still pay, without what has gone back. Once the sale is stopped it only goes down."""
     paid = _standing(trip).filter(status=BookingStatus.CONFIRMED)
     sums = paid.aggregate(paid=Sum(F("charged") - F("refunded")))
+    unsigned = Refund.objects.filter(booking__in=paid, status__in=UNSIGNED)
+    waits = unsigned.aggregate(sum=Sum("amount"))["sum"] or Decimal(0)
     may = _standing(trip).filter(status=BookingStatus.RUNNING).aggregate(sum=Sum("fare"))["sum"]
-    return (sums["paid"] or Decimal(0)) + (may or Decimal(0))
+    return (sums["paid"] or Decimal(0)) + waits + (may or Decimal(0))
 
 
 # --- the signature --------------------------------------------------------------------------------
@@ -245,8 +247,9 @@ def _booking_end(item: TripCancellationItem, *, as_of: datetime) -> None:
         via="engine",
         as_of=as_of,
     )
+    about: dict[str, Any] = {"by": ENGINE, "via": "engine", "as_of": as_of}
+    refunds_withdraw(booking, reason=reason, **about)
     if left := booking.charged - booking.refunded:
-        about: dict[str, Any] = {"by": ENGINE, "via": "engine", "as_of": as_of}
         refund_send(refund_make(booking, amount=left, reason=reason, **about), **about)
 
 

@@ -5,17 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max, Sum
 from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals.contracts import Waiting
 from apps.approvals.selectors import signed_payload
-from apps.approvals.subject import Decided, SignedSubject
+from apps.approvals.subject import Decided, SignedSubject, questions_close
 from apps.audit.contracts import Actor
 from apps.bookings.contracts import (
     BOOKING,
@@ -40,6 +41,10 @@ from apps.common.validation import LONGEST_REASON, clean_amount, clean_text, rea
 from apps.engine import process
 
 REQUEST_REFUND = "bookings.request_refund"
+#: The percentage with which nothing is left to be asked for.
+EVERYTHING = 100
+#: Statuses of a refund that waits for its signature.
+UNSIGNED = (RefundStatus.PROPOSED, RefundStatus.AWAITING_APPROVAL)
 
 
 @dataclass(frozen=True)
@@ -57,14 +62,18 @@ class Quote:
 
 def refund_quote(booking: Booking, *, as_of: datetime) -> Quote:
     """Return what the rule of the booking gives back at `as_of`; on a cancelled trip all of it, as
-    was signed with the trip."""
+    was signed with the trip. Where everything goes back, that takes the place of refunds which wait
+    for a signature."""
     boards_at = booking.trip.stops.values_list("departs_at", flat=True).get(n=booking.from_n)
+    left = booking.charged - booking.refunded
     if booking.trip.status == TripStatus.CANCELLED:
-        left = booking.charged - booking.refunded
-        return Quote(100, left, booking.currency, boards_at, signed=False, departed=False)
+        left += _unsigned(booking)
+        return Quote(EVERYTHING, left, booking.currency, boards_at, signed=False, departed=False)
     before = boards_at - as_of
     percent = RULES[booking.refund_rule].percent(before)
-    amount = share(booking.charged - booking.refunded, percent, booking.currency)
+    if percent == EVERYTHING:
+        left += _unsigned(booking)
+    amount = share(left, percent, booking.currency)
     signed = amount > 0 and (before < SIGNED_WITHIN or amount > SIGNED_ABOVE)
     return Quote(percent, amount, booking.currency, boards_at, signed, as_of >= boards_at)
 
@@ -100,10 +109,12 @@ def refund_request(
         key = clean_key(idempotency_key)
         reason = clean_text(reason, field="reason", limit=LONGEST_REASON, multiline=True)
         asked = digest([str(booking_id), str(clean_amount(amount).normalize()), reason])
-        with transaction.atomic(durable=True):
+        mine = partial(asked_before, Refund.objects.all(), by=by, key=key, digest=asked)
+
+        def asked_now() -> tuple[Refund, bool]:
             booking = booking_lock(booking_id, "trip")
             # Under the lock: a concurrent call with the same key finds the row here.
-            known = asked_before(Refund.objects.all(), by=by, key=key, digest=asked)
+            known = mine()
             if known is not None:
                 return known, False
             if booking.confirmed_at is None or booking.status == BookingStatus.FAILED:
@@ -119,7 +130,15 @@ def refund_request(
                 as_of=as_of,
             )
             SIGNED.ask(refund, as_of=as_of)
-        return refund, True
+            return refund, True
+
+        try:
+            with transaction.atomic(durable=True):
+                return asked_now()
+        except IntegrityError:
+            # In the same moment the key was used for another booking: then this is refused.
+            mine()
+            raise
 
 
 def refund_make(
@@ -173,6 +192,8 @@ def refund_by_rule(
 ) -> None:
     """Give back what the rule says for the locked, cancelled booking, or ask for the signature; the
     rest stays. Joins the caller's transaction."""
+    if quote.percent == EVERYTHING:
+        refunds_withdraw(booking, reason=reason, by=by, via=via, as_of=as_of)
     if not quote.amount:
         money_keep(booking, event="cancelled", as_of=as_of)
         return
@@ -191,6 +212,24 @@ def refund_by_rule(
         SIGNED.ask(refund, as_of=as_of)
     else:
         refund_send(refund, by=by, via=via, as_of=as_of)
+
+
+def refunds_withdraw(
+    booking: Booking, *, reason: str, by: Actor, via: str, as_of: datetime
+) -> None:
+    """End the booking's refunds that wait for a signature, because all of its money goes back.
+    Joins the transaction that holds its lock."""
+    decided = Decided(by, via, as_of, "cancelled", reason)
+    for refund in booking.refunds.filter(status__in=UNSIGNED).select_for_update().order_by("n"):
+        refund.booking = booking
+        questions_close(REFUND, refund, by=by, reason=reason, as_of=as_of)
+        refund_end(refund, RefundStatus.REJECTED, decided)
+    booking.refresh_from_db(fields=["refunded"])
+
+
+def _unsigned(booking: Booking) -> Decimal:
+    waiting = booking.refunds.filter(status__in=UNSIGNED).aggregate(sum=Sum("amount"))["sum"]
+    return waiting or Decimal(0)
 
 
 def given_back(booking: Booking) -> Decimal:
@@ -259,7 +298,7 @@ def _rejected(refund: Refund, decided: Decided) -> None:
 SIGNED: SignedSubject[Refund, Waiting] = SignedSubject(
     row=REFUND,
     kind=REFUND_KIND,
-    waits=frozenset({RefundStatus.PROPOSED, RefundStatus.AWAITING_APPROVAL}),
+    waits=frozenset(UNSIGNED),
     payload=refund_payload,
     title=refund_title,
     on_asked=_asked,
