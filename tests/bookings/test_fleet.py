@@ -53,6 +53,9 @@ def steps_of(trip: Trip) -> list[tuple[str, datetime]]:
         ("Europe/Lisbon", date(2026, 3, 28), "26:15", "2026-03-28 22:30", "2026-03-29 02:15"),
         # On the morning after it.
         ("Europe/Lisbon", date(2026, 3, 29), "26:15", "2026-03-29 21:30", "2026-03-30 01:15"),
+        # The clocks are put back in the night: a quarter past one comes twice, and this is the
+        # second time.
+        ("America/New_York", date(2026, 10, 31), "26:15", "2026-11-01 02:30", "2026-11-01 06:15"),
     ],
 )
 def test_the_timers_of_a_trip_over_midnight_and_a_clock_change(

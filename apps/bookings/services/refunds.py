@@ -305,7 +305,7 @@ SIGNED: SignedSubject[Refund, Waiting] = SignedSubject(
     on_approved=_approved,
     on_rejected=_rejected,
     edit=_edit,
-    related=("booking", "requested_by"),
+    related=("booking__trip__route", "requested_by"),
 )
 
 refund_approval = SIGNED.request_of
