@@ -24,7 +24,12 @@ SECTION = Section("bookings", _("Bookings"), 30)
 
 PLACES = (Item("bookings", _("Trips"), "trips", icon="trips", permission=VIEW_TRIPS, order=10),)
 
-DEMO = demo.DemoPart("trips", "apps.bookings.services.demo.trips_seed", order=35)
+DEMO = (
+    demo.DemoPart("trips", "apps.bookings.services.demo.trips_seed", order=35),
+    demo.DemoPart(
+        "bookings", "apps.bookings.services.demo_bookings.bookings_seed", order=36, bare=False
+    ),
+)
 
 NEXT_STEPS = {
     "route_in_use": _("Nothing was changed. Make a route with another code for new trips."),
@@ -119,7 +124,8 @@ def register() -> None:
     navigation.register_sections(SECTION)
     navigation.register(*PLACES)
     search.register(TRIPS)
-    demo.register(DEMO)
+    for part in DEMO:
+        demo.register(part)
     topics.register(Topic("trips", permission=VIEW_TRIPS))
     topics.register(Topic(TRIP, pattern=UUID_PATTERN, permission=VIEW_TRIPS))
     refusals.explain(NEXT_STEPS)
