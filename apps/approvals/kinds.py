@@ -40,10 +40,11 @@ class Fact:
     href: str = ""
 
 
-def status_fact(row: Any, url_name: str) -> Fact:
-    """Return the row's status as a fact, linked to its page."""
+def status_fact(row: Any, url_name: str, name: str = "") -> Fact:
+    """Return the row's status as a fact, linked to its page. `name`: of the fact, if there is the
+    status of another row beside it."""
     href = reverse(url_name, args=[row.pk])
-    return Fact(gettext("Status"), words_of_state(row.status), href=href)
+    return Fact(name or gettext("Status"), words_of_state(row.status), href=href)
 
 
 @dataclass(frozen=True)

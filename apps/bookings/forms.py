@@ -10,7 +10,6 @@ from django.utils.translation import gettext
 from apps.bookings.contracts import (
     USER_ID,
     BookingStatus,
-    PaymentMethod,
     RefundStatus,
     TripStatus,
 )
@@ -54,7 +53,6 @@ class TripFilter(FilterForm):
             (TripStatus.DRAFT, _("draft")),
             (TripStatus.OPEN, _("on sale")),
             (TripStatus.CLOSED, _("sale closed")),
-            (TripStatus.DEPARTED, _("departed")),
             (TripStatus.DONE, _("done")),
             (TripStatus.CANCELLED, _("cancelled")),
         ],
@@ -89,36 +87,6 @@ class BookingFilter(FilterForm):
     tripId = IdField(required=False, label=_("Trip"))
     error = CodeField(label=_("Error code"))
     mine = MineField()
-
-
-class BookingForm(forms.Form):
-    """The fields of a booking."""
-
-    user_id = forms.RegexField(
-        f"^{USER_ID}$",
-        max_length=80,
-        label=_("Rider"),
-        help_text=_("The id of the rider, who may have a wallet here."),
-    )
-    bus_id = forms.CharField(max_length=60, label=_("Bus"))
-    segment = forms.CharField(
-        max_length=41, label=_("Stretch"), help_text=_("The first and the last stop, such as A-B.")
-    )
-    trip_id = forms.UUIDField(
-        required=False, label=_("Trip"), help_text=_("Empty: the next one of the bus.")
-    )
-    seat_number = forms.IntegerField(
-        required=False,
-        min_value=1,
-        max_value=10_000,
-        label=_("Seat"),
-        help_text=_("Empty: one that is free all the way."),
-    )
-    payment_method = forms.ChoiceField(
-        choices=[(PaymentMethod.WALLET, _("wallet")), (PaymentMethod.CARD, _("card"))],
-        label=_("Paid by"),
-    )
-    idempotency_key = KeyField()
 
 
 class RefundFilter(FilterForm):

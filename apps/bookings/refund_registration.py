@@ -13,9 +13,12 @@ from apps.approvals.signed_words import Wording
 from apps.bookings.contracts import REFUND as SUBJECT
 from apps.bookings.models import Refund
 from apps.bookings.scopes import Scope
+from apps.bookings.selectors import ride_of
 from apps.bookings.services.refund_rows import ATTENTION, REFUND, refund_closed
 from apps.bookings.services.refunds import REQUEST_REFUND, SIGNED
 from apps.bookings.services.rows import is_by_wallet
+from apps.bookings.times import zone_of
+from apps.common.dates import zoned_words
 from apps.common.language import lazy as _
 from apps.common.money import shown
 from apps.engine import process, timeline
@@ -129,7 +132,10 @@ def _words(signed: Wording, refund: Refund) -> None:
     by = gettext("wallet") if is_by_wallet(refund.booking) else gettext("card")
     signed.named(gettext("Paid by"), {"paid_by": refund.booking.payment_method}, by)
     signed.prose(gettext("Why"), "reason")
-    signed.text(gettext("Version of the refund rule"), "rule")
+    if refund.rule:
+        signed.text(gettext("Version of the refund rule"), "rule")
+    else:
+        signed.named(gettext("Refund rule"), {"rule": ""}, gettext("none: somebody chose it"))
     if refund.requested_by:
         signed.person(gettext("Asked by"), "requested_by", refund.requested_by)
     else:
@@ -140,9 +146,19 @@ def _words(signed: Wording, refund: Refund) -> None:
 def _facts(refund: Refund) -> list[Fact]:
     """Return live facts for the reader: they are never signed."""
     booking = refund.booking
+    first, last = ride_of(booking)
+    zone = zone_of(booking.trip.route.zone)
     return [
-        status_fact(refund, "refund"),
-        status_fact(booking, "booking"),
+        status_fact(refund, "refund", gettext("Refund")),
+        status_fact(booking, "booking", gettext("Booking")),
+        Fact(
+            gettext("Trip"),
+            booking.trip.route.name,
+            href=reverse("trip", args=[booking.trip_id]),
+        ),
+        Fact(gettext("From"), first.name),
+        Fact(gettext("Departs there"), zoned_words(first.departs_at, zone)),
+        Fact(gettext("To"), last.name),
         Fact(gettext("Paid"), shown(booking.charged, booking.currency)),
         Fact(gettext("Gone back or going back"), shown(booking.refunded, booking.currency)),
     ]

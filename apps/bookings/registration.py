@@ -44,7 +44,6 @@ TONES = {
     TripStatus.DRAFT: "",
     ON_SALE: "info",
     TripStatus.CLOSED: "warn",
-    TripStatus.DEPARTED: "info",
     "held": "warn",
     "paying": "warn",
     "confirmed": "good",
@@ -59,7 +58,6 @@ WORDS = {
     ON_SALE: _("on sale"),
     TripStatus.DRAFT: _("draft"),
     TripStatus.CLOSED: _("sale closed"),
-    TripStatus.DEPARTED: _("departed"),
     "held": _("held"),
     "paying": _("being paid"),
     "confirmed": _("confirmed"),
@@ -67,6 +65,7 @@ WORDS = {
     "no_seat": _("no seat free"),
     "seat_taken": _("seat taken"),
     "trip_closed": _("sale closed for the trip"),
+    "trip_settled": _("trip over"),
     "reservation_expired": _("seat no longer kept"),
 }
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Count
 
 from apps.bookings.contracts import ACTIVE, ReservationStatus, SeatUse
-from apps.bookings.models import Fare, ManifestLine, Reservation, Trip, TripSeat, TripStop
+from apps.bookings.models import Booking, Fare, ManifestLine, Reservation, Trip, TripSeat, TripStop
 
 _BY_FREEDOM = list(SeatUse)
 
@@ -84,6 +84,16 @@ def stops_of(trips: Iterable[Trip]) -> dict[UUID, list[TripStop]]:
     return found
 
 
+def ride_of(booking: Booking) -> tuple[TripStop, TripStop]:
+    """Return the stops at which the rider gets on and off. One query."""
+    first, last = (
+        TripStop.objects.filter(trip=booking.trip_id, n__in=(booking.from_n, booking.to_n))
+        .select_related("stop")
+        .order_by("n")
+    )
+    return first, last
+
+
 def fares_of(trips: Iterable[Trip]) -> dict[int, list[Fare]]:
     """Return the fares of the trips' routes, by the route's id, in the order of the stops. One
     query."""
@@ -99,6 +109,7 @@ class Rider:
 
     seat: int
     from_n: int
+    to_n: int
     board: str
     leave: str
     rider: str
@@ -112,17 +123,18 @@ def manifest_lines(trip: Trip) -> list[Rider]:
     lines = ManifestLine.objects.filter(trip=trip.pk).order_by("seat_number", "from_n")
     columns = ("seat_number", "from_n", "to_n", "booking__user_id", "booking__workflow_id")
     return [
-        Rider(seat, from_n, codes[from_n], codes[to_n], rider, booking)
+        Rider(seat, from_n, to_n, codes[from_n], codes[to_n], rider, booking)
         for seat, from_n, to_n, rider, booking in lines.values_list(*columns)
     ]
 
 
-def seats_taken(trips: Sequence[Trip]) -> dict[UUID, tuple[int, int]]:
-    """Return of each trip how many of its seats are taken on some leg, and how many it has. Two
-    queries."""
+def seats_taken(trips: Sequence[Trip], *, as_of: datetime) -> dict[UUID, tuple[int, int]]:
+    """Return of each trip how many of its seats are taken at `as_of` on some leg, and how many it
+    has: a hold that has ended is free. Two queries."""
     ids = [trip.pk for trip in trips]
     taken = (
         Reservation.objects.filter(trip__in=ids, status__in=ACTIVE)
+        .exclude(status=ReservationStatus.HELD, expires_at__lte=as_of)
         .order_by()
         .values_list("trip")
         .annotate(number=Count("seat_number", distinct=True))

@@ -15,6 +15,7 @@ from apps.bookings.models import TripCancellation
 from apps.bookings.scopes import Scope
 from apps.bookings.services.cancellations import RUN, RUN_TRIP, SIGNED, most_back
 from apps.bookings.services.trip_rows import FLEET, trip_closed
+from apps.common.dates import day_words
 from apps.common.language import lazy as _
 from apps.common.money import shown
 from apps.engine import process, runs, timeline
@@ -92,7 +93,8 @@ def _words(signed: Wording, row: TripCancellation) -> None:
     signed.text(gettext("Bookings"), "bookings")
     signed.named(gettext("Route"), {"route": row.trip.route.code}, row.trip.route.name)
     signed.text(gettext("Bus"), "vehicle")
-    signed.text(gettext("Service day"), "service_date")
+    day = row.trip.service_date
+    signed.named(gettext("Service day"), {"service_date": day.isoformat()}, day_words(day))
     signed.prose(gettext("Why"), "reason")
     signed.person(gettext("Asked by"), "requested_by", row.requested_by)
     signed.reference(gettext("Trip"), "trip", href=reverse("trip", args=[row.trip_id]))

@@ -177,6 +177,6 @@ def _step_refused(
             done = {Status.DONE, Status.COMPENSATED}
             if row.has_ended or statuses_of(row).get(step) in done:
                 return
-            step_save(process, row, step, Status.FAILED, f"{error.code}: {error.detail}")
+            step_save(process, row, step, Status.FAILED, str(error.detail))
     except NotFound:
         return

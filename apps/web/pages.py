@@ -35,7 +35,9 @@ class FormPage:
     `asked`: the message there when the row is new. `initial`: the GET parameter that prefills each
     field. Without `permission` it is a 403, audited as `action` of `subject_type`. `trial` is
     called instead of `verb` unless the form was sent with its button `send`: it returns what
-    `template` shows as the preview.
+    `template` shows as the preview. `known` says above the fields what the form is about, as far as
+    the user may see it; it may hide the field that names it. `button`: the text of the one that
+    sends the form.
     """
 
     name: str
@@ -52,6 +54,8 @@ class FormPage:
     subject_type: str
     initial: Mapping[str, str] = field(default_factory=dict)
     trial: Callable[..., Mapping[str, Any]] | None = None
+    known: "Callable[[User, forms.Form], str] | None" = None
+    button: str = _("Ask")
     template: str = "web/form_page.html"
 
     def page(self, request: HttpRequest) -> HttpResponse:
@@ -85,8 +89,10 @@ class FormPage:
         context = {
             "head": Head(self.title, self.lead, crumbs=self.crumbs),
             "back": self.crumbs[-1].href,
+            "button": self.button,
             "draft": self.draft,
             "form": form,
+            "known": self.known(person(request), form) if self.known else "",
             "refusal": outcome.refusal,
             **(outcome.result or {}),
         }

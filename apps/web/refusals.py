@@ -31,6 +31,11 @@ def explained() -> frozenset[str]:
     return frozenset(_next_steps.by_key())
 
 
+def next_step(code: str) -> str:
+    """Return what the reader can do after a refusal with this code; empty without an advice."""
+    return str(_next_steps.get(code) or "")
+
+
 @dataclass(frozen=True)
 class Refusal:
     """A refusal as a page shows it: what happened, and what to do next."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.support import patient
+
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCTION = {
     "DJANGO_SETTINGS_MODULE": "config.settings.production",
@@ -31,7 +33,7 @@ def _run(code: str, environment: dict[str, str]) -> subprocess.CompletedProcess[
         env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(60),
         check=False,
     )
 

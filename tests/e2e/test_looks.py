@@ -177,6 +177,8 @@ def _wallets(site: Site) -> dict[str, str]:
         "wallets-empty": "/wallets/?status=frozen",
         "wallet": "/wallets/demo-rider/",
         "wallet-empty": "/wallets/thandi/",
+        "topups": "/top-ups/",
+        "topup-new": "/top-ups/new/?wallet=demo-rider",
         "ledger": "/ledger/",
         "journal": str(journal),
         "adjustments": "/ledger/adjustments/",
@@ -188,6 +190,8 @@ def _wallets(site: Site) -> dict[str, str]:
 def _bookings(site: Site) -> dict[str, str]:
     """Pages of bookings: one that stands and one that was too dear."""
     key = site.stack.api_key("agent")
+    trips = site.call("GET", "/trips?bus=demo-bus")[1]["items"]
+    trip, empty = trips[0]["id"], trips[-1]["id"]
     found = []
     for rider in ("demo-rider", "nobody"):
         body = {"userId": rider, "busId": "demo-bus", "segment": "A-B", "fare": 1500}
@@ -203,6 +207,13 @@ def _bookings(site: Site) -> dict[str, str]:
         "booking-confirmed": f"/bookings/{found[0]}/",
         "booking-failed": f"/bookings/{found[1]}/",
         "booking-new": "/bookings/new/",
+        "booking-of-trip": f"/bookings/new/?trip={trip}&stretch=B-C&seat=2",
+        "trip-on-sale": f"/trips/{trip}/",
+        "manifest": f"/trips/{trip}/manifest/",
+        "manifest-empty": f"/trips/{empty}/manifest/",
+        "refund-new": f"/refunds/new/?booking={found[0]}",
+        "refunds": "/refunds/",
+        "trip-cancellations": "/trip-cancellations/",
     }
 
 

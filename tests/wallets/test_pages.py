@@ -97,6 +97,7 @@ def test_an_adjustment_from_the_wallet_to_the_signature(world: World, as_person:
     world.rider(balance="5000.00")
     agent = as_person("agent")
     form = html(agent, "/ledger/adjustments/new/?wallet=ada")
+    assert "in the wallet." in form
     assert 'value="ada"' in form
     sent = {"user_id": "ada", "amount": "-500.00", "reason": "Twice.", "idempotency_key": "k"}
     for _ in range(2):

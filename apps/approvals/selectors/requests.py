@@ -28,6 +28,15 @@ def requests_about(
     return rows.filter(kind=kind) if kind else rows
 
 
+def requests_about_some(
+    subject_type: str, subject_ids: Iterable[object]
+) -> "ApprovalRequestQuerySet":
+    """Return the requests about these rows of one type."""
+    return ApprovalRequest.objects.filter(
+        subject_type=subject_type, subject_id__in=[str(one) for one in subject_ids]
+    )
+
+
 def requests_by_row(subject_type: str, *, kind: str) -> "ApprovalRequestQuerySet":
     """As `requests_about`, for a subquery on the outer query's row."""
     return ApprovalRequest.objects.filter(

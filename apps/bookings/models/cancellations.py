@@ -9,6 +9,7 @@ from apps.bookings.contracts.trips import CancellationStatus, ItemStatus
 from apps.bookings.models.bookings import Booking
 from apps.bookings.models.trips import Trip
 from apps.common.amounts import AmountField
+from apps.common.dates import day_words
 from apps.engine.models_abstract import AskedQuerySet, Run, RunItem, end_stays, status_field
 
 NOT_STOPPED = [
@@ -61,7 +62,7 @@ class TripCancellation(Run):
 
     def __str__(self) -> str:
         return gettext("{route}, {day}").format(
-            route=self.trip.route.name, day=self.trip.service_date
+            route=self.trip.route.name, day=day_words(self.trip.service_date)
         )
 
 

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps.bookings.contracts import ON_SALE, TripStatus
 from apps.bookings.models.network import Route, SeatPlace, Stop, Vehicle
@@ -87,6 +88,11 @@ class TripStop(models.Model):
 
     def __str__(self) -> str:
         return f"{self.n}"
+
+    @property
+    def name(self) -> str:
+        """Return the name of its stop with the code."""
+        return gettext("{name} ({code})").format(name=self.stop.name, code=self.stop.code)
 
 
 class TripSeat(SeatPlace):

@@ -8,10 +8,12 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from apps.accounts.models import User
-from apps.approvals.selectors import requests_about
-from apps.bookings.contracts import BOOKING, BookingStatus, PaymentMethod, Step
-from apps.bookings.forms import BookingFilter, BookingForm
-from apps.bookings.models import Booking
+from apps.approvals.selectors import requests_about, requests_about_some
+from apps.bookings.booking_form import BookingForm
+from apps.bookings.contracts import BOOKING, REFUND, BookingStatus, PaymentMethod, Step
+from apps.bookings.forms import BookingFilter
+from apps.bookings.models import Booking, Refund
+from apps.bookings.selectors import ride_of
 from apps.bookings.services.cancelling import CANCEL, booking_cancel
 from apps.bookings.services.refunds import REQUEST_REFUND, Quote, given_back, refund_quote
 from apps.bookings.services.requesting import BOOK, booking_request
@@ -20,11 +22,13 @@ from apps.common.dates import zoned_words
 from apps.common.language import lazy as _
 from apps.common.money import shown
 from apps.engine.timeline import timeline
+from apps.wallets.services import rider_names
 from apps.web.fragments import person
 from apps.web.links import temporal_url_for
 from apps.web.lists import ListPage
 from apps.web.pages import DetailPage, FormPage, PageVerb
 from apps.web.pieces import Fact, Head, Link, Note, seen_by
+from apps.web.refusals import next_step
 from apps.web.steps import step_lines
 from apps.web.tables import AGE, ERROR, STATE, Column
 from apps.web.tones import sentence_of, words_of
@@ -33,6 +37,7 @@ FORWARDS = tuple(Step)[:5]
 UNDOING = (Step.REVERSE_PAYMENT, Step.RELEASE_SEAT)
 #: So many refunds of a booking are shown.
 MOST_REFUNDS = 20
+VIEW_RIDERS, VIEW_WALLETS = "wallets.view_rider", "wallets.view_wallet"
 LIST = Link(_("Bookings"), "booking_list")
 
 
@@ -40,6 +45,12 @@ def _rows(user: User) -> Any:
     return Booking.objects.visible_to(user).select_related(
         "requested_by", "trip__route", "trip__vehicle", "reservation"
     )
+
+
+def _with_times(bookings: list[Any]) -> None:
+    for booking in bookings:
+        trip = booking.trip
+        booking.leaves = zoned_words(trip.departs_at, zone_of(trip.route.zone))
 
 
 LIST_PAGE = ListPage(
@@ -54,13 +65,19 @@ LIST_PAGE = ListPage(
     columns=(
         Column(head=_("Rider"), value="user_id", form="title"),
         Column(head=_("Bus"), value="trip.vehicle.code", form="code"),
-        Column(head=_("Trip departs"), value="trip.departs_at", form="when", wide=True),
+        Column(
+            head=_("Trip departs"),
+            value="trip.departs_at",
+            form="name",
+            part="bookings/_departs.html",
+        ),
         Column(head=_("Fare"), value="fare", form="amount"),
         AGE,
         STATE,
         ERROR,
     ),
     filters=BookingFilter,
+    complete=_with_times,
     new=Link(_("Book a seat"), "booking_new", BOOK, main=True),
 )
 
@@ -70,6 +87,8 @@ FORM_PAGE = FormPage(
     lead=_("The seat is held while it is paid. Without the money it is free again."),
     crumbs=(LIST,),
     form=BookingForm,
+    button=_("Book"),
+    initial={"user_id": "rider", "trip_id": "trip", "segment": "stretch", "seat_number": "seat"},
     verb=booking_request,
     to="booking",
     asked=_("Booked. This page shows how far it is."),
@@ -86,15 +105,17 @@ def _context(request: HttpRequest, booking: Booking) -> dict[str, Any]:
     runs = booking.status == BookingStatus.RUNNING
     stands = runs or booking.status == BookingStatus.CONFIRMED
     quote = refund_quote(booking, as_of=timezone.now()) if stands and not runs else None
+    refunds = list(booking.refunds.order_by("n")[:MOST_REFUNDS])
+    about = requests_about_some(REFUND, [refund.pk for refund in refunds])
+    about |= requests_about(BOOKING, booking.pk)
     return {
         "topics": f"{BOOKING}:{booking.pk} inbox",
         "head": _head(booking, user),
-        "facts": [*_facts(booking), *_refunds(booking)],
+        "facts": [*_facts(booking, user), *_refunds(refunds)],
         "preview": _preview(quote) if quote and may_cancel else "",
         "steps": step_lines(booking.steps.all(), FORWARDS, undoing=UNDOING, over=not runs),
-        "requests": requests_about(BOOKING, booking.pk)
-        .visible_to(user)
-        .order_by("created_at")[:20],
+        "requests": about.visible_to(user).order_by("created_at")[:20],
+        "unsigned": True,
         "timeline": timeline(
             subjects=[(BOOKING, str(booking.pk))],
             workflow_ids=[booking.workflow_id],
@@ -108,14 +129,6 @@ def _context(request: HttpRequest, booking: Booking) -> dict[str, Any]:
 
 
 def _head(booking: Booking, user: User) -> Head:
-    note = None
-    if booking.error_code:
-        note = Note(
-            sentence_of(booking.error_code),
-            booking.error_detail,
-            gettext("Nothing stays half done: the steps below show what was undone."),
-            tone="bad",
-        )
     url = temporal_url_for(user, booking.workflow_id)
     return Head(
         gettext("{rider}, {segment}").format(rider=booking.user_id, segment=booking.segment),
@@ -124,8 +137,22 @@ def _head(booking: Booking, user: User) -> Head:
         crumbs=(LIST,),
         state=booking.status,
         links=seen_by(_links(booking, url), user),
-        note=note,
+        note=_note(booking),
     )
+
+
+def _note(booking: Booking) -> Note | None:
+    """Return why it came to nothing, and what became of the money."""
+    if not booking.error_code:
+        return None
+    if booking.confirmed_at is not None:
+        then = gettext("The seat is free again. What goes back to the rider is told below.")
+    else:
+        then = gettext("The seat is free again. The steps below show what became of the money.")
+    if booking.status == BookingStatus.CANCELLED:
+        return Note(sentence_of(booking.error_code), booking.error_detail, then, tone="info")
+    advice = f"{step} " if (step := next_step(booking.error_code)) else ""
+    return Note(sentence_of(booking.error_code), booking.error_detail, advice + then, tone="bad")
 
 
 def _links(booking: Booking, url: str) -> tuple[Link, ...]:
@@ -153,7 +180,7 @@ def _preview(quote: Quote) -> str:
     return said.format(percent=quote.percent, amount=amount)
 
 
-def _refunds(booking: Booking) -> list[Fact]:
+def _refunds(refunds: list[Refund]) -> list[Fact]:
     """Return its refunds with their state."""
     return [
         Fact(
@@ -162,23 +189,27 @@ def _refunds(booking: Booking) -> list[Fact]:
             href=reverse("refund", args=[refund.pk]),
             note=words_of(refund.status),
         )
-        for refund in booking.refunds.order_by("n")[:MOST_REFUNDS]
+        for refund in refunds
     ]
 
 
-def _facts(booking: Booking) -> list[Fact]:
-    route = booking.trip.route
-    board = booking.trip.stops.get(n=booking.from_n)
+def _facts(booking: Booking, user: User) -> list[Fact]:
+    route, (first, last) = booking.trip.route, ride_of(booking)
+    zone = zone_of(route.zone)
     seat = getattr(booking, "reservation", None)
     by = {PaymentMethod.WALLET: gettext("wallet"), PaymentMethod.CARD: gettext("card")}
     facts = (
+        _rider(booking, user),
         Fact(
             gettext("Trip"),
             route.name,
             href=reverse("trip", args=[booking.trip_id]),
             note=booking.trip.vehicle.code,
         ),
-        Fact(gettext("Departs"), zoned_words(board.departs_at, zone_of(route.zone))),
+        Fact(gettext("From"), first.name),
+        Fact(gettext("Departs"), zoned_words(first.departs_at, zone)),
+        Fact(gettext("To"), last.name),
+        Fact(gettext("Arrives"), zoned_words(last.arrives_at, zone)),
         Fact(gettext("Seat"), str(seat.seat_number) if seat else ""),
         Fact(gettext("Fare"), shown(booking.fare, booking.currency)),
         Fact(gettext("Paid by"), by[PaymentMethod(booking.payment_method)]),
@@ -193,12 +224,26 @@ def _facts(booking: Booking) -> list[Fact]:
     return [fact for fact in facts if fact.value]
 
 
+def _rider(booking: Booking, user: User) -> Fact:
+    """Return who travels: with the name and a way to the wallet for those who may see them."""
+    key = booking.user_id
+    name = rider_names([key]).get(key, "") if user.has_perm(VIEW_RIDERS) else ""
+    there = bool(name) and user.has_perm(VIEW_WALLETS)
+    return Fact(
+        gettext("Rider"),
+        name or key,
+        href=reverse("wallet", args=[key]) if there else "",
+        note=key if name else "",
+    )
+
+
 DETAIL_PAGE = DetailPage(
     name="booking",
     rows=_rows,
     context=_context,
     main=("web/_steps.html",),
-    side=("web/_asked.html", "bookings/_preview.html", "web/_page_verb.html"),
+    # What a rider on the phone asks for comes before what is known.
+    side=("bookings/_preview.html", "web/_page_verb.html", "web/_asked.html"),
     after=("console/_timeline.html",),
     verb=PageVerb(
         call=booking_cancel,

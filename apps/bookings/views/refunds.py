@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -10,8 +11,9 @@ from apps.accounts.models import User
 from apps.approvals.selectors import requests_about
 from apps.bookings.contracts import REFUND
 from apps.bookings.forms import RefundFilter, RefundForm
-from apps.bookings.models import Refund
+from apps.bookings.models import Booking, Refund
 from apps.bookings.services.refunds import REQUEST_REFUND, refund_request, refund_title
+from apps.common.identifiers import uuid_of
 from apps.common.language import lazy as _
 from apps.common.money import shown
 from apps.engine.timeline import timeline
@@ -41,7 +43,7 @@ LIST_PAGE = ListPage(
     to="refund",
     columns=(
         Column(head=_("Rider"), value="booking.user_id", form="title"),
-        Column(head=_("Booking"), value="booking.workflow_id", form="code", wide=True),
+        Column(head=_("Booking"), value="booking.workflow_id", form="name", wide=True),
         AGE,
         Column(head=_("Amount"), value="amount", form="amount"),
         STATE,
@@ -50,6 +52,27 @@ LIST_PAGE = ListPage(
     filters=RefundFilter,
     new=Link(_("Refund a booking"), "refund_new", REQUEST_REFUND, main=True),
 )
+
+
+def _known(user: User, form: forms.Form) -> str:
+    """Return whose booking it is and how much is left of its charge; then its id is not typed."""
+    key = uuid_of(form["booking_id"].value() or "")
+    rows = Booking.objects.visible_to(user).select_related("trip__route")
+    booking = rows.filter(pk=key).first() if key else None
+    if booking is None:
+        return ""
+    form.fields["booking_id"].widget = forms.HiddenInput()
+    said = gettext(
+        "{rider}, {segment}, {route}: {paid} was paid, and at most {left} of it can go back."
+    )
+    return said.format(
+        rider=booking.user_id,
+        segment=booking.segment,
+        route=booking.trip.route.name,
+        paid=shown(booking.charged, booking.currency),
+        left=shown(booking.charged - booking.refunded, booking.currency),
+    )
+
 
 FORM_PAGE = FormPage(
     name="refund_new",
@@ -60,6 +83,7 @@ FORM_PAGE = FormPage(
     ),
     crumbs=CRUMBS,
     form=RefundForm,
+    known=_known,
     initial={"booking_id": "booking"},
     verb=refund_request,
     to="refund",
@@ -108,8 +132,11 @@ def _facts(refund: Refund) -> list[Fact]:
     facts = (
         Fact(
             gettext("Booking"),
-            refund.booking.workflow_id,
+            gettext("{rider}, {segment}").format(
+                rider=refund.booking.user_id, segment=refund.booking.segment
+            ),
             href=reverse("booking", args=[refund.booking_id]),
+            note=refund.booking.trip.route.name,
         ),
         Fact(gettext("Amount"), shown(refund.amount, refund.currency)),
         Fact(gettext("Why"), refund.reason, form="prose"),

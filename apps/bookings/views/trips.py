@@ -2,28 +2,31 @@
 
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from apps.bookings.contracts import TRIP, SeatUse
+from apps.bookings.contracts import TRIP, SeatUse, TripStatus
 from apps.bookings.contracts.trips import CancellationStatus
 from apps.bookings.forms import TripFilter
 from apps.bookings.models import Trip, TripCancellation
 from apps.bookings.selectors import SeatMap, seat_map, seats_taken
 from apps.bookings.services.cancellations import RUN_TRIP, trip_cancel
+from apps.bookings.services.requesting import BOOK
 from apps.bookings.services.trips import CHANGEABLE
 from apps.bookings.times import zone_of
-from apps.bookings.views.drawing import drawing_of, stretches
+from apps.bookings.views.drawing import Leg, drawing_of, stretches
+from apps.bookings.views.stops import plain_table, stop_times
 from apps.common.dates import day_words, zoned_words
 from apps.common.language import lazy as _
 from apps.web.fragments import person
 from apps.web.lists import ListPage
 from apps.web.pages import DetailPage, PageVerb
 from apps.web.pieces import Fact, Head, Link, Note, seen_by
-from apps.web.tables import Column, Table, table
+from apps.web.tables import Column, Table
 from apps.web.verbs import RequiredReasonForm
 
 VIEW_TRIPS = "bookings.view_trip"
@@ -35,8 +38,9 @@ def _rows(user: Any) -> Any:
 
 
 def _with_seats(trips: list[Any]) -> None:
-    taken = seats_taken(trips)
+    taken = seats_taken(trips, as_of=timezone.now())
     for trip in trips:
+        trip.leaves = zoned_words(trip.departs_at, zone_of(trip.route.zone))
         trip.taken = gettext("{taken} of {seats}").format(
             taken=taken[trip.pk][0], seats=taken[trip.pk][1]
         )
@@ -59,7 +63,8 @@ LIST_PAGE = ListPage(
         Column(
             head=_("Departs"),
             value="departs_at",
-            form="when",
+            form="name",
+            part="bookings/_departs.html",
             sort=("departs", "departs_last"),
             file="departs_at",
         ),
@@ -82,7 +87,11 @@ LIST_PAGE = ListPage(
 
 def _context(request: HttpRequest, trip: Trip) -> dict[str, Any]:
     seats = seat_map(trip.pk, as_of=timezone.now())
+    drawing = drawing_of(seats, request.GET.get("leg", ""))
+    books = trip.status == TripStatus.OPEN and person(request).has_perm(BOOK)
+    leg = drawing.leg if drawing and books else None
     links = (
+        *([Link(gettext("Book a seat"), _to_book(trip, leg), main=True)] if leg else []),
         Link(gettext("Manifest"), reverse("manifest", args=[trip.pk]), VIEW_MANIFEST),
         Link(gettext("In the admin"), _in_admin(trip), "bookings.change_trip"),
     )
@@ -101,9 +110,9 @@ def _context(request: HttpRequest, trip: Trip) -> dict[str, Any]:
             note=_cancelling(known) if known else None,
         ),
         "may_call": may and (known is None or known.status == CancellationStatus.REJECTED),
-        "drawing": drawing_of(seats, request.GET.get("leg", "")),
+        "drawing": drawing,
         "address": reverse("trip", args=[trip.pk]),
-        "seats": _seats(request, trip, seats),
+        "seats": _seats(request, trip, seats, leg),
         "times": _times(request, trip, seats),
         "zone": trip.route.zone,
         "facts_title": gettext("Trip"),
@@ -133,30 +142,22 @@ def _in_admin(trip: Trip) -> str:
     return reverse("admin:bookings_trip_change", args=[trip.pk])
 
 
-def _plain_table(request: HttpRequest, rows: Any, columns: Any, **about: Any) -> Table:
-    return table(request, rows, columns, order="", default="", address="", **about)
+def _to_book(trip: Trip, leg: Leg, seat: int | None = None) -> str:
+    """Return where a seat on the leg is booked, that seat if it is named."""
+    asked = {"trip": trip.pk, "stretch": f"{leg.first}-{leg.last}"} | (
+        {"seat": seat} if seat else {}
+    )
+    return f"{reverse('booking_new')}?{urlencode(asked)}"
 
 
 def _times(request: HttpRequest, trip: Trip, seats: SeatMap) -> Table:
     """Return when the trip is at its stops: in the route's zone, which its timetable has."""
-    zone, last = zone_of(trip.route.zone), len(seats.stops)
-
-    def arrives(stop: Any) -> str:
-        return zoned_words(stop.arrives_at, zone) if stop.n > 1 else ""
-
-    def departs(stop: Any) -> str:
-        return zoned_words(stop.departs_at, zone) if stop.n < last else ""
-
-    def name(stop: Any) -> str:
-        return gettext("{name} ({code})").format(name=stop.stop.name, code=stop.stop.code)
-
-    return _plain_table(
+    return plain_table(
         request,
         seats.stops,
         (
-            Column(head=_("Stop"), value=name, form="title"),
-            Column(head=_("Arrives"), value=arrives, form="long", text=_("arrives {}")),
-            Column(head=_("Departs"), value=departs, form="long", text=_("departs {}")),
+            Column(head=_("Stop"), value="name", form="title"),
+            *stop_times(zone_of(trip.route.zone), len(seats.stops)),
         ),
         id="trip-times",
         caption=gettext("Times of the stops"),
@@ -164,8 +165,9 @@ def _times(request: HttpRequest, trip: Trip, seats: SeatMap) -> Table:
     )
 
 
-def _seats(request: HttpRequest, trip: Trip, seats: SeatMap) -> Table:
-    """Return what each seat is on each leg, as stretches."""
+def _seats(request: HttpRequest, trip: Trip, seats: SeatMap, leg: Leg | None) -> Table:
+    """Return what each seat is on each leg, as stretches. With a leg, those that are free there can
+    be booked."""
     codes = [stop.stop.code for stop in seats.stops]
 
     def where(use: SeatUse) -> Any:
@@ -174,7 +176,12 @@ def _seats(request: HttpRequest, trip: Trip, seats: SeatMap) -> Table:
     def number(seat: Any) -> str:
         return gettext("Seat {number}").format(number=seat.number)
 
-    return _plain_table(
+    def book(seat: Any) -> str:
+        free = leg is not None and seat.over(leg.n, leg.n + 1) is SeatUse.FREE
+        return _to_book(trip, leg, seat.number) if leg and free else ""
+
+    booked = Column(head=_("Book"), value=book, form="act", part="bookings/_seat_book.html")
+    return plain_table(
         request,
         seats.seats,
         (
@@ -183,11 +190,12 @@ def _seats(request: HttpRequest, trip: Trip, seats: SeatMap) -> Table:
             Column(head=_("Held"), value=where(SeatUse.HELD), text=_("held {}")),
             Column(head=_("Sold"), value=where(SeatUse.SOLD), text=_("sold {}")),
             Column(head=_("Blocked"), value=where(SeatUse.BLOCKED), text=_("blocked {}")),
+            *([booked] if leg else []),
         ),
         id="trip-seats",
         caption=gettext("What each seat is on each leg"),
         by="key",
-        version=lambda seat: "".join(use[0] for use in seat.legs),
+        version=lambda seat: "".join(use[0] for use in seat.legs) + (f"-{leg.n}" if leg else ""),
     )
 
 
@@ -196,8 +204,10 @@ DETAIL_PAGE = DetailPage(
     rows=_rows,
     context=_context,
     permission=VIEW_TRIPS,
-    main=("bookings/_times.html", "bookings/_seat_map.html", "bookings/_seats.html"),
+    main=("bookings/_times.html", "bookings/_seat_map.html"),
     side=("web/_facts_panel.html", "web/_page_verb.html"),
+    # A line for each seat: below what is done with the trip.
+    after=("bookings/_seats.html",),
     verb=PageVerb(
         call=trip_cancel,
         row_id="trip_id",

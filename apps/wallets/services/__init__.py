@@ -12,7 +12,7 @@ from apps.wallets.services.movements import (
     wallet_pay,
     wallet_refund,
 )
-from apps.wallets.services.riders import rider_known
+from apps.wallets.services.riders import rider_known, rider_names
 
 __all__ = [
     "card_charged",
@@ -21,6 +21,7 @@ __all__ = [
     "revenue_recognised",
     "revenue_returned",
     "rider_known",
+    "rider_names",
     "wallet_pay",
     "wallet_refund",
 ]

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.common.errors import DomainError
 from apps.common.money import exact, shown
@@ -140,12 +141,18 @@ def _suspended(
     as_of: datetime,
 ) -> ProviderTransaction:
     payment = _row(reference, verified, top_up, MoneyStatus.SUSPENSE, as_of=as_of)
-    asked = shown(top_up.amount, top_up.currency) if top_up else "–"
+    paid = shown(verified.amount, verified.currency)
+    if top_up is None:
+        found = gettext("{paid} was paid. No top-up here asked for it.").format(paid=paid)
+    else:
+        asked = shown(top_up.amount, top_up.currency)
+        said = gettext("{paid} was paid, {asked} was asked for.")
+        found = said.format(paid=paid, asked=asked)
     review = review_open(
         code,
         payment=payment,
         reference=reference,
-        detail=f"{reference}: {shown(payment.amount, payment.currency)} / {asked}",
+        detail=found,
         as_of=as_of,
     )
     currency = payment.currency

@@ -153,7 +153,9 @@ ATTENTION = Attention(
     kind=REVIEW_KIND,
     approve_row=lambda review: _says(
         review,
-        gettext("Credit the rider's wallet with what was paid, and send an invoice."),
+        gettext("Credit the rider's wallet with what was paid, and send an invoice.")
+        if review.payment and review.payment.top_up_id
+        else gettext("Not possible: nobody knows whose wallet it was paid for. Reject it instead."),
         gettext("Note that somebody has looked. No money is moved."),
     ),
     reject=lambda review: _says(

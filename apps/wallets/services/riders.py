@@ -1,5 +1,6 @@
 """Riders, and their wallets: made known, changed, frozen."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -99,6 +100,12 @@ def rider_known(user_id: str) -> RiderFacts | None:
         status=WalletStatus(wallet.status),
         balance=wallet.balance,
     )
+
+
+def rider_names(user_ids: Iterable[str]) -> dict[str, str]:
+    """Return the names of those riders that are known, by their ids. One query."""
+    known = Rider.objects.filter(user_id__in=set(user_ids))
+    return dict(known.values_list("user_id", "name"))
 
 
 def wallet_freeze(*, user_id: str, reason: str, by: User, via: str) -> Wallet:

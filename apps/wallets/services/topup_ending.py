@@ -38,7 +38,7 @@ def end(top_up: TopUp, *, code: str, detail: str, as_of: datetime) -> None:
     fields = process.ended(top_up, TopUpStatus.FAILED, as_of=as_of, code=code, detail=detail)
     waiting = top_up.references.filter(status__in=(ReferenceStatus.SENT, ReferenceStatus.OPEN))
     waiting.update(status=ReferenceStatus.CANCELLED)
-    step_put(top_up, Step.CANCEL_PAYMENT, StepStatus.DONE, code)
+    step_put(top_up, Step.CANCEL_PAYMENT, StepStatus.DONE)
     process.save(PROCESS, top_up, *fields)
     questions_close(PROCESS, top_up, by=ENGINE, reason=detail or code, as_of=as_of)
     record(top_up, f"{TOPUP}.failed", code=code, detail=detail)

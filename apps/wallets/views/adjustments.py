@@ -15,7 +15,7 @@ from apps.wallets.forms import AdjustmentFilter, AdjustmentForm
 from apps.wallets.models import WalletAdjustment
 from apps.wallets.services import adjustments
 from apps.wallets.services.adjustments import REQUEST_ADJUSTMENT, SUBJECT
-from apps.wallets.views.wallets import VIEW
+from apps.wallets.views.wallets import VIEW, said_of_wallet
 from apps.web.fragments import person
 from apps.web.lists import ListPage
 from apps.web.pages import DetailPage, FormPage, PageVerb
@@ -40,7 +40,7 @@ LIST_PAGE = ListPage(
     to="adjustment",
     columns=(
         Column(head=_("Rider"), value="wallet.rider.name", form="title"),
-        Column(head=_("Rider's id"), value="user_id", form="code", file="user_id"),
+        Column(head=_("Rider's id"), value="user_id", form="name", file="user_id"),
         *ASKED,
     ),
     filters=AdjustmentFilter,
@@ -56,6 +56,7 @@ FORM_PAGE = FormPage(
     ),
     crumbs=CRUMBS,
     form=AdjustmentForm,
+    known=said_of_wallet,
     initial={"user_id": "wallet"},
     verb=adjustments.adjustment_request,
     to="adjustment",

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import Sum
 from django.http import HttpRequest
@@ -81,7 +82,13 @@ def _context(request: HttpRequest, journal: Journal) -> dict[str, Any]:
         ),
         "facts": [
             Fact(gettext("Key"), journal.key, form="code"),
-            Fact(gettext("About"), words_of(journal.subject_type), note=journal.subject_id),
+            Fact(
+                gettext("About"),
+                words_of(journal.subject_type),
+                # The search knows the pages of every domain; the ledger stands below them.
+                href=f"{reverse('search')}?{urlencode({'q': journal.subject_id})}",
+                note=journal.subject_id,
+            ),
             *([Fact(gettext("Note"), journal.note, form="prose")] if journal.note else []),
         ],
         "facts_title": gettext("What it is for"),

@@ -12,14 +12,16 @@ from apps.engine.timeline import timeline
 from apps.wallets.contracts import REVIEW, ReviewCode
 from apps.wallets.models import PaymentReview
 from apps.wallets.models.payments import WHY
-from apps.wallets.views.topups import LIST
+from apps.wallets.views.topups import LIST, top_up_title
 from apps.web.fragments import person
 from apps.web.pages import DetailPage
 from apps.web.pieces import Fact, Head
 
 
 def _rows(user: User) -> Any:
-    return PaymentReview.objects.visible_to(user).select_related("payment__top_up", "event")
+    return PaymentReview.objects.visible_to(user).select_related(
+        "payment__top_up__wallet__rider", "event"
+    )
 
 
 def _context(request: HttpRequest, review: PaymentReview) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def _facts(review: PaymentReview) -> list[Fact]:
         Fact(gettext("Transaction"), payment.provider_id if payment else "", form="code"),
         Fact(
             gettext("Top-up"),
-            str(top_up.pk) if top_up else "",
+            top_up_title(top_up) if top_up else "",
             href=reverse("topup", args=[top_up.pk]) if top_up else "",
         ),
         Fact(gettext("Webhook"), event.event if event else "", form="code"),

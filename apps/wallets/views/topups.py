@@ -15,7 +15,7 @@ from apps.wallets.contracts import TIMEOUT, TOPUP, Step, TopUpStatus
 from apps.wallets.forms import TopUpFilter, TopUpForm
 from apps.wallets.models import Invoice, TopUp
 from apps.wallets.services.topup_requesting import TOP_UP, top_up_request
-from apps.wallets.views.wallets import VIEW
+from apps.wallets.views.wallets import VIEW, said_of_wallet
 from apps.web.fragments import person
 from apps.web.links import temporal_url_for
 from apps.web.lists import ListPage
@@ -46,7 +46,7 @@ LIST_PAGE = ListPage(
     to="topup",
     columns=(
         Column(head=_("Rider"), value="wallet.rider.name", form="title"),
-        Column(head=_("Rider's id"), value="user_id", form="code", file="user_id"),
+        Column(head=_("Rider's id"), value="user_id", form="name", file="user_id"),
         Column(head=_("Amount"), value="amount", form="amount"),
         AGE,
         STATE,
@@ -62,6 +62,7 @@ FORM_PAGE = FormPage(
     lead=_("The wallet is credited as soon as the rider has paid at Paystack."),
     crumbs=(LIST,),
     form=TopUpForm,
+    known=said_of_wallet,
     initial={"user_id": "wallet"},
     verb=top_up_request,
     to="topup",
@@ -81,12 +82,21 @@ def _context(request: HttpRequest, top_up: TopUp) -> dict[str, Any]:
         "facts": _facts(top_up, user),
         "steps": step_lines(top_up.steps.all(), FORWARDS, undoing=UNDOING, over=top_up.has_ended),
         "requests": requests_about(TOPUP, top_up.pk).visible_to(user).order_by("created_at")[:20],
+        "unsigned": True,
         "timeline": timeline(
             subjects=[(TOPUP, str(top_up.pk))],
             workflow_ids=[top_up.workflow_id],
             older=request.GET.get("older", ""),
         ),
     }
+
+
+def top_up_title(top_up: TopUp) -> str:
+    """Return how much it is, and for whom."""
+    return gettext("{amount} for {name}").format(
+        amount=shown(top_up.amount, top_up.currency, blank=NO_BREAK),
+        name=top_up.wallet.rider.name,
+    )
 
 
 def _head(top_up: TopUp, user: User) -> Head:
@@ -100,10 +110,7 @@ def _head(top_up: TopUp, user: User) -> Head:
         )
     url = temporal_url_for(user, top_up.workflow_id)
     return Head(
-        gettext("{amount} for {name}").format(
-            amount=shown(top_up.amount, top_up.currency, blank=NO_BREAK),
-            name=top_up.wallet.rider.name,
-        ),
+        top_up_title(top_up),
         gettext("asked"),
         at=top_up.created_at,
         crumbs=(LIST,),

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from django import forms
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.common.language import lazy as _
+from apps.common.money import shown
 from apps.engine.timeline import timeline
 from apps.wallets.contracts import WalletStatus
 from apps.wallets.forms import WalletFilter
@@ -17,6 +19,7 @@ from apps.wallets.services.riders import (
     FREEZE,
     RIDER_SUBJECT,
     WALLET_SUBJECT,
+    rider_known,
     wallet_freeze,
     wallet_unfreeze,
 )
@@ -72,6 +75,15 @@ LIST_PAGE = ListPage(
     empty=_("A rider has a wallet as soon as a program makes the rider known."),
     first=_("A rider has a wallet as soon as a program makes the rider known."),
 )
+
+
+def said_of_wallet(user: User, form: forms.Form) -> str:
+    """Return whose wallet a form is about, and what is in it; nothing for who may not see it."""
+    known = rider_known(form["user_id"].value() or "") if user.has_perm(VIEW) else None
+    if known is None:
+        return ""
+    said = gettext("{rider} has {balance} in the wallet.")
+    return said.format(rider=known.name, balance=shown(known.balance, known.currency))
 
 
 def _verb(verb: str, service: Any, **own: Any) -> RowVerb:
