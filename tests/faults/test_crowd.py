@@ -24,19 +24,22 @@ KILLS: list[Kill] = [
 ]
 MORE_KILLS: list[Kill] = [
     ("web", "booking_request.uncommitted"),
+    ("relay", "relay.claimed"),
     ("temporal", "pay_and_complete.after"),
     ("worker", "process_payment.begun"),
     ("sessions", "settle_booking.before"),
-    ("relay", "relay.claimed"),
     ("worker", "settle_booking.after"),
     ("valkey", "reserveSeat.before"),
     ("temporal", "settle_booking.before"),
 ]
-KILLS_LATER: list[Kill] = [("sessions", "reserve_seat.uncommitted")]
+#: Of those who ask again hundreds are refused.
+KILLS_LATER: list[Kill] = [
+    ("sessions", "settle_booking.before" if FULL_SIZE else "reserve_seat.uncommitted")
+]
 MORE_KILLS_LATER: list[Kill] = [
+    ("relay", "relay.sent"),
     ("temporal", "open_booking.after"),
     ("worker", "settle_booking.after"),
-    ("relay", "relay.sent"),
 ]
 #: Rounds until one in which nobody gives a seat back: kills alone may use up a card's attempts.
 MOST_ROUNDS = 6
