@@ -31,6 +31,12 @@ def code_limit(*, user_id: int) -> Limit:
     return Limit("code", str(user_id), settings.CODE_ATTEMPTS, settings.THROTTLE_SECONDS)
 
 
+def signature_limit(*, address: str) -> Limit:
+    """Wrong signatures of webhooks: as many as wrong API keys, counted apart from them."""
+    most, seconds = settings.KEY_ATTEMPTS_PER_ADDRESS, settings.THROTTLE_SECONDS
+    return Limit("signature", network_of(address), most, seconds)
+
+
 def key_limit(*, address: str) -> Limit:
     """Wrong API keys."""
     return Limit(

@@ -53,7 +53,6 @@ class TripFilter(FilterForm):
             (TripStatus.DRAFT, _("draft")),
             (TripStatus.OPEN, _("on sale")),
             (TripStatus.CLOSED, _("sale closed")),
-            (TripStatus.DEPARTED, _("departed")),
             (TripStatus.DONE, _("done")),
             (TripStatus.CANCELLED, _("cancelled")),
         ],

@@ -24,7 +24,12 @@ SECTION = Section("bookings", _("Bookings"), 30)
 
 PLACES = (Item("bookings", _("Trips"), "trips", icon="trips", permission=VIEW_TRIPS, order=10),)
 
-DEMO = demo.DemoPart("trips", "apps.bookings.services.demo.trips_seed", order=35)
+DEMO = (
+    demo.DemoPart("trips", "apps.bookings.services.demo.trips_seed", order=35),
+    demo.DemoPart(
+        "bookings", "apps.bookings.services.demo_bookings.bookings_seed", order=36, bare=False
+    ),
+)
 
 NEXT_STEPS = {
     "route_in_use": _("Nothing was changed. Make a route with another code for new trips."),
@@ -44,7 +49,6 @@ TONES = {
     TripStatus.DRAFT: "",
     ON_SALE: "info",
     TripStatus.CLOSED: "warn",
-    TripStatus.DEPARTED: "info",
     "held": "warn",
     "paying": "warn",
     "confirmed": "good",
@@ -59,7 +63,6 @@ WORDS = {
     ON_SALE: _("on sale"),
     TripStatus.DRAFT: _("draft"),
     TripStatus.CLOSED: _("sale closed"),
-    TripStatus.DEPARTED: _("departed"),
     "held": _("held"),
     "paying": _("being paid"),
     "confirmed": _("confirmed"),
@@ -67,6 +70,7 @@ WORDS = {
     "no_seat": _("no seat free"),
     "seat_taken": _("seat taken"),
     "trip_closed": _("sale closed for the trip"),
+    "trip_settled": _("trip over"),
     "reservation_expired": _("seat no longer kept"),
 }
 
@@ -120,7 +124,8 @@ def register() -> None:
     navigation.register_sections(SECTION)
     navigation.register(*PLACES)
     search.register(TRIPS)
-    demo.register(DEMO)
+    for part in DEMO:
+        demo.register(part)
     topics.register(Topic("trips", permission=VIEW_TRIPS))
     topics.register(Topic(TRIP, pattern=UUID_PATTERN, permission=VIEW_TRIPS))
     refusals.explain(NEXT_STEPS)

@@ -128,12 +128,13 @@ def manifest_lines(trip: Trip) -> list[Rider]:
     ]
 
 
-def seats_taken(trips: Sequence[Trip]) -> dict[UUID, tuple[int, int]]:
-    """Return of each trip how many of its seats are taken on some leg, and how many it has. Two
-    queries."""
+def seats_taken(trips: Sequence[Trip], *, as_of: datetime) -> dict[UUID, tuple[int, int]]:
+    """Return of each trip how many of its seats are taken at `as_of` on some leg, and how many it
+    has: a hold that has ended is free. Two queries."""
     ids = [trip.pk for trip in trips]
     taken = (
         Reservation.objects.filter(trip__in=ids, status__in=ACTIVE)
+        .exclude(status=ReservationStatus.HELD, expires_at__lte=as_of)
         .order_by()
         .values_list("trip")
         .annotate(number=Count("seat_number", distinct=True))

@@ -14,6 +14,7 @@ from apps.common.money import MOST_PLACES, places, trimmed
 CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}", re.ASCII)
 CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 #: ISO 3166: a country (alpha-2), or a subdivision.
+WORKFLOW_ID = re.compile(r"[!-~]([ -~]{0,198}[!-~])?", re.ASCII)
 REGION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?", re.ASCII)
 #: ASCII digits without exponent, as people write amounts.
 AMOUNT = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
@@ -189,6 +190,17 @@ def clean_code(code: str) -> str:
     if not isinstance(code, str) or not CODE.fullmatch(code):
         raise Invalid(_("A code has lower-case letters, digits, - and _."), code="code_invalid")
     return code
+
+
+def clean_workflow_id(workflow_id: str) -> str:
+    """Return the id of a workflow that somebody started by hand, if a row can keep it whole and a
+    header can carry it. Raises Invalid `workflow_id_invalid`."""
+    if not WORKFLOW_ID.fullmatch(workflow_id):
+        raise Invalid(
+            _("A workflow's id has at most 200 letters, digits, blanks and signs of ASCII."),
+            code="workflow_id_invalid",
+        )
+    return workflow_id
 
 
 def clean_currency(currency: str) -> str:

@@ -11,6 +11,8 @@ MOST_TEXT = 200
 #: The greatest id of a transaction: unsigned, 64 bits.
 MOST_ID = 2**64 - 1
 _MOST_MINOR = 10**19
+#: The columns of an amount have 16 digits before the point.
+_BEYOND = Decimal(10) ** 16
 _DIGITS = re.compile(r"\d{1,20}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
@@ -23,9 +25,13 @@ def _whole(raw: Any) -> int | None:
 
 
 def amount_of(raw: Any, currency: str) -> Decimal | None:
-    """Return the amount of so many minor units, a whole number from zero, or None."""
+    """Return the amount of so many minor units, a whole number from zero, or None; also for more
+    than can be kept."""
     minor = _whole(raw)
-    return from_minor(minor, currency) if minor is not None and 0 <= minor < _MOST_MINOR else None
+    if minor is None or not 0 <= minor < _MOST_MINOR:
+        return None
+    amount = from_minor(minor, currency)
+    return amount if amount < _BEYOND else None
 
 
 def identifier_of(raw: Any) -> str | None:

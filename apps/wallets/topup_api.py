@@ -10,6 +10,7 @@ from django.utils import timezone
 from ninja import Header, Router, Schema, Status
 from pydantic import ConfigDict
 
+from apps.accounts.addresses import client_address
 from apps.accounts.auth import require
 from apps.common.api import Amount, Cursor, Limit
 from apps.common.errors import Invalid, NotFound
@@ -139,9 +140,14 @@ def invoice_read(request: HttpRequest, number: str) -> HttpResponse:
 @paystack_router.post("", response=Received, include_in_schema=False)
 def paystack_webhook(request: HttpRequest) -> dict[str, bool]:
     """Take a webhook of Paystack: `x-paystack-signature` is the hex HMAC-SHA512 of the bytes as
-    they come. It needs no key. Refusals: 401 `signature_invalid`; 503 `database_unavailable`."""
-    signature = request.headers.get("x-paystack-signature", "")
-    new = webhook_take(body=request.body, signature=signature, as_of=timezone.now())
+    they come. It needs no key. Refusals: 401 `signature_invalid`; 429 `too_many_requests` after
+    many such from the same address; 503 `database_unavailable`."""
+    new = webhook_take(
+        body=request.body,
+        signature=request.headers.get("x-paystack-signature", ""),
+        address=client_address(request),
+        as_of=timezone.now(),
+    )
     return {"received": True, "new": new}
 
 

@@ -52,6 +52,7 @@ PICTURES = (
     Picture("request", "/inbox/?mine=on", "reviewer", link="/requests/"),
     Picture("home-dark", "/", "operator", theme="dark"),
     Picture("workers", "/workers/", "operator"),
+    Picture("trip", "/trips/?bus=night-coach", "agent", link="/trips/0"),
 )
 
 

@@ -7,10 +7,15 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from apps.accounts.demo_users import demo_people_ensure
 from apps.bookings.contracts import TripStatus
-from apps.bookings.models import Fare, Route, Trip, TripSeat, Vehicle
+from apps.bookings.models import Booking, Fare, Refund, Route, Trip, TripSeat, Vehicle
 from apps.bookings.services import demo
+from apps.bookings.services.demo_bookings import bookings_seed
 from apps.bookings.services.trips import find_trip
+from apps.wallets.models import JournalLine
+from apps.wallets.services.demo import wallets_seed
+from apps.wallets.services.verify import ledger_verify
 
 pytestmark = pytest.mark.django_db
 
@@ -55,3 +60,19 @@ def test_the_first_trips_leave_days_from_now() -> None:
     now: Any = datetime.now(tz=UTC)
     list(demo.trips_seed(people={}))
     assert ahead()[0].departs_at > now + timedelta(days=5)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_there_are_bookings_and_a_refund_to_sign_and_twice_is_once() -> None:
+    people = demo_people_ensure()
+    for seed in (wallets_seed, demo.trips_seed, bookings_seed):
+        list(seed(people=people))
+    trips = ahead()
+    taken = [trip.reservations.filter(status="confirmed").count() for trip in trips]
+    assert (taken, Booking.objects.filter(user_id="demo-rider").exists()) == ([4, 1, 0], False)
+    assert set(Booking.objects.values_list("status", flat=True)) == {"confirmed"}
+    assert [refund.status for refund in Refund.objects.all()] == ["awaiting_approval"]
+    counts = [model.objects.count() for model in (Booking, Refund, JournalLine)]
+    list(bookings_seed(people=people))
+    assert [model.objects.count() for model in (Booking, Refund, JournalLine)] == counts
+    assert ledger_verify().problems == []

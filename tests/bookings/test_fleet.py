@@ -11,13 +11,13 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 
 from apps.bookings.contracts.trips import FleetStep
 from apps.bookings.models import Booking, Manifest, Trip
-from apps.bookings.services import fleet, network, trips
+from apps.bookings.services import cancellations, fleet, network, trips
 from apps.bookings.times import Clocks
 from apps.engine.contracts import KIND_ATTRIBUTE, SUBJECT_ATTRIBUTE
 from apps.notifications.models import Mail
 from tests.bookings.conftest import SAID, World, put_route, seats_in_rows
 from tests.bookings.paid import paid_booking
-from tests.bookings.test_refunds import check_ledger, kept
+from tests.bookings.test_refunds import check_ledger, kept, sign
 from tests.stage import EngineStage, orm
 
 OPERATOR = "operator@example.com"
@@ -96,6 +96,33 @@ def test_each_stop_sells_until_its_own_time_and_a_delay_moves_it(shared_world: W
     # Its own timer of before is too early now.
     early = first + 65 * MINUTE
     assert fleet.fleet_do(trip_id=trip.pk, step=FleetStep.CLOSE_SALES, as_of=early) == facts
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_delay_opens_the_sale_again_where_it_had_ended(shared_world: World) -> None:
+    trip = shared_world.trip()
+    last = trip.stops.get(n=3)
+    for step in (
+        FleetStep.OPEN_MANIFEST,
+        FleetStep.HAND_OVER_MANIFEST,
+        *[FleetStep.CLOSE_SALES] * 3,
+    ):
+        facts = fleet.fleet_do(trip_id=trip.pk, step=step, as_of=last.departs_at)
+    assert (facts.step, facts.status) == (FleetStep.CLOSE_TRIP, "closed")
+
+    def delay() -> str:
+        about = {"trip_id": trip.pk, "minutes": 20, "from_n": 3, "version": None}
+        return trips.trip_delay(**about, **SAID).status
+
+    assert delay() == "open"
+    facts = fleet.fleet_facts(trip_id=trip.pk)
+    assert (facts.step, facts.due_at) == (FleetStep.CLOSE_SALES, last.departs_at + 15 * MINUTE)
+    about = {"by": shared_world.people["agent"], "via": "api", "as_of": timezone.now()}
+    row, _new = cancellations.trip_cancel(trip_id=trip.pk, reason="It is broken.", **about)
+    # Whoever has asked for the trip to be cancelled has stopped the sale.
+    assert delay() == "closed"
+    sign(shared_world, row, "reject")
+    assert Trip.objects.get().status == "open"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -14,7 +14,7 @@ from apps.approvals.services import request_decide, request_edit
 from apps.bookings import payments
 from apps.bookings.contracts import REFUND_ATTENTION_KIND
 from apps.bookings.models import Booking, Refund
-from apps.bookings.services import cancelling, refunds
+from apps.bookings.services import cancelling, refund_rows, refunds
 from apps.common.errors import Conflict, DomainError, Unavailable
 from apps.outbound.calls import Refused
 from apps.wallets.models import JournalLine, Wallet
@@ -204,6 +204,37 @@ def test_the_same_refund_at_once_and_again_is_one(shared_world: World) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_one_key_for_two_bookings_at_once_is_refused_once(
+    shared_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = paid_booking(shared_world), paid_booking(shared_world)
+    ask(shared_world, first, idempotency_key="once")
+    real, asked = refunds.asked_before, []
+
+    def not_there_yet(*about: Any, **more: Any) -> Any:
+        asked.append(more)
+        return None if len(asked) == 1 else real(*about, **more)
+
+    monkeypatch.setattr(refunds, "asked_before", not_there_yet)
+    with pytest.raises(Conflict) as refused:
+        ask(shared_world, second, idempotency_key="once")
+    assert (refused.value.code, len(asked)) == ("idempotency_key_reused", 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cancelled_early_a_refund_that_waits_for_its_signature_is_part_of_it(
+    shared_world: World,
+) -> None:
+    booking = paid_booking(shared_world)
+    ask(shared_world, booking, "500.00")
+    cancel(shared_world, booking)
+    states = Refund.objects.order_by("n").values_list("status", "amount")
+    assert list(states) == [("rejected", Decimal("500")), ("done", FARE)]
+    assert balance() == Decimal("5000")
+    check_ledger()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_cancelled_by_many_at_once_it_is_refunded_once(shared_world: World) -> None:
     booking = paid_booking(shared_world)
     by_engine = partial(
@@ -250,10 +281,10 @@ def test_the_api_says_what_goes_back(shared_world: World) -> None:
     assert cancelled.json() == {"message": "Booking cancelled"}
     status = rider.get(f"{path}/status").json()
     assert (status["status"], status["error"]) == ("FAILED", "Booking cancelled by user")
-    assert status["booking"]["refund"] == "1000.00"
+    assert status["booking"]["refund"] == "1500.00"
     assert [(one["amount"], one["status"]) for one in status["booking"]["refunds"]] == [
-        ("500.00", "awaiting_approval"),
-        ("1000.00", "done"),
+        ("500.00", "rejected"),
+        ("1500.00", "done"),
     ]
 
 
@@ -280,6 +311,32 @@ def test_the_page_says_what_goes_back_before_one_cancels(shared_world: World) ->
 def plain(browser: Any, path: str) -> str:
     """The page's text, with plain blanks."""
     return str(browser.get(path).content.decode()).replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_person_gives_up_to_send_back_stays(
+    shared_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booking = paid_booking(shared_world)
+
+    def full(**about: Any) -> bool:
+        raise Conflict("It is full.", code="wallet_full")
+
+    monkeypatch.setattr(refund_rows, "wallet_refund", full)
+    move(booking.trip, timezone.now() + timedelta(hours=10))
+    cancel(shared_world, booking)
+    refund = Refund.objects.get()
+    sign(shared_world, refund)
+    assert (Refund.objects.get().status, kept()) == ("unknown", FARE / 2)
+    sign(shared_world, refund, "reject")
+    row = Booking.objects.get()
+    assert (Refund.objects.get().status, row.refunded, row.recognised) == ("rejected", 0, FARE)
+    assert kept() == FARE
+    # It can be asked for again.
+    monkeypatch.undo()
+    sign(shared_world, ask(shared_world, booking, "750.00"))
+    assert (balance(), kept()) == (Decimal("4250"), FARE / 2)
+    check_ledger()
 
 
 # --- to a card ------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from apps.approvals.models import ApprovalRequest
 from apps.bookings.models import Booking, Refund, Trip, TripCancellation
 from apps.bookings.services import cancellations, cancelling, settling
 from apps.common.errors import Conflict
@@ -15,7 +16,8 @@ from apps.notifications.models import Mail
 from tests.bookings.conftest import World, at_once, browser_of, caller_of
 from tests.bookings.paid import move, paid_booking
 from tests.bookings.stage import Stage
-from tests.bookings.test_refunds import balance, check_ledger, sign
+from tests.bookings.test_fleet import steps_of
+from tests.bookings.test_refunds import ask, balance, check_ledger, kept, sign
 from tests.stage import orm
 from tests.support import eventually_async
 
@@ -140,6 +142,36 @@ def test_what_is_booked_while_it_is_signed_is_not_paid_back_unsigned(shared_worl
     row.refresh_from_db()
     trip.refresh_from_db()
     assert (row.status, row.error_code, trip.status) == ("rejected", "not_as_signed", "open")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_takes_the_place_of_a_refund_that_waits_for_its_signature(shared_world: World) -> None:
+    trip = shared_world.trip()
+    booking = paid_booking(shared_world, trip=trip)
+    waits = ask(shared_world, booking, "500.00")
+    row = cancel(shared_world, trip)
+    assert row.amount == FARE
+    sign(shared_world, row)
+    work(row)
+    states = Refund.objects.order_by("n").values_list("status", "amount")
+    assert list(states) == [("rejected", Decimal("500")), ("done", FARE)]
+    assert balance() == Decimal("5000")
+    assert not ApprovalRequest.objects.filter(subject_id=str(waits.pk), status="open").exists()
+    check_ledger()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_signed_when_the_trip_is_over_it_cancels_nothing(shared_world: World) -> None:
+    trip = shared_world.trip()
+    booking = paid_booking(shared_world, trip=trip)
+    row = cancel(shared_world, trip)
+    steps_of(trip)
+    sign(shared_world, row)
+    row.refresh_from_db()
+    trip.refresh_from_db()
+    assert (row.status, row.error_code, trip.status) == ("rejected", "trip_settled", "done")
+    booking.refresh_from_db()
+    assert (booking.status, booking.refunded, kept()) == ("confirmed", 0, FARE)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -112,10 +112,25 @@ def test_a_vehicle_without_a_sold_seat_is_refused(world: World) -> None:
     world.sell(trip, seat=9)
     world.hold(trip, "B-C", seat=12)
     put_vehicle("small", 10)
-    refusal = refused(trips.vehicle_swap, trip_id=trip.pk, vehicle="small", **SAID)
+    refusal = refused(trips.vehicle_swap, trip_id=trip.pk, vehicle="small", as_of=world.now, **SAID)
     assert (refusal.code, refusal.extra) == ("seats_taken", {"seats": [12]})
     trip.refresh_from_db()
     assert (trip.vehicle.code, trip.version, trip.seats.count()) == ("bus", 1, 40)
+
+
+def test_a_hold_that_has_ended_keeps_no_vehicle_from_taking_over(
+    world: World, settings: Any
+) -> None:
+    trip = world.trip()
+    booking = world.hold(trip, seat=12)
+    put_vehicle("small", 10)
+    about = {"trip_id": trip.pk, "vehicle": "small", **SAID}
+    ends = world.now + timedelta(seconds=settings.RESERVATION_SECONDS)
+    early = refused(trips.vehicle_swap, as_of=ends - timedelta(seconds=1), **about)
+    assert early.code == "seats_taken"
+    assert trips.vehicle_swap(as_of=ends, **about).vehicle.code == "small"
+    # Nor is it paid for.
+    assert refused(seats.seat_paying, booking=booking, as_of=ends).code == "reservation_expired"
 
 
 def test_a_swap_takes_over_the_seats_keeps_blocked_ones_and_twice_is_once(world: World) -> None:
@@ -124,7 +139,7 @@ def test_a_swap_takes_over_the_seats_keeps_blocked_ones_and_twice_is_once(world:
     trip.seats.filter(number=3).update(blocked=True)
     put_vehicle("small", 10)
     for _ in range(2):
-        found = trips.vehicle_swap(trip_id=trip.pk, vehicle="small", **SAID)
+        found = trips.vehicle_swap(trip_id=trip.pk, vehicle="small", as_of=world.now, **SAID)
         assert (found.vehicle.code, found.version) == ("small", 2)
     assert AuditEntry.objects.filter(action="trip.vehicle_swapped").count() == 1
     assert set(trip.seats.values_list("number", flat=True)) == set(range(1, 11))
@@ -139,7 +154,7 @@ def test_a_swap_and_a_sale_at_once_lose_no_seat(shared_world: World) -> None:
     put_vehicle("small", 10)
 
     def swap() -> Any:
-        return trips.vehicle_swap(trip_id=trip.pk, vehicle="small", **SAID)
+        return trips.vehicle_swap(trip_id=trip.pk, vehicle="small", as_of=world.now, **SAID)
 
     at_once([swap, *(lambda n=n: world.sell(trip, seat=n) for n in (8, 9, 10, 11, 12))])
     numbers = set(trip.seats.values_list("number", flat=True))
@@ -155,15 +170,15 @@ def test_a_swap_and_a_sale_at_once_lose_no_seat(shared_world: World) -> None:
     ],
 )
 def test_a_swap_of_nothing_is_refused(world: World, changes: dict[str, Any], code: str) -> None:
-    body = {"trip_id": world.trip().pk, "vehicle": "bus", **changes}
+    body = {"trip_id": world.trip().pk, "vehicle": "bus", "as_of": world.now, **changes}
     assert refused(trips.vehicle_swap, **body, **SAID).code == code
 
 
 def test_a_trip_that_left_keeps_its_vehicle_and_one_that_is_over_its_times(world: World) -> None:
     trip = world.trip()
-    Trip.objects.filter(pk=trip.pk).update(status="departed")
-    swap = refused(trips.vehicle_swap, trip_id=trip.pk, vehicle="bus", **SAID)
-    assert swap.code == "trip_settled"
+    about = {"trip_id": trip.pk, "vehicle": "bus", **SAID}
+    assert refused(trips.vehicle_swap, as_of=trip.departs_at, **about).code == "trip_settled"
+    assert trips.vehicle_swap(as_of=trip.departs_at - timedelta(seconds=1), **about) == trip
     trips.trip_delay(trip_id=trip.pk, minutes=5, from_n=2, version=1, **SAID)
     Trip.objects.filter(pk=trip.pk).update(status="done")
     late = refused(trips.trip_delay, trip_id=trip.pk, minutes=5, version=2, **SAID)
@@ -174,9 +189,8 @@ def test_no_swap_and_no_delay_to_when_the_vehicle_leaves_for_another_trip(world:
     trip = world.trip()
     put_vehicle("other")
     other = world.trip("other")
-    assert refused(trips.vehicle_swap, trip_id=trip.pk, vehicle="other", **SAID).code == (
-        "vehicle_busy"
-    )
+    about = {"trip_id": trip.pk, "vehicle": "other", "as_of": world.now, **SAID}
+    assert refused(trips.vehicle_swap, **about).code == "vehicle_busy"
     later = [Clocks(f"{hour}:00", f"{hour}:10") for hour in (12, 13, 14, 15)]
     world.trip(clocks=later)
     busy = refused(trips.trip_delay, trip_id=trip.pk, minutes=250, version=1, **SAID)

@@ -1,5 +1,6 @@
 """Live lists: nothing moves under the pointer, and a lost connection costs no change."""
 
+from itertools import pairwise
 from uuid import uuid4
 
 import pytest
@@ -75,6 +76,43 @@ def test_after_a_restart_of_the_web_process_the_page_catches_up_by_itself(site: 
     assert stayed()
     # Fetches that found no server are told to the console: here that is as it should be.
     site.complaints[:] = [one for one in site.complaints if "htmx:" not in one]
+
+
+#: Instead of a socket: the test says what is heard. The page's fetches are noted, not made.
+NO_SOCKET = """
+window.WebSocket = class extends EventTarget {
+  static OPEN = 1;
+  readyState = 1;
+  constructor() { super(); window.socket = this; }
+};
+window.fetched = [];
+window.addEventListener("live", (event) => {
+  event.stopImmediatePropagation();
+  if (event.target.dataset.live === "inbox") window.fetched.push(performance.now());
+}, true);
+window.hear = () => {
+  const data = JSON.stringify({ topic: "inbox", id: "1", version: 1 });
+  window.socket.dispatchEvent(new MessageEvent("message", { data }));
+  return performance.now();
+};
+"""
+
+
+def test_a_part_is_fetched_at_most_twice_a_second_and_every_change_is_seen(site: Site) -> None:
+    page = site.sign_in("reviewer")
+    page.add_init_script(NO_SOCKET)
+    page.clock.install(time=0)
+    page.goto("/inbox/")
+    page.clock.pause_at(3_600_000)
+    heard = []
+    for pause in [*[40] * 60, 2000, 30]:
+        heard.append(page.evaluate("hear()"))
+        page.clock.run_for(pause)
+    page.clock.run_for(1000)
+    fetched = page.evaluate("fetched")
+    gaps = [later - at for at, later in pairwise(fetched)]
+    assert len(fetched) > 4 and min(gaps) >= 500
+    assert all(any(0 <= at - change <= 500 for at in fetched) for change in heard)
 
 
 def test_counts_in_the_header_follow_on_every_page(site: Site) -> None:

@@ -15,6 +15,7 @@ from apps.outbound.calls import Refused
 from apps.simulators.http import Answer
 from apps.simulators.paystack import PaystackSink
 from apps.wallets.paystack import PaymentStatus, RefundStatus, initialize, refund, verify
+from apps.wallets.paystack_values import amount_of
 from tests.simulators.running import Recorder, running
 from tests.support import PLAIN
 
@@ -212,6 +213,14 @@ def test_amounts_are_exact_there_and_back(
     one = verify(reference)
     assert (one.amount, one.currency) == (Decimal(amount), currency)
     assert sent_back(one.transaction_id, currency=currency).amount == Decimal(amount)
+
+
+def test_an_amount_that_no_column_can_hold_is_none() -> None:
+    assert amount_of(10**18 - 1, "NGN") == Decimal("9999999999999999.99")
+    assert amount_of(10**18, "NGN") is None
+    assert amount_of(10**16 - 1, "JPY") == Decimal(10**16 - 1)
+    assert amount_of(str(10**16), "JPY") is None
+    assert amount_of(10**4000, "NGN") is None
 
 
 def test_an_amount_between_two_kobo_is_not_sent(settings: Any) -> None:

@@ -16,7 +16,7 @@ from apps.common.errors import Conflict, DomainError, Unavailable
 from apps.notifications.models import Mail
 from apps.simulators.signed import event_bytes
 from apps.wallets import paystack
-from apps.wallets.contracts import ATTENTION_KIND
+from apps.wallets.contracts import ATTENTION_KIND, TopUpRequest
 from apps.wallets.models import (
     Invoice,
     Journal,
@@ -25,7 +25,7 @@ from apps.wallets.models import (
     TopUp,
     WebhookEvent,
 )
-from apps.wallets.services import topup_attention, topup_ending, topup_paying
+from apps.wallets.services import topup_attention, topup_ending, topup_paying, topup_requesting
 from apps.wallets.services.verify import ledger_verify
 from tests.wallets.conftest import World
 from tests.wallets.topup_stage import send
@@ -51,6 +51,19 @@ def credited(top_up: TopUp) -> Any:
 def finished(top_up: TopUp) -> None:
     topup_ending.invoice_make(top_up_id=top_up.pk)
     topup_ending.receipt_send(top_up_id=top_up.pk, as_of=timezone.now())
+
+
+def test_a_workflow_whose_id_no_row_can_keep_is_refused(world: World) -> None:
+    world.rider()
+    request, same = TopUpRequest(userId="ada", amount=5), "x" * 200
+    about: dict[str, Any] = {"request": request, "as_of": timezone.now()}
+    made = topup_requesting.top_up_open(workflow_id=same, **about)
+    assert topup_requesting.top_up_open(workflow_id=same, **about) == made
+    # It would be taken for the other one.
+    with pytest.raises(DomainError) as refused:
+        topup_requesting.top_up_open(workflow_id=same + "y", **about)
+    assert refused.value.code == "workflow_id_invalid"
+    assert TopUp.objects.count() == 1
 
 
 def text_of(body: bytes) -> str:

@@ -7,6 +7,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
+from apps.accounts import throttle
 from apps.audit.models import AuditEntry
 from apps.engine import leader_tasks
 from apps.engine.models import EngineCommand
@@ -17,7 +18,7 @@ from apps.wallets.paystack import PaymentStatus, Verified
 from apps.wallets.services import webhooks
 from tests.stage import orm
 from tests.wallets.conftest import World
-from tests.wallets.topup_stage import DOOR, send, signed
+from tests.wallets.topup_stage import DOOR, answer_to, send, signed
 from tests.wallets.topups import initialized, look, opened
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +50,29 @@ def test_a_wrong_signature_leaves_an_entry_in_the_trail_and_nothing_else(
     assert set(entries.values_list("code", "outcome")) == {("signature_invalid", "refused")}
     assert send(body, signed(body, "sk_before")) == 200
     assert Client().get(DOOR).status_code == 405
+
+
+def test_a_flood_of_wrong_signatures_is_limited_and_does_not_flood_the_trail(
+    world: World, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    throttle.reset()
+    monkeypatch.setattr(throttle, "_redis", throttle._local)
+    settings.KEY_ATTEMPTS_PER_ADDRESS = 3
+    here, elsewhere = {"REMOTE_ADDR": "203.0.113.9"}, {"REMOTE_ADDR": "203.0.113.10"}
+    answers = [answer_to(paid(f"r-{n}"), "0" * 128, **here) for n in range(6)]
+    assert [one.status_code for one in answers] == [401] * 3 + [429] * 3
+    late = answers[-1]
+    assert late.json()["code"] == "too_many_requests"
+    assert 0 < int(late["Retry-After"]) <= settings.THROTTLE_SECONDS
+    entries = AuditEntry.objects.filter(action="webhook.take").order_by("id")
+    codes = ["signature_invalid"] * 3 + ["too_many_requests"]
+    assert list(entries.values_list("code", flat=True)) == codes
+    limited = entries[3].body
+    assert (limited["address"], limited["most"], limited["seconds"]) == ("203.0.113.9", 3, 300)
+    # What is signed is taken, also from there; and others are not limited.
+    assert answer_to(paid("r-7"), **here).status_code == 200
+    assert answer_to(paid("r-8"), "0" * 128, **elsewhere).status_code == 401
+    assert entries.count() == 5
 
 
 @pytest.mark.parametrize(

@@ -63,16 +63,19 @@ def signed(body: bytes, secret: str = "sk_test_demo") -> str:
 
 def send(body: bytes, signature: str | None = None) -> int:
     """Send a webhook as Paystack does; the status of the answer."""
+    status: int = answer_to(body, signature).status_code
+    return status
+
+
+def answer_to(body: bytes, signature: str | None = None, **about: Any) -> Any:
+    """Send a webhook as Paystack does; the answer."""
     header = signed(body) if signature is None else signature
-    return (
-        Client()
-        .post(
-            DOOR,
-            data=body,
-            content_type="application/json",
-            headers={"x-paystack-signature": header},
-        )
-        .status_code
+    return Client().post(
+        DOOR,
+        data=body,
+        content_type="application/json",
+        headers={"x-paystack-signature": header},
+        **about,
     )
 
 

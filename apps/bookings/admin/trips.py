@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
 from apps.bookings.forms import DelayForm, SwapForm, TripForm
@@ -97,7 +98,9 @@ class TripAdmin(FormPagesAdmin):
     )
     def swap(self, request: HttpRequest, trip: Trip, data: dict[str, Any]) -> Trip:
         """Give the trip another vehicle."""
-        return trips.vehicle_swap(trip_id=trip.pk, **data, by=acting(request), via="admin")
+        return trips.vehicle_swap(
+            trip_id=trip.pk, **data, by=acting(request), via="admin", as_of=timezone.now()
+        )
 
     @form_page(
         _("Delay"),

@@ -39,12 +39,12 @@ SEGMENT = re.compile(rf"({STOP_CODE})-({STOP_CODE})", re.ASCII)
 
 
 class TripStatus(StrEnum):
-    """Status of a trip. Seats are sold only while it is `open`."""
+    """Status of a trip. Seats are sold only while it is `open`; that it has left some of its stops
+    is told by their times."""
 
     DRAFT = "draft"
     OPEN = "open"
     CLOSED = "closed"
-    DEPARTED = "departed"
     DONE = "done"
     CANCELLED = "cancelled"
 

@@ -33,10 +33,10 @@ from apps.bookings.contracts.trips import (
     CancellationRef,
     CancellationStatus,
 )
-from apps.bookings.models import Booking, Trip, TripCancellation, TripCancellationItem
+from apps.bookings.models import Booking, Refund, Trip, TripCancellation, TripCancellationItem
 from apps.bookings.models.cancellations import NOT_STOPPED
 from apps.bookings.services.refund_rows import refund_send
-from apps.bookings.services.refunds import refund_make
+from apps.bookings.services.refunds import UNSIGNED, refund_make, refunds_withdraw
 from apps.bookings.services.rows import booking_lock
 from apps.bookings.services.settling import leave
 from apps.bookings.services.trip_rows import trip_changed, trip_locked, trip_record
@@ -67,7 +67,7 @@ def trip_cancel(
 
     Asking again, also concurrently, returns the same one; after a rejection it is a new one.
     Raises, each audited: NotAllowed `permission_denied`; NotFound `trip_not_found`; Invalid
-    `reason_invalid`; Conflict `trip_settled` for a trip that has departed or is over.
+    `reason_invalid`; Conflict `trip_settled` for a trip that is over.
     """
     with process.audited(CANCELLATION, "request", trip_id, by=by, via=via):
         if not by.has_perm(RUN_TRIP):
@@ -96,11 +96,13 @@ def trip_cancel(
 
 def most_back(trip: Trip) -> Decimal:
     """Return the most that goes back when the trip is cancelled: what its bookings have paid, or
-    may still pay. Once the sale is stopped it only goes down."""
+    may still pay, without what has gone back. Once the sale is stopped it only goes down."""
     paid = _standing(trip).filter(status=BookingStatus.CONFIRMED)
     sums = paid.aggregate(paid=Sum(F("charged") - F("refunded")))
+    unsigned = Refund.objects.filter(booking__in=paid, status__in=UNSIGNED)
+    waits = unsigned.aggregate(sum=Sum("amount"))["sum"] or Decimal(0)
     may = _standing(trip).filter(status=BookingStatus.RUNNING).aggregate(sum=Sum("fare"))["sum"]
-    return (sums["paid"] or Decimal(0)) + (may or Decimal(0))
+    return (sums["paid"] or Decimal(0)) + waits + (may or Decimal(0))
 
 
 # --- the signature --------------------------------------------------------------------------------
@@ -136,9 +138,13 @@ def cancellation_title(cancellation: TripCancellation) -> str:
 
 
 def _approved(cancellation: TripCancellation, decided: Decided) -> None:
-    """Cancel the trip, and begin with its bookings. If more would go back than was signed, the
-    decision stands and nothing is cancelled."""
+    """Cancel the trip, and begin with its bookings. If it is over by now, or more would go back
+    than was signed, the decision stands and nothing is cancelled."""
     trip = cancellation.trip
+    if trip.has_ended:
+        why = gettext("The trip was over before this was signed.")
+        _rejected(cancellation, replace(decided, code="trip_settled", detail=why))
+        return
     signed = decided.request_id and signed_payload(decided.request_id)
     if signed != cancellation_payload(cancellation) or most_back(trip) > cancellation.amount:
         why = gettext("More would go back than was signed. Ask for it again.")
@@ -164,7 +170,11 @@ def _rejected(cancellation: TripCancellation, decided: Decided) -> None:
     """The trip is on sale again, if it was before and is not too late."""
     trip = cancellation.trip
     last = trip.stops.count()
-    if cancellation.before == TripStatus.OPEN and trip.sales_closed < last - 1:
+    if (
+        cancellation.before != TripStatus.DRAFT
+        and not trip.has_ended
+        and trip.sales_closed < last - 1
+    ):
         trip.status = TripStatus.OPEN
         trip_changed(trip, "status")
     why = {"code": decided.code, "detail": decided.detail}
@@ -237,8 +247,9 @@ def _booking_end(item: TripCancellationItem, *, as_of: datetime) -> None:
         via="engine",
         as_of=as_of,
     )
+    about: dict[str, Any] = {"by": ENGINE, "via": "engine", "as_of": as_of}
+    refunds_withdraw(booking, reason=reason, **about)
     if left := booking.charged - booking.refunded:
-        about: dict[str, Any] = {"by": ENGINE, "via": "engine", "as_of": as_of}
         refund_send(refund_make(booking, amount=left, reason=reason, **about), **about)
 
 

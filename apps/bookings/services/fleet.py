@@ -20,7 +20,7 @@ from apps.bookings.contracts import TRIP, BookingStatus, TripStatus
 from apps.bookings.contracts.trips import FleetFacts, FleetStep
 from apps.bookings.models import Booking, Manifest, Trip, TripStop
 from apps.bookings.selectors import manifest_lines
-from apps.bookings.services.refunds import money_keep
+from apps.bookings.services.revenue import money_keep
 from apps.bookings.services.rows import booking_lock
 from apps.bookings.services.trip_rows import FLEET, trip_changed, trip_locked, trip_record
 from apps.bookings.times import zone_of

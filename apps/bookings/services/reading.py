@@ -38,7 +38,7 @@ def booking_facts(*, booking_id: UUID | str) -> BookingFacts:
 
 def booking_of_workflow(workflow_id: str) -> str:
     """Return the id of the workflow's booking. Raises NotFound."""
-    return str(_found(workflow_id=workflow_id[:200]).pk)
+    return str(_found(workflow_id=workflow_id).pk)
 
 
 def paid_by_wallet(booking_id: UUID | str) -> bool:

@@ -24,6 +24,7 @@ from apps.bookings.contracts import (
 from apps.bookings.contracts import REFUND as SUBJECT
 from apps.bookings.models import Booking, Refund
 from apps.bookings.services.payment import charge_of
+from apps.bookings.services.revenue import money_keep
 from apps.bookings.services.rows import PROCESS, booking_lock, is_by_wallet
 from apps.common.errors import Conflict, DomainError
 from apps.common.failpoints import failpoint
@@ -200,6 +201,8 @@ def _again(refund: Refund, decided: Decided) -> None:
 
 def _give_up(refund: Refund, decided: Decided) -> None:
     refund_end(refund, RefundStatus.REJECTED, decided)
+    refund.booking.refresh_from_db(fields=["refunded"])
+    money_keep(refund.booking, event=f"{refund.n}:given_up", as_of=decided.as_of)
 
 
 ATTENTION = Attention(

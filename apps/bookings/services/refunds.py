@@ -1,24 +1,22 @@
 """Refunds of confirmed bookings: by the rule, or what an agent asks for; signed where they have to
-be. Lock order: the booking, its refund, the request, then the wallet.
-
-Money that stays goes from what is prepaid to revenue as soon as nothing is left to decide.
-"""
+be. Lock order: the booking, its refund, the request, then the wallet."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max, Sum
 from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals.contracts import Waiting
 from apps.approvals.selectors import signed_payload
-from apps.approvals.subject import Decided, SignedSubject
+from apps.approvals.subject import Decided, SignedSubject, questions_close
 from apps.audit.contracts import Actor
 from apps.bookings.contracts import (
     BOOKING,
@@ -30,7 +28,8 @@ from apps.bookings.contracts import (
 from apps.bookings.models import Booking, Refund
 from apps.bookings.refund_rules import RULES, SIGNED_ABOVE, SIGNED_WITHIN, share
 from apps.bookings.services.refund_rows import REFUND, refund_end, refund_record, refund_send
-from apps.bookings.services.rows import PROCESS, booking_lock, row_save
+from apps.bookings.services.revenue import money_keep, money_return
+from apps.bookings.services.rows import PROCESS, booking_lock
 from apps.common.canonical_json import digest, plain
 from apps.common.errors import Conflict, Invalid, NotAllowed
 from apps.common.idempotency import asked_before, clean_key
@@ -40,9 +39,12 @@ from apps.common.language import lazy as _
 from apps.common.money import exact, shown
 from apps.common.validation import LONGEST_REASON, clean_amount, clean_text, read_amount
 from apps.engine import process
-from apps.wallets.services import revenue_recognised, revenue_returned
 
 REQUEST_REFUND = "bookings.request_refund"
+#: The percentage with which nothing is left to be asked for.
+EVERYTHING = 100
+#: Statuses of a refund that waits for its signature.
+UNSIGNED = (RefundStatus.PROPOSED, RefundStatus.AWAITING_APPROVAL)
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,18 @@ class Quote:
 
 def refund_quote(booking: Booking, *, as_of: datetime) -> Quote:
     """Return what the rule of the booking gives back at `as_of`; on a cancelled trip all of it, as
-    was signed with the trip."""
+    was signed with the trip. Where everything goes back, that takes the place of refunds which wait
+    for a signature."""
     boards_at = booking.trip.stops.values_list("departs_at", flat=True).get(n=booking.from_n)
+    left = booking.charged - booking.refunded
     if booking.trip.status == TripStatus.CANCELLED:
-        left = booking.charged - booking.refunded
-        return Quote(100, left, booking.currency, boards_at, signed=False, departed=False)
+        left += _unsigned(booking)
+        return Quote(EVERYTHING, left, booking.currency, boards_at, signed=False, departed=False)
     before = boards_at - as_of
     percent = RULES[booking.refund_rule].percent(before)
-    amount = share(booking.charged - booking.refunded, percent, booking.currency)
+    if percent == EVERYTHING:
+        left += _unsigned(booking)
+    amount = share(left, percent, booking.currency)
     signed = amount > 0 and (before < SIGNED_WITHIN or amount > SIGNED_ABOVE)
     return Quote(percent, amount, booking.currency, boards_at, signed, as_of >= boards_at)
 
@@ -103,10 +109,12 @@ def refund_request(
         key = clean_key(idempotency_key)
         reason = clean_text(reason, field="reason", limit=LONGEST_REASON, multiline=True)
         asked = digest([str(booking_id), str(clean_amount(amount).normalize()), reason])
-        with transaction.atomic(durable=True):
+        mine = partial(asked_before, Refund.objects.all(), by=by, key=key, digest=asked)
+
+        def asked_now() -> tuple[Refund, bool]:
             booking = booking_lock(booking_id, "trip")
             # Under the lock: a concurrent call with the same key finds the row here.
-            known = asked_before(Refund.objects.all(), by=by, key=key, digest=asked)
+            known = mine()
             if known is not None:
                 return known, False
             if booking.confirmed_at is None or booking.status == BookingStatus.FAILED:
@@ -122,7 +130,15 @@ def refund_request(
                 as_of=as_of,
             )
             SIGNED.ask(refund, as_of=as_of)
-        return refund, True
+            return refund, True
+
+        try:
+            with transaction.atomic(durable=True):
+                return asked_now()
+        except IntegrityError:
+            # In the same moment the key was used for another booking: then this is refused.
+            mine()
+            raise
 
 
 def refund_make(
@@ -148,11 +164,8 @@ def refund_make(
         )
     last = booking.refunds.aggregate(last=Max("n"))["last"] or 0
     key = f"{BOOKING}:{booking.pk}:refund:{last + 1}"
-    if (returned := booking.recognised + amount - left) > 0:
-        # It was kept before. It goes back from what is prepaid, like every other refund.
-        booking.recognised -= returned
-        row_save(booking, "recognised")
-        revenue_returned(**_moved(booking, returned, f"{key}:returned", as_of))
+    # What was kept before goes back from what is prepaid, like every other refund.
+    money_return(booking, amount, key=f"{key}:returned", as_of=as_of)
     refund = Refund(
         id=new_id(),
         booking=booking,
@@ -179,6 +192,8 @@ def refund_by_rule(
 ) -> None:
     """Give back what the rule says for the locked, cancelled booking, or ask for the signature; the
     rest stays. Joins the caller's transaction."""
+    if quote.percent == EVERYTHING:
+        refunds_withdraw(booking, reason=reason, by=by, via=via, as_of=as_of)
     if not quote.amount:
         money_keep(booking, event="cancelled", as_of=as_of)
         return
@@ -199,18 +214,22 @@ def refund_by_rule(
         refund_send(refund, by=by, via=via, as_of=as_of)
 
 
-def money_keep(booking: Booking, *, event: str, travelled: bool = False, as_of: datetime) -> None:
-    """Turn what is left of the charge into revenue, if nothing more is decided: the booking is
-    cancelled, or its rider has `travelled`. Once per `event`. Joins the transaction that holds its
-    lock."""
-    over = travelled or booking.status == BookingStatus.CANCELLED
-    over = over or booking.trip.status == TripStatus.DONE
-    kept = booking.charged - booking.refunded - booking.recognised
-    if not over or kept <= 0:
-        return
-    booking.recognised += kept
-    row_save(booking, "recognised")
-    revenue_recognised(**_moved(booking, kept, f"{BOOKING}:{booking.pk}:kept:{event}", as_of))
+def refunds_withdraw(
+    booking: Booking, *, reason: str, by: Actor, via: str, as_of: datetime
+) -> None:
+    """End the booking's refunds that wait for a signature, because all of its money goes back.
+    Joins the transaction that holds its lock."""
+    decided = Decided(by, via, as_of, "cancelled", reason)
+    for refund in booking.refunds.filter(status__in=UNSIGNED).select_for_update().order_by("n"):
+        refund.booking = booking
+        questions_close(REFUND, refund, by=by, reason=reason, as_of=as_of)
+        refund_end(refund, RefundStatus.REJECTED, decided)
+    booking.refresh_from_db(fields=["refunded"])
+
+
+def _unsigned(booking: Booking) -> Decimal:
+    waiting = booking.refunds.filter(status__in=UNSIGNED).aggregate(sum=Sum("amount"))["sum"]
+    return waiting or Decimal(0)
 
 
 def given_back(booking: Booking) -> Decimal:
@@ -276,21 +295,10 @@ def _rejected(refund: Refund, decided: Decided) -> None:
     money_keep(refund.booking, event=f"{refund.n}", as_of=decided.as_of)
 
 
-def _moved(booking: Booking, amount: Decimal, key: str, as_of: datetime) -> dict[str, Any]:
-    return {
-        "amount": amount,
-        "currency": booking.currency,
-        "key": key,
-        "subject_type": BOOKING,
-        "subject_id": booking.pk,
-        "as_of": as_of,
-    }
-
-
 SIGNED: SignedSubject[Refund, Waiting] = SignedSubject(
     row=REFUND,
     kind=REFUND_KIND,
-    waits=frozenset({RefundStatus.PROPOSED, RefundStatus.AWAITING_APPROVAL}),
+    waits=frozenset(UNSIGNED),
     payload=refund_payload,
     title=refund_title,
     on_asked=_asked,

@@ -26,7 +26,7 @@ from apps.common.failpoints import failpoint
 from apps.common.identifiers import new_id
 from apps.common.language import lazy as _
 from apps.common.money import exact
-from apps.common.validation import clean_amount
+from apps.common.validation import clean_amount, clean_workflow_id
 from apps.engine import process
 
 BOOK = "bookings.book"
@@ -95,12 +95,14 @@ def booking_open(*, workflow_id: str, request: RideRequest, as_of: datetime) -> 
     """Return the workflow's booking; one that was started by hand gets its row now. The row wins
     over the request.
 
-    Raises as `booking_request`, but for the permission: whoever starts workflows may.
+    Raises as `booking_request`, but for the permission: whoever starts workflows may; and Invalid
+    `workflow_id_invalid`.
     """
     with process.audited(PROCESS, "request", by=ENGINE, via="engine"), transaction.atomic():
         known = Booking.objects.filter(workflow_id=workflow_id).select_related("trip").first()
         if known is not None:
             return facts_of(known)
+        clean_workflow_id(workflow_id)
         body = _body(
             request.userId,
             request.busId,
@@ -113,7 +115,7 @@ def booking_open(*, workflow_id: str, request: RideRequest, as_of: datetime) -> 
         booking = Booking(
             **_columns(body, as_of),
             id=new_id(),
-            workflow_id=workflow_id[:200],
+            workflow_id=workflow_id,
             request_digest=digest(body),
             created_at=as_of,
         )

@@ -17,8 +17,9 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from apps.audit.contracts import Actor
 from apps.audit.services import refusals
-from apps.bookings.contracts import ACTIVE, TRIP, TripStatus
+from apps.bookings.contracts import ACTIVE, TRIP, ReservationStatus, TripStatus
 from apps.bookings.models import Fare, Reservation, Route, Trip, TripSeat, TripStop, Vehicle
+from apps.bookings.models.cancellations import NOT_STOPPED
 from apps.bookings.services.network import segment_stops
 from apps.bookings.services.trip_rows import (
     FLEET,
@@ -38,9 +39,8 @@ from apps.engine import process
 
 #: A delay is at most two days.
 MOST_DELAY_MINUTES = 2 * 24 * 60
-#: Statuses in which a trip's times and vehicle can change.
+#: Statuses in which a trip can change: until it is over.
 CHANGEABLE = (TripStatus.DRAFT, TripStatus.OPEN, TripStatus.CLOSED)
-UNDER_WAY = (*CHANGEABLE, TripStatus.DEPARTED)
 
 
 @dataclass(frozen=True)
@@ -121,28 +121,45 @@ def trip_open(
 
 
 def vehicle_swap(
-    *, trip_id: UUID | str, vehicle: str, by: Actor | None, via: str, reason: str = ""
+    *,
+    trip_id: UUID | str,
+    vehicle: str,
+    by: Actor | None,
+    via: str,
+    reason: str = "",
+    as_of: datetime,
 ) -> Trip:
     """Make the trip with another vehicle, and take over its seats; the same one again takes over
     what changed of its seats.
 
     Sold and held seats keep their numbers; a seat that was blocked stays so. Raises, each audited:
     NotFound `trip_not_found`, `vehicle_not_found`; Invalid `reason_invalid`; Conflict
-    `trip_settled`, `vehicle_busy`, `seats_taken` (extra seats) when the other vehicle lacks a seat
-    that is sold or held.
+    `trip_settled` for a trip that has left its first stop by `as_of` or is over, `vehicle_busy`,
+    `seats_taken` (extra seats) when the other vehicle lacks a seat that is sold or held.
     """
     about = _about("swap_vehicle", trip_id)
     with refusals(**about, by=by, via=via), transaction.atomic(durable=True):
         reason = clean_reason(reason)
         bus = _vehicle_locked(vehicle)
         trip = trip_locked(trip_id, CHANGEABLE)
+        if trip.departs_at <= as_of:
+            raise Conflict(
+                _("The trip has left its first stop. If it is late, change its times first."),
+                code="trip_settled",
+                status=trip.status,
+            )
         places = set(bus.seats.values_list("number", "row", "col"))
         if trip.vehicle_id == bus.pk and places == set(
             trip.seats.values_list("number", "row", "col")
         ):
             return trip
         numbers = {number for number, _row, _col in places}
-        taken = Reservation.objects.filter(trip=trip, status__in=ACTIVE)
+        # A hold that has ended keeps no seat; expired it cannot be paid for either.
+        kept = Reservation.objects.filter(trip=trip)
+        kept.filter(status=ReservationStatus.HELD, expires_at__lte=as_of).update(
+            status=ReservationStatus.EXPIRED
+        )
+        taken = kept.filter(status__in=ACTIVE)
         lost = sorted(set(taken.values_list("seat_number", flat=True)) - numbers)
         if lost:
             raise Conflict(
@@ -175,7 +192,7 @@ def trip_delay(
     reason: str = "",
 ) -> Trip:
     """Make the trip leave its stops later by so many minutes, or earlier if negative, from the stop
-    at place `from_n` on; it also arrives later at those after it.
+    at place `from_n` on; it also arrives later at those after it, and is on sale again from there.
 
     `version`: that of the trip as the caller saw it, so that a repeated call does not delay it
     twice; None: whatever it is. Wakes the workflow that accompanies the trip. Raises, each audited:
@@ -187,7 +204,7 @@ def trip_delay(
         if not isinstance(minutes, int) or not 0 < abs(minutes) <= MOST_DELAY_MINUTES:
             raise Invalid(_("A delay is at most two days, in minutes."), code="minutes_invalid")
         reason = clean_reason(reason)
-        trip = trip_locked(trip_id, UNDER_WAY)
+        trip = trip_locked(trip_id, CHANGEABLE)
         if version is not None and trip.version != version:
             raise Conflict(
                 _("The trip was changed meanwhile: look at it again."),
@@ -206,9 +223,12 @@ def trip_delay(
         check_rising([Times(stop.arrives_at, stop.departs_at) for stop in stops])
         TripStop.objects.bulk_update(stops, ["arrives_at", "departs_at"])
         trip.departs_at = stops[0].departs_at
-        # What it leaves later may be sold again until then.
+        # What it leaves later is sold again until then, unless the trip is being cancelled.
         trip.sales_closed = min(trip.sales_closed, from_n - 1)
-        _save(trip, trip.vehicle, "departs_at", "sales_closed")
+        stopped = trip.cancellations.filter(status__in=NOT_STOPPED).exists()
+        if trip.status == TripStatus.CLOSED and trip.sales_closed < len(stops) - 1 and not stopped:
+            trip.status = TripStatus.OPEN
+        _save(trip, trip.vehicle, "departs_at", "sales_closed", "status")
         trip_record(trip, "delayed", by=by, via=via, minutes=minutes, stop=from_n, reason=reason)
     return trip
 

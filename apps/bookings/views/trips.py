@@ -38,7 +38,7 @@ def _rows(user: Any) -> Any:
 
 
 def _with_seats(trips: list[Any]) -> None:
-    taken = seats_taken(trips)
+    taken = seats_taken(trips, as_of=timezone.now())
     for trip in trips:
         trip.leaves = zoned_words(trip.departs_at, zone_of(trip.route.zone))
         trip.taken = gettext("{taken} of {seats}").format(

@@ -60,6 +60,11 @@ class TopUp(ProcessRow):
                 condition=Q(status__in=[one for one in TopUpStatus if not one.terminal]),
                 name="topups_open",
             ),
+            models.Index(
+                fields=["credited_at"],
+                condition=Q(credited_at__isnull=False),
+                name="topups_credited",
+            ),
         ]
         triggers = [
             as_signed("wallet_id", "amount", "currency", name="topup_as_asked"),

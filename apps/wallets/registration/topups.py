@@ -10,6 +10,7 @@ from apps.audit import subject_types
 from apps.common.language import lazy as _
 from apps.common.money import shown
 from apps.engine import process, timeline
+from apps.wallets import home
 from apps.wallets.contracts import (
     REVIEW,
     TOPUP,
@@ -25,7 +26,10 @@ from apps.wallets.services import reviews, webhooks
 from apps.wallets.services.invoices import INVOICE_SUBJECT
 from apps.wallets.services.topup_attention import ATTENTION, top_up_closed
 from apps.wallets.services.topup_rows import PROCESS
-from apps.web import refusals, tones
+from apps.web import dashboard, refusals, tones
+from apps.web.dashboard import Domain
+from apps.web.domain_cards import domain_card
+from apps.web.pieces import Link
 
 VIEW = "wallets.view_topup"
 VIEW_REVIEWS = "wallets.view_paymentreview"
@@ -38,6 +42,16 @@ NEXT_STEPS = {
     "not_credited": _("Wait until the rider has paid."),
     "paystack_unavailable": _("Nothing was lost. It is tried again by itself."),
 }
+
+DOMAIN = Domain(
+    key="topups",
+    title=_("Top-ups"),
+    home=Link(_("All of them"), "topups"),
+    today=home.today,
+    order=45,
+    # A payment to review is in the inbox.
+    topics=("home", "topups", "inbox"),
+)
 
 _WORDED = (ReviewCode.CURRENCY_DIFFERS, ReviewCode.WALLET_FULL)
 
@@ -131,6 +145,7 @@ def register() -> None:
         related=("payment__top_up__wallet__rider", "event"),
     )
     subject_types.register(TOPUP, REVIEW)
+    dashboard.register(domain_card(DOMAIN))
     refusals.explain(NEXT_STEPS)
     tones.register(TONES, WORDS)
     timeline.register_words(ACTIONS, tried=TRIED)

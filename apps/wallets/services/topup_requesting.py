@@ -16,7 +16,7 @@ from apps.common.identifiers import new_id, uuid_of
 from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.common.money import exact, shown
-from apps.common.validation import clean_amount
+from apps.common.validation import clean_amount, clean_workflow_id
 from apps.engine import process
 from apps.notifications.services import address_checked
 from apps.wallets.contracts import TOPUP, TopUpFacts, TopUpRequest
@@ -70,18 +70,20 @@ def top_up_open(*, workflow_id: str, request: TopUpRequest, as_of: datetime) -> 
     """Return the workflow's top-up; one that was started by hand gets its row now. The row wins
     over the request.
 
-    Raises as `top_up_request`, but for the permission: whoever starts workflows may.
+    Raises as `top_up_request`, but for the permission: whoever starts workflows may; and Invalid
+    `workflow_id_invalid`.
     """
     with process.audited(PROCESS, "request", by=ENGINE, via="engine"), transaction.atomic():
         if known := _carried(workflow_id):
             return facts_of(known)
+        clean_workflow_id(workflow_id)
         amount = _amount(request.amount)
         body = _body(request.userId, amount)
         columns = _columns(request.userId, amount)
         top_up = TopUp(
             **columns,
             id=new_id(),
-            workflow_id=workflow_id[:200],
+            workflow_id=workflow_id,
             request_digest=digest(body),
             created_at=as_of,
         )
@@ -90,7 +92,7 @@ def top_up_open(*, workflow_id: str, request: TopUpRequest, as_of: datetime) -> 
             with transaction.atomic():
                 top_up.save(force_insert=True)
         except IntegrityError:
-            return facts_of(TopUp.objects.get(workflow_id=workflow_id[:200]))
+            return facts_of(TopUp.objects.get(workflow_id=workflow_id))
         record(top_up, f"{TOPUP}.requested", **body)
         process.tell(PROCESS, top_up, "status")
         return facts_of(top_up)
@@ -107,7 +109,7 @@ def top_up_of_workflow(workflow_id: str) -> str:
 # --- helpers --------------------------------------------------------------------------------------
 def _carried(workflow_id: str) -> TopUp | None:
     rows = TopUp.objects.select_related(*RELATED)
-    known = rows.filter(workflow_id=workflow_id[:200]).first()
+    known = rows.filter(workflow_id=workflow_id).first()
     if known is None and (pk := uuid_of(process.subject_of(PROCESS, workflow_id))):
         # A run that started before a later one took its place: the row is still its own.
         known = rows.filter(pk=pk).first()

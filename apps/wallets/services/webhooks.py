@@ -12,9 +12,12 @@ from typing import Any, ClassVar
 from django.db import connection, transaction
 from django.utils import timezone
 
-from apps.audit.services import refusals
+from apps.accounts import throttle
+from apps.accounts.rate_limits import signature_limit
+from apps.audit.contracts import Outcome
+from apps.audit.services import entry_record
 from apps.common import correlation
-from apps.common.errors import DomainError, Unavailable
+from apps.common.errors import DomainError, TooMany, Unavailable
 from apps.common.failpoints import failpoint
 from apps.common.language import lazy as _
 from apps.engine import process
@@ -63,19 +66,18 @@ class Unsigned(DomainError):
     code = "signature_invalid"
 
 
-def webhook_take(*, body: bytes, signature: str, as_of: datetime) -> bool:
+def webhook_take(*, body: bytes, signature: str, address: str, as_of: datetime) -> bool:
     """Store a signed webhook before it is read; return whether it is new. The same bytes again are
-    counted, also by concurrent calls.
+    counted, also by concurrent calls. `address`: the sender's, by which forged ones are limited;
+    signed ones never are.
 
     What reading it raises is logged: it is stored, and will be looked at again. Raises Unsigned
-    `signature_invalid`, audited, of which nothing else is kept.
+    `signature_invalid`, audited, of which nothing else is kept; TooMany when the address has sent
+    too many such, of which only the first is audited.
     """
     digest = sha256(body).hexdigest()
-    with refusals(
-        action="webhook.take", subject_type=SUBJECT, subject_id=digest, by=None, via="api"
-    ):
-        if not signature_valid(body, signature):
-            raise Unsigned(_("The signature does not fit the body."))
+    if not signature_valid(body, signature):
+        raise _forged(digest, address)
     about: dict[str, Any] = {"provider": PAYSTACK, "sha256": digest, "body": body, "at": as_of}
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute(_STORE, about)
@@ -196,6 +198,30 @@ def _refund_failed(row: WebhookEvent, said: Event, *, as_of: datetime, ask: bool
 
 
 # --- helpers --------------------------------------------------------------------------------------
+def _forged(digest: str, address: str) -> DomainError:
+    """Count the webhook against the limit of its sender and audit it; return the refusal. Of those
+    beyond the limit only the first is audited: nobody who floods the door floods the trail."""
+    limit = signature_limit(address=address)
+    refused = throttle.consume(limit)
+    error: DomainError = Unsigned(_("The signature does not fit the body."))
+    about: dict[str, Any] = {"address": address}
+    if refused is not None:
+        error = TooMany(_("Too many wrong signatures from here."), retry_after=refused.retry_after)
+        about |= {"most": limit.amount, "seconds": limit.seconds}
+    if refused is None or refused.first:
+        entry_record(
+            action="webhook.take",
+            subject_type=SUBJECT,
+            subject_id=digest,
+            by=None,
+            via="api",
+            outcome=Outcome.REFUSED,
+            code=error.code,
+            body={**about, "detail": error.recorded},
+        )
+    return error
+
+
 def _review(row: WebhookEvent, code: ReviewCode, detail: str, *, as_of: datetime) -> None:
     with transaction.atomic(durable=True):
         locked = WebhookEvent.objects.select_for_update().get(pk=row.pk)

@@ -4,7 +4,7 @@
 /* global htmx */
 import { word } from "./words.js";
 
-const GAP = 250; // ms between two fetches of one element
+const GAP = 500; // ms between two fetches of one element: at most two a second
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 15_000;
 const AWAY_WAIT = 5000; // ms until a part that could not be fetched is asked for again
@@ -26,6 +26,7 @@ const WORDS = {
 
 const indicator = document.querySelector("[data-live-indicator]");
 const lastSent = new WeakMap();
+const onItsWay = new WeakSet();
 let socket = null;
 let attempts = 0;
 let retry = 0;
@@ -74,12 +75,15 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 
 function refresh(element) {
-  const now = performance.now();
-  const due = lastSent.get(element) ?? -Infinity;
-  if (due > now) return; // a fetch is already on its way that will see this change
-  const at = Math.max(now, due + GAP);
-  lastSent.set(element, at);
-  setTimeout(() => element.isConnected && htmx.trigger(element, "live"), at - now);
+  if (onItsWay.has(element)) return; // the fetch that waits will see this change, too
+  onItsWay.add(element);
+  const wait = (lastSent.get(element) ?? -Infinity) + GAP - performance.now();
+  setTimeout(() => {
+    onItsWay.delete(element);
+    // From when it is sent, not from when it was due: a timer that was late brings the next no nearer.
+    lastSent.set(element, performance.now());
+    if (element.isConnected) htmx.trigger(element, "live");
+  }, Math.max(0, wait));
 }
 
 function heard(event) {
