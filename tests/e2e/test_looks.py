@@ -199,8 +199,8 @@ def _bookings(site: Site) -> dict[str, str]:
         assert status == 201, answer
         address = f"/bookings/{answer['workflowId']}/status"
         eventually(lambda at=address: site.call("GET", at, None, key)[1]["status"] != "RUNNING", 20)
-        (row,) = site.call("GET", f"/bookings?userId={rider}", None, key)[1]["items"]
-        found.append(row["bookingId"])
+        rows = site.call("GET", f"/bookings?userId={rider}", None, key)[1]["items"]
+        found += [row["bookingId"] for row in rows if row["workflowId"] == answer["workflowId"]]
     return {
         "bookings": "/bookings/",
         "bookings-empty": "/bookings/?status=cancelled",
