@@ -5,6 +5,7 @@ carried by a workflow in `admin_process`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, cached_property
@@ -111,10 +112,19 @@ class BaseAdmin(admin.ModelAdmin):
                 offered.add(item if isinstance(item, str) else item[0])
         for name in offered:
             if lookup == name or (
-                lookup.startswith(f"{name}__") and lookup.removeprefix(f"{name}__") in COMPARISONS
+                lookup.startswith(f"{name}__")
+                and lookup.removeprefix(f"{name}__") in self._comparisons(name)
             ):
                 return True
         return False
+
+    def _comparisons(self, name: str) -> AbstractSet[str]:
+        """Return what the column may be compared by: of a relation nothing that is also a column
+        of the row it refers to, such as `invoice__year`."""
+        field: Any = next((one for one in self.opts.fields if one.name == name), None)
+        if field is None or not field.is_relation:
+            return COMPARISONS
+        return COMPARISONS - {one.name for one in field.related_model._meta.fields}
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         return (*self.search_exact, *(["subject_id"] if self.searched_subjects() else []))

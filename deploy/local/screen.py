@@ -11,6 +11,7 @@ DEMO_LOGINS = {
     "requester": "asks for interventions",
     "reviewer": "signs up to 500,000.00",
     "senior": "signs the second tier",
+    "agent": "books, cancels and refunds rides",
     "operator": "runs the engine",
     "auditor": "reads everything, changes nothing",
     "admin": "administers people and settings",

@@ -531,7 +531,13 @@ def test_every_part_of_the_demo_can_be_loaded() -> None:
     parts = demo.registered()
     bare = ["interventions", "wallets", "trips"]
     assert [part.title for part in parts if part.bare] == bare
-    assert [part.title for part in parts] == ["interventions", "life", "wallets", "trips"]
+    assert [part.title for part in parts] == [
+        "interventions",
+        "life",
+        "wallets",
+        "trips",
+        "bookings",
+    ]
     assert all(callable(part.load()) for part in parts)
 
 
