@@ -130,7 +130,7 @@ def test_an_authority_counts_once_whoever_signs_for_it(requester):
         ({"most": Decimal("2000.00"), "currency": "NGN"}, True),
         ({"most": Decimal("1999.99"), "currency": "NGN"}, False),
         ({"most": Decimal("2000.00"), "currency": "BRL"}, False),
-        ({"starts_at": timezone.now() + timedelta(hours=1)}, False),
+        ({"starts_at": timezone.now() + timedelta(days=1)}, False),
         ({"ends_at": timezone.now() - timedelta(seconds=1)}, False),
         ({"revoked_at": timezone.now()}, False),
     ],

@@ -22,7 +22,10 @@ from apps.interventions.services.approval import approval_payload
 from tests.interventions.conftest import World
 from tests.interventions.proof import budget_proof
 
-TODAY = site_day(timezone.now())
+
+def in_days(days: int) -> date:
+    """The site's day, so many days from now. A test that midnight interrupts must hold too."""
+    return site_day(timezone.now()) + timedelta(days)
 
 
 def put(code: str = "relief", **changes: Any) -> Policy:
@@ -182,16 +185,14 @@ def test_an_amount_stays_between_the_limits(world: World, amount: str, code: str
 
 
 @pytest.mark.parametrize(
-    ("changes", "code", "day"),
-    [
-        ({"valid_from": TODAY + timedelta(1)}, "policy_not_yet_valid", TODAY + timedelta(1)),
-        ({"valid_until": TODAY - timedelta(1)}, "policy_expired", TODAY - timedelta(1)),
-    ],
+    ("bound", "days", "code"),
+    [("valid_from", 2, "policy_not_yet_valid"), ("valid_until", -1, "policy_expired")],
 )
 def test_before_its_first_and_after_its_last_day_nobody_asks(
-    world: World, changes: dict[str, Any], code: str, day: date
+    world: World, bound: str, days: int, code: str
 ) -> None:
-    put(**changes)
+    day = in_days(days)
+    put(**{bound: day})
     with pytest.raises(Conflict) as refused:
         world.ask()
     assert (refused.value.code, refused.value.extra) == (code, {"day": day.isoformat()})
@@ -215,14 +216,14 @@ def test_days_are_those_of_the_sites_time_zone(settings: Any) -> None:
 
 
 def test_the_saga_checks_the_terms_again_when_it_begins(world: World) -> None:
-    put(valid_until=TODAY)
+    put(valid_until=in_days(1))
     intervention = world.ask()
     world.open(intervention)
     with pytest.raises(Conflict) as refused:
         policies.policy_validate(
             intervention_id=intervention.pk,
             workflow_id=intervention.execution_workflow_id,
-            as_of=timezone.now() + timedelta(days=1),
+            as_of=timezone.now() + timedelta(days=2),
         )
     assert refused.value.code == "policy_expired"
     step = intervention.steps.get(name="validate_policy")
@@ -233,7 +234,7 @@ def test_the_saga_checks_the_terms_again_when_it_begins(world: World) -> None:
 def test_what_was_asked_under_an_older_version_is_judged_by_that_version(world: World) -> None:
     intervention = world.ask()
     world.open(intervention)
-    put(min_amount=Decimal("6000"), regions=["NG"], valid_from=TODAY + timedelta(30))
+    put(min_amount=Decimal("6000"), regions=["NG"], valid_from=in_days(30))
     assert refused_code(world.ask) == "amount_below_limit"
     world.finish(intervention)
     intervention.refresh_from_db()
@@ -445,7 +446,7 @@ def test_an_edit_keeps_to_the_limits_as_well(world: World) -> None:
 
 
 def test_the_simulation_says_what_the_policy_would_refuse(world: World) -> None:
-    put(target_limit=Decimal("30000"), target_days=30, valid_until=TODAY)
+    put(target_limit=Decimal("30000"), target_days=30, valid_until=in_days(1))
     intervention = world.ask(amount=Decimal("20000"))
     world.open(intervention)
     request = ApprovalRequest.objects.get(subject_id=str(intervention.pk))
@@ -457,6 +458,7 @@ def test_the_simulation_says_what_the_policy_would_refuse(world: World) -> None:
     said = simulate(request, world.people["reviewer"])
     assert said.tone == "bad"
     assert "allows one target NGN 30,000.00 within 30 days" in said.outcome
-    Policy.objects.filter(code="relief").update(valid_until=TODAY - timedelta(1))
+    over = in_days(-1)
+    Policy.objects.filter(code="relief").update(valid_until=over)
     said = simulate(request, world.people["reviewer"])
-    assert f"was valid until {day_words(TODAY - timedelta(1))}" in said.outcome
+    assert f"was valid until {day_words(over)}" in said.outcome
