@@ -147,19 +147,20 @@ async def undone(
                 raise
 
 
-async def insist(step: Callable[[], Awaitable[None]]) -> bool:
-    """Run a required step; return whether it succeeded. A refusal is retried after each of
-    INSIST_SECONDS, outages are waited out."""
+async def insist(step: Callable[[], Awaitable[Any]]) -> Stop | None:
+    """Run a required step; return None when it is done, else why not. A refusal is retried after
+    each of INSIST_SECONDS, outages are waited out."""
+    trouble: Stop | None = None
     for pause in (*INSIST_SECONDS, 0):
         try:
             await step()
+            return None
         except ApplicationError as refused:
             workflow.logger.warning("step.refused", extra={"code": refused.type})
-            if pause:
-                await asyncio.sleep(pause)
-        else:
-            return True
-    return False
+            trouble = refusal(refused)
+        if pause:
+            await asyncio.sleep(pause)
+    return trouble
 
 
 def fail(code: str, detail: str) -> NoReturn:

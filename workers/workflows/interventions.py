@@ -242,7 +242,7 @@ class ExecuteInterventionWorkflow:
         missing = [
             title
             for title, fn in _AFTER.items()
-            if self._given_up or not await insist(partial(_do, ref, fn))
+            if self._given_up or await insist(partial(_do, ref, fn))
         ]
         names = ", ".join(missing)
         outcome = OutcomeInput(ref.intervention_id, names)

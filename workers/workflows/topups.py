@@ -43,7 +43,7 @@ with workflow.unsafe.imports_passed_through():
         end_words,
     )
     from workers.attributes import mark
-    from workers.saga import INSIST_SECONDS, Saga, refusal
+    from workers.saga import Saga, insist
     from workers.steps import local_step, remote_step
 
 A = TypeVar("A")
@@ -131,11 +131,11 @@ class WalletTopUpWorkflow:
         """Make the invoice and send the receipt; ask a person if that cannot be."""
         user_id = top.request.userId
         steps: tuple[Callable[[], Awaitable[Any]], ...] = (
-            lambda: top.step(activities.generate_invoice, InvoiceInput(user_id)),
-            lambda: top.step(activities.send_receipt, ReceiptInput(user_id)),
+            lambda: top.answered(activities.generate_invoice, InvoiceInput(user_id)),
+            lambda: top.answered(activities.send_receipt, ReceiptInput(user_id)),
         )
         for step in steps:
-            if trouble := await _insist(step):
+            if trouble := await insist(step):
                 input = AttentionInput(top.top_up_id, trouble.code, trouble.detail)
                 await local_step(activities.raise_attention, input, timings=top.request.timings)
                 return
@@ -166,6 +166,13 @@ class _TopUp:
         timings = Timings(activity=SECONDS, heartbeat=self.request.timings.heartbeat)
         return await remote_step(fn, input, timings=timings, retry=RETRY, attempts=attempts)
 
+    async def answered(self, fn: Callable[[A], R], input: A) -> R:
+        """As `step`; that all attempts timed out is a refusal like any other."""
+        try:
+            return await self.step(fn, input)
+        except ActivityError as silent:
+            raise ApplicationError(str(silent), type="step_failed") from silent
+
     async def credited(self, *, attempts: int) -> bool:
         """Ask Paystack; return whether nothing is to be waited for any more. Without an answer it
         is asked again later."""
@@ -178,22 +185,6 @@ class _TopUp:
             workflow.logger.info("topup.not_confirmed")
             return False
         return output.final
-
-
-async def _insist(step: Callable[[], Awaitable[Any]]) -> Stop | None:
-    """Run a required step, again after each of INSIST_SECONDS; return why it was not done."""
-    trouble: Stop | None = None
-    for pause in (*INSIST_SECONDS, 0):
-        try:
-            await step()
-            return None
-        except ApplicationError as refused:
-            trouble = refusal(refused)
-        except ActivityError as failure:
-            trouble = Stop("failed", "step_failed", str(failure))
-        if pause:
-            await asyncio.sleep(pause)
-    return trouble
 
 
 def _seconds(until: datetime) -> float:
