@@ -14,6 +14,7 @@ from apps.bookings.services.rows import (
     StepStatus,
     booking_step,
     check_goes_on,
+    movement,
     payment_key,
     step_save,
     step_statuses,
@@ -40,15 +41,8 @@ def wallet_payment(*, booking_id: UUID | str, as_of: datetime) -> None:
         booking.charged, booking.receipt = booking.fare, payment_key(booking)
         step_save(booking, Step.PROCESS_PAYMENT, StepStatus.DONE, fields=("charged", "receipt"))
         # Last, because it locks the wallet, which other bookings of the rider need too.
-        wallet_pay(
-            user_id=booking.user_id,
-            amount=booking.fare,
-            currency=booking.currency,
-            key=payment_key(booking),
-            subject_type=BOOKING,
-            subject_id=booking.pk,
-            as_of=as_of,
-        )
+        paid = movement(booking, booking.fare, key=payment_key(booking), as_of=as_of)
+        wallet_pay(user_id=booking.user_id, **paid)
 
 
 def charge_of(booking: Booking) -> Charge:

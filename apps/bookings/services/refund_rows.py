@@ -13,19 +13,18 @@ from apps.approvals.attention import Attention
 from apps.approvals.subject import Decided
 from apps.audit.contracts import ENGINE, Actor
 from apps.bookings import payments
+from apps.bookings.contracts import REFUND as SUBJECT
 from apps.bookings.contracts import (
-    BOOKING,
     REFUND_ATTENTION_KIND,
     REFUND_WORKFLOW,
     TASK_QUEUE,
     RefundRef,
     RefundStatus,
 )
-from apps.bookings.contracts import REFUND as SUBJECT
-from apps.bookings.models import Booking, Refund
+from apps.bookings.models import Refund
 from apps.bookings.services.payment import charge_of
 from apps.bookings.services.revenue import money_keep
-from apps.bookings.services.rows import PROCESS, booking_lock, is_by_wallet
+from apps.bookings.services.rows import PROCESS, booking_lock, is_by_wallet, movement
 from apps.common.errors import Conflict, DomainError
 from apps.common.failpoints import failpoint
 from apps.common.language import lazy as _
@@ -224,12 +223,4 @@ def _found(refund_id: UUID | str) -> Refund:
 
 
 def _moved(refund: Refund, as_of: datetime) -> dict[str, Any]:
-    booking: Booking = refund.booking
-    return {
-        "amount": refund.amount,
-        "currency": refund.currency,
-        "key": refund.key,
-        "subject_type": BOOKING,
-        "subject_id": booking.pk,
-        "as_of": as_of,
-    }
+    return movement(refund.booking, refund.amount, key=refund.key, as_of=as_of)

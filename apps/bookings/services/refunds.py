@@ -109,36 +109,31 @@ def refund_request(
         key = clean_key(idempotency_key)
         reason = clean_text(reason, field="reason", limit=LONGEST_REASON, multiline=True)
         asked = digest([str(booking_id), str(clean_amount(amount).normalize()), reason])
-        mine = partial(asked_before, Refund.objects.all(), by=by, key=key, digest=asked)
-
-        def asked_now() -> tuple[Refund, bool]:
-            booking = booking_lock(booking_id, "trip")
-            # Under the lock: a concurrent call with the same key finds the row here.
-            known = mine()
-            if known is not None:
-                return known, False
-            if booking.confirmed_at is None or booking.status == BookingStatus.FAILED:
-                raise Conflict(_("The booking never was confirmed."), code="not_confirmed")
-            refund = refund_make(
-                booking,
-                amount=clean_amount(amount, booking.currency),
-                reason=reason,
-                by=by,
-                via=via,
-                idempotency_key=key,
-                request_digest=asked,
-                as_of=as_of,
-            )
-            SIGNED.ask(refund, as_of=as_of)
-            return refund, True
-
+        known_now = partial(asked_before, Refund.objects.all(), by=by, key=key, digest=asked)
         try:
             with transaction.atomic(durable=True):
-                return asked_now()
+                booking = booking_lock(booking_id, "trip")
+                # Under the lock: a concurrent call with the same key finds the row here.
+                if (known := known_now()) is not None:
+                    return known, False
+                if booking.confirmed_at is None or booking.status == BookingStatus.FAILED:
+                    raise Conflict(_("The booking never was confirmed."), code="not_confirmed")
+                refund = refund_make(
+                    booking,
+                    amount=clean_amount(amount, booking.currency),
+                    reason=reason,
+                    by=by,
+                    via=via,
+                    idempotency_key=key,
+                    request_digest=asked,
+                    as_of=as_of,
+                )
+                SIGNED.ask(refund, as_of=as_of)
         except IntegrityError:
             # In the same moment the key was used for another booking: then this is refused.
-            mine()
+            known_now()
             raise
+        return refund, True
 
 
 def refund_make(

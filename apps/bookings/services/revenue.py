@@ -3,11 +3,10 @@ decide, and back again when it is refunded later."""
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from apps.bookings.contracts import BOOKING, BookingStatus, TripStatus
 from apps.bookings.models import Booking
-from apps.bookings.services.rows import row_save
+from apps.bookings.services.rows import movement, row_save
 from apps.wallets.services import revenue_recognised, revenue_returned
 
 
@@ -22,7 +21,9 @@ def money_keep(booking: Booking, *, event: str, travelled: bool = False, as_of: 
         return
     booking.recognised += kept
     row_save(booking, "recognised")
-    revenue_recognised(**_moved(booking, kept, f"{BOOKING}:{booking.pk}:kept:{event}", as_of))
+    revenue_recognised(
+        **movement(booking, kept, key=f"{BOOKING}:{booking.pk}:kept:{event}", as_of=as_of)
+    )
 
 
 def money_return(booking: Booking, amount: Decimal, *, key: str, as_of: datetime) -> None:
@@ -32,15 +33,4 @@ def money_return(booking: Booking, amount: Decimal, *, key: str, as_of: datetime
     if (returned := amount - prepaid) > 0:
         booking.recognised -= returned
         row_save(booking, "recognised")
-        revenue_returned(**_moved(booking, returned, key, as_of))
-
-
-def _moved(booking: Booking, amount: Decimal, key: str, as_of: datetime) -> dict[str, Any]:
-    return {
-        "amount": amount,
-        "currency": booking.currency,
-        "key": key,
-        "subject_type": BOOKING,
-        "subject_id": booking.pk,
-        "as_of": as_of,
-    }
+        revenue_returned(**movement(booking, returned, key=key, as_of=as_of))

@@ -1,7 +1,9 @@
 """What the services of bookings share: the process, the locked row, and its steps."""
 
+from datetime import datetime
+from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Exists
 
@@ -93,6 +95,18 @@ def is_by_wallet(booking: Booking) -> bool:
 def payment_key(booking: Booking) -> str:
     """Return the key of the booking's only payment in the ledger."""
     return f"{BOOKING}:{booking.pk}:pay"
+
+
+def movement(booking: Booking, amount: Decimal, *, key: str, as_of: datetime) -> dict[str, Any]:
+    """Return what every movement of the booking's money in the ledger names, once per `key`."""
+    return {
+        "amount": amount,
+        "currency": booking.currency,
+        "key": key,
+        "subject_type": BOOKING,
+        "subject_id": booking.pk,
+        "as_of": as_of,
+    }
 
 
 def check_goes_on(booking: Booking) -> None:

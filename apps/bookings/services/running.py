@@ -14,6 +14,7 @@ from apps.bookings.services.rows import (
     booking_step,
     check_goes_on,
     is_by_wallet,
+    movement,
     payment_key,
     payment_of,
     record,
@@ -64,14 +65,8 @@ def booking_confirm(*, booking_id: UUID | str, as_of: datetime) -> None:
         booking.charged = booking.fare
         step_save(booking, Step.CONFIRM_BOOKING, StepStatus.DONE, fields=fields)
         if not is_by_wallet(booking):
-            card_charged(
-                amount=booking.fare,
-                currency=booking.currency,
-                key=payment_key(booking),
-                subject_type=BOOKING,
-                subject_id=booking.pk,
-                as_of=as_of,
-            )
+            key = payment_key(booking)
+            card_charged(**movement(booking, booking.fare, key=key, as_of=as_of))
         paid = exact(booking.fare, booking.currency)
         record(booking, f"{BOOKING}.confirmed", charged=paid, currency=booking.currency)
 

@@ -1,7 +1,6 @@
 """The end of a booking that does not stand: money back, seat free, in one transaction."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -23,6 +22,7 @@ from apps.bookings.services.rows import (
     booking_lock,
     facts_of,
     is_by_wallet,
+    movement,
     payment_of,
     record,
     row_save,
@@ -108,14 +108,7 @@ def end(
     booking.refunded = booking.charged
     leave(booking, status, "refunded", code=code, detail=detail, by=by, via=via, as_of=as_of)
     if back:
-        about: dict[str, Any] = {
-            "amount": back,
-            "currency": booking.currency,
-            "key": f"{BOOKING}:{booking.pk}:back",
-            "subject_type": BOOKING,
-            "subject_id": booking.pk,
-            "as_of": as_of,
-        }
+        about = movement(booking, back, key=f"{BOOKING}:{booking.pk}:back", as_of=as_of)
         if is_by_wallet(booking):
             step_put(booking, Step.PROCESS_PAYMENT, StepStatus.COMPENSATED)
             wallet_refund(user_id=booking.user_id, **about)
