@@ -143,6 +143,7 @@ class _Sides:
         until(
             lambda: executed.count() >= before + self.number,
             seconds=120,
+            every=0.05,
             what=f"{self.number} sagas\n{self.stand.processes[0].tail(20)}",
         )
         return self.number / (time.perf_counter() - began)

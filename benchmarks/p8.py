@@ -120,6 +120,7 @@ class _Sides:
         until(
             lambda: confirmed.count() >= bookings,
             seconds=180,
+            every=0.2,
             what=f"{bookings} bookings\n{self.stand.processes[0].tail(20)}",
         )
         return bookings / (time.perf_counter() - began)

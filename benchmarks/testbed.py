@@ -299,10 +299,11 @@ def stand(*, database_only: bool = False) -> Iterator[Stand]:
         one.close()
 
 
-def until(done: Callable[[], bool], *, seconds: float, what: str) -> None:
-    """Return when `done()`; SystemExit with `what` when the time is over."""
+def until(done: Callable[[], bool], *, seconds: float, what: str, every: float = 0.01) -> None:
+    """Return when `done()`, asked `every` so many seconds; SystemExit with `what` when the time is
+    over. What is measured over a minute is asked seldom: the asking takes from it."""
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:
             raise SystemExit(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.01)
+        time.sleep(every)

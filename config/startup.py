@@ -2,6 +2,10 @@
 
 import gc
 
+#: Python's own is 700: a request or a step makes thousands of objects, nearly all of which die with
+#: it, and half of the collector's looks would be at those in flight.
+OBJECTS_BEFORE_A_LOOK = 20_000
+
 
 def load_begin() -> None:
     """Pause the cyclic garbage collector until `load_end`.
@@ -16,4 +20,5 @@ def load_end() -> None:
     """Let the collector work again, on what is made from now on: what was loaded is left out of
     every later collection, which makes their pauses shorter."""
     gc.freeze()
+    gc.set_threshold(OBJECTS_BEFORE_A_LOOK, *gc.get_threshold()[1:])
     gc.enable()

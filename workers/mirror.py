@@ -20,6 +20,8 @@ logger = correlation.get_logger("workers.mirror")
 
 MOST_WAITING = 10_000
 BATCH = 200
+#: So long the first notice waits for others: a busy worker then commits 20 times a second at most.
+GATHER_SECONDS = 0.05
 
 
 class MirrorWriter:
@@ -62,9 +64,10 @@ class MirrorWriter:
 
     def _take(self) -> list[RunNotice | None]:
         batch = [self._queue.get()]
-        while len(batch) < BATCH:
+        deadline = monotonic() + GATHER_SECONDS
+        while len(batch) < BATCH and batch[-1] is not None:
             try:
-                batch.append(self._queue.get_nowait())
+                batch.append(self._queue.get(timeout=max(0.0, deadline - monotonic())))
             except queue.Empty:
                 break
         return batch

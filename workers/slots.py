@@ -56,7 +56,7 @@ def plan(
     least = sum(2 for slots in requested.values() if slots.threads)
     if activities_explicit or threads < least:
         raise TooFewThreads(_refusal(requested, threads, total, least, activities_explicit))
-    return Plan(_scaled(requested, threads, total), threads)
+    return Plan(_scaled(requested, threads), threads)
 
 
 def _wanted(spec: QueueSpec, max_workflows: int, max_activities: int) -> Slots:
@@ -68,17 +68,19 @@ def _wanted(spec: QueueSpec, max_workflows: int, max_activities: int) -> Slots:
     return Slots(workflows=workflows, remote=remote, local=min(remote, workflows))
 
 
-def _scaled(requested: dict[str, Slots], threads: int, total: int) -> dict[str, Slots]:
-    """Return shares in proportion to the queues' needs, at least one remote and one local slot
-    each."""
-    busy = {name: slots for name, slots in requested.items() if slots.threads}
-    spare = threads - 2 * len(busy)
-    shares = {name: 2 + spare * slots.threads // total for name, slots in busy.items()}
-    # The queues with the greatest need get the rest from rounding.
-    for name in sorted(busy, key=lambda name: -busy[name].threads)[
-        : threads - sum(shares.values())
-    ]:
-        shares[name] += 1
+def _scaled(requested: dict[str, Slots], threads: int) -> dict[str, Slots]:
+    """Return equal shares: a queue that needs less than its share leaves the rest to the others.
+
+    Shares in proportion to the needs left a queue of 20 slots a single local step beside one of
+    300, however idle that was.
+    """
+    shares = dict.fromkeys((name for name, slots in requested.items() if slots.threads), 0)
+    left = threads
+    while left:
+        # One at a time to whoever has least; the greatest need first among equals.
+        wanting = [name for name in shares if shares[name] < requested[name].threads]
+        shares[min(wanting, key=lambda name: (shares[name], -requested[name].threads))] += 1
+        left -= 1
     return {
         name: Slots(
             workflows=slots.workflows,

@@ -4,12 +4,13 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from temporalio.client import Client, Interceptor
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import DataConverter
 from temporalio.runtime import Runtime
 from temporalio.service import KeepAliveConfig, RetryConfig, TLSConfig
 
@@ -20,6 +21,26 @@ from apps.engine.headers import CorrelationInterceptor
 ONE_TRY = RetryConfig(max_retries=0)
 
 R = TypeVar("R")
+
+
+class _PayloadConverter(PydanticPayloadConverter):
+    """One for the process. The SDK makes a converter for every activity and every run, and each
+    would build the adapters of its types anew, which takes longer than the conversion."""
+
+    _only: ClassVar["_PayloadConverter | None"] = None
+
+    def __new__(cls) -> "_PayloadConverter":
+        if cls._only is None:
+            made = super().__new__(cls)
+            PydanticPayloadConverter.__init__(made)
+            cls._only = made
+        return cls._only
+
+    def __init__(self) -> None:
+        """Leave the one as it is."""
+
+
+DATA_CONVERTER = DataConverter(payload_converter_class=_PayloadConverter)
 
 
 async def connect(
@@ -40,7 +61,7 @@ async def connect(
         namespace=settings.TEMPORAL_NAMESPACE,
         api_key=settings.TEMPORAL_API_KEY or None,
         tls=tls_config(),
-        data_converter=pydantic_data_converter,
+        data_converter=DATA_CONVERTER,
         interceptors=[CorrelationInterceptor(), *interceptors],
         identity=identity,
         lazy=lazy,

@@ -1,6 +1,6 @@
 """Writes the mirror: merges what several observers saw of runs, so that it never goes back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,18 +40,12 @@ INSERT INTO engine_workflowrun AS run (
     workflow_id, run_id, workflow_type, task_queue, status, confirmed, subject_type, subject_id,
     started_at, closed_at, seen_at)
 SELECT o.workflow_id, o.run_id, o.workflow_type, o.task_queue, o.status, o.confirmed,
-       CASE WHEN c.subject_type IS NULL THEN o.subject_type ELSE c.subject_type END,
-       CASE WHEN c.subject_type IS NULL THEN o.subject_id ELSE c.subject_id END,
+       o.subject_type, o.subject_id,
        COALESCE(o.started_at, o.closed_at, o.seen_at), o.closed_at, o.seen_at
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bool[], %s::text[],
-            %s::text[], %s::bool[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
+            %s::text[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
      AS o(workflow_id, run_id, workflow_type, task_queue, status, confirmed, subject_type,
-          subject_id, subject_given, started_at, closed_at, seen_at)
-LEFT JOIN LATERAL (
-    SELECT subject_type, subject_id FROM engine_enginecommand
-    WHERE NOT o.subject_given AND workflow_id = o.workflow_id AND kind = 'start'
-    ORDER BY id DESC LIMIT 1
-) c ON true
+          subject_id, started_at, closed_at, seen_at)
 ORDER BY o.workflow_id, o.run_id
 ON CONFLICT (workflow_id, run_id) DO UPDATE SET
     workflow_type = COALESCE(NULLIF(EXCLUDED.workflow_type, ''), run.workflow_type),
@@ -72,6 +66,15 @@ WHERE CASE
     ELSE EXCLUDED.confirmed AND (EXCLUDED.status <> 'running' OR EXCLUDED.seen_at > run.seen_at)
 END
 RETURNING run.id
+"""
+
+
+#: The subject that the newest start command of a workflow names.
+_STARTED = """
+SELECT DISTINCT ON (workflow_id) workflow_id, subject_type, subject_id
+FROM engine_enginecommand
+WHERE workflow_id = ANY(%s) AND kind = 'start'
+ORDER BY workflow_id, id DESC
 """
 
 
@@ -96,21 +99,33 @@ def _fits(seen: Observation) -> bool:
 
 
 def _columns(batch: Sequence[Observation]) -> list[list[object]]:
+    started = _subjects_of({seen.workflow_id for seen in batch if not seen.subject_type})
     rows = []
     for seen in batch:
-        given = bool(seen.subject_type)
         subject = (
-            (seen.subject_type, seen.subject_id) if given else subjects.identify(seen.workflow_id)
+            (seen.subject_type, seen.subject_id)
+            if seen.subject_type
+            else started.get(seen.workflow_id) or subjects.identify(seen.workflow_id)
         )
         closed_at = seen.closed_at or timezone.now() if seen.status.closed else None
         rows.append(
             (
                 *(seen.workflow_id, seen.run_id, seen.workflow_type, seen.task_queue),
-                *(seen.status.value, seen.confirmed, *subject, given),
+                *(seen.status.value, seen.confirmed, *subject),
                 *(seen.started_at, closed_at, seen.seen_at),
             )
         )
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _subjects_of(workflow_ids: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Return what start commands name, in one statement: a subject's own rules may ask the database
+    once for each workflow."""
+    if not workflow_ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_STARTED, [sorted(workflow_ids)])
+        return {workflow_id: (kind, row) for workflow_id, kind, row in cursor.fetchall()}
 
 
 def _without_twins(observations: Iterable[Observation]) -> list[list[Observation]]:

@@ -7,6 +7,7 @@ A process with steps has a model of `StepRow`, whose foreign key to the row has 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -24,15 +25,28 @@ from apps.engine.process.spec import R
 
 Status = StepRow.Status
 
-#: The row whose steps share a transaction in this thread.
-_GROUPED: ContextVar[models.Model | None] = ContextVar("grouped_steps", default=None)
+
+@dataclass
+class _Group:
+    """Steps that share a transaction. Its lock on the row keeps what is known of them true."""
+
+    row: models.Model
+    statuses: dict[str, str] | None = None
+
+
+#: The group of the steps that this thread runs.
+_GROUPED: ContextVar[_Group | None] = ContextVar("grouped_steps", default=None)
 
 
 # --- the steps' rows ------------------------------------------------------------------------------
 def statuses_of(row: models.Model) -> dict[str, str]:
     """Return name → status of the steps that were begun."""
-    carried: Any = row
-    return dict(carried.steps.order_by().values_list("name", "status"))
+    group = _group_of(row)
+    if group is None:
+        return _read_statuses(row)
+    if group.statuses is None:
+        group.statuses = _read_statuses(row)
+    return dict(group.statuses)
 
 
 def step_put(row: models.Model, step: str, status: str, detail: str = "") -> None:
@@ -40,6 +54,7 @@ def step_put(row: models.Model, step: str, status: str, detail: str = "") -> Non
     caller's transaction."""
     with connection.cursor() as cursor:
         cursor.execute(*_put(row, step, status, detail))
+    _note(row, step, status)
 
 
 def step_save(
@@ -64,12 +79,13 @@ def step_save(
     update = f'UPDATE "{row._meta.db_table}" SET {sets} WHERE id = %s'  # noqa: S608 - our own names
     with connection.cursor() as cursor:
         cursor.execute(f"WITH noted AS ({statement}) {update}", [*parameters, *values, row.pk])
-    processes.tell(process, row, *fields, quietly=_is_grouped(row))
+    _note(row, step, status)
+    processes.tell(process, row, *fields, quietly=_group_of(row) is not None)
 
 
 def save(process: Process[R], row: R, *fields: str) -> None:
     """As `process.save`, for code that runs within steps. Joins the caller's transaction."""
-    processes.save(process, row, *fields, quietly=_is_grouped(row))
+    processes.save(process, row, *fields, quietly=_group_of(row) is not None)
 
 
 # --- a step's transaction ------------------------------------------------------------------------
@@ -87,8 +103,9 @@ def saga_step(
     A refusal is audited as `action` and shown on the step's row, both after the rollback. Within
     `run_together` it is neither: the refusal ends the group, and its steps run again one by one.
     """
-    grouped: Any = _GROUPED.get()
-    if grouped is not None:
+    group = _GROUPED.get()
+    if group is not None:
+        grouped: Any = group.row
         if grouped.pk != processes.id_of(process, identifier):
             raise RuntimeError("The steps of a group are all of one row.")
         yield grouped
@@ -121,7 +138,7 @@ def run_together(
     try:
         with transaction.atomic(durable=True):
             row = processes.locked(process, identifier, *related)
-            token = _GROUPED.set(row)
+            token = _GROUPED.set(_Group(row))
             try:
                 steps()
             finally:
@@ -147,8 +164,20 @@ def refused(process: Process[R], identifier: UUID | str, *, action: str) -> Iter
 
 
 # --- helpers -------------------------------------------------------------------------------------
-def _is_grouped(row: models.Model) -> bool:
-    return _GROUPED.get() is row
+def _group_of(row: models.Model) -> _Group | None:
+    group = _GROUPED.get()
+    return group if group is not None and group.row is row else None
+
+
+def _read_statuses(row: models.Model) -> dict[str, str]:
+    carried: Any = row
+    return dict(carried.steps.order_by().values_list("name", "status"))
+
+
+def _note(row: models.Model, step: str, status: str) -> None:
+    group = _group_of(row)
+    if group is not None and group.statuses is not None:
+        group.statuses[step] = status
 
 
 def _put(row: models.Model, step: str, status: str, detail: str) -> tuple[str, list[Any]]:

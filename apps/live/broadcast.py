@@ -98,12 +98,18 @@ class _Publisher:
             task.add_done_callback(self._sending.discard)
 
     async def _send(self, taken: list[_Waiting]) -> None:
+        # One commit may tell a topic the same several times.
+        newest: dict[tuple[str, str], dict[str, Any]] = {}
+        for message, _ in taken:
+            about = (message["topic"], message["id"])
+            if about not in newest or newest[about]["version"] <= message["version"]:
+                newest[about] = message
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 await get_channel_layer().group_send_all(
                     [
                         (group_name(message["topic"]), {"type": "live.changed", "message": message})
-                        for message, _ in taken
+                        for message in newest.values()
                     ]
                 )
         except Exception as error:

@@ -106,8 +106,8 @@ def environment(
     if not env.get("SITE_URL"):
         env["SITE_URL"] = f"http://127.0.0.1:{ports['WEB_PORT']}"
     env.setdefault("OUTBOUND_ALLOWED_HOSTS", "127.0.0.1,localhost")
-    # All queues share one process here: 200 slots each on few threads would fail by timeouts.
-    env.setdefault("WORKER_THREADS", "16")
+    # All queues share one process here: as many slots as each asks for would be 300 threads.
+    env.setdefault("WORKER_THREADS", "32")
     return env
 
 

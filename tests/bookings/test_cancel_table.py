@@ -56,7 +56,7 @@ HALF = FARE / 2
 MOMENTS = [
     Moment("1 not started", "start"),
     Moment("2 before the seat", "seat_reserve"),
-    Moment("3 seat held", "booking_complete"),
+    Moment("3 seat held", "wallet_payment"),
     Moment("4 card in flight", "charge", "card"),
     Moment("5 charged", "booking_complete", "card"),
     Moment("6 confirmed, no manifest yet", "manifest_add", "card", refunds=("done",)),
@@ -120,7 +120,7 @@ def gates(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Gates:
         gates.pass_through(booking, "charge")
         return real_charge(it)
 
-    for step in ("seat_reserve", "booking_complete", "manifest_add"):
+    for step in ("seat_reserve", "wallet_payment", "booking_complete", "manifest_add"):
         monkeypatch.setattr(running, step, gated(step, getattr(running, step)))
     real_charge = payments.charge
     monkeypatch.setattr(payments, "charge", charge)

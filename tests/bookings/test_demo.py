@@ -38,7 +38,7 @@ def test_it_has_what_outside_checks_rely_on_and_twice_is_once() -> None:
     assert list(stops) == ["A", "B", "C", "D"]
     assert Fare.objects.get(route__code="demo-line", from_n=1, to_n=2).amount == Decimal("1500.00")
     found = find_trip(bus_id="demo-bus", segment="A-B", fare=Decimal(1500), as_of=timezone.now())
-    assert found.trip_id == trips[0].pk
+    assert found.trip.pk == trips[0].pk
 
 
 def test_there_is_an_overnight_trip() -> None:

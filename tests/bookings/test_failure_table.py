@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from apps.approvals.models import ApprovalRequest
@@ -95,6 +96,10 @@ def told(monkeypatch: pytest.MonkeyPatch) -> None:
             if case is not None and case.failure == "outage":
                 raise Unavailable("away for a moment", code="database_unavailable")
             if case is not None and case.failure == "cancelled":
+                if connection.in_atomic_block:
+                    # A cancellation from elsewhere cannot be part of the steps' transaction:
+                    # refused, they run one by one.
+                    raise Conflict("not together", code="not_together")
                 cancel(booking)
             elif case is not None:
                 raise Conflict(f"{step} refuses", code="told_to_refuse")

@@ -254,13 +254,13 @@ def find(world: World, segment: str = "A-B", **more: Any) -> Any:
 
 def test_the_next_open_trip_that_covers_the_segment_is_found(world: World) -> None:
     later, first = world.trip(days=4), world.trip(days=2)
-    assert find(world).trip_id == first.pk
+    assert find(world).trip.pk == first.pk
     found = find(world, "B-C", trip_id=later.pk, fare=FARES["B-C"])
-    assert (found.trip_id, found.from_n, found.to_n) == (later.pk, 2, 3)
+    assert (found.trip.pk, found.from_n, found.to_n) == (later.pk, 2, 3)
     assert (found.fare, found.currency) == (Decimal("1600.00"), "NGN")
     assert found.boards_at == later.stops.get(n=2).departs_at
     Trip.objects.filter(pk=first.pk).update(status="closed")
-    assert find(world).trip_id == later.pk
+    assert find(world).trip.pk == later.pk
 
 
 def test_a_trip_is_sold_until_five_minutes_before_it_leaves_the_boarding_stop(
@@ -269,13 +269,13 @@ def test_a_trip_is_sold_until_five_minutes_before_it_leaves_the_boarding_stop(
     trip = world.trip()
     leaves = trip.stops.get(n=1).departs_at
     before = leaves - timedelta(minutes=settings.SALES_CLOSE_MINUTES, seconds=1)
-    assert find(world, as_of=before).trip_id == trip.pk
+    assert find(world, as_of=before).trip.pk == trip.pk
     over = before + timedelta(seconds=1)
     assert refused(find, world=world, as_of=over).code == "sales_closed"
-    assert find(world, "B-C", as_of=over).trip_id == trip.pk
+    assert find(world, "B-C", as_of=over).trip.pk == trip.pk
     # The next one is found instead, unless this one is named.
     other = world.trip(days=5)
-    assert find(world, as_of=over).trip_id == other.pk
+    assert find(world, as_of=over).trip.pk == other.pk
     assert refused(find, world=world, as_of=over, trip_id=trip.pk).code == "sales_closed"
 
 

@@ -124,7 +124,7 @@ BOOKED = FaultSaga(
     name="booked",
     points=(
         "booking_request.uncommitted",
-        *_around("open_booking", "reserveSeat", "pay_and_complete"),
+        *_around("open_booking", "book_from_wallet"),
         "reserve_seat.uncommitted",
         "confirm_booking.uncommitted",
         "send_confirmation.uncommitted",
@@ -137,7 +137,7 @@ BOOKED = FaultSaga(
 BOOKED_BY_CARD = FaultSaga(
     name="booked by card",
     points=(
-        *_around("charge_card", "complete_booking"),
+        *_around("reserveSeat", "charge_card", "complete_booking"),
         "process_payment.begun",
         CHARGED,
         "process_payment.uncommitted",

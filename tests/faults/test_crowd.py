@@ -25,7 +25,7 @@ KILLS: list[Kill] = [
 MORE_KILLS: list[Kill] = [
     ("web", "booking_request.uncommitted"),
     ("relay", "relay.claimed"),
-    ("temporal", "pay_and_complete.after"),
+    ("temporal", "book_from_wallet.after"),
     ("worker", "process_payment.begun"),
     ("sessions", "settle_booking.before"),
     ("worker", "settle_booking.after"),

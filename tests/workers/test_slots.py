@@ -49,6 +49,23 @@ def test_fewer_threads_scale_the_slots_down_and_every_queue_keeps_some(threads: 
     assert made.queues["empty"] == Slots(workflows=100, remote=0, local=0)
 
 
+def test_a_small_queue_is_not_starved_by_a_large_one() -> None:
+    """Shares in proportion left a queue of 20 slots one local step at a time beside one of 300."""
+    small = QueueSpec(
+        name="small",
+        workflows=[sample_workflows.InOrder],
+        activities=sample.ACTIVITIES,
+        max_workflows=10,
+        max_activities=10,
+    )
+    made = planned(BUSY, small, threads=16).queues
+    assert made["small"] == Slots(workflows=10, remote=4, local=4)
+    assert made["busy"] == Slots(workflows=100, remote=4, local=4)
+    # What a queue does not need is the others'.
+    made = planned(BUSY, small, threads=100).queues
+    assert (made["small"].threads, made["busy"].threads) == (20, 80)
+
+
 def test_one_busy_queue_uses_all_sixteen_threads() -> None:
     assert planned(BUSY, EMPTY, threads=16).queues["busy"] == Slots(
         workflows=100, remote=8, local=8

@@ -139,6 +139,9 @@ class BookRideWorkflow:
         return None
 
     async def _steps(self, ride: "_Ride", *, wallet: bool) -> None:
+        if wallet:
+            await ride.do(activities.book_from_wallet)
+            return
         request = ride.request
         await local_step(
             activities.reserve_seat,
@@ -146,9 +149,6 @@ class BookRideWorkflow:
             timings=request.timings,
         )
         self._saga.check()
-        if wallet:
-            await ride.do(activities.pay_and_complete)
-            return
         await remote_step(
             activities.charge_card,
             BookingInput(ride.booking_id),

@@ -116,15 +116,17 @@ def reverse_charge(input: BookingInput) -> ReversalResult:
     return ReversalResult(effects.undo(payment.PAYMENT, input.booking_id))
 
 
-@activity.defn(name="pay_and_complete")
-def pay_and_complete(input: BookingInput) -> None:
-    """Pay from the wallet, confirm, tell the rider, and write the manifest, in one transaction."""
+@activity.defn(name="book_from_wallet")
+def book_from_wallet(input: BookingInput) -> None:
+    """Hold the seat, pay from the wallet, confirm, tell the rider, and write the manifest, in one
+    transaction."""
     running.booking_complete(booking_id=input.booking_id, wallet=True, as_of=timezone.now())
 
 
 @activity.defn(name="complete_booking")
 def complete_booking(input: BookingInput) -> None:
-    """As `pay_and_complete`, after a card's charge."""
+    """Confirm, tell the rider, and write the manifest, in one transaction: after a card's
+    charge."""
     running.booking_complete(booking_id=input.booking_id, wallet=False, as_of=timezone.now())
 
 
@@ -187,7 +189,7 @@ ACTIVITIES: list[Callable[..., Any]] = [
     open_booking,
     charge_card,
     reverse_charge,
-    pay_and_complete,
+    book_from_wallet,
     complete_booking,
     read_booking,
     settle_booking,

@@ -15,8 +15,8 @@ from apps.wallets.services import rider_known
 
 def mail_confirmed(booking: Booking) -> str:
     """Queue the confirmation, once; return to whom, in words, or that there is no address."""
-    board = booking.trip.stops.select_related("stop").get(n=booking.from_n)
-    leave = booking.trip.stops.select_related("stop").get(n=booking.to_n)
+    stops = booking.trip.stops.select_related("stop").filter(n__in=(booking.from_n, booking.to_n))
+    board, leave = stops.order_by("n")
     departs = board.departs_at.astimezone(zone_of(booking.trip.route.zone))
     text = gettext(
         "Your seat is booked.\n\n"

@@ -170,7 +170,7 @@ def _columns(body: dict[str, Any], as_of: datetime) -> dict[str, Any]:
     )
     return {
         "user_id": body["user_id"],
-        "trip_id": found.trip_id,
+        "trip": found.trip,
         "from_n": found.from_n,
         "to_n": found.to_n,
         "fare": Decimal(exact(found.fare, found.currency)),

@@ -41,28 +41,30 @@ SELECT departs_at FROM bookings_tripstop WHERE trip_id = %(trip)s AND n = %(from
 """
 
 #: Of the seats that are free over the stretch the one with the smallest free gap around it, then
-#: the one with the lowest number. One grouped join: a look at each seat would take twice as long.
+#: the one with the lowest number. Seats and what is taken of them are grouped together, not joined:
+#: of a new trip the planner expects a handful of rows, and would join them row by row.
 HOLD = """
-WITH taken AS (
-    SELECT seat_number,
-           bool_or(stretch && int4range(%(from_n)s, %(to_n)s)) AS over,
-           max(upper(stretch)) FILTER (WHERE upper(stretch) <= %(from_n)s) AS free_from,
-           min(lower(stretch)) FILTER (WHERE lower(stretch) >= %(to_n)s) AS free_to
+WITH known AS (
+    SELECT number, NOT blocked AS for_sale, NULL::int4range AS taken
+      FROM bookings_tripseat
+     WHERE trip_id = %(trip)s
+     UNION ALL
+    SELECT seat_number, FALSE, stretch
       FROM bookings_reservation
      WHERE trip_id = %(trip)s AND status IN ('held', 'paying', 'confirmed')
-     GROUP BY seat_number
 ),
 chosen AS (
-    SELECT seat.number
-      FROM bookings_tripseat AS seat
-      LEFT JOIN taken ON taken.seat_number = seat.number
-     WHERE seat.trip_id = %(trip)s AND NOT seat.blocked AND taken.over IS NOT TRUE
-       AND (%(seat)s::integer IS NULL OR seat.number = %(seat)s)
+    SELECT number
+      FROM known
+     WHERE %(seat)s::integer IS NULL OR number = %(seat)s
+     GROUP BY number
+    HAVING bool_or(for_sale)
+       AND bool_or(taken && int4range(%(from_n)s, %(to_n)s)) IS NOT TRUE
      ORDER BY coalesce(
-                  taken.free_to,
+                  min(lower(taken)) FILTER (WHERE lower(taken) >= %(to_n)s),
                   (SELECT max(n) FROM bookings_tripstop WHERE trip_id = %(trip)s)
-              ) - coalesce(taken.free_from, 1),
-              seat.number
+              ) - coalesce(max(upper(taken)) FILTER (WHERE upper(taken) <= %(from_n)s), 1),
+              number
      LIMIT 1
 )
 INSERT INTO bookings_reservation

@@ -46,9 +46,9 @@ CHANGEABLE = (TripStatus.DRAFT, TripStatus.OPEN, TripStatus.CLOSED)
 @dataclass(frozen=True)
 class FoundTrip:
     """A trip on which the segment is on sale now: the places of its stops, its fare (major units),
-    and when it leaves the boarding stop."""
+    and when it leaves the boarding stop. `trip` has its vehicle and route."""
 
-    trip_id: UUID
+    trip: Trip
     from_n: int
     to_n: int
     fare: Decimal
@@ -251,18 +251,19 @@ def find_trip(
     """
     first, last = segment_stops(segment)
     vehicle = _vehicle(Vehicle.objects.all(), bus_id)
-    trips = Trip.objects.filter(vehicle=vehicle)
+    known = Trip.objects.filter(vehicle=vehicle)
     if trip_id is not None:
         key = uuid_of(trip_id)
-        trips = trips.filter(pk=key) if key else trips.none()
-        if not trips.exists():
-            raise NotFound(_("There is no such trip."), code="trip_not_found")
-    trips = trips.filter(status=TripStatus.OPEN)
+        known = known.filter(pk=key) if key else known.none()
+    trips = known.filter(status=TripStatus.OPEN)
     boards = _boardings(trips, first, last)
     closes = as_of + timedelta(minutes=settings.SALES_CLOSE_MINUTES)
     found = boards.filter(departs_at__gt=closes).order_by("departs_at").first()
     if found is None:
+        if trip_id is not None and not known.exists():
+            raise NotFound(_("There is no such trip."), code="trip_not_found")
         raise _not_sold(trips, boards, segment)
+    found.trip.vehicle = vehicle
     tariff = Fare.objects.filter(route=found.trip.route_id, from_n=found.n, to_n=found.to_n).first()
     if tariff is None:
         raise _no_segment(segment)
@@ -279,7 +280,7 @@ def find_trip(
             fare=exact(tariff.amount, currency),
             currency=currency,
         )
-    return FoundTrip(found.trip_id, found.n, found.to_n, tariff.amount, currency, found.departs_at)
+    return FoundTrip(found.trip, found.n, found.to_n, tariff.amount, currency, found.departs_at)
 
 
 # --- helpers -------------------------------------------------------------------------------------

@@ -103,14 +103,15 @@ def topics_register(row: SubjectRow[R], *, view: str, owner: str = "requested_by
 def carried(process: Process[R], identifier: UUID | str, workflow_id: str) -> R | None:
     """Lock and return the row, if it is open and this workflow carries it; else None.
 
-    For `on_closed` and `on_undeliverable`: most ends are ordinary, so the row is read before
-    locking.
+    For `on_closed` and `on_undeliverable`: most ends are ordinary, and the row has ended too, so
+    it is read before locking.
     """
     named = {process.id_field: workflow_id}
     pk = uuid_of(identifier)
-    if pk is None or not process.model._default_manager.filter(pk=pk, **named).exists():
+    known = process.model._default_manager.filter(pk=pk, **named).first() if pk else None
+    if known is None or process.needs(known) is None:
         return None
-    row = locked(process, pk)
+    row = locked(process, known.pk)
     mine = getattr(row, process.id_field) == workflow_id
     return row if mine and process.needs(row) is not None else None
 

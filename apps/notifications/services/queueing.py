@@ -97,7 +97,7 @@ def mail_queue(
             filled(_("An e-mail has at most {limit} characters."), limit=TEXT_LIMIT),
             code="text_too_long",
         )
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         mail, is_new = Mail.objects.get_or_create(
             key=key,
             defaults={
