@@ -179,7 +179,12 @@ def _application_error(refusal: DomainError) -> ApplicationError:
     logger.log(
         30 if retryable else 20, "activity.refused", code=refusal.code, detail=refusal.detail
     )
-    return ApplicationError(refusal.detail, type=refusal.code, non_retryable=not retryable)
+    return ApplicationError(
+        refusal.detail,
+        type=refusal.code,
+        non_retryable=not retryable,
+        next_retry_delay=refusal.retry_after if isinstance(refusal, Unavailable) else None,
+    )
 
 
 def _correlation_id(headers: Mapping[str, Payload]) -> str:

@@ -15,6 +15,8 @@ from apps.bookings.activities.trips import ACTIVITIES as TRIP_ACTIVITIES
 from apps.bookings.contracts import TASK_QUEUE as BOOKINGS
 from apps.interventions.activities import ACTIVITIES as INTERVENTION_ACTIVITIES
 from apps.interventions.contracts import TASK_QUEUE as INTERVENTIONS
+from apps.payments.activities import ACTIVITIES as PAYMENT_ACTIVITIES
+from apps.payments.contracts import TASK_QUEUE as PAYMENTS
 from apps.wallets.activities import ACTIVITIES as TOPUP_ACTIVITIES
 from workers.workflows.approvals import ApprovalClockWorkflow
 from workers.workflows.batches import BatchInterventionWorkflow
@@ -26,6 +28,7 @@ from workers.workflows.interventions import (
     InterventionApprovalWorkflow,
     ReconcileInterventionsWorkflow,
 )
+from workers.workflows.payments import PaymentEventWorkflow
 from workers.workflows.refunds import RefundWorkflow
 from workers.workflows.topups import WalletTopUpAlias, WalletTopUpWorkflow
 from workers.workflows.trips import FleetAlias, FleetWorkflow, TripCancellationWorkflow
@@ -84,6 +87,13 @@ QUEUES: dict[str, QueueSpec] = {
             activities=[*BOOKING_ACTIVITIES, *TRIP_ACTIVITIES, *TOPUP_ACTIVITIES],
             max_workflows=10,
             max_activities=10,
+        ),
+        QueueSpec(
+            name=PAYMENTS,
+            workflows=[PaymentEventWorkflow],
+            activities=PAYMENT_ACTIVITIES,
+            # A row has the event's story: the mirror would be a second table of the same size.
+            unmirrored=[PaymentEventWorkflow],
         ),
         QueueSpec(name="diagnostics", workflows=[PingWorkflow], unmirrored=[PingWorkflow]),
     )

@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from apps.common.errors import Invalid
 from apps.common.language import filled, later
 from apps.common.language import lazy as _
-from apps.common.strict_json import exact_document_of
+from apps.common.strict_json import NotJson, exact_document_of
 from apps.common.uploads import TooLarge, size_in_words
 
 #: Comma, semicolon (where the comma is the decimal separator) and tab (copied from a spreadsheet).
@@ -120,33 +120,30 @@ def read_json_lines(
         raise Invalid(_("The file is empty."), code="empty_file")
 
 
-#: What `exact_document_of` objects to.
+#: What `exact_document_of` objects to, by code.
 _PROBLEMS = {
-    "is nested too deeply": _("Line {line} is nested too deeply."),
-    "is a number that is too large or too small": _(
-        "Line {line} has a number that is too large or too small."
-    ),
-    "names a member twice": _("Line {line} names a member twice."),
+    "too_deep": _("Line {line} is nested too deeply."),
+    "number_out_of_range": _("Line {line} has a number that is too large or too small."),
+    "duplicate_key": _("Line {line} names a member twice."),
 }
 
 
 def _document(raw: bytes, line: int) -> Any:
     try:
-        return exact_document_of(raw.decode(), most_depth=MOST_DEPTH)
+        return exact_document_of(raw, most_depth=MOST_DEPTH)
     except Invalid as refusal:
         raise Invalid(
             filled(_("Line {line}: {detail}"), line=line, detail=refusal.detail),
             code=refusal.code,
             line=line,
         ) from None
-    except UnicodeDecodeError:
-        why = filled(_("Line {line} is not UTF-8."), line=line)
-    except json.JSONDecodeError as error:
-        text = _("Line {line} is not JSON: {problem}, column {column}.")
-        why = filled(text, line=line, problem=error.msg, column=error.colno)
-    except ValueError as error:
-        text = _PROBLEMS.get(str(error), _("Line {line} is not JSON."))
-        why = filled(text, line=line)
+    except NotJson as error:
+        if known := _PROBLEMS.get(error.code):
+            why = filled(known, line=line)
+        elif _is_utf8(raw):
+            why = filled(_("Line {line} is not JSON: {problem}."), line=line, problem=error)
+        else:
+            why = filled(_("Line {line} is not UTF-8."), line=line)
     raise Invalid(why, code="json_invalid", line=line)
 
 
@@ -344,3 +341,11 @@ class _Echo:
 
     def write(self, text: str) -> str:
         return text
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -3,6 +3,7 @@
 The codes are part of the API: clients and workflows branch on them, so they are never renamed.
 """
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from apps.common.language import for_record
@@ -74,7 +75,21 @@ class TooMany(DomainError):
 
 
 class Unavailable(DomainError):
-    """A server that this needs does not respond. Nothing was changed; try again."""
+    """A server that this needs does not respond. Nothing was changed; try again.
+
+    A workflow's next attempt waits for `retry_after` where it is given, else as its policy says.
+    """
 
     status = 503
     code = "unavailable"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        retry_after: timedelta | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(detail, code=code, **extra)
+        self.retry_after = retry_after

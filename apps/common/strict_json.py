@@ -1,86 +1,116 @@
-"""JSON as in RFC 8259, without NaN or Infinity, and without text that PostgreSQL cannot store."""
+"""JSON as in RFC 8259, more strictly than the standard library: what two readers could understand
+differently is refused (a member named twice, NaN, UTF-16), and text that PostgreSQL cannot store."""
 
-import json
-from decimal import Decimal, InvalidOperation
+import math
+from decimal import Decimal
 from typing import Any
+
+import jiter
 
 from apps.common.errors import Invalid
 from apps.common.language import lazy as _
 
+#: jiter's own limit of nesting.
+DEEPEST = 200
+
+
+class NotJson(ValueError):
+    """What is wrong: `not_json`, `duplicate_key`, `too_deep` or `number_out_of_range`. The text
+    says where."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
 
 def document_of(body: bytes) -> Any:
-    """Return the document. Raises ValueError for what is not JSON; Invalid `invalid_text`."""
-    return _checked(body, json.loads(body, parse_constant=_no_constant))
+    """Return the document; numbers with a point are floats. Raises NotJson; Invalid
+    `invalid_text`."""
+    document = _parsed(body, "float")
+    if b"e" in body or b"E" in body:
+        _check_numbers(document, lambda number: math.isfinite(number))
+    return _storable(body, document)
 
 
-def exact_document_of(text: str, *, most_depth: int) -> Any:
-    """Return the document of a line written by another program; numbers with a point are Decimals.
+def exact_document_of(
+    body: bytes, *, most_depth: int = DEEPEST, most_digits: int = 400, most_exponent: int = 308
+) -> Any:
+    """Return the document of another program; numbers with a point are Decimals, as written.
 
-    Raises ValueError for what is not JSON, for duplicate members, which readers interpret
-    differently, and for nesting deeper than `most_depth`; Invalid `invalid_text`.
+    Refuses numbers with more digits, or a greater exponent in either direction: written out,
+    1e999999999 would fill the memory. Raises NotJson; Invalid `invalid_text`.
     """
-    try:
-        document = json.loads(
-            text,
-            parse_constant=_no_constant,
-            parse_float=_exact,
-            object_pairs_hook=_named_once,
+    document = _parsed(body, "decimal")
+    if most_depth < DEEPEST:
+        _check_depth(document, most_depth)
+    most = 10**most_digits
+
+    def is_kept(number: Any) -> bool:
+        if isinstance(number, int):
+            return abs(number) < most
+        return len(number.as_tuple().digits) <= most_digits and (
+            abs(number.adjusted()) <= most_exponent
         )
-    except RecursionError:
-        raise ValueError("is nested too deeply") from None
+
+    _check_numbers(document, is_kept)
+    return _storable(body, document)
+
+
+def _parsed(body: bytes, float_mode: Any) -> Any:
+    try:
+        return jiter.from_json(
+            body,
+            allow_inf_nan=False,
+            catch_duplicate_keys=True,
+            float_mode=float_mode,
+            cache_mode="keys",
+        )
+    except ValueError as error:
+        text = str(error)
+    # The library names its errors only in words.
+    if "surrogate" in text or "hex escape" in text:
+        raise _unstorable()
+    for words, code in (("Detected duplicate key", "duplicate_key"), ("recursion", "too_deep")):
+        if words in text:
+            raise NotJson(code, text)
+    raise NotJson("not_json", text)
+
+
+def _check_depth(document: Any, most: int) -> None:
     level, depth = [document], 0
     while level := [part for item in level for part in _parts(item)]:
         depth += 1
-        if depth > most_depth:
-            raise ValueError("is nested too deeply")
-    return _checked(text.encode(), document)
+        if depth > most:
+            raise NotJson("too_deep", f"nested more than {most} deep")
 
 
-def _checked(body: bytes, document: Any) -> Any:
-    # Both can only be escapes: JSON forbids raw control characters, and UTF-8 forbids surrogates.
-    if b"\\u" in body and not _storable(document):
-        raise Invalid(_("A text holds characters that cannot be stored."), code="invalid_text")
+def _check_numbers(document: Any, is_kept: Any) -> None:
+    waiting = [document]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, (int, float, Decimal)) and not isinstance(item, bool):
+            if not is_kept(item):
+                raise NotJson("number_out_of_range", "a number that is too large or too small")
+        else:
+            waiting.extend(_parts(item))
+
+
+def _storable(body: bytes, document: Any) -> Any:
+    # It can only be an escape: JSON forbids raw control characters.
+    if b"\\u0000" in body:
+        waiting = [document]
+        while waiting:
+            item = waiting.pop()
+            if isinstance(item, str) and "\0" in item:
+                raise _unstorable()
+            if isinstance(item, dict):
+                waiting.extend(item)
+            waiting.extend(_parts(item))
     return document
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _exact(number: str) -> Decimal:
-    try:
-        value = Decimal(number)
-        # The range of a float. Written out, 1e999999999 would fill the memory.
-        if abs(value.adjusted()) <= 308:
-            return value
-    except InvalidOperation:
-        # An exponent that not even a Decimal has.
-        pass
-    raise ValueError("is a number that is too large or too small")
-
-
-def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError("names a member twice")
-    return members
-
-
-def _storable(value: Any) -> bool:
-    """Return whether PostgreSQL can store every text. Not recursive, because documents may be
-    deep."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, str):
-            if not item.isascii() and any("\ud800" <= c <= "\udfff" for c in item):
-                return False
-            if "\0" in item:
-                return False
-        elif isinstance(item, dict):
-            waiting.extend(item)
-        waiting.extend(_parts(item))
-    return True
+def _unstorable() -> Invalid:
+    return Invalid(_("A text holds characters that cannot be stored."), code="invalid_text")
 
 
 def _parts(item: Any) -> list[Any]:

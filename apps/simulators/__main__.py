@@ -17,6 +17,7 @@ from django.utils.log import configure_logging
 
 from apps.simulators.executor import ExecutorSink
 from apps.simulators.http import Application
+from apps.simulators.inference import InferenceSink
 from apps.simulators.mail import MailSink
 from apps.simulators.payments import PaymentSink
 from apps.simulators.paystack import PaystackSink
@@ -47,9 +48,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit("These settings refuse simulators: a demo must not look like truth.")
     configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
     mails = MailSink()
+    inference = InferenceSink(file=_beside(options.effects_file, "inference"))
     application = Application(
         {
             "executor": ExecutorSink(file=options.effects_file).answer,
+            **{name: inference.of(name) for name in inference.KINDS},
             "mail": mails.answer,
             "payments": PaymentSink(file=_beside(options.effects_file, "payments")).answer,
             "paystack": PaystackSink(

@@ -58,7 +58,7 @@ def signature_valid(body: bytes, header: str) -> bool:
 def event_of(body: bytes) -> Event | NotAnEvent:
     """Return what a webhook's body says, or why it cannot be read. Never raises."""
     try:
-        document = exact_document_of(body.decode(), most_depth=_MOST_DEPTH)
+        document = exact_document_of(body, most_depth=_MOST_DEPTH)
     except (ValueError, Invalid):
         return NotAnEvent.NOT_JSON
     name = document.get("event") if isinstance(document, dict) else None

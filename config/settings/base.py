@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "apps.approvals",
     "apps.interventions",
     "apps.wallets",
+    "apps.payments",
     "apps.bookings",
     "apps.console",
 ]
@@ -182,6 +183,22 @@ BATCH_CONCURRENCY = env.integer("BATCH_CONCURRENCY", 10, least=1, most=100)
 RESERVATION_SECONDS = env.integer("RESERVATION_SECONDS", 600, least=1, most=86_400)
 #: How long before the departure of the boarding stop its seats are no longer sold.
 SALES_CLOSE_MINUTES = env.integer("SALES_CLOSE_MINUTES", 5, least=0, most=1440)
+
+# --- Payment events ----------------------------------------------------------------------------
+#: A larger event is quarantined; its bytes are kept up to PAYMENT_RAW_MAX_BYTES.
+PAYMENT_EVENT_MAX_BYTES = env.integer(
+    "PAYMENT_EVENT_MAX_BYTES", 1024 * 1024, least=1024, most=16 * 1024 * 1024
+)
+PAYMENT_RAW_MAX_BYTES = 16 * 1024 * 1024
+#: So many workflows of payment events are open at a time; further events wait in the table.
+PAYMENTS_MAX_OPEN = env.integer("PAYMENTS_MAX_OPEN", 100, least=1, most=10_000)
+PAYMENTS_ADMIT_SECONDS = env.seconds("PAYMENTS_ADMIT_SECONDS", 0.2, least=0.02)
+#: An admitted event that is not done by then is looked for in the engine.
+PAYMENTS_STALE_SECONDS = env.seconds("PAYMENTS_STALE_SECONDS", 900.0, least=1.0)
+INFERENCE_SERVICE_URL = env.text("INFERENCE_SERVICE_URL", "http://localhost:8002")
+INFERENCE_TIMEOUT_SECONDS = env.seconds("INFERENCE_TIMEOUT_SECONDS", 30.0, least=0.1)
+#: While the service is away one call tries it, so often.
+INFERENCE_PROBE_SECONDS = env.seconds("INFERENCE_PROBE_SECONDS", 10.0, least=0.1)
 
 # --- Redis: live pages -------------------------------------------------------------------------
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:63790/0")

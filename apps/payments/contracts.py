@@ -1,0 +1,140 @@
+"""Messages between payments' apps and their workflows. Standard library only: workflows import
+this module."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+TASK_QUEUE = "payment-events"
+EVENT_WORKFLOW = "PaymentEventWorkflow"
+#: The kind of row, in audit entries and in the outbox.
+EVENT = "payment_event"
+QUARANTINED = "quarantined_event"
+
+
+class Outcome(StrEnum):
+    """What became of a message that was taken in."""
+
+    ACCEPTED = "accepted"
+    TWIN = "twin"
+    QUARANTINED = "quarantined"
+
+
+class Stage(StrEnum):
+    """Where an event failed."""
+
+    READ = "read"  # the bytes are no event
+    INTAKE = "intake"  # the event cannot be taken in beside what is known
+    VALIDATE = "validate"  # a rule fails
+    INFERENCE = "inference"  # the inference service refuses it
+    ENGINE = "engine"  # its workflow was ended from outside
+    UPSTREAM = "upstream"  # another program has refused it (the topic of dead letters)
+
+
+class QuarantineState(StrEnum):
+    OPEN = "open"
+    REPLAYING = "replaying"
+    REPLAYED = "replayed"
+    DISCARDED = "discarded"
+    SUPERSEDED = "superseded"
+
+
+class Scoring(StrEnum):
+    """Which scores an event gets besides that of churn."""
+
+    FRAUD = "fraud"
+    RETRY = "retry"
+    NEITHER = "neither"
+
+
+#: The known statuses, in lower case.
+STATUSES: dict[str, Scoring] = {
+    **dict.fromkeys(("succeeded", "captured", "completed", "paid", "settled"), Scoring.FRAUD),
+    **dict.fromkeys(("failed", "declined"), Scoring.RETRY),
+    **dict.fromkeys(
+        (
+            *("created", "pending", "processing", "authorized", "requires_action"),
+            *("canceled", "cancelled", "refunded", "disputed"),
+        ),
+        Scoring.NEITHER,
+    ),
+}
+
+
+# --- activities -----------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class ValidateInput:
+    """`document`: the whole event, of a workflow that was started by hand."""
+
+    event_id: str
+    document: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Validated:
+    """`attempt`: how often the event was admitted; `stored`: its row is there already."""
+
+    scoring: str
+    attempt: int = 1
+    stored: bool = False
+
+
+@dataclass(frozen=True)
+class ScoreInput:
+    event_id: str
+
+
+@dataclass(frozen=True)
+class FraudScore:
+    """`fraud_score`: 0 to 1."""
+
+    fraud_score: float
+    risk_level: str
+
+
+@dataclass(frozen=True)
+class RetryStrategy:
+    action: str
+    delay_seconds: int
+    max_attempts: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class ChurnPrediction:
+    """`churn_score`: 0 to 1."""
+
+    churn_score: float
+    churn_risk_level: str
+    days_to_churn_estimate: int
+
+
+@dataclass(frozen=True)
+class PersistInput:
+    event_id: str
+    fraud: FraudScore | None = None
+    retry: RetryStrategy | None = None
+    churn: ChurnPrediction | None = None
+    run_id: str = ""
+
+
+@dataclass(frozen=True)
+class Persisted:
+    """`new`: the row was not there before."""
+
+    new: bool
+
+
+@dataclass(frozen=True)
+class EndInput:
+    event_id: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class EventResult:
+    """The workflow's result."""
+
+    event_id: str
+    status: str

@@ -1,0 +1,73 @@
+"""Tasks of the relay's leader: admit events, and find those that nobody carries."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+from temporalio.service import RPCError
+
+from apps.engine.db_threads import Threads
+from apps.engine.error_policy import workflow_is_unknown
+from apps.engine.leader_tasks import Duty, Leader, register
+from apps.payments.contracts import Stage
+from apps.payments.models import Intake
+from apps.payments.services import admission, carrying
+
+RECONCILE_SECONDS = 60.0
+MOST_STALE = 200
+DESCRIBE = timedelta(seconds=5)
+
+
+def duties() -> list[Duty]:
+    """Return the tasks with the settings' periods."""
+    return [
+        Duty("payments_admit", settings.PAYMENTS_ADMIT_SECONDS, _Admit()),
+        Duty("payments_reconcile", RECONCILE_SECONDS, reconcile),
+    ]
+
+
+def register_all() -> None:
+    """Give the tasks to the engine."""
+    register("payment_events", duties)
+
+
+class _Admit:
+    """Runs in its own thread: the leader's other tasks must not wait for it."""
+
+    def __init__(self) -> None:
+        self._threads = Threads("payments_admit", most=1)
+
+    async def __call__(self, leader: Leader) -> bool:
+        return bool(await self._threads.run(admission.events_admit))
+
+
+async def reconcile(leader: Leader) -> bool:
+    """Look at admitted events that are late: one that Temporal does not know is started again; one
+    whose workflow was ended from outside goes to the quarantine; one that runs is left alone."""
+    stale = await leader.threads.run(
+        admission.events_stale, now=timezone.now(), limit=MOST_STALE
+    )
+    client = await leader.client() if stale else None
+    for row in stale:
+        if await leader.threads.run(admission.start_is_under_way, row):
+            continue
+        try:
+            assert client is not None
+            found = await client.get_workflow_handle(row.event_id).describe(rpc_timeout=DESCRIBE)
+        except RPCError as error:
+            if not workflow_is_unknown(error):
+                raise
+            await leader.threads.run(admission.event_start_again, intake_id=row.pk)
+            continue
+        if found.close_time is not None:
+            await leader.threads.run(_ended, row, found.status.name.lower() if found.status else "")
+    return False
+
+
+def _ended(row: Intake, status: str) -> None:
+    carrying.event_quarantine(
+        event_id=row.event_id,
+        stage=Stage.ENGINE,
+        code="workflow_terminated",
+        detail=f"Its workflow has ended in the engine ({status}) before the event was kept.",
+    )

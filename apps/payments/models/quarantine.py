@@ -1,0 +1,125 @@
+"""Events that failed, until a person has dealt with them, and their counters."""
+
+import pgtrigger
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from apps.common.identifiers import new_id
+from apps.payments.contracts import QuarantineState, Stage
+from apps.payments.models.events import Came, Intake
+from apps.payments.reading import LONGEST_ID
+
+#: What never changes: how it came.
+_AS_IT_CAME = ("raw", "size", "digest", "key", "headers", "source", "topic", "partition", "offset")
+
+
+class QuarantineGroup(models.Model):
+    """Events that failed alike: at the same stage, with the same code, in the same field. Its
+    counters change in the transactions that change its events."""
+
+    fingerprint = models.CharField(max_length=64, unique=True)
+    stage = models.CharField(max_length=12, choices=[(stage, stage) for stage in Stage])
+    code = models.CharField(max_length=60)
+    field = models.CharField(max_length=200, blank=True)
+    open = models.PositiveIntegerField(default=0)
+    replaying = models.PositiveIntegerField(default=0)
+    replayed = models.PositiveIntegerField(default=0)
+    discarded = models.PositiveIntegerField(default=0)
+    superseded = models.PositiveIntegerField(default=0)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "payment_events_quarantine_group"
+        ordering = ["-last_at", "-id"]
+        indexes = [models.Index(F("last_at").desc(), F("id").desc(), name="quarantine_groups")]
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.stage, self.code, self.field) if part)
+
+
+class QuarantineHour(models.Model):
+    """How many events of a group failed within an hour (UTC)."""
+
+    group = models.ForeignKey(QuarantineGroup, on_delete=models.CASCADE, related_name="hours")
+    hour = models.DateTimeField()
+    count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        db_table = "payment_events_quarantine_hour"
+        ordering = ["group", "hour"]
+        constraints = [
+            models.UniqueConstraint(fields=["group", "hour"], name="quarantine_hour_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group_id} {self.hour:%Y-%m-%d %H}"
+
+
+class QuarantinedEvent(Came):
+    """A message that is no event, or an event that failed: as it came, and why."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    came_once = models.CharField(
+        max_length=64, unique=True, help_text="Of where it came from: a redelivery has the same."
+    )
+    event_id = models.CharField(max_length=LONGEST_ID, null=True, blank=True)
+    intake = models.ForeignKey(
+        Intake, null=True, blank=True, on_delete=models.PROTECT, related_name="quarantined"
+    )
+    raw = models.BinaryField(null=True, blank=True, help_text="Empty is not the same as none.")
+    size = models.PositiveBigIntegerField(help_text="Bytes that came; more than are kept of some.")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of what came.")
+    stage = models.CharField(max_length=12, choices=[(stage, stage) for stage in Stage])
+    code = models.CharField(max_length=60)
+    field = models.CharField(max_length=200, blank=True)
+    errors = models.JSONField(default=list, blank=True, help_text="All of them; the first is it.")
+    group = models.ForeignKey(QuarantineGroup, on_delete=models.PROTECT, related_name="events")
+    state = models.CharField(
+        max_length=10,
+        choices=[(state, state) for state in QuarantineState],
+        default=QuarantineState.OPEN,
+    )
+    attempt = models.PositiveIntegerField(default=1)
+    seen = models.PositiveIntegerField(default=1, help_text="How often it came.")
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+    version = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        db_table = "payment_events_quarantine"
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(
+                F("group"),
+                F("created_at").desc(),
+                F("id").desc(),
+                condition=Q(state="open"),
+                name="quarantine_of_group",
+            ),
+            models.Index(F("created_at").desc(), F("id").desc(), name="quarantine_newest"),
+            models.Index(
+                fields=["event_id"],
+                condition=Q(event_id__isnull=False),
+                name="quarantine_of_event",
+            ),
+        ]
+        constraints = [
+            # An event waits for a person once.
+            models.UniqueConstraint(
+                fields=["intake"],
+                condition=Q(state__in=("open", "replaying")),
+                name="quarantine_intake_once",
+            )
+        ]
+        triggers = [
+            pgtrigger.Protect(
+                name="quarantine_as_it_came",
+                operation=pgtrigger.UpdateOf(*_AS_IT_CAME),
+                condition=pgtrigger.AnyChange(*_AS_IT_CAME),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.event_id or str(self.pk)

@@ -1,0 +1,103 @@
+"""Admits events: an event that was taken in becomes a workflow only while few are open."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from apps.common.failpoints import failpoint
+from apps.engine.contracts import SAGA_BACKSTOP
+from apps.engine.outbox import NewCommand
+from apps.engine.selectors import unsettled_starts
+from apps.engine.services import commands_enqueue, start_command
+from apps.payments.contracts import EVENT, EVENT_WORKFLOW, TASK_QUEUE
+from apps.payments.models import Intake
+from apps.payments.services import breaker
+
+#: Of one transaction; there are never more slots than PAYMENTS_MAX_OPEN.
+MOST_AT_ONCE = 500
+#: So many events more while the breaker is open: somebody has to send the probe.
+PROBES = 1
+
+
+def events_admit() -> int:
+    """Start the workflows of as many waiting events as there are slots, the oldest first; return
+    how many. Row and command commit together."""
+    with transaction.atomic(durable=True):
+        # Two leaders at once, for the moment of a change, admit in turn.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('payments.admission'))")
+        free = _free()
+        if free <= 0:
+            return 0
+        waiting = Intake.objects.filter(admitted_at=None, done_at=None).order_by("id")
+        rows = list(
+            waiting.select_for_update(skip_locked=True, no_key=True).defer("raw")[
+                : min(free, MOST_AT_ONCE)
+            ]
+        )
+        if not rows:
+            return 0
+        commands_enqueue([_command(row) for row in rows])
+        Intake.objects.filter(pk__in=[row.pk for row in rows]).update(admitted_at=timezone.now())
+        failpoint("events_admit.uncommitted")
+        return len(rows)
+
+
+def events_stale(*, now: datetime, limit: int) -> list[Intake]:
+    """Return admitted events that were not done within PAYMENTS_STALE_SECONDS, the oldest first."""
+    before = now - timedelta(seconds=settings.PAYMENTS_STALE_SECONDS)
+    rows = Intake.objects.filter(admitted_at__lt=before, done_at=None)
+    return list(rows.order_by("admitted_at").defer("raw")[:limit])
+
+
+def start_is_under_way(row: Intake) -> bool:
+    """Return whether a start of the event has not reached the engine yet."""
+    return bool(unsettled_starts(EVENT, [row.pk]))
+
+
+def event_start_again(*, intake_id: int) -> bool:
+    """Start the workflow of an event that nobody carries again; return whether it was open."""
+    with transaction.atomic(durable=True):
+        row = (
+            Intake.objects.select_for_update(no_key=True)
+            .filter(pk=intake_id, done_at=None)
+            .defer("raw")
+            .first()
+        )
+        if row is None:
+            return False
+        row.attempt += 1
+        Intake.objects.filter(pk=row.pk).update(
+            attempt=F("attempt") + 1, admitted_at=timezone.now()
+        )
+        commands_enqueue([_command(row)])
+        return True
+
+
+# --- helpers --------------------------------------------------------------------------------------
+def _free() -> int:
+    open_now = Intake.objects.filter(admitted_at__isnull=False, done_at=None).count()
+    most = settings.PAYMENTS_MAX_OPEN if breaker.is_closed() else PROBES
+    return most - open_now
+
+
+def _key(row: Intake) -> str:
+    return f"{EVENT}:{row.pk}:{row.attempt}"
+
+
+def _command(row: Intake) -> NewCommand:
+    return start_command(
+        key=_key(row),
+        workflow_id=row.event_id,
+        workflow_type=EVENT_WORKFLOW,
+        task_queue=TASK_QUEUE,
+        args=[{"event_id": row.event_id}],
+        subject_type=EVENT,
+        subject_id=str(row.pk),
+        execution_timeout_seconds=SAGA_BACKSTOP,
+        allow_duplicate_failed=row.attempt > 1,
+        unmirrored=True,
+    )

@@ -1,0 +1,199 @@
+"""Carries an event from its intake to the table: finds it, checks it against the rules, keeps it
+with its scores, or ends it in the quarantine."""
+
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from hashlib import sha256
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from apps.common.errors import Conflict, Invalid, NotFound
+from apps.common.exact_json import written
+from apps.common.failpoints import failpoint
+from apps.common.language import filled
+from apps.common.language import lazy as _
+from apps.live.broadcast import broadcast
+from apps.payments.contracts import (
+    STATUSES,
+    Outcome,
+    Persisted,
+    PersistInput,
+    Stage,
+    Validated,
+)
+from apps.payments.models import Intake, PaymentEvent
+from apps.payments.reading import TEXTS, Event, read
+from apps.payments.rules import failures_of
+from apps.payments.services.intake import events_take
+from apps.payments.services.messages import Message
+from apps.payments.services.quarantine import Failed, quarantine_put
+from apps.payments.services.rules import rules_in_force
+
+
+class RuleFailed(Conflict):
+    """An event fails a rule, and is in the quarantine. The code is the rule's."""
+
+
+def intake_of(event_id: str) -> Intake:
+    """Return the row of the event that has this id. Raises NotFound `event_not_found`."""
+    row = Intake.objects.filter(event_id=event_id).first()
+    if row is None:
+        raise NotFound(_("There is no such event."), code="event_not_found")
+    return row
+
+
+def event_of_intake(intake: Intake) -> Event:
+    """Return the event that the row holds. Raises Invalid when the limits have become stricter
+    since it was taken in."""
+    found = read(
+        bytes(intake.raw),
+        most_bytes=max(settings.PAYMENT_EVENT_MAX_BYTES, len(intake.raw)),
+        is_reserved=lambda _: False,
+    )
+    if not isinstance(found, Event):
+        raise Invalid(found.detail, code=found.code)
+    return found
+
+
+def event_validate(*, event_id: str, document: Mapping[str, Any] | None = None) -> Validated:
+    """Check the event against the rules; return which scores it needs. An event that fails is in
+    the quarantine when RuleFailed is raised, both in one transaction.
+
+    `document` makes the row of a workflow that was started by hand. Again, nothing is written
+    twice. Raises NotFound `event_not_found`, Invalid with the code of an unreadable document,
+    `event_id_differs`, Conflict `event_id_reused`, `already_quarantined`.
+    """
+    if document is not None:
+        _take_by_hand(event_id, document)
+    with transaction.atomic(durable=True):
+        intake = _locked(event_id)
+        if intake.done_at is not None:
+            if intake.stored:
+                return Validated("", intake.attempt, stored=True)
+            raise Conflict(_("The event is in the quarantine."), code="already_quarantined")
+        event = event_of_intake(intake)
+        failures = failures_of(event.fields, rules_in_force(), now=timezone.now())
+        if failures:
+            _end(intake, Stage.VALIDATE, [failure.as_json() for failure in failures])
+        failpoint("event_validate.uncommitted")
+    if failures:
+        raise RuleFailed(failures[0].message, code=failures[0].code)
+    return Validated(STATUSES[event.fields["status"]].value, intake.attempt)
+
+
+def event_persist(input: PersistInput) -> Persisted:
+    """Keep the event with its scores; again, by whoever, there is one row. Raises NotFound, Conflict
+    `already_quarantined`."""
+    with transaction.atomic(durable=True):
+        intake = _locked(input.event_id)
+        if intake.done_at is not None:
+            if intake.stored:
+                return Persisted(new=False)
+            raise Conflict(_("The event is in the quarantine."), code="already_quarantined")
+        row = event_row(intake, input)
+        PaymentEvent.objects.bulk_create([row], ignore_conflicts=True)
+        Intake.objects.filter(pk=intake.pk).update(done_at=row.ingested_at, stored=True)
+        failpoint("event_persist.uncommitted")
+        broadcast("payments", id="", version=0)
+    return Persisted(new=True)
+
+
+def event_quarantine(*, event_id: str, stage: Stage, code: str, detail: str) -> None:
+    """End an open event in the quarantine, once. Raises NotFound."""
+    with transaction.atomic(durable=True):
+        open_event_end(event_id=event_id, stage=stage, code=code, detail=detail)
+
+
+def open_event_end(*, event_id: str, stage: Stage, code: str, detail: str) -> None:
+    """As `event_quarantine`; joins the caller's transaction."""
+    intake = _locked(event_id)
+    if intake.done_at is None:
+        _end(intake, stage, [{"code": code, "field": "", "message": detail[:500]}])
+
+
+def event_row(intake: Intake, input: PersistInput) -> PaymentEvent:
+    """Return the unsaved row of the event with its scores."""
+    fields = event_of_intake(intake).fields
+    known = {name: fields.get(name, "") for name in TEXTS}
+    scores: dict[str, Any] = {}
+    if input.fraud:
+        scores |= asdict(input.fraud)
+    if input.retry:
+        scores |= {
+            "retry_strategy": asdict(input.retry),
+            "retry_delay_seconds": input.retry.delay_seconds,
+        }
+    if input.churn:
+        scores |= asdict(input.churn)
+    return PaymentEvent(
+        event_id=intake.event_id,
+        **known,
+        amount_cents=fields["amount_cents"],
+        metadata=fields.get("metadata", {}),
+        provider_created_at=fields["provider_created_at"],
+        processed_at=fields.get("processed_at"),
+        schema_version=fields["schema_version"],
+        **scores,
+        intake=intake,
+        run_id=input.run_id,
+        ingested_at=timezone.now(),
+    )
+
+
+# --- helpers --------------------------------------------------------------------------------------
+def _locked(event_id: str) -> Intake:
+    rows = Intake.objects.select_for_update(no_key=True).filter(event_id=event_id)
+    row = rows.first()
+    if row is None:
+        raise NotFound(_("There is no such event."), code="event_not_found")
+    return row
+
+
+def _take_by_hand(event_id: str, document: Mapping[str, Any]) -> None:
+    if document.get("event_id") != event_id:
+        raise Invalid(
+            filled(_("The workflow's id is not the event's, {id}."), id=document.get("event_id")),
+            code="event_id_differs",
+        )
+    raw = written(document).encode()
+    if Intake.objects.filter(event_id=event_id).exists():
+        return
+    [taken] = events_take([Message(raw, source="engine", offset=event_id[:40])])
+    if taken.outcome is Outcome.QUARANTINED:
+        raise Invalid(taken.detail or taken.code, code=taken.code)
+
+
+def _end(intake: Intake, stage: Stage, errors: Sequence[Mapping[str, str]]) -> None:
+    """End the event in the quarantine. Joins the caller's transaction, which holds its lock."""
+    message = Message(
+        raw=bytes(intake.raw),
+        source=intake.source,
+        topic=intake.topic,
+        partition=intake.partition,
+        offset=intake.offset,
+        key=None if intake.key is None else bytes(intake.key),
+        headers=_headers(intake),
+        sent_at=intake.sent_at,
+    )
+    quarantine_put(
+        [
+            Failed(
+                message=message,
+                stage=stage,
+                errors=errors,
+                event_id=intake.event_id,
+                intake=intake.pk,
+                attempt=intake.attempt,
+                came_once=sha256(f"intake:{intake.pk}:{intake.attempt}".encode()).hexdigest(),
+            )
+        ]
+    )
+    Intake.objects.filter(pk=intake.pk).update(done_at=timezone.now(), stored=False)
+
+
+def _headers(intake: Intake) -> Sequence[tuple[str, bytes | None]]:
+    return [(name, None if value is None else b64decode(value)) for name, value in intake.headers]

@@ -1,0 +1,45 @@
+"""A message as a stream, a program or a person brings it."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as it came. `raw` is None for a message without a value, which is not an empty one;
+    `offset` is a text: streams count in their own ways."""
+
+    raw: bytes | None
+    source: str
+    topic: str = ""
+    partition: int | None = None
+    offset: str = ""
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    sent_at: datetime | None = None
+
+    @property
+    def came_once(self) -> str:
+        """Return a text that a redelivery of the message has too. A topic that was deleted and made
+        again counts from zero: the broker's time and the content tell its messages from earlier
+        ones."""
+        where = (self.source, self.topic, self.partition, self.offset, self.sent_at, self.digest)
+        return sha256(repr(where).encode()).hexdigest()
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of the bytes; of nothing for a message without a value."""
+        return sha256(self.raw or b"").hexdigest()
+
+
+def headers_of(headers: Sequence[tuple[str, bytes | None]]) -> list[list[Any]]:
+    """Return headers for a jsonb column: name and value in base64, or null; repeated ones stay, in
+    their order."""
+    return [
+        [ascii(name)[1:-1], None if value is None else b64encode(value).decode()]
+        for name, value in headers
+    ]

@@ -1,0 +1,260 @@
+"""Puts what failed into the quarantine, and keeps the counters of its groups in the same
+transaction."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import F
+from django.utils import timezone
+
+from apps.common.canonical_json import canonical_json
+from apps.common.identifiers import new_id
+from apps.live.broadcast import broadcast
+from apps.payments.contracts import QuarantineState, Stage
+from apps.payments.models import QuarantinedEvent, QuarantineGroup
+from apps.payments.services.messages import Message, headers_of
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+_INDEX = re.compile(r"\[[0-9]+\]|(?<=\.)[0-9]+(?=\.|$)")
+_CODE = re.compile(r"[a-z][a-z0-9_.]{0,59}", re.ASCII)
+#: What differs between texts that say the same: in this order, because a UUID has digits too.
+_VARIABLE = tuple(
+    (re.compile(pattern), word)
+    for pattern, word in (
+        (r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "<id>"),
+        (r"0x[0-9a-fA-F]+|\b[0-9a-fA-F]{12,}\b", "<hex>"),
+        (r"'[^']*'|\"[^\"]*\"", "<text>"),
+        (r"[0-9]+", "<n>"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A message that failed. `errors`: {code, field, message}, the first is the event's; `intake`:
+    the id of its row, if it was taken in."""
+
+    message: Message
+    stage: Stage
+    errors: Sequence[Mapping[str, str]]
+    event_id: str | None = None
+    intake: int | None = None
+    attempt: int = 1
+    #: Of a failure after intake: the message may fail again, at another attempt.
+    came_once: str = field(default="")
+
+    @property
+    def code(self) -> str:
+        return str(self.errors[0]["code"])
+
+    @property
+    def field_name(self) -> str:
+        """Return the path of the field, without the places in lists."""
+        return _INDEX.sub("[]", str(self.errors[0].get("field", "")))[:200]
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint_of(self.stage, self.code, self.field_name)
+
+
+def fingerprint_of(stage: str, code: str, field_name: str) -> str:
+    """Return the id of the group of events that failed alike."""
+    return sha256("\0".join((stage, code, field_name)).encode()).hexdigest()
+
+
+def code_of(text: str) -> str:
+    """Return a code for a failure that another program tells in words: the words, without what
+    differs between two of its messages."""
+    if _CODE.fullmatch(text):
+        return text
+    for pattern, word in _VARIABLE:
+        text = pattern.sub(word, text)
+    return "reason_" + sha256(" ".join(text.split()).encode()).hexdigest()[:12]
+
+
+def quarantine_put(failed: Sequence[Failed]) -> list[str]:
+    """Put the messages into the quarantine; return their codes. Joins the caller's transaction.
+
+    A redelivered message makes no second row: it is counted on its own. Groups are locked in the
+    order of their fingerprints, so that two transactions do not deadlock.
+    """
+    if not failed:
+        return []
+    now = timezone.now()
+    groups = _groups({one.fingerprint: one for one in failed}, now)
+    rows = [_row(one, groups[one.fingerprint], now) for one in failed]
+    inserted = _insert(rows)
+    per_group = Counter(groups[one.fingerprint] for one, row in zip(failed, rows, strict=True)
+                        if row["id"] in inserted)
+    _count(per_group, "open", now)
+    _count_hours(per_group, now)
+    again = [row["came_once"] for row in rows if row["id"] not in inserted]
+    if again:
+        _seen_again(again, now)
+    if inserted:
+        broadcast("quarantine", id="", version=0)
+    return [one.code for one in failed]
+
+
+def states_move(rows: "QuerySet[QuarantinedEvent]", state: QuarantineState, now: datetime) -> int:
+    """Set the state of these rows, and move the counters of their groups with them; return how
+    many. Joins the caller's transaction."""
+    # Groups first, as in `quarantine_put`: the two do not deadlock.
+    _lock_groups(set(rows.order_by().values_list("group_id", flat=True)))
+    locked = list(rows.select_for_update().order_by("pk").values_list("pk", "group_id", "state"))
+    moved = [(pk, group, before) for pk, group, before in locked if before != state]
+    if not moved:
+        return 0
+    for before in sorted({before for _, _, before in moved}):
+        _move(Counter(group for _, group, was in moved if was == before), before, state)
+    QuarantinedEvent.objects.filter(pk__in=[pk for pk, _, _ in moved]).update(
+        state=state, updated_at=now, version=F("version") + 1
+    )
+    broadcast("quarantine", id="", version=0)
+    return len(moved)
+
+
+# --- helpers --------------------------------------------------------------------------------------
+_GROUPS = """
+INSERT INTO payment_events_quarantine_group AS known
+    (fingerprint, stage, code, field, open, replaying, replayed, discarded, superseded, first_at,
+     last_at)
+SELECT given.*, 0, 0, 0, 0, 0, %s, %s
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])
+       AS given (fingerprint, stage, code, field)
+ ORDER BY given.fingerprint
+    ON CONFLICT (fingerprint) DO UPDATE SET last_at = GREATEST(known.last_at, EXCLUDED.last_at)
+RETURNING fingerprint, id
+"""
+
+
+def _groups(examples: Mapping[str, Failed], now: datetime) -> dict[str, int]:
+    """Lock the groups, made where they are new; return their ids by fingerprint."""
+    rows = [
+        (fingerprint, one.stage, one.code, one.field_name) for fingerprint, one in examples.items()
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _GROUPS, [now, now, *(list(column) for column in zip(*rows, strict=True))]
+        )
+        return dict(cursor.fetchall())
+
+
+_TABLE = (
+    *("id", "came_once", "event_id", "intake_id", "raw", "size", "digest", "key", "headers"),
+    *("source", "topic", "partition", "offset", "sent_at", "stage", "code", "field", "errors"),
+    *("group_id", "attempt"),
+)
+_TYPES = (
+    *("uuid", "text", "text", "bigint", "bytea", "bigint", "text", "bytea", "jsonb"),
+    *("text", "text", "integer", "text", "timestamptz", "text", "text", "text", "jsonb"),
+    *("bigint", "integer"),
+)
+_INSERT = """
+INSERT INTO payment_events_quarantine ({columns}, state, seen, created_at, updated_at, version)
+SELECT given.*, 'open', 1, %s, %s, 1
+  FROM unnest({types}) AS given ({columns})
+    ON CONFLICT (came_once) DO NOTHING
+RETURNING id
+""".format(
+    columns=", ".join(f'"{name}"' for name in _TABLE),
+    types=", ".join(f"%s::{kind}[]" for kind in _TYPES),
+)
+
+
+def _row(one: Failed, group: int, now: datetime) -> dict[str, Any]:
+    message, raw = one.message, one.message.raw
+    return {
+        "id": new_id(),
+        "came_once": one.came_once or message.came_once,
+        "event_id": one.event_id,
+        "intake_id": one.intake,
+        # What is larger than this is known by its size and digest alone.
+        "raw": raw if raw is None or len(raw) <= settings.PAYMENT_RAW_MAX_BYTES else None,
+        "size": len(raw or b""),
+        "digest": message.digest,
+        "key": message.key,
+        "headers": canonical_json(headers_of(message.headers)),
+        "source": message.source,
+        "topic": message.topic,
+        "partition": message.partition,
+        "offset": message.offset,
+        "sent_at": message.sent_at,
+        "stage": one.stage.value,
+        "code": one.code[:60],
+        "field": one.field_name,
+        "errors": canonical_json(list(one.errors)),
+        "group_id": group,
+        "attempt": one.attempt,
+        "now": now,
+    }
+
+
+def _insert(rows: Sequence[Mapping[str, Any]]) -> set[Any]:
+    now = rows[0]["now"]
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, [now, now, *([row[name] for row in rows] for name in _TABLE)])
+        return {row[0] for row in cursor.fetchall()}
+
+
+def _count(per_group: Mapping[int, int], state: str, now: datetime) -> None:
+    if not per_group:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE payment_events_quarantine_group AS known SET {state} = {state} + given.n "
+            "FROM unnest(%s::bigint[], %s::integer[]) AS given (id, n) "
+            "WHERE known.id = given.id",  # noqa: S608 - our own names
+            [list(per_group), list(per_group.values())],
+        )
+
+
+def _count_hours(per_group: Mapping[int, int], now: datetime) -> None:
+    if not per_group:
+        return
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    groups = sorted(per_group)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO payment_events_quarantine_hour AS known (group_id, hour, count) "
+            "SELECT given.id, %s, given.n "
+            "FROM unnest(%s::bigint[], %s::integer[]) AS given (id, n) "
+            "ON CONFLICT (group_id, hour) DO UPDATE SET count = known.count + EXCLUDED.count",
+            [hour, groups, [per_group[group] for group in groups]],
+        )
+
+
+def _seen_again(came_once: Sequence[str], now: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE payment_events_quarantine SET seen = seen + 1, updated_at = %s "
+            "WHERE came_once = ANY(%s)",
+            [now, list(came_once)],
+        )
+
+
+def _lock_groups(ids: Collection[int]) -> None:
+    rows = QuarantineGroup.objects.filter(pk__in=ids).order_by("fingerprint")
+    list(rows.select_for_update().values_list("pk"))
+
+
+def _move(per_group: Mapping[int, int], before: str, after: str) -> None:
+    """Move so many events of each group, which are locked, from one counter to another."""
+    ids = sorted(per_group)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE payment_events_quarantine_group AS known "
+            f"SET {before} = {before} - given.n, {after} = {after} + given.n "
+            "FROM unnest(%s::bigint[], %s::integer[]) AS given (id, n) "
+            "WHERE known.id = given.id",  # noqa: S608 - our own names
+            [ids, [per_group[group] for group in ids]],
+        )
