@@ -99,17 +99,13 @@ class _Publisher:
 
     async def _send(self, taken: list[_Waiting]) -> None:
         # One commit may tell a topic the same several times.
-        newest: dict[tuple[str, str], dict[str, Any]] = {}
-        for message, _ in taken:
-            about = (message["topic"], message["id"])
-            if about not in newest or newest[about]["version"] <= message["version"]:
-                newest[about] = message
+        different = {tuple(message.values()): message for message, _ in taken}
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 await get_channel_layer().group_send_all(
                     [
                         (group_name(message["topic"]), {"type": "live.changed", "message": message})
-                        for message in newest.values()
+                        for message in different.values()
                     ]
                 )
         except Exception as error:
