@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from apps.engine.probes import ProbeFailed, Readiness
 from apps.engine.views.health import readiness_body
 from workers import metrics
-from workers.httpd import Answer, Server
+from apps.common.httpd import Answer, Server
 
 
 class Health:

@@ -44,6 +44,7 @@ ORDERS: dict[str, Order] = {
     "entries": Order("at", descending=True),
     "started": Order("started_at", descending=True),
     "entries_oldest": Order("at"),
+    "ingested": Order("ingested_at", descending=True),
     "departs": Order("departs_at"),
     "departs_last": Order("departs_at", descending=True),
 }

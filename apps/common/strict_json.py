@@ -1,5 +1,6 @@
-"""JSON as in RFC 8259, more strictly than the standard library: what two readers could understand
-differently is refused (a member named twice, NaN, UTF-16), and text that PostgreSQL cannot store."""
+"""JSON as in RFC 8259, more strictly than the standard library: refuses what two readers could
+understand differently (a member named twice, NaN, UTF-16), and text that PostgreSQL cannot
+store."""
 
 import math
 from decimal import Decimal

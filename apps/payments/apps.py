@@ -15,6 +15,4 @@ class PaymentsConfig(AppConfig):
 
         registration.register()
         leader_tasks.register_all()
-        post_migrate.connect(
-            registration.rules_ensure, sender=self, dispatch_uid="payments.rules"
-        )
+        post_migrate.connect(registration.rules_ensure, sender=self, dispatch_uid="payments.rules")

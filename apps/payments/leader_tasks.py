@@ -44,9 +44,7 @@ class _Admit:
 async def reconcile(leader: Leader) -> bool:
     """Look at admitted events that are late: one that Temporal does not know is started again; one
     whose workflow was ended from outside goes to the quarantine; one that runs is left alone."""
-    stale = await leader.threads.run(
-        admission.events_stale, now=timezone.now(), limit=MOST_STALE
-    )
+    stale = await leader.threads.run(admission.events_stale, now=timezone.now(), limit=MOST_STALE)
     client = await leader.client() if stale else None
     for row in stale:
         if await leader.threads.run(admission.start_is_under_way, row):

@@ -1,15 +1,18 @@
 """Registers payments with the shared parts of the site."""
 
+import re
 from typing import Any
 
+from apps.accounts import roles, scopes
 from apps.common.language import lazy as _
 from apps.engine import subjects
 from apps.engine.subjects import EngineSubject
 from apps.live.topics import Topic
 from apps.live.topics import register as topic_register
 from apps.payments.contracts import EVENT
-from apps.payments.services import ending
-from apps.payments.services import rules
+from apps.payments.scopes import Scope
+from apps.payments.services import ending, rules
+from apps.web import body_sizes
 
 SUBJECT = EngineSubject(
     type=EVENT,
@@ -24,11 +27,34 @@ SUBJECT = EngineSubject(
 )
 
 
+#: What comes in over the API, with room for a batch.
+BODIES = body_sizes.Roomier(
+    re.compile(r"/api/v1/payment-events"), most=8 * 1024 * 1024, json=True
+)
+
+
 def register() -> None:
     """Register everything above. Called once, when Django is ready."""
     subjects.register(SUBJECT)
+    scopes.register(Scope)
+    body_sizes.register(BODIES)
+    _grant()
     topic_register(Topic("payments", permission="payments.view_paymentevent"))
     topic_register(Topic("quarantine", permission="payments.view_quarantinedevent"))
+
+
+def _grant() -> None:
+    roles.grant(
+        "quarantine operator",
+        "payments.send_paymentevent",
+        "payments.edit_quarantinedevent",
+        "payments.replay_quarantinedevent",
+        "payments.discard_quarantinedevent",
+        "payments.import_quarantinedevent",
+        "payments.view_payload",
+    )
+    for role in ("quarantine operator", "quarantine releaser", "operator"):
+        roles.grant(role, "payments.view_*")
 
 
 def rules_ensure(**kwargs: Any) -> None:

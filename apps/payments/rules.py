@@ -1,4 +1,4 @@
-"""Business rules of payment events. Pure functions of an event, a rule's parameters and the time."""
+"""Business rules of payment events: pure functions of an event, parameters and the time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

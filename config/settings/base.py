@@ -195,6 +195,14 @@ PAYMENTS_MAX_OPEN = env.integer("PAYMENTS_MAX_OPEN", 100, least=1, most=10_000)
 PAYMENTS_ADMIT_SECONDS = env.seconds("PAYMENTS_ADMIT_SECONDS", 0.2, least=0.02)
 #: An admitted event that is not done by then is looked for in the engine.
 PAYMENTS_STALE_SECONDS = env.seconds("PAYMENTS_STALE_SECONDS", 900.0, least=1.0)
+PAYMENTS_SOURCE = env.text("PAYMENTS_SOURCE", "redis")
+PAYMENTS_TOPIC = env.text("PAYMENTS_TOPIC", "payments.normalized")
+PAYMENTS_DLQ_TOPIC = env.text("PAYMENTS_DLQ_TOPIC", "payments.validation.dlq")
+KAFKA_BOOTSTRAP_SERVERS = env.text("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092")
+KAFKA_CONSUMER_GROUP = env.text("KAFKA_CONSUMER_GROUP", "countersign-payments")
+#: Further options of the client, for tests.
+KAFKA_OPTIONS: dict[str, object] = {}
+CONSUMER_HEALTH_PORT = env.integer("CONSUMER_HEALTH_PORT", 8082, least=0, most=65535)
 INFERENCE_SERVICE_URL = env.text("INFERENCE_SERVICE_URL", "http://localhost:8002")
 INFERENCE_TIMEOUT_SECONDS = env.seconds("INFERENCE_TIMEOUT_SECONDS", 30.0, least=0.1)
 #: While the service is away one call tries it, so often.

@@ -16,8 +16,9 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 def failed(rules: dict[str, Any] | None = None, **changes: Any) -> list[tuple[str, str]]:
     event = event_of(an_event(**changes), is_reserved=lambda _: False)
     assert isinstance(event, Event), event
-    in_force = [Rule(code, {**given, **(rules or {}).get(code, {})}) for code, given in
-                DEFAULTS.items()]
+    in_force = [
+        Rule(code, {**given, **(rules or {}).get(code, {})}) for code, given in DEFAULTS.items()
+    ]
     return [(one.code, one.field) for one in failures_of(event.fields, in_force, now=NOW)]
 
 

@@ -123,6 +123,7 @@ class PaymentEvent(models.Model):
                 & (Q(churn_score=None) | Q(churn_score__range=(0, 1))),
             )
         ]
+        permissions = [("send_paymentevent", "Can send payment events")]
         triggers = [
             pgtrigger.Protect(name="payments_append_only", operation=pgtrigger.Update),
         ]

@@ -113,6 +113,13 @@ class QuarantinedEvent(Came):
                 name="quarantine_intake_once",
             )
         ]
+        permissions = [
+            ("edit_quarantinedevent", "Can edit quarantined events"),
+            ("replay_quarantinedevent", "Can replay quarantined events"),
+            ("discard_quarantinedevent", "Can discard quarantined events"),
+            ("import_quarantinedevent", "Can import edits of quarantined events"),
+            ("view_payload", "Can view the content of quarantined events"),
+        ]
         triggers = [
             pgtrigger.Protect(
                 name="quarantine_as_it_came",

@@ -40,7 +40,7 @@ def events_admit() -> int:
         )
         if not rows:
             return 0
-        commands_enqueue([_command(row) for row in rows])
+        commands_enqueue([start_of(row) for row in rows])
         Intake.objects.filter(pk__in=[row.pk for row in rows]).update(admitted_at=timezone.now())
         failpoint("events_admit.uncommitted")
         return len(rows)
@@ -73,22 +73,12 @@ def event_start_again(*, intake_id: int) -> bool:
         Intake.objects.filter(pk=row.pk).update(
             attempt=F("attempt") + 1, admitted_at=timezone.now()
         )
-        commands_enqueue([_command(row)])
+        commands_enqueue([start_of(row)])
         return True
 
 
-# --- helpers --------------------------------------------------------------------------------------
-def _free() -> int:
-    open_now = Intake.objects.filter(admitted_at__isnull=False, done_at=None).count()
-    most = settings.PAYMENTS_MAX_OPEN if breaker.is_closed() else PROBES
-    return most - open_now
-
-
-def _key(row: Intake) -> str:
-    return f"{EVENT}:{row.pk}:{row.attempt}"
-
-
-def _command(row: Intake) -> NewCommand:
+def start_of(row: Intake) -> NewCommand:
+    """Return the command that starts the workflow of the event's attempt."""
     return start_command(
         key=_key(row),
         workflow_id=row.event_id,
@@ -101,3 +91,14 @@ def _command(row: Intake) -> NewCommand:
         allow_duplicate_failed=row.attempt > 1,
         unmirrored=True,
     )
+
+
+# --- helpers --------------------------------------------------------------------------------------
+def _free() -> int:
+    open_now = Intake.objects.filter(admitted_at__isnull=False, done_at=None).count()
+    most = settings.PAYMENTS_MAX_OPEN if breaker.is_closed() else PROBES
+    return most - open_now
+
+
+def _key(row: Intake) -> str:
+    return f"{EVENT}:{row.pk}:{row.attempt}"

@@ -30,7 +30,7 @@ from apps.payments.reading import TEXTS, Event, read
 from apps.payments.rules import failures_of
 from apps.payments.services.intake import events_take
 from apps.payments.services.messages import Message
-from apps.payments.services.quarantine import Failed, quarantine_put
+from apps.payments.services.quarantine import Failed, quarantine_put, reopen, replayed
 from apps.payments.services.rules import rules_in_force
 
 
@@ -86,8 +86,8 @@ def event_validate(*, event_id: str, document: Mapping[str, Any] | None = None) 
 
 
 def event_persist(input: PersistInput) -> Persisted:
-    """Keep the event with its scores; again, by whoever, there is one row. Raises NotFound, Conflict
-    `already_quarantined`."""
+    """Keep the event with its scores; again, by whoever, there is one row. Raises NotFound
+    `event_not_found`, Conflict `already_quarantined`."""
     with transaction.atomic(durable=True):
         intake = _locked(input.event_id)
         if intake.done_at is not None:
@@ -97,6 +97,8 @@ def event_persist(input: PersistInput) -> Persisted:
         row = event_row(intake, input)
         PaymentEvent.objects.bulk_create([row], ignore_conflicts=True)
         Intake.objects.filter(pk=intake.pk).update(done_at=row.ingested_at, stored=True)
+        if intake.attempt > 1:
+            replayed(intake.pk, row.ingested_at)
         failpoint("event_persist.uncommitted")
         broadcast("payments", id="", version=0)
     return Persisted(new=True)
@@ -179,20 +181,19 @@ def _end(intake: Intake, stage: Stage, errors: Sequence[Mapping[str, str]]) -> N
         headers=_headers(intake),
         sent_at=intake.sent_at,
     )
-    quarantine_put(
-        [
-            Failed(
-                message=message,
-                stage=stage,
-                errors=errors,
-                event_id=intake.event_id,
-                intake=intake.pk,
-                attempt=intake.attempt,
-                came_once=sha256(f"intake:{intake.pk}:{intake.attempt}".encode()).hexdigest(),
-            )
-        ]
+    failed = Failed(
+        message=message,
+        stage=stage,
+        errors=errors,
+        event_id=intake.event_id,
+        intake=intake.pk,
+        attempt=intake.attempt,
+        came_once=sha256(f"intake:{intake.pk}:{intake.attempt}".encode()).hexdigest(),
     )
-    Intake.objects.filter(pk=intake.pk).update(done_at=timezone.now(), stored=False)
+    now = timezone.now()
+    if not reopen(failed, now):
+        quarantine_put([failed])
+    Intake.objects.filter(pk=intake.pk).update(done_at=now, stored=False)
 
 
 def _headers(intake: Intake) -> Sequence[tuple[str, bytes | None]]:

@@ -79,7 +79,9 @@ def _take_in_halves(items: Sequence[_Item]) -> None:
             _take_in_halves(items[:half])
             _take_in_halves(items[half:])
             return
-    items[0].read = Unreadable("unstorable", detail="PostgreSQL refuses it.")
+    [item] = items
+    item.read = Unreadable("unstorable", detail="PostgreSQL refuses it.")
+    item.message = item.message.in_plain_texts()
     with transaction.atomic(durable=True):
         _take(items)
 
@@ -181,7 +183,12 @@ def _replace(row: Intake, item: _Item, now: datetime) -> None:
     columns = dict(zip((name.strip('"') for name in _COLUMNS), _columns(item), strict=True))
     columns["headers"] = headers_of(item.message.headers)
     Intake.objects.filter(pk=row.pk).update(
-        **columns, taken_at=now, admitted_at=None, done_at=None, attempt=row.attempt + 1, senseless=0
+        **columns,
+        taken_at=now,
+        admitted_at=None,
+        done_at=None,
+        attempt=row.attempt + 1,
+        senseless=0,
     )
     assert isinstance(item.read, Event)
     row.digest, row.done_at, row.attempt = item.read.digest, None, row.attempt + 1

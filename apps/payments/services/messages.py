@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -29,6 +29,16 @@ class Message:
         ones."""
         where = (self.source, self.topic, self.partition, self.offset, self.sent_at, self.digest)
         return sha256(repr(where).encode()).hexdigest()
+
+    def in_plain_texts(self) -> "Message":
+        """Return the message with where it was in printable ASCII, which any column keeps."""
+
+        def plain(text: str) -> str:
+            return ascii(text)[1:-1]
+
+        return replace(
+            self, topic=plain(self.topic)[:250], offset=plain(self.offset)[:40], sent_at=None
+        )
 
     @property
     def digest(self) -> str:

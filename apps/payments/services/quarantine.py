@@ -93,9 +93,12 @@ def quarantine_put(failed: Sequence[Failed]) -> list[str]:
     groups = _groups({one.fingerprint: one for one in failed}, now)
     rows = [_row(one, groups[one.fingerprint], now) for one in failed]
     inserted = _insert(rows)
-    per_group = Counter(groups[one.fingerprint] for one, row in zip(failed, rows, strict=True)
-                        if row["id"] in inserted)
-    _count(per_group, "open", now)
+    per_group = Counter(
+        groups[one.fingerprint]
+        for one, row in zip(failed, rows, strict=True)
+        if row["id"] in inserted
+    )
+    _count(per_group, QuarantineState.OPEN)
     _count_hours(per_group, now)
     again = [row["came_once"] for row in rows if row["id"] not in inserted]
     if again:
@@ -123,6 +126,41 @@ def states_move(rows: "QuerySet[QuarantinedEvent]", state: QuarantineState, now:
     return len(moved)
 
 
+def replayed(intake: int, now: datetime) -> None:
+    """Note that the event that somebody replayed is kept. Joins the caller's transaction."""
+    rows = QuarantinedEvent.objects.filter(intake=intake, state=QuarantineState.REPLAYING)
+    states_move(rows, QuarantineState.REPLAYED, now)
+
+
+def reopen(one: Failed, now: datetime) -> bool:
+    """Open the row of an event that failed again after a replay, with what it failed with now;
+    return whether there is such a row. Joins the caller's transaction."""
+    rows = QuarantinedEvent.objects.filter(intake=one.intake, state=QuarantineState.REPLAYING)
+    row = rows.defer("raw").first()
+    if row is None:
+        return False
+    group = _groups({one.fingerprint: one}, now)[one.fingerprint]
+    _lock_groups({row.group_id, group})
+    _count({row.group_id: -1}, QuarantineState.REPLAYING)
+    _count_hours({row.group_id: -1}, row.created_at)
+    _count({group: 1}, QuarantineState.OPEN)
+    # The hour of its first failure: it is one event that failed then.
+    _count_hours({group: 1}, row.created_at)
+    rows.filter(pk=row.pk).update(
+        state=QuarantineState.OPEN,
+        stage=one.stage,
+        code=one.code[:60],
+        field=one.field_name,
+        errors=list(one.errors),
+        group=group,
+        attempt=one.attempt,
+        updated_at=now,
+        version=F("version") + 1,
+    )
+    broadcast("quarantine", id=str(row.pk), version=row.version + 1)
+    return True
+
+
 # --- helpers --------------------------------------------------------------------------------------
 _GROUPS = """
 INSERT INTO payment_events_quarantine_group AS known
@@ -143,9 +181,7 @@ def _groups(examples: Mapping[str, Failed], now: datetime) -> dict[str, int]:
         (fingerprint, one.stage, one.code, one.field_name) for fingerprint, one in examples.items()
     ]
     with connection.cursor() as cursor:
-        cursor.execute(
-            _GROUPS, [now, now, *(list(column) for column in zip(*rows, strict=True))]
-        )
+        cursor.execute(_GROUPS, [now, now, *(list(column) for column in zip(*rows, strict=True))])
         return dict(cursor.fetchall())
 
 
@@ -206,14 +242,15 @@ def _insert(rows: Sequence[Mapping[str, Any]]) -> set[Any]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def _count(per_group: Mapping[int, int], state: str, now: datetime) -> None:
+def _count(per_group: Mapping[int, int], state: QuarantineState) -> None:
     if not per_group:
         return
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE payment_events_quarantine_group AS known SET {state} = {state} + given.n "
+            "UPDATE payment_events_quarantine_group AS known "  # noqa: S608 - our own names
+            f"SET {state.value} = {state.value} + given.n "
             "FROM unnest(%s::bigint[], %s::integer[]) AS given (id, n) "
-            "WHERE known.id = given.id",  # noqa: S608 - our own names
+            "WHERE known.id = given.id",
             [list(per_group), list(per_group.values())],
         )
 
@@ -252,9 +289,9 @@ def _move(per_group: Mapping[int, int], before: str, after: str) -> None:
     ids = sorted(per_group)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE payment_events_quarantine_group AS known "
+            "UPDATE payment_events_quarantine_group AS known "  # noqa: S608 - our own names
             f"SET {before} = {before} - given.n, {after} = {after} + given.n "
             "FROM unnest(%s::bigint[], %s::integer[]) AS given (id, n) "
-            "WHERE known.id = given.id",  # noqa: S608 - our own names
+            "WHERE known.id = given.id",
             [ids, [per_group[group] for group in ids]],
         )

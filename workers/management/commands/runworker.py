@@ -32,7 +32,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         specs = _specs(options["queue"] or settings.TEMPORAL_TASK_QUEUES)
         # Imported late, so that an unknown queue is refused without loading the SDK's runtime.
-        from workers.httpd import PortTaken
+        from apps.common.httpd import PortTaken
         from workers.runner import Runner
         from workers.slots import TooFewThreads
 

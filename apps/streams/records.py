@@ -1,0 +1,60 @@
+"""What a stream brings, and what a stream of any broker can do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Record:
+    """A message of a topic, as its broker keeps it. `value` is None for a message without one;
+    `offset` is a number in Kafka and an entry's id in Redis; `sent_at` is by the broker's clock."""
+
+    source: str
+    topic: str
+    offset: str
+    value: bytes | None = field(repr=False)
+    partition: int | None = None
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+    sent_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Messages that are gone before this group has read them: of `topic`, from and to."""
+
+    topic: str
+    partition: int | None
+    first: str
+    next: str
+
+
+class Source(Protocol):
+    """A broker, read as one consumer of a group. Used by one thread."""
+
+    def poll(self, seconds: float) -> list[Record]:
+        """Return the next records, of all topics; none when nothing came within `seconds`. Raises
+        BrokerAway."""
+
+    def done(self, records: Sequence[Record]) -> None:
+        """Note that these records, the last that `poll` returned, need not come again. What is not
+        noted comes again, to this consumer or another. Never raises: a record that comes twice does
+        no harm."""
+
+    def hold(self, seconds: float) -> None:
+        """Wait without taking new records, and stay a member of the group."""
+
+    def lag(self) -> int:
+        """Return how many messages of the topics the group has not read. Raises BrokerAway."""
+
+    def gaps(self) -> list[Gap]:
+        """Return what was lost since the last call."""
+
+    def close(self) -> None:
+        """Leave the group; what was not noted comes to others at once."""
+
+
+class BrokerAway(Exception):
+    """The broker does not answer."""

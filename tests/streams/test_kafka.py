@@ -1,0 +1,97 @@
+"""The Kafka source against a real broker."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from apps.streams.kafka import KafkaSource
+from apps.streams.records import Record
+from tests.support import eventually
+
+Send = Callable[..., None]
+QUICK = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}
+
+pytestmark = pytest.mark.xdist_group("kafka")
+
+
+def source(kafka: str, *topics: str, group: str = "g") -> KafkaSource:
+    return KafkaSource(servers=kafka, group=group, topics=topics, **QUICK)
+
+
+def read(source: KafkaSource, number: int) -> list[Record]:
+    found: list[Record] = []
+    deadline = time.monotonic() + 60
+    while len(found) < number and time.monotonic() < deadline:
+        found += source.poll(0.2)
+    return found
+
+
+def test_a_new_group_reads_from_the_beginning(kafka: str, kafka_send: Send, topic: str) -> None:
+    kafka_send(topic, *(b"%d" % n for n in range(100)))
+    one = source(kafka, topic, group=topic)
+    records = read(one, 100)
+    assert sorted(int(record.value or b"-1") for record in records) == list(range(100))
+    eventually(lambda: one.lag() == 100)
+    one.done(records)
+    assert one.lag() == 0
+    one.close()
+
+
+def test_what_was_not_done_comes_again(kafka: str, kafka_send: Send, topic: str) -> None:
+    kafka_send(topic, *(b"%d" % n for n in range(20)), partition=0)
+    one = source(kafka, topic, group=topic)
+    records = read(one, 20)
+    one.done(records[:15])
+    one.close()
+    other = source(kafka, topic, group=topic)
+    assert [record.value for record in read(other, 5)] == [b"%d" % n for n in range(15, 20)]
+    other.close()
+
+
+def test_a_message_comes_as_it_was_sent(kafka: str, kafka_send: Send, topic: str) -> None:
+    headers = [("a", b"\xff"), ("a", None), ("b", b"")]
+    kafka_send(topic, None, b"", b"\x00\xff", key=b"\x00k", headers=headers, partition=0)
+    one = source(kafka, topic, group=topic)
+    records = read(one, 3)
+    assert [record.value for record in records] == [None, b"", b"\x00\xff"]
+    assert {record.key for record in records} == {b"\x00k"}
+    assert records[0].headers == tuple(headers)
+    assert [record.offset for record in records] == ["0", "1", "2"]
+    assert records[0].sent_at is not None and records[0].partition == 0
+    one.close()
+
+
+def test_while_it_is_held_nothing_is_taken_and_it_stays_a_member(
+    kafka: str, kafka_send: Send, topic: str
+) -> None:
+    kafka_send(topic, b"1", partition=0)
+    one = source(kafka, topic, group=topic)
+    [first] = read(one, 1)
+    kafka_send(topic, b"2", partition=0)
+    for _ in range(4):
+        one.hold(0.3)
+    one.done([first])
+    [second] = read(one, 1)
+    assert second.value == b"2"
+    one.close()
+
+
+def test_offsets_that_the_broker_has_forgotten_are_a_gap(
+    kafka: str, kafka_send: Send, topic: str
+) -> None:
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    kafka_send(topic, *(b"%d" % n for n in range(10)), partition=0)
+    one = source(kafka, topic, group=topic)
+    records = read(one, 10)
+    one.done(records[:3])
+    one.close()
+    place = TopicPartition(topic, 0, 7)
+    AdminClient({"bootstrap.servers": kafka}).delete_records([place])[place].result(30)
+    other = source(kafka, topic, group=topic)
+    assert [record.value for record in read(other, 3)] == [b"7", b"8", b"9"]
+    [gap] = other.gaps()
+    assert (gap.topic, gap.partition, gap.first, gap.next) == (topic, 0, "3", "7")
+    other.close()
