@@ -89,7 +89,8 @@ def test_offsets_that_the_broker_has_forgotten_are_a_gap(
     one.done(records[:3])
     one.close()
     place = TopicPartition(topic, 0, 7)
-    AdminClient({"bootstrap.servers": kafka}).delete_records([place])[place].result(30)
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.delete_records([place])[place].result(30)
     other = source(kafka, topic, group=topic)
     assert [record.value for record in read(other, 3)] == [b"7", b"8", b"9"]
     [gap] = other.gaps()

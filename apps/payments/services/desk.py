@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.audit.services import entry_record, refusals
-from apps.common.errors import Conflict, NotAllowed, NotFound
+from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.common.failpoints import failpoint
 from apps.common.identifiers import uuid_of
 from apps.common.language import filled
@@ -33,10 +33,12 @@ def event_discard(*, row_id: UUID | str, by: User, via: str, reason: str) -> Qua
     """Discard an open event; nobody will carry it on. Again it changes nothing.
 
     Raises, each audited: NotFound `quarantined_event_not_found`; NotAllowed `permission_denied`;
-    Invalid `reason_invalid`; Conflict `already_replaying`, `already_settled`.
+    Invalid `reason_required`, `reason_invalid`; Conflict `already_replaying`, `already_settled`.
     """
     with _acting("discard", row_id, by=by, via=via, permission=DISCARD) as row:
         reason = clean_reason(reason)
+        if not reason:
+            raise Invalid(_("Say why it is discarded."), code="reason_required")
         if row.state != QuarantineState.DISCARDED:
             _check_open(row)
             _move(row, QuarantineState.DISCARDED)
@@ -148,6 +150,7 @@ def _intake_of(row: QuarantinedEvent, event: Event) -> Intake:
             partition=row.partition,
             offset=row.offset,
             sent_at=row.sent_at,
+            attempt=row.attempt + 1,
             taken_at=now,
             admitted_at=now,
         )

@@ -18,7 +18,7 @@ from apps.common.canonical_json import canonical_json
 from apps.common.identifiers import new_id
 from apps.live.broadcast import broadcast
 from apps.payments.contracts import QuarantineState, Stage
-from apps.payments.models import QuarantinedEvent, QuarantineGroup
+from apps.payments.models import QuarantinedEvent, QuarantineGroup, QuarantineHour
 from apps.payments.services.messages import Message, headers_of
 
 if TYPE_CHECKING:
@@ -142,10 +142,12 @@ def reopen(one: Failed, now: datetime) -> bool:
     group = _groups({one.fingerprint: one}, now)[one.fingerprint]
     _lock_groups({row.group_id, group})
     _count({row.group_id: -1}, QuarantineState.REPLAYING)
-    _count_hours({row.group_id: -1}, row.created_at)
     _count({group: 1}, QuarantineState.OPEN)
-    # The hour of its first failure: it is one event that failed then.
-    _count_hours({group: 1}, row.created_at)
+    if group != row.group_id:
+        # In the hour of its first failure: it is one event that failed then.
+        hours = QuarantineHour.objects.filter(group=row.group_id, hour=_hour(row.created_at))
+        hours.update(count=F("count") - 1)
+        _count_hours({group: 1}, row.created_at)
     rows.filter(pk=row.pk).update(
         state=QuarantineState.OPEN,
         stage=one.stage,
@@ -258,7 +260,6 @@ def _count(per_group: Mapping[int, int], state: QuarantineState) -> None:
 def _count_hours(per_group: Mapping[int, int], now: datetime) -> None:
     if not per_group:
         return
-    hour = now.replace(minute=0, second=0, microsecond=0)
     groups = sorted(per_group)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -266,8 +267,12 @@ def _count_hours(per_group: Mapping[int, int], now: datetime) -> None:
             "SELECT given.id, %s, given.n "
             "FROM unnest(%s::bigint[], %s::integer[]) AS given (id, n) "
             "ON CONFLICT (group_id, hour) DO UPDATE SET count = known.count + EXCLUDED.count",
-            [hour, groups, [per_group[group] for group in groups]],
+            [_hour(now), groups, [per_group[group] for group in groups]],
         )
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def _seen_again(came_once: Sequence[str], now: datetime) -> None:
