@@ -6,10 +6,10 @@ import threading
 from django.conf import settings
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from apps.common.httpd import Answer, Server
 from apps.engine.probes import ProbeFailed, Readiness
 from apps.engine.views.health import readiness_body
 from workers import metrics
-from apps.common.httpd import Answer, Server
 
 
 class Health:

@@ -28,9 +28,7 @@ SUBJECT = EngineSubject(
 
 
 #: What comes in over the API, with room for a batch.
-BODIES = body_sizes.Roomier(
-    re.compile(r"/api/v1/payment-events"), most=8 * 1024 * 1024, json=True
-)
+BODIES = body_sizes.Roomier(re.compile(r"/api/v1/payment-events"), most=8 * 1024 * 1024, json=True)
 
 
 def register() -> None:

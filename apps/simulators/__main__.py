@@ -17,7 +17,7 @@ from django.utils.log import configure_logging
 
 from apps.simulators.executor import ExecutorSink
 from apps.simulators.http import Application
-from apps.simulators.inference import InferenceSink
+from apps.simulators.inference import KINDS, InferenceSink
 from apps.simulators.mail import MailSink
 from apps.simulators.payments import PaymentSink
 from apps.simulators.paystack import PaystackSink
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     application = Application(
         {
             "executor": ExecutorSink(file=options.effects_file).answer,
-            **{name: inference.of(name) for name in inference.KINDS},
+            **{name: inference.of(name) for name in KINDS},
             "mail": mails.answer,
             "payments": PaymentSink(file=_beside(options.effects_file, "payments")).answer,
             "paystack": PaystackSink(

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from django.db import InterfaceError, OperationalError, connections
 
@@ -64,12 +65,12 @@ class Consumer:
         records = self._source.poll(POLL_SECONDS)
         self.polled_at = time.monotonic()
         for gap in self._source.gaps():
-            self._patiently(lambda gap=gap: self._on_gap(gap))
+            self._patiently(partial(self._on_gap, gap))
         by_topic: dict[str, list[Record]] = {}
         for record in records:
             by_topic.setdefault(record.topic, []).append(record)
         for topic, some in by_topic.items():
-            if not self._patiently(lambda topic=topic, some=some: self._take[topic](some)):
+            if not self._patiently(partial(self._take[topic], some)):
                 return
             failpoint("stream.taken")
             self._source.done(some)

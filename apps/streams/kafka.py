@@ -78,9 +78,9 @@ class KafkaSource:
             for message in self._consumer.consume(1, seconds):
                 if (error := message.error()) is None:
                     # Of a partition that was assigned meanwhile: it is read again.
-                    self._consumer.seek(
-                        TopicPartition(message.topic(), message.partition(), message.offset())
-                    )
+                    record = _record(message)
+                    place = TopicPartition(record.topic, record.partition or 0, int(record.offset))
+                    self._consumer.seek(place)
                 else:
                     self._trouble(error)
         finally:
@@ -131,14 +131,15 @@ class KafkaSource:
 
 def _record(message: Message) -> Record:
     kind, milliseconds = message.timestamp()
+    headers: Any = message.headers() or ()
     return Record(
         source="kafka",
-        topic=message.topic(),
+        topic=message.topic() or "",
         partition=message.partition(),
         offset=str(message.offset()),
         value=message.value(),
         key=message.key(),
-        headers=tuple(message.headers() or ()),
+        headers=tuple(headers),
         sent_at=None
         if kind == TIMESTAMP_NOT_AVAILABLE
         else datetime.fromtimestamp(milliseconds / 1000, UTC),

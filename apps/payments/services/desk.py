@@ -96,8 +96,8 @@ def _acting(
             raise NotAllowed(_("You may not do this."), code="permission_denied")
         with transaction.atomic(durable=True):
             pk = uuid_of(row_id)
-            rows = QuarantinedEvent.objects.select_for_update(no_key=True).filter(pk=pk)
-            row = rows.first() if pk else None
+            rows = QuarantinedEvent.objects.select_for_update(no_key=True)
+            row = rows.filter(pk=pk).first() if pk else None
             if row is None:
                 raise NotFound(
                     _("There is no such event in the quarantine."),

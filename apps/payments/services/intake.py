@@ -88,7 +88,7 @@ def _take_in_halves(items: Sequence[_Item]) -> None:
 
 def _take(items: Sequence[_Item]) -> None:
     now = timezone.now()
-    new = {}
+    new: dict[str, _Item] = {}
     for item in items:
         if isinstance(item.read, Event):
             new.setdefault(item.read.event_id, item)

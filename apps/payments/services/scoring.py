@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
 from django.db.models import F
@@ -32,7 +32,7 @@ class InferenceAway(Unavailable):
 class InferenceRefused(Conflict):
     """The service will not score this event, however often it is asked."""
 
-    code: ClassVar[str] = "inference_refused"
+    code = "inference_refused"
 
 
 def score(step: Step, *, event_id: str) -> Any:
