@@ -45,6 +45,7 @@ ORDERS: dict[str, Order] = {
     "started": Order("started_at", descending=True),
     "entries_oldest": Order("at"),
     "ingested": Order("ingested_at", descending=True),
+    "failed": Order("last_at", descending=True),
     "departs": Order("departs_at"),
     "departs_last": Order("departs_at", descending=True),
 }

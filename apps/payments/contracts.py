@@ -1,9 +1,11 @@
-"""Messages between payments' apps and their workflows. Standard library only: workflows import
-this module."""
+"""Messages between payments' apps and their workflows. Without Django: workflows import this
+module."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from apps.engine.contracts import Timings
 
 TASK_QUEUE = "payment-events"
 EVENT_WORKFLOW = "PaymentEventWorkflow"
@@ -72,11 +74,11 @@ class ValidateInput:
 
 @dataclass(frozen=True)
 class Validated:
-    """`attempt`: how often the event was admitted; `stored`: its row is there already."""
+    """`stored`: the event's row is there already; `timings`: those of the settings."""
 
     scoring: str
-    attempt: int = 1
     stored: bool = False
+    timings: Timings = field(default_factory=Timings)
 
 
 @dataclass(frozen=True)

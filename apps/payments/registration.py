@@ -4,15 +4,16 @@ import re
 from typing import Any
 
 from apps.accounts import roles, scopes
+from apps.audit import subject_types
 from apps.common.language import lazy as _
-from apps.engine import subjects
+from apps.engine import subjects, timeline
 from apps.engine.subjects import EngineSubject
 from apps.live.topics import Topic
 from apps.live.topics import register as topic_register
-from apps.payments.contracts import EVENT
+from apps.payments.contracts import EVENT, QUARANTINED
 from apps.payments.scopes import Scope
 from apps.payments.services import ending, rules
-from apps.web import body_sizes
+from apps.web import body_sizes, refusals, tones
 
 SUBJECT = EngineSubject(
     type=EVENT,
@@ -36,9 +37,65 @@ def register() -> None:
     subjects.register(SUBJECT)
     scopes.register(Scope)
     body_sizes.register(BODIES)
+    refusals.explain(NEXT_STEPS)
+    tones.register({}, WORDS)
+    timeline.register_words(ACTIONS, tried=TRIED)
+    subject_types.register(QUARANTINED, EVENT)
     _grant()
     topic_register(Topic("payments", permission="payments.view_paymentevent"))
     topic_register(Topic("quarantine", permission="payments.view_quarantinedevent"))
+
+
+NEXT_STEPS = {
+    "already_replaying": _("Wait until it is kept, or has failed again."),
+    "not_replayable": _("Edit it first: as it came it would fail again."),
+    "event_known": _("Look at the event that has this id; discard this one if it is the same."),
+    "event_waits_elsewhere": _("Deal with the row in which it waits."),
+}
+
+#: Why events are in the quarantine.
+WORDS = {
+    "already_quarantined": _("in the quarantine already"),
+    "duplicate_key": _("a member is named twice"),
+    "event_id_differs": _("the workflow has another id"),
+    "event_id_invalid": _("unusable id"),
+    "event_id_missing": _("no id"),
+    "event_id_reserved": _("an id that another workflow could have"),
+    "event_id_reused": _("another event has its id"),
+    "event_not_found": _("no such event"),
+    "inference_answer_invalid": _("scores make no sense"),
+    "inference_refused": _("refused by the inference service"),
+    "inference_unavailable": _("inference service away"),
+    "not_json": _("not JSON"),
+    "schema_unknown": _("unknown version of the schema"),
+    "too_deep": _("nested too deeply"),
+    "unstorable": _("refused by the database"),
+    "workflow_terminated": _("workflow ended from outside"),
+    "workflow_undeliverable": _("workflow could not be started"),
+    "wrong_type": _("a value of the wrong type"),
+    "required_fields": _("a field is missing"),
+    "amount_bounds": _("amount out of bounds"),
+    "currency_allowed": _("currency not allowed"),
+    "status_unknown": _("unknown status"),
+    "timestamp_bounds": _("time in the future"),
+    "method_known": _("unknown method of payment"),
+    "customer_blocklist": _("blocked customer"),
+    "merchant_blocklist": _("blocked merchant"),
+    "upstream": _("refused elsewhere"),
+}
+
+ACTIONS = {
+    "quarantined_event.discarded": _("Discarded the event"),
+    "quarantined_event.restored": _("Restored the event"),
+    "quarantined_event.replayed": _("Replayed the event"),
+    "payments.gap": _("Found that messages of a topic are gone"),
+}
+TRIED = {
+    "quarantined_event.discard": _("Tried to discard the event"),
+    "quarantined_event.restore": _("Tried to restore the event"),
+    "quarantined_event.replay": _("Tried to replay the event"),
+    "payment_event.take": _("Tried to send payment events"),
+}
 
 
 def _grant() -> None:
@@ -49,8 +106,9 @@ def _grant() -> None:
         "payments.replay_quarantinedevent",
         "payments.discard_quarantinedevent",
         "payments.import_quarantinedevent",
-        "payments.view_payload",
+        "payments.read_payload",
     )
+    roles.grant("quarantine releaser", "payments.read_payload")
     for role in ("quarantine operator", "quarantine releaser", "operator"):
         roles.grant(role, "payments.view_*")
 

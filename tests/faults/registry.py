@@ -1,15 +1,16 @@
 """The sagas of all domains, and the points that none of them passes. Plain lists."""
 
-from tests.faults import bookings, interventions, topups
+from tests.faults import bookings, interventions, payments, topups
 from tests.faults.saga import FaultSaga
 
-SAGAS: list[FaultSaga] = [*interventions.SAGAS, *bookings.SAGAS, *topups.SAGAS]
+SAGAS: list[FaultSaga] = [*interventions.SAGAS, *bookings.SAGAS, *topups.SAGAS, *payments.SAGAS]
 
 #: Activities at which nobody is killed by the matrix, and why that is good enough.
 NOT_WALKED: dict[str, str] = {
     **interventions.NOT_WALKED,
     **bookings.NOT_WALKED,
     **topups.NOT_WALKED,
+    **payments.NOT_WALKED,
     "decide_items": "rows first: each decision is a transaction of its own, and the next run "
     "takes what is left (tests/approvals/test_bulk_workflow.py)",
     "tick_request": "waits for hours; the time-skipping server tests it",

@@ -360,8 +360,16 @@ ROLES: dict[str, set[str]] = {
     },
     "reviewer": _SIGNS,
     "senior reviewer": {*_SIGNS, "approvals.reassign_approvalrequest", "bookings.view_*"},
-    "quarantine operator": set(),
-    "quarantine releaser": set(),
+    "quarantine operator": {
+        "payments.view_*",
+        "payments.send_paymentevent",
+        "payments.edit_quarantinedevent",
+        "payments.replay_quarantinedevent",
+        "payments.discard_quarantinedevent",
+        "payments.import_quarantinedevent",
+        "payments.read_payload",
+    },
+    "quarantine releaser": {"payments.view_*", "payments.read_payload"},
     "key officer": set(),
     "booking agent": {
         "bookings.book",
@@ -377,6 +385,7 @@ ROLES: dict[str, set[str]] = {
     },
     "auditor": {"*.view_*"},
     "operator": {
+        "payments.view_*",
         "engine.view_*",
         "engine.change_enginecommand",
         "engine.change_workflowrun",
@@ -432,7 +441,7 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
             *("approvals:decide", "approvals:write", "audit:read", "webhooks:write"),
             *("budgets:read", "budgets:write", "rules:write", "notifications:read"),
             *("notifications:write", "wallets:read", "wallets:write"),
-            *("bookings:read", "bookings:write"),
+            *("bookings:read", "bookings:write", "payments:read", "payments:write"),
         ]
     )
     for path in (ROOT / "apps").glob("*/scopes.py"):
@@ -445,8 +454,8 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
 def test_ids_of_these_subjects_are_found_in_the_audit_trail() -> None:
     assert subject_types.registered() == [
         *("approval", "approval_rule", "audit_entry", "budget", "engine_command"),
-        *("intervention", "mail", "payment_review", "policy", "rider", "role"),
-        *("route", "schedule", "stop", "topup", "trip"),
+        *("intervention", "mail", "payment_event", "payment_review", "policy"),
+        *("quarantined_event", "rider", "role", "route", "schedule", "stop", "topup", "trip"),
         *("user", "vehicle", "wallet"),
     ]
 
@@ -548,8 +557,9 @@ def test_addresses_with_larger_bodies_are_addresses_of_the_site() -> None:
         f"/api/v1/approvals/{request}/evidence",
         reverse("batch_new"),
         "/api/v1/intervention-batches",
+        "/api/v1/payment-events",
     ]
     found = body_sizes.registered()
-    assert len(found) == 2
-    assert [sum(1 for one in found if one.path.fullmatch(path)) for path in places] == [1, 1, 1, 1]
+    assert len(found) == 3
+    assert [sum(1 for one in found if one.path.fullmatch(path)) for path in places] == [1] * 5
     assert not any(one.path.fullmatch("/inbox/") for one in found)

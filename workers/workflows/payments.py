@@ -30,8 +30,6 @@ with workflow.unsafe.imports_passed_through():
 
 R = TypeVar("R")
 
-#: Of a call to the inference service: its own timeout is below that.
-SCORING = Timings(activity=60.0, heartbeat=30.0)
 #: Without end: while the service is away, events wait.
 RETRY_SCORING = RetryPolicy(
     initial_interval=timedelta(seconds=2),
@@ -50,6 +48,7 @@ class PaymentEventWorkflow:
     """
 
     def __init__(self) -> None:
+        self._timings = Timings()
         self._status = "validating"
         self._fraud: FraudScore | None = None
         self._retry: RetryStrategy | None = None
@@ -89,6 +88,7 @@ class PaymentEventWorkflow:
         valid: Validated = await local_step(
             activities.validate_business_rules, ValidateInput(event_id, whole)
         )
+        self._timings = valid.timings
         if not valid.stored:
             self._status = "scoring"
             await self._score(event_id, valid.scoring)
@@ -108,26 +108,30 @@ class PaymentEventWorkflow:
         except ApplicationError as refused:
             code = refused.type or "inference_refused"
             await local_step(
-                activities.quarantine_payment_event, EndInput(event_id, code, refused.message)
+                activities.quarantine_payment_event,
+                EndInput(event_id, code, refused.message),
+                timings=self._timings,
             )
             raise
 
     async def _ask_fraud(self, event_id: str) -> None:
-        self._fraud = await _asked(activities.get_fraud_score, event_id)
+        self._fraud = await self._asked(activities.get_fraud_score, event_id)
 
     async def _ask_retry(self, event_id: str) -> None:
-        self._retry = await _asked(activities.get_retry_strategy, event_id)
+        self._retry = await self._asked(activities.get_retry_strategy, event_id)
 
     async def _ask_churn(self, event_id: str) -> None:
-        self._churn = await _asked(activities.get_churn_prediction, event_id)
+        self._churn = await self._asked(activities.get_churn_prediction, event_id)
 
     async def _persist(self, event_id: str) -> Persisted:
         run_id = workflow.info().run_id
         return await local_step(
             activities.persist_to_postgres,
             PersistInput(event_id, self._fraud, self._retry, self._churn, run_id),
+            timings=self._timings,
         )
 
-
-async def _asked(fn: Callable[[ScoreInput], R], event_id: str) -> R:
-    return await remote_step(fn, ScoreInput(event_id), timings=SCORING, retry=RETRY_SCORING)
+    async def _asked(self, fn: Callable[[ScoreInput], R], event_id: str) -> R:
+        return await remote_step(
+            fn, ScoreInput(event_id), timings=self._timings, retry=RETRY_SCORING
+        )

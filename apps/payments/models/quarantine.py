@@ -118,7 +118,7 @@ class QuarantinedEvent(Came):
             ("replay_quarantinedevent", "Can replay quarantined events"),
             ("discard_quarantinedevent", "Can discard quarantined events"),
             ("import_quarantinedevent", "Can import edits of quarantined events"),
-            ("view_payload", "Can view the content of quarantined events"),
+            ("read_payload", "Can read the content of quarantined events"),
         ]
         triggers = [
             pgtrigger.Protect(

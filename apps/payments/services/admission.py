@@ -88,6 +88,7 @@ def start_of(row: Intake) -> NewCommand:
         subject_type=EVENT,
         subject_id=str(row.pk),
         execution_timeout_seconds=SAGA_BACKSTOP,
+        task_timeout_seconds=settings.WORKFLOW_TASK_TIMEOUT_SECONDS,
         allow_duplicate_failed=row.attempt > 1,
         unmirrored=True,
     )

@@ -16,6 +16,7 @@ from apps.common.exact_json import written
 from apps.common.failpoints import failpoint
 from apps.common.language import filled
 from apps.common.language import lazy as _
+from apps.engine.services import timings
 from apps.live.broadcast import broadcast
 from apps.payments.contracts import (
     STATUSES,
@@ -73,7 +74,7 @@ def event_validate(*, event_id: str, document: Mapping[str, Any] | None = None) 
         intake = _locked(event_id)
         if intake.done_at is not None:
             if intake.stored:
-                return Validated("", intake.attempt, stored=True)
+                return Validated("", stored=True)
             raise Conflict(_("The event is in the quarantine."), code="already_quarantined")
         event = event_of_intake(intake)
         failures = failures_of(event.fields, rules_in_force(), now=timezone.now())
@@ -82,7 +83,7 @@ def event_validate(*, event_id: str, document: Mapping[str, Any] | None = None) 
         failpoint("event_validate.uncommitted")
     if failures:
         raise RuleFailed(failures[0].message, code=failures[0].code)
-    return Validated(STATUSES[event.fields["status"]].value, intake.attempt)
+    return Validated(STATUSES[event.fields["status"]].value, timings=timings())
 
 
 def event_persist(input: PersistInput) -> Persisted:

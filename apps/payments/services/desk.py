@@ -50,6 +50,7 @@ def event_restore(*, row_id: UUID | str, by: User, via: str, reason: str = "") -
     """Take a discarding back; again it changes nothing. Raises as `event_discard`, and Conflict
     `event_waits_elsewhere` when the event waits in another row meanwhile."""
     with _acting("restore", row_id, by=by, via=via, permission=DISCARD) as row:
+        reason = clean_reason(reason)
         if row.state != QuarantineState.OPEN:
             if row.state != QuarantineState.DISCARDED:
                 _check_open(row)

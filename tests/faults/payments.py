@@ -1,0 +1,130 @@
+"""Payment events for the fault harness: kept once, retried, and quarantined once."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import uuid4
+
+from apps.payments.contracts import QuarantineState
+from apps.simulators.inference import score_of
+from tests.faults.points import Points
+from tests.faults.saga import FaultSaga
+from tests.faults.story import Story
+from tests.support import eventually
+
+_KEPT = """
+SELECT i.event_id, e.fraud_score, e.retry_strategy ->> 'action', e.churn_score, e.run_id <> '',
+       (SELECT count(*) FROM payment_events_quarantine q WHERE q.event_id = i.event_id),
+       i.stored
+  FROM payments_intake i LEFT JOIN payment_events e ON e.event_id = i.event_id
+ WHERE i.event_id = ANY(%s)
+"""
+_QUARANTINED = """
+SELECT event_id, state, code, stage, attempt,
+       (SELECT count(*) FROM payment_events e WHERE e.event_id = q.event_id)
+  FROM payment_events_quarantine q WHERE event_id = ANY(%s)
+"""
+_LEFTOVERS = """
+SELECT key, state FROM engine_enginecommand
+ WHERE workflow_id = ANY(%s) AND state IN ('pending', 'leased', 'parked')
+"""
+_COUNTERS = """
+SELECT g.code FROM payment_events_quarantine_group g
+ WHERE g.open <> (SELECT count(*) FROM payment_events_quarantine q
+                   WHERE q.group_id = g.id AND q.state = 'open')
+"""
+
+
+def _send(**changes: Any) -> Callable[[Story, Points], str]:
+    def begin(story: Story, points: Points) -> str:
+        event_id = f"fault:{uuid4()}"
+        event = {
+            "event_id": event_id,
+            "provider": "stripe",
+            "provider_event_id": "evt_1",
+            "event_type": "payment",
+            "status": "succeeded",
+            "currency": "USD",
+            "amount_cents": 5000,
+            "provider_created_at": "2026-01-01T10:00:00Z",
+            **changes,
+        }
+        answer = story.insist("POST", "/payment-events", user="admin", body=event)
+        # The first answer may have been lost.
+        assert answer.body["accepted"] + answer.body["twins"] == 1, answer
+        return event_id
+
+    return begin
+
+
+def ended(story: Story, event_id: str) -> bool:
+    """Whether the event is kept, or in the quarantine."""
+    query = "SELECT done_at IS NOT NULL FROM payments_intake WHERE event_id = %s"
+    return bool(story.stack.sql(query, event_id)[0][0])
+
+
+def _settled(story: Story, ids: list[str]) -> None:
+    eventually(lambda: not story.stack.sql(_LEFTOVERS, ids), timeout=30, every=0.1)
+    assert story.stack.sql(_COUNTERS) == []
+
+
+def _kept(scored: str) -> Callable[[Story, Sequence[str]], None]:
+    def prove(story: Story, events: Sequence[str]) -> None:
+        ids = list(events)
+        _settled(story, ids)
+        rows = story.stack.sql(_KEPT, ids)
+        assert len(rows) == len(ids)
+        for event_id, fraud, action, churn, has_run, quarantined, stored in rows:
+            retry = score_of("retry", event_id)["action"] if scored == "retry" else None
+            risk = score_of("fraud", event_id)["fraud_score"] if scored == "fraud" else None
+            expected = (risk, retry, score_of("churn", event_id)["churn_score"])
+            assert (fraud, action, churn) == expected, event_id
+            assert (has_run, quarantined, stored) == (True, 0, True), event_id
+
+    return prove
+
+
+def _failed(story: Story, events: Sequence[str]) -> None:
+    ids = list(events)
+    _settled(story, ids)
+    rows = story.stack.sql(_QUARANTINED, ids)
+    assert len(rows) == len(ids)
+    for event_id, state, code, stage, attempt, kept in rows:
+        found = (state, code, stage, attempt, kept)
+        assert found == (QuarantineState.OPEN, "amount_bounds", "validate", 1, 0), event_id
+
+
+def _around(*steps: str) -> tuple[str, ...]:
+    return tuple(f"{step}.{where}" for step in steps for where in ("before", "after"))
+
+
+KEPT = FaultSaga(
+    name="event kept",
+    points=(
+        "events_take.uncommitted",
+        "events_admit.uncommitted",
+        *_around("validate_business_rules", "get_fraud_score", "get_churn_prediction"),
+        *_around("persist_to_postgres"),
+        "event_persist.uncommitted",
+    ),
+    begin=_send(),
+    ended=ended,
+    prove=_kept("fraud"),
+)
+RETRIED = FaultSaga(
+    name="event of a failed payment",
+    points=_around("get_retry_strategy"),
+    begin=_send(status="declined"),
+    ended=ended,
+    prove=_kept("retry"),
+)
+QUARANTINED = FaultSaga(
+    name="event quarantined",
+    points=("event_validate.uncommitted",),
+    begin=_send(amount_cents=0),
+    ended=ended,
+    prove=_failed,
+)
+SAGAS = [KEPT, RETRIED, QUARANTINED]
+NOT_WALKED = {
+    "quarantine_payment_event": "one transaction, as `validate_business_rules` ends an event",
+}
