@@ -11,8 +11,10 @@ from apps.accounts.demo_users import demo_people_ensure
 from apps.accounts.models import User
 from apps.audit.models import AuditEntry
 from apps.common.errors import DomainError
+from apps.payments.contracts import Stage as Stage_
 from apps.payments.models import Intake, PaymentEvent, PaymentRule, QuarantinedEvent
 from apps.payments.services import desk
+from apps.payments.services.carrying import event_quarantine
 from apps.payments.services.checking import counters_check
 from apps.payments.services.intake import events_take
 from tests.payments.samples import a_message, an_event
@@ -147,6 +149,23 @@ async def test_an_id_that_another_event_has_is_not_replayed(stage: Stage) -> Non
     row = await orm(only)
     code = await orm(lambda: refused(desk.event_replay, row_id=row.pk, by=admin, **SAID))
     assert code == "event_known"
+
+
+async def test_another_content_of_an_event_that_waits_is_not_replayed(stage: Stage) -> None:
+    admin = await orm(_admin)
+    event_id = stage.named("e-1")
+    await stage.take(an_event(event_id), an_event(event_id, amount_cents=7))
+    intake = await orm(Intake.objects.get)
+    other = await orm(only)
+    await orm(
+        lambda: event_quarantine(
+            event_id=event_id, stage=Stage_.ENGINE, code="workflow_terminated", detail="ended"
+        )
+    )
+    code = await orm(lambda: refused(desk.event_replay, row_id=other.pk, by=admin, **SAID))
+    assert code == "event_waits_elsewhere"
+    assert (await orm(lambda: Intake.objects.get(pk=intake.pk))).digest == intake.digest
+    assert await orm(counters_check) == (2, [])
 
 
 def _admin() -> User:

@@ -94,6 +94,18 @@ def test_an_event_that_never_took_effect_makes_room_for_a_newer_one() -> None:
     check_counters()
 
 
+def test_a_lost_answer_is_given_again() -> None:
+    from apps.payments.services.carrying import RuleFailed, event_validate
+
+    events_take([a_message(an_event("e-1", currency="XXX"))])
+    for _ in range(2):
+        with pytest.raises(RuleFailed) as failed:
+            event_validate(event_id="e-1")
+        assert failed.value.code == "currency_allowed"
+    assert QuarantinedEvent.objects.count() == 1
+    check_counters()
+
+
 def test_two_hostile_messages_of_each_kind_stop_none_of_the_good_ones() -> None:
     hostile = {
         "not_json": b"{",

@@ -79,6 +79,7 @@ async def test_started_by_hand_it_makes_its_row(stage: Stage) -> None:
 
     await (await start("by-hand", an_event(by_hand))).result()
     assert await stage.row(by_hand) is not None
+    assert await stage.admit() == 0
     assert await failure(await start("another", an_event(by_hand))) == "event_id_differs"
     strange = {"event_id": stage.named("strange"), "x": 1}
     assert await failure(await start("strange", strange)) == "required_fields"

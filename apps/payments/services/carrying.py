@@ -26,10 +26,10 @@ from apps.payments.contracts import (
     Stage,
     Validated,
 )
-from apps.payments.models import Intake, PaymentEvent
+from apps.payments.models import Intake, PaymentEvent, QuarantinedEvent
 from apps.payments.reading import TEXTS, Event, read
 from apps.payments.rules import failures_of
-from apps.payments.services.intake import events_take
+from apps.payments.services.intake import BY_HAND, events_take
 from apps.payments.services.messages import Message
 from apps.payments.services.quarantine import Failed, quarantine_put, reopen, replayed
 from apps.payments.services.rules import rules_in_force
@@ -65,8 +65,8 @@ def event_validate(*, event_id: str, document: Mapping[str, Any] | None = None) 
     the quarantine when RuleFailed is raised, both in one transaction.
 
     `document` makes the row of a workflow that was started by hand. Again, nothing is written
-    twice. Raises NotFound `event_not_found`, Invalid with the code of an unreadable document,
-    `event_id_differs`, Conflict `event_id_reused`, `already_quarantined`.
+    twice: an event that is in the quarantine fails as it did. Raises NotFound `event_not_found`,
+    Invalid with the code of an unreadable document, `event_id_differs`, `event_id_reused`.
     """
     if document is not None:
         _take_by_hand(event_id, document)
@@ -75,7 +75,7 @@ def event_validate(*, event_id: str, document: Mapping[str, Any] | None = None) 
         if intake.done_at is not None:
             if intake.stored:
                 return Validated("", stored=True)
-            raise Conflict(_("The event is in the quarantine."), code="already_quarantined")
+            raise _quarantined_as(intake)
         event = event_of_intake(intake)
         failures = failures_of(event.fields, rules_in_force(), now=timezone.now())
         if failures:
@@ -148,6 +148,15 @@ def event_row(intake: Intake, input: PersistInput) -> PaymentEvent:
 
 
 # --- helpers --------------------------------------------------------------------------------------
+def _quarantined_as(intake: Intake) -> RuleFailed:
+    """Return what the event went to the quarantine for: to whoever lost that answer."""
+    rows = QuarantinedEvent.objects.filter(intake=intake).order_by("-updated_at")
+    row = rows.values("code", "errors").first()
+    if row is None:
+        return RuleFailed(_("The event is in the quarantine."), code="already_quarantined")
+    return RuleFailed(str(row["errors"][0].get("message", "")), code=row["code"])
+
+
 def _locked(event_id: str) -> Intake:
     rows = Intake.objects.select_for_update(no_key=True).filter(event_id=event_id)
     row = rows.first()
@@ -165,7 +174,7 @@ def _take_by_hand(event_id: str, document: Mapping[str, Any]) -> None:
     raw = written(document).encode()
     if Intake.objects.filter(event_id=event_id).exists():
         return
-    [taken] = events_take([Message(raw, source="engine", offset=event_id[:40])])
+    [taken] = events_take([Message(raw, source=BY_HAND, offset=event_id[:40])])
     if taken.outcome is Outcome.QUARANTINED:
         raise Invalid(taken.detail or taken.code, code=taken.code)
 

@@ -71,7 +71,7 @@ def event_replay(*, row_id: UUID | str, by: User, via: str) -> QuarantinedEvent:
 
     Raises, each audited: NotFound `quarantined_event_not_found`; NotAllowed `permission_denied`;
     Conflict `already_replaying`, `already_settled`, `not_replayable` (it is no readable event: edit
-    it), `event_known` (another event has its id).
+    it), `event_known` (another event has its id), `event_waits_elsewhere`.
     """
     with _acting("replay", row_id, by=by, via=via, permission=REPLAY) as row:
         _check_open(row)
@@ -157,6 +157,10 @@ def _intake_of(row: QuarantinedEvent, event: Event) -> Intake:
         )
     if known.done_at is None or known.stored or row.intake_id not in (None, known.pk):
         raise Conflict(_("Another event has this id."), code="event_known")
+    waiting = (QuarantineState.OPEN, QuarantineState.REPLAYING)
+    others = QuarantinedEvent.objects.filter(intake=known, state__in=waiting).exclude(pk=row.pk)
+    if others.exists():
+        raise Conflict(_("The event waits in another row."), code="event_waits_elsewhere")
     _set_back(known, row, event, now)
     return known
 

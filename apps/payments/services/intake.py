@@ -18,6 +18,8 @@ from apps.payments.reading import Event, Unreadable, read
 from apps.payments.services.messages import Message, headers_of
 from apps.payments.services.quarantine import Failed, quarantine_put, states_move
 
+#: The source of an event whose workflow runs already: nobody else starts it.
+BY_HAND = "engine"
 #: Prefixes of workflow ids that belong to no registered subject.
 RESERVED = ("dlq-", "payments-", "temporal-", "countersign-")
 
@@ -131,8 +133,9 @@ _COLUMNS = (
     *('"offset"', "sent_at"),
 )
 _INSERT = f"""
-INSERT INTO payments_intake ({", ".join(_COLUMNS)}, attempt, twins, senseless, taken_at, stored)
-SELECT given.*, 1, 0, 0, %s, FALSE
+INSERT INTO payments_intake ({", ".join(_COLUMNS)}, attempt, twins, senseless, taken_at, stored,
+    admitted_at)
+SELECT given.*, 1, 0, 0, %s, FALSE, CASE WHEN source = %s THEN %s::timestamptz END
   FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::bytea[], %s::jsonb[], %s::text[],
               %s::text[], %s::integer[], %s::text[], %s::timestamptz[])
        AS given ({", ".join(_COLUMNS)})
@@ -149,7 +152,9 @@ def _insert(items: Sequence[_Item], now: datetime) -> dict[str, int]:
         return {}
     rows = [_columns(item) for item in items]
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [now, *(list(column) for column in zip(*rows, strict=True))])
+        cursor.execute(
+            _INSERT, [now, BY_HAND, now, *(list(column) for column in zip(*rows, strict=True))]
+        )
         return dict(cursor.fetchall())
 
 
