@@ -38,6 +38,18 @@ SELECT b.id::text, b.status, b.charged - b.refunded = CASE b.status
              GROUP BY a.action HAVING count(*) > 1)
 FROM bookings_booking b WHERE b.id::text = ANY(%s)
 """
+#: Where most seats are free: the whole matrix books more than one trip has.
+_EMPTIEST = """
+SELECT t.id::text, leg.segment
+  FROM bookings_trip t
+  JOIN bookings_vehicle v ON v.id = t.vehicle_id
+ CROSS JOIN (VALUES ('A-B', int4range(1, 2)), ('B-C', int4range(2, 3))) AS leg (segment, stretch)
+ WHERE v.code = %s AND t.status = 'open'
+ ORDER BY (SELECT count(*) FROM bookings_reservation r
+            WHERE r.trip_id = t.id AND r.status IN ('held', 'paying', 'confirmed')
+              AND r.stretch && leg.stretch), t.departs_at, leg.segment
+ LIMIT 1
+"""
 _LEFTOVERS = """
 SELECT 'command ' || key || ' ' || state FROM engine_enginecommand
 WHERE subject_id = ANY(%s) AND state IN ('pending', 'leased', 'parked')
@@ -78,7 +90,9 @@ def ended(story: Story, booking: str) -> bool:
 # --- the ways -----------------------------------------------------------------------------------
 def _book(method: str) -> Callable[[Story, Points], str]:
     def begin(story: Story, points: Points) -> str:
-        body = {"userId": RIDER, "busId": BUS, "segment": "A-B", "paymentMethod": method}
+        trip, segment = story.stack.sql(_EMPTIEST, BUS)[0]
+        body = {"userId": RIDER, "busId": BUS, "paymentMethod": method}
+        body |= {"tripId": trip, "segment": segment}
         key = f"fault-{uuid4()}"
         answer = story.insist("POST", "/bookings", user="agent", body=body, key=key)
         assert answer.status in (200, 201), answer
