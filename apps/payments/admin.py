@@ -1,0 +1,107 @@
+"""Admin of payment events and of the quarantine: rows that only services write."""
+
+from django.contrib import admin
+
+from apps.common.language import lazy as _
+from apps.payments.models import (
+    InferenceBreaker,
+    Intake,
+    PaymentEvent,
+    PaymentRule,
+    QuarantinedEvent,
+    QuarantineGroup,
+    QuarantineHour,
+)
+from apps.web.admin import ReadOnlyAdmin
+
+
+@admin.register(PaymentEvent)
+class PaymentEventAdmin(ReadOnlyAdmin):
+    list_display = (
+        "event_id",
+        "status",
+        "amount_cents",
+        "currency",
+        "provider",
+        "customer_id",
+        "fraud_score",
+        "ingested_at",
+    )
+    list_filter = ("status",)
+    ordering = ("-ingested_at", "-id")
+    search_exact = ("event_id", "customer_id")
+    search_help_text = _("The exact id of an event or a customer.")
+
+
+@admin.register(Intake)
+class IntakeAdmin(ReadOnlyAdmin):
+    list_display = (
+        "event_id",
+        "source",
+        "topic",
+        "partition",
+        "offset",
+        "attempt",
+        "twins",
+        "taken_at",
+        "admitted_at",
+        "done_at",
+        "stored",
+    )
+    exclude = ("raw", "key")
+    ordering = ("-id",)
+    search_exact = ("event_id",)
+    search_help_text = _("The exact id of an event.")
+
+
+@admin.register(QuarantinedEvent)
+class QuarantinedEventAdmin(ReadOnlyAdmin):
+    list_display = (
+        "__str__",
+        "stage",
+        "code",
+        "field",
+        "state",
+        "attempt",
+        "seen",
+        "created_at",
+    )
+    list_filter = ("state",)
+    exclude = ("raw", "key")
+    ordering = ("-created_at", "-id")
+    search_exact = ("event_id", "id")
+    search_help_text = _("The exact id of an event, or of its row in the quarantine.")
+
+
+@admin.register(QuarantineGroup)
+class QuarantineGroupAdmin(ReadOnlyAdmin):
+    list_display = (
+        "__str__",
+        "open",
+        "replaying",
+        "replayed",
+        "discarded",
+        "superseded",
+        "first_at",
+        "last_at",
+    )
+    ordering = ("-last_at", "-id")
+
+
+@admin.register(QuarantineHour)
+class QuarantineHourAdmin(ReadOnlyAdmin):
+    list_display = ("group", "hour", "count")
+    list_select_related = ("group",)
+    ordering = ("group", "hour")
+
+
+@admin.register(PaymentRule)
+class PaymentRuleAdmin(ReadOnlyAdmin):
+    list_display = ("code", "enabled", "version", "updated_at")
+    ordering = ("id",)
+
+
+@admin.register(InferenceBreaker)
+class InferenceBreakerAdmin(ReadOnlyAdmin):
+    list_display = ("step", "failures", "open_until", "last_error")
+    ordering = ("step",)
