@@ -41,9 +41,10 @@ fmt: install
 bench: install
 	@$(PYTHON) -m benchmarks $(ARGS)
 
+# Three stacks side by side: most of the time they wait.
 faults: install chromium
 	@TESTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest \
-		tests/faults tests/interventions/test_failure_table.py $(PYTEST_ARGS)
+		tests/faults tests/interventions/test_failure_table.py -n 3 --dist load $(PYTEST_ARGS)
 
 # What make test runs small, at full size: batches of 500 and 20,000, 300 decisions in a browser,
 # every page in both themes at both widths and with every address that nobody means, the API, the
