@@ -75,12 +75,10 @@ def _scaled(requested: dict[str, Slots], threads: int) -> dict[str, Slots]:
     300, however idle that was.
     """
     shares = dict.fromkeys((name for name, slots in requested.items() if slots.threads), 0)
-    left = threads
-    while left:
+    for _ in range(threads):
         # One at a time to whoever has least; the greatest need first among equals.
         wanting = [name for name in shares if shares[name] < requested[name].threads]
         shares[min(wanting, key=lambda name: (shares[name], -requested[name].threads))] += 1
-        left -= 1
     return {
         name: Slots(
             workflows=slots.workflows,

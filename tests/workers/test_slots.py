@@ -1,5 +1,7 @@
 """Slots, threads and pool fit each other, or the worker does not start."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.workers import sample, sample_workflows
@@ -51,13 +53,7 @@ def test_fewer_threads_scale_the_slots_down_and_every_queue_keeps_some(threads: 
 
 def test_a_small_queue_is_not_starved_by_a_large_one() -> None:
     """Shares in proportion left a queue of 20 slots one local step at a time beside one of 300."""
-    small = QueueSpec(
-        name="small",
-        workflows=[sample_workflows.InOrder],
-        activities=sample.ACTIVITIES,
-        max_workflows=10,
-        max_activities=10,
-    )
+    small = replace(SMALL, max_activities=10)
     made = planned(BUSY, small, threads=16).queues
     assert made["small"] == Slots(workflows=10, remote=4, local=4)
     assert made["busy"] == Slots(workflows=100, remote=4, local=4)

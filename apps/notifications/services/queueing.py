@@ -82,6 +82,7 @@ def mail_queue(
     `title_required`, `text_too_long`, `too_many_attachments`, `attachment_empty`,
     `attachment_type_not_allowed`; AttachmentsTooLarge `attachments_too_large` (all together more
     than MOST_BYTES); Conflict `mail_key_reused` (of another subject, or of a person with a login).
+    After that Conflict the caller's transaction must be rolled back: there is no savepoint.
     A refusal stores nothing and is audited by the caller's verb.
     """
     _check_ids(key, subject_type, str(subject_id))
