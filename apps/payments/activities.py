@@ -13,13 +13,15 @@ from apps.payments.contracts import (
     FraudScore,
     Persisted,
     PersistInput,
+    ReplayFacts,
+    ReplayStep,
     RetryStrategy,
     ScoreInput,
     Stage,
     Validated,
     ValidateInput,
 )
-from apps.payments.services import carrying, scoring
+from apps.payments.services import carrying, replay_pacing, scoring
 
 
 @activity.defn(name="validate_business_rules")
@@ -63,6 +65,12 @@ def quarantine_payment_event(input: EndInput) -> None:
     )
 
 
+@activity.defn(name="advance_replay")
+def advance_replay(input: ReplayStep) -> ReplayFacts:
+    """Begin as many events of a replay as its pace allows now."""
+    return replay_pacing.replay_advance(run_id=input.run_id, workflow_id=input.workflow_id)
+
+
 ACTIVITIES: list[Callable[..., Any]] = [
     validate_business_rules,
     get_fraud_score,
@@ -70,4 +78,5 @@ ACTIVITIES: list[Callable[..., Any]] = [
     get_churn_prediction,
     persist_to_postgres,
     quarantine_payment_event,
+    advance_replay,
 ]

@@ -5,13 +5,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from apps.engine.contracts import Timings
+from apps.engine.contracts import RunProgress, Timings
 
 TASK_QUEUE = "payment-events"
 EVENT_WORKFLOW = "PaymentEventWorkflow"
-#: The kind of row, in audit entries and in the outbox.
+REPLAY_WORKFLOW = "ReplayRunWorkflow"
+#: Kinds of rows, in audit entries and in the outbox.
 EVENT = "payment_event"
 QUARANTINED = "quarantined_event"
+EDIT = "quarantine_edit"
+REPLAY = "replay_run"
+#: The kind of approval of an edit.
+EDIT_KIND = "quarantine.edit"
+SIGNAL_REPLAY_CHANGED = "replay_changed"
 
 
 class Outcome(StrEnum):
@@ -39,6 +45,46 @@ class QuarantineState(StrEnum):
     REPLAYED = "replayed"
     DISCARDED = "discarded"
     SUPERSEDED = "superseded"
+
+
+class EditStatus(StrEnum):
+    """Status of an edit of a quarantined event."""
+
+    AWAITING_APPROVAL = "awaiting_approval"
+    SIGNED = "signed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Return whether the status is final."""
+        return self is not EditStatus.AWAITING_APPROVAL
+
+
+class ReplayStatus(StrEnum):
+    """Status of a replay of many events."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Return whether the status is final."""
+        return self in (ReplayStatus.COMPLETED, ReplayStatus.CANCELLED)
+
+
+class ReplayItemStatus(StrEnum):
+    """Status of one event of a replay. `running`: it is on its way; `done`: it is kept."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class Scoring(StrEnum):
@@ -140,3 +186,34 @@ class EventResult:
 
     event_id: str
     status: str
+
+
+# --- replays --------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class ReplayRef:
+    """A replay's row, with the time limits of the settings."""
+
+    run_id: str
+    timings: Timings = field(default_factory=Timings)
+
+
+@dataclass(frozen=True)
+class ReplayStep:
+    """Which replay goes on, as that workflow's."""
+
+    run_id: str
+    workflow_id: str
+
+
+@dataclass(frozen=True)
+class ReplayFacts:
+    """A replay's state. `runs`: items may begin; `settled`: it has ended; neither: it is paused.
+    `wait_seconds`: when to look again."""
+
+    status: str
+    runs: bool
+    settled: bool
+    progress: RunProgress = field(default_factory=RunProgress)
+    wait_seconds: float = 1.0
+    code: str = ""
+    detail: str = ""

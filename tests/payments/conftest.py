@@ -29,3 +29,13 @@ async def stage(
     stage = Stage(client=temporal_client, queue=task_queue, inference=inference)
     async with stage.working(slots=24):
         yield stage
+
+
+@pytest.fixture
+def people(transactional_db: None) -> Any:
+    """The demo's people, committed: threads see them."""
+    from apps.accounts.demo_users import demo_people_ensure
+    from tests.payments.people import People
+
+    known = demo_people_ensure()
+    return People(*(known[name] for name in ("corrector", "releaser", "admin", "auditor")))

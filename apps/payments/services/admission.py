@@ -29,7 +29,7 @@ def events_admit() -> int:
         # Two leaders at once, for the moment of a change, admit in turn.
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('payments.admission'))")
-        free = _free()
+        free = free_slots()
         if free <= 0:
             return 0
         waiting = Intake.objects.filter(admitted_at=None, done_at=None).order_by("id")
@@ -94,12 +94,13 @@ def start_of(row: Intake) -> NewCommand:
     )
 
 
-# --- helpers --------------------------------------------------------------------------------------
-def _free() -> int:
+def free_slots() -> int:
+    """Return how many workflows more may be open now; may be below zero."""
     open_now = Intake.objects.filter(admitted_at__isnull=False, done_at=None).count()
     most = settings.PAYMENTS_MAX_OPEN if breaker.is_closed() else PROBES
     return most - open_now
 
 
+# --- helpers --------------------------------------------------------------------------------------
 def _key(row: Intake) -> str:
     return f"{EVENT}:{row.pk}:{row.attempt}"
