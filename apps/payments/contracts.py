@@ -95,7 +95,7 @@ class Scoring(StrEnum):
     NEITHER = "neither"
 
 
-#: The known statuses, in lower case.
+#: The known statuses of payments, in lower case.
 STATUSES: dict[str, Scoring] = {
     **dict.fromkeys(("succeeded", "captured", "completed", "paid", "settled"), Scoring.FRAUD),
     **dict.fromkeys(("failed", "declined"), Scoring.RETRY),
@@ -107,6 +107,8 @@ STATUSES: dict[str, Scoring] = {
         Scoring.NEITHER,
     ),
 }
+
+PaymentStatus = StrEnum("PaymentStatus", {status.upper(): status for status in STATUSES})
 
 
 # --- activities -----------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from django.db.models import QuerySet
 from apps.accounts.models import User
 from apps.common.language import lazy as _
 from apps.payments.contracts import (
-    STATUSES,
     EditStatus,
+    PaymentStatus,
     QuarantineState,
     ReplayStatus,
     Stage,
@@ -51,11 +51,7 @@ class EventFilter(FilterForm):
     }
     more = ("currency", "risk")
 
-    status = forms.ChoiceField(
-        required=False,
-        label=_("Status"),
-        choices=[("", _("every status")), *((one, one) for one in STATUSES)],
-    )
+    status = StatusField(PaymentStatus, label=_("Status"))
     event_id = forms.CharField(required=False, max_length=LONGEST_ID, label=_("Event id"))
     customer = forms.CharField(required=False, max_length=100, label=_("Customer"))
     currency = forms.CharField(required=False, max_length=3, label=_("Currency"))

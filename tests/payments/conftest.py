@@ -34,8 +34,6 @@ async def stage(
 @pytest.fixture
 def people(transactional_db: None) -> Any:
     """The demo's people, committed: threads see them."""
-    from apps.accounts.demo_users import demo_people_ensure
-    from tests.payments.people import People
+    from tests.payments.world import people_of
 
-    known = demo_people_ensure()
-    return People(*(known[name] for name in ("corrector", "releaser", "admin", "auditor")))
+    return people_of()

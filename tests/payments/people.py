@@ -35,7 +35,11 @@ class People:
         return edit
 
     def sign(
-        self, edit: QuarantineEdit, verdict: str = "approve", by: User | None = None
+        self,
+        edit: QuarantineEdit,
+        verdict: str = "approve",
+        by: User | None = None,
+        reason: str = "Compared with the provider.",
     ) -> QuarantineEdit:
         request = edits.edit_approval(edit)
         assert request is not None
@@ -43,7 +47,7 @@ class People:
             request_id=request.pk,
             by=by or self.releaser,
             verdict=verdict,
-            reason="Compared with the provider.",
+            reason=reason,
             payload_hash=request.payloads.get().hash,
             via="api",
             as_of=timezone.now(),

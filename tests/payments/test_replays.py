@@ -12,7 +12,6 @@ from django.utils import timezone
 from apps.common.errors import DomainError
 from apps.engine import process, runs
 from apps.engine.models import EngineCommand
-from apps.payments.contracts import QuarantineState
 from apps.payments.models import (
     Intake,
     PaymentEvent,
@@ -24,12 +23,12 @@ from apps.payments.models import (
 )
 from apps.payments.services import desk, replay_pacing, replays
 from apps.payments.services.checking import counters_check
-from apps.payments.services.intake import events_take
 from apps.payments.services.replay_pacing import replay_advance
-from apps.payments.services.replays import RUN, Pace, replay_make
+from apps.payments.services.replays import RUN, Pace
 from tests.payments.people import People
-from tests.payments.samples import a_message, an_event
+from tests.payments.samples import an_event
 from tests.payments.stage import Stage
+from tests.payments.world import asked_replay, fail, keep, quarantined
 from tests.stage import orm
 from tests.support import eventually_async
 
@@ -40,49 +39,6 @@ def refused(call: Any, *args: Any, **about: Any) -> str:
     with pytest.raises(DomainError) as raised:
         call(*args, **about)
     return raised.value.code
-
-
-def quarantined(number: int, prefix: str = "stripe:r", **changes: Any) -> list[str]:
-    """So many events in the quarantine, as if their workflows had found the rule's failure."""
-    from apps.payments.services.carrying import RuleFailed, event_validate
-
-    ids = [f"{prefix}-{n}" for n in range(number)]
-    events = [an_event(one, currency="SEK", **changes) for one in ids]
-    events_take([a_message(event, offset=n) for n, event in enumerate(events)])
-    Intake.objects.update(admitted_at=timezone.now())
-    for one in ids:
-        with pytest.raises(RuleFailed):
-            event_validate(event_id=one)
-    return ids
-
-
-def settle(event_ids: list[str]) -> None:
-    """What the events' workflows do: keep them."""
-    from apps.payments.contracts import PersistInput
-    from apps.payments.services.carrying import event_persist
-
-    for one in event_ids:
-        event_persist(PersistInput(one))
-
-
-def fail(event_ids: list[str]) -> None:
-    from apps.payments.services.carrying import RuleFailed, event_validate
-
-    for one in event_ids:
-        with pytest.raises(RuleFailed):
-            event_validate(event_id=one)
-
-
-def a_replay(people: People, **given: Any) -> ReplayRun:
-    about: dict[str, Any] = {
-        "events": QuarantinedEvent.objects.filter(state=QuarantineState.OPEN),
-        "said": {"q": "SEK"},
-        "by": people.corrector,
-        "via": "api",
-        "as_of": timezone.now(),
-    }
-    run, _ = replay_make(**about | given)
-    return run
 
 
 def advance(run: ReplayRun) -> Any:
@@ -106,7 +62,7 @@ def statuses(run: ReplayRun) -> dict[str, int]:
 
 def test_the_items_are_written_when_the_replay_is_made(people: People) -> None:
     quarantined(30)
-    run = a_replay(people)
+    run = asked_replay(people)
     assert (run.total, statuses(run)) == (30, {"waiting": 30})
     # Who joins the group later is not in it.
     quarantined(5, "stripe:later")
@@ -124,7 +80,7 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_ramp_is_one_five_twenty_and_then_the_rate(people: People, settings: Any) -> None:
     settings.PAYMENTS_MAX_OPEN = 1000
     quarantined(60)
-    run = a_replay(people, pace=Pace(rate=10))
+    run = asked_replay(people, pace=Pace(rate=10))
     begun = []
     for _ in range(6):
         later(run)
@@ -135,14 +91,14 @@ def test_the_ramp_is_one_five_twenty_and_then_the_rate(people: People, settings:
             advance(run)
             assert len(under_way()) == begun[-1]
         PaymentRule.objects.update(enabled=False)
-        settle(under_way())
+        keep(under_way())
     assert begun == [1, 5, 20, 10, 10, 10]
     later(run)
     facts = advance(run)
     assert facts.progress.done == 56
-    settle(under_way())
+    keep(under_way())
     advance(run)
-    settle(under_way())
+    keep(under_way())
     facts = advance(run)
     assert (facts.status, facts.settled, statuses(run)) == ("completed", True, {"done": 60})
     assert counters_check() == (1, [])
@@ -150,7 +106,7 @@ def test_the_ramp_is_one_five_twenty_and_then_the_rate(people: People, settings:
 
 def test_a_replay_stops_by_itself_and_begins_its_ramp_anew(people: People) -> None:
     quarantined(100)
-    run = a_replay(people)
+    run = asked_replay(people)
     for _ in range(4):
         later(run)
         facts = advance(run)
@@ -164,7 +120,7 @@ def test_a_replay_stops_by_itself_and_begins_its_ramp_anew(people: People) -> No
     replays.replay_resume(run.pk, by=people.corrector, via="page", as_of=timezone.now())
     advance(run)
     assert len(under_way()) == 1
-    settle(under_way())
+    keep(under_way())
     advance(run)
     assert len(under_way()) == 5
 
@@ -172,9 +128,9 @@ def test_a_replay_stops_by_itself_and_begins_its_ramp_anew(people: People) -> No
 def test_paused_and_cancelled_half_way_the_counts_add_up(people: People) -> None:
     quarantined(40)
     PaymentRule.objects.update(enabled=False)
-    run = a_replay(people)
+    run = asked_replay(people)
     advance(run)
-    settle(under_way())
+    keep(under_way())
     advance(run)
     replays.replay_pause(run.pk, by=people.corrector, via="page", as_of=timezone.now())
     assert len(under_way()) == 5
@@ -184,7 +140,7 @@ def test_paused_and_cancelled_half_way_the_counts_add_up(people: People) -> None
     replays.replay_cancel(run.pk, by=people.corrector, via="page", as_of=timezone.now())
     assert statuses(run) == {"done": 1, "running": 5, "cancelled": 34}
     # What was on its way ends, and its items say so.
-    settle(under_way())
+    keep(under_way())
     assert statuses(run) == {"done": 6, "cancelled": 34}
     assert QuarantinedEvent.objects.filter(state="open").count() == 34
     assert QuarantineGroup.objects.get().open == 34
@@ -194,12 +150,12 @@ def test_paused_and_cancelled_half_way_the_counts_add_up(people: People) -> None
 def test_an_event_of_a_replay_is_replayed_by_nobody_else(people: People) -> None:
     quarantined(3)
     row = QuarantinedEvent.objects.order_by("created_at", "pk")[0]
-    first = a_replay(people)
+    first = asked_replay(people)
     for act in (desk.event_replay, desk.event_discard):
         about = {"row_id": row.pk, "by": people.admin, **SAID}
         about |= {"reason": "x"} if act is desk.event_discard else {}
         assert refused(act, **about) == "already_replaying"
-    second = a_replay(people, by=people.releaser)
+    second = asked_replay(people, by=people.releaser)
     assert statuses(second) == {"failed": 3}
     assert set(second.items.values_list("error_code", flat=True)) == {"already_replaying"}
     assert advance(second).status == "completed"
@@ -210,7 +166,7 @@ def test_an_event_that_somebody_replayed_before_its_turn(people: People) -> None
     quarantined(3)
     row = QuarantinedEvent.objects.order_by("created_at", "pk")[0]
     desk.event_replay(row_id=row.pk, by=people.admin, **SAID)
-    run = a_replay(people, events=QuarantinedEvent.objects.all())
+    run = asked_replay(people, events=QuarantinedEvent.objects.all())
     advance(run)
     item = run.items.get(event=row)
     assert (item.status, item.error_code, item.begun_at) == ("failed", "already_replaying", None)
@@ -220,7 +176,7 @@ def test_an_event_that_somebody_replayed_before_its_turn(people: People) -> None
 def test_a_version_signed_after_the_replay_was_made_is_not_carried(people: People) -> None:
     [event_id] = quarantined(1)
     row = QuarantinedEvent.objects.get()
-    run = a_replay(people)
+    run = asked_replay(people)
     # An event of a replay is not edited; a version that waited before may still be signed.
     assert refused(people.edit, row, an_event(event_id)) == "already_replaying"
     ReplayItem.objects.update(edit=7)
@@ -231,9 +187,9 @@ def test_a_version_signed_after_the_replay_was_made_is_not_carried(people: Peopl
 
 def test_the_same_key_is_one_replay(people: People) -> None:
     quarantined(4)
-    first = a_replay(people, idempotency_key="k")
-    assert a_replay(people, idempotency_key="k").pk == first.pk
-    code = refused(a_replay, people, idempotency_key="k", said={"q": "other"})
+    first = asked_replay(people, idempotency_key="k")
+    assert asked_replay(people, idempotency_key="k").pk == first.pk
+    code = refused(asked_replay, people, idempotency_key="k", said={"q": "other"})
     assert code == "idempotency_key_reused"
     assert ReplayItem.objects.count() == 4
 
@@ -243,7 +199,7 @@ def test_of_two_at_once_each_event_is_in_one(people: People) -> None:
 
     def make(_: int) -> int:
         try:
-            run = a_replay(people)
+            run = asked_replay(people)
             return statuses(run).get("waiting", 0)
         finally:
             connections.close_all()
@@ -257,7 +213,7 @@ def test_of_two_at_once_each_event_is_in_one(people: People) -> None:
 def test_two_workers_at_once_begin_each_event_once(people: People, settings: Any) -> None:
     settings.PAYMENTS_MAX_OPEN = 1000
     quarantined(30)
-    run = a_replay(people, pace=Pace(rate=200))
+    run = asked_replay(people, pace=Pace(rate=200))
     ReplayRun.objects.filter(pk=run.pk).update(
         status="running", ramp_from=timezone.now() - timedelta(hours=1)
     )
@@ -280,9 +236,9 @@ def test_two_workers_at_once_begin_each_event_once(people: People, settings: Any
 def test_a_wave_that_was_cut_is_completed(people: People, monkeypatch: Any) -> None:
     quarantined(8)
     PaymentRule.objects.update(enabled=False)
-    run = a_replay(people)
+    run = asked_replay(people)
     advance(run)
-    settle(under_way())
+    keep(under_way())
     monkeypatch.setattr(replay_pacing, "LONGEST_WAVE", 0)
     found = []
     for _ in range(6):
@@ -292,14 +248,14 @@ def test_a_wave_that_was_cut_is_completed(people: People, monkeypatch: Any) -> N
 
 
 def test_refusals_have_codes(people: People) -> None:
-    assert refused(a_replay, people) == "no_items"
+    assert refused(asked_replay, people) == "no_items"
     quarantined(2)
-    assert refused(a_replay, people, by=people.auditor) == "permission_denied"
+    assert refused(asked_replay, people, by=people.auditor) == "permission_denied"
     for rate in (0, -1, 201, 10**9):
-        assert refused(a_replay, people, pace=Pace(rate=rate)) == "rate_invalid"
+        assert refused(asked_replay, people, pace=Pace(rate=rate)) == "rate_invalid"
     for share in (-0.1, 1.1, float("nan")):
-        assert refused(a_replay, people, pace=Pace(stop_share=share)) == "stop_share_invalid"
-    run = a_replay(people)
+        assert refused(asked_replay, people, pace=Pace(stop_share=share)) == "stop_share_invalid"
+    run = asked_replay(people)
     stranger = {"run_id": run.pk, "workflow_id": "replay_run-stranger"}
     assert refused(replay_advance, **stranger) == "not_its_workflow"
 
@@ -307,7 +263,7 @@ def test_refusals_have_codes(people: People) -> None:
 def test_more_than_a_replay_holds(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
     quarantined(4)
     monkeypatch.setattr(replays, "MOST_ITEMS", 3)
-    assert refused(a_replay, people) == "too_many_items"
+    assert refused(asked_replay, people) == "too_many_items"
     assert not ReplayRun.objects.exists()
 
 
@@ -315,7 +271,7 @@ def test_nothing_begins_while_the_inference_service_is_away(people: People) -> N
     from apps.payments.services import breaker
 
     quarantined(3)
-    run = a_replay(people)
+    run = asked_replay(people)
     for _ in range(breaker.FAILURES):
         breaker.failed("fraud", "away")
     assert advance(run).wait_seconds == replay_pacing.LATER
@@ -326,7 +282,7 @@ async def test_a_replay_by_its_workflow_kept_to_its_end(stage: Stage, people: Pe
     prefix = stage.named("r")
     ids = await orm(quarantined, 30, prefix)
     await orm(lambda: PaymentRule.objects.update(enabled=False))
-    run = await orm(a_replay, people, pace=Pace(rate=200))
+    run = await orm(asked_replay, people, pace=Pace(rate=200))
     await stage.deliver()
     handle = stage.run_of(run.workflow_id)
 
@@ -349,7 +305,7 @@ async def test_a_replay_by_its_workflow_kept_to_its_end(stage: Stage, people: Pe
 async def test_a_paused_replay_is_woken_by_its_resumption(stage: Stage, people: People) -> None:
     await orm(quarantined, 3, stage.named("p"))
     await orm(lambda: PaymentRule.objects.update(enabled=False))
-    run = await orm(a_replay, people)
+    run = await orm(asked_replay, people)
     pause = {"by": people.corrector, "via": "page", "as_of": timezone.now()}
     await orm(lambda: ReplayRun.objects.filter(pk=run.pk).update(status="paused"))
     await stage.deliver()

@@ -34,6 +34,15 @@ PLACES = (
     ),
     Item(
         "payments",
+        _("Quarantined events"),
+        "quarantined_events",
+        icon="interventions",
+        permission=VIEW_QUARANTINE,
+        parent="quarantine",
+        order=35,
+    ),
+    Item(
+        "payments",
         _("Replays"),
         "replays",
         icon="refunds",

@@ -64,8 +64,8 @@ LIST_PAGE = ListPage(
     filters=EventFilter,
     columns=(
         Column(head=_("Event"), value="event_id", form="title", file="event_id"),
-        Column(head=_("Status"), value="status"),
-        Column(head=_("Provider"), value="provider", text=_("from {}")),
+        Column(head=_("Status"), value="status", form="words"),
+        Column(head=_("Provider"), value="provider", form="name", text=_("from {}")),
         Column(head=_("Customer"), value="customer_id", form="name", wide=True),
         Column(head=_("Amount"), value=_major, form="amount"),
         Column(
@@ -185,11 +185,11 @@ def _facts(event: PaymentEvent) -> list[Fact]:
     )
     found = [
         Fact(gettext("Amount"), amount_of(event)),
-        Fact(gettext("Status"), event.status, note=event.event_type),
+        Fact(gettext("Status"), words_of(event.status), note=event.event_type),
         Fact(gettext("Provider"), event.provider, note=event.provider_event_id),
         Fact(gettext("Customer"), event.customer_id),
         Fact(gettext("Merchant"), event.merchant_id),
-        Fact(gettext("Paid by"), event.payment_method_type, note=card),
+        Fact(gettext("Paid by"), words_of(event.payment_method_type), note=card),
         Fact(gettext("Failure"), event.failure_code, note=event.failure_message),
         Fact(gettext("Created"), event.provider_created_at, form="when"),
     ]
@@ -225,6 +225,7 @@ class _Step:
     finished_at: datetime | None
     detail: str = ""
     attempts: int = 1
+    started_at: datetime | None = None
 
 
 def _steps(intake: Intake, event: PaymentEvent | None) -> list[StepLine]:

@@ -81,7 +81,7 @@ GROUPS_PAGE = ListPage(
     columns=(
         Column(head=_("What is wrong"), value="code", form="title", part="payments/_group.html"),
         Column(head=_("Stage"), value="stage", form="words"),
-        Column(head=_("Field"), value="field", form="code", wide=True),
+        Column(head=_("Field"), value="field", form="name", part="payments/_field.html", wide=True),
         Column(head=_("Open"), value="open", form="count", text=_("{} open")),
         Column(
             head=_("On its way"),
@@ -138,7 +138,7 @@ EVENTS_PAGE = ListPage(
     columns=(
         Column(head=_("Event"), value=str, form="title", file="event_id"),
         Column(head=_("What is wrong"), value="code", form="words", file="code"),
-        Column(head=_("Field"), value="field", form="code", wide=True),
+        Column(head=_("Field"), value="field", form="name", part="payments/_field.html", wide=True),
         Column(head=_("Stage"), value="stage", form="words", wide=True),
         Column(head=_("Attempt"), value="attempt", form="count", text=_("attempt {}"), wide=True),
         AGE,
