@@ -95,20 +95,34 @@ class Scoring(StrEnum):
     NEITHER = "neither"
 
 
-#: The known statuses of payments, in lower case.
-STATUSES: dict[str, Scoring] = {
-    **dict.fromkeys(("succeeded", "captured", "completed", "paid", "settled"), Scoring.FRAUD),
-    **dict.fromkeys(("failed", "declined"), Scoring.RETRY),
-    **dict.fromkeys(
-        (
-            *("created", "pending", "processing", "authorized", "requires_action"),
-            *("canceled", "cancelled", "refunded", "disputed"),
-        ),
-        Scoring.NEITHER,
-    ),
-}
+class PaymentStatus(StrEnum):
+    """The known statuses of payments, in lower case."""
 
-PaymentStatus = StrEnum("PaymentStatus", {status.upper(): status for status in STATUSES})
+    SUCCEEDED = "succeeded"
+    CAPTURED = "captured"
+    COMPLETED = "completed"
+    PAID = "paid"
+    SETTLED = "settled"
+    FAILED = "failed"
+    DECLINED = "declined"
+    CREATED = "created"
+    PENDING = "pending"
+    PROCESSING = "processing"
+    AUTHORIZED = "authorized"
+    REQUIRES_ACTION = "requires_action"
+    CANCELED = "canceled"
+    CANCELLED = "cancelled"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
+
+
+_SUCCESSFUL = ("succeeded", "captured", "completed", "paid", "settled")
+#: By status: which scores the event gets.
+STATUSES: dict[str, Scoring] = {
+    **dict.fromkeys((status.value for status in PaymentStatus), Scoring.NEITHER),
+    **dict.fromkeys(_SUCCESSFUL, Scoring.FRAUD),
+    **dict.fromkeys(("failed", "declined"), Scoring.RETRY),
+}
 
 
 # --- activities -----------------------------------------------------------------------------------

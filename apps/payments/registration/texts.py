@@ -112,6 +112,9 @@ TONES = {
     "discarded": "",
     "superseded": "",
     "signed": "good",
+    "kept": "good",
+    **dict.fromkeys(("succeeded", "captured", "paid", "settled"), "good"),
+    **dict.fromkeys(("declined", "disputed"), "bad"),
 }
 
 ACTIONS = {

@@ -64,7 +64,7 @@ LIST_PAGE = ListPage(
     filters=EventFilter,
     columns=(
         Column(head=_("Event"), value="event_id", form="title", file="event_id"),
-        Column(head=_("Status"), value="status", form="words"),
+        Column(head=_("Status"), value="status", form="state"),
         Column(head=_("Provider"), value="provider", form="name", text=_("from {}")),
         Column(head=_("Customer"), value="customer_id", form="name", wide=True),
         Column(head=_("Amount"), value=_major, form="amount"),
