@@ -184,7 +184,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
         "Interventions": [
             *("All", "Batches", "Outcomes", "Budgets", "Transfers", "Policies"),
         ],
-        "Payments": ["Overview", "Events", "Quarantine", "Quarantined events", "Replays"],
+        "Payments": ["Overview", "Events", "Quarantine", "Quarantined", "Replays"],
         "Bookings": [
             *("Bookings", "Trips", "Refunds", "Cancelled trips", "Wallets", "Top-ups"),
             *("Adjustments", "Ledger"),

@@ -34,7 +34,7 @@ PLACES = (
     ),
     Item(
         "payments",
-        _("Quarantined events"),
+        _("Quarantined"),
         "quarantined_events",
         icon="interventions",
         permission=VIEW_QUARANTINE,

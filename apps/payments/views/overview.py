@@ -44,6 +44,7 @@ def live(request: HttpRequest) -> HttpResponse:
 # --- helpers --------------------------------------------------------------------------------------
 def _context() -> dict[str, Any]:
     now = timezone.now()
+    chart = _volume(now)
     newest = list(
         PaymentEvent.objects.order_by("-ingested_at", "-id")
         .select_related("intake")
@@ -62,7 +63,12 @@ def _context() -> dict[str, Any]:
             ],
         ),
         "figures": _figures(now),
-        "chart": _volume(now),
+        "chart": chart,
+        "chart_words": [
+            gettext(
+                "Kept in the last 24 hours: {total:,}; failed payments among them: {marked:,}."
+            ).format(total=chart.total, marked=chart.marked)
+        ],
         "risks": _shares(newest, "risk_level"),
         "churn": _shares(newest, "churn_risk_level"),
         "seconds": _seconds(newest),
