@@ -12,6 +12,7 @@ EVENT_WORKFLOW = "PaymentEventWorkflow"
 #: The kind of row, in audit entries and in the outbox.
 EVENT = "payment_event"
 QUARANTINED = "quarantined_event"
+RULE = "payment_rule"
 
 
 class Outcome(StrEnum):

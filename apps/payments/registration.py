@@ -10,9 +10,10 @@ from apps.engine import subjects, timeline
 from apps.engine.subjects import EngineSubject
 from apps.live.topics import Topic
 from apps.live.topics import register as topic_register
-from apps.payments.contracts import EVENT, QUARANTINED
+from apps.payments.contracts import EVENT, QUARANTINED, RULE
 from apps.payments.scopes import Scope
 from apps.payments.services import ending, rules
+from apps.payments.services.rules import CHANGE
 from apps.web import body_sizes, refusals, tones
 
 SUBJECT = EngineSubject(
@@ -40,7 +41,7 @@ def register() -> None:
     refusals.explain(NEXT_STEPS)
     tones.register({}, WORDS)
     timeline.register_words(ACTIONS, tried=TRIED)
-    subject_types.register(QUARANTINED, EVENT)
+    subject_types.register(QUARANTINED, EVENT, RULE)
     _grant()
     topic_register(Topic("payments", permission="payments.view_paymentevent"))
     topic_register(Topic("quarantine", permission="payments.view_quarantinedevent"))
@@ -51,6 +52,7 @@ NEXT_STEPS = {
     "not_replayable": _("Edit it first: as it came it would fail again."),
     "event_known": _("Look at the event that has this id; discard this one if it is the same."),
     "event_waits_elsewhere": _("Deal with the row in which it waits."),
+    "rule_changed": _("Look at the version that is in force now, then change that."),
 }
 
 #: Why events are in the quarantine.
@@ -88,12 +90,14 @@ ACTIONS = {
     "quarantined_event.discarded": _("Discarded the event"),
     "quarantined_event.restored": _("Restored the event"),
     "quarantined_event.replayed": _("Replayed the event"),
+    "payment_rule.changed": _("Changed the rule"),
     "payments.gap": _("Found that messages of a topic are gone"),
 }
 TRIED = {
     "quarantined_event.discard": _("Tried to discard the event"),
     "quarantined_event.restore": _("Tried to restore the event"),
     "quarantined_event.replay": _("Tried to replay the event"),
+    "payment_rule.change": _("Tried to change the rule"),
     "payment_event.take": _("Tried to send payment events"),
 }
 
@@ -111,6 +115,8 @@ def _grant() -> None:
     roles.grant("quarantine releaser", "payments.read_payload")
     for role in ("quarantine operator", "quarantine releaser", "operator"):
         roles.grant(role, "payments.view_*")
+    # Who keeps the rules decides on no quarantined event: nobody makes a rule fit an event.
+    roles.grant("operator", CHANGE)
 
 
 def rules_ensure(**kwargs: Any) -> None:
