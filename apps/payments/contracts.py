@@ -13,6 +13,7 @@ EVENT_WORKFLOW = "PaymentEventWorkflow"
 EVENT = "payment_event"
 QUARANTINED = "quarantined_event"
 RULE = "payment_rule"
+CUSTOMER = "payment_customer"
 
 
 class Outcome(StrEnum):
@@ -40,6 +41,10 @@ class QuarantineState(StrEnum):
     REPLAYED = "replayed"
     DISCARDED = "discarded"
     SUPERSEDED = "superseded"
+
+
+#: States in which a row waits for nobody.
+SETTLED = (QuarantineState.REPLAYED, QuarantineState.DISCARDED, QuarantineState.SUPERSEDED)
 
 
 class Scoring(StrEnum):

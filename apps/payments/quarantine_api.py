@@ -55,9 +55,10 @@ class QuarantinedOut(Schema):
 
 class QuarantinedDetail(QuarantinedOut):
     """With `raw`, the bytes as they came, in base64; null without the permission to see contents,
-    and for a message without a value."""
+    for a message without a value, and when they are deleted (`raw_deleted_at`)."""
 
     raw: str | None
+    raw_deleted_at: datetime | None
     digest: str
 
 
@@ -136,7 +137,7 @@ def quarantine_read(request: HttpRequest, row_id: UUID) -> dict[str, Any]:
         )
     shown = user.has_perm(PAYLOAD) and row.raw is not None
     raw = b64encode(bytes(row.raw or b"")).decode() if shown else None
-    return {**_out(row), "raw": raw, "digest": row.digest}
+    return {**_out(row), "raw": raw, "raw_deleted_at": row.raw_deleted_at, "digest": row.digest}
 
 
 @router.post("/{row_id}/replay", response=QuarantinedOut)
@@ -161,7 +162,7 @@ def quarantine_discard(request: HttpRequest, row_id: UUID, body: Reason) -> dict
 def quarantine_restore(request: HttpRequest, row_id: UUID, body: Reason) -> dict[str, Any]:
     """Take a discarding back. Refusals: 403 `permission_denied`; 404
     `quarantined_event_not_found`; 409 `already_replaying`, `already_settled`,
-    `event_waits_elsewhere`; 422 `reason_invalid`."""
+    `event_waits_elsewhere`, `payload_deleted`; 422 `reason_invalid`."""
     user = require(request, scope=Scope.PAYMENTS_WRITE)
     return _out(desk.event_restore(row_id=row_id, by=user, via="api", reason=body.reason))
 

@@ -10,9 +10,9 @@ from apps.engine import subjects, timeline
 from apps.engine.subjects import EngineSubject
 from apps.live.topics import Topic
 from apps.live.topics import register as topic_register
-from apps.payments.contracts import EVENT, QUARANTINED, RULE
+from apps.payments.contracts import CUSTOMER, EVENT, QUARANTINED, RULE
 from apps.payments.scopes import Scope
-from apps.payments.services import ending, rules
+from apps.payments.services import alerting, ending, rules
 from apps.payments.services.rules import CHANGE
 from apps.web import body_sizes, refusals, tones
 
@@ -41,7 +41,8 @@ def register() -> None:
     refusals.explain(NEXT_STEPS)
     tones.register({}, WORDS)
     timeline.register_words(ACTIONS, tried=TRIED)
-    subject_types.register(QUARANTINED, EVENT, RULE)
+    subject_types.register(QUARANTINED, EVENT, RULE, CUSTOMER)
+    alerting.register()
     _grant()
     topic_register(Topic("payments", permission="payments.view_paymentevent"))
     topic_register(Topic("quarantine", permission="payments.view_quarantinedevent"))
@@ -52,6 +53,7 @@ NEXT_STEPS = {
     "not_replayable": _("Edit it first: as it came it would fail again."),
     "event_known": _("Look at the event that has this id; discard this one if it is the same."),
     "event_waits_elsewhere": _("Deal with the row in which it waits."),
+    "payload_deleted": _("Look at its codes and where it came from: they are kept."),
     "rule_changed": _("Look at the version that is in force now, then change that."),
 }
 
@@ -91,6 +93,7 @@ ACTIONS = {
     "quarantined_event.restored": _("Restored the event"),
     "quarantined_event.replayed": _("Replayed the event"),
     "payment_rule.changed": _("Changed the rule"),
+    "payment_customer.erased": _("Erased a customer from payment events"),
     "payments.gap": _("Found that messages of a topic are gone"),
 }
 TRIED = {
@@ -98,6 +101,7 @@ TRIED = {
     "quarantined_event.restore": _("Tried to restore the event"),
     "quarantined_event.replay": _("Tried to replay the event"),
     "payment_rule.change": _("Tried to change the rule"),
+    "payment_customer.erase": _("Tried to erase a customer from payment events"),
     "payment_event.take": _("Tried to send payment events"),
 }
 

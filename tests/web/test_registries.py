@@ -455,7 +455,7 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
 def test_ids_of_these_subjects_are_found_in_the_audit_trail() -> None:
     assert subject_types.registered() == [
         *("approval", "approval_rule", "audit_entry", "budget", "engine_command"),
-        *("intervention", "mail", "payment_event", "payment_review"),
+        *("intervention", "mail", "payment_customer", "payment_event", "payment_review"),
         *(
             "payment_rule",
             "policy",

@@ -48,12 +48,13 @@ def event_discard(*, row_id: UUID | str, by: User, via: str, reason: str) -> Qua
 
 def event_restore(*, row_id: UUID | str, by: User, via: str, reason: str = "") -> QuarantinedEvent:
     """Take a discarding back; again it changes nothing. Raises as `event_discard`, and Conflict
-    `event_waits_elsewhere` when the event waits in another row meanwhile."""
+    `event_waits_elsewhere` when the event waits in another row meanwhile, `payload_deleted`."""
     with _acting("restore", row_id, by=by, via=via, permission=DISCARD) as row:
         reason = clean_reason(reason)
         if row.state != QuarantineState.OPEN:
             if row.state != QuarantineState.DISCARDED:
                 _check_open(row)
+            _check_payload(row)
             try:
                 with transaction.atomic():
                     _move(row, QuarantineState.OPEN)
@@ -118,7 +119,16 @@ def _check_open(row: QuarantinedEvent) -> None:
         )
 
 
+def _check_payload(row: QuarantinedEvent) -> None:
+    if row.raw_deleted_at is not None:
+        raise Conflict(
+            filled(_("Its content was deleted at {at}."), at=row.raw_deleted_at),
+            code="payload_deleted",
+        )
+
+
 def _readable(row: QuarantinedEvent) -> Event:
+    _check_payload(row)
     found = read(
         None if row.raw is None else bytes(row.raw),
         most_bytes=settings.PAYMENT_EVENT_MAX_BYTES,
