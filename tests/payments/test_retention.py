@@ -17,10 +17,11 @@ from apps.payments.services import desk
 from apps.payments.services.checking import counters_check
 from apps.payments.services.intake import events_take
 from apps.payments.services.quarantine import states_move
-from apps.payments.services.retention import payloads_delete
+from apps.payments.services.retention import OLD_INTAKES, OLD_ROWS, payloads_delete
 from tests.payments.kept import keep
 from tests.payments.samples import a_message, an_event
 from tests.payments.test_desk import SAID, refused
+from tests.plans import plan_by_index
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,6 +78,15 @@ def test_it_goes_in_steps() -> None:
     for number in range(5):
         failed(QuarantineState.DISCARDED, offset=number)
     assert [payloads_delete(now=later(), limit=2) for _ in range(4)] == [2, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [(OLD_ROWS, "quarantine_payloads"), (OLD_INTAKES, "intake_payloads")],
+)
+def test_an_index_has_what_is_left_to_delete(query: str, index: str) -> None:
+    filled = query.replace("%(before)s", "now()").replace("%(limit)s", "500")
+    plan_by_index(filled, index, ordered=True)
 
 
 def test_two_leaders_delete_each_payload_once() -> None:

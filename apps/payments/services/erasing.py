@@ -25,6 +25,8 @@ from apps.payments.services.retention import payloads_delete_of
 
 #: Rows of one transaction.
 STEP = 500
+#: Payloads up to here are read together.
+FEW_BYTES = 64 * 1024
 
 
 class Said(TypedDict):
@@ -156,8 +158,8 @@ def _under_way(customer: Customer) -> int:
 # --- helpers --------------------------------------------------------------------------------------
 def _of_customer(rows: "QuerySet[Any]", customer: Customer, done: Erased | None) -> Iterator[Any]:
     """Yield the ids of the rows whose payload is the customer's, STEP rows a query. PostgreSQL
-    looks for the id's letters; only what has them is read here, row by row: a payload may have
-    16 MB."""
+    looks for the id's letters; only what has them is read here, large ones one by one: a payload
+    may have 16 MB."""
     after: Any = None
     while True:
         step = rows if after is None else rows.filter(pk__gt=after)
@@ -167,18 +169,21 @@ def _of_customer(rows: "QuerySet[Any]", customer: Customer, done: Erased | None)
         after = ids[-1]
         if done is not None:
             done.read += len(ids)
-        for pk in _candidates(rows.model._meta.db_table, ids, customer):
-            raw = rows.model.objects.filter(pk=pk).values_list("raw", flat=True).first()
+        for pk, small in _candidates(rows.model._meta.db_table, ids, customer):
+            raw = small
+            if raw is None:
+                raw = rows.model.objects.filter(pk=pk).values_list("raw", flat=True).first()
             if raw is not None and customer.is_of(bytes(raw)):
                 yield pk
 
 
-def _candidates(table: str, ids: list[Any], customer: Customer) -> list[Any]:
+def _candidates(table: str, ids: list[Any], customer: Customer) -> list[tuple[Any, Any]]:
+    """Return the rows that have a trace of the customer, with their bytes if these are few."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT id FROM {table} WHERE id = ANY(%s) "  # noqa: S608 - our own names
-            "AND EXISTS (SELECT FROM unnest(%s::bytea[]) AS part (part) "
+            f"SELECT id, CASE WHEN octet_length(raw) <= %s THEN raw END FROM {table} "  # noqa: S608 - our own names
+            "WHERE id = ANY(%s) AND EXISTS (SELECT FROM unnest(%s::bytea[]) AS part (part) "
             "WHERE position(part IN raw) > 0) ORDER BY id",
-            [ids, list(customer.traces)],
+            [FEW_BYTES, ids, list(customer.traces)],
         )
-        return [row[0] for row in cursor.fetchall()]
+        return list(cursor.fetchall())

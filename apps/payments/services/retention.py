@@ -22,21 +22,20 @@ UPDATE payment_events_quarantine AS known
                    FROM jsonb_array_elements(known.errors) WITH ORDINALITY AS e (one, place))
  WHERE raw_deleted_at IS NULL AND state = ANY(%(settled)s) AND id = ANY({which})
 """
-#: An array: as a subquery it could be run again for every row, beyond its limit.
-_OLD = """
-ARRAY(SELECT id FROM payment_events_quarantine
+OLD_ROWS = """
+SELECT id FROM payment_events_quarantine
  WHERE state IN ('replayed', 'discarded', 'superseded') AND raw_deleted_at IS NULL
    AND updated_at < %(before)s
- ORDER BY updated_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
+ ORDER BY updated_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 """
 _INTAKE = """
 UPDATE payments_intake SET raw = '', key = NULL, headers = '[]'
  WHERE done_at IS NOT NULL AND raw <> '' AND id = ANY({which})
 """
-_OLD_INTAKE = """
-ARRAY(SELECT id FROM payments_intake
+OLD_INTAKES = """
+SELECT id FROM payments_intake
  WHERE done_at IS NOT NULL AND raw <> '' AND done_at < %(before)s
- ORDER BY done_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
+ ORDER BY done_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 """
 
 
@@ -51,9 +50,10 @@ def payloads_delete(*, now: datetime, limit: int = STEP) -> int:
     before = now - timedelta(days=settings.PAYMENTS_RAW_DAYS)
     given: dict[str, Any] = {"now": now, "before": before, "limit": limit, "settled": list(SETTLED)}
     counts = []
-    for update, which in ((_QUARANTINE, _OLD), (_INTAKE, _OLD_INTAKE)):
+    for update, which in ((_QUARANTINE, OLD_ROWS), (_INTAKE, OLD_INTAKES)):
         with transaction.atomic(durable=True), connection.cursor() as cursor:
-            cursor.execute(update.format(which=which), given)
+            # As an array: a subquery may be run again for every row, beyond its limit.
+            cursor.execute(update.format(which=f"ARRAY({which})"), given)
             counts.append(cursor.rowcount)
     return max(counts)
 
