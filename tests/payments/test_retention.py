@@ -17,6 +17,7 @@ from apps.payments.services import desk
 from apps.payments.services.checking import counters_check
 from apps.payments.services.intake import events_take
 from apps.payments.services.quarantine import states_move
+from apps.payments.services.replaying import check_payload
 from apps.payments.services.retention import OLD_INTAKES, OLD_ROWS, payloads_delete
 from tests.payments.kept import keep
 from tests.payments.samples import a_message, an_event
@@ -119,7 +120,7 @@ def test_a_row_without_its_payload_is_not_replayed() -> None:
     payloads_delete(now=later())
     row.refresh_from_db()
     with pytest.raises(Conflict) as raised:
-        desk._readable(row)
+        check_payload(row)
     assert raised.value.code == "payload_deleted"
 
 
@@ -159,3 +160,18 @@ def test_a_deleted_payload_never_comes_back(changes: dict[str, Any]) -> None:
     payloads_delete(now=later())
     with pytest.raises(DatabaseError), transaction.atomic():
         QuarantinedEvent.objects.update(**changes)
+
+
+def test_versions_and_attempts_lose_their_content_with_it(people: Any) -> None:
+    events_take([a_message(an_event("stripe:evt_x", amount_cents="50", customer_id="c-secret"))])
+    row = QuarantinedEvent.objects.get()
+    edit = people.sign(people.edit(row, an_event("stripe:evt_x", customer_id="c-secret")))
+    assert "c-secret" in row.search_text
+    desk.event_discard(row_id=row.pk, by=people.corrector, reason="spam", **SAID)
+    digest = edit.digest
+    assert payloads_delete(now=later()) == 1
+    edit.refresh_from_db()
+    row.refresh_from_db()
+    assert (bytes(edit.raw), edit.changes, edit.reason, edit.digest) == (b"", [], "", digest)
+    assert row.search_text == "stripe:evt_x wrong_type"
+    assert "c-secret" not in str(row.errors)
