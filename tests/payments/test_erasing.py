@@ -10,6 +10,8 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 
+from apps.accounts.demo_users import demo_people_ensure
+from apps.accounts.models import User
 from apps.audit.contracts import SystemActor
 from apps.audit.models import AuditEntry
 from apps.payments.contracts import QuarantineState, Stage
@@ -18,6 +20,7 @@ from apps.payments.models import Intake, PaymentEvent, PaymentRule, QuarantinedE
 from apps.payments.services import erasing
 from apps.payments.services.carrying import event_quarantine
 from apps.payments.services.checking import counters_check
+from apps.payments.services.desk import event_replay
 from apps.payments.services.erasing import Erased, customer_erase
 from apps.payments.services.intake import events_take
 from apps.payments.services.quarantine import states_move
@@ -179,6 +182,30 @@ def test_what_is_under_way_is_told_and_left_alone() -> None:
         call_command("erasecustomer", "c-1", stdout=out, stderr=err)
     assert raised.value.code == 1
     assert err.getvalue() == "2 events are under way: run it again after them.\n"
+
+
+@transactional
+def test_an_event_that_is_replayed_counts_once() -> None:
+    events_take([a_message(an_event("waits"))])
+    event_quarantine(event_id="waits", stage=Stage.VALIDATE, code="amount_bounds", detail="x")
+    demo_people_ensure()
+    row = QuarantinedEvent.objects.get()
+    event_replay(row_id=row.pk, by=User.objects.get(username="admin"), via="api")
+    assert erase().under_way == 1
+    assert QuarantinedEvent.objects.get().raw is not None
+
+
+@transactional
+def test_an_event_that_is_kept_meanwhile_asks_for_another_run(monkeypatch: Any) -> None:
+    events_take([a_message(an_event("waits"))])
+
+    def meanwhile(*args: Any) -> None:
+        keep(Intake.objects.get())
+
+    monkeypatch.setattr(erasing, "_erase_events", meanwhile)
+    assert erase().under_way == 1
+    monkeypatch.undo()
+    assert (erase().events, erase().under_way) == (1, 0)
 
 
 @transactional

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from secrets import token_hex
 from typing import Any, TypedDict
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -72,9 +73,12 @@ def customer_erase(*, customer_id: str, by: Actor, via: str, reason: str = "") -
             raise Invalid(_("This is the token of an erasure."), code="customer_id_invalid")
     done = Erased(token)
     now = timezone.now()
+    customer = Customer(customer_id)
+    # First: what ends while the rest is erased is not known to have been erased.
+    waiting = set(_of_customer(Intake.objects.filter(done_at=None), customer, None))
     _erase_events(customer_id, done, now)
-    _erase_quarantine(Customer(customer_id), done, now, {"by": by, "via": via})
-    done.under_way += _under_way(Customer(customer_id))
+    waiting |= _erase_quarantine(customer, done, now, {"by": by, "via": via})
+    done.under_way = len(waiting)
     rule = PaymentRule.objects.filter(code="customer_blocklist").first()
     done.blocked = rule is not None and customer_id in rule.parameters["blocked"]
     with transaction.atomic(durable=True):
@@ -118,7 +122,11 @@ def _erase_events(customer_id: str, done: Erased, now: datetime) -> None:
 
 
 # --- the quarantine -------------------------------------------------------------------------------
-def _erase_quarantine(customer: Customer, done: Erased, now: datetime, said: Said) -> None:
+def _erase_quarantine(
+    customer: Customer, done: Erased, now: datetime, said: Said
+) -> set[int | UUID]:
+    """Erase the customer's rows; return the intakes of those that are replayed now."""
+    replayed: set[int | UUID] = set()
     for row_id in _of_customer(
         QuarantinedEvent.objects.filter(raw_deleted_at=None), customer, done
     ):
@@ -128,7 +136,11 @@ def _erase_quarantine(customer: Customer, done: Erased, now: datetime, said: Sai
             of = Intake.objects.filter(quarantined=row_id).values_list("pk", flat=True)
             done.payloads += payloads_delete_of(intakes=list(of), now=now)[1]
         with transaction.atomic(durable=True):
-            _erase_row(QuarantinedEvent.objects.filter(pk=row_id), done, now, said)
+            row = QuarantinedEvent.objects.filter(pk=row_id)
+            _erase_row(row, done, now, said)
+            left = row.filter(raw_deleted_at=None).values_list("intake", flat=True)
+            replayed |= {row_id if intake is None else intake for intake in left}
+    return replayed
 
 
 def _erase_row(row: "QuerySet[QuarantinedEvent]", done: Erased, now: datetime, said: Said) -> None:
@@ -146,13 +158,6 @@ def _erase_row(row: "QuerySet[QuarantinedEvent]", done: Erased, now: datetime, s
     ids = list(row.values_list("pk", flat=True))
     deleted, _ = payloads_delete_of(rows=ids, now=now)
     done.payloads += deleted
-    done.under_way += int(row.filter(raw_deleted_at=None).exists())
-
-
-def _under_way(customer: Customer) -> int:
-    """Return how many events of the customer are taken in and have not ended."""
-    waiting = Intake.objects.filter(done_at=None)
-    return sum(1 for _ in _of_customer(waiting, customer, None))
 
 
 # --- helpers --------------------------------------------------------------------------------------
