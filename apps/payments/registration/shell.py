@@ -10,7 +10,7 @@ from apps.payments.contracts import TASK_QUEUE, QuarantineState
 from apps.payments.models import PaymentEvent, QuarantinedEvent, ReplayRun
 from apps.payments.scopes import Scope
 from apps.payments.services.rules import CHANGE
-from apps.web import dashboard, navigation, search
+from apps.web import dashboard, demo, navigation, search
 from apps.web.dashboard import Domain, Series
 from apps.web.domain_cards import domain_card
 from apps.web.navigation import Item, Section
@@ -138,6 +138,8 @@ REPLAYS = Source(
     ),
 )
 
+DEMO = demo.DemoPart("payments", "apps.payments.services.demo.payments_seed", order=35, bare=False)
+
 
 def register() -> None:
     """Register everything above. Called once, when Django is ready."""
@@ -146,6 +148,7 @@ def register() -> None:
     dashboard.register(domain_card(DOMAIN))
     dashboard.watch_queue(TASK_QUEUE)
     search.register(EVENTS, QUARANTINE, REPLAYS)
+    demo.register(DEMO)
     _grant()
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import BigIntegerField, F, Q, Value
 from django.db.models.functions import Cast, Greatest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import gettext
 
 from apps.common.dates import moment_words
@@ -50,12 +50,8 @@ def level_of(count: int) -> int:
 
 
 def group_url(group: QuarantineGroup) -> str:
-    """Return the path of the group's page; of its row in the admin where the site has no such
-    page."""
-    try:
-        return reverse("quarantine_group", args=[group.pk])
-    except NoReverseMatch:
-        return reverse("admin:payments_quarantinegroup_change", args=[group.pk])
+    """Return the path of the group's page."""
+    return reverse("quarantine_group", args=[group.pk])
 
 
 def register() -> None:
