@@ -8,6 +8,12 @@ from temporalio import activity
 from apps.engine.heartbeats import heartbeating
 from apps.payments import inference
 from apps.payments.contracts import (
+    BatchPersist,
+    BatchRef,
+    BatchResult,
+    BatchScore,
+    BatchScored,
+    BatchValidated,
     ChurnPrediction,
     EndInput,
     FraudScore,
@@ -19,7 +25,7 @@ from apps.payments.contracts import (
     Validated,
     ValidateInput,
 )
-from apps.payments.services import carrying, scoring
+from apps.payments.services import batch_carrying, batch_scoring, carrying, scoring
 
 
 @activity.defn(name="validate_business_rules")
@@ -63,6 +69,37 @@ def quarantine_payment_event(input: EndInput) -> None:
     )
 
 
+@activity.defn(name="validate_payment_batch")
+def validate_payment_batch(input: BatchRef) -> BatchValidated:
+    """Check a batch's events against the rules; those that fail go to the quarantine."""
+    return batch_carrying.batch_validate(batch_id=input.batch_id)
+
+
+# The loop checks for cancellation between two calls.
+@activity.defn(name="score_payment_batch", no_thread_cancel_exception=True)
+def score_payment_batch(input: BatchScore) -> BatchScored:
+    """Ask the inference service for one kind of score of a batch's events."""
+    waiting = heartbeating(
+        batch_scoring.batch_score,
+        batch_id=input.batch_id,
+        step=input.step,
+        seconds=input.seconds,
+        attempt=activity.info().attempt,
+        interrupted=_interrupted,
+    )
+    return BatchScored(waiting)
+
+
+@activity.defn(name="persist_payment_batch")
+def persist_payment_batch(input: BatchPersist) -> BatchResult:
+    """Keep a batch's events with their scores, once."""
+    return batch_carrying.batch_persist(batch_id=input.batch_id, run_id=input.run_id)
+
+
+def _interrupted() -> bool:
+    return activity.is_cancelled() or activity.is_worker_shutdown()
+
+
 ACTIVITIES: list[Callable[..., Any]] = [
     validate_business_rules,
     get_fraud_score,
@@ -70,4 +107,7 @@ ACTIVITIES: list[Callable[..., Any]] = [
     get_churn_prediction,
     persist_to_postgres,
     quarantine_payment_event,
+    validate_payment_batch,
+    score_payment_batch,
+    persist_payment_batch,
 ]

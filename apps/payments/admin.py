@@ -4,8 +4,10 @@ from django.contrib import admin
 
 from apps.common.language import lazy as _
 from apps.payments.models import (
+    BatchScores,
     InferenceBreaker,
     Intake,
+    PaymentBatch,
     PaymentEvent,
     PaymentRule,
     QuarantinedEvent,
@@ -52,6 +54,20 @@ class IntakeAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     search_exact = ("event_id",)
     search_help_text = _("The exact id of an event.")
+
+
+@admin.register(PaymentBatch)
+class PaymentBatchAdmin(ReadOnlyAdmin):
+    list_display = ("workflow_id", "n", "state", "created_at", "settled_at")
+    list_filter = ("state",)
+    ordering = ("-created_at", "-id")
+
+
+@admin.register(BatchScores)
+class BatchScoresAdmin(ReadOnlyAdmin):
+    list_display = ("batch", "step")
+    list_filter = ("step",)
+    ordering = ("-id",)
 
 
 @admin.register(QuarantinedEvent)

@@ -9,9 +9,24 @@ from apps.engine.contracts import Timings
 
 TASK_QUEUE = "payment-events"
 EVENT_WORKFLOW = "PaymentEventWorkflow"
+BATCH_WORKFLOW = "PaymentBatchWorkflow"
 #: The kind of row, in audit entries and in the outbox.
 EVENT = "payment_event"
+BATCH = "payment_batch"
 QUARANTINED = "quarantined_event"
+
+
+class Lane(StrEnum):
+    """How events are carried: a workflow each, or one for hundreds."""
+
+    EVENT = "event"
+    BATCH = "batch"
+
+
+class BatchState(StrEnum):
+    OPEN = "open"
+    DONE = "done"
+    LOST = "lost"  # nobody carried it any more; its open events were admitted again
 
 
 class Outcome(StrEnum):
@@ -140,3 +155,51 @@ class EventResult:
 
     event_id: str
     status: str
+
+
+# --- batches --------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class BatchRef:
+    """The workflow's input. The rows say which events are in the batch."""
+
+    batch_id: str
+
+
+@dataclass(frozen=True)
+class BatchValidated:
+    """`steps`: names of the scores that at least one open event needs; none, and none is open."""
+
+    steps: tuple[str, ...] = ()
+    timings: Timings = field(default_factory=Timings)
+
+
+@dataclass(frozen=True)
+class BatchScore:
+    """`step`: the score's name; `seconds`: after so many no further call is made."""
+
+    batch_id: str
+    step: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class BatchScored:
+    """`waiting`: so many events have no score yet, because the time was over."""
+
+    waiting: int
+
+
+@dataclass(frozen=True)
+class BatchPersist:
+    batch_id: str
+    run_id: str = ""
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """The workflow's result. `kept` of the batch's events; the others are in the quarantine, or
+    have left for workflows of their own."""
+
+    batch_id: str
+    status: str
+    kept: int

@@ -10,7 +10,7 @@ from apps.engine import subjects, timeline
 from apps.engine.subjects import EngineSubject
 from apps.live.topics import Topic
 from apps.live.topics import register as topic_register
-from apps.payments.contracts import EVENT, QUARANTINED
+from apps.payments.contracts import BATCH, EVENT, QUARANTINED
 from apps.payments.scopes import Scope
 from apps.payments.services import ending, rules
 from apps.web import body_sizes, refusals, tones
@@ -26,6 +26,17 @@ SUBJECT = EngineSubject(
     stranded=lambda: (),
     ended=ending.events_ended,
 )
+BATCH_SUBJECT = EngineSubject(
+    type=BATCH,
+    title=_("Batch of payment events"),
+    restart=ending.batch_restart,
+    on_undeliverable=ending.batch_undeliverable,
+    on_closed=lambda identifier, run: None,
+    url=lambda identifier: "",
+    # No run in the mirror, as of an event.
+    stranded=lambda: (),
+    ended=ending.batches_ended,
+)
 
 
 #: What comes in over the API, with room for a batch.
@@ -35,12 +46,13 @@ BODIES = body_sizes.Roomier(re.compile(r"/api/v1/payment-events"), most=8 * 1024
 def register() -> None:
     """Register everything above. Called once, when Django is ready."""
     subjects.register(SUBJECT)
+    subjects.register(BATCH_SUBJECT)
     scopes.register(Scope)
     body_sizes.register(BODIES)
     refusals.explain(NEXT_STEPS)
     tones.register({}, WORDS)
     timeline.register_words(ACTIONS, tried=TRIED)
-    subject_types.register(QUARANTINED, EVENT)
+    subject_types.register(QUARANTINED, EVENT, BATCH)
     _grant()
     topic_register(Topic("payments", permission="payments.view_paymentevent"))
     topic_register(Topic("quarantine", permission="payments.view_quarantinedevent"))
