@@ -46,7 +46,7 @@ def batch_score(
     how many still wait because `seconds` are over, or the worker stops.
 
     An event that the service refuses, answers senselessly, or does not answer MOST_FAILURES times,
-    leaves the batch. Raises InferenceAway (to be tried again) while others wait for an answer,
+    leaves the batch. Raises Unavailable (to be tried again) while others wait for an answer,
     NotFound `batch_not_found`. No lock and no transaction is open during a call.
     """
     with transaction.atomic(durable=True):

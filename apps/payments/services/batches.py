@@ -11,7 +11,6 @@ from django.db.models import F, Func, IntegerField, QuerySet
 from django.utils import timezone
 
 from apps.common.errors import NotFound
-from apps.common.failpoints import failpoint
 from apps.common.identifiers import uuid_of
 from apps.common.language import lazy as _
 from apps.engine.contracts import SAGA_BACKSTOP
@@ -69,9 +68,7 @@ def batch_release(*, batch_id: str | UUID, alone: bool) -> bool:
     """Settle an open batch that nobody carries: its open events are admitted again, each `alone` or
     in other batches. Return whether it was open; raises NotFound."""
     with transaction.atomic(durable=True):
-        released = open_batch_release(batch_id=batch_id, alone=alone)
-        failpoint("batch_release.uncommitted")
-    return released
+        return open_batch_release(batch_id=batch_id, alone=alone)
 
 
 def open_batch_release(*, batch_id: str | UUID, alone: bool) -> bool:
