@@ -53,7 +53,8 @@ def batch_validate(*, batch_id: str) -> BatchValidated:
         scorings: set[Scoring] = set()
         failed: dict[int, list[Mapping[str, str]]] = {}
         unreadable = []
-        for intake in events_open(batch) if batch.state == BatchState.OPEN else ():
+        rows = events_open(batch).only("event_id", "raw")
+        for intake in rows if batch.state == BatchState.OPEN else ():
             try:
                 fields = event_of_intake(intake).fields
                 failures = failures_of(fields, rules, now=now)
@@ -68,8 +69,8 @@ def batch_validate(*, batch_id: str) -> BatchValidated:
             events_leave(batch, unreadable)
         if failed:
             # Only these are locked: somebody may have carried one of them by hand meanwhile.
-            rows = events_open(batch).filter(pk__in=failed).select_for_update(no_key=True)
-            events_end([(row, failed[row.pk]) for row in rows], stage=Stage.VALIDATE)
+            ending = events_open(batch).filter(pk__in=failed).select_for_update(no_key=True)
+            events_end([(row, failed[row.pk]) for row in ending], stage=Stage.VALIDATE)
         failpoint("batch_validate.uncommitted")
     return BatchValidated(steps_for(scorings), timings())
 
@@ -96,7 +97,8 @@ def batch_persist(*, batch_id: str, run_id: str) -> BatchResult:
 def _keep(batch: PaymentBatch, run_id: str) -> None:
     scores = scores_of(batch)
     kept, rows, leave = [], [], []
-    for intake in events_open(batch).select_for_update(no_key=True):
+    rows_open = events_open(batch).only("event_id", "raw", "attempt")
+    for intake in rows_open.select_for_update(no_key=True):
         found = scores.get(intake.pk, {})
         try:
             values = event_values(intake, _input(intake, found, run_id))

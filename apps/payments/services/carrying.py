@@ -3,7 +3,6 @@ with its scores, or ends it in the quarantine."""
 
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
@@ -148,14 +147,14 @@ def event_values(intake: Intake, input: PersistInput) -> dict[str, Any]:
     known = {name: fields.get(name, "") for name in TEXTS}
     scores: dict[str, Any] = {}
     if input.fraud:
-        scores |= asdict(input.fraud)
+        scores |= vars(input.fraud)
     if input.retry:
         scores |= {
-            "retry_strategy": asdict(input.retry),
+            "retry_strategy": {**vars(input.retry)},
             "retry_delay_seconds": input.retry.delay_seconds,
         }
     if input.churn:
-        scores |= asdict(input.churn)
+        scores |= vars(input.churn)
     return {
         "event_id": intake.event_id,
         **known,
