@@ -52,24 +52,31 @@ def _begin(*, refused: bool = False) -> Callable[[Story, Points], str]:
         event_id = f"fault:{uuid4()}"
         if refused:
             _behave(story, refuse_ids=[event_id])
-        raws = [
-            _raw(event_id),
-            _raw(event_id + DECLINED, status="declined"),
-            _raw(event_id + BAD, amount_cents=0),
-        ]
-        script = _BEGIN.format(event_id=event_id, raws=raws)
-        # Whoever is killed meanwhile may take it along.
-        eventually(
-            lambda: "admitted" in story.stack.manage("shell", "-c", script, check=False),
-            timeout=60,
+        send_in_a_batch(
+            story,
+            [
+                an_event(event_id),
+                an_event(event_id + DECLINED, status="declined"),
+                an_event(event_id + BAD, amount_cents=0),
+            ],
         )
         return event_id
 
     return begin
 
 
-def _raw(event_id: str, **changes: Any) -> bytes:
-    event = {
+def send_in_a_batch(story: Story, events: Sequence[dict[str, Any]]) -> None:
+    """Have the events taken in, and admitted together."""
+    raws = [json.dumps(event).encode() for event in events]
+    script = _BEGIN.format(event_id=events[0]["event_id"], raws=raws)
+    # Whoever is killed meanwhile may take it along.
+    eventually(
+        lambda: "admitted" in story.stack.manage("shell", "-c", script, check=False), timeout=60
+    )
+
+
+def an_event(event_id: str, **changes: Any) -> dict[str, Any]:
+    return {
         "event_id": event_id,
         "provider": "stripe",
         "provider_event_id": "evt_1",
@@ -80,7 +87,6 @@ def _raw(event_id: str, **changes: Any) -> bytes:
         "provider_created_at": "2026-01-01T10:00:00Z",
         **changes,
     }
-    return json.dumps(event).encode()
 
 
 def _behave(story: Story, **behaviour: Any) -> None:
@@ -140,7 +146,7 @@ def _refused(event_id: str) -> tuple[Any, ...]:
 
 
 KEPT = FaultSaga(
-    name="batch kept",
+    name="events kept in a batch",
     points=(
         *around("validate_payment_batch", "score_payment_batch", "persist_payment_batch"),
         *("batch_validate.uncommitted", "batch_score.noted", "batch_persist.uncommitted"),
