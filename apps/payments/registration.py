@@ -52,7 +52,7 @@ def register() -> None:
     refusals.explain(NEXT_STEPS)
     tones.register({}, WORDS)
     timeline.register_words(ACTIONS, tried=TRIED)
-    subject_types.register(QUARANTINED, EVENT, BATCH)
+    subject_types.register(QUARANTINED, EVENT)
     _grant()
     topic_register(Topic("payments", permission="payments.view_paymentevent"))
     topic_register(Topic("quarantine", permission="payments.view_quarantinedevent"))

@@ -17,8 +17,7 @@ with workflow.unsafe.imports_passed_through():
         BatchScore,
         BatchValidated,
     )
-    from workers.steps import local_step, remote_step
-    from workers.workflows.payments import RETRY_SCORING
+    from workers.steps import WITHOUT_END, local_step, remote_step
 
 #: A step of scores ends well before the activity's timeout, so that its last calls have time too.
 SHARE_OF_THE_TIME = 0.4
@@ -61,7 +60,7 @@ class PaymentBatchWorkflow:
         waited = 0
         while True:
             scored = await remote_step(
-                activities.score_payment_batch, asked, timings=self._timings, retry=RETRY_SCORING
+                activities.score_payment_batch, asked, timings=self._timings, retry=WITHOUT_END
             )
             if not scored.waiting:
                 return
