@@ -31,6 +31,7 @@ from apps.notifications.api import notifications_router
 from apps.notifications.api import router as webhooks_router
 from apps.payments.api import router as payments_router
 from apps.payments.quarantine_api import router as quarantine_router
+from apps.payments.replay_api import router as replays_router
 from apps.wallets.api import adjustments_router as wallet_adjustments_router
 from apps.wallets.api import riders_router
 from apps.wallets.api import router as wallets_router
@@ -161,6 +162,7 @@ api.add_router("/webhooks", webhooks_router)
 api.add_router("/notifications", notifications_router)
 api.add_router("/payment-events", payments_router)
 api.add_router("/quarantine", quarantine_router)
+api.add_router("/replay-runs", replays_router)
 api.add_router("/riders", riders_router)
 api.add_router("/wallets", wallets_router)
 api.add_router("/wallets", topups_router)

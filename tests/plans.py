@@ -29,8 +29,8 @@ def plan_by_index(
         if ordered:
             # A bitmap forgets the order.
             cursor.execute("SET LOCAL enable_bitmapscan = off")
-        for other in _others(cursor, index):
-            cursor.execute(f"DROP INDEX {other}")
+        for statement in _others(cursor, index):
+            cursor.execute(statement)
         cursor.execute(f"EXPLAIN {sql}", values or None)
         plan = "\n".join(line for (line,) in cursor.fetchall())
         transaction.set_rollback(True)
@@ -56,13 +56,20 @@ def _rows_read(node: dict[str, Any]) -> float:
 
 
 def _others(cursor: Any, index: str) -> list[str]:
-    """The other indexes of its table that no constraint and no uniqueness needs."""
+    """The statements that drop every other index of its table, but for those that a foreign key
+    needs, and the primary key's."""
     cursor.execute(
-        "SELECT other.indexrelid::regclass::text FROM pg_index mine"
+        "SELECT CASE WHEN held.oid IS NULL"
+        " THEN format('DROP INDEX %%s', other.indexrelid::regclass)"
+        " ELSE format('ALTER TABLE %%s DROP CONSTRAINT %%I',"
+        "             other.indrelid::regclass, held.conname) END"
+        " FROM pg_index mine"
         " JOIN pg_index other ON other.indrelid = mine.indrelid"
+        " LEFT JOIN pg_constraint held"
+        "   ON held.conindid = other.indexrelid AND held.contype IN ('u', 'x')"
         " WHERE mine.indexrelid = %s::regclass AND other.indexrelid <> mine.indexrelid"
-        " AND NOT other.indisunique AND NOT EXISTS"
-        " (SELECT FROM pg_constraint WHERE conindid = other.indexrelid)",
+        " AND NOT other.indisprimary AND NOT EXISTS"
+        " (SELECT FROM pg_constraint WHERE conindid = other.indexrelid AND contype = 'f')",
         [index],
     )
-    return [name for (name,) in cursor.fetchall()]
+    return [statement for (statement,) in cursor.fetchall()]

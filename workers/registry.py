@@ -31,6 +31,7 @@ from workers.workflows.interventions import (
 from workers.workflows.payment_batches import PaymentBatchWorkflow
 from workers.workflows.payments import PaymentEventWorkflow
 from workers.workflows.refunds import RefundWorkflow
+from workers.workflows.replays import ReplayRunWorkflow
 from workers.workflows.topups import WalletTopUpAlias, WalletTopUpWorkflow
 from workers.workflows.trips import FleetAlias, FleetWorkflow, TripCancellationWorkflow
 
@@ -91,7 +92,7 @@ QUEUES: dict[str, QueueSpec] = {
         ),
         QueueSpec(
             name=PAYMENTS,
-            workflows=[PaymentEventWorkflow, PaymentBatchWorkflow],
+            workflows=[PaymentEventWorkflow, PaymentBatchWorkflow, ReplayRunWorkflow],
             activities=PAYMENT_ACTIVITIES,
             # A row has the event's story: the mirror would be a second table of the same size.
             unmirrored=[PaymentEventWorkflow, PaymentBatchWorkflow],

@@ -38,6 +38,8 @@ PEOPLE: tuple[Person, ...] = (
     Person("senior", "Helena", "Duarte", ("reviewer", "senior reviewer")),
     Person("agent", "Yemi", "Alabi", ("booking agent",)),
     Person("operator", "Tunde", "Bakare", ("operator",)),
+    Person("corrector", "Kemi", "Adeyemi", ("quarantine operator",)),
+    Person("releaser", "Bruno", "Tavares", ("quarantine releaser",)),
     Person("auditor", "Beatriz", "Nogueira", ("auditor",)),
     # In no group: being a superuser is no authority to sign.
     Person("admin", "Chidi", "Anozie", superuser=True),

@@ -14,6 +14,13 @@ class ExactEncoder(json.JSONEncoder):
         return written(o)
 
 
+class ExactDecoder(json.JSONDecoder):
+    """For `JSONField(decoder=…)`: numbers with a point are Decimals, as they were written."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"parse_float": Decimal, **options})
+
+
 def written(document: Any) -> str:
     """Return canonical JSON: members sorted, no spaces. Raises ValueError for NaN, TypeError for
     what is not JSON."""

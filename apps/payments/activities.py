@@ -19,13 +19,21 @@ from apps.payments.contracts import (
     FraudScore,
     Persisted,
     PersistInput,
+    ReplayFacts,
+    ReplayStep,
     RetryStrategy,
     ScoreInput,
     Stage,
     Validated,
     ValidateInput,
 )
-from apps.payments.services import batch_carrying, batch_scoring, carrying, scoring
+from apps.payments.services import (
+    batch_carrying,
+    batch_scoring,
+    carrying,
+    replay_pacing,
+    scoring,
+)
 
 
 @activity.defn(name="validate_business_rules")
@@ -96,8 +104,10 @@ def persist_payment_batch(input: BatchPersist) -> BatchResult:
     return batch_carrying.batch_persist(batch_id=input.batch_id, run_id=input.run_id)
 
 
-def _interrupted() -> bool:
-    return activity.is_cancelled() or activity.is_worker_shutdown()
+@activity.defn(name="advance_replay")
+def advance_replay(input: ReplayStep) -> ReplayFacts:
+    """Begin as many events of a replay as its pace allows now."""
+    return replay_pacing.replay_advance(run_id=input.run_id, workflow_id=input.workflow_id)
 
 
 ACTIVITIES: list[Callable[..., Any]] = [
@@ -110,4 +120,9 @@ ACTIVITIES: list[Callable[..., Any]] = [
     validate_payment_batch,
     score_payment_batch,
     persist_payment_batch,
+    advance_replay,
 ]
+
+
+def _interrupted() -> bool:
+    return activity.is_cancelled() or activity.is_worker_shutdown()

@@ -10,11 +10,16 @@ from apps.payments.models import (
     PaymentBatch,
     PaymentEvent,
     PaymentRule,
+    QuarantineAttempt,
     QuarantinedEvent,
+    QuarantineEdit,
     QuarantineGroup,
     QuarantineHour,
+    ReplayItem,
+    ReplayRun,
 )
 from apps.web.admin import ReadOnlyAdmin
+from apps.web.tones import words_of
 
 
 @admin.register(PaymentEvent)
@@ -39,7 +44,7 @@ class PaymentEventAdmin(ReadOnlyAdmin):
 class IntakeAdmin(ReadOnlyAdmin):
     list_display = (
         "event_id",
-        "source",
+        "came_from",
         "topic",
         "partition",
         "offset",
@@ -54,6 +59,11 @@ class IntakeAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     search_exact = ("event_id",)
     search_help_text = _("The exact id of an event.")
+
+    @admin.display(description=_("source"))
+    def came_from(self, intake: Intake) -> str:
+        """Return the source in words."""
+        return words_of(intake.source)
 
 
 @admin.register(PaymentBatch)
@@ -83,7 +93,7 @@ class QuarantinedEventAdmin(ReadOnlyAdmin):
         "created_at",
     )
     list_filter = ("state",)
-    exclude = ("raw", "key")
+    exclude = ("raw", "key", "search_text")
     ordering = ("-created_at", "-id")
     search_exact = ("event_id", "id")
     search_help_text = _("The exact id of an event, or of its row in the quarantine.")
@@ -121,3 +131,56 @@ class PaymentRuleAdmin(ReadOnlyAdmin):
 class InferenceBreakerAdmin(ReadOnlyAdmin):
     list_display = ("step", "failures", "open_until", "last_error")
     ordering = ("step",)
+
+
+@admin.register(QuarantineAttempt)
+class QuarantineAttemptAdmin(ReadOnlyAdmin):
+    list_display = ("event", "number", "edit", "stage", "code", "field", "failed_at")
+    list_select_related = ("event",)
+    ordering = ("-id",)
+
+
+@admin.register(QuarantineEdit)
+class QuarantineEditAdmin(ReadOnlyAdmin):
+    list_display = (
+        "event",
+        "number",
+        "field_class",
+        "status",
+        "requested_by",
+        "created_at",
+        "settled_at",
+    )
+    list_filter = ("status",)
+    list_select_related = ("event", "requested_by")
+    exclude = ("raw",)
+    ordering = ("-created_at", "-id")
+    search_exact = ("id",)
+    search_help_text = _("The exact id of an edit.")
+
+
+@admin.register(ReplayRun)
+class ReplayRunAdmin(ReadOnlyAdmin):
+    list_display = (
+        "__str__",
+        "status",
+        "total",
+        "rate",
+        "requested_by",
+        "created_at",
+        "settled_at",
+        "error_code",
+    )
+    list_filter = ("status",)
+    list_select_related = ("requested_by",)
+    ordering = ("-created_at", "-id")
+    search_exact = ("id",)
+    search_help_text = _("The exact id of a replay.")
+
+
+@admin.register(ReplayItem)
+class ReplayItemAdmin(ReadOnlyAdmin):
+    list_display = ("run", "number", "event", "edit", "status", "error_code", "settled_at")
+    list_select_related = ("run", "event")
+    list_filter = ("status",)
+    ordering = ("-id",)

@@ -11,8 +11,13 @@ class PaymentsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the app with the shared apps."""
-        from apps.payments import leader_tasks, registration
+        from apps.payments import leader_tasks
+        from apps.payments.registration import edits, events, replays, shell, texts
 
-        registration.register()
+        texts.register()
+        events.register()
+        edits.register()
+        replays.register()
+        shell.register()
         leader_tasks.register_all()
-        post_migrate.connect(registration.rules_ensure, sender=self, dispatch_uid="payments.rules")
+        post_migrate.connect(events.rules_ensure, sender=self, dispatch_uid="payments.rules")

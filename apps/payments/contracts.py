@@ -5,15 +5,21 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from apps.engine.contracts import Timings
+from apps.engine.contracts import RunProgress, Timings
 
 TASK_QUEUE = "payment-events"
 EVENT_WORKFLOW = "PaymentEventWorkflow"
 BATCH_WORKFLOW = "PaymentBatchWorkflow"
-#: The kind of row, in audit entries and in the outbox.
+REPLAY_WORKFLOW = "ReplayRunWorkflow"
+#: Kinds of rows, in audit entries and in the outbox.
 EVENT = "payment_event"
 BATCH = "payment_batch"
 QUARANTINED = "quarantined_event"
+EDIT = "quarantine_edit"
+REPLAY = "replay_run"
+#: The kind of approval of an edit.
+EDIT_KIND = "quarantine.edit"
+SIGNAL_REPLAY_CHANGED = "replay_changed"
 
 
 class Lane(StrEnum):
@@ -56,6 +62,46 @@ class QuarantineState(StrEnum):
     SUPERSEDED = "superseded"
 
 
+class EditStatus(StrEnum):
+    """Status of an edit of a quarantined event."""
+
+    AWAITING_APPROVAL = "awaiting_approval"
+    SIGNED = "signed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Return whether the status is final."""
+        return self is not EditStatus.AWAITING_APPROVAL
+
+
+class ReplayStatus(StrEnum):
+    """Status of a replay of many events."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Return whether the status is final."""
+        return self in (ReplayStatus.COMPLETED, ReplayStatus.CANCELLED)
+
+
+class ReplayItemStatus(StrEnum):
+    """Status of one event of a replay. `running`: it is on its way; `done`: it is kept."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 class Scoring(StrEnum):
     """Which scores an event gets besides that of churn."""
 
@@ -64,17 +110,33 @@ class Scoring(StrEnum):
     NEITHER = "neither"
 
 
-#: The known statuses, in lower case.
+class PaymentStatus(StrEnum):
+    """The known statuses of payments, in lower case."""
+
+    SUCCEEDED = "succeeded"
+    CAPTURED = "captured"
+    COMPLETED = "completed"
+    PAID = "paid"
+    SETTLED = "settled"
+    FAILED = "failed"
+    DECLINED = "declined"
+    CREATED = "created"
+    PENDING = "pending"
+    PROCESSING = "processing"
+    AUTHORIZED = "authorized"
+    REQUIRES_ACTION = "requires_action"
+    CANCELED = "canceled"
+    CANCELLED = "cancelled"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
+
+
+_SUCCESSFUL = ("succeeded", "captured", "completed", "paid", "settled")
+#: By status: which scores the event gets.
 STATUSES: dict[str, Scoring] = {
-    **dict.fromkeys(("succeeded", "captured", "completed", "paid", "settled"), Scoring.FRAUD),
+    **dict.fromkeys((status.value for status in PaymentStatus), Scoring.NEITHER),
+    **dict.fromkeys(_SUCCESSFUL, Scoring.FRAUD),
     **dict.fromkeys(("failed", "declined"), Scoring.RETRY),
-    **dict.fromkeys(
-        (
-            *("created", "pending", "processing", "authorized", "requires_action"),
-            *("canceled", "cancelled", "refunded", "disputed"),
-        ),
-        Scoring.NEITHER,
-    ),
 }
 
 
@@ -203,3 +265,34 @@ class BatchResult:
     batch_id: str
     status: str
     kept: int
+
+
+# --- replays --------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class ReplayRef:
+    """A replay's row, with the time limits of the settings."""
+
+    run_id: str
+    timings: Timings = field(default_factory=Timings)
+
+
+@dataclass(frozen=True)
+class ReplayStep:
+    """Which replay goes on, as that workflow's."""
+
+    run_id: str
+    workflow_id: str
+
+
+@dataclass(frozen=True)
+class ReplayFacts:
+    """A replay's state. `runs`: items may begin; `settled`: it has ended; neither: it is paused.
+    `wait_seconds`: when to look again."""
+
+    status: str
+    runs: bool
+    settled: bool
+    progress: RunProgress = field(default_factory=RunProgress)
+    wait_seconds: float = 1.0
+    code: str = ""
+    detail: str = ""

@@ -6,23 +6,34 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema
+from django.utils import timezone
+from ninja import Field, Path, Router, Schema, Status
 from pydantic import ConfigDict
 
 from apps.accounts.auth import require
-from apps.common.api import Cursor, Limit
+from apps.accounts.models import User
+from apps.common.api import Cursor, Key, Limit, NumberCursor, ReasonIn, Unjudged, why
 from apps.common.errors import NotFound
 from apps.common.language import lazy as _
-from apps.common.pagination import page
-from apps.payments.contracts import QuarantineState
-from apps.payments.models import QuarantinedEvent, QuarantineGroup
+from apps.common.pagination import numbered_page, page
+from apps.payments.contracts import EditStatus, QuarantineState
+from apps.payments.differences import FieldClass
+from apps.payments.forms import QuarantineFilter
+from apps.payments.models import (
+    QuarantineAttempt,
+    QuarantinedEvent,
+    QuarantineEdit,
+    QuarantineGroup,
+)
 from apps.payments.scopes import Scope
-from apps.payments.services import desk
+from apps.payments.services import desk, edits, trials
+from apps.web.filters import Narrow, filtered
 
 router = Router(tags=["quarantine"])
 
 VIEW = "payments.view_quarantinedevent"
 PAYLOAD = "payments.read_payload"
+EditNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 class Problem(Schema):
@@ -53,12 +64,89 @@ class QuarantinedOut(Schema):
     created_at: datetime
 
 
+class AttemptOut(Schema):
+    """How an event failed. `version`: what was carried; 0: as it came."""
+
+    number: int
+    version: int
+    stage: str
+    code: str
+    field: str
+    errors: list[Problem]
+    failed_at: datetime
+
+
 class QuarantinedDetail(QuarantinedOut):
     """With `raw`, the bytes as they came, in base64; null without the permission to see contents,
     and for a message without a value."""
 
     raw: str | None
     digest: str
+    attempts: list[AttemptOut]
+
+
+class EditIn(Schema):
+    """`text`: the whole event as JSON, kept digit by digit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[str, Field(max_length=2 * 1024 * 1024)]
+    reason: Unjudged = ""
+    idempotency_key: Key = ""
+
+
+class ChangeOut(Schema):
+    """A value that differs from the event as it came, as JSON; empty where there is none."""
+
+    path: str
+    before: str
+    after: str
+
+
+class EditOut(Schema):
+    """A version of an event. `text` and the values of `changes` need the permission to see
+    contents."""
+
+    id: UUID
+    number: int
+    status: EditStatus
+    field_class: FieldClass
+    digest: str
+    base: str
+    changes: list[ChangeOut]
+    text: str | None
+    reason: str
+    requested_by: str
+    created_at: datetime
+    settled_at: datetime | None
+    approval: UUID | None
+
+
+class EditPage(Schema):
+    items: list[EditOut]
+    next: str | None
+
+
+class TrialIn(Schema):
+    """`text`: an event to try in place of the newest version."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[str | None, Field(max_length=2 * 1024 * 1024)] = None
+
+
+class TrialOut(Schema):
+    """What a replay would do: keep the event (`code` is empty), or fail. `failures`: of all rules;
+    `known`: where another event has its id; `row`: what would be written, without scores."""
+
+    event: UUID
+    event_id: str | None
+    version: int
+    code: str
+    detail: str
+    failures: list[Problem]
+    known: str
+    row: dict[str, Any]
 
 
 class QuarantinedPage(Schema):
@@ -95,24 +183,14 @@ class Reason(Schema):
     reason: str = ""
 
 
-class Narrowed(Schema):
-    """Which events are listed: of this state, and of this group."""
-
-    state: QuarantineState | None = None
-    group: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None
-
-
 @router.get("", response=QuarantinedPage)
+@filtered(QuarantineFilter)
 def quarantine_list(
-    request: HttpRequest, narrow: Query[Narrowed], cursor: Cursor = None, limit: Limit = 50
+    request: HttpRequest, narrow: Narrow, cursor: Cursor = None, limit: Limit = 50
 ) -> dict[str, Any]:
     """List the events in the quarantine, the newest first."""
-    require(request, scope=Scope.PAYMENTS_READ, permission=VIEW)
-    rows = QuarantinedEvent.objects.defer("raw", "key", "headers")
-    if narrow.state is not None:
-        rows = rows.filter(state=narrow.state)
-    if narrow.group is not None:
-        rows = rows.filter(group=narrow.group)
+    user = require(request, scope=Scope.PAYMENTS_READ, permission=VIEW)
+    rows = narrow(QuarantinedEvent.objects.defer("raw", "key", "headers"), user=user)
     return page(rows, cursor=cursor, limit=limit, shape=_out)
 
 
@@ -129,21 +207,78 @@ def quarantine_groups(
 def quarantine_read(request: HttpRequest, row_id: UUID) -> dict[str, Any]:
     """Return one event. Refusals: 404 `quarantined_event_not_found`."""
     user = require(request, scope=Scope.PAYMENTS_READ, permission=VIEW)
-    row = QuarantinedEvent.objects.filter(pk=row_id).first()
-    if row is None:
-        raise NotFound(
-            _("There is no such event in the quarantine."), code="quarantined_event_not_found"
-        )
+    row = _get(row_id)
     shown = user.has_perm(PAYLOAD) and row.raw is not None
     raw = b64encode(bytes(row.raw or b"")).decode() if shown else None
-    return {**_out(row), "raw": raw, "digest": row.digest}
+    return {
+        **_out(row),
+        "raw": raw,
+        "digest": row.digest,
+        "attempts": [*map(_attempt, row.attempts.order_by("number")), _attempt_now(row)],
+    }
 
 
+# --- edits ----------------------------------------------------------------------------------------
+@router.get("/{row_id}/edits", response=EditPage)
+def quarantine_edits(
+    request: HttpRequest, row_id: UUID, cursor: NumberCursor = None, limit: Limit = 50
+) -> dict[str, Any]:
+    """List the versions of an event, the newest first."""
+    user = require(request, scope=Scope.PAYMENTS_READ, permission=VIEW)
+    rows = _get(row_id).edits.select_related("requested_by")
+    found = numbered_page(rows, cursor=cursor, limit=limit, order="-number")
+    return {**found, "items": [_edit_out(edit, user) for edit in found["items"]]}
+
+
+@router.post("/{row_id}/edits", response={200: EditOut, 201: EditOut})
+def quarantine_edit_ask(request: HttpRequest, row_id: UUID, body: EditIn) -> Status[dict[str, Any]]:
+    """Write a new version of an open event and ask for its signature, which somebody else gives.
+    Repeating key and body returns the first one, with 200.
+
+    Refusals: 403 `permission_denied`; 404 `quarantined_event_not_found`; 409 `already_replaying`,
+    `already_settled`, `edit_waits`, `idempotency_key_reused`; 422 `edit_unreadable`,
+    `field_locked`, `edit_changes_nothing`, `too_many_changes`, `reason_required`, `reason_invalid`.
+    """
+    user = require(request, scope=Scope.PAYMENTS_WRITE)
+    edit, created = edits.edit_ask(
+        row_id=row_id, **body.dict(), by=user, via="api", as_of=timezone.now()
+    )
+    return Status(201 if created else 200, _edit_out(edit, user))
+
+
+@router.post("/{row_id}/edits/{number}/cancel", response=EditOut)
+def quarantine_edit_withdraw(
+    request: HttpRequest, row_id: UUID, number: EditNumber, body: ReasonIn | None = None
+) -> dict[str, Any]:
+    """Take back a version that is not signed yet; only who wrote it may. Refusals: 404
+    `not_found`; 409 `already_settled`."""
+    user = require(request, scope=Scope.PAYMENTS_WRITE)
+    found = _get(row_id).edits.filter(number=number).values_list("pk", flat=True).first()
+    edit = edits.edit_cancel(
+        edit_id=found or "", by=user, via="api", reason=why(body), as_of=timezone.now()
+    )
+    return _edit_out(edit, user)
+
+
+@router.post("/{row_id}/dry-run", response=TrialOut)
+def quarantine_dry_run(
+    request: HttpRequest, row_id: UUID, body: TrialIn | None = None
+) -> dict[str, Any]:
+    """Say what a replay of the event would do now, of its newest signed version or of `text`: real
+    rules, real writes, rolled back. `row` needs the permission to see contents."""
+    user = require(request, scope=Scope.PAYMENTS_READ, permission=VIEW)
+    trial = trials.event_try(_get(row_id), text=body.text if body else None)
+    return {**trial.as_json(), "row": trial.row if user.has_perm(PAYLOAD) else {}}
+
+
+# --- what a person decides ------------------------------------------------------------------------
 @router.post("/{row_id}/replay", response=QuarantinedOut)
 def quarantine_replay(request: HttpRequest, row_id: UUID) -> dict[str, Any]:
-    """Carry an open event on as it came, under its own id. Refusals: 403 `permission_denied`; 404
-    `quarantined_event_not_found`; 409 `already_replaying`, `already_settled`, `not_replayable`,
-    `event_known`."""
+    """Carry an open event on under its own id, in its newest signed version or as it came.
+
+    Refusals: 403 `permission_denied`; 404 `quarantined_event_not_found`; 409 `already_replaying`,
+    `already_settled`, `not_replayable`, `event_known`, `event_waits_elsewhere`.
+    """
     user = require(request, scope=Scope.PAYMENTS_WRITE)
     return _out(desk.event_replay(row_id=row_id, by=user, via="api"))
 
@@ -167,6 +302,41 @@ def quarantine_restore(request: HttpRequest, row_id: UUID, body: Reason) -> dict
 
 
 # --- helpers --------------------------------------------------------------------------------------
+def _get(row_id: UUID) -> QuarantinedEvent:
+    row = QuarantinedEvent.objects.filter(pk=row_id).first()
+    if row is None:
+        raise NotFound(
+            _("There is no such event in the quarantine."), code="quarantined_event_not_found"
+        )
+    return row
+
+
+def _attempt(one: QuarantineAttempt) -> dict[str, Any]:
+    names = ("number", "stage", "code", "field", "errors", "failed_at")
+    return {**{name: getattr(one, name) for name in names}, "version": one.edit}
+
+
+def _attempt_now(row: QuarantinedEvent) -> dict[str, Any]:
+    names = ("stage", "code", "field", "errors", "failed_at")
+    found = {name: getattr(row, name) for name in names}
+    return {**found, "number": row.attempt, "version": row.edit}
+
+
+def _edit_out(edit: QuarantineEdit, user: User) -> dict[str, Any]:
+    names = ("id", "number", "status", "field_class", "digest", "base", "reason")
+    times = ("created_at", "settled_at")
+    approval = edits.edit_approval(edit)
+    sees = user.has_perm(PAYLOAD)
+    hidden = [{"path": one["path"], "before": "", "after": ""} for one in edit.changes]
+    return {
+        **{name: getattr(edit, name) for name in (*names, *times)},
+        "requested_by": edit.requested_by.username,
+        "approval": approval.pk if approval else None,
+        "text": bytes(edit.raw).decode("utf-8", "replace") if sees else None,
+        "changes": edit.changes if sees else hidden,
+    }
+
+
 def _out(row: QuarantinedEvent) -> dict[str, Any]:
     names = ("event_id", "state", "stage", "code", "field", "errors", "attempt", "seen", "size")
     came = ("source", "topic", "partition", "offset", "created_at")

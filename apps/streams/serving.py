@@ -79,8 +79,10 @@ class ConsumerProcess:
             try:
                 TAKEN.set(self._consumer.taken)
                 if not self._trouble():
-                    LAG.set(self._lag())
-                    liveness.beat(ROLE, self._name, detail={"taken": self._consumer.taken})
+                    lag = self._lag()
+                    LAG.set(lag)
+                    told = {"taken": self._consumer.taken, "lag": lag}
+                    liveness.beat(ROLE, self._name, detail=told)
             except BrokerAway as error:
                 logger.info("stream.lag_unknown", error=str(error))
             except Exception as error:

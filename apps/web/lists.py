@@ -1,7 +1,7 @@
 """Lists on pages: pages by cursor, filters, bounded counts, and files of the rows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
@@ -155,6 +155,8 @@ class ListPage:
     first: str = _("Ask for the first one.")
     empty: str = _("They appear here as soon as somebody asks for one.")
     complete: Callable[[list[Any]], None] | None = None
+    #: The links in the head that lead on with the filters in the URL: text, URL name, permission.
+    onward: tuple[Link, ...] = ()
 
     def page(self, request: HttpRequest) -> HttpResponse:
         """Show the whole page."""
@@ -203,7 +205,12 @@ class ListPage:
         if self.complete:
             self.complete(found["rows"])
         new = next(iter(seen_by((self.new,), user)), None) if self.new else None
-        links = [*seen_by(self.links, user), *([new] if new else [])]
+        query = form.address
+        onward = [
+            replace(link, to=f"{link.href}?{query}" if query else link.href)
+            for link in seen_by(self.onward, user)
+        ]
+        links = [*seen_by(self.links, user), *onward, *([new] if new else [])]
         address = reverse(self.name)
         return {
             **found,

@@ -76,6 +76,7 @@ class RowVerbs:
                 "help": verb.help,
                 "tone": "plain" if verb.plain else "",
                 "stamp": verb.stamp(row),
+                "required": verb.form.base_fields["reason"].required,
                 "action": reverse(f"{self.name}_act", args=[key, name]),
             }
             for name, verb in self.verbs.items()

@@ -1,5 +1,6 @@
 """Payment events for the fault harness: kept once, retried, and quarantined once."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
@@ -60,16 +61,91 @@ def _send(**changes: Any) -> Callable[[Story, Points], str]:
 
 def _replay(story: Story, points: Points) -> str:
     """Quarantined by a rule that is then switched off, and replayed by a person."""
-    story.stack.sql("UPDATE payments_rule SET enabled = TRUE WHERE code = 'currency_allowed'")
-    event_id = _send(currency="SEK")(story, points)
-    eventually(lambda: ended(story, event_id), timeout=60)
+    event_id, row = _in_quarantine(story, points)
     story.stack.sql("UPDATE payments_rule SET enabled = FALSE WHERE code = 'currency_allowed'")
-    query = "SELECT id::text FROM payment_events_quarantine WHERE event_id = %s"
-    address = f"/quarantine/{story.stack.sql(query, event_id)[0][0]}/replay"
+    address = f"/quarantine/{row}/replay"
     answer = story.insist("POST", address, user="admin", body={})
     # The first answer may have been lost.
     assert answer.status == 200 or answer.body["code"] in TWICE, answer
     return event_id
+
+
+def _in_quarantine(story: Story, points: Points) -> tuple[str, str]:
+    """Return id of an event that a rule has failed, and of its row."""
+    story.stack.sql("UPDATE payments_rule SET enabled = TRUE WHERE code = 'currency_allowed'")
+    event_id = _send(currency="SEK")(story, points)
+    eventually(lambda: ended(story, event_id), timeout=60)
+    query = "SELECT id::text FROM payment_events_quarantine WHERE event_id = %s"
+    return event_id, story.stack.sql(query, event_id)[0][0]
+
+
+def _replay_in_a_run(story: Story, points: Points) -> str:
+    event_id, row = _in_quarantine(story, points)
+    story.stack.sql("UPDATE payments_rule SET enabled = FALSE WHERE code = 'currency_allowed'")
+    body = {"ids": [row], "idempotency_key": event_id}
+    answer = story.insist("POST", "/replay-runs", user="admin", body=body)
+    assert answer.status in (200, 201), answer
+    return event_id
+
+
+def _run_is_over(story: Story, event_id: str) -> bool:
+    query = """
+        SELECT r.status = 'completed' AND i.stored
+          FROM payments_intake i, payments_replay_item item
+          JOIN payments_replay_run r ON r.id = item.run_id
+          JOIN payment_events_quarantine q ON q.id = item.event_id
+         WHERE i.event_id = %s AND q.event_id = i.event_id
+    """
+    found = story.stack.sql(query, event_id)
+    return bool(found and found[0][0])
+
+
+def _run_over(story: Story, events: Sequence[str]) -> None:
+    _replayed(story, events)
+    query = """
+        SELECT item.status, count(*) FROM payments_replay_item item
+          JOIN payment_events_quarantine q ON q.id = item.event_id
+         WHERE q.event_id = ANY(%s) GROUP BY 1
+    """
+    assert story.stack.sql(query, list(events)) == [("done", len(events))]
+
+
+def _edit(story: Story, points: Points) -> str:
+    event_id, row = _in_quarantine(story, points)
+    event = {
+        "event_id": event_id,
+        "provider": "stripe",
+        "provider_event_id": "evt_1",
+        "event_type": "payment",
+        "status": "succeeded",
+        "currency": "EUR",
+        "amount_cents": 5000,
+        "provider_created_at": "2026-01-01T10:00:00Z",
+    }
+    body = {"text": json.dumps(event), "reason": "Asked.", "idempotency_key": event_id}
+    answer = story.insist("POST", f"/quarantine/{row}/edits", user="admin", body=body)
+    assert answer.status in (200, 201), answer
+    return event_id
+
+
+_EDITED = """
+SELECT edit.status, request.status
+  FROM payment_events_quarantine_edit edit
+  JOIN payment_events_quarantine q ON q.id = edit.event_id
+  JOIN approvals_approvalrequest request
+    ON request.subject_type = 'quarantine_edit' AND request.subject_id = edit.id::text
+ WHERE q.event_id = ANY(%s)
+"""
+
+
+def _is_edited(story: Story, event_id: str) -> bool:
+    return bool(story.stack.sql(_EDITED, [event_id]))
+
+
+def _edited(story: Story, events: Sequence[str]) -> None:
+    ids = list(events)
+    assert story.stack.sql(_EDITED, ids) == [("awaiting_approval", "open")] * len(ids)
+    assert story.stack.sql(_COUNTERS) == []
 
 
 def _is_replayed(story: Story, event_id: str) -> bool:
@@ -164,7 +240,25 @@ REPLAYED = FaultSaga(
     ended=_is_replayed,
     prove=_replayed,
 )
-SAGAS = [KEPT, RETRIED, QUARANTINED, REPLAYED]
+REPLAYED_IN_A_RUN = FaultSaga(
+    name="event replayed in a run",
+    points=(
+        "replay_make.uncommitted",
+        "replay_begin.uncommitted",
+        *around("advance_replay"),
+    ),
+    begin=_replay_in_a_run,
+    ended=_run_is_over,
+    prove=_run_over,
+)
+EDITED = FaultSaga(
+    name="event edited",
+    points=("edit_ask.uncommitted",),
+    begin=_edit,
+    ended=_is_edited,
+    prove=_edited,
+)
+SAGAS = [KEPT, RETRIED, QUARANTINED, REPLAYED, REPLAYED_IN_A_RUN, EDITED]
 NOT_WALKED = {
     "quarantine_payment_event": "one transaction, as `validate_business_rules` ends an event",
 }

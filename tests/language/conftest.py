@@ -124,7 +124,9 @@ def shown(world: World) -> Opened:
     run = WorkflowRun.objects.create(
         workflow_id="1", run_id="1", workflow_type="1", status="failed"
     )
+    quarantined = _quarantined()
     return {
+        **quarantined,
         **{name: [command.pk] for name in ("engine_command", "engine_command_live")},
         **{name: [run.pk] for name in ("workflow_run", "workflow_run_live")},
         **{name: [schedule.name] for name in ("schedule", "schedule_live")},
@@ -241,3 +243,34 @@ def as_person(world: World) -> Callable[[str], Client]:
         return client
 
     return build
+
+
+def _quarantined() -> Opened:
+    """An event that was kept, one in the quarantine with a version and an attempt, and a replay."""
+    from apps.payments.models import Intake, QuarantinedEvent
+    from tests.payments.samples import an_event
+    from tests.payments.world import asked_replay, fail, keep, people_of, taken
+
+    people = people_of()
+    names = dict.fromkeys(
+        ("provider", "event_type", "customer_id", "merchant_id", "card_brand"), NAME
+    )
+    names |= {"provider_event_id": "1"}
+    events = [an_event("7001", **names), an_event("7002", currency="SEK", **names)]
+    kept, failed = taken(events)
+    keep([kept])
+    fail([failed])
+    row = QuarantinedEvent.objects.get()
+    QuarantinedEvent.objects.update(errors=[{"code": row.code, "field": "", "message": WORDS}])
+    edit = people.edit(row, an_event("7002", **names), reason=WORDS)
+    people.sign(edit, reason=WORDS)
+    run = asked_replay(people, reason=WORDS)
+    intake = Intake.objects.get(event_id=kept)
+    return {
+        **{name: [intake.pk] for name in ("payment_event", "payment_event_live")},
+        **{name: [row.pk] for name in ("quarantined_event", "quarantined_event_live")},
+        **{name: [edit.pk] for name in ("quarantine_edit", "quarantine_edit_live")},
+        "quarantine_edit_new": [row.pk],
+        "quarantine_group": [row.group_id],
+        **{name: [run.pk] for name in ("replay", "replay_live")},
+    }

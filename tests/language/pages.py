@@ -16,6 +16,7 @@ Opened = dict[str, Any]
 NOT_PAGES = {
     *("health", "ready", "logout", "login_cancel", "notifications_count", "counts"),
     *("batch_failed_csv", "bulk_failed_csv", "budget_ledger", "audit_export"),
+    *("replay_failed_csv", "quarantined_event_raw"),
     *("mfa_download_recovery_codes", "request_evidence_file", "request_signed"),
 }
 #: Only answer a POST, and name a row in their address.
@@ -23,7 +24,7 @@ ACTIONS = {
     *("account_session_end", "bulk_act", "batch_act", "filter_delete", "delegation_revoke"),
     *("request_claim", "request_release", "request_reassign", "request_comment"),
     *("request_evidence", "engine_command_act", "workflow_run_act", "schedule_act"),
-    "wallet_act",
+    *("wallet_act", "quarantined_event_act", "replay_act"),
 }
 
 

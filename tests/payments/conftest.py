@@ -29,3 +29,11 @@ async def stage(
     stage = Stage(client=temporal_client, queue=task_queue, inference=inference)
     async with stage.working(slots=24):
         yield stage
+
+
+@pytest.fixture
+def people(transactional_db: None) -> Any:
+    """The demo's people, committed: threads see them."""
+    from tests.payments.world import people_of
+
+    return people_of()

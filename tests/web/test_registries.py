@@ -95,7 +95,7 @@ ELSEWHERE = {
     *("notifications", "notification_settings", "account_security", "logout"),
     # Forms, that the list's own button opens.
     *("intervention_new", "batch_new", "transfer_new", "bulk_preview", "adjustment_new"),
-    *("topup_new", "booking_new", "refund_new"),
+    *("topup_new", "booking_new", "refund_new", "replay_new"),
     # Files.
     *("audit_export", "mfa_download_recovery_codes"),
     # Before one is signed in, and the steps of the person's security page.
@@ -184,6 +184,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
         "Interventions": [
             *("All", "Batches", "Outcomes", "Budgets", "Transfers", "Policies"),
         ],
+        "Payments": ["Overview", "Events", "Quarantine", "Quarantined", "Replays"],
         "Bookings": [
             *("Bookings", "Trips", "Refunds", "Cancelled trips", "Wallets", "Top-ups"),
             *("Adjustments", "Ledger"),
@@ -369,7 +370,13 @@ ROLES: dict[str, set[str]] = {
         "payments.import_quarantinedevent",
         "payments.read_payload",
     },
-    "quarantine releaser": {"payments.view_*", "payments.read_payload"},
+    "quarantine releaser": {
+        "payments.view_*",
+        "payments.read_payload",
+        "payments.replay_quarantinedevent",
+        "approvals.decide_approvalrequest",
+        "approvals.view_approvalrequest",
+    },
     "key officer": set(),
     "booking agent": {
         "bookings.book",

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from apps.common.exact_json import ExactEncoder
+from apps.common.exact_json import ExactDecoder, ExactEncoder
 from apps.payments.contracts import STATUSES
 from apps.payments.models.batches import PaymentBatch
 from apps.payments.reading import LONGEST_ID, TEXTS
@@ -111,7 +111,9 @@ class PaymentEvent(models.Model):
     card_last_four = models.CharField(max_length=TEXTS["card_last_four"], blank=True)
     failure_code = models.CharField(max_length=TEXTS["failure_code"], blank=True)
     failure_message = models.CharField(max_length=TEXTS["failure_message"], blank=True)
-    metadata = models.JSONField(default=dict, blank=True, encoder=ExactEncoder)
+    metadata = models.JSONField(
+        default=dict, blank=True, encoder=ExactEncoder, decoder=ExactDecoder
+    )
     provider_created_at = models.DateTimeField()
     processed_at = models.DateTimeField(null=True, blank=True)
     schema_version = models.PositiveSmallIntegerField(default=1)

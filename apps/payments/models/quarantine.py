@@ -1,8 +1,10 @@
 """Events that failed, until a person has dealt with them, and their counters."""
 
 import pgtrigger
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 from apps.common.identifiers import new_id
@@ -69,6 +71,9 @@ class QuarantinedEvent(Came):
         Intake, null=True, blank=True, on_delete=models.PROTECT, related_name="quarantined"
     )
     raw = models.BinaryField(null=True, blank=True, help_text="Empty is not the same as none.")
+    wrapped = models.BooleanField(
+        default=False, help_text="The event is inside, as its `original_payload`."
+    )
     size = models.PositiveBigIntegerField(help_text="Bytes that came; more than are kept of some.")
     digest = models.CharField(max_length=64, help_text="SHA-256 of what came.")
     stage = models.CharField(max_length=12, choices=[(stage, stage) for stage in Stage])
@@ -82,6 +87,16 @@ class QuarantinedEvent(Came):
         default=QuarantineState.OPEN,
     )
     attempt = models.PositiveIntegerField(default=1)
+    edit = models.PositiveIntegerField(
+        default=0, help_text="The version that failed so; 0: as it came."
+    )
+    carried = models.PositiveIntegerField(
+        default=0, help_text="The version that was replayed last; 0: as it came."
+    )
+    failed_at = models.DateTimeField(default=timezone.now, help_text="At this attempt.")
+    search_text = models.TextField(
+        blank=True, help_text="What it is found by: ids, codes and names, cut."
+    )
     seen = models.PositiveIntegerField(default=1, help_text="How often it came.")
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
@@ -103,6 +118,16 @@ class QuarantinedEvent(Came):
                 fields=["event_id"],
                 condition=Q(event_id__isnull=False),
                 name="quarantine_of_event",
+            ),
+            GinIndex(
+                OpClass(Upper("search_text"), name="gin_trgm_ops"),
+                condition=Q(state="open"),
+                name="quarantine_search",
+            ),
+            GinIndex(
+                OpClass(Upper("search_text"), name="gin_trgm_ops"),
+                condition=~Q(state="open"),
+                name="quarantine_search_settled",
             ),
         ]
         constraints = [
@@ -130,3 +155,26 @@ class QuarantinedEvent(Came):
 
     def __str__(self) -> str:
         return self.event_id or str(self.pk)
+
+
+class QuarantineAttempt(models.Model):
+    """How an event failed at an earlier attempt; its row says how it failed at the last."""
+
+    event = models.ForeignKey(QuarantinedEvent, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    edit = models.PositiveIntegerField(default=0, help_text="The version; 0: as it came.")
+    stage = models.CharField(max_length=12, choices=[(stage, stage) for stage in Stage])
+    code = models.CharField(max_length=60)
+    field = models.CharField(max_length=200, blank=True)
+    errors = models.JSONField(default=list, blank=True)
+    failed_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "payment_events_quarantine_attempt"
+        ordering = ["event", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["event", "number"], name="quarantine_attempt_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number}. {self.code}"

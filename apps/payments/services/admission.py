@@ -31,10 +31,11 @@ def events_admit() -> int:
         # Two leaders at once, for the moment of a change, admit in turn.
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('payments.admission'))")
-        closed, batched = breaker.is_closed(), settings.PAYMENTS_LANE == Lane.BATCH
-        admitted = _admit(settings.PAYMENTS_MAX_OPEN if closed else PROBES, only_alone=batched)
+        batched = settings.PAYMENTS_LANE == Lane.BATCH
+        admitted = _admit(only_alone=batched)
         if batched:
-            admitted += batches.batches_make(most_open=batches.MOST_OPEN if closed else PROBES)
+            most = batches.MOST_OPEN if breaker.is_closed() else PROBES
+            admitted += batches.batches_make(most_open=most)
         if admitted:
             failpoint("events_admit.uncommitted")
         return admitted
@@ -89,10 +90,16 @@ def start_of(row: Intake) -> NewCommand:
     )
 
 
+def free_slots() -> int:
+    """Return how many workflows more of single events may be open now; may be below zero."""
+    open_now = Intake.objects.filter(admitted_at__isnull=False, done_at=None, batch=None).count()
+    most = settings.PAYMENTS_MAX_OPEN if breaker.is_closed() else PROBES
+    return most - open_now
+
+
 # --- helpers --------------------------------------------------------------------------------------
-def _admit(most_open: int, *, only_alone: bool) -> int:
-    carried = Intake.objects.filter(admitted_at__isnull=False, done_at=None, batch=None)
-    free = most_open - carried.count()
+def _admit(*, only_alone: bool) -> int:
+    free = free_slots()
     if free <= 0:
         return 0
     waiting = Intake.objects.filter(admitted_at=None, done_at=None).order_by("id")

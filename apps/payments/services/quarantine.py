@@ -18,11 +18,23 @@ from apps.common.canonical_json import canonical_json
 from apps.common.identifiers import new_id
 from apps.live.broadcast import broadcast
 from apps.payments.contracts import QuarantineState, Stage
-from apps.payments.models import QuarantinedEvent, QuarantineGroup, QuarantineHour
+from apps.payments.models import (
+    QuarantineAttempt,
+    QuarantinedEvent,
+    QuarantineGroup,
+    QuarantineHour,
+)
+from apps.payments.services import replay_items
+from apps.payments.services.finding import search_text_of
 from apps.payments.services.messages import Message, headers_of
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from django.db.models import QuerySet
+
+#: Open pages of single events are told of so many changes of one statement.
+MOST_TOLD = 100
 
 _INDEX = re.compile(r"\[[0-9]+\]|(?<=\.)[0-9]+(?=\.|$)")
 _CODE = re.compile(r"[a-z][a-z0-9_.]{0,59}", re.ASCII)
@@ -51,6 +63,8 @@ class Failed:
     attempt: int = 1
     #: Of a failure after intake: the message may fail again, at another attempt.
     came_once: str = field(default="")
+    #: The event is inside the message, as its `original_payload`.
+    wrapped: bool = False
 
     @property
     def code(self) -> str:
@@ -123,13 +137,17 @@ def states_move(rows: "QuerySet[QuarantinedEvent]", state: QuarantineState, now:
         state=state, updated_at=now, version=F("version") + 1
     )
     broadcast("quarantine", id="", version=0)
+    for pk, _, _ in moved[:MOST_TOLD]:
+        broadcast(f"quarantined_event:{pk}", id=str(pk), version=0)
     return len(moved)
 
 
 def replayed(intake: int, now: datetime) -> None:
     """Note that the event that somebody replayed is kept. Joins the caller's transaction."""
     rows = QuarantinedEvent.objects.filter(intake=intake, state=QuarantineState.REPLAYING)
-    states_move(rows, QuarantineState.REPLAYED, now)
+    pks = list(rows.order_by().values_list("pk", flat=True))
+    if states_move(rows, QuarantineState.REPLAYED, now):
+        replay_items.done(pks, now)
 
 
 def reopen(one: Failed, now: datetime) -> bool:
@@ -139,6 +157,7 @@ def reopen(one: Failed, now: datetime) -> bool:
     row = rows.defer("raw").first()
     if row is None:
         return False
+    _keep_attempt(row)
     group = _groups({one.fingerprint: one}, now)[one.fingerprint]
     _lock_groups({row.group_id, group})
     _count({row.group_id: -1}, QuarantineState.REPLAYING)
@@ -156,11 +175,21 @@ def reopen(one: Failed, now: datetime) -> bool:
         errors=list(one.errors),
         group=group,
         attempt=one.attempt,
+        edit=F("carried"),
+        failed_at=now,
+        search_text=search_text_of(one),
         updated_at=now,
         version=F("version") + 1,
     )
-    broadcast("quarantine", id=str(row.pk), version=row.version + 1)
+    replay_items.failed(row.pk, code=one.code, detail=_said(one), now=now)
+    tell_event(row.pk, row.version + 1)
     return True
+
+
+def tell_event(pk: "UUID", version: int) -> None:
+    """Tell open pages that an event of the quarantine has changed."""
+    broadcast("quarantine", id=str(pk), version=version)
+    broadcast(f"quarantined_event:{pk}", id=str(pk), version=version)
 
 
 # --- helpers --------------------------------------------------------------------------------------
@@ -190,16 +219,17 @@ def _groups(examples: Mapping[str, Failed], now: datetime) -> dict[str, int]:
 _TABLE = (
     *("id", "came_once", "event_id", "intake_id", "raw", "size", "digest", "key", "headers"),
     *("source", "topic", "partition", "offset", "sent_at", "stage", "code", "field", "errors"),
-    *("group_id", "attempt"),
+    *("group_id", "attempt", "wrapped", "search_text"),
 )
 _TYPES = (
     *("uuid", "text", "text", "bigint", "bytea", "bigint", "text", "bytea", "jsonb"),
     *("text", "text", "integer", "text", "timestamptz", "text", "text", "text", "jsonb"),
-    *("bigint", "integer"),
+    *("bigint", "integer", "boolean", "text"),
 )
 _INSERT = """
-INSERT INTO payment_events_quarantine ({columns}, state, seen, created_at, updated_at, version)
-SELECT given.*, 'open', 1, %s, %s, 1
+INSERT INTO payment_events_quarantine
+    ({columns}, state, seen, edit, carried, created_at, updated_at, failed_at, version)
+SELECT given.*, 'open', 1, 0, 0, %s, %s, %s, 1
   FROM unnest({types}) AS given ({columns})
     ON CONFLICT (came_once) DO NOTHING
 RETURNING id
@@ -233,14 +263,38 @@ def _row(one: Failed, group: int, now: datetime) -> dict[str, Any]:
         "errors": canonical_json(list(one.errors)),
         "group_id": group,
         "attempt": one.attempt,
+        "wrapped": one.wrapped,
+        "search_text": search_text_of(one),
         "now": now,
     }
+
+
+def _keep_attempt(row: QuarantinedEvent) -> None:
+    """Keep how the event failed before, which its row is about to forget."""
+    QuarantineAttempt.objects.bulk_create(
+        [
+            QuarantineAttempt(
+                event=row,
+                number=row.attempt,
+                edit=row.edit,
+                stage=row.stage,
+                code=row.code,
+                field=row.field,
+                errors=row.errors,
+                failed_at=row.failed_at,
+            )
+        ]
+    )
+
+
+def _said(one: Failed) -> str:
+    return str(one.errors[0].get("message", ""))
 
 
 def _insert(rows: Sequence[Mapping[str, Any]]) -> set[Any]:
     now = rows[0]["now"]
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [now, now, *([row[name] for row in rows] for name in _TABLE)])
+        cursor.execute(_INSERT, [now, now, now, *([row[name] for row in rows] for name in _TABLE)])
         return {row[0] for row in cursor.fetchall()}
 
 

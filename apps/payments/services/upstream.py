@@ -1,6 +1,7 @@
 """Messages of the topic of dead letters: events that another program has refused."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import DataError, IntegrityError, transaction
@@ -12,6 +13,7 @@ from apps.payments.contracts import Stage
 from apps.payments.models import QuarantineGroup
 from apps.payments.reading import LONGEST_ID
 from apps.payments.services.messages import Message
+from apps.payments.services.payloads import INSIDE
 from apps.payments.services.quarantine import Failed, code_of, fingerprint_of, quarantine_put
 
 #: What a message is called that says nothing of its own.
@@ -51,7 +53,8 @@ def _failed(message: Message) -> Failed:
         document = None
     told = document if isinstance(document, dict) else {}
     errors = _errors(told)
-    return Failed(message, Stage.UPSTREAM, errors, event_id=_event_id(told))
+    wrapped = isinstance(told.get(INSIDE), dict | str)
+    return Failed(message, Stage.UPSTREAM, errors, event_id=_event_id(told), wrapped=wrapped)
 
 
 def _errors(told: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -79,7 +82,7 @@ def _error(given: Any) -> dict[str, str]:
 
 
 def _event_id(told: Mapping[str, Any]) -> str | None:
-    payload = told.get("original_payload")
+    payload = told.get(INSIDE)
     inner = payload.get("event_id") if isinstance(payload, dict) else None
     for candidate in (told.get("event_id"), inner):
         if isinstance(candidate, str) and 0 < len(candidate) <= LONGEST_ID:
@@ -102,7 +105,7 @@ def _few_groups(failed: list[Failed]) -> list[Failed]:
         if one.fingerprint not in known:
             if made >= MOST_NEW_GROUPS:
                 first = {"code": OTHER, "field": "", "message": one.errors[0]["message"]}
-                one = Failed(one.message, one.stage, [first, *one.errors], one.event_id)
+                one = replace(one, errors=[first, *one.errors])
             else:
                 made += 1
                 known.add(fingerprint_of(one.stage, one.code, one.field_name))

@@ -1,0 +1,162 @@
+"""Forms of the pages of payment events and the quarantine. They clean input; the services have the
+rules."""
+
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+
+from apps.accounts.models import User
+from apps.common.language import lazy as _
+from apps.payments.contracts import (
+    EditStatus,
+    PaymentStatus,
+    QuarantineState,
+    ReplayStatus,
+    Stage,
+)
+from apps.payments.models import QuarantinedEvent
+from apps.payments.reading import LONGEST_ID
+from apps.payments.services.replays import FASTEST, RATE, STOP_SHARE
+from apps.web.fields import IdField, KeyField, MineField, ProseField, StatusField
+from apps.web.filters import FilterForm, asked_by_me
+
+#: What a trigram index can find.
+LONGEST_QUERY = 200
+
+
+class NumberField(forms.IntegerField):
+    """The id of a row, for a filter."""
+
+    api_type = int
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"required": False, "min_value": 1, "max_value": 2**63 - 1, **options})
+
+
+def _by_words(rows: Any, value: str, user: User) -> Any:
+    # UPPER(search_text) LIKE UPPER(…) is the expression of the trigram indexes.
+    return rows.filter(search_text__icontains=value)
+
+
+class EventFilter(FilterForm):
+    """Filters of the list of payment events."""
+
+    lookups = {
+        "status": "status",
+        "event_id": "event_id",
+        "customer": "customer_id",
+        "currency": "currency",
+        "risk": "risk_level",
+    }
+    more = ("currency", "risk")
+
+    status = StatusField(PaymentStatus, label=_("Status"))
+    event_id = forms.CharField(required=False, max_length=LONGEST_ID, label=_("Event id"))
+    customer = forms.CharField(required=False, max_length=100, label=_("Customer"))
+    currency = forms.CharField(required=False, max_length=3, label=_("Currency"))
+    risk = forms.CharField(required=False, max_length=20, label=_("Risk"))
+
+
+class GroupFilter(FilterForm):
+    """Filters of the list of groups."""
+
+    lookups = {
+        "stage": "stage",
+        "code": "code",
+        "open": lambda rows, value, user: rows.filter(open__gt=0),
+    }
+
+    stage = StatusField(Stage, label=_("Stage"), every=_("every stage"))
+    code = forms.CharField(required=False, max_length=60, label=_("Code"))
+    open = forms.BooleanField(required=False, label=_("With open events only"))
+
+
+class QuarantineFilter(FilterForm):
+    """Filters of the list of quarantined events."""
+
+    lookups = {
+        "q": _by_words,
+        "state": "state",
+        "group": "group",
+        "stage": "stage",
+        "code": "code",
+        "event_id": "event_id",
+    }
+    more = ("stage", "code", "event_id")
+    aside = ("group",)
+
+    q = forms.CharField(required=False, max_length=LONGEST_QUERY, label=_("Search"))
+    state = StatusField(QuarantineState, label=_("State"), every=_("every state"))
+    stage = StatusField(Stage, label=_("Stage"), every=_("every stage"))
+    code = forms.CharField(required=False, max_length=60, label=_("Code"))
+    event_id = forms.CharField(required=False, max_length=LONGEST_ID, label=_("Event id"))
+    group = NumberField(label=_("Group"))
+
+    def chosen(self, user: User) -> "QuerySet[QuarantinedEvent]":
+        """Return the open events that match: those that a replay can have."""
+        rows: QuerySet[QuarantinedEvent] = self.matching(
+            QuarantinedEvent.objects.filter(state=QuarantineState.OPEN), user=user
+        )
+        return rows
+
+    def said(self) -> dict[str, Any]:
+        """Return the filters that are used, for the row of a replay."""
+        return {
+            name: value
+            for name in self.lookups
+            if name != "state" and (value := self.cleaned_data.get(name)) not in (None, "")
+        }
+
+
+class ReplayFilter(FilterForm):
+    """Filters of the list of replays."""
+
+    lookups = {"status": "status", "mine": asked_by_me}
+
+    status = StatusField(ReplayStatus, label=_("Status"))
+    mine = MineField()
+
+
+class EditFilter(FilterForm):
+    """Filters of the list of edits; `event`: those of that event."""
+
+    lookups = {"status": "status", "event": "event", "mine": asked_by_me}
+
+    status = StatusField(EditStatus, label=_("Status"))
+    event = IdField(required=False, label=_("Event"))
+    mine = MineField()
+
+
+class EditForm(forms.Form):
+    """A new version of a quarantined event."""
+
+    text = forms.CharField(
+        strip=False,
+        label=_("The event"),
+        help_text=_("The whole event as JSON. Numbers stay as you type them."),
+        widget=forms.Textarea(attrs={"rows": 18, "spellcheck": "false", "class": "mono"}),
+    )
+    reason = ProseField(rows=3, label=_("Why"), help_text=_("The signer reads this first."))
+    idempotency_key = KeyField()
+
+
+class ReplayForm(forms.Form):
+    """A replay of what a filter matches."""
+
+    rate = forms.IntegerField(
+        min_value=1,
+        max_value=FASTEST,
+        initial=RATE,
+        label=_("Events a second"),
+        help_text=_("After a ramp of 1, 5 and 20, each of which has to end first."),
+    )
+    stop_share = forms.FloatField(
+        min_value=0,
+        max_value=1,
+        initial=STOP_SHARE,
+        label=_("Pause above this share of failures"),
+        help_text=_("Counted from the fifth outcome on; 0.2 is one in five."),
+    )
+    reason = ProseField(rows=2, required=False, label=_("Why (optional)"))
+    idempotency_key = KeyField()

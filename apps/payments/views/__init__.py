@@ -1,0 +1,1 @@
+"""Pages of payment events and of the quarantine."""
