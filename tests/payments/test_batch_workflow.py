@@ -27,7 +27,7 @@ from tests.support import eventually_async
 
 #: What differs between two runs of the same event.
 OF_A_RUN = {"id", "intake_id", "run_id", "ingested_at", "lane"}
-OF_A_FAILURE = {"id", "intake_id", "group_id", "created_at", "updated_at", "came_once"}
+OF_A_FAILURE = {"id", "intake_id", "group_id", "created_at", "updated_at", "failed_at", "came_once"}
 
 
 @pytest.fixture
