@@ -28,6 +28,7 @@ from workers.workflows.interventions import (
     InterventionApprovalWorkflow,
     ReconcileInterventionsWorkflow,
 )
+from workers.workflows.payment_batches import PaymentBatchWorkflow
 from workers.workflows.payments import PaymentEventWorkflow
 from workers.workflows.refunds import RefundWorkflow
 from workers.workflows.replays import ReplayRunWorkflow
@@ -91,10 +92,10 @@ QUEUES: dict[str, QueueSpec] = {
         ),
         QueueSpec(
             name=PAYMENTS,
-            workflows=[PaymentEventWorkflow, ReplayRunWorkflow],
+            workflows=[PaymentEventWorkflow, PaymentBatchWorkflow, ReplayRunWorkflow],
             activities=PAYMENT_ACTIVITIES,
             # A row has the event's story: the mirror would be a second table of the same size.
-            unmirrored=[PaymentEventWorkflow],
+            unmirrored=[PaymentEventWorkflow, PaymentBatchWorkflow],
         ),
         QueueSpec(name="diagnostics", workflows=[PingWorkflow], unmirrored=[PingWorkflow]),
     )

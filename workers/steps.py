@@ -36,6 +36,12 @@ RETRY = RetryPolicy(
     backoff_coefficient=2.0,
     maximum_interval=timedelta(seconds=5),
 )
+#: For calls that everything waits for, however long the other side is away.
+WITHOUT_END = RetryPolicy(
+    initial_interval=timedelta(seconds=2),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=30),
+)
 #: For calls that leave the house: five attempts, after 1 to 30 s.
 OUTSIDE = RetryPolicy(
     initial_interval=timedelta(seconds=1),

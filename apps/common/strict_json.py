@@ -3,6 +3,7 @@ understand differently (a member named twice, NaN, UTF-16), and text that Postgr
 store."""
 
 import math
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,11 @@ import jiter
 
 from apps.common.errors import Invalid
 from apps.common.language import lazy as _
+
+#: What could be a number that is too large or too small: most bodies have none, and nobody needs to
+#: walk through them. A number without it has at most 30 digits.
+_UNUSUAL = re.compile(rb"[0-9]{16}|[0-9][eE][-+]?[0-9]")
+_USUAL_DIGITS = 30
 
 #: jiter's own limit of nesting.
 DEEPEST = 200
@@ -28,7 +34,7 @@ def document_of(body: bytes) -> Any:
     """Return the document; numbers with a point are floats. Raises NotJson; Invalid
     `invalid_text`."""
     document = _parsed(body, "float")
-    if b"e" in body or b"E" in body:
+    if _UNUSUAL.search(body):
         _check_numbers(document, lambda number: math.isfinite(number))
     return _storable(body, document)
 
@@ -53,7 +59,8 @@ def exact_document_of(
             abs(number.adjusted()) <= most_exponent
         )
 
-    _check_numbers(document, is_kept)
+    if min(most_digits, most_exponent) < _USUAL_DIGITS or _UNUSUAL.search(body):
+        _check_numbers(document, is_kept)
     return _storable(body, document)
 
 

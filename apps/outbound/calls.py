@@ -18,7 +18,7 @@ from apps.common.errors import Unavailable
 from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.outbound.addresses import host_name, port_of
-from apps.outbound.transport import guarded_client
+from apps.outbound.transport import MOST_BYTES, guarded_client
 
 logger = get_logger(__name__)
 
@@ -52,7 +52,7 @@ class Caller:
 
     `name` is used in errors ("The executor cannot be reached"), `code` is the code of an outage.
     `headers` are sent with every call and never logged. `refusal(status, answer)` returns the
-    refusal {code, detail} in an answer that is not an outage, or None.
+    refusal {code, detail} in an answer that is not an outage, or None. `most_bytes`: of an answer.
     """
 
     def __init__(
@@ -64,9 +64,11 @@ class Caller:
         code: str,
         headers: Mapping[str, str] | None = None,
         refusal: Callable[[int, dict[str, Any]], dict[str, Any] | None] = coded,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self.name, self.base, self.seconds, self.code = name, base.rstrip("/"), seconds, code
         self._headers, self._refusal = dict(headers or {}), refusal
+        self._most_bytes = most_bytes
 
     def post(
         self,
@@ -131,7 +133,9 @@ class Caller:
     def _client(self) -> httpx2.Client:
         parts = urlsplit(self.base)
         return guarded_client(
-            self.seconds, allowed=(f"{host_name(parts.hostname or '')}:{port_of(parts)}",)
+            self.seconds,
+            allowed=(f"{host_name(parts.hostname or '')}:{port_of(parts)}",),
+            most_bytes=self._most_bytes,
         )
 
 

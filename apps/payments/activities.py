@@ -8,6 +8,12 @@ from temporalio import activity
 from apps.engine.heartbeats import heartbeating
 from apps.payments import inference
 from apps.payments.contracts import (
+    BatchPersist,
+    BatchRef,
+    BatchResult,
+    BatchScore,
+    BatchScored,
+    BatchValidated,
     ChurnPrediction,
     EndInput,
     FraudScore,
@@ -21,7 +27,13 @@ from apps.payments.contracts import (
     Validated,
     ValidateInput,
 )
-from apps.payments.services import carrying, replay_pacing, scoring
+from apps.payments.services import (
+    batch_carrying,
+    batch_scoring,
+    carrying,
+    replay_pacing,
+    scoring,
+)
 
 
 @activity.defn(name="validate_business_rules")
@@ -65,6 +77,33 @@ def quarantine_payment_event(input: EndInput) -> None:
     )
 
 
+@activity.defn(name="validate_payment_batch")
+def validate_payment_batch(input: BatchRef) -> BatchValidated:
+    """Check a batch's events against the rules; those that fail go to the quarantine."""
+    return batch_carrying.batch_validate(batch_id=input.batch_id)
+
+
+# The loop checks for cancellation between two calls.
+@activity.defn(name="score_payment_batch", no_thread_cancel_exception=True)
+def score_payment_batch(input: BatchScore) -> BatchScored:
+    """Ask the inference service for one kind of score of a batch's events."""
+    waiting = heartbeating(
+        batch_scoring.batch_score,
+        batch_id=input.batch_id,
+        step=input.step,
+        seconds=input.seconds,
+        attempt=activity.info().attempt,
+        interrupted=_interrupted,
+    )
+    return BatchScored(waiting)
+
+
+@activity.defn(name="persist_payment_batch")
+def persist_payment_batch(input: BatchPersist) -> BatchResult:
+    """Keep a batch's events with their scores, once."""
+    return batch_carrying.batch_persist(batch_id=input.batch_id, run_id=input.run_id)
+
+
 @activity.defn(name="advance_replay")
 def advance_replay(input: ReplayStep) -> ReplayFacts:
     """Begin as many events of a replay as its pace allows now."""
@@ -78,5 +117,12 @@ ACTIVITIES: list[Callable[..., Any]] = [
     get_churn_prediction,
     persist_to_postgres,
     quarantine_payment_event,
+    validate_payment_batch,
+    score_payment_batch,
+    persist_payment_batch,
     advance_replay,
 ]
+
+
+def _interrupted() -> bool:
+    return activity.is_cancelled() or activity.is_worker_shutdown()

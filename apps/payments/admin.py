@@ -14,8 +14,10 @@ from apps.common.dates import moment_words
 from apps.common.language import lazy as _
 from apps.common.money import from_minor
 from apps.payments.models import (
+    BatchScores,
     InferenceBreaker,
     Intake,
+    PaymentBatch,
     PaymentEvent,
     PaymentRule,
     QuarantineAttempt,
@@ -84,6 +86,20 @@ class IntakeAdmin(ReadOnlyAdmin):
     def came_from(self, intake: Intake) -> str:
         """Return the source in words."""
         return words_of(intake.source)
+
+
+@admin.register(PaymentBatch)
+class PaymentBatchAdmin(ReadOnlyAdmin):
+    list_display = ("workflow_id", "n", "state", "created_at", "settled_at")
+    list_filter = ("state",)
+    ordering = ("-created_at", "-id")
+
+
+@admin.register(BatchScores)
+class BatchScoresAdmin(ReadOnlyAdmin):
+    list_display = ("batch", "step")
+    list_filter = ("step",)
+    ordering = ("-id",)
 
 
 @admin.register(QuarantinedEvent)

@@ -9,9 +9,11 @@ from apps.engine.contracts import RunProgress, Timings
 
 TASK_QUEUE = "payment-events"
 EVENT_WORKFLOW = "PaymentEventWorkflow"
+BATCH_WORKFLOW = "PaymentBatchWorkflow"
 REPLAY_WORKFLOW = "ReplayRunWorkflow"
 #: Kinds of rows, in audit entries and in the outbox.
 EVENT = "payment_event"
+BATCH = "payment_batch"
 QUARANTINED = "quarantined_event"
 EDIT = "quarantine_edit"
 REPLAY = "replay_run"
@@ -20,6 +22,19 @@ CUSTOMER = "payment_customer"
 #: The kind of approval of an edit.
 EDIT_KIND = "quarantine.edit"
 SIGNAL_REPLAY_CHANGED = "replay_changed"
+
+
+class Lane(StrEnum):
+    """How events are carried: a workflow each, or one for hundreds."""
+
+    EVENT = "event"
+    BATCH = "batch"
+
+
+class BatchState(StrEnum):
+    OPEN = "open"
+    DONE = "done"
+    LOST = "lost"  # nobody carried it any more; its open events were admitted again
 
 
 class Outcome(StrEnum):
@@ -208,6 +223,54 @@ class EventResult:
 
     event_id: str
     status: str
+
+
+# --- batches --------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class BatchRef:
+    """The workflow's input. The rows say which events are in the batch."""
+
+    batch_id: str
+
+
+@dataclass(frozen=True)
+class BatchValidated:
+    """`steps`: names of the scores that at least one open event needs; none, and none is open."""
+
+    steps: tuple[str, ...] = ()
+    timings: Timings = field(default_factory=Timings)
+
+
+@dataclass(frozen=True)
+class BatchScore:
+    """`step`: the score's name; `seconds`: after so many no further call is made."""
+
+    batch_id: str
+    step: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class BatchScored:
+    """`waiting`: so many events have no score yet, because the time was over."""
+
+    waiting: int
+
+
+@dataclass(frozen=True)
+class BatchPersist:
+    batch_id: str
+    run_id: str = ""
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """The workflow's result. `kept` of the batch's events; the others are in the quarantine, or
+    have left for workflows of their own."""
+
+    batch_id: str
+    status: str
+    kept: int
 
 
 # --- replays --------------------------------------------------------------------------------------

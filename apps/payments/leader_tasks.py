@@ -1,10 +1,11 @@
-"""Tasks of the relay's leader: admit events, find those that nobody carries, tell of groups that
-grow, and delete payloads that are not needed any more."""
+"""Tasks of the relay's leader: admit events, find events and batches that nobody carries, tell of
+groups that grow, and delete payloads that are not needed any more."""
 
 from datetime import timedelta
 
 from django.conf import settings
 from django.utils import timezone
+from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from apps.engine.db_threads import Threads
@@ -12,7 +13,7 @@ from apps.engine.error_policy import workflow_is_unknown
 from apps.engine.leader_tasks import Duty, Leader, register
 from apps.payments.contracts import Stage
 from apps.payments.models import Intake
-from apps.payments.services import admission, alerting, carrying, retention
+from apps.payments.services import admission, alerting, batches, carrying, retention
 
 RECONCILE_SECONDS = 60.0
 ALERT_SECONDS = 30.0
@@ -48,7 +49,9 @@ class _Admit:
 
 async def reconcile(leader: Leader) -> bool:
     """Look at admitted events that are late: one that Temporal does not know is started again; one
-    whose workflow was ended from outside goes to the quarantine; one that runs is left alone."""
+    whose workflow was ended from outside goes to the quarantine; one that runs is left alone.
+    Batches that nobody carries let their events go."""
+    await _release_batches(leader)
     stale = await leader.threads.run(admission.events_stale, now=timezone.now(), limit=MOST_STALE)
     client = await leader.client() if stale else None
     for row in stale:
@@ -77,6 +80,26 @@ async def forget(leader: Leader) -> bool:
     """Delete a step of old payloads; return whether there may be more."""
     deleted = await leader.threads.run(retention.payloads_delete, now=timezone.now())
     return deleted >= retention.STEP
+
+
+async def _release_batches(leader: Leader) -> None:
+    """Let the events of late batches go whose workflow Temporal does not know, or that has ended.
+    Where it has failed by itself an event may be why: then each gets a workflow of its own."""
+    stale = await leader.threads.run(batches.batches_stale, now=timezone.now(), limit=MOST_STALE)
+    client = await leader.client() if stale else None
+    for batch in stale:
+        alone = False
+        try:
+            assert client is not None
+            handle = client.get_workflow_handle(batch.workflow_id)
+            found = await handle.describe(rpc_timeout=DESCRIBE)
+            if found.close_time is None:
+                continue
+            alone = found.status == WorkflowExecutionStatus.FAILED
+        except RPCError as error:
+            if not workflow_is_unknown(error):
+                raise
+        await leader.threads.run(batches.batch_release, batch_id=batch.pk, alone=alone)
 
 
 def _ended(row: Intake, status: str) -> None:

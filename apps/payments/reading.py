@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -42,13 +43,17 @@ UNSTAMPED = "processed_at"
 @dataclass(frozen=True)
 class Event:
     """A readable event. `fields`: the known fields that it has, checked, with currency in capitals
-    and status in small letters; `document`: all of it; `digest`: of its content without
-    `processed_at` (SHA-256, hex)."""
+    and status in small letters; `document`: all of it."""
 
     event_id: str
     fields: dict[str, Any]
     document: dict[str, Any] = field(repr=False)
-    digest: str
+
+    # Only who takes events in needs it, and it takes longer than all the rest.
+    @cached_property
+    def digest(self) -> str:
+        """The digest of its content without `processed_at` (SHA-256, hex)."""
+        return digest_of(self.document)
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def event_of(document: Any, *, is_reserved: Callable[[str], bool]) -> Event | Un
         fields = _fields(document)
     except _Wrong as wrong:
         return Unreadable(wrong.code, wrong.field, wrong.detail, event_id)
-    return Event(event_id, fields, document, digest_of(document))
+    return Event(event_id, fields, document)
 
 
 def digest_of(document: Mapping[str, Any]) -> str:

@@ -1,9 +1,10 @@
 """A simulated inference service: scores that follow from the event's id alone, so that a test knows
 them beforehand, and a count of the calls that had an effect.
 
-`POST /fraud/score`, `/retry/strategy`, `/churn/predict`, each with `:batch` for many. The same
-idempotency key has one effect, however often it is sent. `GET /<kind>/effects?key=` counts,
-`GET /<kind>/totals` sums up, `/<kind>/behaviour` tells and is told the faults of that kind.
+`POST /fraud/score`, `/retry/strategy`, `/churn/predict`, each with `:batch` for many (`{"items":
+[{"idempotency_key", "event"}]}`). The same idempotency key has one effect, however often it is
+sent. `GET /<kind>/effects?key=` counts, `GET /<kind>/totals` sums up, `/<kind>/behaviour` tells and
+is told the faults of that kind.
 """
 
 import asyncio
@@ -27,11 +28,15 @@ ACTIONS = ("retry_now", "retry_later", "ask_for_another_method", "give_up")
 @dataclass(frozen=True)
 class InferenceBehaviour(Behaviour):
     """`down`: every call answers 503. `senseless`: answers are no scores. `refuse_ids`: events that
-    are refused for good."""
+    are refused for good; `fail_ids`: events that get 503 each time; `senseless_ids`: events whose
+    answers are no scores. `no_batch`: the addresses for many are not there."""
 
     down: bool = False
     senseless: bool = False
     refuse_ids: tuple[str, ...] = ()
+    fail_ids: tuple[str, ...] = ()
+    senseless_ids: tuple[str, ...] = ()
+    no_batch: bool = False
 
 
 def score_of(kind: str, event_id: str) -> dict[str, Any]:
@@ -101,6 +106,8 @@ class InferenceSink:
         behaviour = self.behaviour[kind]
         if behaviour.down:
             raise Refusal(503, "down", "As told.")
+        if many and behaviour.no_batch:
+            raise Refusal(404, "", "There is no such address.")
         key = request.idempotency_key()
         fails = self._failures[kind] > 0
         self._failures[kind] -= fails
@@ -111,7 +118,7 @@ class InferenceSink:
         if not many:
             answer = self._one(kind, key, body)
         elif isinstance(items := body.get("items"), list) and 0 < len(items) <= MOST_ITEMS:
-            answer = {"items": [self._one(kind, str(one.get("key")), one) for one in items]}
+            answer = {"items": [self._item(kind, one) for one in items]}
         else:
             raise Refusal(422, "items_invalid", f"Send 1 to {MOST_ITEMS} items.")
         if fails:
@@ -119,13 +126,23 @@ class InferenceSink:
         await asyncio.sleep(behaviour.answer_delay_seconds)
         return Answer(200, answer)
 
+    def _item(self, kind: str, item: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return self._one(kind, str(item["idempotency_key"]), item["event"])
+        except Refusal as refusal:
+            told = refusal.answer.body
+            return {"error": {"code": told["code"], "message": told["detail"]}}
+
     def _one(self, kind: str, key: str, body: Mapping[str, Any]) -> dict[str, Any]:
         counted = self.requests[kind]
         counted[key] = counted.get(key, 0) + 1
         event_id = str(body.get("event_id", ""))
-        if event_id in self.behaviour[kind].refuse_ids:
+        behaviour = self.behaviour[kind]
+        if event_id in behaviour.refuse_ids:
             raise Refusal(422, "event_refused", "As told.")
-        if self.behaviour[kind].senseless:
+        if event_id in behaviour.fail_ids:
+            raise Refusal(503, "told_to_fail", "As told.")
+        if behaviour.senseless or event_id in behaviour.senseless_ids:
             return {"message": "senseless, as told"}
         if key not in self.effects[kind]:
             self.effects[kind].add(key)

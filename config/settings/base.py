@@ -192,6 +192,10 @@ PAYMENT_EVENT_MAX_BYTES = env.integer(
 PAYMENT_RAW_MAX_BYTES = 16 * 1024 * 1024
 #: How long the bytes of settled events are kept.
 PAYMENTS_RAW_DAYS = env.integer("PAYMENTS_RAW_DAYS", 90, least=1, most=36_500)
+#: `event`: a workflow for each event; `batch`: one for up to 500.
+PAYMENTS_LANE = env.text("PAYMENTS_LANE", "event")
+if PAYMENTS_LANE not in {"event", "batch"}:
+    raise ImproperlyConfigured(f"PAYMENTS_LANE must be event or batch, not {PAYMENTS_LANE!r}")
 #: So many workflows of payment events are open at a time; further events wait in the table.
 PAYMENTS_MAX_OPEN = env.integer("PAYMENTS_MAX_OPEN", 100, least=1, most=10_000)
 PAYMENTS_ADMIT_SECONDS = env.seconds("PAYMENTS_ADMIT_SECONDS", 0.2, least=0.02)
@@ -207,6 +211,8 @@ KAFKA_OPTIONS: dict[str, object] = {}
 CONSUMER_HEALTH_PORT = env.integer("CONSUMER_HEALTH_PORT", 8082, least=0, most=65535)
 INFERENCE_SERVICE_URL = env.text("INFERENCE_SERVICE_URL", "http://localhost:8002")
 INFERENCE_TIMEOUT_SECONDS = env.seconds("INFERENCE_TIMEOUT_SECONDS", 30.0, least=0.1)
+#: The batch lane sends up to 500 events in a call (`…:batch`).
+INFERENCE_BULK = env.flag("INFERENCE_BULK", False)
 #: While the service is away one call tries it, so often.
 INFERENCE_PROBE_SECONDS = env.seconds("INFERENCE_PROBE_SECONDS", 10.0, least=0.1)
 

@@ -25,6 +25,8 @@ def test_the_demo_has_its_people_in_their_groups() -> None:
         "senior": {"reviewer", "senior reviewer"},
         "agent": {"booking agent"},
         "operator": {"operator"},
+        "corrector": {"quarantine operator"},
+        "releaser": {"quarantine releaser"},
         "auditor": {"auditor"},
         "admin": set(),
     }

@@ -201,7 +201,8 @@ def _failed(story: Story, events: Sequence[str]) -> None:
         assert found == (QuarantineState.OPEN, "amount_bounds", "validate", 1, 0), event_id
 
 
-def _around(*steps: str) -> tuple[str, ...]:
+def around(*steps: str) -> tuple[str, ...]:
+    """The points around these activities."""
     return tuple(f"{step}.{where}" for step in steps for where in ("before", "after"))
 
 
@@ -210,8 +211,8 @@ KEPT = FaultSaga(
     points=(
         "events_take.uncommitted",
         "events_admit.uncommitted",
-        *_around("validate_business_rules", "get_fraud_score", "get_churn_prediction"),
-        *_around("persist_to_postgres"),
+        *around("validate_business_rules", "get_fraud_score", "get_churn_prediction"),
+        *around("persist_to_postgres"),
         "event_persist.uncommitted",
     ),
     begin=_send(),
@@ -220,7 +221,7 @@ KEPT = FaultSaga(
 )
 RETRIED = FaultSaga(
     name="event of a failed payment",
-    points=_around("get_retry_strategy"),
+    points=around("get_retry_strategy"),
     begin=_send(status="declined"),
     ended=ended,
     prove=_kept("retry"),
@@ -244,7 +245,7 @@ REPLAYED_IN_A_RUN = FaultSaga(
     points=(
         "replay_make.uncommitted",
         "replay_begin.uncommitted",
-        *_around("advance_replay"),
+        *around("advance_replay"),
     ),
     begin=_replay_in_a_run,
     ended=_run_is_over,

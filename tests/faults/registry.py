@@ -1,9 +1,15 @@
 """The sagas of all domains, and the points that none of them passes. Plain lists."""
 
-from tests.faults import bookings, interventions, payments, topups
+from tests.faults import bookings, interventions, payment_batches, payments, topups
 from tests.faults.saga import FaultSaga
 
-SAGAS: list[FaultSaga] = [*interventions.SAGAS, *bookings.SAGAS, *topups.SAGAS, *payments.SAGAS]
+SAGAS: list[FaultSaga] = [
+    *interventions.SAGAS,
+    *bookings.SAGAS,
+    *topups.SAGAS,
+    *payments.SAGAS,
+    *payment_batches.SAGAS,
+]
 
 #: Activities at which nobody is killed by the matrix, and why that is good enough.
 NOT_WALKED: dict[str, str] = {

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy, VersioningBehavior
+from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
@@ -26,16 +25,9 @@ with workflow.unsafe.imports_passed_through():
         Validated,
         ValidateInput,
     )
-    from workers.steps import local_step, remote_step
+    from workers.steps import WITHOUT_END, local_step, remote_step
 
 R = TypeVar("R")
-
-#: Without end: while the service is away, events wait.
-RETRY_SCORING = RetryPolicy(
-    initial_interval=timedelta(seconds=2),
-    backoff_coefficient=2.0,
-    maximum_interval=timedelta(seconds=30),
-)
 
 
 @workflow.defn(name=EVENT_WORKFLOW, versioning_behavior=VersioningBehavior.PINNED)
@@ -132,6 +124,4 @@ class PaymentEventWorkflow:
         )
 
     async def _asked(self, fn: Callable[[ScoreInput], R], event_id: str) -> R:
-        return await remote_step(
-            fn, ScoreInput(event_id), timings=self._timings, retry=RETRY_SCORING
-        )
+        return await remote_step(fn, ScoreInput(event_id), timings=self._timings, retry=WITHOUT_END)

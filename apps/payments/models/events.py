@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from apps.common.exact_json import ExactDecoder, ExactEncoder
 from apps.payments.contracts import STATUSES
+from apps.payments.models.batches import PaymentBatch
 from apps.payments.reading import LONGEST_ID, TEXTS
 
 #: What of a kept event is about a person; erasure replaces the first and empties the others.
@@ -54,6 +55,18 @@ class Intake(Came):
     admitted_at = models.DateTimeField(null=True, blank=True)
     done_at = models.DateTimeField(null=True, blank=True)
     stored = models.BooleanField(default=False, help_text="Done, and kept among the events.")
+    batch = models.ForeignKey(
+        PaymentBatch,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="events",
+        db_index=False,
+        help_text="Which carries it, or has kept it.",
+    )
+    alone = models.BooleanField(
+        default=False, help_text="Has left a batch: it gets a workflow of its own."
+    )
 
     class Meta:
         db_table = "payments_intake"
@@ -63,6 +76,14 @@ class Intake(Came):
                 fields=["id"],
                 condition=Q(admitted_at=None, done_at=None),
                 name="intake_waiting",
+            ),
+            models.Index(
+                fields=["id"],
+                condition=Q(alone=True, admitted_at=None, done_at=None),
+                name="intake_waiting_alone",
+            ),
+            models.Index(
+                fields=["batch"], condition=Q(batch__isnull=False), name="intake_of_batch"
             ),
             models.Index(
                 fields=["admitted_at"],

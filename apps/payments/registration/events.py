@@ -12,7 +12,7 @@ from apps.engine import subjects
 from apps.engine.subjects import EngineSubject
 from apps.live.topics import Topic
 from apps.live.topics import register as topic_register
-from apps.payments.contracts import CUSTOMER, EVENT, QUARANTINED, RULE
+from apps.payments.contracts import BATCH, CUSTOMER, EVENT, QUARANTINED, RULE
 from apps.payments.scopes import Scope
 from apps.payments.services import alerting, ending, rules
 from apps.web import body_sizes
@@ -30,6 +30,17 @@ SUBJECT = EngineSubject(
     stranded=lambda: (),
     ended=ending.events_ended,
 )
+BATCH_SUBJECT = EngineSubject(
+    type=BATCH,
+    title=_("Batch of payment events"),
+    restart=ending.batch_restart,
+    on_undeliverable=ending.batch_undeliverable,
+    on_closed=lambda identifier, run: None,
+    url=lambda identifier: "",
+    # No run in the mirror, as of an event.
+    stranded=lambda: (),
+    ended=ending.batches_ended,
+)
 
 
 #: What comes in over the API, with room for a batch.
@@ -39,6 +50,7 @@ BODIES = body_sizes.Roomier(re.compile(r"/api/v1/payment-events"), most=8 * 1024
 def register() -> None:
     """Register everything above. Called once, when Django is ready."""
     subjects.register(SUBJECT)
+    subjects.register(BATCH_SUBJECT)
     scopes.register(Scope)
     body_sizes.register(BODIES)
     subject_types.register(QUARANTINED, EVENT, RULE, CUSTOMER)

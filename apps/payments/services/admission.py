@@ -1,4 +1,5 @@
-"""Admits events: an event that was taken in becomes a workflow only while few are open."""
+"""Admits events: an event that was taken in is carried, by its own workflow or in a batch, only
+while few are open."""
 
 from datetime import datetime, timedelta
 
@@ -12,9 +13,9 @@ from apps.engine.contracts import SAGA_BACKSTOP
 from apps.engine.outbox import NewCommand
 from apps.engine.selectors import unsettled_starts
 from apps.engine.services import commands_enqueue, start_command
-from apps.payments.contracts import EVENT, EVENT_WORKFLOW, TASK_QUEUE
+from apps.payments.contracts import EVENT, EVENT_WORKFLOW, TASK_QUEUE, Lane
 from apps.payments.models import Intake
-from apps.payments.services import breaker
+from apps.payments.services import batches, breaker
 
 #: Of one transaction; there are never more slots than PAYMENTS_MAX_OPEN.
 MOST_AT_ONCE = 500
@@ -24,32 +25,27 @@ PROBES = 1
 
 def events_admit() -> int:
     """Start the workflows of as many waiting events as there are slots, the oldest first; return
-    how many. Row and command commit together."""
+    how many events. In the batch lane only those that have left a batch have their own. Rows and
+    commands commit together."""
     with transaction.atomic(durable=True):
         # Two leaders at once, for the moment of a change, admit in turn.
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('payments.admission'))")
-        free = free_slots()
-        if free <= 0:
-            return 0
-        waiting = Intake.objects.filter(admitted_at=None, done_at=None).order_by("id")
-        rows = list(
-            waiting.select_for_update(skip_locked=True, no_key=True).defer("raw")[
-                : min(free, MOST_AT_ONCE)
-            ]
-        )
-        if not rows:
-            return 0
-        commands_enqueue([start_of(row) for row in rows])
-        Intake.objects.filter(pk__in=[row.pk for row in rows]).update(admitted_at=timezone.now())
-        failpoint("events_admit.uncommitted")
-        return len(rows)
+        batched = settings.PAYMENTS_LANE == Lane.BATCH
+        admitted = _admit(only_alone=batched)
+        if batched:
+            most = batches.MOST_OPEN if breaker.is_closed() else PROBES
+            admitted += batches.batches_make(most_open=most)
+        if admitted:
+            failpoint("events_admit.uncommitted")
+        return admitted
 
 
 def events_stale(*, now: datetime, limit: int) -> list[Intake]:
-    """Return admitted events that were not done within PAYMENTS_STALE_SECONDS, the oldest first."""
+    """Return events with workflows of their own that were not done within PAYMENTS_STALE_SECONDS,
+    the oldest first."""
     before = now - timedelta(seconds=settings.PAYMENTS_STALE_SECONDS)
-    rows = Intake.objects.filter(admitted_at__lt=before, done_at=None)
+    rows = Intake.objects.filter(admitted_at__lt=before, done_at=None, batch=None)
     return list(rows.order_by("admitted_at").defer("raw")[:limit])
 
 
@@ -95,12 +91,27 @@ def start_of(row: Intake) -> NewCommand:
 
 
 def free_slots() -> int:
-    """Return how many workflows more may be open now; may be below zero."""
-    open_now = Intake.objects.filter(admitted_at__isnull=False, done_at=None).count()
+    """Return how many workflows more of single events may be open now; may be below zero."""
+    open_now = Intake.objects.filter(admitted_at__isnull=False, done_at=None, batch=None).count()
     most = settings.PAYMENTS_MAX_OPEN if breaker.is_closed() else PROBES
     return most - open_now
 
 
 # --- helpers --------------------------------------------------------------------------------------
+def _admit(*, only_alone: bool) -> int:
+    free = free_slots()
+    if free <= 0:
+        return 0
+    waiting = Intake.objects.filter(admitted_at=None, done_at=None).order_by("id")
+    if only_alone:
+        waiting = waiting.filter(alone=True)
+    locked = waiting.select_for_update(skip_locked=True, no_key=True).defer("raw")
+    rows = list(locked[: min(free, MOST_AT_ONCE)])
+    if rows:
+        commands_enqueue([start_of(row) for row in rows])
+        Intake.objects.filter(pk__in=[row.pk for row in rows]).update(admitted_at=timezone.now())
+    return len(rows)
+
+
 def _key(row: Intake) -> str:
     return f"{EVENT}:{row.pk}:{row.attempt}"

@@ -24,10 +24,12 @@ RETURNING step
 
 @dataclass(frozen=True)
 class Look:
-    """Whether a call should be made now, and whether one failed lately."""
+    """Whether a call should be made now, whether one failed lately, and whether this call is the
+    only one that is made now."""
 
     may_call: bool
     troubled: bool = False
+    probe: bool = False
 
 
 def look(step: str) -> Look:
@@ -41,7 +43,7 @@ def look(step: str) -> Look:
     now = timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(_PROBE, [now + _pause(), step, now])
-        return Look(cursor.fetchone() is not None, troubled=True)
+        return Look(cursor.fetchone() is not None, troubled=True, probe=True)
 
 
 def is_closed() -> bool:

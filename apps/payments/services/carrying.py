@@ -3,7 +3,6 @@ with its scores, or ends it in the quarantine."""
 
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
@@ -79,7 +78,9 @@ def event_validate(*, event_id: str, document: Mapping[str, Any] | None = None) 
         event = event_of_intake(intake)
         failures = failures_of(event.fields, rules_in_force(), now=timezone.now())
         if failures:
-            _end(intake, Stage.VALIDATE, [failure.as_json() for failure in failures])
+            events_end(
+                [(intake, [failure.as_json() for failure in failures])], stage=Stage.VALIDATE
+            )
         failpoint("event_validate.uncommitted")
     if failures:
         raise RuleFailed(failures[0].message, code=failures[0].code)
@@ -115,36 +116,58 @@ def open_event_end(*, event_id: str, stage: Stage, code: str, detail: str) -> No
     """As `event_quarantine`; joins the caller's transaction."""
     intake = _locked(event_id)
     if intake.done_at is None:
-        _end(intake, stage, [{"code": code, "field": "", "message": detail[:500]}])
+        error = {"code": code, "field": "", "message": detail[:500]}
+        events_end([(intake, [error])], stage=stage)
+
+
+def events_end(
+    failed: Sequence[tuple[Intake, Sequence[Mapping[str, str]]]], *, stage: Stage
+) -> None:
+    """End open events in the quarantine, each with its errors. Joins the caller's transaction,
+    which holds their locks."""
+    if not failed:
+        return
+    now = timezone.now()
+    rows = [_failed(intake, stage, errors) for intake, errors in failed]
+    # Only an event that was replayed can have a row to be opened again.
+    new = [one for one in rows if one.attempt == 1 or not reopen(one, now)]
+    quarantine_put(new)
+    pks = [intake.pk for intake, _ in failed]
+    Intake.objects.filter(pk__in=pks).update(done_at=now, stored=False, batch=None)
 
 
 def event_row(intake: Intake, input: PersistInput) -> PaymentEvent:
     """Return the unsaved row of the event with its scores."""
+    return PaymentEvent(**event_values(intake, input))
+
+
+def event_values(intake: Intake, input: PersistInput) -> dict[str, Any]:
+    """Return what the event's row has beside the defaults, by the names of the columns."""
     fields = event_of_intake(intake).fields
     known = {name: fields.get(name, "") for name in TEXTS}
     scores: dict[str, Any] = {}
     if input.fraud:
-        scores |= asdict(input.fraud)
+        scores |= vars(input.fraud)
     if input.retry:
         scores |= {
-            "retry_strategy": asdict(input.retry),
+            "retry_strategy": {**vars(input.retry)},
             "retry_delay_seconds": input.retry.delay_seconds,
         }
     if input.churn:
-        scores |= asdict(input.churn)
-    return PaymentEvent(
-        event_id=intake.event_id,
+        scores |= vars(input.churn)
+    return {
+        "event_id": intake.event_id,
         **known,
-        amount_cents=fields["amount_cents"],
-        metadata=fields.get("metadata", {}),
-        provider_created_at=fields["provider_created_at"],
-        processed_at=fields.get("processed_at"),
-        schema_version=fields["schema_version"],
+        "amount_cents": fields["amount_cents"],
+        "metadata": fields.get("metadata", {}),
+        "provider_created_at": fields["provider_created_at"],
+        "processed_at": fields.get("processed_at"),
+        "schema_version": fields["schema_version"],
         **scores,
-        intake=intake,
-        run_id=input.run_id,
-        ingested_at=timezone.now(),
-    )
+        "intake_id": intake.pk,
+        "run_id": input.run_id,
+        "ingested_at": timezone.now(),
+    }
 
 
 # --- helpers --------------------------------------------------------------------------------------
@@ -179,8 +202,7 @@ def _take_by_hand(event_id: str, document: Mapping[str, Any]) -> None:
         raise Invalid(taken.detail or taken.code, code=taken.code)
 
 
-def _end(intake: Intake, stage: Stage, errors: Sequence[Mapping[str, str]]) -> None:
-    """End the event in the quarantine. Joins the caller's transaction, which holds its lock."""
+def _failed(intake: Intake, stage: Stage, errors: Sequence[Mapping[str, str]]) -> Failed:
     message = Message(
         raw=bytes(intake.raw),
         source=intake.source,
@@ -191,7 +213,7 @@ def _end(intake: Intake, stage: Stage, errors: Sequence[Mapping[str, str]]) -> N
         headers=_headers(intake),
         sent_at=intake.sent_at,
     )
-    failed = Failed(
+    return Failed(
         message=message,
         stage=stage,
         errors=errors,
@@ -200,10 +222,6 @@ def _end(intake: Intake, stage: Stage, errors: Sequence[Mapping[str, str]]) -> N
         attempt=intake.attempt,
         came_once=sha256(f"intake:{intake.pk}:{intake.attempt}".encode()).hexdigest(),
     )
-    now = timezone.now()
-    if not reopen(failed, now):
-        quarantine_put([failed])
-    Intake.objects.filter(pk=intake.pk).update(done_at=now, stored=False)
 
 
 def _headers(intake: Intake) -> Sequence[tuple[str, bytes | None]]:

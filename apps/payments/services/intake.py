@@ -134,8 +134,8 @@ _COLUMNS = (
 )
 _INSERT = f"""
 INSERT INTO payments_intake ({", ".join(_COLUMNS)}, attempt, twins, senseless, taken_at, stored,
-    admitted_at)
-SELECT given.*, 1, 0, 0, %s, FALSE, CASE WHEN source = %s THEN %s::timestamptz END
+    alone, admitted_at)
+SELECT given.*, 1, 0, 0, %s, FALSE, FALSE, CASE WHEN source = %s THEN %s::timestamptz END
   FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::bytea[], %s::jsonb[], %s::text[],
               %s::text[], %s::integer[], %s::text[], %s::timestamptz[])
        AS given ({", ".join(_COLUMNS)})
@@ -194,6 +194,7 @@ def _replace(row: Intake, item: _Item, now: datetime) -> None:
         done_at=None,
         attempt=row.attempt + 1,
         senseless=0,
+        alone=False,
     )
     assert isinstance(item.read, Event)
     row.digest, row.done_at, row.attempt = item.read.digest, None, row.attempt + 1
