@@ -563,6 +563,7 @@ def test_every_part_of_the_demo_can_be_loaded() -> None:
         "interventions",
         "life",
         "wallets",
+        "payments",
         "trips",
         "bookings",
     ]

@@ -76,7 +76,7 @@ EVENTS = Source(
     hint=_("event id, or a customer's id"),
     permission=VIEW,
     scope=Scope.PAYMENTS_READ,
-    order=50,
+    order=63,
     find=among(
         lambda: PaymentEvent.objects.all(),
         by_value("event_id", like=r"[!-~]{3,150}"),
@@ -98,7 +98,7 @@ QUARANTINE = Source(
     hint=_("id, or a part of what is wrong"),
     permission=VIEW_QUARANTINE,
     scope=Scope.PAYMENTS_READ,
-    order=51,
+    order=64,
     find=among(
         lambda: QuarantinedEvent.objects.defer("raw", "key", "headers", "errors"),
         BY_UUID,
@@ -122,7 +122,7 @@ REPLAYS = Source(
     hint=_("id or workflow id"),
     permission=VIEW_QUARANTINE,
     scope=Scope.PAYMENTS_READ,
-    order=52,
+    order=65,
     find=among(
         lambda: ReplayRun.objects.all(),
         BY_UUID,
