@@ -6,6 +6,8 @@ An amount is a Decimal of major units (naira, not kobo). Its currency sets the d
 import re
 from decimal import Context, Decimal
 
+from iso4217 import Currency
+
 from apps.common.errors import Invalid
 from apps.common.language import filled
 from apps.common.language import lazy as _
@@ -15,15 +17,10 @@ _USUAL = 2
 _CENT = Decimal("0.01")
 #: The default context rounds to 28 digits; sums of a whole ledger may have more.
 _EVERY_DIGIT = Context(prec=60)
-#: ISO 4217 minor units of the active codes; codes not listed have two.
-_PLACES = {
-    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG"), 0),
-    **dict.fromkeys(("RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-    **dict.fromkeys(("CLF", "UYW"), 4),
-}
-#: The most decimal places of any currency.
-MOST_PLACES = max(_PLACES.values())
+#: ISO 4217 minor units of the active codes. Metals and units of account have none.
+_PLACES = {known.code: known.exponent for known in Currency if known.exponent is not None}
+#: The most decimal places of any currency. Columns have this width.
+MOST_PLACES = 4
 #: Characters that are only ever used as thousands separators.
 _BLANKS = str.maketrans("", "", " \u00a0\u2009\u202f'\u2019")
 _PLAIN = re.compile(r"[+-]?\d{1,20}", re.ASCII)
@@ -40,6 +37,11 @@ def places(currency: str) -> int:
     """Return the digits of the currency's minor unit (ISO 4217): 0 for JPY, 3 for KWD, 2 if not
     listed."""
     return _PLACES.get(currency, _USUAL)
+
+
+def is_currency(code: str) -> bool:
+    """Return whether this is an active code of ISO 4217 that amounts can have."""
+    return code in _PLACES
 
 
 def unit(currency: str) -> Decimal:

@@ -1,8 +1,18 @@
 """Admin of payment events and of the quarantine: rows that only services write."""
 
-from django.contrib import admin
+from typing import Any
 
+from django import forms
+from django.contrib import admin
+from django.db.models import Model
+from django.http import Http404, HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+
+from apps.common.dates import moment_words
 from apps.common.language import lazy as _
+from apps.common.money import from_minor
 from apps.payments.models import (
     BatchScores,
     InferenceBreaker,
@@ -18,8 +28,16 @@ from apps.payments.models import (
     ReplayItem,
     ReplayRun,
 )
-from apps.web.admin import ReadOnlyAdmin
+from apps.payments.rule_forms import FORMS, initial_of
+from apps.payments.rule_preview import rule_preview
+from apps.payments.rule_text import rule_in_words
+from apps.payments.services.rules import rule_change
+from apps.web.admin import ReadOnlyAdmin, Tool, acting, amount_text
+from apps.web.admin_forms import ServiceFormAdmin
 from apps.web.tones import words_of
+
+#: Versions of a rule that its page lists.
+MOST_VERSIONS = 20
 
 
 @admin.register(PaymentEvent)
@@ -27,8 +45,7 @@ class PaymentEventAdmin(ReadOnlyAdmin):
     list_display = (
         "event_id",
         "status",
-        "amount_cents",
-        "currency",
+        "amount",
         "provider",
         "customer_id",
         "fraud_score",
@@ -38,6 +55,11 @@ class PaymentEventAdmin(ReadOnlyAdmin):
     ordering = ("-ingested_at", "-id")
     search_exact = ("event_id", "customer_id")
     search_help_text = _("The exact id of an event or a customer.")
+
+    @admin.display(description=_("amount"))
+    def amount(self, event: PaymentEvent) -> str:
+        """Return the amount by its currency's exponent."""
+        return amount_text(from_minor(event.amount_cents, event.currency), event.currency)
 
 
 @admin.register(Intake)
@@ -122,9 +144,60 @@ class QuarantineHourAdmin(ReadOnlyAdmin):
 
 
 @admin.register(PaymentRule)
-class PaymentRuleAdmin(ReadOnlyAdmin):
-    list_display = ("code", "enabled", "version", "updated_at")
+class PaymentRuleAdmin(ServiceFormAdmin):
+    """Rules. Saving makes the next version, after a preview; the former ones are listed."""
+
+    list_display = ("code", "in_words", "enabled", "version", "updated_at")
     ordering = ("id",)
+    fields = (("code", "enabled"), "in_words", ("version", "updated_at"), "versions")
+    readonly_fields = ("in_words", "versions")
+    service_form_template = "admin/payment_rule_form.html"
+
+    @admin.display(description=_("in words"))
+    def in_words(self, rule: PaymentRule) -> str:
+        """Return the parameters in a line."""
+        return rule_in_words(rule.code, rule.parameters)
+
+    @admin.display(description=_("versions"))
+    def versions(self, rule: PaymentRule) -> SafeString:
+        """Return the newest versions, a line each. The audit trail says who made them."""
+        rows = rule.events.order_by("-pgh_id")[:MOST_VERSIONS]  # type: ignore[attr-defined]
+        lines = [
+            (
+                row.version,
+                moment_words(row.pgh_created_at),
+                rule_in_words(row.code, row.parameters) if row.enabled else gettext("switched off"),
+            )
+            for row in rows
+        ]
+        return format_html("<ul>{}</ul>", format_html_join("", "<li>{} · {} · {}</li>", lines))
+
+    def tools(self, request: HttpRequest, pk: str | None) -> list[Tool]:
+        row = self.get_object(request, pk) if pk else None
+        return super().tools(request, pk) if row is not None and row.code in FORMS else []
+
+    def form_of(self, row: PaymentRule | None) -> type[forms.Form]:
+        if row is None or row.code not in FORMS:
+            raise Http404
+        return FORMS[row.code]
+
+    def initial_of(self, row: PaymentRule) -> dict[str, Any]:
+        return initial_of(row)
+
+    def preview(self, request: HttpRequest, data: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the preview, bound to the version that it was compared with: only that is
+        saved."""
+        row = PaymentRule.objects.get(code=data["code"])
+        shown = rule_preview(row, data["parameters"], enabled=data["enabled"])
+        wants_saving = "_preview" not in request.POST
+        if wants_saving and request.POST.get("stamp") == shown.stamp:
+            data["version"] = shown.version
+            return None
+        return {"preview": shown, "moved": wants_saving}
+
+    def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
+        given = {name: data[name] for name in ("code", "parameters", "enabled", "version")}
+        return rule_change(**given, by=acting(request), via="admin")
 
 
 @admin.register(InferenceBreaker)

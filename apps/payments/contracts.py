@@ -17,6 +17,8 @@ BATCH = "payment_batch"
 QUARANTINED = "quarantined_event"
 EDIT = "quarantine_edit"
 REPLAY = "replay_run"
+RULE = "payment_rule"
+CUSTOMER = "payment_customer"
 #: The kind of approval of an edit.
 EDIT_KIND = "quarantine.edit"
 SIGNAL_REPLAY_CHANGED = "replay_changed"
@@ -60,6 +62,10 @@ class QuarantineState(StrEnum):
     REPLAYED = "replayed"
     DISCARDED = "discarded"
     SUPERSEDED = "superseded"
+
+
+#: States in which a row waits for nobody.
+SETTLED = (QuarantineState.REPLAYED, QuarantineState.DISCARDED, QuarantineState.SUPERSEDED)
 
 
 class EditStatus(StrEnum):

@@ -1,4 +1,5 @@
-"""Tasks of the relay's leader: admit events, and find events and batches that nobody carries."""
+"""Tasks of the relay's leader: admit events, find events and batches that nobody carries, tell of
+groups that grow, and delete payloads that are not needed any more."""
 
 from datetime import timedelta
 
@@ -12,9 +13,11 @@ from apps.engine.error_policy import workflow_is_unknown
 from apps.engine.leader_tasks import Duty, Leader, register
 from apps.payments.contracts import Stage
 from apps.payments.models import Intake
-from apps.payments.services import admission, batches, carrying
+from apps.payments.services import admission, alerting, batches, carrying, retention
 
 RECONCILE_SECONDS = 60.0
+ALERT_SECONDS = 30.0
+FORGET_SECONDS = 600.0
 MOST_STALE = 200
 DESCRIBE = timedelta(seconds=5)
 
@@ -24,6 +27,8 @@ def duties() -> list[Duty]:
     return [
         Duty("payments_admit", settings.PAYMENTS_ADMIT_SECONDS, _Admit()),
         Duty("payments_reconcile", RECONCILE_SECONDS, reconcile),
+        Duty("quarantine_alerts", ALERT_SECONDS, alert),
+        Duty("payments_forget", FORGET_SECONDS, forget),
     ]
 
 
@@ -83,6 +88,18 @@ async def _release_batches(leader: Leader) -> None:
             if not workflow_is_unknown(error):
                 raise
         await leader.threads.run(batches.batch_release, batch_id=batch.pk, alone=alone)
+
+
+async def alert(leader: Leader) -> bool:
+    """Tell of groups that have grown; return whether there may be more."""
+    told = await leader.threads.run(alerting.groups_alert, now=timezone.now())
+    return told >= alerting.MOST_GROUPS
+
+
+async def forget(leader: Leader) -> bool:
+    """Delete a step of old payloads; return whether there may be more."""
+    deleted = await leader.threads.run(retention.payloads_delete, now=timezone.now())
+    return deleted >= retention.STEP
 
 
 def _ended(row: Intake, status: str) -> None:

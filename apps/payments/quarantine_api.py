@@ -78,9 +78,10 @@ class AttemptOut(Schema):
 
 class QuarantinedDetail(QuarantinedOut):
     """With `raw`, the bytes as they came, in base64; null without the permission to see contents,
-    and for a message without a value."""
+    for a message without a value, and when they are deleted (`raw_deleted_at`)."""
 
     raw: str | None
+    raw_deleted_at: datetime | None
     digest: str
     attempts: list[AttemptOut]
 
@@ -213,6 +214,7 @@ def quarantine_read(request: HttpRequest, row_id: UUID) -> dict[str, Any]:
     return {
         **_out(row),
         "raw": raw,
+        "raw_deleted_at": row.raw_deleted_at,
         "digest": row.digest,
         "attempts": [*map(_attempt, row.attempts.order_by("number")), _attempt_now(row)],
     }
@@ -296,7 +298,7 @@ def quarantine_discard(request: HttpRequest, row_id: UUID, body: Reason) -> dict
 def quarantine_restore(request: HttpRequest, row_id: UUID, body: Reason) -> dict[str, Any]:
     """Take a discarding back. Refusals: 403 `permission_denied`; 404
     `quarantined_event_not_found`; 409 `already_replaying`, `already_settled`,
-    `event_waits_elsewhere`; 422 `reason_invalid`."""
+    `event_waits_elsewhere`, `payload_deleted`; 422 `reason_invalid`."""
     user = require(request, scope=Scope.PAYMENTS_WRITE)
     return _out(desk.event_restore(row_id=row_id, by=user, via="api", reason=body.reason))
 

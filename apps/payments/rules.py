@@ -42,6 +42,18 @@ class Rule:
     parameters: Mapping[str, Any]
 
 
+def rule_of(code: str, parameters: Mapping[str, Any]) -> Rule:
+    """Return the rule with its lists as sets, in which a value is found at once; the fields that
+    are required keep their order."""
+    return Rule(
+        code,
+        {
+            name: frozenset(value) if isinstance(value, list) and name != "fields" else value
+            for name, value in parameters.items()
+        },
+    )
+
+
 Fields = Mapping[str, Any]
 Check = Callable[[Fields, Mapping[str, Any], datetime], list[Failure]]
 

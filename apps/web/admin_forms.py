@@ -146,6 +146,10 @@ class ServiceFormAdmin(ReadOnlyAdmin):
         """Return the form's initial values."""
         return {name: getattr(row, name) for name in self.service_form.base_fields}
 
+    def form_of(self, row: Any) -> type[forms.Form]:
+        """Return the form of this row, None for a new one; override where rows differ."""
+        return self.service_form
+
     def put(self, request: HttpRequest, data: dict[str, Any]) -> Model:
         """Call the service, in a transaction if it needs one."""
         raise NotImplementedError
@@ -180,7 +184,7 @@ class ServiceFormAdmin(ReadOnlyAdmin):
         if object_id and row is None:
             raise Http404
         initial = self.initial_of(row) if row else {}
-        form = self.service_form(
+        form = self.form_of(row)(
             request.POST if request.method == "POST" else None, initial=initial
         )
         shown: dict[str, Any] | None = None

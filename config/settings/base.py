@@ -194,6 +194,8 @@ PAYMENT_RAW_MAX_BYTES = 16 * 1024 * 1024
 PAYMENTS_LANE = env.text("PAYMENTS_LANE", "event")
 if PAYMENTS_LANE not in {"event", "batch"}:
     raise ImproperlyConfigured(f"PAYMENTS_LANE must be event or batch, not {PAYMENTS_LANE!r}")
+#: How long the bytes of settled events are kept.
+PAYMENTS_RAW_DAYS = env.integer("PAYMENTS_RAW_DAYS", 90, least=1, most=36_500)
 #: So many workflows of payment events are open at a time; further events wait in the table.
 PAYMENTS_MAX_OPEN = env.integer("PAYMENTS_MAX_OPEN", 100, least=1, most=10_000)
 PAYMENTS_ADMIT_SECONDS = env.seconds("PAYMENTS_ADMIT_SECONDS", 0.2, least=0.02)

@@ -160,7 +160,11 @@ def database(default: str = "") -> dict[str, Any]:
             "PORT": str(integer("POSTGRES_PORT", 5432, least=1, most=65535)),
             "USER": text("POSTGRES_USER", "postgres"),
             "PASSWORD": text("POSTGRES_PASSWORD"),
-            "NAME": text("POSTGRES_DB", "countersign"),
+            # Who has set nothing but the host of the service before had this database.
+            "NAME": text(
+                "POSTGRES_DB",
+                "countersign" if name_of("POSTGRES_HOST") == "POSTGRES_HOST" else "payments",
+            ),
         }
     options = dict(config.get("OPTIONS") or {})
     if sslmode := text("POSTGRES_SSLMODE"):

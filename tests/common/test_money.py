@@ -5,14 +5,17 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from iso4217 import Currency
 
 from apps.common.errors import Invalid
 from apps.common.money import (
+    MOST_PLACES,
     NO_BREAK,
     amount_written,
     exact,
     figure,
     from_minor,
+    is_currency,
     places,
     shown,
     to_minor,
@@ -30,6 +33,26 @@ def test_a_currency_says_how_many_places_an_amount_has(
     currency: str, number: int, smallest: str
 ) -> None:
     assert (places(currency), unit(currency)) == (number, Decimal(smallest))
+
+
+def test_the_table_of_iso_4217_fits_our_columns() -> None:
+    assert max(places(currency.code) for currency in Currency) == MOST_PLACES
+    assert (places("CLF"), places("UYW"), places("XAU")) == (4, 4, 2)
+    known = {code: is_currency(code) for code in ("BRL", "NGN", "XAU", "XXX", "brl", "")}
+    assert known == {
+        "BRL": True,
+        "NGN": True,
+        "XAU": False,
+        "XXX": False,
+        "brl": False,
+        "": False,
+    }
+
+
+def test_minor_units_are_shown_by_the_currencys_exponent() -> None:
+    given = [(1050, "JPY"), (1050, "KWD"), (1050, "BRL")]
+    found = [shown(from_minor(minor, currency), currency) for minor, currency in given]
+    assert found == ["JPY 1,050", "KWD 1.050", "BRL 10.50"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from config.settings import env
 from tests.support import patient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,6 +169,29 @@ def test_the_other_aliases_are_read() -> None:
     )
     assert (database["HOST"], database["NAME"]) == ("old-db", "old-name")
     assert database["OPTIONS"]["sslmode"] == "require"
+
+
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        ({"TEMPORAL_WORKER_POSTGRES_HOST": "old-db"}, "payments"),
+        ({"POSTGRES_HOST": "db"}, "countersign"),
+        ({"POSTGRES_HOST": "db", "TEMPORAL_WORKER_POSTGRES_HOST": "old-db"}, "countersign"),
+        ({"POSTGRES_HOST": "", "TEMPORAL_WORKER_POSTGRES_HOST": "old-db"}, "payments"),
+        ({"TEMPORAL_WORKER_POSTGRES_HOST": "old-db", "POSTGRES_DB": "ours"}, "ours"),
+        ({"POSTGRES_HOST": "db", "TEMPORAL_WORKER_POSTGRES_DB": "theirs"}, "theirs"),
+    ],
+)
+def test_the_alias_of_the_host_brings_its_database(
+    variables: dict[str, str], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    for variable in ("POSTGRES_HOST", "POSTGRES_DB"):
+        for known in (variable, *env.ALIASES[variable]):
+            monkeypatch.delenv(known, raising=False)
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    assert env.database()["NAME"] == name
 
 
 def test_a_database_url_wins_over_its_parts() -> None:

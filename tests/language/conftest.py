@@ -22,6 +22,7 @@ from apps.bookings.services.refunds import refund_request
 from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
 from apps.interventions.models import Budget, Policy
 from apps.notifications import kinds
+from apps.payments.rules import METHODS
 from apps.wallets.models import Account, Journal, PaymentReview, Rider
 from tests.bookings.conftest import make_world as bookings_world
 from tests.database import Image
@@ -230,6 +231,8 @@ def data(shown: Opened) -> list[str]:
         *(one.title for one in approval_kinds.registered() if one.name.startswith("test.")),
         *(one.title for one in kinds.registered() if one.name.startswith("test.")),
         *APIKey.objects.values_list("prefix", flat=True),
+        # What producers send, in a rule about it.
+        *METHODS,
     ]
 
 

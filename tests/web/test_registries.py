@@ -393,6 +393,7 @@ ROLES: dict[str, set[str]] = {
     "auditor": {"*.view_*"},
     "operator": {
         "payments.view_*",
+        "payments.change_paymentrule",
         "engine.view_*",
         "engine.change_enginecommand",
         "engine.change_workflowrun",
@@ -461,8 +462,19 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
 def test_ids_of_these_subjects_are_found_in_the_audit_trail() -> None:
     assert subject_types.registered() == [
         *("approval", "approval_rule", "audit_entry", "budget", "engine_command"),
-        *("intervention", "mail", "payment_event", "payment_review", "policy"),
-        *("quarantined_event", "rider", "role", "route", "schedule", "stop", "topup", "trip"),
+        *("intervention", "mail", "payment_customer", "payment_event", "payment_review"),
+        *(
+            "payment_rule",
+            "policy",
+            "quarantined_event",
+            "rider",
+            "role",
+            "route",
+            "schedule",
+            "stop",
+            "topup",
+            "trip",
+        ),
         *("user", "vehicle", "wallet"),
     ]
 

@@ -1,5 +1,6 @@
 """Edits of quarantined events: each a version of its own, which another person signs."""
 
+import pgtrigger
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext
@@ -61,9 +62,16 @@ class QuarantineEdit(AskedRow):
         ]
         triggers = [
             as_signed(
-                *("event_id", "number", "raw", "digest", "base", "changes", "field_class"),
-                "reason",
+                *("event_id", "number", "digest", "base", "field_class"),
                 name="quarantine_edit_as_signed",
+            ),
+            # What was written goes with the event's own content, and only as a whole.
+            pgtrigger.Protect(
+                name="quarantine_edit_content",
+                operation=pgtrigger.UpdateOf("raw", "changes", "reason"),
+                condition=pgtrigger.Condition(
+                    "NOT (NEW.raw = '' AND NEW.changes = '[]'::jsonb AND NEW.reason = '')"
+                ),
             ),
             end_stays(
                 [status for status in EditStatus if status.terminal],

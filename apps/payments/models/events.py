@@ -10,6 +10,15 @@ from apps.payments.contracts import STATUSES
 from apps.payments.models.batches import PaymentBatch
 from apps.payments.reading import LONGEST_ID, TEXTS
 
+#: What of a kept event is about a person; erasure replaces the first and empties the others.
+PERSONAL = ("customer_id", "card_last_four", "failure_message", "metadata")
+ERASED = "erased-"
+_ERASES_NOBODY = pgtrigger.Condition(
+    f"""NOT (OLD.erased_at IS NULL AND NEW.erased_at IS NOT NULL
+    AND NEW.customer_id ~ '^{ERASED}[0-9a-f]{{32}}$' AND NEW.card_last_four = ''
+    AND NEW.failure_message = '' AND NEW.metadata = '{{}}'::jsonb)"""
+)
+
 
 class Came(models.Model):
     """How a message came: its bytes, and where a stream had it. Abstract."""
@@ -36,7 +45,7 @@ class Intake(Came):
 
     event_id = models.CharField(max_length=LONGEST_ID, unique=True)
     digest = models.CharField(max_length=64)
-    raw = models.BinaryField()
+    raw = models.BinaryField(help_text="Empty: deleted, long after it was done.")
     attempt = models.PositiveIntegerField(default=1, help_text="Counts its workflow's starts.")
     twins = models.PositiveIntegerField(default=0, help_text="The same event, once more.")
     senseless = models.PositiveSmallIntegerField(
@@ -81,6 +90,11 @@ class Intake(Came):
                 condition=Q(admitted_at__isnull=False, done_at=None),
                 name="intake_open",
             ),
+            models.Index(
+                fields=["done_at"],
+                condition=Q(done_at__isnull=False) & ~Q(raw=b""),
+                name="intake_payloads",
+            ),
         ]
         constraints = [
             models.CheckConstraint(
@@ -93,7 +107,7 @@ class Intake(Came):
 
 
 class PaymentEvent(models.Model):
-    """An event with its scores. Written once, and never changed."""
+    """An event with its scores. Written once, and never changed, but that a person is erased."""
 
     event_id = models.CharField(max_length=LONGEST_ID, unique=True)
     provider = models.CharField(max_length=TEXTS["provider"])
@@ -130,6 +144,9 @@ class PaymentEvent(models.Model):
     run_id = models.CharField(max_length=80, blank=True)
     lane = models.CharField(max_length=10, default="event")
     ingested_at = models.DateTimeField(default=timezone.now)
+    erased_at = models.DateTimeField(
+        null=True, blank=True, help_text="Who it was about is not kept since."
+    )
 
     class Meta:
         db_table = "payment_events"
@@ -148,7 +165,17 @@ class PaymentEvent(models.Model):
         ]
         permissions = [("send_paymentevent", "Can send payment events")]
         triggers = [
-            pgtrigger.Protect(name="payments_append_only", operation=pgtrigger.Update),
+            # Erasure of the person is the one update there is; everything else stays.
+            pgtrigger.Protect(
+                name="payments_append_only",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange(exclude=[*PERSONAL, "erased_at"]),
+            ),
+            pgtrigger.Protect(
+                name="payments_erase_only",
+                operation=pgtrigger.Update,
+                condition=_ERASES_NOBODY,
+            ),
         ]
 
     def __str__(self) -> str:

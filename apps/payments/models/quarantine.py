@@ -8,12 +8,20 @@ from django.db.models.functions import Upper
 from django.utils import timezone
 
 from apps.common.identifiers import new_id
-from apps.payments.contracts import QuarantineState, Stage
+from apps.payments.contracts import SETTLED, QuarantineState, Stage
 from apps.payments.models.events import Came, Intake
 from apps.payments.reading import LONGEST_ID
 
-#: What never changes: how it came.
-_AS_IT_CAME = ("raw", "size", "digest", "key", "headers", "source", "topic", "partition", "offset")
+#: What never changes: how it came. The payload may be deleted, once, when the row is settled.
+_AS_IT_CAME = ("size", "digest", "source", "topic", "partition", "offset")
+_PAYLOAD = ("raw", "key", "headers", "raw_deleted_at")
+_TOUCHES_PAYLOAD = pgtrigger.Condition(
+    "(("
+    + " OR ".join(f"OLD.{name} IS DISTINCT FROM NEW.{name}" for name in _PAYLOAD)
+    + """) AND NOT (OLD.raw_deleted_at IS NULL AND NEW.raw_deleted_at IS NOT NULL
+    AND NEW.state IN ('replayed', 'discarded', 'superseded')
+    AND NEW.raw IS NULL AND NEW.key IS NULL AND NEW.headers = '[]'::jsonb))"""
+)
 
 
 class QuarantineGroup(models.Model):
@@ -31,6 +39,10 @@ class QuarantineGroup(models.Model):
     superseded = models.PositiveIntegerField(default=0)
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
+    alerted_level = models.PositiveIntegerField(
+        db_default=0, help_text="So many were open when people were told last: 10, 100, 1,000 …"
+    )
+    alerted_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         db_table = "payment_events_quarantine_group"
@@ -73,6 +85,9 @@ class QuarantinedEvent(Came):
     raw = models.BinaryField(null=True, blank=True, help_text="Empty is not the same as none.")
     wrapped = models.BooleanField(
         default=False, help_text="The event is inside, as its `original_payload`."
+    )
+    raw_deleted_at = models.DateTimeField(
+        null=True, blank=True, help_text="Bytes, key and headers are gone since."
     )
     size = models.PositiveBigIntegerField(help_text="Bytes that came; more than are kept of some.")
     digest = models.CharField(max_length=64, help_text="SHA-256 of what came.")
@@ -129,6 +144,11 @@ class QuarantinedEvent(Came):
                 condition=~Q(state="open"),
                 name="quarantine_search_settled",
             ),
+            models.Index(
+                fields=["updated_at"],
+                condition=Q(state__in=SETTLED, raw_deleted_at=None),
+                name="quarantine_payloads",
+            ),
         ]
         constraints = [
             # An event waits for a person once.
@@ -136,7 +156,12 @@ class QuarantinedEvent(Came):
                 fields=["intake"],
                 condition=Q(state__in=("open", "replaying")),
                 name="quarantine_intake_once",
-            )
+            ),
+            # What waits for a person can be read by them.
+            models.CheckConstraint(
+                name="quarantine_open_has_payload",
+                condition=Q(raw_deleted_at=None) | Q(state__in=SETTLED),
+            ),
         ]
         permissions = [
             ("edit_quarantinedevent", "Can edit quarantined events"),
@@ -150,7 +175,12 @@ class QuarantinedEvent(Came):
                 name="quarantine_as_it_came",
                 operation=pgtrigger.UpdateOf(*_AS_IT_CAME),
                 condition=pgtrigger.AnyChange(*_AS_IT_CAME),
-            )
+            ),
+            pgtrigger.Protect(
+                name="quarantine_payload",
+                operation=pgtrigger.UpdateOf(*_PAYLOAD),
+                condition=_TOUCHES_PAYLOAD,
+            ),
         ]
 
     def __str__(self) -> str:

@@ -12,9 +12,9 @@ from apps.engine import subjects
 from apps.engine.subjects import EngineSubject
 from apps.live.topics import Topic
 from apps.live.topics import register as topic_register
-from apps.payments.contracts import BATCH, EVENT, QUARANTINED
+from apps.payments.contracts import BATCH, CUSTOMER, EVENT, QUARANTINED, RULE
 from apps.payments.scopes import Scope
-from apps.payments.services import ending, rules
+from apps.payments.services import alerting, ending, rules
 from apps.web import body_sizes
 
 VIEW = "payments.view_paymentevent"
@@ -53,7 +53,8 @@ def register() -> None:
     subjects.register(BATCH_SUBJECT)
     scopes.register(Scope)
     body_sizes.register(BODIES)
-    subject_types.register(QUARANTINED, EVENT)
+    subject_types.register(QUARANTINED, EVENT, RULE, CUSTOMER)
+    alerting.register()
     topic_register(Topic("payments", permission=VIEW))
 
 

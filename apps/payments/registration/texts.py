@@ -16,6 +16,8 @@ NEXT_STEPS = {
     "not_replayable": _("Edit it first: as it came it would fail again."),
     "event_known": _("Look at the event that has this id; discard this one if it is the same."),
     "event_waits_elsewhere": _("Deal with the row in which it waits."),
+    "payload_deleted": _("Look at its codes and where it came from: they are kept."),
+    "rule_changed": _("Look at the version that is in force now, then change that."),
 }
 
 #: Why events are in the quarantine.
@@ -132,6 +134,8 @@ ACTIONS = {
     "replay_run.restarted": _("The replay's workflow was started again"),
     "replay_run.completed": _("The replay is complete"),
     "replay_run.cancelled": _("Cancelled the replay"),
+    "payment_rule.changed": _("Changed the rule"),
+    "payment_customer.erased": _("Erased a customer from payment events"),
     "payments.gap": _("Found that messages of a topic are gone"),
 }
 TRIED = {
@@ -144,6 +148,8 @@ TRIED = {
     "replay_run.pause": _("Tried to pause the replay"),
     "replay_run.resume": _("Tried to resume the replay"),
     "replay_run.cancel": _("Tried to cancel the replay"),
+    "payment_rule.change": _("Tried to change the rule"),
+    "payment_customer.erase": _("Tried to erase a customer from payment events"),
     "payment_event.take": _("Tried to send payment events"),
 }
 

@@ -19,7 +19,7 @@ from apps.payments.contracts import QUARANTINED, QuarantineState
 from apps.payments.models import QuarantinedEvent
 from apps.payments.services.payloads import newest_version
 from apps.payments.services.quarantine import states_move
-from apps.payments.services.replaying import carry_on, check_open
+from apps.payments.services.replaying import carry_on, check_open, check_payload
 
 DISCARD = "payments.discard_quarantinedevent"
 REPLAY = "payments.replay_quarantinedevent"
@@ -44,12 +44,13 @@ def event_discard(*, row_id: UUID | str, by: User, via: str, reason: str) -> Qua
 
 def event_restore(*, row_id: UUID | str, by: User, via: str, reason: str = "") -> QuarantinedEvent:
     """Take a discarding back; again it changes nothing. Raises as `event_discard`, and Conflict
-    `event_waits_elsewhere` when the event waits in another row meanwhile."""
+    `event_waits_elsewhere` when the event waits in another row meanwhile, `payload_deleted`."""
     with acting("restore", row_id, by=by, via=via, permission=DISCARD) as row:
         reason = clean_reason(reason)
         if row.state != QuarantineState.OPEN:
             if row.state != QuarantineState.DISCARDED:
                 check_open(row)
+            check_payload(row)
             try:
                 with transaction.atomic():
                     _move(row, QuarantineState.OPEN)

@@ -23,9 +23,10 @@ from apps.payments.services.quarantine import states_move
 def carry_on(row: QuarantinedEvent, version: Version, *, now: datetime) -> NewCommand:
     """Set the event back and return the start of its workflow, under its own id.
 
-    Raises Conflict `not_replayable` (it is no readable event: edit it), `event_known` (another
-    event has its id), `event_waits_elsewhere`.
+    Raises Conflict `payload_deleted`, `not_replayable` (it is no readable event: edit it),
+    `event_known` (another event has its id), `event_waits_elsewhere`.
     """
+    check_payload(row)
     event = readable(version)
     intake = intake_of(row, version, event, now=now)
     QuarantinedEvent.objects.filter(pk=row.pk).update(intake=intake, carried=version.number)
@@ -52,6 +53,15 @@ def check_open(row: QuarantinedEvent, *, item: ReplayItem | None = None) -> None
         code="already_settled",
         state=row.state,
     )
+
+
+def check_payload(row: QuarantinedEvent) -> None:
+    """Raise Conflict `payload_deleted` for an event whose content was deleted."""
+    if row.raw_deleted_at is not None:
+        raise Conflict(
+            filled(_("Its content was deleted at {at}."), at=row.raw_deleted_at),
+            code="payload_deleted",
+        )
 
 
 def readable(version: Version) -> Event:
