@@ -2,8 +2,9 @@
 them beforehand, and a count of the calls that had an effect.
 
 `POST /fraud/score`, `/retry/strategy`, `/churn/predict`, each with `:batch` for many. The same
-idempotency key has one effect, however often it is sent. `GET /<kind>/effects?key=` counts,
-`GET /<kind>/totals` sums up, `/<kind>/behaviour` tells and is told the faults of that kind.
+idempotency key has one effect, however often it is sent. `GET /<kind>/effects?key=` counts, without
+`key` for every key, `GET /<kind>/totals` sums up, `/<kind>/behaviour` tells and is told the faults
+of that kind.
 """
 
 import asyncio
@@ -82,8 +83,10 @@ class InferenceSink:
         behaviour = self.behaviour[kind]
         match request.method, request.parts:
             case "GET", ["effects"]:
-                key = request.query.get("key", "")
-                return Answer(200, self._counts(kind, key))
+                if key := request.query.get("key"):
+                    return Answer(200, self._counts(kind, key))
+                keys = self.requests[kind].keys() | self.effects[kind]
+                return Answer(200, {"effects": {one: self._counts(kind, one) for one in keys}})
             case "GET", ["totals"]:
                 calls = sum(self.requests[kind].values())
                 return Answer(200, {"effects": len(self.effects[kind]), "requests": calls})
