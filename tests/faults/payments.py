@@ -106,7 +106,7 @@ def _replayed(story: Story, events: Sequence[str]) -> None:
 
 def ended(story: Story, event_id: str) -> bool:
     """Whether the event is kept, or in the quarantine."""
-    query = "SELECT FROM payments_intake WHERE event_id = %s AND done_at IS NOT NULL"
+    query = "SELECT 1 FROM payments_intake WHERE event_id = %s AND done_at IS NOT NULL"
     return bool(story.stack.sql(query, event_id))
 
 

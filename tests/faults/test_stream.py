@@ -172,7 +172,7 @@ def tell(stack: Stack, **behaviour: Any) -> None:
 
 
 def breaker_is_open(stack: Stack) -> bool:
-    query = "SELECT FROM payments_inference_breaker WHERE open_until IS NOT NULL"
+    query = "SELECT 1 FROM payments_inference_breaker WHERE open_until IS NOT NULL"
     return bool(stack.sql(query))
 
 
