@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test lint rules fmt bench faults large flakes soak pictures manage lock install chromium
+.PHONY: run test lint rules fmt bench faults stream-faults large flakes soak pictures manage lock install chromium
 .DEFAULT_GOAL := run
 
 run: install
@@ -65,6 +65,11 @@ flakes: install chromium
 # SOAK_SECONDS, SOAK_SAGAS, SOAK_SEED; Ctrl-C ends it early and proves what was done.
 soak: install
 	@$(PYTHON) -m tests.faults.soak
+
+# SIZE (20000), SOURCE (redis; kafka), LANE (event; batch), SEED: payment events through a stream while
+# its consumer, the worker and Temporal are killed; the count of what became of each.
+stream-faults: install
+	@$(PYTHON) -m tests.faults.stream_command
 
 # Every picture of docs/images, from the running program. ARGS="home inbox": only these.
 pictures: install chromium

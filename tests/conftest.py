@@ -315,6 +315,19 @@ def new_folder() -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """The address of a broker of this xdist worker's own. Fetched at its first use."""
+    from deploy.local.kafka import running_kafka
+
+    folder = Path(tempfile.mkdtemp(prefix="countersign-kafka-"))
+    try:
+        with running_kafka(folder) as address:
+            yield address
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 # --- browser ------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def chromium() -> Iterator["Browser"]:

@@ -39,6 +39,7 @@ def source_of_settings() -> Source:
             group=settings.KAFKA_CONSUMER_GROUP,
             topics=topics,
             name=process_name(),
+            idle_seconds=settings.REDIS_CLAIM_SECONDS,
         )
     raise ImproperlyConfigured(
         f"PAYMENTS_SOURCE must be kafka or redis, not {settings.PAYMENTS_SOURCE!r}"

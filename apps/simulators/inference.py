@@ -3,8 +3,8 @@ them beforehand, and a count of the calls that had an effect.
 
 `POST /fraud/score`, `/retry/strategy`, `/churn/predict`, each with `:batch` for many (`{"items":
 [{"idempotency_key", "event"}]}`). The same idempotency key has one effect, however often it is
-sent. `GET /<kind>/effects?key=` counts, `GET /<kind>/totals` sums up, `/<kind>/behaviour` tells and
-is told the faults of that kind.
+sent. `GET /<kind>/effects?key=` counts, without `key` for every key, `GET /<kind>/totals` sums up,
+`/<kind>/behaviour` tells and is told the faults of that kind.
 """
 
 import asyncio
@@ -87,8 +87,10 @@ class InferenceSink:
         behaviour = self.behaviour[kind]
         match request.method, request.parts:
             case "GET", ["effects"]:
-                key = request.query.get("key", "")
-                return Answer(200, self._counts(kind, key))
+                if key := request.query.get("key"):
+                    return Answer(200, self._counts(kind, key))
+                keys = self.requests[kind].keys() | self.effects[kind]
+                return Answer(200, {"effects": {one: self._counts(kind, one) for one in keys}})
             case "GET", ["totals"]:
                 calls = sum(self.requests[kind].values())
                 return Answer(200, {"effects": len(self.effects[kind]), "requests": calls})

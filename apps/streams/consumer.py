@@ -8,6 +8,7 @@ from functools import partial
 from django.db import InterfaceError, OperationalError, connections
 
 from apps.common.correlation import get_logger
+from apps.common.failpoints import failpoint
 from apps.streams.records import BrokerAway, Gap, Record, Source
 
 logger = get_logger(__name__)
@@ -71,6 +72,7 @@ class Consumer:
         for topic, some in by_topic.items():
             if not self._patiently(partial(self._take[topic], some)):
                 return
+            failpoint("stream.taken")
             self._source.done(some)
             self.taken += len(some)
         self.trouble = ""

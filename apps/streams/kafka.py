@@ -31,15 +31,16 @@ class KafkaSource:
         self._gaps: list[Gap] = []
         self._consumer = Consumer(
             {
+                "fetch.message.max.bytes": 1024 * 1024,
+                "queued.max.messages.kbytes": 64 * 1024,
+                **options,
+                # Below what a caller chooses: these keep messages from being lost.
                 "bootstrap.servers": servers,
                 "group.id": group,
                 # With `latest` everything before the first commit would be lost.
                 "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
-                "fetch.message.max.bytes": 1024 * 1024,
-                "queued.max.messages.kbytes": 64 * 1024,
-                **options,
             }
         )
         self._consumer.subscribe(self._topics, on_assign=self._assigned)

@@ -206,8 +206,10 @@ PAYMENTS_TOPIC = env.text("PAYMENTS_TOPIC", "payments.normalized")
 PAYMENTS_DLQ_TOPIC = env.text("PAYMENTS_DLQ_TOPIC", "payments.validation.dlq")
 KAFKA_BOOTSTRAP_SERVERS = env.text("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092")
 KAFKA_CONSUMER_GROUP = env.text("KAFKA_CONSUMER_GROUP", "countersign-payments")
-#: Further options of the client, for tests.
-KAFKA_OPTIONS: dict[str, object] = {}
+#: Further options of the client, as librdkafka names them: encryption, a login, timeouts.
+KAFKA_OPTIONS = env.options("KAFKA_OPTIONS")
+#: What a consumer of a Redis stream has not finished for so long, another takes over.
+REDIS_CLAIM_SECONDS = env.seconds("REDIS_CLAIM_SECONDS", 30.0, least=0.1)
 CONSUMER_HEALTH_PORT = env.integer("CONSUMER_HEALTH_PORT", 8082, least=0, most=65535)
 INFERENCE_SERVICE_URL = env.text("INFERENCE_SERVICE_URL", "http://localhost:8002")
 INFERENCE_TIMEOUT_SECONDS = env.seconds("INFERENCE_TIMEOUT_SECONDS", 30.0, least=0.1)

@@ -1,6 +1,7 @@
 """Reads the environment, with accepted aliases; errors name the variable of an invalid value."""
 
 import ipaddress
+import json
 import os
 import re
 from decimal import Decimal
@@ -86,6 +87,22 @@ def flag(variable: str, default: bool) -> bool:
 def words(variable: str, default: str = "") -> list[str]:
     """Return the variable as a comma-separated list, without empty items."""
     return [word.strip() for word in text(variable, default).split(",") if word.strip()]
+
+
+def options(variable: str) -> dict[str, Any]:
+    """Return the variable as an object of JSON whose values are texts, numbers, true or false; it
+    may hold a password, so no error shows it."""
+    try:
+        found = json.loads(text(variable, "{}"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(
+        isinstance(value, str | int | float) for value in found.values()
+    ):
+        raise ImproperlyConfigured(
+            f"{name_of(variable)} must be an object of JSON, of plain values"
+        )
+    return found
 
 
 def currencies(variable: str, default: str) -> tuple[str, ...]:

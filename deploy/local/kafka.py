@@ -5,10 +5,11 @@ import json
 import os
 import socket
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deploy.local.processes import Process, StartError
+from deploy.local.processes import Process, StartError, free_port
 
 VERSION = "4.3.1"
 ENDPOINT = f"org.apache.kafka:kafka_2.13:{VERSION}"
@@ -119,3 +120,20 @@ class Kafka(Process):
             "num.partitions": "3",
         }
         return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+@contextmanager
+def running_kafka(folder: Path) -> Iterator[str]:
+    """The address of a broker that has everything in the folder, until the end."""
+    broker = Kafka(
+        data=folder / "data",
+        port=free_port(),
+        controller_port=free_port(),
+        run_dir=folder / "run",
+        log=folder / "kafka.log",
+    )
+    broker.start()
+    try:
+        yield broker.address
+    finally:
+        broker.stop()

@@ -68,6 +68,7 @@ def addresses(screen: Screen, ports: Mapping[str, int], env: Mapping[str, str]) 
             "Temporal UI": env.get("TEMPORAL_UI_URL") or "(none)",
             "Mails": f"http://127.0.0.1:{ports['INFERENCE_PORT']}/mail",
             "Worker health": f"http://127.0.0.1:{ports['HEALTH_PORT']}/ready",
+            "Consumer health": f"http://127.0.0.1:{ports['CONSUMER_HEALTH_PORT']}/ready",
             "Worker metrics": f"http://127.0.0.1:{ports['METRICS_PORT']}/metrics",
             "Temporal": env["TEMPORAL_ADDRESS"],
             "PostgreSQL": env["DATABASE_URL"].rpartition("@")[2],

@@ -20,6 +20,7 @@ PORTS: dict[str, int] = {
     "TEMPORAL_UI_PORT": 8233,
     "HEALTH_PORT": 8081,
     "METRICS_PORT": 9093,
+    "CONSUMER_HEALTH_PORT": 8082,
     "POSTGRES_PORT": 54320,
     "REDIS_PORT": 63790,
     "INFERENCE_PORT": 8002,
@@ -38,11 +39,11 @@ REPLACED_BY = {
 #: What a management command must see as the stack does, when the caller set it himself.
 TUNING = (
     *(*REPLACED_BY, "TEMPORAL_", "POSTGRES_", "WORKER_", "RELAY_", "LOG_", "APP_", "LIVE_"),
-    *("EMAIL_", "SITE_URL", "WEBHOOK", "NOTIFY_"),
+    *("EMAIL_", "SITE_URL", "WEBHOOK", "NOTIFY_", "PAYMENT", "KAFKA_", "INFERENCE_"),
 )
 
 #: From the one that people meet to the ones it leans on: the order of an orderly stop.
-APPS = ("web", "worker", "relay", "simulators")
+APPS = ("web", "consumer", "worker", "relay", "simulators")
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ def app_argv(kind: str, ports: Mapping[str, int]) -> list[str]:
             # Open websockets would hold an orderly stop for ever.
             *("--timeout-graceful-shutdown", "5"),
         ],
+        "consumer": [*manage, "consumeevents"],
         "worker": [*manage, "runworker"],
         "relay": [*manage, "runrelay"],
         "simulators": [

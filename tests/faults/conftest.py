@@ -14,6 +14,13 @@ from tests.faults.points import Points
 from tests.faults.story import Story
 from tests.stack import Stack
 
+#: So that nobody waits for a probe, or for what a killed consumer had in hand.
+SHORT = {
+    "INFERENCE_PROBE_SECONDS": "2",
+    "PAYMENTS_MAX_OPEN": "30",
+    "REDIS_CLAIM_SECONDS": "3",
+}
+
 
 @pytest.fixture(scope="package")
 def points() -> Iterator[Points]:
@@ -26,7 +33,8 @@ def points() -> Iterator[Points]:
 @pytest.fixture(scope="package")
 def stack(cluster_template: Path, points: Points) -> Iterator[Stack]:
     """One for all modules of this folder, whose processes know the points: leave it running."""
-    with running_stack(cluster_template, {"FAILPOINTS_DIR": str(points.folder)}) as one:
+    with running_stack(cluster_template, {"FAILPOINTS_DIR": str(points.folder), **SHORT}) as one:
+        one.spawn("consumer")
         yield one
 
 

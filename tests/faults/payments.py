@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
+from redis import Redis
+
 from apps.payments.contracts import QuarantineState
 from apps.simulators.inference import score_of
 from tests.faults.points import Points
@@ -37,20 +39,33 @@ SELECT g.code FROM payment_events_quarantine_group g
 """
 
 
+def _event(event_id: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "event_id": event_id,
+        "provider": "stripe",
+        "provider_event_id": "evt_1",
+        "event_type": "payment",
+        "status": "succeeded",
+        "currency": "USD",
+        "amount_cents": 5000,
+        "provider_created_at": "2026-01-01T10:00:00Z",
+        **changes,
+    }
+
+
+def _stream(story: Story, points: Points) -> str:
+    """Through the stream, whose broker is there again after it was killed."""
+    event_id = f"fault:{uuid4()}"
+    with Redis.from_url(story.stack.env["REDIS_URL"]) as redis:
+        value = json.dumps(_event(event_id))
+        eventually(lambda: redis.xadd("payments.normalized", {"value": value}), timeout=40)
+    return event_id
+
+
 def _send(**changes: Any) -> Callable[[Story, Points], str]:
     def begin(story: Story, points: Points) -> str:
         event_id = f"fault:{uuid4()}"
-        event = {
-            "event_id": event_id,
-            "provider": "stripe",
-            "provider_event_id": "evt_1",
-            "event_type": "payment",
-            "status": "succeeded",
-            "currency": "USD",
-            "amount_cents": 5000,
-            "provider_created_at": "2026-01-01T10:00:00Z",
-            **changes,
-        }
+        event = _event(event_id, **changes)
         answer = story.insist("POST", "/payment-events", user="admin", body=event)
         # The first answer may have been lost.
         assert answer.body["accepted"] + answer.body["twins"] == 1, answer
@@ -166,8 +181,8 @@ def _replayed(story: Story, events: Sequence[str]) -> None:
 
 def ended(story: Story, event_id: str) -> bool:
     """Whether the event is kept, or in the quarantine."""
-    query = "SELECT done_at IS NOT NULL FROM payments_intake WHERE event_id = %s"
-    return bool(story.stack.sql(query, event_id)[0][0])
+    query = "SELECT 1 FROM payments_intake WHERE event_id = %s AND done_at IS NOT NULL"
+    return bool(story.stack.sql(query, event_id))
 
 
 def _settled(story: Story, ids: list[str]) -> None:
@@ -219,6 +234,13 @@ KEPT = FaultSaga(
     ended=ended,
     prove=_kept("fraud"),
 )
+STREAMED = FaultSaga(
+    name="event of a stream",
+    points=("stream.taken",),
+    begin=_stream,
+    ended=ended,
+    prove=_kept("fraud"),
+)
 RETRIED = FaultSaga(
     name="event of a failed payment",
     points=around("get_retry_strategy"),
@@ -258,7 +280,7 @@ EDITED = FaultSaga(
     ended=_is_edited,
     prove=_edited,
 )
-SAGAS = [KEPT, RETRIED, QUARANTINED, REPLAYED, REPLAYED_IN_A_RUN, EDITED]
+SAGAS = [KEPT, STREAMED, RETRIED, QUARANTINED, REPLAYED, REPLAYED_IN_A_RUN, EDITED]
 NOT_WALKED = {
     "quarantine_payment_event": "one transaction, as `validate_business_rules` ends an event",
 }

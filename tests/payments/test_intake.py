@@ -50,8 +50,16 @@ def test_the_same_message_again_writes_nothing() -> None:
     good, bad = a_message(an_event("e-1"), offset=1), a_message(b"{", offset=2)
     assert outcomes(good, bad) == [("accepted", ""), ("quarantined", "not_json")]
     assert outcomes(good, bad) == [("twin", ""), ("quarantined", "not_json")]
-    assert (Intake.objects.get().twins, QuarantinedEvent.objects.get().seen) == (1, 2)
+    # It is no twin either: nobody sent it twice.
+    assert (Intake.objects.get().twins, QuarantinedEvent.objects.get().seen) == (0, 2)
     check_counters()
+
+
+def test_sent_twice_over_the_api_is_a_twin() -> None:
+    message = a_message(an_event("e-1"), source="api", topic="", partition=None, offset="")
+    assert outcomes(message, message) == [("accepted", ""), ("twin", "")]
+    assert outcomes(message) == [("twin", "")]
+    assert Intake.objects.get().twins == 2
 
 
 def test_a_twin_is_the_same_but_for_its_time_of_processing() -> None:
@@ -91,6 +99,39 @@ def test_an_event_that_never_took_effect_makes_room_for_a_newer_one() -> None:
     row, kept = Intake.objects.get(), QuarantinedEvent.objects.get()
     assert (row.attempt, bytes(row.raw), row.done_at) == (2, raw(newer), None)
     assert (kept.state, bytes(kept.raw)) == ("superseded", raw(bad))
+    check_counters()
+
+
+def test_the_message_that_made_room_is_not_taken_in_again() -> None:
+    from apps.payments.services.carrying import RuleFailed, event_validate
+
+    first = a_message(an_event("e-1", amount_cents=0), offset=1)
+    second = a_message(an_event("e-1", amount_cents=-1), offset=2)
+    for message in (first, second):
+        assert outcomes(message) == [("accepted", "")]
+        with pytest.raises(RuleFailed):
+            event_validate(event_id="e-1")
+    # Both come again: their reader was killed before it could say that they are done.
+    assert outcomes(first, second) == [("twin", ""), ("twin", "")]
+    row = Intake.objects.get()
+    assert (row.attempt, bytes(row.raw), row.twins) == (2, second.raw, 0)
+    kept = QuarantinedEvent.objects.order_by("offset").values_list("state", "seen")
+    assert list(kept) == [("superseded", 1), ("open", 1)]
+    check_counters()
+
+
+def test_what_was_refused_beside_an_event_is_not_taken_in_when_that_fails_later() -> None:
+    from apps.payments.services.carrying import RuleFailed, event_validate
+
+    first = a_message(an_event("e-1", amount_cents=0), offset=1)
+    second = a_message(an_event("e-1"), offset=2)
+    refused = ("quarantined", "event_id_reused")
+    assert outcomes(first, second) == [("accepted", ""), refused]
+    with pytest.raises(RuleFailed):
+        event_validate(event_id="e-1")
+    assert outcomes(second) == [refused]
+    assert QuarantinedEvent.objects.get(code="event_id_reused").seen == 2
+    assert Intake.objects.get().attempt == 1
     check_counters()
 
 
@@ -159,9 +200,14 @@ def test_a_topic_that_was_made_again_brings_new_messages() -> None:
 
 
 def test_two_readers_of_the_same_messages_write_each_once() -> None:
-    messages = [
-        a_message(an_event(f"e-{n}") if n % 5 else b"{%d" % n, offset=n) for n in range(200)
-    ]
+    def sent(times: int) -> list[Message]:
+        """What is no event comes again; of the events, each reader has a twin."""
+        return [
+            a_message(an_event(f"e-{n}"), offset=1000 * times + n)
+            if n % 5
+            else a_message(b"{%d" % n, offset=n)
+            for n in range(200)
+        ]
 
     def take(order: list[Message]) -> list[Any]:
         try:
@@ -171,7 +217,7 @@ def test_two_readers_of_the_same_messages_write_each_once() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         # In several orders: rows are written in their own.
-        orders = [messages, messages[::-1], messages[100:] + messages[:100], messages]
+        orders = [sent(1), sent(2)[::-1], sent(3)[100:] + sent(3)[:100], sent(4)]
         found = list(pool.map(take, orders))
     accepted = [one.outcome for some in found for one in some].count(Outcome.ACCEPTED)
     assert accepted == Intake.objects.count() == 160

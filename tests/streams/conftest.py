@@ -1,35 +1,9 @@
-"""A real Kafka of this test session, and topics of a test's own."""
+"""Topics of a test's own."""
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
-
-from deploy.local.processes import free_port
-
-
-@pytest.fixture(scope="session")
-def kafka() -> Iterator[str]:
-    """The address of a broker. Fetched at its first use."""
-    from deploy.local.kafka import Kafka
-
-    folder = Path(tempfile.mkdtemp(prefix="countersign-kafka-"))
-    broker = Kafka(
-        data=folder / "data",
-        port=free_port(),
-        controller_port=free_port(),
-        run_dir=folder / "run",
-        log=folder / "kafka.log",
-    )
-    broker.start()
-    try:
-        yield broker.address
-    finally:
-        broker.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -109,11 +109,13 @@ def _take(items: Sequence[_Item]) -> None:
         row = known.get(event.event_id)
         first = new[event.event_id].read
         digest = row.digest if row else first.digest if isinstance(first, Event) else ""
-        if digest == event.digest:
+        if row is not None and _came_before(row, item.message):
+            item.taken = Taken(Outcome.TWIN, event.event_id)
+        elif digest == event.digest:
             pk = row.pk if row else inserted[event.event_id]
             twins[pk] = twins.get(pk, 0) + 1
             item.taken = Taken(Outcome.TWIN, event.event_id)
-        elif row is not None and _never_took_effect(row):
+        elif row is not None and _never_took_effect(row) and not _was_refused(item.message):
             _replace(row, item, now)
             item.taken = Taken(Outcome.ACCEPTED, event.event_id)
         else:
@@ -174,6 +176,29 @@ def _known(event_ids: Sequence[str]) -> Mapping[str, Intake]:
         return {}
     rows = Intake.objects.filter(event_id__in=event_ids).select_for_update().order_by("pk")
     return {row.event_id: row for row in rows.defer("raw")}
+
+
+#: Where a stream has a message, and since when: no two messages have all of it in common.
+_PLACE = ("source", "topic", "partition", "offset", "sent_at")
+
+
+def _came_before(row: Intake, message: Message) -> bool:
+    """Return whether this very message is the row's, or was until a later one took its place: its
+    reader was killed before the stream knew that it was done."""
+    if not message.offset:
+        return False
+    if all(getattr(row, name) == getattr(message, name) for name in _PLACE):
+        return True
+    if row.attempt == 1:
+        return False
+    place = {name: getattr(message, name) for name in _PLACE}
+    earlier = QuarantinedEvent.objects.filter(intake=row, digest=message.digest, **place)
+    return earlier.exists()
+
+
+def _was_refused(message: Message) -> bool:
+    """Return whether the message is in the quarantine because of an event that was there first."""
+    return QuarantinedEvent.objects.filter(came_once=message.came_once).exists()
 
 
 def _never_took_effect(row: Intake) -> bool:
