@@ -21,6 +21,8 @@ from apps.payments.services import batches, breaker
 MOST_AT_ONCE = 500
 #: So many events more while the breaker is open: somebody has to send the probe.
 PROBES = 1
+#: A probe that has not ended after so many pauses of the breaker gives its place to the next event.
+PROBE_HOLD = 10
 
 
 def events_admit() -> int:
@@ -92,9 +94,14 @@ def start_of(row: Intake) -> NewCommand:
 
 def free_slots() -> int:
     """Return how many workflows more of single events may be open now; may be below zero."""
-    open_now = Intake.objects.filter(admitted_at__isnull=False, done_at=None, batch=None).count()
-    most = settings.PAYMENTS_MAX_OPEN if breaker.is_closed() else PROBES
-    return most - open_now
+    under_way = Intake.objects.filter(admitted_at__isnull=False, done_at=None, batch=None)
+    free = settings.PAYMENTS_MAX_OPEN - under_way.count()
+    if breaker.is_closed():
+        return free
+    # An event that the service fails at for ever must not hold the place of the probe for ever: it
+    # would be the only one to ask, and the breaker would stay open.
+    since = timezone.now() - timedelta(seconds=PROBE_HOLD * settings.INFERENCE_PROBE_SECONDS)
+    return min(free, PROBES - under_way.filter(admitted_at__gte=since).count())
 
 
 # --- helpers --------------------------------------------------------------------------------------
