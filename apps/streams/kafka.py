@@ -22,7 +22,7 @@ logger = get_logger(__name__)
 MOST = 500
 CALL_SECONDS = 5.0
 #: For a name that is not UTF-8 the client returns a result and leaves an exception behind. Called
-#: like this Python looks for it, and says SystemError; called plainly, whatever comes next may fail.
+#: like this Python looks for it and says SystemError; called plainly, whatever comes next may fail.
 _HEADERS = methodcaller("headers")
 
 
