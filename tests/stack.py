@@ -43,12 +43,6 @@ SHORT_TIMEOUTS = {
 }
 
 
-#: What most tests have a use for: nothing comes out of a stream, and a process takes its time.
-USUAL = tuple(kind for kind in APPS if kind != "consumer")
-#: A second process of a kind listens elsewhere.
-OWN_PORTS = ("HEALTH_PORT", "METRICS_PORT", "CONSUMER_HEALTH_PORT")
-
-
 class PrivateServers:
     """A set of servers of one test's own. `postgres`, `valkey`, `temporal`: those asked for."""
 
@@ -162,9 +156,9 @@ class Stack:
 
     # --- processes ------------------------------------------------------------------------------
     def start(self, *kinds: str) -> None:
-        """Servers, then the processes of these kinds (USUAL without any); no waiting."""
+        """Servers, then the processes of these kinds (without any, all but the consumer)."""
         self.private.start()
-        for kind in kinds or USUAL:
+        for kind in kinds or [kind for kind in APPS if kind != "consumer"]:
             self.spawn(kind)
 
     def spawn(self, kind: str, *, name: str = "", env: Mapping[str, str] | None = None) -> Process:
@@ -173,7 +167,8 @@ class Stack:
         ports = self.ports
         if name != kind:
             ports = {variable: free_port() for variable in PORTS}
-        special = {key: str(ports[key]) for key in OWN_PORTS}
+        served = ("HEALTH_PORT", "METRICS_PORT", "CONSUMER_HEALTH_PORT")
+        special = {key: str(ports[key]) for key in served}
         app = make_app(
             kind,
             name=name,

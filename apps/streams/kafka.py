@@ -1,7 +1,7 @@
 """Kafka, by the plain consumer of confluent-kafka, in the thread that calls it."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from operator import methodcaller
 from typing import Any
 
 from confluent_kafka import (
@@ -15,12 +15,15 @@ from confluent_kafka import (
 )
 
 from apps.common.correlation import get_logger
-from apps.streams.records import BrokerAway, Gap, Record
+from apps.streams.records import BrokerAway, Gap, Record, moment_of
 
 logger = get_logger(__name__)
 
 MOST = 500
 CALL_SECONDS = 5.0
+#: For a name that is not UTF-8 the client returns a result and leaves an exception behind. Called
+#: like this Python looks for it and says SystemError; called plainly, whatever comes next may fail.
+_HEADERS = methodcaller("headers")
 
 
 class KafkaSource:
@@ -130,9 +133,24 @@ class KafkaSource:
             raise BrokerAway(error.str())
 
 
+def _headers(message: Message) -> tuple[tuple[str, bytes | None], ...]:
+    """Return the headers; none of a message with a name that is not UTF-8, for the client cannot
+    give a part of them."""
+    try:
+        return tuple(_HEADERS(message) or ())
+    except (UnicodeDecodeError, SystemError) as error:
+        logger.warning(
+            "kafka.headers_unreadable",
+            topic=message.topic(),
+            partition=message.partition(),
+            offset=message.offset(),
+            error=str(error),
+        )
+        return ()
+
+
 def _record(message: Message) -> Record:
     kind, milliseconds = message.timestamp()
-    headers: Any = message.headers() or ()
     return Record(
         source="kafka",
         topic=message.topic() or "",
@@ -140,8 +158,6 @@ def _record(message: Message) -> Record:
         offset=str(message.offset()),
         value=message.value(),
         key=message.key(),
-        headers=tuple(headers),
-        sent_at=None
-        if kind == TIMESTAMP_NOT_AVAILABLE
-        else datetime.fromtimestamp(milliseconds / 1000, UTC),
+        headers=_headers(message),
+        sent_at=None if kind == TIMESTAMP_NOT_AVAILABLE else moment_of(milliseconds),
     )

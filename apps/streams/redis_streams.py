@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from apps.common.correlation import get_logger
-from apps.streams.records import BrokerAway, Gap, Record
+from apps.streams.records import BrokerAway, Gap, Record, moment_of
 
 logger = get_logger(__name__)
 
@@ -191,7 +190,5 @@ def _record(topic: str, identifier: str, fields: dict[bytes, bytes]) -> Record:
             if name not in (VALUE, KEY)
         ),
         # Ids are times unless a producer chose its own.
-        sent_at=datetime.fromtimestamp(milliseconds / 1000, UTC)
-        if 0 < milliseconds < 32_503_680_000_000
-        else None,
+        sent_at=moment_of(milliseconds) if milliseconds else None,
     )

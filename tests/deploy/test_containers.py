@@ -11,7 +11,7 @@ import yaml
 from django.core.management import get_commands
 
 from deploy.local.servers import Temporal
-from deploy.local.stack import ROOT
+from deploy.local.stack import APPS, ROOT
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -29,7 +29,7 @@ def test_compose_names_management_commands_that_exist(service: str) -> None:
 
 
 def test_compose_starts_every_process_of_a_stack() -> None:
-    assert {"web", "worker", "relay", "simulators", "migrate"} <= set(COMPOSE)
+    assert {*APPS, "migrate"} <= set(COMPOSE)
 
 
 def test_compose_gives_temporal_the_settings_of_the_launcher(folder) -> None:

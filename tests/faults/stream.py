@@ -127,8 +127,7 @@ class StreamRun:
         """Kill each as soon as no more than its share of the good events is open."""
         goods = len(of(self.sent, GOOD))
         for share, victim in kills:
-            left = share * goods
-            eventually(lambda left=left: self.left() <= left, timeout=seconds, every=0.05)  # type: ignore[misc]
+            self._until_left(share * goods, seconds)
             self._kill(victim, victim)
             self.stack.restart(victim)
 
@@ -138,6 +137,9 @@ class StreamRun:
         eventually(lambda: self.open() == 0, timeout=seconds, every=0.5)
         eventually(lambda: self._count(_COMMANDS) == 0, timeout=60, every=0.2)
         eventually(lambda: self.running() == 0, timeout=60, every=0.5)
+
+    def _until_left(self, most: float, seconds: float) -> None:
+        eventually(lambda: self.left() <= most, timeout=seconds, every=0.05)
 
     def _kill(self, process: str, victim: str) -> None:
         self.stack.kill9(process)

@@ -7,6 +7,7 @@ import pytest
 
 from apps.streams.kafka import KafkaSource
 from apps.streams.records import Record
+from tests.streams.strange_headers import send_with_header
 from tests.support import eventually
 
 Send = Callable[..., None]
@@ -96,3 +97,33 @@ def test_offsets_that_the_broker_has_forgotten_are_a_gap(
     [gap] = other.gaps()
     assert (gap.topic, gap.partition, gap.first, gap.next) == (topic, 0, "3", "7")
     other.close()
+
+
+def test_a_time_that_no_calendar_has_stops_nothing(
+    kafka: str, kafka_send: Send, topic: str
+) -> None:
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    admin = AdminClient({"bootstrap.servers": kafka})
+    # Brokers before version 4 take any time by default.
+    anything = {"message.timestamp.after.max.ms": str(2**63 - 1)}
+    [made] = admin.create_topics([NewTopic(topic, 1, 1, config=anything)]).values()
+    made.result(30)
+    kafka_send(topic, b"1", timestamp=2**62)
+    kafka_send(topic, b"2")
+    one = source(kafka, topic, group=topic)
+    strange, usual = read(one, 2)
+    assert (strange.value, strange.sent_at) == (b"1", None)
+    assert usual.value == b"2" and usual.sent_at is not None
+    one.close()
+
+
+def test_a_name_of_a_header_that_is_no_text_stops_nothing(
+    kafka: str, kafka_send: Send, topic: str
+) -> None:
+    send_with_header(kafka, topic, b"1", b"\xff\xfe")
+    kafka_send(topic, b"2", headers=[("a", b"b")])
+    one = source(kafka, topic, group=topic)
+    found = {record.value: record.headers for record in read(one, 2)}
+    assert found == {b"1": (), b"2": (("a", b"b"),)}
+    one.close()
