@@ -87,7 +87,11 @@ async def test_started_by_hand_it_makes_its_row(stage: Stage) -> None:
         assert await failure(await start(f"odd-{number}", odd)) == "input_invalid"
 
 
-async def test_the_service_away_makes_events_wait_and_quarantines_none(stage: Stage) -> None:
+async def test_the_service_away_makes_events_wait_and_quarantines_none(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # When a probe gives its place away is `test_admission`'s; here it would be after two seconds.
+    monkeypatch.setattr("apps.payments.services.admission.PROBE_HOLD", 10_000)
     for kind in ("fraud", "churn"):
         await orm(lambda kind=kind: stage.inference.behave(kind, down=True))
     await stage.take(*(an_event(stage.named(f"e-{n}")) for n in range(3)))
