@@ -69,6 +69,13 @@ def class_of(changes: list[Change]) -> FieldClass:
     return next((one for one in FieldClass if one in classes), FieldClass.FREE)
 
 
+def visible(text: str, *, but: str = "") -> str:
+    """Return the text with what nobody can see as escapes of JSON, `but` for these characters."""
+    return "".join(
+        sign if sign.isprintable() or sign in but else f"\\u{ord(sign):04x}" for sign in text
+    )
+
+
 def _compared(path: str, before: Any, after: Any) -> Iterator[Change]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in sorted({*before, *after}):

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from apps.common.windows import midnight, site_day
 from apps.payments.models import Intake, PaymentEvent, QuarantineGroup
 from apps.web.dashboard import Figure, Today
-from apps.web.lists import COUNT_LIMIT, bounded, counted_each, shown_count
+from apps.web.lists import bounded, counted_each, shown_count
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -23,7 +23,7 @@ def open_count() -> int:
 
 def waiting(user: "User") -> str:
     """Return the figure beside the quarantine in the navigation."""
-    return shown_count(min(open_count(), COUNT_LIMIT + 1))
+    return shown_count(open_count())
 
 
 def today(user: "User", as_of: datetime) -> Today:
@@ -39,7 +39,7 @@ def today(user: "User", as_of: datetime) -> Today:
             Figure(kept, gettext("kept today"), reverse("payment_events")),
             Figure(under_way, gettext("on their way"), reverse("payments")),
             Figure(
-                bounded(min(quarantined, COUNT_LIMIT + 1)),
+                bounded(quarantined),
                 gettext("in the quarantine"),
                 reverse("quarantine"),
                 tone="bad" if quarantined else "",

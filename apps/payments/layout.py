@@ -8,6 +8,8 @@ from decimal import Decimal
 from difflib import SequenceMatcher
 from typing import Any
 
+from apps.payments.differences import visible
+from apps.payments.models.events import Came
 from apps.payments.services.payloads import parsed
 
 #: Longer contents are cut on pages, and downloaded whole.
@@ -36,6 +38,12 @@ class DiffLine:
     text: str = ""
 
 
+def place_of(came: Came) -> str:
+    """Return where a message was: topic, partition, offset, as far as it had them."""
+    place = (came.topic, came.partition, came.offset)
+    return " · ".join(str(part) for part in place if part not in ("", None))
+
+
 def content_of(raw: bytes | None) -> Content:
     """Return the bytes as a page shows them."""
     if raw is None:
@@ -50,7 +58,7 @@ def content_of(raw: bytes | None) -> Content:
     except UnicodeDecodeError:
         shown = raw[: MOST_SHOWN // 4]
         return Content("bytes", shown.hex(" ", 4), len(raw) > len(shown))
-    return Content("text", _visible(text[:MOST_SHOWN]), len(text) > MOST_SHOWN)
+    return Content("text", visible(text[:MOST_SHOWN], but="\n\t"), len(text) > MOST_SHOWN)
 
 
 def laid_out(raw: bytes | None) -> str | None:
@@ -83,13 +91,7 @@ def _split(raw: bytes | None) -> Sequence[str]:
     text = laid_out(raw)
     if text is None:
         text = (raw or b"").decode("utf-8", "backslashreplace")
-    return [_visible(line) for line in text.splitlines()]
-
-
-def _visible(text: str) -> str:
-    return "".join(
-        sign if sign.isprintable() or sign in "\n\t" else f"\\u{ord(sign):04x}" for sign in text
-    )
+    return [visible(line, but="\t") for line in text.splitlines()]
 
 
 def _lines(value: Any, indent: str, before: str) -> list[str]:

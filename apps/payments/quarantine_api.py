@@ -13,8 +13,6 @@ from pydantic import ConfigDict
 from apps.accounts.auth import require
 from apps.accounts.models import User
 from apps.common.api import Cursor, Key, Limit, NumberCursor, ReasonIn, Unjudged, why
-from apps.common.errors import NotFound
-from apps.common.language import lazy as _
 from apps.common.pagination import numbered_page, page
 from apps.payments.contracts import EditStatus, QuarantineState
 from apps.payments.differences import FieldClass
@@ -27,6 +25,7 @@ from apps.payments.models import (
 )
 from apps.payments.scopes import Scope
 from apps.payments.services import desk, edits, trials
+from apps.payments.services.replaying import event_unknown
 from apps.web.filters import Narrow, filtered
 
 router = Router(tags=["quarantine"])
@@ -307,9 +306,7 @@ def quarantine_restore(request: HttpRequest, row_id: UUID, body: Reason) -> dict
 def _get(row_id: UUID) -> QuarantinedEvent:
     row = QuarantinedEvent.objects.filter(pk=row_id).first()
     if row is None:
-        raise NotFound(
-            _("There is no such event in the quarantine."), code="quarantined_event_not_found"
-        )
+        raise event_unknown()
     return row
 
 

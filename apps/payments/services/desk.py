@@ -9,9 +9,8 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.audit.services import entry_record, refusals
-from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.common.errors import Conflict, Invalid, NotAllowed
 from apps.common.failpoints import failpoint
-from apps.common.identifiers import uuid_of
 from apps.common.language import lazy as _
 from apps.common.validation import clean_reason
 from apps.engine.services import commands_enqueue
@@ -19,7 +18,7 @@ from apps.payments.contracts import QUARANTINED, QuarantineState
 from apps.payments.models import QuarantinedEvent
 from apps.payments.services.payloads import newest_version
 from apps.payments.services.quarantine import states_move
-from apps.payments.services.replaying import carry_on, check_open, check_payload
+from apps.payments.services.replaying import carry_on, check_open, check_payload, event_locked
 
 DISCARD = "payments.discard_quarantinedevent"
 REPLAY = "payments.replay_quarantinedevent"
@@ -93,15 +92,7 @@ def acting(
         if not by.has_perm(permission):
             raise NotAllowed(_("You may not do this."), code="permission_denied")
         with transaction.atomic(durable=True):
-            pk = uuid_of(row_id)
-            rows = QuarantinedEvent.objects.select_for_update(no_key=True)
-            row = rows.filter(pk=pk).first() if pk else None
-            if row is None:
-                raise NotFound(
-                    _("There is no such event in the quarantine."),
-                    code="quarantined_event_not_found",
-                )
-            yield row
+            yield event_locked(row_id)
 
 
 def _move(row: QuarantinedEvent, state: QuarantineState) -> None:

@@ -19,9 +19,8 @@ from apps.approvals.selectors import signed_payload
 from apps.approvals.subject import Decided, SignedSubject, questions_close
 from apps.audit.contracts import Actor
 from apps.common.canonical_json import digest, plain
-from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.common.errors import Conflict, Invalid, NotAllowed
 from apps.common.failpoints import failpoint
-from apps.common.identifiers import uuid_of
 from apps.common.language import filled, for_record
 from apps.common.language import lazy as _
 from apps.common.validation import LONGEST_REASON, clean_text
@@ -34,11 +33,12 @@ from apps.payments.differences import (
     FieldClass,
     changes_of,
     class_of,
+    visible,
 )
 from apps.payments.models import QuarantinedEvent, QuarantineEdit
 from apps.payments.services.payloads import Version, as_it_came, parsed
 from apps.payments.services.quarantine import tell_event
-from apps.payments.services.replaying import check_open, readable
+from apps.payments.services.replaying import check_open, event_locked, readable
 
 EDIT_PERMISSION = "payments.edit_quarantinedevent"
 #: Relations that are fetched with the row.
@@ -73,7 +73,7 @@ def edit_ask(
         written = Version(0, raw)
 
         def columns() -> dict[str, Any]:
-            row = _event_locked(row_id)
+            row = event_locked(row_id)
             check_open(row)
             if row.edits.unsettled().exists():
                 raise Conflict(
@@ -159,17 +159,6 @@ def edit_title(edit: QuarantineEdit) -> str:
 
 
 # --- helpers --------------------------------------------------------------------------------------
-def _event_locked(row_id: UUID | str) -> QuarantinedEvent:
-    pk = uuid_of(row_id)
-    rows = QuarantinedEvent.objects.select_for_update(no_key=True)
-    row = rows.filter(pk=pk).first() if pk else None
-    if row is None:
-        raise NotFound(
-            _("There is no such event in the quarantine."), code="quarantined_event_not_found"
-        )
-    return row
-
-
 def _checked(row: QuarantinedEvent, came: Version, edited: Version) -> list[Change]:
     """Return what the version changes. Raises Invalid as `edit_ask`."""
     try:
@@ -209,14 +198,10 @@ def _checked(row: QuarantinedEvent, came: Version, edited: Version) -> list[Chan
 def _plainly(change: Change) -> dict[str, str]:
     """Return the change as texts that a person can see all of."""
     return {
-        "path": _visible(change.path),
-        "before": "" if change.before is None else _visible(change.before),
-        "after": "" if change.after is None else _visible(change.after),
+        "path": visible(change.path),
+        "before": "" if change.before is None else visible(change.before),
+        "after": "" if change.after is None else visible(change.after),
     }
-
-
-def _visible(text: str) -> str:
-    return "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in text)
 
 
 # --- the decision ---------------------------------------------------------------------------------

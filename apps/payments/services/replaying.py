@@ -4,10 +4,12 @@ Everything joins the caller's transaction, which holds the lock of the event's r
 """
 
 from datetime import datetime
+from uuid import UUID
 
 from django.conf import settings
 
-from apps.common.errors import Conflict
+from apps.common.errors import Conflict, NotFound
+from apps.common.identifiers import uuid_of
 from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.engine.outbox import NewCommand
@@ -18,6 +20,23 @@ from apps.payments.services.admission import start_of
 from apps.payments.services.intake import is_reserved
 from apps.payments.services.payloads import Version
 from apps.payments.services.quarantine import states_move
+
+
+def event_locked(row_id: UUID | str) -> QuarantinedEvent:
+    """Lock the event's row. Raises NotFound `quarantined_event_not_found`."""
+    pk = uuid_of(row_id)
+    rows = QuarantinedEvent.objects.select_for_update(no_key=True)
+    row = rows.filter(pk=pk).first() if pk else None
+    if row is None:
+        raise event_unknown()
+    return row
+
+
+def event_unknown() -> NotFound:
+    """Return the refusal of an id that no quarantined event has."""
+    return NotFound(
+        _("There is no such event in the quarantine."), code="quarantined_event_not_found"
+    )
 
 
 def carry_on(row: QuarantinedEvent, version: Version, *, now: datetime) -> NewCommand:

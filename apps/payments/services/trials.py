@@ -9,7 +9,7 @@ from django.db import transaction
 from django.forms.models import model_to_dict
 from django.utils import timezone
 
-from apps.common.errors import Conflict, DomainError
+from apps.common.errors import DomainError
 from apps.payments.contracts import PersistInput
 from apps.payments.models import Intake, PaymentEvent, QuarantinedEvent
 from apps.payments.rules import Rule, failures_of
@@ -82,17 +82,14 @@ def _try(row: QuarantinedEvent, version: Version, rules: Sequence[Rule]) -> Tria
         about["event_id"] = event.event_id
         failures = [one.as_json() for one in failures_of(event.fields, rules, now=now)]
         about |= {"failures": failures, "known": _known(event.event_id)}
-        # The lock is not waited for: somebody who replays it now is told to the reader as it is.
         carry_on(row, version, now=now)
         if failures:
             return Trial(**about, code=failures[0]["code"], detail=failures[0]["message"])
         return Trial(**about, row=_written(event.event_id))
-    except Conflict as refusal:
-        code = refusal.extra.get("why", refusal.code)
-        detail = refusal.extra.get("detail_of") or str(refusal.detail)
-        return Trial(**about, code=code, detail=detail)
     except DomainError as refusal:
-        return Trial(**about, code=refusal.code, detail=str(refusal.detail))
+        # Of an event that is unreadable, why it is.
+        code = refusal.extra.get("why", refusal.code)
+        return Trial(**about, code=code, detail=refusal.extra.get("detail_of") or refusal.detail)
 
 
 def _known(event_id: str) -> str:

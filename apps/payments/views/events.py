@@ -15,6 +15,7 @@ from apps.common.money import from_minor, shown
 from apps.engine.timeline import timeline
 from apps.payments.contracts import EVENT, QUARANTINED, STATUSES, Scoring
 from apps.payments.forms import EventFilter
+from apps.payments.layout import place_of
 from apps.payments.models import Intake, PaymentEvent, QuarantinedEvent
 from apps.web.fragments import person
 from apps.web.links import temporal_url_for
@@ -159,13 +160,8 @@ def _head(
 
 
 def _came(intake: Intake) -> list[Fact]:
-    where = " · ".join(
-        str(part)
-        for part in (intake.topic, intake.partition, intake.offset)
-        if part not in ("", None)
-    )
     facts = [
-        Fact(gettext("Source"), words_of(intake.source), note=where),
+        Fact(gettext("Source"), words_of(intake.source), note=place_of(intake)),
         Fact(gettext("Taken in"), intake.taken_at, form="when"),
     ]
     if intake.sent_at:

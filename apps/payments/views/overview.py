@@ -1,5 +1,6 @@
 """The overview of payments: volume, what waits, scores, the inference service, the stream's lag."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from apps.payments.services.admission import free_slots
 from apps.web.charts import BarChart, Value, bars
 from apps.web.dashboard import Figure
 from apps.web.fragments import let_in, seen_with
-from apps.web.lists import COUNT_LIMIT, bounded, counted_each
+from apps.web.lists import bounded, counted_each
 from apps.web.pieces import Head, Link
 
 VIEW = "payments.view_paymentevent"
@@ -91,7 +92,7 @@ def _figures(now: datetime) -> list[Figure]:
         Figure(waiting, gettext("wait to be admitted"), tone="warn" if free_slots() <= 0 else ""),
         Figure(under_way, gettext("on their way")),
         Figure(
-            bounded(min(quarantined, COUNT_LIMIT + 1)),
+            bounded(quarantined),
             gettext("open in the quarantine"),
             reverse("quarantine"),
             tone="bad" if quarantined else "",
@@ -124,14 +125,10 @@ def _volume(now: datetime) -> BarChart:
 
 def _shares(events: list[PaymentEvent], column: str) -> list[tuple[str, int, str]]:
     """Return each level with its number and its share in percent, the most frequent first."""
-    counts: dict[str, int] = {}
-    for event in events:
-        if level := getattr(event, column):
-            counts[level] = counts.get(level, 0) + 1
-    total = sum(counts.values())
+    counts = Counter(level for event in events if (level := getattr(event, column)))
     return [
-        (level, count, f"{100 * count / total:.0f}")
-        for level, count in sorted(counts.items(), key=lambda item: -item[1])
+        (level, count, f"{100 * count / counts.total():.0f}")
+        for level, count in counts.most_common()
     ]
 
 

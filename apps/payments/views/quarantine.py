@@ -17,7 +17,7 @@ from apps.common.language import lazy as _
 from apps.engine.timeline import timeline
 from apps.payments.contracts import EDIT, QUARANTINED, QuarantineState
 from apps.payments.forms import GroupFilter, QuarantineFilter
-from apps.payments.layout import content_of
+from apps.payments.layout import content_of, place_of
 from apps.payments.models import QuarantinedEvent, QuarantineGroup, QuarantineHour
 from apps.payments.services import desk
 from apps.payments.services.desk import DISCARD, REPLAY
@@ -288,10 +288,8 @@ def _head(row: QuarantinedEvent) -> Head:
 
 
 def _came(row: QuarantinedEvent) -> list[Fact]:
-    place = (row.topic, row.partition, row.offset)
-    where = " · ".join(str(part) for part in place if part not in ("", None))
     found = [
-        Fact(gettext("Source"), words_of(row.source), note=where),
+        Fact(gettext("Source"), words_of(row.source), note=place_of(row)),
         Fact(gettext("Failed at"), words_of(row.stage)),
         Fact(gettext("Attempt"), row.attempt),
         Fact(gettext("Came"), row.created_at, form="when"),
