@@ -19,6 +19,7 @@ from apps.bookings.api import bookings_router, trips_router
 from apps.common.strict_json import document_of
 from apps.console.api import audit_router
 from apps.console.search import search_router
+from apps.filters.api import router as filters_router
 from apps.interventions.api import (
     batches_router,
     budgets_router,
@@ -156,6 +157,7 @@ api.add_router("/features", features_router)
 api.add_router("/trips", trips_router)
 api.add_router("/audit", audit_router)
 api.add_router("/search", search_router)
+api.add_router("/filters", filters_router)
 # Before `/webhooks/{webhook_id}`: Paystack signs and has no key.
 api.add_router("/webhooks/paystack", paystack_router)
 api.add_router("/webhooks", webhooks_router)

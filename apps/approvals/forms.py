@@ -18,11 +18,13 @@ from apps.approvals.contracts import BulkStatus, RequestStatus, Verdict
 from apps.approvals.models import ApprovalRequest, ApprovalRequestQuerySet, ApprovalRule
 from apps.approvals.reason_forms import CodedForm
 from apps.approvals.rules import MOST_TIERS
+from apps.approvals.selectors.comment_permissions import only_reads, reading_refusal
 from apps.approvals.services import REASON_LIMIT
 from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.web.fields import AmountField, StatusField
 from apps.web.filters import FilterForm
+from apps.web.saved_filters import FilteredPage
 from apps.web.tones import words_of
 
 AGES = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "7d": timedelta(days=7)}
@@ -319,3 +321,12 @@ class BulkFilter(FilterForm):
     lookups = {"status": "status"}
 
     status = StatusField(BulkStatus, label=_("Status"))
+
+
+#: Its filters can be saved, but by nobody who only reads.
+FILTERED = FilteredPage(
+    name="inbox",
+    title=_("Inbox"),
+    form=InboxFilter,
+    refusal=lambda user: reading_refusal() if only_reads(user) else None,
+)

@@ -12,8 +12,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("inbox/bulk/run/", bulk.run, name="bulk_run"),
     *bulk.LIST_PAGE.urls("bulk/"),
     *bulk.RUNS.paths("bulk/"),
-    path("inbox/filters/", inbox.filter_save, name="filter_save"),
-    path("inbox/filters/<int:filter_id>/delete/", inbox.filter_delete, name="filter_delete"),
     path("requests/<uuid:request_id>/", requests.request_page, name="request"),
     path("requests/<uuid:request_id>/live/", requests.request_live, name="request_live"),
     path("requests/<uuid:request_id>/signed.json", signed.request_signed, name="request_signed"),

@@ -19,10 +19,11 @@ from apps.common.errors import DomainError, Invalid
 from apps.common.grouping import grouped
 from apps.common.language import lazy as _
 from apps.common.pagination import numbered_page, page
-from apps.web import exports
+from apps.web import exports, saved_filters
 from apps.web.filters import FilterForm
 from apps.web.fragments import fragment, in_fragment, let_in, person, seen_with
 from apps.web.pieces import Head, Link, seen_by
+from apps.web.saved_filters import FilteredPage
 from apps.web.tables import Column, Read, sorted_by, table
 
 if TYPE_CHECKING:
@@ -119,6 +120,18 @@ def numbered(
 
 
 @dataclass(frozen=True, kw_only=True)
+class JsonLines:
+    """A list's rows with their contents, an object of JSON a line. `rows`: as the list's, with what
+    a line reads; `complete` adds what is read for many at once. `permission`: besides the list's.
+    """
+
+    rows: "Callable[[User], QuerySet[Any]]"
+    line: Callable[[Any], dict[str, Any]]
+    permission: str
+    complete: Callable[[list[Any]], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ListPage:
     """A list of rows: its page, the fragment that the open page fetches when something on `topic`
     changes, and its files. All have what the filters in the URL match, sorted as it says.
@@ -131,7 +144,8 @@ class ListPage:
     `permission` the page is a 403, and the fragment a 404. `noun`: of one row, for
     programs. `new` links to the
     form for one. `none` says that there is no row, then `first` what to do about it, or `empty` for
-    users who may not ask. `arrivals`: whether to announce new rows.
+    users who may not ask. `arrivals`: whether to announce new rows. `lines`: its files with
+    contents.
     """
 
     name: str
@@ -157,11 +171,16 @@ class ListPage:
     complete: Callable[[list[Any]], None] | None = None
     #: The links in the head that lead on with the filters in the URL: text, URL name, permission.
     onward: tuple[Link, ...] = ()
+    lines: JsonLines | None = None
 
     def page(self, request: HttpRequest) -> HttpResponse:
         """Show the whole page."""
         let_in(request, self.permission)
-        return render(request, "web/list.html", self._context(request))
+        user = person(request)
+        shown = self._context(request)
+        if self.filters.base_fields:
+            shown |= saved_filters.context_of(user, self.filtered, shown["form"], shown["here"])
+        return render(request, "web/list.html", shown)
 
     def live(self, request: HttpRequest) -> HttpResponse:
         """Show the current rows."""
@@ -171,22 +190,30 @@ class ListPage:
     def export(self, request: HttpRequest, format: str) -> HttpResponseBase:
         """Send the rows as a file; POST, because it is audited."""
         let_in(request, self.permission, action="list.export", subject_type="list")
+        lines = self.lines if format == exports.LINES else None
+        if lines is not None:
+            let_in(request, lines.permission, action="list.export", subject_type="list")
         user = person(request)
         form = self.filters(request.GET)
+        rows = lines.rows if lines else self.rows
         return exported(
             request,
             form,
-            form.matching(self.rows(user), user=user),
+            form.matching(rows(user), user=user),
             self.columns,
             name=self.name,
             format=format,
             order=sorted_by(request, self.columns, self.order),
             back=reverse(self.name),
-            complete=self.complete,
+            complete=lines.complete if lines else self.complete,
+            line=lines.line if lines else None,
         )
 
     def urls(self, route: str, *, live: str = "") -> list[URLPattern]:
-        """Return its URLs; `live`, if a row's key may be the word `live`."""
+        """Return its URLs; `live`, if a row's key may be the word `live`. Its filters can be saved
+        from then on."""
+        if self.filters.base_fields:
+            saved_filters.register(self.filtered)
         shown = login_required(require_GET(self.page))
         part = fragment(require_GET(self.live))
         files = login_required(require_POST(self.export))
@@ -195,6 +222,13 @@ class ListPage:
             path(live or f"{route}live/", part, name=f"{self.name}_live"),
             path(f"{route}list.<str:format>", files, name=f"{self.name}_export"),
         ]
+
+    @property
+    def filtered(self) -> FilteredPage:
+        """Return what saved filters know of it."""
+        return FilteredPage(
+            name=self.name, title=self.title, form=self.filters, permission=self.permission
+        )
 
     def _context(self, request: HttpRequest) -> dict[str, Any]:
         user = person(request)
@@ -231,7 +265,14 @@ class ListPage:
                 version=self.version,
             ),
             "sort": order if order != self.order else "",
-            "files": files_of(f"{self.name}_export", form, order, self.order),
+            "files": files_of(
+                f"{self.name}_export",
+                form,
+                order,
+                self.order,
+                lines=self.lines is not None and user.has_perm(self.lines.permission),
+            ),
+            "here": _query_of(form, order, self.order),
             "list_url": address,
             "new": new,
             "count": counted(chosen),
@@ -239,13 +280,23 @@ class ListPage:
         }
 
 
-def files_of(name: str, form: FilterForm, order: str, default: str) -> list[tuple[str, str]]:
-    """Return format and URL of the list's files, with its filters and its order."""
+def files_of(
+    name: str, form: FilterForm, order: str, default: str, *, lines: bool = False
+) -> list[tuple[str, str]]:
+    """Return format and URL of the list's files, with its filters and its order; `lines`: among
+    them that with contents."""
+    query = _query_of(form, order, default)
+    found = f"?{query}" if query else ""
+    formats = (*exports.FORMATS, *((exports.LINES,) if lines else ()))
+    return [(format, f"{reverse(name, args=[format])}{found}") for format in formats]
+
+
+def _query_of(form: FilterForm, order: str, default: str) -> str:
+    """Return the query string of the list's filters and its order, without the place in it."""
     query = QueryDict(form.address, mutable=True)
     if order != default:
         query["sort"] = order
-    found = f"?{query.urlencode()}" if query else ""
-    return [(format, f"{reverse(name, args=[format])}{found}") for format in exports.FORMATS]
+    return query.urlencode()
 
 
 def exported(
@@ -259,10 +310,11 @@ def exported(
     order: str,
     back: str,
     complete: Callable[[list[Any]], None] | None = None,
+    line: Callable[[Any], dict[str, Any]] | None = None,
 ) -> HttpResponseBase:
     """Send the rows in one of the formats of `apps.web.exports`. A refusal leads `back` to the page
     of the list, at the same filters, and is told there."""
-    if format not in exports.FORMATS:
+    if format not in exports.FORMATS and line is None:
         raise Http404
     try:
         if not form.is_valid():
@@ -277,6 +329,7 @@ def exported(
             by=person(request),
             filters=QueryDict(form.address).dict(),
             complete=complete,
+            line=line,
         )
     except DomainError as error:
         messages.error(request, gettext("No file was made. {detail}").format(detail=error.detail))

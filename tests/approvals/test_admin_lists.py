@@ -15,7 +15,6 @@ from apps.approvals.models import (
     BulkDecision,
     BulkItem,
     Delegation,
-    SavedFilter,
 )
 from tests.approvals.world import delegated, opened, person, rule
 
@@ -34,7 +33,7 @@ def seen_by(user: User, model: str) -> set[object]:
 def people(db: None) -> dict[str, User]:
     rule()
     made = {name: person(name, "first", is_staff=True) for name in ("ana", "ben", "eve")}
-    codes = ("delegation", "bulkdecision", "bulkitem", "savedfilter")
+    codes = ("delegation", "bulkdecision", "bulkitem")
     for user in made.values():
         user.user_permissions.add(*permissions(*(f"view_{code}" for code in codes)))
     made["auditor"] = person("auditor", "first", is_staff=True)
@@ -74,17 +73,6 @@ def test_bulk_decisions_and_their_items_are_seen_by_who_made_them(people: dict[s
     for name in ("ben", "eve"):
         assert seen_by(people[name], "bulkdecision") == set()
         assert seen_by(people[name], "bulkitem") == set()
-
-
-def test_saved_filters_are_seen_by_their_owner_unless_shared(people: dict[str, User]) -> None:
-    own = SavedFilter.objects.create(owner=people["ana"], name="a", query="q=a")
-    shared = SavedFilter.objects.create(owner=people["ana"], name="b", query="q=b", shared=True)
-    for name, seen in (
-        ("ana", {own.pk, shared.pk}),
-        ("auditor", {own.pk, shared.pk}),
-        ("ben", {shared.pk}),
-    ):
-        assert seen_by(people[name], "savedfilter") == seen, name
 
 
 def test_requests_are_found_by_the_subjects_of_the_registered_kinds(

@@ -15,7 +15,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.accounts.services import api_key_create
 from apps.approvals import services
-from apps.approvals.models import ApprovalRequest, ApprovalRule, SavedFilter
+from apps.approvals.models import ApprovalRequest, ApprovalRule
 from apps.audit.models import AuditEntry
 from tests.approvals.world import KIND, decide, edit, fresh, group, opened, permit, person, rule
 
@@ -217,37 +217,6 @@ def test_a_rule_with_a_number_that_no_computer_holds_is_no_json(keeper: User) ->
 def refused_at(user: User, path: str, text: str) -> tuple[int, str]:
     answer = Api(user).client.post(f"{ROOT}{path}", text, content_type="application/json")
     return answer.status_code, answer.json()["code"]
-
-
-# --- saved filters --------------------------------------------------------------------------------
-def test_a_filter_is_kept_listed_and_forgotten(requester: User, reviewer: User) -> None:
-    mine, other = Api(reviewer), Api(requester)
-    status, saved = mine.send("/filters", {"name": "Late", "query": "due=over&x=1", "shared": True})
-    assert (status, saved["query"], saved["deletable"]) == (201, "due=over", True)
-    (seen,) = other.get("/filters").json()["items"]
-    assert (seen["name"], seen["owner"]["username"], seen["deletable"]) == (
-        "Late", "reviewer", False,
-    )  # fmt: skip
-    assert other.send(f"/filters/{saved['id']}", method="DELETE")[1]["code"] == "not_found"
-    assert mine.send(f"/filters/{saved['id']}", method="DELETE") == (204, None)
-    assert mine.send(f"/filters/{saved['id']}", method="DELETE")[0] == 404
-    assert not SavedFilter.objects.exists()
-
-
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        ({"name": "", "query": "due=over"}, "name_invalid"),
-        ({"name": "x", "query": ""}, "query_invalid"),
-        ({"name": "x", "query": "due=never"}, "query_invalid"),
-        ({"name": "x", "query": "q=%00abc"}, "query_invalid"),
-    ],
-)
-def test_a_filter_that_is_none_is_refused(reviewer: User, body: dict[str, str], code: str) -> None:
-    status, problem = Api(reviewer).send("/filters", body)
-    assert (status, problem["code"]) == (422, code)
-    narrow = Api(reviewer, "approvals:read")
-    assert narrow.send("/filters", body)[1]["code"] == "scope_missing"
 
 
 # --- beside a request -----------------------------------------------------------------------------

@@ -1,139 +1,21 @@
-"""Saved filters: kept, shared, limited, audited; and what the inbox's filters find."""
+"""What the inbox's filters find."""
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
-from django.db import connections
 from django.http import QueryDict
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals.forms import InboxFilter, inbox_matching
-from apps.approvals.models import ApprovalRequest, SavedFilter
-from apps.approvals.services import filters, rule_put
-from apps.audit.models import AuditEntry
+from apps.approvals.models import ApprovalRequest
+from apps.approvals.services import rule_put
 from apps.common.errors import DomainError
 from apps.common.pagination import page
-from tests.approvals.world import BANDS, KIND, auditor, opened, person, rule
+from tests.approvals.world import BANDS, KIND, opened, person, rule
 from tests.plans import plan_by_index
-
-
-def save(owner: User, name: str = "Big ones", query: str = "least=5000", **changes: Any):
-    return filters.filter_save(
-        **{"owner": owner, "name": name, "query": query, "shared": False, "via": "page", **changes}
-    )
-
-
-def refused(call: Any, *args: Any, **kwargs: Any) -> str:
-    """The code it is refused with; fails when it is not refused or not audited."""
-    before = AuditEntry.objects.filter(outcome="refused").count()
-    with pytest.raises(DomainError) as caught:
-        call(*args, **kwargs)
-    assert AuditEntry.objects.filter(outcome="refused").count() == before + 1
-    return caught.value.code
-
-
-# --- saved ----------------------------------------------------------------------------------------
-@pytest.mark.django_db
-def test_a_filter_saved_twice_is_one_and_recorded_once() -> None:
-    ngozi = person("ngozi")
-    first = save(ngozi)
-    again = save(ngozi)
-    assert first.pk == again.pk
-    assert AuditEntry.objects.filter(action="filter.saved").count() == 1
-    renewed = save(ngozi, query="least=9000", shared=True)
-    assert renewed.pk == first.pk
-    assert SavedFilter.objects.get().query == "least=9000"
-    assert AuditEntry.objects.filter(action="filter.saved").count() == 2
-
-
-@pytest.mark.django_db
-def test_who_only_reads_keeps_no_filter() -> None:
-    assert refused(save, auditor()) == "permission_denied"
-    assert not SavedFilter.objects.exists()
-
-
-@pytest.mark.django_db
-def test_only_the_inboxs_own_parameters_are_kept_in_one_order() -> None:
-    saved = save(
-        person("ngozi"), query="?mine=on&cursor=abc&next=//evil&kind=test.payment&q=well&kind="
-    )
-    # The last value of a name counts, as it does on the page.
-    assert saved.query == "q=well&mine=on"
-    assert list(filters.PARAMETERS) == list(InboxFilter().fields)
-
-
-@pytest.mark.django_db
-def test_what_is_no_filter_is_refused_and_recorded() -> None:
-    ngozi = person("ngozi")
-    wrong: list[tuple[dict[str, str], str]] = [
-        ({"name": ""}, "name_invalid"),
-        ({"name": "  \n "}, "name_invalid"),
-        ({"name": "x" * 61}, "name_invalid"),
-        ({"name": "a\x00b"}, "name_invalid"),
-        ({"name": "\ud800"}, "name_invalid"),
-        ({"name": "turn\u202eed"}, "name_invalid"),
-        ({"query": ""}, "query_invalid"),
-        ({"query": "cursor=abc"}, "query_invalid"),
-        ({"query": "q=%00abc"}, "query_invalid"),
-        ({"query": "q=" + "x" * 600}, "query_invalid"),
-        ({"query": "&".join(f"a{n}=1" for n in range(3000))}, "query_invalid"),
-    ]
-    for changes, code in wrong:
-        assert refused(save, ngozi, **changes) == code, changes
-    assert not SavedFilter.objects.exists()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_limit_holds_when_many_are_saved_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filters, "MOST_FILTERS", 3)
-    ngozi = person("ngozi")
-
-    def attempt(number: int) -> str:
-        try:
-            save(ngozi, name=f"filter {number % 5}")
-        except DomainError as error:
-            return error.code
-        finally:
-            connections.close_all()
-        return "saved"
-
-    with ThreadPoolExecutor(8) as pool:
-        codes = list(pool.map(attempt, range(10)))
-    assert set(codes) <= {"saved", "too_many_filters"}
-    assert SavedFilter.objects.count() == 3
-
-
-@pytest.mark.django_db
-def test_a_filter_is_deleted_by_its_owner_once_and_by_nobody_else() -> None:
-    ngozi, rafael = person("ngozi"), person("rafael")
-    own = save(ngozi)
-    shared = save(ngozi, name="Shared", shared=True)
-    for one in (own, shared):
-        assert refused(filters.filter_delete, filter_id=one.pk, by=rafael, via="page") == (
-            "not_found"
-        )
-    filters.filter_delete(filter_id=own.pk, by=ngozi, via="page")
-    assert refused(filters.filter_delete, filter_id=own.pk, by=ngozi, via="page") == "not_found"
-    rafael.user_permissions.add(Permission.objects.get(codename="delete_savedfilter"))
-    rafael = User.objects.get(pk=rafael.pk)
-    filters.filter_delete(filter_id=shared.pk, by=rafael, via="page")
-    assert not SavedFilter.objects.exists()
-
-
-@pytest.mark.django_db
-def test_shared_ones_are_offered_to_all_while_their_owner_is_here() -> None:
-    ngozi, rafael = person("ngozi"), person("rafael")
-    save(ngozi, name="Own")
-    save(ngozi, name="Shared", shared=True)
-    assert [one.name for one in SavedFilter.objects.offered_to(rafael)] == ["Shared"]
-    assert [one.name for one in SavedFilter.objects.offered_to(ngozi)] == ["Own", "Shared"]
-    User.objects.filter(pk=ngozi.pk).update(is_active=False)
-    assert not SavedFilter.objects.offered_to(rafael)
 
 
 # --- what they find -------------------------------------------------------------------------

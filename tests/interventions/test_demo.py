@@ -19,7 +19,6 @@ from apps.approvals.models import (
     Delegation,
     Evidence,
     PayloadVersion,
-    SavedFilter,
     Signature,
 )
 from apps.approvals.selectors import current_payload
@@ -27,6 +26,7 @@ from apps.approvals.services import signature_needed
 from apps.audit.models import AuditEntry
 from apps.common.money import NO_BREAK
 from apps.engine.models import EngineCommand
+from apps.filters.models import SavedFilter
 from apps.interventions.models import (
     BatchItem,
     Budget,

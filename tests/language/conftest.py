@@ -14,12 +14,13 @@ from django.utils import timezone
 from apps.accounts.models import APIKey, User
 from apps.accounts.services import api_key_create
 from apps.approvals import kinds as approval_kinds
-from apps.approvals.models import ApprovalRequest, BulkDecision, Evidence, SavedFilter
+from apps.approvals.models import ApprovalRequest, BulkDecision, Evidence
 from apps.approvals.services import claim_take, comment_add, delegation_give, evidence_add
 from apps.bookings.models import Booking, ManifestLine, Route, Stop, Vehicle
 from apps.bookings.services.cancellations import trip_cancel
 from apps.bookings.services.refunds import refund_request
 from apps.engine.models import EngineCommand, WorkflowRun, WorkflowSchedule
+from apps.filters.models import SavedFilter
 from apps.interventions.models import Budget, Policy
 from apps.notifications import kinds
 from apps.payments.rules import METHODS
@@ -112,7 +113,7 @@ def shown(world: World) -> Opened:
         via="page",
         as_of=now,
     )
-    SavedFilter.objects.create(owner=reviewer, name=NAME, query="mine=on")
+    SavedFilter.objects.create(owner=reviewer, page="inbox", name=NAME, query="mine=on")
     api_key_create(user=reviewer, name=NAME, scopes=["all"], by=reviewer, via="page")
     bulk = BulkDecision.objects.create(
         idempotency_key="1", requested_by=reviewer, verdict="approve", total=1, reason=WORDS

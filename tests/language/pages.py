@@ -21,10 +21,17 @@ NOT_PAGES = {
 }
 #: Only answer a POST, and name a row in their address.
 ACTIONS = {
-    *("account_session_end", "bulk_act", "batch_act", "filter_delete", "delegation_revoke"),
+    *(
+        "account_session_end",
+        "bulk_act",
+        "batch_act",
+        "filter_delete",
+        "filter_save",
+        "delegation_revoke",
+    ),
     *("request_claim", "request_release", "request_reassign", "request_comment"),
     *("request_evidence", "engine_command_act", "workflow_run_act", "schedule_act"),
-    *("wallet_act", "quarantined_event_act", "replay_act"),
+    *("wallet_act", "quarantined_event_act", "replay_act", "filter_save"),
 }
 
 

@@ -14,7 +14,6 @@ from apps.approvals.models import (
     Delegation,
     Evidence,
     EvidenceContent,
-    SavedFilter,
 )
 from apps.approvals.models.bulk import VIEW_OTHERS_PERMISSION
 from apps.approvals.services.bulk_rows import BULK
@@ -114,18 +113,3 @@ class BulkItemAdmin(ReadOnlyAdmin):
         return (
             rows if me.has_perm(VIEW_OTHERS_PERMISSION) else rows.filter(bulk__requested_by=me.pk)
         )
-
-
-@admin.register(SavedFilter)
-class SavedFilterAdmin(ReadOnlyAdmin):
-    list_display = ("name", "owner", "shared", "query", "created_at")
-    list_select_related = ("owner",)
-    search_exact = ("name",)
-    search_help_text = _("A filter's exact name.")
-
-    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        """Return the user's own filters and shared ones; all of them for auditors."""
-        rows, me = super().get_queryset(request), acting(request)
-        if me.has_perm(VIEW_OTHERS_PERMISSION):
-            return rows
-        return rows.filter(Q(owner=me.pk) | Q(shared=True))

@@ -4,7 +4,6 @@
 # route answers.
 from apps.approvals.api import bulk  # noqa: F401  # isort: skip
 from apps.approvals.api import delegations  # noqa: F401  # isort: skip
-from apps.approvals.api import filters  # noqa: F401  # isort: skip
 from apps.approvals.api import rules  # noqa: F401  # isort: skip
 from apps.approvals.api import requests  # noqa: F401  # isort: skip
 from apps.approvals.api import actions  # noqa: F401  # isort: skip

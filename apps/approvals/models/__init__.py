@@ -4,7 +4,6 @@ from apps.approvals.models.bulk import BulkDecision, BulkItem
 from apps.approvals.models.comments import Comment
 from apps.approvals.models.delegations import Delegation
 from apps.approvals.models.evidence import Evidence, EvidenceContent
-from apps.approvals.models.filters import SavedFilter
 from apps.approvals.models.requests import (
     DECIDE_PERMISSION,
     EDIT_PERMISSION,
@@ -32,6 +31,5 @@ __all__ = [
     "Evidence",
     "EvidenceContent",
     "PayloadVersion",
-    "SavedFilter",
     "Signature",
 ]

@@ -8,13 +8,14 @@ from django.db.models import Q
 from apps.accounts import roles, scopes
 from apps.approvals import home
 from apps.approvals.contracts import RequestStatus
+from apps.approvals.forms import FILTERED
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.scopes import Scope
 from apps.audit import subject_types
 from apps.common.language import lazy as _
 from apps.common.uploads import ENVELOPE_BYTES
 from apps.live.topics import UUID_PATTERN
-from apps.web import body_sizes, dashboard, navigation
+from apps.web import body_sizes, dashboard, navigation, saved_filters
 from apps.web.dashboard import Card, Domain, Place, Series
 from apps.web.domain_cards import domain_card
 from apps.web.navigation import Item
@@ -100,6 +101,7 @@ DOMAIN = Domain(
 def register() -> None:
     """Register everything above. Called once, when Django is ready."""
     scopes.register(Scope)
+    saved_filters.register(FILTERED)
     subject_types.register("approval", "approval_rule")
     navigation.register(*PLACES)
     dashboard.register(*CARDS, domain_card(DOMAIN))

@@ -117,7 +117,6 @@ WORDS = {
     "approval_rule": _("approval rule"),
     "bulk": _("bulk decision"),
     "delegation": _("delegation"),
-    "saved_filter": _("saved filter"),
 }
 
 

@@ -1,15 +1,14 @@
-"""The inbox and its saved filters."""
+"""The inbox."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -17,24 +16,13 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.models import User
 from apps.approvals import kinds
-from apps.approvals.forms import InboxFilter
-from apps.approvals.models import (
-    DECIDE_PERMISSION,
-    ApprovalRequest,
-    ApprovalRequestQuerySet,
-    SavedFilter,
-)
-from apps.approvals.selectors.comment_permissions import only_reads
-from apps.approvals.services import filters as filter_services
-from apps.common.errors import DomainError
+from apps.approvals.forms import FILTERED, InboxFilter
+from apps.approvals.models import DECIDE_PERMISSION, ApprovalRequest, ApprovalRequestQuerySet
 from apps.common.language import lazy as _
+from apps.web import saved_filters
 from apps.web.fragments import fragment, person
 from apps.web.lists import counted, exported, files_of, filtered_list
-from apps.web.refusals import refusal_of
 from apps.web.tables import AGE, AMOUNT, ASKED_BY, STATE, Column, table
-
-#: The most saved filters on offer.
-MOST_OFFERED = 60
 
 #: Each tab's key, title and values of `mine`, `due` and `claim`.
 TABS: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -114,18 +102,6 @@ class Tab:
     current: bool
 
 
-@dataclass(frozen=True)
-class Offered:
-    """A saved filter as a link."""
-
-    pk: int
-    name: str
-    address: str
-    current: bool
-    by: str
-    deletable: bool
-
-
 @login_required
 @require_GET
 def inbox(request: HttpRequest) -> HttpResponse:
@@ -159,52 +135,6 @@ def inbox_export(request: HttpRequest, format: str) -> HttpResponseBase:
         back=reverse("inbox"),
         complete=partial(_complete, user=user, as_of=now, decides=False),
     )
-
-
-@login_required
-@require_POST
-def filter_save(request: HttpRequest) -> HttpResponse:
-    """Save the filters of the open inbox under a name."""
-    query = request.POST.get("query", "")
-    try:
-        saved = filter_services.filter_save(
-            owner=person(request),
-            name=request.POST.get("name", ""),
-            query=query if InboxFilter(QueryDict(query)).is_valid() else "",
-            shared=bool(request.POST.get("shared")),
-            via="page",
-        )
-    except DomainError as error:
-        refusal = refusal_of(error)
-        messages.error(
-            request, gettext("The filter was not saved. {what}").format(what=refusal.what)
-        )
-        return _back(query)
-    messages.success(
-        request, gettext("Saved as “{name}”. It stands above the list now.").format(name=saved.name)
-    )
-    return _back(saved.query)
-
-
-@login_required
-@require_POST
-def filter_delete(request: HttpRequest, filter_id: int) -> HttpResponse:
-    """Delete a saved filter."""
-    try:
-        filter_services.filter_delete(filter_id=filter_id, by=person(request), via="page")
-    except DomainError as error:
-        messages.warning(
-            request, gettext("Nothing was deleted. {what}").format(what=refusal_of(error).what)
-        )
-    else:
-        messages.success(request, gettext("The filter is deleted. What it listed is untouched."))
-    return redirect("inbox")
-
-
-def _back(query: str) -> HttpResponse:
-    """Redirect to the inbox at that query string, in canonical form."""
-    chosen = InboxFilter(QueryDict(query[: filter_services.QUERY_LIMIT * 4])).address
-    return redirect(f"{reverse('inbox')}?{chosen}" if chosen else reverse("inbox"))
 
 
 def _inbox(request: HttpRequest, *, whole: bool) -> dict[str, Any]:
@@ -243,8 +173,7 @@ def _inbox(request: HttpRequest, *, whole: bool) -> dict[str, Any]:
         "bulk": bulk,
         "address": form.address,
         "here": f"{reverse('inbox')}?{form.address}" if form.address else reverse("inbox"),
-        "may_save": not only_reads(user),
-        "saved": _saved(user, form.address) if whole else [],
+        **(saved_filters.context_of(user, FILTERED, form, form.address) if whole else {}),
     }
 
 
@@ -297,17 +226,3 @@ def _tabs(
         dear = dear or (form.searches and tab.count.endswith("+"))
         tabs.append(tab)
     return tabs
-
-
-def _saved(user: User, address: str) -> list[Offered]:
-    return [
-        Offered(
-            pk=saved.pk,
-            name=saved.name,
-            address=f"{reverse('inbox')}?{saved.query}",
-            current=saved.query == address,
-            by="" if saved.owner_id == user.pk else str(saved.owner),
-            deletable=filter_services.may_delete(saved, user),
-        )
-        for saved in SavedFilter.objects.offered_to(user)[:MOST_OFFERED]
-    ]

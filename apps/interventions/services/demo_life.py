@@ -16,7 +16,7 @@ from apps.accounts.demo_users import demo_once
 from apps.accounts.models import User
 from apps.approvals import demo
 from apps.approvals.services import delegation_give, evidence_add
-from apps.approvals.services.filters import filter_save
+from apps.filters.services import filter_save
 from apps.interventions.models import Intervention
 from apps.interventions.services.approval import SIGNED
 from apps.interventions.services.demo import Asked, request_seed, requests_of, transfer_seed
@@ -146,6 +146,7 @@ def _delegation(people: dict[str, User], now: datetime) -> None:
 def _filter(people: dict[str, User], now: datetime) -> None:
     filter_save(
         owner=people["senior"],
+        page="inbox",
         name="Overdue, largest first to ask about",
         query="due=over&sort=due",
         shared=True,

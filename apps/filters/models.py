@@ -1,4 +1,4 @@
-"""Saved filters of the inbox."""
+"""Filters of lists that people have saved under a name."""
 
 from typing import TYPE_CHECKING, Self
 
@@ -22,11 +22,12 @@ class SavedFilterQuerySet(models.QuerySet["SavedFilter"]):
 
 
 class SavedFilter(models.Model):
-    """A named query string of the inbox; `shared` ones are offered to everybody."""
+    """A named query string of a list; `shared` ones are offered to everybody who sees the list."""
 
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_filters"
     )
+    page = models.CharField(max_length=60, help_text="The URL name of the list.")
     name = models.CharField(max_length=60)
     query = models.CharField(max_length=500, help_text="The query string, without the ?")
     shared = models.BooleanField(default=False)
@@ -36,7 +37,10 @@ class SavedFilter(models.Model):
 
     class Meta:
         ordering = ["name", "id"]
-        constraints = [models.UniqueConstraint(fields=["owner", "name"], name="filter_name_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "page", "name"], name="filter_name_once")
+        ]
+        indexes = [models.Index(fields=["page", "name"], name="filters_of_page")]
 
     def __str__(self) -> str:
         return self.name
