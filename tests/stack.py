@@ -41,6 +41,8 @@ SHORT_TIMEOUTS = {
     "POSTGRES_MIN_CONNS": "1",
     "POSTGRES_POOL_TIMEOUT": "3",
 }
+#: What an installation may have besides the defaults.
+OPTIONS = {"REPLAY_TOPICS": "elsewhere"}
 
 
 class PrivateServers:
@@ -132,7 +134,7 @@ class Stack:
         self.env = environment(
             self.ports,
             self.private.servers,
-            base={**_plain_environment(), **SHORT_TIMEOUTS, **(env or {})},
+            base={**_plain_environment(), **SHORT_TIMEOUTS, **OPTIONS, **(env or {})},
             settings="config.settings.local",
         )
         #: Processes by name; a second of a kind has the name given to `spawn`.

@@ -13,14 +13,14 @@ from uuid import uuid4
 from django.db import connections
 from django.utils import timezone
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
-from temporalio.common import WorkflowIDReusePolicy
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from apps.engine.models import EngineCommand
 from apps.engine.relay.settling import undeliverable_settle
-from apps.engine.relay.starting import attributes_of
+from apps.engine.relay.starting import attributes_of, reuse_policy
 from workers.inbound import Refused
 from workers.options import worker_options
 from workers.registry import QUEUES
@@ -96,16 +96,16 @@ class EngineStage:
             handle: Any = self.client.get_workflow_handle(command.workflow_id)
             await handle.signal(command.name, args=command.args)
             return
-        again = command.options.get("allow_duplicate_failed")
         await self.client.start_workflow(
             command.workflow_type,
             args=command.args,
             id=command.workflow_id,
             task_queue=self.queue,
             search_attributes=attributes_of(command),
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
-            if again
-            else WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_reuse_policy=reuse_policy(command.options),
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING
+            if command.options.get("allow_duplicate")
+            else WorkflowIDConflictPolicy.UNSPECIFIED,
         )
 
 

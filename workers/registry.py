@@ -32,6 +32,7 @@ from workers.workflows.payment_batches import PaymentBatchWorkflow
 from workers.workflows.payments import PaymentEventWorkflow
 from workers.workflows.refunds import RefundWorkflow
 from workers.workflows.replays import ReplayRunWorkflow
+from workers.workflows.reviews import DLQReviewWorkflow
 from workers.workflows.topups import WalletTopUpAlias, WalletTopUpWorkflow
 from workers.workflows.trips import FleetAlias, FleetWorkflow, TripCancellationWorkflow
 
@@ -92,10 +93,15 @@ QUEUES: dict[str, QueueSpec] = {
         ),
         QueueSpec(
             name=PAYMENTS,
-            workflows=[PaymentEventWorkflow, PaymentBatchWorkflow, ReplayRunWorkflow],
+            workflows=[
+                PaymentEventWorkflow,
+                PaymentBatchWorkflow,
+                DLQReviewWorkflow,
+                ReplayRunWorkflow,
+            ],
             activities=PAYMENT_ACTIVITIES,
             # A row has the event's story: the mirror would be a second table of the same size.
-            unmirrored=[PaymentEventWorkflow, PaymentBatchWorkflow],
+            unmirrored=[PaymentEventWorkflow, PaymentBatchWorkflow, DLQReviewWorkflow],
         ),
         QueueSpec(name="diagnostics", workflows=[PingWorkflow], unmirrored=[PingWorkflow]),
     )

@@ -36,7 +36,7 @@ class EngineCommand(models.Model):
     options = models.JSONField(
         default=dict,
         help_text="execution_timeout_seconds, task_timeout_seconds, allow_duplicate_failed, "
-        "unmirrored, reason",
+        "allow_duplicate, unmirrored, reason",
     )
     subject_type = models.CharField(max_length=60, blank=True)
     subject_id = models.CharField(max_length=80, blank=True)

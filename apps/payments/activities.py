@@ -22,6 +22,8 @@ from apps.payments.contracts import (
     ReplayFacts,
     ReplayStep,
     RetryStrategy,
+    ReviewFacts,
+    ReviewLook,
     ScoreInput,
     Stage,
     Validated,
@@ -32,6 +34,7 @@ from apps.payments.services import (
     batch_scoring,
     carrying,
     replay_pacing,
+    reviews,
     scoring,
 )
 
@@ -110,6 +113,12 @@ def advance_replay(input: ReplayStep) -> ReplayFacts:
     return replay_pacing.replay_advance(run_id=input.run_id, workflow_id=input.workflow_id)
 
 
+@activity.defn(name="look_at_quarantined_event")
+def look_at_quarantined_event(input: ReviewLook) -> ReviewFacts:
+    """Read whether an event of the quarantine still waits for a person."""
+    return reviews.review_facts(quarantine_id=input.quarantine_id, workflow_id=input.workflow_id)
+
+
 ACTIVITIES: list[Callable[..., Any]] = [
     validate_business_rules,
     get_fraud_score,
@@ -121,6 +130,7 @@ ACTIVITIES: list[Callable[..., Any]] = [
     score_payment_batch,
     persist_payment_batch,
     advance_replay,
+    look_at_quarantined_event,
 ]
 
 

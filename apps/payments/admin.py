@@ -130,6 +130,7 @@ class QuarantineGroupAdmin(ReadOnlyAdmin):
         "replayed",
         "discarded",
         "superseded",
+        "retargeted",
         "first_at",
         "last_at",
     )

@@ -1,9 +1,8 @@
 """API of payment events. Mounted at /api/v1/payment-events."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
-from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
 from ninja import Router, Schema, Status
 
@@ -11,11 +10,11 @@ from apps.accounts.auth import require
 from apps.accounts.models import User
 from apps.audit.services import refusals
 from apps.common.api import Cursor, Limit
-from apps.common.errors import DomainError, Invalid, NotAllowed, NotFound
+from apps.common.errors import Invalid, NotAllowed, NotFound
 from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.common.pagination import page
-from apps.payments.bodies import events_in
+from apps.payments.bodies import body_of, events_in
 from apps.payments.contracts import EVENT, Outcome
 from apps.payments.models import PaymentEvent
 from apps.payments.reading import LONGEST_ID
@@ -31,13 +30,6 @@ MOST_EVENTS = 1000
 MOST_BYTES = 8 * 1024 * 1024
 #: Content types of one event a line.
 LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
-
-
-class TooLarge(DomainError):
-    """The body is larger than the address takes."""
-
-    status: ClassVar[int] = 413
-    code = "too_large"
 
 
 class TakenOut(Schema):
@@ -105,7 +97,7 @@ def payment_events_take(request: HttpRequest) -> Status[dict[str, Any]]:
     user = require(request, scope=Scope.PAYMENTS_WRITE)
     _check_may(user)
     kind = request.content_type or ""
-    events = events_in(_body(request), lines=kind.lower() in LINES)
+    events = events_in(body_of(request, most=MOST_BYTES), lines=kind.lower() in LINES)
     if not events:
         raise Invalid(_("Send at least one event."), code="no_items")
     if len(events) > MOST_EVENTS:
@@ -153,16 +145,6 @@ def _check_may(user: User) -> None:
     with refusals(action=f"{EVENT}.take", subject_type=EVENT, subject_id="", by=user, via="api"):
         if not user.has_perm(SEND):
             raise NotAllowed(_("You may not send payment events."), code="permission_denied")
-
-
-def _body(request: HttpRequest) -> bytes:
-    try:
-        body = request.body
-    except RequestDataTooBig:
-        body = request.read(MOST_BYTES + 1)
-    if len(body) > MOST_BYTES:
-        raise TooLarge(filled(_("A body has at most {most} bytes."), most=MOST_BYTES))
-    return bytes(body)
 
 
 def _taken_out(taken: Taken) -> dict[str, Any]:

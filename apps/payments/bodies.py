@@ -1,10 +1,37 @@
-"""Splits a request's body into events, each with its own bytes: one bad event refuses no other."""
+"""Reads a request's body, and splits it into events, each with its own bytes: one bad event refuses
+no other."""
 
 import re
+from typing import ClassVar
+
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest
+
+from apps.common.errors import DomainError
+from apps.common.language import filled
+from apps.common.language import lazy as _
 
 #: A text as a whole, so that what stands in it is not looked at, or a sign of structure.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 _BLANK = b" \t\r\n"
+
+
+class TooLarge(DomainError):
+    """The body is larger than the address takes."""
+
+    status: ClassVar[int] = 413
+    code = "too_large"
+
+
+def body_of(request: HttpRequest, *, most: int) -> bytes:
+    """Return the body. Raises TooLarge beyond `most` bytes."""
+    try:
+        body = request.body
+    except RequestDataTooBig:
+        body = request.read(most + 1)
+    if len(body) > most:
+        raise TooLarge(filled(_("A body has at most {most} bytes."), most=most))
+    return bytes(body)
 
 
 def events_in(body: bytes, *, lines: bool) -> list[bytes]:

@@ -11,6 +11,9 @@ TASK_QUEUE = "payment-events"
 EVENT_WORKFLOW = "PaymentEventWorkflow"
 BATCH_WORKFLOW = "PaymentBatchWorkflow"
 REPLAY_WORKFLOW = "ReplayRunWorkflow"
+REVIEW_WORKFLOW = "DLQReviewWorkflow"
+#: A review's workflow id is this and the id of the row.
+REVIEW_PREFIX = "dlq-"
 #: Kinds of rows, in audit entries and in the outbox.
 EVENT = "payment_event"
 BATCH = "payment_batch"
@@ -22,6 +25,7 @@ CUSTOMER = "payment_customer"
 #: The kind of approval of an edit.
 EDIT_KIND = "quarantine.edit"
 SIGNAL_REPLAY_CHANGED = "replay_changed"
+SIGNAL_REVIEW_DECIDED = "review_decided"
 
 
 class Lane(StrEnum):
@@ -62,10 +66,16 @@ class QuarantineState(StrEnum):
     REPLAYED = "replayed"
     DISCARDED = "discarded"
     SUPERSEDED = "superseded"
+    RETARGETED = "retargeted"
 
 
 #: States in which a row waits for nobody.
-SETTLED = (QuarantineState.REPLAYED, QuarantineState.DISCARDED, QuarantineState.SUPERSEDED)
+SETTLED = (
+    QuarantineState.REPLAYED,
+    QuarantineState.DISCARDED,
+    QuarantineState.SUPERSEDED,
+    QuarantineState.RETARGETED,
+)
 
 
 class EditStatus(StrEnum):
@@ -271,6 +281,35 @@ class BatchResult:
     batch_id: str
     status: str
     kept: int
+
+
+# --- reviews --------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class ReviewRef:
+    """The workflow's input: the row of the quarantine, with the time limits of the settings."""
+
+    quarantine_id: str
+    timings: Timings = field(default_factory=Timings)
+
+
+@dataclass(frozen=True)
+class ReviewLook:
+    """Which row is looked at, as that workflow."""
+
+    quarantine_id: str
+    workflow_id: str
+
+
+@dataclass(frozen=True)
+class ReviewFacts:
+    """The row's state, and the workflow's result. `waits`: for a person; `code`: what the event
+    failed with at its last attempt."""
+
+    quarantine_id: str
+    state: str
+    waits: bool
+    attempt: int
+    code: str
 
 
 # --- replays --------------------------------------------------------------------------------------

@@ -4,9 +4,11 @@ rules."""
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.db.models import QuerySet
 
 from apps.accounts.models import User
+from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.payments.contracts import (
     EditStatus,
@@ -17,9 +19,12 @@ from apps.payments.contracts import (
 )
 from apps.payments.models import QuarantinedEvent
 from apps.payments.reading import LONGEST_ID
+from apps.payments.services.imports import MOST_BYTES, MOST_LINES
 from apps.payments.services.replays import FASTEST, RATE, STOP_SHARE
 from apps.web.fields import IdField, KeyField, MineField, ProseField, StatusField
 from apps.web.filters import FilterForm, asked_by_me
+from apps.web.table_form import TableForm
+from apps.web.verbs import RequiredReasonForm
 
 #: What a trigram index can find.
 LONGEST_QUERY = 200
@@ -139,6 +144,41 @@ class EditForm(forms.Form):
     )
     reason = ProseField(rows=3, label=_("Why"), help_text=_("The signer reads this first."))
     idempotency_key = KeyField()
+
+
+class ImportForm(TableForm):
+    """Corrected events as JSON lines, and why they were corrected."""
+
+    reason = ProseField(
+        rows=2,
+        label=_("Why"),
+        help_text=_("Of lines that have no reason of their own. The signer reads it first."),
+    )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["file"].widget.attrs["accept"] = ".jsonl,.ndjson,.txt,application/x-ndjson"
+        self.fields["file"].help_text = filled(
+            _(
+                "A file of JSON lines, as this list gives it: each with id and event. At most "
+                "{lines} lines and {size} MB."
+            ),
+            lines=MOST_LINES,
+            size=MOST_BYTES // 2**20,
+        )
+
+    def most_bytes(self) -> int:
+        return MOST_BYTES
+
+
+def _topics() -> list[tuple[str, str]]:
+    return [(topic, topic) for topic in settings.REPLAY_TOPICS]
+
+
+class RetargetForm(RequiredReasonForm):
+    """The topic that an event is sent to, and why."""
+
+    topic = forms.ChoiceField(choices=_topics, label=_("Topic"))
 
 
 class ReplayForm(forms.Form):

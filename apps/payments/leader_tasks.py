@@ -1,5 +1,6 @@
-"""Tasks of the relay's leader: admit events, find events and batches that nobody carries, tell of
-groups that grow, and delete payloads that are not needed any more."""
+"""Tasks of the relay's leader: admit events, find events and batches that nobody carries, open the
+reviews of events that wait for a person, tell of groups that grow, and delete payloads that are not
+needed any more."""
 
 from datetime import timedelta
 
@@ -13,10 +14,18 @@ from apps.engine.error_policy import workflow_is_unknown
 from apps.engine.leader_tasks import Duty, Leader, register
 from apps.payments.contracts import Stage
 from apps.payments.models import Intake
-from apps.payments.services import admission, alerting, batches, carrying, retention
+from apps.payments.services import (
+    admission,
+    alerting,
+    batches,
+    carrying,
+    retention,
+    reviews,
+)
 
 RECONCILE_SECONDS = 60.0
 ALERT_SECONDS = 30.0
+REVIEW_SECONDS = 5.0
 FORGET_SECONDS = 600.0
 MOST_STALE = 200
 DESCRIBE = timedelta(seconds=5)
@@ -28,6 +37,7 @@ def duties() -> list[Duty]:
         Duty("payments_admit", settings.PAYMENTS_ADMIT_SECONDS, _Admit()),
         Duty("payments_reconcile", RECONCILE_SECONDS, reconcile),
         Duty("quarantine_alerts", ALERT_SECONDS, alert),
+        Duty("quarantine_reviews", REVIEW_SECONDS, review),
         Duty("payments_forget", FORGET_SECONDS, forget),
     ]
 
@@ -74,6 +84,12 @@ async def alert(leader: Leader) -> bool:
     """Tell of groups that have grown; return whether there may be more."""
     told = await leader.threads.run(alerting.groups_alert, now=timezone.now())
     return told >= alerting.MOST_GROUPS
+
+
+async def review(leader: Leader) -> bool:
+    """Open the reviews of events that wait; return whether there may be more."""
+    opened = await leader.threads.run(reviews.reviews_open)
+    return opened >= reviews.MOST_AT_ONCE
 
 
 async def forget(leader: Leader) -> bool:

@@ -7,13 +7,14 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Field, Path, Router, Schema, Status
+from ninja import Field, Path, Query, Router, Schema, Status
 from pydantic import ConfigDict
 
 from apps.accounts.auth import require
 from apps.accounts.models import User
 from apps.common.api import Cursor, Key, Limit, NumberCursor, ReasonIn, Unjudged, why
 from apps.common.pagination import numbered_page, page
+from apps.payments.bodies import body_of
 from apps.payments.contracts import EditStatus, QuarantineState
 from apps.payments.differences import FieldClass
 from apps.payments.forms import QuarantineFilter
@@ -24,7 +25,8 @@ from apps.payments.models import (
     QuarantineGroup,
 )
 from apps.payments.scopes import Scope
-from apps.payments.services import desk, edits, trials
+from apps.payments.services import desk, edits, imports, trials
+from apps.payments.services.imports import LineOutcome
 from apps.payments.services.replaying import event_unknown
 from apps.web.filters import Narrow, filtered
 
@@ -149,6 +151,28 @@ class TrialOut(Schema):
     row: dict[str, Any]
 
 
+class ImportPlace(Schema):
+    reason: Unjudged = ""
+
+
+class ImportedOut(Schema):
+    """What became of a line. `version`: the number of the edit; `code` and `detail` say why one was
+    refused."""
+
+    line: int
+    outcome: LineOutcome
+    row: UUID | None
+    version: int | None
+    code: str
+    detail: str
+
+
+class ImportedAll(Schema):
+    """In the order of the lines."""
+
+    items: list[ImportedOut]
+
+
 class QuarantinedPage(Schema):
     items: list[QuarantinedOut]
     next: str | None
@@ -166,6 +190,7 @@ class GroupOut(Schema):
     replayed: int
     discarded: int
     superseded: int
+    retargeted: int
     first_at: datetime
     last_at: datetime
 
@@ -180,6 +205,15 @@ class Reason(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
+    reason: str = ""
+
+
+class Retarget(Schema):
+    """Where the message goes, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    topic: str = ""
     reason: str = ""
 
 
@@ -201,6 +235,26 @@ def quarantine_groups(
     """List the groups of events that failed alike, those of the latest failure first."""
     require(request, scope=Scope.PAYMENTS_READ, permission=VIEW)
     return page(QuarantineGroup.objects.all(), cursor=cursor, limit=limit, order="failed")
+
+
+@router.post("/edits", response=ImportedAll)
+def quarantine_import(request: HttpRequest, place: Query[ImportPlace]) -> dict[str, Any]:
+    """Take corrected events in, an object with `id` and `event` a line (`application/x-ndjson`), as
+    the list's file of JSON lines has them: each becomes an edit that somebody has to sign. At most
+    500 lines and 8 MB. `reason`: of lines that have none of their own. Each line has its own
+    outcome, and the same body again asks for nothing a second time.
+
+    Refusals: 403 `permission_denied`; 413 `too_large`; 422 `empty_file`, `too_many_items`.
+    """
+    user = require(request, scope=Scope.PAYMENTS_WRITE)
+    lines = imports.edits_import(
+        body=body_of(request, most=imports.MOST_BYTES),
+        reason=place.reason,
+        by=user,
+        via="api",
+        as_of=timezone.now(),
+    )
+    return {"items": [vars(line) for line in lines]}
 
 
 @router.get("/{row_id}", response=QuarantinedDetail)
@@ -282,6 +336,19 @@ def quarantine_replay(request: HttpRequest, row_id: UUID) -> dict[str, Any]:
     """
     user = require(request, scope=Scope.PAYMENTS_WRITE)
     return _out(desk.event_replay(row_id=row_id, by=user, via="api"))
+
+
+@router.post("/{row_id}/retarget", response=QuarantinedOut)
+def quarantine_retarget(request: HttpRequest, row_id: UUID, body: Retarget) -> dict[str, Any]:
+    """Send an open event to one of `REPLAY_TOPICS`, with its bytes, key and headers as they came,
+    and end it here. Repeating it sends nothing more.
+
+    Refusals: 403 `permission_denied`; 404 `quarantined_event_not_found`; 409 `already_replaying`,
+    `already_settled`, `content_not_kept`; 422 `topic_not_allowed`, `reason_required`,
+    `reason_invalid`.
+    """
+    user = require(request, scope=Scope.PAYMENTS_WRITE)
+    return _out(desk.event_retarget(row_id=row_id, **body.dict(), by=user, via="api"))
 
 
 @router.post("/{row_id}/discard", response=QuarantinedOut)

@@ -4,7 +4,7 @@ from django.contrib.auth.decorators import login_required
 from django.urls import URLPattern, URLResolver, path
 from django.views.decorators.http import require_GET, require_http_methods
 
-from apps.payments.views import edits, events, overview, quarantine, replays
+from apps.payments.views import edits, events, imports, overview, quarantine, replays
 from apps.web.fragments import fragment
 from apps.web.pages import SAFE
 
@@ -22,6 +22,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="quarantine_group",
     ),
     *quarantine.EVENTS_PAGE.urls("quarantine/events/"),
+    path(
+        "quarantine/import/",
+        login_required(require_http_methods(FORM)(imports.new)),
+        name="quarantine_import",
+    ),
     *quarantine.DETAIL_PAGE.urls("quarantine/events/<uuid:key>/"),
     path(
         "quarantine/events/<uuid:key>/raw/",

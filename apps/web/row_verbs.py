@@ -32,7 +32,8 @@ class RowVerb:
     """An action. `call(key, form's fields, by, via)` is the service; `said`: the message when it is
     done; `help`: what happens. Without `permission` it is not shown, and sending it is a 403,
     audited as `action`. `applies(row)`: whether the row's state allows it. `stamp(row)`: what the
-    page showed, sent back in the field `seen` of `form`. `plain`: it ends nothing.
+    page showed, sent back in the field `seen` of `form`. `plain`: it ends nothing. `choice`: the
+    field of `form` that is chosen from a list.
     """
 
     call: Callable[..., Any]
@@ -46,6 +47,7 @@ class RowVerb:
     stamp: Callable[[Any], str] = lambda row: ""
     form: type[forms.Form] = RequiredReasonForm
     plain: bool = False
+    choice: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,7 @@ class RowVerbs:
                 "tone": "plain" if verb.plain else "",
                 "stamp": verb.stamp(row),
                 "required": verb.form.base_fields["reason"].required,
+                "choice": verb.form()[verb.choice] if verb.choice else None,
                 "action": reverse(f"{self.name}_act", args=[key, name]),
             }
             for name, verb in self.verbs.items()

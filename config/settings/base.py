@@ -40,9 +40,11 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "apps.audit",
     "apps.accounts",
+    "apps.filters",
     "apps.live",
     "apps.engine",
     "apps.notifications",
+    "apps.streams",
     "apps.approvals",
     "apps.interventions",
     "apps.wallets",
@@ -201,9 +203,13 @@ PAYMENTS_MAX_OPEN = env.integer("PAYMENTS_MAX_OPEN", 100, least=1, most=10_000)
 PAYMENTS_ADMIT_SECONDS = env.seconds("PAYMENTS_ADMIT_SECONDS", 0.2, least=0.02)
 #: An admitted event that is not done by then is looked for in the engine.
 PAYMENTS_STALE_SECONDS = env.seconds("PAYMENTS_STALE_SECONDS", 900.0, least=1.0)
+#: So many quarantined events wait for a person in the engine too; the others in the table alone.
+QUARANTINE_OPEN_REVIEWS = env.integer("QUARANTINE_OPEN_REVIEWS", 1000, least=0, most=10_000)
 PAYMENTS_SOURCE = env.text("PAYMENTS_SOURCE", "redis")
 PAYMENTS_TOPIC = env.text("PAYMENTS_TOPIC", "payments.normalized")
 PAYMENTS_DLQ_TOPIC = env.text("PAYMENTS_DLQ_TOPIC", "payments.validation.dlq")
+#: Topics that a person may send a quarantined event to, of the broker that PAYMENTS_SOURCE names.
+REPLAY_TOPICS = env.words("REPLAY_TOPICS")
 KAFKA_BOOTSTRAP_SERVERS = env.text("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092")
 KAFKA_CONSUMER_GROUP = env.text("KAFKA_CONSUMER_GROUP", "countersign-payments")
 #: Further options of the client, as librdkafka names them: encryption, a login, timeouts.

@@ -290,3 +290,50 @@ def test_a_second_run_that_waits_is_no_lag_anywhere(outbox: Outbox) -> None:
     assert told() == (True, True, "warn")
     EngineCommand.objects.update(behind_run="run-1")
     assert told() == (False, False, "good")
+
+
+# --- a run after any other ----------------------------------------------------------------------
+def test_another_run_follows_one_that_completed_and_joins_one_that_runs(
+    start_relay: StartRelay, outbox: Outbox, background: Background, engine: Client, worker: str
+) -> None:
+    start_relay()
+    first = settled(outbox.start("a"))
+    handle = engine.get_workflow_handle(outbox.workflow_id("a"))
+    background.run(handle.result())
+    second = settled(outbox.start("a", key=f"{outbox.tag}:2", signals=1, allow_duplicate=True))
+    assert second.run_id not in {"", first.run_id}
+    joined = settled(outbox.start("a", key=f"{outbox.tag}:3", signals=1, allow_duplicate=True))
+    assert joined.run_id == second.run_id
+    signal = settled(outbox.signal("a"))
+    assert background.run(handle.result()) == [signal.key]
+
+
+def test_another_run_whose_answer_was_lost_is_not_followed_by_one_more(
+    start_relay: StartRelay,
+    outbox: Outbox,
+    background: Background,
+    engine: Client,
+    unsteady: Unsteady,
+    worker: str,
+) -> None:
+    start_relay(connect=giving(unsteady))
+    settled(outbox.start("a"))
+    handle = engine.get_workflow_handle(outbox.workflow_id("a"))
+    background.run(handle.result())
+    ended: list[str] = []
+
+    async def complete(handle: Any) -> None:
+        await engine.get_workflow_handle(handle.id, run_id=handle.result_run_id).result()
+        ended.append(handle.result_run_id)
+
+    unsteady.answers_lost, unsteady.meanwhile = 1, complete
+    second = settled(outbox.start("a", key=f"{outbox.tag}:2", allow_duplicate=True))
+    assert [second.run_id] == ended
+
+
+def test_another_run_is_not_begun_behind_a_stranger(
+    start_relay: StartRelay, outbox: Outbox, background: Background, engine: Client
+) -> None:
+    by_hand(background, engine, outbox, "a", workflow="SomethingElse")
+    start_relay()
+    settled(outbox.start("a", allow_duplicate=True), "parked")

@@ -9,6 +9,7 @@ from redis import Redis
 
 from apps.payments.contracts import QuarantineState
 from apps.simulators.inference import score_of
+from apps.streams.brokers import MESSAGE_ID
 from tests.faults.points import Points
 from tests.faults.saga import FaultSaga
 from tests.faults.story import Story
@@ -163,6 +164,84 @@ def _edited(story: Story, events: Sequence[str]) -> None:
     assert story.stack.sql(_COUNTERS) == []
 
 
+def _discard(story: Story, points: Points) -> str:
+    """Discarded by a person when its review waits in the engine."""
+    event_id, row = _in_quarantine(story, points)
+    query = "SELECT review_at IS NOT NULL FROM payment_events_quarantine WHERE id = %s"
+    eventually(lambda: story.stack.sql(query, row)[0][0], timeout=60)
+    body = {"reason": "Not ours."}
+    answer = story.insist("POST", f"/quarantine/{row}/discard", user="admin", body=body)
+    assert answer.status == 200, answer
+    return event_id
+
+
+def _review_of(story: Story, event_id: str) -> str:
+    query = "SELECT 'dlq-' || id FROM payment_events_quarantine WHERE event_id = %s"
+    return str(story.stack.sql(query, event_id)[0][0])
+
+
+def _is_reviewed(story: Story, event_id: str) -> bool:
+    state = "SELECT state FROM payment_events_quarantine WHERE event_id = %s"
+    if story.stack.sql(state, event_id) != [("discarded",)]:
+        return False
+    found: list[Any] = []
+
+    async def look(handle: Any) -> None:
+        described = await handle.describe()
+        found.append(described.status.name)
+
+    try:
+        story.in_the_engine(look, _review_of(story, event_id))
+    except Exception:
+        return False  # the engine is away, or does not know the review yet
+    return found == ["COMPLETED"]
+
+
+def _reviewed(story: Story, events: Sequence[str]) -> None:
+    ids = list(events)
+    _settled(story, [*ids, *(_review_of(story, one) for one in ids)])
+    query = "SELECT state, review_at FROM payment_events_quarantine WHERE event_id = ANY(%s)"
+    assert story.stack.sql(query, ids) == [("discarded", None)] * len(ids)
+
+
+def _retarget(story: Story, points: Points) -> str:
+    event_id, row = _in_quarantine(story, points)
+    body = {"topic": "elsewhere", "reason": "Theirs."}
+    answer = story.insist("POST", f"/quarantine/{row}/retarget", user="admin", body=body)
+    assert answer.status == 200, answer
+    return event_id
+
+
+_OUTGOING = """
+SELECT m.key_once, m.sent_at IS NOT NULL, q.state
+  FROM streams_outgoingmessage m
+  JOIN payment_events_quarantine q ON q.id::text = m.subject_id WHERE q.event_id = ANY(%s)
+"""
+
+
+def _is_sent(story: Story, event_id: str) -> bool:
+    return [row[1:] for row in story.stack.sql(_OUTGOING, [event_id])] == [(True, "retargeted")]
+
+
+def _sent(story: Story, events: Sequence[str]) -> None:
+    """Each is in the topic as it came; whoever was killed between the broker's answer and the note
+    of it has sent a message twice, under one id."""
+    ids = list(events)
+    _settled(story, ids)
+    wanted = {str(key): 0 for key, _sent, _state in story.stack.sql(_OUTGOING, ids)}
+    assert len(wanted) == len(ids)
+    with Redis.from_url(story.stack.env["REDIS_URL"]) as redis:
+        for _place, fields in redis.xrange("elsewhere"):
+            key = fields[MESSAGE_ID.encode()].decode()
+            if key in wanted:
+                wanted[key] += 1
+                assert json.loads(fields[b"value"])["event_id"] in ids
+    assert all(times <= 2 for times in wanted.values()), wanted
+    # A Valkey that was killed may have forgotten what it had taken, and said where.
+    query = "SELECT 1 FROM streams_outgoingmessage WHERE sent_at IS NOT NULL AND place = ''"
+    assert story.stack.sql(query) == []
+
+
 def _is_replayed(story: Story, event_id: str) -> bool:
     query = "SELECT stored FROM payments_intake WHERE event_id = %s"
     return bool(story.stack.sql(query, event_id)[0][0])
@@ -280,7 +359,24 @@ EDITED = FaultSaga(
     ended=_is_edited,
     prove=_edited,
 )
-SAGAS = [KEPT, STREAMED, RETRIED, QUARANTINED, REPLAYED, REPLAYED_IN_A_RUN, EDITED]
+REVIEWED = FaultSaga(
+    name="event reviewed",
+    points=("reviews_open.uncommitted", *around("look_at_quarantined_event")),
+    begin=_discard,
+    ended=_is_reviewed,
+    prove=_reviewed,
+)
+RETARGETED = FaultSaga(
+    name="event sent elsewhere",
+    points=("event_retarget.uncommitted", "messages_publish.sent"),
+    begin=_retarget,
+    ended=_is_sent,
+    prove=_sent,
+)
+SAGAS = [
+    *(KEPT, STREAMED, RETRIED, QUARANTINED, REPLAYED, REPLAYED_IN_A_RUN, EDITED),
+    *(REVIEWED, RETARGETED),
+]
 NOT_WALKED = {
     "quarantine_payment_event": "one transaction, as `validate_business_rules` ends an event",
 }

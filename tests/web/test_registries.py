@@ -95,7 +95,7 @@ ELSEWHERE = {
     *("notifications", "notification_settings", "account_security", "logout"),
     # Forms, that the list's own button opens.
     *("intervention_new", "batch_new", "transfer_new", "bulk_preview", "adjustment_new"),
-    *("topup_new", "booking_new", "refund_new", "replay_new"),
+    *("topup_new", "booking_new", "refund_new", "replay_new", "quarantine_import"),
     # Files.
     *("audit_export", "mfa_download_recovery_codes"),
     # Before one is signed in, and the steps of the person's security page.
@@ -103,7 +103,7 @@ ELSEWHERE = {
     *("mfa_reauthenticate", "account_change_password", "mfa_activate_totp"),
     *("mfa_view_recovery_codes",),
     # Addresses that are posted to.
-    *("bulk_run", "filter_save", "notifications_read", "mfa_deactivate_totp"),
+    *("bulk_run", "notifications_read", "mfa_deactivate_totp"),
     *("account_sessions_end", "rail"),
     # Fragments without a page of that name.
     *("counts", "notifications_count"),
@@ -450,6 +450,7 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
             *("budgets:read", "budgets:write", "rules:write", "notifications:read"),
             *("notifications:write", "wallets:read", "wallets:write"),
             *("bookings:read", "bookings:write", "payments:read", "payments:write"),
+            *("filters:read", "filters:write"),
         ]
     )
     for path in (ROOT / "apps").glob("*/scopes.py"):
@@ -470,6 +471,7 @@ def test_ids_of_these_subjects_are_found_in_the_audit_trail() -> None:
             "rider",
             "role",
             "route",
+            "saved_filter",
             "schedule",
             "stop",
             "topup",
@@ -578,8 +580,10 @@ def test_addresses_with_larger_bodies_are_addresses_of_the_site() -> None:
         reverse("batch_new"),
         "/api/v1/intervention-batches",
         "/api/v1/payment-events",
+        "/api/v1/quarantine/edits",
+        reverse("quarantine_import"),
     ]
     found = body_sizes.registered()
-    assert len(found) == 3
-    assert [sum(1 for one in found if one.path.fullmatch(path)) for path in places] == [1] * 5
+    assert len(found) == 5
+    assert [sum(1 for one in found if one.path.fullmatch(path)) for path in places] == [1] * 7
     assert not any(one.path.fullmatch("/inbox/") for one in found)

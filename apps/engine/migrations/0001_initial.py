@@ -83,7 +83,7 @@ class Migration(migrations.Migration):
                 ('task_queue', models.CharField(blank=True, max_length=80)),
                 ('name', models.CharField(blank=True, help_text='Signal or schedule name.', max_length=80)),
                 ('args', models.JSONField(default=list, help_text='Positional arguments, as JSON.')),
-                ('options', models.JSONField(default=dict, help_text='execution_timeout_seconds, task_timeout_seconds, allow_duplicate_failed, unmirrored, reason')),
+                ('options', models.JSONField(default=dict, help_text='execution_timeout_seconds, task_timeout_seconds, allow_duplicate_failed, allow_duplicate, unmirrored, reason')),
                 ('subject_type', models.CharField(blank=True, max_length=60)),
                 ('subject_id', models.CharField(blank=True, max_length=80)),
                 ('correlation_id', models.CharField(blank=True, max_length=80)),

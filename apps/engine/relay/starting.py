@@ -26,8 +26,10 @@ from apps.engine.contracts import (
 from apps.engine.error_policy import workflow_is_unknown
 from apps.engine.relay.session import Claimed
 
-#: Statuses of a run that a second run cannot follow.
+#: Statuses of a run that a second run cannot follow: by `allow_duplicate_failed`, by
+#: `allow_duplicate`.
 _IN_THE_WAY = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED)
+_OPEN = (WorkflowExecutionStatus.RUNNING,)
 _SUBJECT = SearchAttributeKey.for_keyword(SUBJECT_ATTRIBUTE)
 
 
@@ -59,8 +61,7 @@ async def start(client: Client, command: Claimed, deadline: timedelta) -> str:
     OldRunOpenError, and whatever a call raises.
     """
     options = command.options
-    again = bool(options.get("allow_duplicate_failed"))
-    if again and command.attempts > 1:
+    if _allows_another(command) and command.attempts > 1:
         # Without this check the server would add another run after one that this command began and
         # that failed before we knew of it. The check also saves a start that would be refused.
         known = await _describe(client, command, "", deadline)
@@ -72,9 +73,7 @@ async def start(client: Client, command: Claimed, deadline: timedelta) -> str:
             args=command.args,
             id=command.workflow_id,
             task_queue=command.task_queue,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
-            if again
-            else WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_reuse_policy=reuse_policy(options),
             execution_timeout=_seconds(options.get("execution_timeout_seconds")),
             task_timeout=_seconds(options.get("task_timeout_seconds")),
             search_attributes=attributes_of(command),
@@ -91,6 +90,15 @@ async def start(client: Client, command: Claimed, deadline: timedelta) -> str:
             raise OldRunOpenError(known.run_id) from error
         return run_id
     return handle.result_run_id or handle.first_execution_run_id or ""
+
+
+def reuse_policy(options: dict[str, Any]) -> WorkflowIDReusePolicy:
+    """Return which closed runs another one of the same id may follow."""
+    if options.get("allow_duplicate"):
+        return WorkflowIDReusePolicy.ALLOW_DUPLICATE
+    if options.get("allow_duplicate_failed"):
+        return WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+    return WorkflowIDReusePolicy.REJECT_DUPLICATE
 
 
 def attributes_of(command: _Subject) -> TypedSearchAttributes:
@@ -112,17 +120,24 @@ async def _counts(
 ) -> str:
     """Return the id of the known run if it is the one that the command asked for; empty if a second
     run may follow it. Raises IdTakenError and OldRunOpenError."""
-    again = command.options.get("allow_duplicate_failed")
+    joins = command.options.get("allow_duplicate")
     memo = await _memo_of(known)
     same_key = memo.get("key") == command.key
-    if again and known.status not in _IN_THE_WAY:
+    if _allows_another(command) and known.status not in (_OPEN if joins else _IN_THE_WAY):
         ours = same_key and memo.get("created_at") == command.created_at.isoformat()
         return known.run_id if ours else ""
     await _check_owner(client, command, known, memo, deadline)
     # Compare only the key: after a restored backup a decision is made again, and its run continues.
-    if again and known.status == WorkflowExecutionStatus.RUNNING and not same_key:
+    another = _allows_another(command) and not joins
+    if another and known.status == WorkflowExecutionStatus.RUNNING and not same_key:
         raise OldRunOpenError(known.run_id)
     return known.run_id
+
+
+def _allows_another(command: Claimed) -> bool:
+    """Return whether the command may begin another run after one that has closed."""
+    options = command.options
+    return bool(options.get("allow_duplicate") or options.get("allow_duplicate_failed"))
 
 
 async def _check_owner(

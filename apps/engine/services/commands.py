@@ -31,6 +31,7 @@ def start_command(
     execution_timeout_seconds: float | None = None,
     task_timeout_seconds: float | None = None,
     allow_duplicate_failed: bool = False,
+    allow_duplicate: bool = False,
     unmirrored: bool = False,
 ) -> NewCommand:
     """Return the command that `workflow_start` writes, for `commands_enqueue`."""
@@ -38,6 +39,7 @@ def start_command(
         "execution_timeout_seconds": execution_timeout_seconds,
         "task_timeout_seconds": task_timeout_seconds,
         "allow_duplicate_failed": allow_duplicate_failed or None,
+        "allow_duplicate": allow_duplicate or None,
         "unmirrored": unmirrored or None,
     }
     return NewCommand(
@@ -89,17 +91,19 @@ def workflow_start(
     execution_timeout_seconds: float | None = None,
     task_timeout_seconds: float | None = None,
     allow_duplicate_failed: bool = False,
+    allow_duplicate: bool = False,
     unmirrored: bool = False,
 ) -> EngineCommand:
     """Start a workflow; joins the caller's transaction.
 
     `args` are dataclasses or JSON. A workflow id that ever ran for this type and subject is not
     started again and counts as done. With `allow_duplicate_failed` it is started again, unless the
-    last run completed; while that is still running the start waits for its end. A run of another
-    type or subject under the id parks the command. An `unmirrored` run has no row in the mirror, no
-    search attribute and no `on_closed`; use it for types that `workers.registry` lists as
-    unmirrored. The same key returns the existing command; Conflict `command_key_reused` if that one
-    differs.
+    last run completed; while that is still running the start waits for its end. With
+    `allow_duplicate` it is started again however the last run ended, and one that is still running
+    counts as done. A run of another type or subject under the id parks the command. An `unmirrored`
+    run has no row in the mirror, no search attribute and no `on_closed`; use it for types that
+    `workers.registry` lists as unmirrored. The same key returns the existing command; Conflict
+    `command_key_reused` if that one differs.
     """
     return command_enqueue(
         start_command(
@@ -113,6 +117,7 @@ def workflow_start(
             execution_timeout_seconds=execution_timeout_seconds,
             task_timeout_seconds=task_timeout_seconds,
             allow_duplicate_failed=allow_duplicate_failed,
+            allow_duplicate=allow_duplicate,
             unmirrored=unmirrored,
         )
     )

@@ -31,7 +31,7 @@ class Came(models.Model):
     topic = models.CharField(max_length=250, blank=True)
     partition = models.IntegerField(null=True, blank=True)
     offset = models.CharField(
-        max_length=40, blank=True, help_text="A number in Kafka, an entry's id in Redis."
+        max_length=45, blank=True, help_text="A number in Kafka, an entry's id in Redis."
     )
     sent_at = models.DateTimeField(null=True, blank=True, help_text="By the broker's clock.")
 

@@ -19,7 +19,7 @@ _TOUCHES_PAYLOAD = pgtrigger.Condition(
     "(("
     + " OR ".join(f"OLD.{name} IS DISTINCT FROM NEW.{name}" for name in _PAYLOAD)
     + """) AND NOT (OLD.raw_deleted_at IS NULL AND NEW.raw_deleted_at IS NOT NULL
-    AND NEW.state IN ('replayed', 'discarded', 'superseded')
+    AND NEW.state IN ('replayed', 'discarded', 'superseded', 'retargeted')
     AND NEW.raw IS NULL AND NEW.key IS NULL AND NEW.headers = '[]'::jsonb))"""
 )
 
@@ -37,6 +37,7 @@ class QuarantineGroup(models.Model):
     replayed = models.PositiveIntegerField(default=0)
     discarded = models.PositiveIntegerField(default=0)
     superseded = models.PositiveIntegerField(default=0)
+    retargeted = models.PositiveIntegerField(default=0)
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
     alerted_level = models.PositiveIntegerField(
@@ -109,6 +110,9 @@ class QuarantinedEvent(Came):
         default=0, help_text="The version that was replayed last; 0: as it came."
     )
     failed_at = models.DateTimeField(default=timezone.now, help_text="At this attempt.")
+    review_at = models.DateTimeField(
+        null=True, blank=True, help_text="It waits for a person in the engine too since."
+    )
     search_text = models.TextField(
         blank=True, help_text="What it is found by: ids, codes and names, cut."
     )
@@ -133,6 +137,16 @@ class QuarantinedEvent(Came):
                 fields=["event_id"],
                 condition=Q(event_id__isnull=False),
                 name="quarantine_of_event",
+            ),
+            models.Index(
+                fields=["created_at", "id"],
+                condition=Q(state="open", review_at=None),
+                name="quarantine_unreviewed",
+            ),
+            models.Index(
+                fields=["review_at"],
+                condition=Q(state="open", review_at__isnull=False),
+                name="quarantine_reviewed",
             ),
             GinIndex(
                 OpClass(Upper("search_text"), name="gin_trgm_ops"),

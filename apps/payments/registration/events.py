@@ -8,13 +8,14 @@ from django.urls import reverse
 from apps.accounts import scopes
 from apps.audit import subject_types
 from apps.common.language import lazy as _
+from apps.common.uploads import ENVELOPE_BYTES
 from apps.engine import subjects
 from apps.engine.subjects import EngineSubject
 from apps.live.topics import Topic
 from apps.live.topics import register as topic_register
 from apps.payments.contracts import BATCH, CUSTOMER, EVENT, QUARANTINED, RULE
 from apps.payments.scopes import Scope
-from apps.payments.services import alerting, ending, rules
+from apps.payments.services import alerting, ending, imports, reviews, rules
 from apps.web import body_sizes
 
 VIEW = "payments.view_paymentevent"
@@ -41,18 +42,39 @@ BATCH_SUBJECT = EngineSubject(
     stranded=lambda: (),
     ended=ending.batches_ended,
 )
+REVIEW_SUBJECT = EngineSubject(
+    type=QUARANTINED,
+    title=_("Review of a quarantined event"),
+    restart=reviews.review_restart,
+    on_undeliverable=reviews.review_undeliverable,
+    on_closed=lambda identifier, run: None,
+    url=lambda identifier: reverse("quarantined_event", args=[identifier]),
+    # The row waits without its review, and a decision starts it.
+    stranded=lambda: (),
+    subject_of=reviews.row_of_review,
+    ended=reviews.reviews_ended,
+)
 
 
 #: What comes in over the API, with room for a batch.
 BODIES = body_sizes.Roomier(re.compile(r"/api/v1/payment-events"), most=8 * 1024 * 1024, json=True)
+#: Corrected events, over the API and as a file of the page.
+LINES = body_sizes.Roomier(
+    re.compile(r"/api/v1/quarantine/edits"), most=imports.MOST_BYTES, json=True
+)
+FILES = body_sizes.Roomier(
+    re.compile(r"/quarantine/import/"), most=imports.MOST_BYTES + ENVELOPE_BYTES
+)
 
 
 def register() -> None:
     """Register everything above. Called once, when Django is ready."""
     subjects.register(SUBJECT)
     subjects.register(BATCH_SUBJECT)
+    subjects.register(REVIEW_SUBJECT)
     scopes.register(Scope)
-    body_sizes.register(BODIES)
+    for body in (BODIES, LINES, FILES):
+        body_sizes.register(body)
     subject_types.register(QUARANTINED, EVENT, RULE, CUSTOMER)
     alerting.register()
     topic_register(Topic("payments", permission=VIEW))

@@ -1,9 +1,10 @@
-"""What people do with events in the quarantine: discard, restore, replay."""
+"""What people do with events in the quarantine: discard, restore, replay, send elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -19,6 +20,8 @@ from apps.payments.models import QuarantinedEvent
 from apps.payments.services.payloads import newest_version
 from apps.payments.services.quarantine import states_move
 from apps.payments.services.replaying import carry_on, check_open, check_payload, event_locked
+from apps.streams.selectors import messages_of
+from apps.streams.services.sending import message_send
 
 DISCARD = "payments.discard_quarantinedevent"
 REPLAY = "payments.replay_quarantinedevent"
@@ -76,6 +79,47 @@ def event_replay(*, row_id: UUID | str, by: User, via: str, reason: str = "") ->
         commands_enqueue([carry_on(row, version, now=timezone.now())])
         record(row, "replayed", by=by, via=via, version=version.number, reason=reason)
         failpoint("event_replay.uncommitted")
+    return row
+
+
+def event_retarget(
+    *, row_id: UUID | str, topic: str, by: User, via: str, reason: str
+) -> QuarantinedEvent:
+    """Send an open event to one of REPLAY_TOPICS, with its bytes, key and headers as they came, and
+    end its row: another program deals with it. Again, for the same topic, it changes nothing.
+
+    Row and message commit together. Raises, each audited: NotFound `quarantined_event_not_found`;
+    NotAllowed `permission_denied`; Invalid `topic_not_allowed`, `reason_required`,
+    `reason_invalid`; Conflict `already_replaying`, `already_settled`, `content_not_kept`.
+    """
+    with acting("retarget", row_id, by=by, via=via, permission=REPLAY) as row:
+        if topic not in settings.REPLAY_TOPICS:
+            raise Invalid(_("Events may not be sent to this topic."), code="topic_not_allowed")
+        reason = clean_reason(reason)
+        if not reason:
+            raise Invalid(_("Say why it is sent there."), code="reason_required")
+        key_once = f"{QUARANTINED}:{row.pk}:retarget"
+        if (
+            row.state == QuarantineState.RETARGETED
+            and messages_of(QUARANTINED, row.pk).filter(key_once=key_once, topic=topic).exists()
+        ):
+            return row
+        check_open(row)
+        if row.size and row.raw is None:
+            raise Conflict(_("Its content is not kept."), code="content_not_kept")
+        message_send(
+            key_once=key_once,
+            broker=settings.PAYMENTS_SOURCE,
+            topic=topic,
+            value=None if row.raw is None else bytes(row.raw),
+            key=None if row.key is None else bytes(row.key),
+            headers=row.headers,
+            subject_type=QUARANTINED,
+            subject_id=str(row.pk),
+        )
+        _move(row, QuarantineState.RETARGETED)
+        record(row, "retargeted", by=by, via=via, topic=topic, reason=reason)
+        failpoint("event_retarget.uncommitted")
     return row
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.common.canonical_json import canonical_json
 from apps.common.failpoints import failpoint
 from apps.engine import subjects
-from apps.payments.contracts import Outcome, QuarantineState, Stage
+from apps.payments.contracts import REVIEW_PREFIX, Outcome, QuarantineState, Stage
 from apps.payments.models import Intake, QuarantinedEvent
 from apps.payments.reading import Event, Unreadable, read
 from apps.payments.services.messages import Message, headers_of
@@ -21,7 +21,7 @@ from apps.payments.services.quarantine import Failed, quarantine_put, states_mov
 #: The source of an event whose workflow runs already: nobody else starts it.
 BY_HAND = "engine"
 #: Prefixes of workflow ids that belong to no registered subject.
-RESERVED = ("dlq-", "payments-", "temporal-", "countersign-")
+RESERVED = (REVIEW_PREFIX, "payments-", "temporal-", "countersign-")
 
 
 @dataclass(frozen=True)

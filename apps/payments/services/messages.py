@@ -37,7 +37,7 @@ class Message:
             return ascii(text)[1:-1]
 
         return replace(
-            self, topic=plain(self.topic)[:250], offset=plain(self.offset)[:40], sent_at=None
+            self, topic=plain(self.topic)[:250], offset=plain(self.offset)[:45], sent_at=None
         )
 
     @property

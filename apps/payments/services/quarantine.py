@@ -27,6 +27,7 @@ from apps.payments.models import (
 from apps.payments.services import replay_items
 from apps.payments.services.finding import search_text_of
 from apps.payments.services.messages import Message, headers_of
+from apps.payments.services.reviews import Decided, reviews_tell
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -123,22 +124,30 @@ def quarantine_put(failed: Sequence[Failed]) -> list[str]:
 
 
 def states_move(rows: "QuerySet[QuarantinedEvent]", state: QuarantineState, now: datetime) -> int:
-    """Set the state of these rows, and move the counters of their groups with them; return how
-    many. Joins the caller's transaction."""
+    """Set the state of these rows, move the counters of their groups with them, and tell the
+    reviews of those that waited for a person; return how many. Joins the caller's transaction."""
     # Groups first, as in `quarantine_put`: the two do not deadlock.
     _lock_groups(set(rows.order_by().values_list("group_id", flat=True)))
-    locked = list(rows.select_for_update().order_by("pk").values_list("pk", "group_id", "state"))
-    moved = [(pk, group, before) for pk, group, before in locked if before != state]
+    names = ("pk", "group_id", "state", "version", "review_at")
+    locked = rows.select_for_update().order_by("pk").values_list(*names, named=True)
+    moved = [row for row in locked if row.state != state]
     if not moved:
         return 0
-    for before in sorted({before for _, _, before in moved}):
-        _move(Counter(group for _, group, was in moved if was == before), before, state)
-    QuarantinedEvent.objects.filter(pk__in=[pk for pk, _, _ in moved]).update(
-        state=state, updated_at=now, version=F("version") + 1
+    for before in sorted({row.state for row in moved}):
+        _move(Counter(row.group_id for row in moved if row.state == before), before, state)
+    QuarantinedEvent.objects.filter(pk__in=[row.pk for row in moved]).update(
+        state=state, updated_at=now, version=F("version") + 1, review_at=None
+    )
+    reviews_tell(
+        [
+            Decided(row.pk, row.version, reviewed=row.review_at is not None)
+            for row in moved
+            if row.state == QuarantineState.OPEN
+        ]
     )
     broadcast("quarantine", id="", version=0)
-    for pk, _, _ in moved[:MOST_TOLD]:
-        broadcast(f"quarantined_event:{pk}", id=str(pk), version=0)
+    for row in moved[:MOST_TOLD]:
+        broadcast(f"quarantined_event:{row.pk}", id=str(row.pk), version=0)
     return len(moved)
 
 
@@ -195,9 +204,9 @@ def tell_event(pk: "UUID", version: int) -> None:
 # --- helpers --------------------------------------------------------------------------------------
 _GROUPS = """
 INSERT INTO payment_events_quarantine_group AS known
-    (fingerprint, stage, code, field, open, replaying, replayed, discarded, superseded, first_at,
-     last_at)
-SELECT given.*, 0, 0, 0, 0, 0, %s, %s
+    (fingerprint, stage, code, field, open, replaying, replayed, discarded, superseded, retargeted,
+     first_at, last_at)
+SELECT given.*, 0, 0, 0, 0, 0, 0, %s, %s
   FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])
        AS given (fingerprint, stage, code, field)
  ORDER BY given.fingerprint

@@ -35,7 +35,7 @@ SELECT id FROM gone
 """  # noqa: S608 - our own names
 OLD_ROWS = """
 SELECT id FROM payment_events_quarantine
- WHERE state IN ('replayed', 'discarded', 'superseded') AND raw_deleted_at IS NULL
+ WHERE state IN ('replayed', 'discarded', 'superseded', 'retargeted') AND raw_deleted_at IS NULL
    AND updated_at < %(before)s
  ORDER BY updated_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 """

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.conf import settings
+from django.db.models import Case, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -16,23 +18,28 @@ from apps.accounts.models import User
 from apps.common.language import lazy as _
 from apps.engine.timeline import timeline
 from apps.payments.contracts import EDIT, QUARANTINED, QuarantineState
-from apps.payments.forms import GroupFilter, QuarantineFilter
+from apps.payments.forms import GroupFilter, QuarantineFilter, RetargetForm
 from apps.payments.layout import content_of, place_of
 from apps.payments.models import QuarantinedEvent, QuarantineGroup, QuarantineHour
-from apps.payments.services import desk
+from apps.payments.services import desk, reviews
 from apps.payments.services.desk import DISCARD, REPLAY
 from apps.payments.services.edits import EDIT_PERMISSION
+from apps.payments.services.imports import IMPORT_PERMISSION, line_of, versions_attach
 from apps.payments.services.payloads import as_it_came
 from apps.payments.services.trials import event_try
+from apps.streams.selectors import messages_of
 from apps.web.denied import row_of
 from apps.web.fragments import let_in, person
-from apps.web.lists import ListPage
+from apps.web.lists import JsonLines, ListPage
 from apps.web.pages import DetailPage
 from apps.web.pieces import Fact, Head, Link, Note
 from apps.web.row_verbs import RowVerb, RowVerbs
 from apps.web.tables import AGE, Column
 from apps.web.tones import words_of
 from apps.web.verbs import ReasonForm
+
+if TYPE_CHECKING:
+    from apps.streams.models import OutgoingMessage
 
 VIEW = "payments.view_quarantinedevent"
 PAYLOAD = "payments.read_payload"
@@ -132,6 +139,13 @@ def _rows(user: User) -> Any:
     return QuarantinedEvent.objects.defer("raw", "key", "headers", "search_text")
 
 
+def _whole_rows(user: User) -> Any:
+    """Return the rows with their contents; larger ones than an event may be have none."""
+    return QuarantinedEvent.objects.defer("key", "headers", "search_text", "raw").annotate(
+        content=Case(When(size__lte=settings.PAYMENT_EVENT_MAX_BYTES, then="raw"))
+    )
+
+
 EVENTS_PAGE = ListPage(
     name="quarantined_events",
     title=_("Quarantined events"),
@@ -158,7 +172,14 @@ EVENTS_PAGE = ListPage(
         Column(head=_("State"), value="state", form="state"),
     ),
     crumbs=CRUMBS[:1],
+    links=(Link(_("Import"), "quarantine_import", IMPORT_PERMISSION),),
     onward=(Link(_("Replay these"), "replay_new", REPLAY, main=True),),
+    lines=JsonLines(
+        rows=_whole_rows,
+        line=line_of,
+        permission=PAYLOAD,
+        complete=versions_attach,
+    ),
     none=_("Nothing has failed"),
     first=_("Events that cannot be kept come here by themselves."),
     empty=_("Events that cannot be kept come here by themselves."),
@@ -199,6 +220,18 @@ VERBS = RowVerbs(
             applies=lambda row: row.state == QuarantineState.OPEN,
             form=ReasonForm,
             plain=True,
+        ),
+        "retarget": _verb(
+            "retarget",
+            desk.event_retarget,
+            REPLAY,
+            title=_("Send to another topic"),
+            button=_("Send the event"),
+            help=_("The message goes there as it came, and ends here: another program has it."),
+            said=_("It is sent. This page shows when the broker has it."),
+            applies=lambda row: row.state == QuarantineState.OPEN and settings.REPLAY_TOPICS,
+            form=RetargetForm,
+            choice="topic",
         ),
         "discard": _verb(
             "discard",
@@ -295,11 +328,25 @@ def _came(row: QuarantinedEvent) -> list[Fact]:
         Fact(gettext("Came"), row.created_at, form="when"),
         Fact(gettext("Digest"), row.digest[:16], form="code"),
     ]
+    if row.review_at is not None:
+        found.append(
+            Fact(gettext("Review in the engine"), reviews.workflow_id_of(row.pk), form="code")
+        )
+    if row.state == QuarantineState.RETARGETED:
+        found += [_sent(message) for message in messages_of(QUARANTINED, row.pk)[:1]]
     if row.seen > 1:
         found.append(Fact(gettext("Came again"), row.seen - 1))
     for name, value in row.headers[:20]:
         found.append(Fact(gettext("Header"), name, note="" if value is None else value[:80]))
     return found
+
+
+def _sent(message: "OutgoingMessage") -> Fact:
+    """Return where the event went: the place in its topic, or why it is not there yet."""
+    if message.sent_at is None:
+        waits = message.error or gettext("waits for the broker")
+        return Fact(gettext("Goes to"), message.topic, note=waits)
+    return Fact(gettext("Sent to"), message.topic, note=message.place)
 
 
 DETAIL_PAGE = DetailPage(

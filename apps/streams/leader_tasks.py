@@ -1,0 +1,42 @@
+"""The task of the relay's leader that sends messages to topics."""
+
+from django.utils import timezone
+
+from apps.engine.db_threads import Threads
+from apps.engine.leader_tasks import Duty, Leader, register
+from apps.streams.brokers import Publisher, publisher_of_settings
+from apps.streams.services.sending import MOST, brokers_due, messages_publish
+
+SEND_SECONDS = 1.0
+
+
+def duties() -> list[Duty]:
+    """Return the tasks with their periods."""
+    return [Duty("streams_send", SEND_SECONDS, _Send())]
+
+
+def register_all() -> None:
+    """Give the tasks to the engine."""
+    register("streams", duties)
+
+
+class _Send:
+    """Sends in its own thread: a broker that does not answer must not hold the others' tasks up."""
+
+    def __init__(self) -> None:
+        self._threads = Threads("streams_send", most=1)
+        self._publishers: dict[str, Publisher] = {}
+
+    async def __call__(self, leader: Leader) -> bool:
+        return bool(await self._threads.run(self._turn))
+
+    def _turn(self) -> bool:
+        """Send what is due; return whether there may be more."""
+        now = timezone.now()
+        more = False
+        for broker in brokers_due(now=now):
+            if broker not in self._publishers:
+                self._publishers[broker] = publisher_of_settings(broker)
+            tried = messages_publish(self._publishers[broker], broker=broker, now=now)
+            more = more or tried >= MOST
+        return more
