@@ -5,7 +5,8 @@
 Two worlds: `usual` (a few thousand wait, the rest is settled) and `flood` (all of them wait). A
 goal of these worlds is a module that says `BENCH = Bench(…, world="many_rows")` and has
 `measure(stage)`, which prints a line a figure and returns how many missed. With
-`add_rows(connection)` it first puts rows of its own beside the requests. Goals are measured in
+`add_rows(connection, world)` it first puts rows of its own beside the requests, and with `add_few`
+also beside the few. Goals are measured in
 their order, so what one adds is not there yet for those before it.
 """
 
@@ -85,7 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     module = importlib.import_module(f"benchmarks.{goal}")
                     if add_rows := getattr(module, "add_rows", None):
                         what = f"rows of {module.BENCH.goal} beside them"
-                        in_all(postgres, chosen, lambda one, _: add_rows(one), what=what)
+                        filled = [FEW, *chosen] if getattr(module, "add_few", False) else chosen
+                        in_all(postgres, filled, add_rows, what=what)
                     for world in chosen:
                         with (
                             asked(env, postgres, world.name) as many,
@@ -205,6 +207,14 @@ class Asked:
             raise SystemExit(f"{person} {address} answered {answer}")
         return float(answer["ms"])
 
+    def text(self, function: str) -> str:
+        """What a function of this package says of the process's database: `module:name`."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps(["", function]) + "\n")
+        self.process.stdin.flush()
+        found: str = json.loads(self.process.stdout.readline())["text"]
+        return found
+
 
 @contextmanager
 def asked(env: dict[str, str], postgres: Postgres, database: str) -> Iterator[Asked]:
@@ -251,6 +261,11 @@ def serve(database: str) -> None:
     places.setdefault("page100", list(places.values())[-2] if len(places) > 1 else "")
     for line in sys.stdin:
         person, address = json.loads(line)
+        if not person:
+            module, _, name = address.partition(":")
+            text = getattr(importlib.import_module(f"benchmarks.{module}"), name)()
+            print(json.dumps({"text": text}), flush=True)
+            continue
         if person not in clients:
             clients[person] = Client()
             clients[person].force_login(people[person])

@@ -3,11 +3,12 @@
 import psycopg
 
 from benchmarks import filling
+from benchmarks.p7_rows import World
 
 TABLES = ("interventions_intervention", "engine_workflowrun")
 
 
-def fill(connection: psycopg.Connection) -> None:
+def fill(connection: psycopg.Connection, _world: World) -> None:
     """An intervention and a run of its workflow for each request about one; analysed. The
     connection is in autocommit mode."""
     filling.fill(connection, TABLES, STATEMENTS)

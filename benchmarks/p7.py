@@ -8,6 +8,7 @@ database; a page of the reference shows as many rows as the other. Ratios are of
 
 import statistics
 import sys
+from collections.abc import Mapping
 
 from benchmarks.bench import Bench
 from benchmarks.many_rows import QUICK, Stage, alone, say
@@ -75,8 +76,13 @@ def main() -> int:
 
 def measure(stage: Stage) -> int:
     """Print a line a page; how many missed."""
+    return pages_measure(stage, PAGES, GOAL)
+
+
+def pages_measure(stage: Stage, pages: Mapping[str, tuple[str, ...]], goal: Goal) -> int:
+    """Time each page over few rows and over many; print a line each, and return how many missed."""
     missed = 0
-    for name, (person, address, *other) in PAGES.items():
+    for name, (person, address, *other) in pages.items():
         if stage.only not in name:
             continue
         reference = other[0] if other else address
@@ -89,13 +95,13 @@ def measure(stage: Stage) -> int:
             small.append(stage.few.milliseconds(person, reference))
             large.append(stage.many.milliseconds(person, address))
             base, slow = statistics.median(small), statistics.median(large)
-            if len(small) == turns and GOAL.close(slow / base, within=NEAR):
+            if len(small) == turns and goal.close(slow / base, within=NEAR):
                 turns = most
-        word = GOAL.word(slow / base)
+        word = goal.word(slow / base)
         missed += word == "MISSED"
         say(
-            f"P7 {stage.world.name}: {name:26} {slow / base:5.2f}  {slow:6.1f} ms ÷ {base:5.1f} ms"
-            f"  {word}  ({turns} turns)"
+            f"{goal.name} {stage.world.name}: {name:26} {slow / base:5.2f}"
+            f"  {slow:6.1f} ms ÷ {base:5.1f} ms  {word}  ({turns} turns)"
         )
     return missed
 

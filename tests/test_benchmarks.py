@@ -13,14 +13,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.accounts.models import User
 from apps.approvals.models import ApprovalRequest, PayloadVersion, Signature
 from apps.engine.models import WorkflowRun
 from apps.interventions.models import Budget, Intervention, Policy
+from apps.payments.models import QuarantinedEvent
+from apps.payments.services.checking import counters_check
+from apps.payments.services.intake import events_take
+from apps.payments.services.messages import Message
 from benchmarks import __main__ as benchmarks_main
-from benchmarks import many_rows, p2, p7, p7_rows, p12, p12_rows
+from benchmarks import many_rows, p2, p7, p7_rows, p12, p12_rows, p13_rows, payment_events
 from benchmarks.__main__ import registered
 from benchmarks.many_rows import Stage
 from benchmarks.p7_rows import World
@@ -168,20 +172,28 @@ def test_who_looks_at_a_request_is_no_change_of_it(monkeypatch: pytest.MonkeyPat
     assert told == (2000, 4000)
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_rows_of_the_worlds_fit_the_tables() -> None:
     for name in ("requester", "operator", "reviewer", "reviewer2"):
         User.objects.create(username=name)
     Policy.objects.create(code="bench", name="Bench", currency="NGN")
     Budget.objects.create(code="bench", name="Bench", currency="NGN", total=1)
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         # As the worlds are filled: a trigger refuses signatures of what is settled already.
         cursor.execute("SET LOCAL session_replication_role = replica")
         for statement in p7_rows.STATEMENTS:
             cursor.execute(statement, {"rows": 50, "waiting": 20})
         for statement in p12_rows.STATEMENTS:
             cursor.execute(statement)
+        for statement in p13_rows.STATEMENTS:
+            cursor.execute(statement, {"rows": 200, "days": 1})
     assert ApprovalRequest.objects.count() == PayloadVersion.objects.count() == 50
     assert ApprovalRequest.objects.open().count() == 20
     assert Signature.objects.count() == 30
     assert Intervention.objects.count() == WorkflowRun.objects.count() == 50
+    assert QuarantinedEvent.objects.filter(state="open").count() == 180
+    groups, differences = counters_check()
+    assert groups == p13_rows.GROUPS and not differences
+    events = payment_events.events_of(3)
+    taken = events_take([Message(raw, source="api") for raw in events])
+    assert [one.outcome for one in taken] == ["accepted"] * 3

@@ -13,7 +13,7 @@ HOURS = 24
 #: The same hours of so many weeks before are what is usual.
 WEEKS = 4
 #: Stop counting a day here: an exact count of a large table is slow.
-MOST = 20_000
+MOST = 10_000
 _WEEK = timedelta(days=7)
 
 #: The number of an hour, from the first one of its window.

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.accounts.models import User
 from apps.common.language import filled
@@ -17,7 +17,7 @@ from apps.payments.contracts import (
     ReplayStatus,
     Stage,
 )
-from apps.payments.models import QuarantinedEvent
+from apps.payments.models import QuarantinedEvent, QuarantineGroup
 from apps.payments.reading import LONGEST_ID
 from apps.payments.services.imports import MOST_BYTES, MOST_LINES
 from apps.payments.services.replays import FASTEST, RATE, STOP_SHARE
@@ -26,6 +26,8 @@ from apps.web.filters import FilterForm, asked_by_me
 from apps.web.table_form import TableForm
 from apps.web.verbs import RequiredReasonForm
 
+#: Groups of one code or stage that a filter looks into, those of the latest failures.
+MOST_GROUPS = 5000
 #: What a trigram index can find.
 LONGEST_QUERY = 200
 
@@ -40,8 +42,22 @@ class NumberField(forms.IntegerField):
 
 
 def _by_words(rows: Any, value: str, user: User) -> Any:
-    # UPPER(search_text) LIKE UPPER(…) is the expression of the trigram indexes.
-    return rows.filter(search_text__icontains=value)
+    # UPPER(search_text) LIKE UPPER(…) is the expression of the trigram indexes: one has the open
+    # rows, the other the rest. Without their conditions no row could be found by them.
+    found = Q(search_text__icontains=value)
+    is_open = Q(state=QuarantineState.OPEN)
+    return rows.filter((is_open & found) | (~is_open & found))
+
+
+def _by_groups(column: str) -> Any:
+    """Return the lookup of a column that all events of a group have in common. The groups are few,
+    and their events have an index; a rare code would be looked for in all events."""
+
+    def lookup(rows: Any, value: str, user: User) -> Any:
+        groups = QuarantineGroup.objects.filter(**{column: value}).order_by("-last_at")
+        return rows.filter(group__in=list(groups.values_list("pk", flat=True)[:MOST_GROUPS]))
+
+    return lookup
 
 
 class EventFilter(FilterForm):
@@ -84,8 +100,8 @@ class QuarantineFilter(FilterForm):
         "q": _by_words,
         "state": "state",
         "group": "group",
-        "stage": "stage",
-        "code": "code",
+        "stage": _by_groups("stage"),
+        "code": _by_groups("code"),
         "event_id": "event_id",
     }
     more = ("stage", "code", "event_id")

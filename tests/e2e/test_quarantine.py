@@ -89,3 +89,55 @@ def test_what_a_filter_matches_is_replayed_with_its_progress(site: Site) -> None
         timeout=patient(60) * 1000
     )
     expect(page.locator("#replay-items .badge").first).to_be_visible()
+
+
+def test_a_filter_is_kept_and_what_it_finds_goes_elsewhere(site: Site) -> None:
+    word = f"customer-{uuid4().hex[:12]}"
+    event_id, row = quarantined(site, amount_cents=0, customer_id=word)
+    page = site.sign_in("corrector")
+    page.goto(f"/quarantine/events/?q={word}&state=open")
+    page.get_by_text("Save this filter").click()
+    page.get_by_label("Name").fill(f"Of {word}")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.goto("/quarantine/events/")
+    page.get_by_role("link", name=f"Of {word}").click()
+    page.get_by_role("link", name=event_id).click()
+    page.locator("#retarget-box > summary").click()
+    page.get_by_label("Topic").select_option("elsewhere")
+    page.locator("#retarget-reason").fill("The old service deals with it.")
+    page.get_by_role("button", name="Send the event").click()
+    expect(page.locator("#quarantined_event-head .badge")).to_have_text("sent elsewhere")
+
+    def place() -> str:
+        page.goto(f"/quarantine/events/{row}/")
+        return (
+            page.get_by_text("Sent to").first.inner_text()
+            if page.get_by_text("Sent to").count()
+            else ""
+        )
+
+    eventually(place, 30)
+    assert not site.complaints
+
+
+def test_corrected_events_come_back_as_a_file(site: Site) -> None:
+    word = f"customer-{uuid4().hex[:12]}"
+    event_id, row = quarantined(site, amount_cents=0, customer_id=word)
+    page = site.sign_in("corrector")
+    page.goto(f"/quarantine/events/?q={word}")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSONL").click()
+    line = json.loads(download.value.path().read_text())
+    assert (line["id"], line["event"]["event_id"]) == (row, event_id)
+    line["event"]["amount_cents"] = 4200
+    page.get_by_role("link", name="Import").click()
+    corrected = {"name": "corrected.jsonl", "mimeType": "application/x-ndjson"}
+    page.get_by_label("File").set_input_files(
+        [{**corrected, "buffer": json.dumps(line).encode()}]  # type: ignore[list-item]
+    )
+    page.get_by_label("Why").fill("The provider has confirmed 42.00.")
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_role("heading", name="1 asked for its signature")).to_be_visible()
+    page.get_by_role("link", name=f"Line 1 · {event_id}").click()
+    expect(page.get_by_text("Version 1")).to_be_visible()
+    assert not site.complaints

@@ -479,7 +479,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='quarantinedevent',
-            index=models.Index(models.F('group'), models.OrderBy(models.F('created_at'), descending=True), models.OrderBy(models.F('id'), descending=True), condition=models.Q(('state', 'open')), name='quarantine_of_group'),
+            index=models.Index(models.F('group'), models.OrderBy(models.F('created_at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='quarantine_of_group'),
         ),
         migrations.AddIndex(
             model_name='quarantinedevent',

@@ -129,7 +129,6 @@ class QuarantinedEvent(Came):
                 F("group"),
                 F("created_at").desc(),
                 F("id").desc(),
-                condition=Q(state="open"),
                 name="quarantine_of_group",
             ),
             models.Index(F("created_at").desc(), F("id").desc(), name="quarantine_newest"),
