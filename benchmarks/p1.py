@@ -30,7 +30,7 @@ BENCH = Bench(
     domain="interventions",
     quick=("10", "1"),
     seconds=120,
-    quick_seconds=35,
+    quick_seconds=27,
 )
 GOAL = Goal("P1", must=0.8, reach=1.2)
 WITH_REQUEST = Goal("P1 with its request", must=0.0, reach=0.0)

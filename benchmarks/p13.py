@@ -26,8 +26,8 @@ BENCH = Bench(
     domain="payments",
     world="many_rows",
     quick=QUICK,
-    seconds=60,
-    quick_seconds=15,
+    seconds=55,
+    quick_seconds=10,
 )
 GOAL = Goal("P13", must=1.5, reach=1.1, least=False)
 

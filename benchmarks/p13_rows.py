@@ -55,7 +55,7 @@ SELECT {ROW.format(n="n")}, md5('once' || n) || md5(n::text), 'stripe:evt_' || n
        1, 0, 0, at, CASE WHEN n <= 1000 AND n %% 10 > 0 THEN at END,
        'stripe:evt_' || n || ' stripe customer-' || n %% 5000 || ' '
        || (ARRAY['{FREQUENT}','school','well'])[1 + n %% 3] || ' ' || g.code
-       || CASE WHEN n %% 100000 = 777 THEN ' {RARE}' ELSE '' END,
+       || CASE WHEN n %% greatest(%(rows)s / 10, 1) = 77 THEN ' {RARE}' ELSE '' END,
        1, at, at, 1, NULL, '[]', 'kafka', 'payments.normalized', n %% 6, n::text, at
 FROM (SELECT n, now() - interval '1 day' * %(days)s * ((%(rows)s - n) / %(rows)s::float8) AS at,
              1 + floor({GROUPS} * power(((n::bigint * 7919) %% 1000) / 1000.0, 3))::int AS of_group

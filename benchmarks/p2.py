@@ -32,7 +32,7 @@ BENCH = Bench(
     domain="interventions",
     quick=("3", "1"),
     seconds=55,
-    quick_seconds=30,
+    quick_seconds=25,
 )
 CHANGE = Goal("P2a", must=1.5, reach=0.6, least=False)
 EFFECT = Goal("P2b", must=3.0, reach=1.5, least=False)

@@ -28,7 +28,7 @@ BENCH = Bench(
     domain="payments",
     quick=("30", "1"),
     seconds=45,
-    quick_seconds=15,
+    quick_seconds=24,
 )
 GOAL = Goal("P4", must=0.4, reach=0.6)
 EVENTS, ROUNDS, BARE = 300, 2, 300

@@ -20,8 +20,8 @@ BENCH = Bench(
     title="Pages over many rows against the same pages over few",
     world="many_rows",
     quick=QUICK,
-    seconds=300,
-    quick_seconds=60,
+    seconds=250,
+    quick_seconds=40,
 )
 GOAL = Goal("P7", must=1.5, reach=1.1, least=False)
 #: Each page is asked for so often in turns, first few, then many; and so often where the ratio of
