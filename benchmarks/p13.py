@@ -127,7 +127,7 @@ def plans() -> str:
 
 def _plan(rows: Any) -> str:
     text: str = rows.explain(analyze=True, costs=False, timing=False, summary=True)
-    return text
+    return text or "Nothing is asked: no group has it."
 
 
 if __name__ == "__main__":

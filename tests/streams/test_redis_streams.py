@@ -1,5 +1,6 @@
 """The Redis source against a real server."""
 
+import time
 from typing import Any
 
 import pytest
@@ -48,6 +49,25 @@ def test_what_a_killed_reader_had_in_hand_is_taken_over(redis: Any, topic: str) 
     assert len(records) == 50
     other.done(records)
     assert other.lag() == 0
+
+
+def test_what_came_first_is_read_first_although_its_reader_was_killed(
+    redis: Any, topic: str
+) -> None:
+    for number in range(5):
+        redis.xadd(topic, {"value": b"%d" % number})
+    killed = source(topic, "killed")
+    assert len(killed.poll(0.1) or killed.poll(0.1)) == 5
+    for number in range(5, 8):
+        redis.xadd(topic, {"value": b"%d" % number})
+    other = source(topic, "other", idle=2.5)
+    found: list[bytes] = []
+    began = time.monotonic()
+    while len(found) < 8 and time.monotonic() - began < 30:
+        records = other.poll(0.1)
+        found += [record.value or b"" for record in records]
+        other.done(records)
+    assert found == [b"%d" % number for number in range(8)]
 
 
 def test_a_trimmed_entry_that_nobody_finished_is_let_go(redis: Any, topic: str) -> None:
