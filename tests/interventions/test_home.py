@@ -168,7 +168,7 @@ def test_the_words_compare_with_what_is_usual() -> None:
         "A week ago there were 2 in the same hours.",
     ]
     assert domain_cards.words(DOMAIN.series, LastDay([hour], 0, True)) == [
-        "More than 20,000 in the last 24 hours; so many are not drawn."
+        "More than 10,000 in the last 24 hours; so many are not drawn."
     ]
 
 
