@@ -34,8 +34,6 @@ BENCH = Bench(
 GOAL = Goal("P3", must=0.08, reach=0.4)
 SCORED = Goal("P3 scored", must=0.04, reach=0.16)
 EVENTS, ROUNDS = 10_000, 2
-#: Whoever holds it admits; the leader's own transactions ask for it.
-_ADMISSION = "hashtext('payments.admission')"
 
 
 def main() -> int:
@@ -105,10 +103,15 @@ class _Sides:
     def lane(self) -> float:
         """Take the events in while nobody admits; then from the admission to the last row."""
         before = kept(self.connection)
-        self.connection.execute(f"SELECT pg_advisory_lock({_ADMISSION})".encode())
+        from apps.common.locks import lock_number
+        from apps.payments.services.admission import LOCK
+
+        # Whoever holds it admits; the leader's own transactions ask for it.
+        admission = [lock_number(LOCK)]
+        self.connection.execute("SELECT pg_advisory_lock(%s)", admission)
         take(events_of(self.number))
         began = time.perf_counter()
-        self.connection.execute(f"SELECT pg_advisory_unlock({_ADMISSION})".encode())
+        self.connection.execute("SELECT pg_advisory_unlock(%s)", admission)
         until(
             lambda: kept(self.connection) >= before + self.number,
             seconds=180,

@@ -13,23 +13,11 @@ from apps.common.errors import Invalid, NotFound
 from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.common.money import places
-from apps.common.validation import LONGEST_REASON, MOST, amount_form, kept, unseen
+from apps.common.validation import LONGEST_REASON, MOST, amount_form, kept, text_of, unseen
 
 REASON_LIMIT = LONGEST_REASON
 #: Clocks of two of our machines may differ by this much; a larger difference is a wrong time.
 CLOCK_SKEW = timedelta(seconds=5)
-
-
-def text_of(text: Any, *, code: str) -> str:
-    """Return the text unchanged. Raises Invalid with `code` for NUL bytes, lone surrogates and
-    non-text."""
-    if not isinstance(text, str) or "\x00" in text:
-        raise Invalid(_("The text has characters that cannot be stored."), code=code)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise Invalid(_("The text has characters that cannot be stored."), code=code) from None
-    return text
 
 
 def visible(text: str) -> str:

@@ -115,6 +115,18 @@ def amount_form(currency: str) -> str:
     )
 
 
+def text_of(text: Any, *, code: str) -> str:
+    """Return the text unchanged. Raises Invalid with `code` for NUL bytes, lone surrogates and
+    non-text."""
+    if not isinstance(text, str) or "\x00" in text:
+        raise Invalid(_("The text has characters that cannot be stored."), code=code)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Invalid(_("The text has characters that cannot be stored."), code=code) from None
+    return text
+
+
 def clean_text(text: str, *, field: str, limit: int, multiline: bool = False) -> str:
     """Return the text, stripped. Raises Invalid `FIELD_invalid` when it is empty, too long, or has
     control characters, `invisible_characters` (extra field, character) when it has other invisible

@@ -69,6 +69,18 @@ class Duty:
             await asyncio.sleep(0 if more else self.every)
 
 
+class OwnThread:
+    """A task that runs a function in threads of its own, because the leader's threads must not wait
+    for servers, or for long work. The function returns how much it did; 0: there is no more."""
+
+    def __init__(self, name: str, fn: Callable[[], int]) -> None:
+        self._threads = Threads(name, most=1)
+        self._fn = fn
+
+    async def __call__(self, leader: Leader) -> bool:
+        return bool(await self._threads.run(self._fn))
+
+
 _more: "dict[str, Callable[[], list[Duty]]]" = {}
 
 

@@ -1,13 +1,12 @@
 """Tasks of the relay's leader: fan out group notices, send e-mails, deliver webhooks."""
 
 import asyncio
-from typing import Any
 
 from django.conf import settings
 
 from apps.common import correlation
 from apps.engine.db_threads import Threads
-from apps.engine.leader_tasks import Duty, Leader, register
+from apps.engine.leader_tasks import Duty, Leader, OwnThread, register
 from apps.notifications import services
 
 logger = correlation.get_logger(__name__)
@@ -19,8 +18,8 @@ PLACES = 12
 def notification_duties() -> list[Duty]:
     """One task for each kind of message, so that a hanging mail server delays no webhook."""
     return [
-        Duty("notices", settings.NOTIFY_SECONDS, _Own("notices", 1, services.notices_fan_out)),
-        Duty("mails", settings.NOTIFY_SECONDS, _Own("mails", 1, services.mails_deliver)),
+        Duty("notices", settings.NOTIFY_SECONDS, OwnThread("notices", services.notices_fan_out)),
+        Duty("mails", settings.NOTIFY_SECONDS, OwnThread("mails", services.mails_deliver)),
         Duty("webhooks", settings.NOTIFY_SECONDS, Webhooks()),
     ]
 
@@ -28,17 +27,6 @@ def notification_duties() -> list[Duty]:
 def register_all() -> None:
     """Give the duties to the engine."""
     register("notifications", notification_duties)
-
-
-class _Own:
-    """Runs a function in its own thread, because the leader's threads must not wait for servers."""
-
-    def __init__(self, name: str, most: int, fn: Any) -> None:
-        self._threads = Threads(name, most=most)
-        self._fn = fn
-
-    async def __call__(self, leader: Leader) -> bool:
-        return bool(await self._threads.run(self._fn))
 
 
 class Webhooks:

@@ -2,25 +2,17 @@
 no other."""
 
 import re
-from typing import ClassVar
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
 
-from apps.common.errors import DomainError
 from apps.common.language import filled
 from apps.common.language import lazy as _
+from apps.common.uploads import TooLarge
 
 #: A text as a whole, so that what stands in it is not looked at, or a sign of structure.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 _BLANK = b" \t\r\n"
-
-
-class TooLarge(DomainError):
-    """The body is larger than the address takes."""
-
-    status: ClassVar[int] = 413
-    code = "too_large"
 
 
 def body_of(request: HttpRequest, *, most: int) -> bytes:

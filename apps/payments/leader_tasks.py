@@ -9,9 +9,8 @@ from django.utils import timezone
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
-from apps.engine.db_threads import Threads
 from apps.engine.error_policy import workflow_is_unknown
-from apps.engine.leader_tasks import Duty, Leader, register
+from apps.engine.leader_tasks import Duty, Leader, OwnThread, register
 from apps.payments.contracts import Stage
 from apps.payments.models import Intake
 from apps.payments.services import (
@@ -33,8 +32,9 @@ DESCRIBE = timedelta(seconds=5)
 
 def duties() -> list[Duty]:
     """Return the tasks with the settings' periods."""
+    admit = OwnThread("payments_admit", admission.events_admit)
     return [
-        Duty("payments_admit", settings.PAYMENTS_ADMIT_SECONDS, _Admit()),
+        Duty("payments_admit", settings.PAYMENTS_ADMIT_SECONDS, admit),
         Duty("payments_reconcile", RECONCILE_SECONDS, reconcile),
         Duty("quarantine_alerts", ALERT_SECONDS, alert),
         Duty("quarantine_reviews", REVIEW_SECONDS, review),
@@ -45,16 +45,6 @@ def duties() -> list[Duty]:
 def register_all() -> None:
     """Give the tasks to the engine."""
     register("payment_events", duties)
-
-
-class _Admit:
-    """Runs in its own thread: the leader's other tasks must not wait for it."""
-
-    def __init__(self) -> None:
-        self._threads = Threads("payments_admit", most=1)
-
-    async def __call__(self, leader: Leader) -> bool:
-        return bool(await self._threads.run(admission.events_admit))
 
 
 async def reconcile(leader: Leader) -> bool:

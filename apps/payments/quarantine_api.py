@@ -26,8 +26,8 @@ from apps.payments.models import (
 )
 from apps.payments.scopes import Scope
 from apps.payments.services import desk, edits, imports, trials
+from apps.payments.services.finding import event_unknown
 from apps.payments.services.imports import LineOutcome
-from apps.payments.services.replaying import event_unknown
 from apps.web.filters import Narrow, filtered
 
 router = Router(tags=["quarantine"])

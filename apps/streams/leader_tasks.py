@@ -2,8 +2,7 @@
 
 from django.utils import timezone
 
-from apps.engine.db_threads import Threads
-from apps.engine.leader_tasks import Duty, Leader, register
+from apps.engine.leader_tasks import Duty, OwnThread, register
 from apps.streams.brokers import Publisher, publisher_of_settings
 from apps.streams.services.sending import MOST, brokers_due, messages_publish
 
@@ -12,7 +11,7 @@ SEND_SECONDS = 1.0
 
 def duties() -> list[Duty]:
     """Return the tasks with their periods."""
-    return [Duty("streams_send", SEND_SECONDS, _Send())]
+    return [Duty("streams_send", SEND_SECONDS, OwnThread("streams_send", Sender().turn))]
 
 
 def register_all() -> None:
@@ -20,17 +19,13 @@ def register_all() -> None:
     register("streams", duties)
 
 
-class _Send:
-    """Sends in its own thread: a broker that does not answer must not hold the others' tasks up."""
+class Sender:
+    """Sends what is due, by one publisher a broker."""
 
     def __init__(self) -> None:
-        self._threads = Threads("streams_send", most=1)
         self._publishers: dict[str, Publisher] = {}
 
-    async def __call__(self, leader: Leader) -> bool:
-        return bool(await self._threads.run(self._turn))
-
-    def _turn(self) -> bool:
+    def turn(self) -> bool:
         """Send what is due; return whether there may be more."""
         now = timezone.now()
         more = False

@@ -1,9 +1,10 @@
 """What a stream brings, and what a stream of any broker can do."""
 
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,23 @@ class Record:
     key: bytes | None = None
     headers: tuple[tuple[str, bytes | None], ...] = ()
     sent_at: datetime | None = None
+
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+def headers_as_json(headers: Headers) -> list[list[Any]]:
+    """Return headers for a jsonb column: name and value in base64, or null; repeated ones stay, in
+    their order."""
+    return [
+        [ascii(name)[1:-1], None if value is None else b64encode(value).decode()]
+        for name, value in headers
+    ]
+
+
+def headers_from_json(kept: Sequence[Sequence[Any]]) -> list[tuple[str, bytes | None]]:
+    """Return the headers that `headers_as_json` wrote."""
+    return [(name, None if value is None else b64decode(value)) for name, value in kept]
 
 
 def moment_of(milliseconds: int) -> datetime | None:

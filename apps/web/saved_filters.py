@@ -11,6 +11,7 @@ from django.urls import reverse
 from apps.common.errors import DomainError, Invalid
 from apps.common.language import lazy as _
 from apps.common.registry import Registry
+from apps.common.validation import text_of
 from apps.web.filters import FilterForm
 
 if TYPE_CHECKING:
@@ -67,16 +68,13 @@ class FilteredPage:
         return allowed and self.refusal(user) is None
 
     def _parsed(self, query: str) -> QueryDict:
-        # A lone surrogate, or U+0000, is in no text that PostgreSQL stores.
+        text_of(query, code="query_invalid")
         try:
-            query.encode()
             given = QueryDict(query[: QUERY_LIMIT * 4].removeprefix("?"))
-        except (UnicodeEncodeError, ValueError) as error:
+        except ValueError as error:
             raise self._invalid() from error
         for value in given.values():
-            text = str(value)
-            if "\x00" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
-                raise self._invalid()
+            text_of(value, code="query_invalid")
         return given
 
     def _invalid(self) -> Invalid:

@@ -14,7 +14,7 @@ from redis import Redis
 from apps.common.errors import DomainError
 from apps.streams.brokers import MESSAGE_ID, KafkaPublisher, RedisPublisher, Sent, ToSend
 from apps.streams.kafka import KafkaSource
-from apps.streams.leader_tasks import _Send
+from apps.streams.leader_tasks import Sender
 from apps.streams.models import OutgoingMessage
 from apps.streams.redis_streams import RedisSource
 from apps.streams.services.sending import brokers_due, message_send, messages_publish
@@ -125,7 +125,7 @@ def test_two_leaders_at_once_send_each_message_once() -> None:
 def test_the_leader_sends_to_a_real_stream_what_our_own_reader_reads(topic: str) -> None:
     write(topic, f"{topic}:1")
     write(topic, f"{topic}:2", value=None, key=None)
-    assert _Send()._turn() is False
+    assert Sender().turn() is False
     assert OutgoingMessage.objects.filter(sent_at=None).count() == 0
     one = RedisSource(url=settings.REDIS_URL, group="g", topics=[topic], name="one")
     first, second = one.poll(0.1) or one.poll(0.1)

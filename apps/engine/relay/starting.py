@@ -128,8 +128,8 @@ async def _counts(
         return known.run_id if ours else ""
     await _check_owner(client, command, known, memo, deadline)
     # Compare only the key: after a restored backup a decision is made again, and its run continues.
-    another = _allows_another(command) and not joins
-    if another and known.status == WorkflowExecutionStatus.RUNNING and not same_key:
+    waits = _allows_another(command) and not joins
+    if waits and known.status == WorkflowExecutionStatus.RUNNING and not same_key:
         raise OldRunOpenError(known.run_id)
     return known.run_id
 

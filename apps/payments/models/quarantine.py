@@ -15,11 +15,12 @@ from apps.payments.reading import LONGEST_ID
 #: What never changes: how it came. The payload may be deleted, once, when the row is settled.
 _AS_IT_CAME = ("size", "digest", "source", "topic", "partition", "offset")
 _PAYLOAD = ("raw", "key", "headers", "raw_deleted_at")
+SETTLED_IN_SQL = ", ".join(f"'{state.value}'" for state in SETTLED)
 _TOUCHES_PAYLOAD = pgtrigger.Condition(
     "(("
     + " OR ".join(f"OLD.{name} IS DISTINCT FROM NEW.{name}" for name in _PAYLOAD)
-    + """) AND NOT (OLD.raw_deleted_at IS NULL AND NEW.raw_deleted_at IS NOT NULL
-    AND NEW.state IN ('replayed', 'discarded', 'superseded', 'retargeted')
+    + f""") AND NOT (OLD.raw_deleted_at IS NULL AND NEW.raw_deleted_at IS NOT NULL
+    AND NEW.state IN ({SETTLED_IN_SQL})
     AND NEW.raw IS NULL AND NEW.key IS NULL AND NEW.headers = '[]'::jsonb))"""
 )
 

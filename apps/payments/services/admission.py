@@ -4,11 +4,12 @@ while few are open."""
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from apps.common.failpoints import failpoint
+from apps.common.locks import transaction_lock
 from apps.engine.contracts import SAGA_BACKSTOP
 from apps.engine.outbox import NewCommand
 from apps.engine.selectors import unsettled_starts
@@ -17,6 +18,8 @@ from apps.payments.contracts import EVENT, EVENT_WORKFLOW, TASK_QUEUE, Lane
 from apps.payments.models import Intake
 from apps.payments.services import batches, breaker
 
+#: The lock of whoever admits.
+LOCK = "payments.admission"
 #: Of one transaction; there are never more slots than PAYMENTS_MAX_OPEN.
 MOST_AT_ONCE = 500
 #: So many events more while the breaker is open: somebody has to send the probe.
@@ -31,8 +34,7 @@ def events_admit() -> int:
     commands commit together."""
     with transaction.atomic(durable=True):
         # Two leaders at once, for the moment of a change, admit in turn.
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('payments.admission'))")
+        transaction_lock(LOCK)
         batched = settings.PAYMENTS_LANE == Lane.BATCH
         admitted = _admit(only_alone=batched)
         if batched:

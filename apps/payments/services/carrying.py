@@ -1,7 +1,6 @@
 """Carries an event from its intake to the table: finds it, checks it against the rules, keeps it
 with its scores, or ends it in the quarantine."""
 
-from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
@@ -32,6 +31,7 @@ from apps.payments.services.intake import BY_HAND, events_take
 from apps.payments.services.messages import Message
 from apps.payments.services.quarantine import Failed, quarantine_put, reopen, replayed
 from apps.payments.services.rules import rules_in_force
+from apps.streams.records import headers_from_json
 
 
 class RuleFailed(Conflict):
@@ -210,7 +210,7 @@ def _failed(intake: Intake, stage: Stage, errors: Sequence[Mapping[str, str]]) -
         partition=intake.partition,
         offset=intake.offset,
         key=None if intake.key is None else bytes(intake.key),
-        headers=_headers(intake),
+        headers=headers_from_json(intake.headers),
         sent_at=intake.sent_at,
     )
     return Failed(
@@ -222,7 +222,3 @@ def _failed(intake: Intake, stage: Stage, errors: Sequence[Mapping[str, str]]) -
         attempt=intake.attempt,
         came_once=sha256(f"intake:{intake.pk}:{intake.attempt}".encode()).hexdigest(),
     )
-
-
-def _headers(intake: Intake) -> Sequence[tuple[str, bytes | None]]:
-    return [(name, None if value is None else b64decode(value)) for name, value in intake.headers]

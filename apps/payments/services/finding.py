@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from apps.common.errors import NotFound
+from apps.common.language import lazy as _
 from apps.payments.services.messages import Message
 from apps.payments.services.payloads import document_in
 
@@ -44,3 +46,10 @@ def search_text_of(one: Failing) -> str:
     ]
     found = " ".join(text for text in texts if text)
     return "".join(sign if sign.isprintable() else " " for sign in found)[:LONGEST]
+
+
+def event_unknown() -> NotFound:
+    """Return the refusal of an id that no quarantined event has."""
+    return NotFound(
+        _("There is no such event in the quarantine."), code="quarantined_event_not_found"
+    )

@@ -20,6 +20,7 @@ from apps.common.strict_json import NotJson, exact_document_of
 from apps.payments.contracts import QUARANTINED, EditStatus
 from apps.payments.models import QuarantinedEvent, QuarantineEdit
 from apps.payments.services.edits import edit_ask
+from apps.payments.services.finding import event_unknown
 from apps.payments.services.payloads import Version, as_it_came, newest_version, parsed
 
 IMPORT_PERMISSION = "payments.import_quarantinedevent"
@@ -128,9 +129,7 @@ def _imported(line: int, raw: bytes, reason: str, by: User, via: str, as_of: dat
         pk = uuid_of(str(given.get("id", "")))
         row = QuarantinedEvent.objects.filter(pk=pk).first() if pk else None
         if row is None:
-            raise Invalid(
-                _("There is no such event in the quarantine."), code="quarantined_event_not_found"
-            )
+            raise event_unknown()
         if known := _known(row, given["event"], given.get("digest")):
             return Imported(line, *known)
         edit, _new = edit_ask(

@@ -15,8 +15,9 @@ from apps.engine import subjects
 from apps.payments.contracts import REVIEW_PREFIX, Outcome, QuarantineState, Stage
 from apps.payments.models import Intake, QuarantinedEvent
 from apps.payments.reading import Event, Unreadable, read
-from apps.payments.services.messages import Message, headers_of
+from apps.payments.services.messages import Message
 from apps.payments.services.quarantine import Failed, quarantine_put, states_move
+from apps.streams.records import headers_as_json
 
 #: The source of an event whose workflow runs already: nobody else starts it.
 BY_HAND = "engine"
@@ -165,7 +166,7 @@ def _columns(item: _Item) -> tuple[Any, ...]:
     assert isinstance(event, Event)
     return (
         *(event.event_id, event.digest, message.raw or b"", message.key),
-        canonical_json(headers_of(message.headers)),
+        canonical_json(headers_as_json(message.headers)),
         *(message.source, message.topic, message.partition, message.offset, message.sent_at),
     )
 
@@ -211,7 +212,7 @@ def _replace(row: Intake, item: _Item, now: datetime) -> None:
     open_rows = QuarantinedEvent.objects.filter(intake=row, state=QuarantineState.OPEN)
     states_move(open_rows, QuarantineState.SUPERSEDED, now)
     columns = dict(zip((name.strip('"') for name in _COLUMNS), _columns(item), strict=True))
-    columns["headers"] = headers_of(item.message.headers)
+    columns["headers"] = headers_as_json(item.message.headers)
     Intake.objects.filter(pk=row.pk).update(
         **columns,
         taken_at=now,

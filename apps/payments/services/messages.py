@@ -1,11 +1,9 @@
 """A message as a stream, a program or a person brings it."""
 
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -44,12 +42,3 @@ class Message:
     def digest(self) -> str:
         """Return the SHA-256 of the bytes; of nothing for a message without a value."""
         return sha256(self.raw or b"").hexdigest()
-
-
-def headers_of(headers: Sequence[tuple[str, bytes | None]]) -> list[list[Any]]:
-    """Return headers for a jsonb column: name and value in base64, or null; repeated ones stay, in
-    their order."""
-    return [
-        [ascii(name)[1:-1], None if value is None else b64encode(value).decode()]
-        for name, value in headers
-    ]

@@ -26,8 +26,9 @@ from apps.payments.models import (
 )
 from apps.payments.services import replay_items
 from apps.payments.services.finding import search_text_of
-from apps.payments.services.messages import Message, headers_of
+from apps.payments.services.messages import Message
 from apps.payments.services.reviews import Decided, reviews_tell
+from apps.streams.records import headers_as_json
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -202,17 +203,16 @@ def tell_event(pk: "UUID", version: int) -> None:
 
 
 # --- helpers --------------------------------------------------------------------------------------
-_GROUPS = """
+_GROUPS = f"""
 INSERT INTO payment_events_quarantine_group AS known
-    (fingerprint, stage, code, field, open, replaying, replayed, discarded, superseded, retargeted,
-     first_at, last_at)
-SELECT given.*, 0, 0, 0, 0, 0, 0, %s, %s
+    (fingerprint, stage, code, field, {", ".join(QuarantineState)}, first_at, last_at)
+SELECT given.*, {", ".join("0" for _state in QuarantineState)}, %s, %s
   FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])
        AS given (fingerprint, stage, code, field)
  ORDER BY given.fingerprint
     ON CONFLICT (fingerprint) DO UPDATE SET last_at = GREATEST(known.last_at, EXCLUDED.last_at)
 RETURNING fingerprint, id
-"""
+"""  # noqa: S608 - our own names
 
 
 def _groups(examples: Mapping[str, Failed], now: datetime) -> dict[str, int]:
@@ -260,7 +260,7 @@ def _row(one: Failed, group: int, now: datetime) -> dict[str, Any]:
         "size": len(raw or b""),
         "digest": message.digest,
         "key": message.key,
-        "headers": canonical_json(headers_of(message.headers)),
+        "headers": canonical_json(headers_as_json(message.headers)),
         "source": message.source,
         "topic": message.topic,
         "partition": message.partition,

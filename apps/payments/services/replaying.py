@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from apps.common.errors import Conflict, NotFound
+from apps.common.errors import Conflict
 from apps.common.identifiers import uuid_of
 from apps.common.language import filled
 from apps.common.language import lazy as _
@@ -17,6 +17,7 @@ from apps.payments.contracts import QuarantineState, ReplayItemStatus
 from apps.payments.models import Intake, QuarantinedEvent, ReplayItem
 from apps.payments.reading import Event, read
 from apps.payments.services.admission import start_of
+from apps.payments.services.finding import event_unknown
 from apps.payments.services.intake import is_reserved
 from apps.payments.services.payloads import Version
 from apps.payments.services.quarantine import states_move
@@ -30,13 +31,6 @@ def event_locked(row_id: UUID | str) -> QuarantinedEvent:
     if row is None:
         raise event_unknown()
     return row
-
-
-def event_unknown() -> NotFound:
-    """Return the refusal of an id that no quarantined event has."""
-    return NotFound(
-        _("There is no such event in the quarantine."), code="quarantined_event_not_found"
-    )
 
 
 def carry_on(row: QuarantinedEvent, version: Version, *, now: datetime) -> NewCommand:

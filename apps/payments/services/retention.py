@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from apps.payments.contracts import SETTLED
+from apps.payments.models.quarantine import SETTLED_IN_SQL
 
 #: Rows of one statement.
 STEP = 500
@@ -33,12 +34,12 @@ UPDATE payment_events_quarantine_edit SET raw = '', changes = '[]', reason = ''
 )
 SELECT id FROM gone
 """  # noqa: S608 - our own names
-OLD_ROWS = """
+OLD_ROWS = f"""
 SELECT id FROM payment_events_quarantine
- WHERE state IN ('replayed', 'discarded', 'superseded', 'retargeted') AND raw_deleted_at IS NULL
+ WHERE state IN ({SETTLED_IN_SQL}) AND raw_deleted_at IS NULL
    AND updated_at < %(before)s
  ORDER BY updated_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
-"""
+"""  # noqa: S608 - our own names
 _INTAKE = """
 UPDATE payments_intake SET raw = '', key = NULL, headers = '[]'
  WHERE done_at IS NOT NULL AND raw <> '' AND id = ANY({which})

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
-from apps.common.errors import Conflict, NotFound
+from apps.common.errors import Conflict
 from apps.common.failpoints import failpoint
 from apps.common.identifiers import new_id, uuid_of
 from apps.common.language import lazy as _
+from apps.common.locks import transaction_lock
 from apps.engine.contracts import WAITING_BACKSTOP
 from apps.engine.outbox import NewCommand
 from apps.engine.selectors import unsettled_starts
@@ -32,6 +33,7 @@ from apps.payments.contracts import (
     ReviewRef,
 )
 from apps.payments.models import QuarantinedEvent
+from apps.payments.services.finding import event_unknown
 
 if TYPE_CHECKING:
     from apps.engine.models import EngineCommand
@@ -65,8 +67,7 @@ def reviews_open() -> int:
     return how many. Rows and starts commit together."""
     with transaction.atomic(durable=True):
         # Two leaders at once, for the moment of a change, count in turn.
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('payments.reviews'))")
+        transaction_lock("payments.reviews")
         waiting = QuarantinedEvent.objects.filter(state=QuarantineState.OPEN)
         most = settings.QUARANTINE_OPEN_REVIEWS
         # Bounded, although it is small: a lower setting may meet more.
@@ -104,9 +105,7 @@ def review_facts(*, quarantine_id: str, workflow_id: str) -> ReviewFacts:
     rows = QuarantinedEvent.objects.filter(pk=pk) if pk else QuarantinedEvent.objects.none()
     row = rows.values("state", "attempt", "code").first()
     if row is None:
-        raise NotFound(
-            _("There is no such event in the quarantine."), code="quarantined_event_not_found"
-        )
+        raise event_unknown()
     if row_of_review(workflow_id) != str(pk):
         # Nobody would ever signal it.
         raise Conflict(_("Another workflow is its review."), code="not_its_workflow")

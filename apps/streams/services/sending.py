@@ -4,7 +4,6 @@ A message is sent at least once. Only a leader that is killed between the broker
 own commit sends one twice: the receiver knows it by the header MESSAGE_ID.
 """
 
-from base64 import b64decode
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from apps.common.failpoints import failpoint
 from apps.common.language import lazy as _
 from apps.streams.brokers import MESSAGE_ID, Publisher, Sent, ToSend
 from apps.streams.models import OutgoingMessage
+from apps.streams.records import headers_from_json
 
 logger = get_logger(__name__)
 
@@ -95,14 +95,11 @@ _SETTLED = (
 
 # --- helpers --------------------------------------------------------------------------------------
 def _to_send(row: OutgoingMessage) -> ToSend:
-    headers = [
-        (str(name), None if value is None else b64decode(value)) for name, value in row.headers
-    ]
     return ToSend(
         topic=row.topic,
         value=None if row.value is None else bytes(row.value),
         key=None if row.key is None else bytes(row.key),
-        headers=(*headers, (MESSAGE_ID, row.key_once.encode())),
+        headers=(*headers_from_json(row.headers), (MESSAGE_ID, row.key_once.encode())),
     )
 
 
