@@ -20,13 +20,14 @@ DECLINED, BAD = ":declined", ":bad"
 _BEGIN = """
 from django.conf import settings
 from django.db import connection
+from apps.common.locks import lock_number
 from apps.payments.models import Intake
-from apps.payments.services.admission import events_admit
+from apps.payments.services.admission import LOCK, events_admit
 from apps.payments.services.intake import events_take
 from apps.payments.services.messages import Message
 settings.PAYMENTS_LANE = "batch"
 with connection.cursor() as cursor:
-    cursor.execute("SELECT pg_advisory_lock(hashtext('payments.admission'))")
+    cursor.execute("SELECT pg_advisory_lock(%s)", [lock_number(LOCK)])
 if not Intake.objects.filter(event_id={event_id!r}).exists():
     events_take([Message(raw, source="api", offset=str(n)) for n, raw in enumerate({raws!r})])
 events_admit()
