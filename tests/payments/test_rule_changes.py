@@ -158,6 +158,23 @@ def test_events_are_checked_by_the_newest_version(people: dict[str, User]) -> No
     assert failed() == []
 
 
+def test_parameters_written_with_sql_are_in_force_at_once(people: dict[str, User]) -> None:
+    def blocked() -> list[str]:
+        rules = {rule.code: rule.parameters for rule in rules_in_force()}
+        return sorted(rules["customer_blocklist"]["blocked"])
+
+    before = PaymentRule.objects.get(code="customer_blocklist")
+    assert blocked() == []
+    rows = PaymentRule.objects.filter(code="customer_blocklist")
+    rows.update(parameters={"blocked": ["c-1"]})
+    assert blocked() == ["c-1"]
+    rows.update(parameters={"blocked": ["c-2"]})
+    assert blocked() == ["c-2"]
+    # The same again is no version, and neither is being switched off.
+    rows.update(parameters={"blocked": ["c-2"]}, enabled=False)
+    assert rows.get().version == before.version + 2
+
+
 def test_a_blocklist_names_nobody_in_the_trail(people: dict[str, User]) -> None:
     change(people["operator"], "customer_blocklist", parameters={"blocked": ["c-7"]})
     body = AuditEntry.objects.get(action="payment_rule.changed").body

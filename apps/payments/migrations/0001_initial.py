@@ -561,6 +561,10 @@ class Migration(migrations.Migration):
             model_name='replayitem',
             constraint=models.UniqueConstraint(condition=models.Q(('status__in', ('waiting', 'running'))), fields=('event',), name='replay_item_open_once'),
         ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='paymentrule',
+            trigger=pgtrigger.compiler.Trigger(name='payment_rule_next_version', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (NEW."version" = (OLD."version") AND OLD."parameters" IS DISTINCT FROM (NEW."parameters"))', func='NEW.version := OLD.version + 1; RETURN NEW;', hash='ca8edf0370741306b6912f8e46f3ca4575c2e6dc', operation='UPDATE OF "parameters"', pgid='pgtrigger_payment_rule_next_version_d83bb', table='payments_rule', when='BEFORE')),
+        ),
         migrations.RunSQL(
             # Frequent words would be searched through the list's index without them.
             [

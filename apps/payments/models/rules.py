@@ -1,6 +1,7 @@
 """Business rules: rows, so that they change without a release, and every version is kept."""
 
 import pghistory
+import pgtrigger
 from django.db import models
 from django.utils import timezone
 
@@ -22,6 +23,18 @@ class PaymentRule(models.Model):
     class Meta:
         db_table = "payments_rule"
         ordering = ["id"]
+        triggers = [
+            # Processes keep the parameters that they have read by their version; whoever writes
+            # them with SQL does not know that.
+            pgtrigger.Trigger(
+                name="payment_rule_next_version",
+                operation=pgtrigger.UpdateOf("parameters"),
+                when=pgtrigger.Before,
+                condition=pgtrigger.Q(new__version=pgtrigger.F("old__version"))
+                & pgtrigger.Q(old__parameters__df=pgtrigger.F("new__parameters")),
+                func="NEW.version := OLD.version + 1; RETURN NEW;",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.code
