@@ -1,0 +1,56 @@
+"""Graphs in a few characters: `graph("c>a:true c>b:false a>j b>j", c=condition("true"))`."""
+
+import re
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+Node = dict[str, Any]
+
+
+def node(type: str = "transform", **data: Any) -> Node:
+    """Return a node without its id; a transform of nothing unless said otherwise."""
+    if type == "transform":
+        data.setdefault("mapping", {})
+    return {"type": type, "data": data}
+
+
+def condition(text: str, **data: Any) -> Node:
+    return node("condition", condition=text, **data)
+
+
+def call(url: str = "https://example.com/", **data: Any) -> Node:
+    return node("api_call", url=url, **data)
+
+
+def graph(edges: str, /, **nodes: Node) -> dict[str, Any]:
+    """Return the definition with these edges (`a>b`, `a>b:label`); a name alone is a node without
+    edges. Nodes stand in the order of their first mention."""
+    names: dict[str, None] = {}
+    drawn = []
+    for part in edges.split():
+        ends, _, label = part.partition(":")
+        names.update(dict.fromkeys(re.split(">", ends)))
+        if ">" in ends:
+            source, target = ends.split(">")
+            edge = {"id": f"e{len(drawn)}", "source": source, "target": target}
+            drawn.append({**edge, "label": label} if label else edge)
+    names.update(dict.fromkeys(nodes))
+    return {
+        "name": "Drawn",
+        "nodes": [{"id": name, **nodes.get(name, node())} for name in names],
+        "edges": drawn,
+    }
+
+
+@contextmanager
+def memory_below(most: int) -> Iterator[None]:
+    """Hold that what runs inside takes fewer bytes than this at any time."""
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < most, f"{peak:,} bytes"
