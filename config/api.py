@@ -15,6 +15,8 @@ from ninja.parser import Parser
 
 from apps.accounts.auth import api_auth, authenticate
 from apps.approvals.api import router as approvals_router
+from apps.automations.api import router as automations_router
+from apps.automations.api import workflow_router
 from apps.bookings.api import bookings_router, trips_router
 from apps.common.strict_json import document_of
 from apps.console.api import audit_router
@@ -165,6 +167,8 @@ api.add_router("/notifications", notifications_router)
 api.add_router("/payment-events", payments_router)
 api.add_router("/quarantine", quarantine_router)
 api.add_router("/replay-runs", replays_router)
+api.add_router("/automations", automations_router)
+api.add_router("/workflow", workflow_router)
 api.add_router("/riders", riders_router)
 api.add_router("/wallets", wallets_router)
 api.add_router("/wallets", topups_router)

@@ -37,6 +37,7 @@ PEOPLE: tuple[Person, ...] = (
     Person("reviewer2", "Rafael", "Moreira", ("reviewer",), senior="senior"),
     Person("senior", "Helena", "Duarte", ("reviewer", "senior reviewer")),
     Person("agent", "Yemi", "Alabi", ("booking agent",)),
+    Person("editor", "Zainab", "Bello", ("automation editor",)),
     Person("operator", "Tunde", "Bakare", ("operator",)),
     Person("corrector", "Kemi", "Adeyemi", ("quarantine operator",)),
     Person("releaser", "Bruno", "Tavares", ("quarantine releaser",)),

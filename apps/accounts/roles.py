@@ -26,6 +26,7 @@ ROLES = {
     "quarantine releaser": _("Signs what quarantine operators corrected"),
     "key officer": _("Decides claims and infractions"),
     "booking agent": _("Cancels and refunds bookings"),
+    "automation editor": _("Writes automations and executes them"),
     "auditor": _("Reads everything, changes nothing"),
     "operator": _("Keeps the engine running, and the rules"),
 }

@@ -51,6 +51,11 @@ class Issue:
         }
 
 
+def issues_kept(rows: Iterable[dict[str, Any]]) -> list[Issue]:
+    """Return the issues that a version was stored with."""
+    return [Issue(**row) for row in rows]
+
+
 @dataclass
 class _Found:
     """Issues with where they are, to be told in the order of the document."""

@@ -128,8 +128,9 @@ class DetailPage:
     `name`: of its URL; the fragment's is `<name>_live`. `rows`: those that a user may see; the URL
     has the value of `column` of one of them, the first where several match. `context` returns what
     the parts show: `head`, `topics`, on which changes are announced, and `may_call`, whether the
-    user may call the action now. `main`, `side` and `after` are templates, each of one or more
-    elements with data-merge. `template` may draw them differently, with what `whole` adds for it.
+    user may call the action now. `above`, which is as wide as the page, `main`, `side` and `after`
+    are templates, each of one or more elements with data-merge. `template` may draw them
+    differently, with what `whole` adds for it.
     `poll_seconds`: the parts are fetched this often as well, for what nobody announces; 0: never.
     Without `permission` the page is a 403, and the fragment a 404.
     """
@@ -138,6 +139,7 @@ class DetailPage:
     rows: "Callable[[User], QuerySet[Any]]"
     context: Callable[[HttpRequest, Any], dict[str, Any]]
     main: tuple[str, ...]
+    above: tuple[str, ...] = ()
     column: str = "pk"
     side: tuple[str, ...] = ()
     after: tuple[str, ...] = ()

@@ -49,6 +49,7 @@ INSTALLED_APPS = [
     "apps.interventions",
     "apps.wallets",
     "apps.payments",
+    "apps.automations",
     "apps.bookings",
     "apps.console",
 ]

@@ -24,6 +24,7 @@ def test_the_demo_has_its_people_in_their_groups() -> None:
         "reviewer2": {"reviewer"},
         "senior": {"reviewer", "senior reviewer"},
         "agent": {"booking agent"},
+        "editor": {"automation editor"},
         "operator": {"operator"},
         "corrector": {"quarantine operator"},
         "releaser": {"quarantine releaser"},

@@ -37,6 +37,7 @@ def test_the_groups_are_there_under_their_exact_names() -> None:
         "quarantine releaser",
         "key officer",
         "booking agent",
+        "automation editor",
         "auditor",
         "operator",
     }

@@ -54,3 +54,8 @@ def memory_below(most: int) -> Iterator[None]:
     finally:
         tracemalloc.stop()
     assert peak < most, f"{peak:,} bytes"
+
+
+def short(value: object) -> str:
+    """Return a name for a test of this value: bombs are long."""
+    return ascii(value)[:24]

@@ -146,6 +146,17 @@ ISSUES = [
         [("expression_not_allowed", "/nodes/0/data/body/list/0/x")],
     ),
     (
+        graph("a", a=node(mapping={"x": "keys(nodes)", "y": "nodes"})),
+        [
+            ("expression_not_allowed", "/nodes/0/data/mapping/x"),
+            ("expression_not_allowed", "/nodes/0/data/mapping/y"),
+        ],
+    ),
+    (
+        graph("a>b", b=condition("len(nodes) > 1 or nodes[inputs.x]")),
+        [("expression_not_allowed", "/nodes/1/data/condition")],
+    ),
+    (
         graph("a>b", b=condition("nodes.a.x == nodes['c'].x"), a=node(mapping={"x": "nodes.d.y"})),
         [("unknown_node", "/nodes/0/data/mapping/x"), ("unknown_node", "/nodes/1/data/condition")],
     ),

@@ -7,7 +7,7 @@ import pytest
 
 from apps.automations.expressions.conditions import check, evaluate, nodes_of
 from apps.automations.expressions.errors import Failed, NotAllowed
-from tests.automations.drawing import memory_below
+from tests.automations.drawing import memory_below, short
 
 VALUES: dict[str, Any] = {
     "inputs": {
@@ -59,6 +59,7 @@ VALUES: dict[str, Any] = {
         ("-1 + 3 % 2 == 0", True),
         ("  true  ", True),
     ],
+    ids=short,
 )
 def test_it_is_what_python_and_json_say(text: str, expected: bool) -> None:
     assert evaluate(text, VALUES) is expected
@@ -106,12 +107,18 @@ def test_it_is_what_python_and_json_say(text: str, expected: bool) -> None:
         " or ".join(["1"] * 201),
         "9" * 900 + "." + "1 +" * 5,
     ],
+    ids=short,
 )
 def test_what_is_no_condition_is_refused_before_it_runs(text: str) -> None:
     with pytest.raises(NotAllowed) as refused:
         check(text)
     assert refused.value.code == "expression_not_allowed"
     assert refused.value.detail
+
+
+def test_a_comparison_with_one_sign_is_told_what_it_lacks() -> None:
+    with pytest.raises(NotAllowed, match="compared with =="):
+        check("inputs.status = 200")
 
 
 @pytest.mark.parametrize(
@@ -144,6 +151,7 @@ def test_what_is_no_condition_is_refused_before_it_runs(text: str) -> None:
         ("1 in 'a'", "cannot be in"),
         ("len(1, 2)", "no answer"),
     ],
+    ids=short,
 )
 def test_what_its_values_do_not_have_is_a_failure_in_words(text: str, words: str) -> None:
     with pytest.raises(Failed) as failed:
@@ -175,7 +183,7 @@ def exploded(text: str) -> None:
         pass
 
 
-@pytest.mark.parametrize("text", BOMBS)
+@pytest.mark.parametrize("text", BOMBS, ids=short)
 def test_a_bomb_takes_neither_long_nor_much(text: str) -> None:
     began = time.process_time()
     exploded(text)

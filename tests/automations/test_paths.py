@@ -12,7 +12,7 @@ from apps.automations.expressions import paths, templates
 from apps.automations.expressions.errors import Failed, NotAllowed
 from apps.automations.values import DEEPEST, MOST_BYTES, TooLarge, json_of
 from apps.common.errors import Invalid
-from tests.automations.drawing import memory_below
+from tests.automations.drawing import memory_below, short
 
 VALUES: dict[str, Any] = {
     "inputs": {"data": {"n": 1, "list": [3, 1, 2]}, "names": ["a", "b"], "empty": None},
@@ -39,6 +39,7 @@ VALUES: dict[str, Any] = {
         ("inputs.data == inputs.data", True),
         ("inputs.names[::-1]", ["b", "a"]),
     ],
+    ids=short,
 )
 def test_it_finds_what_the_language_says(text: str, expected: Any) -> None:
     assert paths.evaluate(text, VALUES) == expected
@@ -57,6 +58,7 @@ def test_it_finds_what_the_language_says(text: str, expected: Any) -> None:
         "a" * 501,
         "||".join(["a"] * 40),
     ],
+    ids=short,
 )
 def test_what_asks_for_too_much_is_refused_before_it_runs(text: str) -> None:
     with pytest.raises(NotAllowed) as refused:
@@ -76,6 +78,7 @@ def test_what_asks_for_too_much_is_refused_before_it_runs(text: str) -> None:
         "join(',', inputs.data.list)",
         "max_by(inputs.names, &length(@)) | abs(@)",
     ],
+    ids=short,
 )
 def test_what_its_values_do_not_have_is_a_failure(text: str) -> None:
     with pytest.raises(Failed) as failed:
@@ -122,7 +125,7 @@ def exploded(text: str) -> None:
         assert refused.code in ("expression_failed", "output_too_large")
 
 
-@pytest.mark.parametrize("text", BOMBS)
+@pytest.mark.parametrize("text", BOMBS, ids=short)
 def test_a_bomb_takes_neither_long_nor_much(text: str) -> None:
     began = time.process_time()
     exploded(text)
@@ -204,7 +207,9 @@ def test_what_an_expression_finds_is_not_looked_through_again() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["{{", "{{ }}", "a {{ b", "{{ b }", "{{ " + "a" * 600 + " }}"])
+@pytest.mark.parametrize(
+    "text", ["{{", "{{ }}", "a {{ b", "{{ b }", "{{ " + "a" * 600 + " }}"], ids=short
+)
 def test_an_expression_without_an_end_is_refused(text: str) -> None:
     with pytest.raises(NotAllowed):
         templates.filled_in(text, VALUES)
@@ -221,7 +226,9 @@ def test_a_text_that_grows_beyond_a_value_is_refused() -> None:
         templates.filled_in("{{ inputs.text }}{{ inputs.text }}", WIDE)
 
 
-@pytest.mark.parametrize("text", ["{{" + "}" * 400, "{{ a" + "{{" * 200, "{{ (" + "}}" * 200])
+@pytest.mark.parametrize(
+    "text", ["{{" + "}" * 400, "{{ a" + "{{" * 200, "{{ (" + "}}" * 200], ids=short
+)
 def test_braces_without_sense_are_refused_at_once(text: str) -> None:
     began = time.process_time()
     for _times in range(50):

@@ -126,6 +126,16 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "password": "/account/password/",
         },
         "agent": _wallets(site) | _bookings(site),
+        "editor": {
+            "automations": "/automations/",
+            "automations-empty": "/automations/?code=zzz",
+            "automation": "/automations/of/release-order/",
+            "automation-branches": "/automations/of/welcome-customer/",
+            "automation-older": "/automations/of/welcome-customer/?version=1",
+            "automation-draft": "/automations/of/chase-invoice/",
+            "automation-new": "/automations/new/",
+            "automation-edit": "/automations/of/chase-invoice/edit/",
+        },
         "": {"login": "/login/"},
         "admin": {
             "admin": "/admin/",
@@ -376,7 +386,7 @@ def problems(page: "Page", *, colors_only: bool = False, around: bool = True) ->
 # which is many times longer while others use it.
 @pytest.mark.timeout(1200 if EVERY_LOOK else 600)
 @pytest.mark.parametrize(
-    "round_", ["reviewer", "reviewer of money", "requester", "agent", "admin", ""]
+    "round_", ["reviewer", "reviewer of money", "requester", "agent", "editor", "admin", ""]
 )
 def test_every_page_is_accessible_fits_and_is_not_blocked(
     round_: str, site: Site, places: dict[str, dict[str, str]]

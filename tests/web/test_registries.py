@@ -96,6 +96,7 @@ ELSEWHERE = {
     # Forms, that the list's own button opens.
     *("intervention_new", "batch_new", "transfer_new", "bulk_preview", "adjustment_new"),
     *("topup_new", "booking_new", "refund_new", "replay_new", "quarantine_import"),
+    "automation_new",
     # Files.
     *("audit_export", "mfa_download_recovery_codes"),
     # Before one is signed in, and the steps of the person's security page.
@@ -189,6 +190,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
             *("Bookings", "Trips", "Refunds", "Cancelled trips", "Wallets", "Top-ups"),
             *("Adjustments", "Ledger"),
         ],
+        "Automations": ["Automations"],
         "System": ["Workers", "Runs", "Commands", "Schedules", "Audit", "Admin"],
     }
     nobody = User.objects.create(username="nobody")
@@ -390,10 +392,16 @@ ROLES: dict[str, set[str]] = {
         "wallets.freeze_wallet",
         "wallets.request_walletadjustment",
     },
+    "automation editor": {
+        "automations.view_*",
+        "automations.add_automation",
+        "automations.change_automation",
+    },
     "auditor": {"*.view_*"},
     "operator": {
         "payments.view_*",
         "payments.change_paymentrule",
+        "automations.view_*",
         "engine.view_*",
         "engine.change_enginecommand",
         "engine.change_workflowrun",
@@ -450,7 +458,7 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
             *("budgets:read", "budgets:write", "rules:write", "notifications:read"),
             *("notifications:write", "wallets:read", "wallets:write"),
             *("bookings:read", "bookings:write", "payments:read", "payments:write"),
-            *("filters:read", "filters:write"),
+            *("filters:read", "filters:write", "automations:read", "automations:write"),
         ]
     )
     for path in (ROOT / "apps").glob("*/scopes.py"):
@@ -462,7 +470,7 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
 
 def test_ids_of_these_subjects_are_found_in_the_audit_trail() -> None:
     assert subject_types.registered() == [
-        *("approval", "approval_rule", "audit_entry", "budget", "engine_command"),
+        *("approval", "approval_rule", "audit_entry", "automation", "budget", "engine_command"),
         *("intervention", "mail", "payment_customer", "payment_event", "payment_review"),
         *(
             "payment_rule",
@@ -564,7 +572,7 @@ def test_the_words_of_make_bench_choose(
 
 def test_every_part_of_the_demo_can_be_loaded() -> None:
     parts = demo.registered()
-    bare = ["interventions", "wallets", "trips"]
+    bare = ["interventions", "wallets", "trips", "automations"]
     assert [part.title for part in parts if part.bare] == bare
     assert [part.title for part in parts] == [
         "interventions",
@@ -573,6 +581,7 @@ def test_every_part_of_the_demo_can_be_loaded() -> None:
         "payments",
         "trips",
         "bookings",
+        "automations",
     ]
     assert all(callable(part.load()) for part in parts)
 

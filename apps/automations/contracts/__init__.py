@@ -4,12 +4,21 @@ from enum import StrEnum
 
 #: The queue's name in the settings of the service that this one takes over from.
 TASK_QUEUE = "flov7-workflow-task-queue"
+#: The type of an automation's row, in audit entries.
+AUTOMATION = "automation"
 
 #: Limits of a definition: bytes of its JSON, nodes, edges, characters of an id.
 MOST_BYTES = 1_000_000
 MOST_NODES = 2_000
 MOST_EDGES = 6_000
 LONGEST_ID = 100
+
+
+class Runner(StrEnum):
+    """What carries an execution: a workflow, or a thread of the process that took the request."""
+
+    ENGINE = "engine"
+    LOCAL = "local"
 
 
 class NodeType(StrEnum):

@@ -24,6 +24,7 @@ _MOST = 10**308
 #: What a condition may name, beside the functions; words as in JSON and as in Python.
 NAMES = ("inputs", "nodes", "params")
 _WORDS = {"true": True, "false": False, "null": None}
+_ASSIGNED = re.compile(r"[^=!<>]=[^=]")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,3})?")
 
 _ALLOWED = (
@@ -41,16 +42,22 @@ def check(text: str) -> None:
 
 
 def nodes_of(text: str) -> list[str]:
-    """Return the ids in `nodes.<id>` and `nodes["<id>"]`, each once. Raises NotAllowed."""
-    ids = []
+    """Return the ids in `nodes.<id>` and `nodes["<id>"]`, each once. Raises NotAllowed, also for
+    `nodes` without an id: all outputs together have no limit."""
+    ids, named, whole = [], 0, 0
     for node in ast.walk(_parsed(text)):
+        whole += isinstance(node, ast.Name) and node.id == "nodes"
         value = getattr(node, "value", None)
         if isinstance(value, ast.Name) and value.id == "nodes":
             key = node.slice if isinstance(node, ast.Subscript) else None
             if isinstance(node, ast.Attribute):
                 ids.append(node.attr)
+                named += 1
             elif isinstance(key, ast.Constant) and isinstance(key.value, str):
                 ids.append(key.value)
+                named += 1
+    if named < whole:
+        raise NotAllowed(_("nodes needs the id of a node: nodes.<id>."))
     return list(dict.fromkeys(ids))
 
 
@@ -76,6 +83,8 @@ def _parsed(text: str) -> ast.expr:
         tree = ast.parse(text.strip(), mode="eval")
         nodes = list(ast.walk(tree))
     except (SyntaxError, ValueError, MemoryError, RecursionError):
+        if _ASSIGNED.search(text):
+            raise NotAllowed(_("Two values are compared with ==, not with =.")) from None
         raise NotAllowed(_("It is not a comparison such as inputs.amount > 100.")) from None
     expressions = [node for node in nodes if isinstance(node, ast.expr)]
     if len(expressions) > MOST_NODES:

@@ -43,9 +43,15 @@ def roots_of(text: str) -> list[str]:
 
 
 def nodes_of(text: str) -> list[str]:
-    """Return the ids in `nodes.<id>`, each once. Raises NotAllowed."""
-    paths = (path for path in _rooted(_parsed(text)) if path[0] == "nodes" and len(path) > 1)
-    return list(dict.fromkeys(path[1] for path in paths))
+    """Return the ids in `nodes.<id>`, each once. Raises NotAllowed, also for `nodes` without an id:
+    all outputs together have no limit."""
+    ids = []
+    for path in _rooted(_parsed(text)):
+        if path == ("nodes",):
+            raise NotAllowed(_("nodes needs the id of a node: nodes.<id>."))
+        if path[0] == "nodes":
+            ids.append(path[1])
+    return list(dict.fromkeys(ids))
 
 
 def evaluate(text: str, values: Mapping[str, Any]) -> Any:

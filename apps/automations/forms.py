@@ -1,0 +1,58 @@
+"""Forms of automations: the filter, and the editor of a definition."""
+
+from typing import Any
+
+from django import forms
+
+from apps.automations.contracts import MOST_BYTES, Runner
+from apps.common.language import lazy as _
+from apps.web.fields import CodeField
+from apps.web.filters import FilterForm
+
+#: How a choice of what runs an automation is said.
+RUNNERS = {Runner.ENGINE: _("the engine"), Runner.LOCAL: _("this site, without the engine")}
+
+
+class AutomationFilter(FilterForm):
+    lookups = {"code": "code__startswith", "enabled": "enabled"}
+
+    code = CodeField(label=_("Code begins with"))
+    enabled = forms.NullBooleanField(
+        required=False,
+        widget=forms.Select(
+            choices=[("", _("on or off")), ("true", _("switched on")), ("false", _("switched off"))]
+        ),
+    )
+
+
+class DefinitionField(forms.CharField):
+    """A definition as JSON. It stays as it was typed until it is read."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.Textarea(
+            attrs={"rows": 24, "spellcheck": "false", "autocomplete": "off", "class": "code-text"}
+        )
+        # Characters may have several bytes; the service measures those.
+        super().__init__(
+            **{"max_length": 2 * MOST_BYTES, "widget": widget, "strip": False, **options}
+        )
+
+
+class NewAutomationForm(forms.Form):
+    """A new automation with its first version."""
+
+    code = forms.SlugField(
+        max_length=80, help_text=_("Programs know it by this: small letters, digits, - and _.")
+    )
+    title = forms.CharField(max_length=200)
+    runner = forms.ChoiceField(
+        label=_("Run by"), choices=list(RUNNERS.items()), initial=Runner.ENGINE
+    )
+    text = DefinitionField(label=_("Definition"))
+
+
+class VersionForm(forms.Form):
+    """The next version. `version`: the number of the newest when the form was opened."""
+
+    text = DefinitionField(label=_("Definition"))
+    version = forms.IntegerField(min_value=1, max_value=2**31 - 1, widget=forms.HiddenInput)
