@@ -13,7 +13,7 @@ from tests.e2e.conftest import Site, be_live
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Response, Route
 
 pytestmark = pytest.mark.e2e
 
@@ -99,6 +99,33 @@ def test_a_live_page_that_leads_to_the_sign_in_loses_nothing(site: Site) -> None
     expect(page.locator("#decide").get_by_role("status")).to_have_text("Discarded.")
     expect(page.get_by_label("Reason")).to_have_value("")
     assert "invoice" not in page.evaluate(STORED)
+
+
+def test_a_page_of_several_parts_goes_to_the_sign_in_once(site: Site) -> None:
+    request = site.asked(place("Parts"))
+    page = site.sign_in("reviewer")
+    page.goto(f"/requests/{request['id']}/")
+    be_live(page)
+    parts = page.locator("[data-live]").count()
+    assert parts > 1
+    leaving: list[Route] = []
+    refused: list[Response] = []
+
+    def all_refused(response: "Response") -> bool:
+        if response.status == 401:
+            refused.append(response)
+        return len(refused) == parts
+
+    # The sign-in does not answer before every part was told to go there.
+    page.route(re.compile("/login/"), lambda route: leaving.append(route))
+    end_session(site, page)
+    with page.expect_event("response", all_refused):
+        page.evaluate(
+            "document.querySelectorAll('[data-live]').forEach(e => htmx.trigger(e, 'live'))"
+        )
+    leaving[-1].continue_()
+    page.wait_for_url(re.compile("/login/"))
+    assert len(leaving) == 1
 
 
 def test_what_was_typed_stays_bound_to_the_version_that_was_read(site: Site) -> None:

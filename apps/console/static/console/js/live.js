@@ -63,6 +63,18 @@ function notFetched(event) {
   setTimeout(() => element.isConnected && htmx.trigger(element, "live"), AWAY_WAIT);
 }
 
+// A page has several parts, and each is told to go to the sign-in: the second navigation would break
+// off the first, which may already have arrived.
+let leaving = false;
+document.addEventListener("htmx:beforeOnLoad", (event) => {
+  if (!event.detail.xhr.getResponseHeader("HX-Redirect")) return;
+  if (leaving) event.preventDefault();
+  leaving = true;
+});
+addEventListener("pageshow", () => {
+  leaving = false;
+});
+
 for (const name of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
   document.addEventListener(name, notFetched);
 }
