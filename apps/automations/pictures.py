@@ -2,11 +2,12 @@
 issues is drawn as far as it can be read."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from apps.automations.checking import label_of
 from apps.automations.contracts import NodeType
-from apps.automations.layout import collapsed, is_drawn, laid_out
+from apps.automations.layout import Layout, collapsed, is_drawn, laid_out
 from apps.common.language import lazy as _
 from apps.web.tones import tone_of
 
@@ -137,7 +138,7 @@ def _picture(
     *,
     down: bool,
 ) -> Picture:
-    layout = laid_out(len(nodes), edges, down=down)
+    layout = _layout(len(nodes), tuple(edges), down)
     return Picture(
         css="drawing-down" if down else "drawing-across",
         width=layout.width,
@@ -162,6 +163,12 @@ def _picture(
             for line, label in zip(layout.lines, labels, strict=True)
         ),
     )
+
+
+@lru_cache(maxsize=64)
+def _layout(count: int, edges: tuple[tuple[int, int], ...], down: bool) -> Layout:
+    """An open page draws the same graph again and again, and a large one takes a while."""
+    return laid_out(count, edges, down=down)
 
 
 def _what(node: dict[str, Any]) -> str:

@@ -32,7 +32,7 @@ def read(text: str) -> Read:
     try:
         lines = lines_of(text)
     except NotReadable as error:
-        return _unread(error.detail, error.line)
+        return _unread(filled(_("It is not JSON: {why}"), why=error.detail), error.line)
     try:
         document = document_of(text.encode())
     except NotJson as error:
@@ -57,7 +57,11 @@ def document_in(text: str) -> Any:
 
 def marked(text: str, issues: list[Issue]) -> tuple[Marked, ...]:
     """Return the issues of a text that is JSON, each with its line."""
-    return _marked(lines_of(text), issues)
+    try:
+        return _marked(lines_of(text), issues)
+    except NotReadable:
+        # JSON that is nested a level deeper than lines are counted.
+        return tuple(Marked(issue, 1) for issue in issues)
 
 
 def _marked(lines: Lines, issues: list[Issue]) -> tuple[Marked, ...]:

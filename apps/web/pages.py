@@ -130,9 +130,9 @@ class DetailPage:
     the parts show: `head`, `topics`, on which changes are announced, and `may_call`, whether the
     user may call the action now. `above`, which is as wide as the page, `main`, `side` and `after`
     are templates, each of one or more elements with data-merge. `template` may draw them
-    differently, with what `whole` adds for it.
-    `poll_seconds`: the parts are fetched this often as well, for what nobody announces; 0: never.
-    Without `permission` the page is a 403, and the fragment a 404.
+    differently, with what `whole` adds for it. `poll_seconds`: the parts are fetched this often as
+    well, for what nobody announces; 0: never. Without `permission` the page is a 403, and the
+    fragment a 404.
     """
 
     name: str

@@ -14,7 +14,8 @@ from apps.automations import texts
 from apps.automations.models import Automation
 from apps.automations.services.definitions import automation_create, laid_out
 from apps.automations.services.demo import DRAFT, automations_seed
-from tests.automations.drawing import graph, short
+from apps.common.errors import Invalid
+from tests.automations.drawing import graph, node, short
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HERE = "/automations/of/orders/"
@@ -138,6 +139,22 @@ def test_who_may_not_write_sees_no_form(people: dict[str, User], client: Client)
     assert client.get("/automations/").status_code == 403
     assert client.get(f"{HERE}live/").status_code == 404
     assert client.get("/automations/of/none/").status_code in (403, 404)
+
+
+@pytest.mark.parametrize("depth", [150, *range(192, 202)])
+def test_a_definition_nested_as_deep_as_json_may_be_has_a_page(
+    client: Client, people: dict[str, User], depth: int
+) -> None:
+    # A program may write what the editor can no longer read.
+    nested = json.loads("[" * depth + "]" * depth)
+    definition = graph("a", a=node("webhook", url="https://example.com", payload=nested, x=1))
+    try:
+        written(people, definition)
+    except Invalid as refused:
+        assert (refused.code, depth > 195) == ("definition_too_large", True)
+        return
+    assert client.get(HERE).status_code == 200
+    assert client.get(f"{HERE}edit/").status_code == 200
 
 
 def test_a_graph_too_large_to_draw_shows_its_layers(

@@ -214,7 +214,8 @@ def test_arguments_that_the_server_refuses_park_at_once_with_an_alert(
         start_relay()
         settled(command, "parked")
         eventually(lambda: "command parked" in caplog.text)
-    assert command.attempts == 1
+    # Not tries: where three megabytes take longer than a call may, the first one has no answer.
+    assert command.strikes <= 1
     assert "Blob data size exceeds limit" in command.error
     assert lag().parked == 1
     assert lag().oldest_seconds == 0
@@ -225,7 +226,7 @@ def test_a_message_too_large_for_the_wire_parks_and_is_not_taken_for_a_busy_serv
 ) -> None:
     command = outbox.start("huge", args=["x" * 5_000_000])
     start_relay()
-    assert settled(command, "parked").attempts == 1
+    assert settled(command, "parked").strikes <= 1
 
 
 def test_a_server_that_is_away_never_parks_a_command_and_is_caught_up_with_at_once(

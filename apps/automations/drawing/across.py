@@ -18,7 +18,7 @@ Tie = tuple[int, float, float]
 #: Sweeps over all layers. The first ones look at one side only: what is straight stays straight.
 SWEEPS, SWEEPS_OF_ONE_SIDE = 14, 4
 #: Points that all the other sweeps together move, at most: large drawings have fewer sweeps.
-MOST_MOVED = 60_000
+MOST_MOVED = 30_000
 #: How much it counts that an edge is straight which is the only one on both its sides; others count
 #: 1. The pieces of an edge that passes several layers are such edges.
 ALONE = 8.0

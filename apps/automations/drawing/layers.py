@@ -10,7 +10,7 @@ from itertools import pairwise
 Edge = tuple[int, int]
 
 #: Rounds of sorting, at most, and after how many that bring nothing it ends.
-MOST_ROUNDS, MOST_IN_VAIN = 40, 8
+MOST_ROUNDS, MOST_IN_VAIN = 40, 6
 #: Points that are sorted, in all rounds together, at most: large drawings have fewer rounds.
 MOST_SORTED = 12_000
 
@@ -60,28 +60,14 @@ def topological(count: int, edges: Sequence[Edge]) -> tuple[list[int], list[Edge
     return done[::-1], forward
 
 
-def ranks_of(order: Sequence[int], edges: Sequence[Edge], most: int | None = None) -> list[int]:
-    """Return the layer of each node, from 0: by the longest path to it or, if a layer has no more
-    than `most` nodes, the first one after its parents that has room. `order` and `edges` as
+def ranks_of(order: Sequence[int], edges: Sequence[Edge]) -> list[int]:
+    """Return the layer of each node, from 0, by the longest path to it. `order` and `edges` as
     `topological` returns them."""
     children = _children(len(order), edges)
     ranks = [0] * len(order)
     for node in order:
         for child in children[node]:
             ranks[child] = max(ranks[child], ranks[node] + 1)
-    if most is None:
-        return ranks
-    # Layer by layer, each in the order of the definition: what begins first finds room first.
-    filled = [0] * len(order)
-    first = [0] * len(order)
-    for node in sorted(range(len(order)), key=ranks.__getitem__):
-        rank = first[node]
-        while filled[rank] == most:
-            rank += 1
-        filled[rank] += 1
-        ranks[node] = rank
-        for child in children[node]:
-            first[child] = max(first[child], rank + 1)
     return ranks
 
 
@@ -121,9 +107,10 @@ def layered(count: int, edges: Sequence[Edge], most: int | None = None) -> Layer
     """Return the points of a drawing, ordered so that few edges cross. With `most`, no layer has
     more nodes."""
     order, forward = topological(count, edges)
-    ranks = ranks_of(order, forward, most)
-    if most is None:
-        _shorten(ranks, order, forward)
+    ranks = ranks_of(order, forward)
+    _shorten(ranks, order, forward)
+    if most is not None:
+        ranks = _spread(ranks, forward, most)
     layers: list[list[int]] = [[] for _ in range(max(ranks) + 1)]
     for node in range(count):
         layers[ranks[node]].append(node)
@@ -151,6 +138,21 @@ def _shorten(ranks: list[int], order: Sequence[int], edges: Sequence[Edge]) -> N
             ranks[node] = min(ranks[child] for child in children[node]) - 1
 
 
+def _spread(ranks: list[int], edges: Sequence[Edge], most: int) -> list[int]:
+    """Return other layers, with `most` nodes in each: what was in one layer goes on in the next."""
+    children = _children(len(ranks), edges)
+    spread, least, filled = [0] * len(ranks), [0] * len(ranks), [0] * len(ranks)
+    for node in sorted(range(len(ranks)), key=ranks.__getitem__):
+        rank = max(ranks[node], least[node])
+        while filled[rank] == most:
+            rank += 1
+        filled[rank] += 1
+        spread[node] = rank
+        for child in children[node]:
+            least[child] = max(least[child], rank + 1)
+    return spread
+
+
 class _Order:
     """The search for an order of the points in each layer with few crossings."""
 
@@ -169,8 +171,7 @@ class _Order:
             self._set(layer)
 
     def best(self) -> list[list[int]]:
-        best, fewest = [list(layer) for layer in self.layers], self.crossings()
-        in_vain = 0
+        best, fewest, in_vain = [list(layer) for layer in self.layers], self.crossings(), 0
         rounds = min(MOST_ROUNDS, 2 + MOST_SORTED // (1 + len(self.place)))
         for number in range(rounds):
             if not fewest or in_vain == MOST_IN_VAIN:
@@ -180,8 +181,7 @@ class _Order:
             crossings = self.crossings()
             in_vain += 1
             if crossings < fewest:
-                best, fewest = [list(layer) for layer in self.layers], crossings
-                in_vain = 0
+                best, fewest, in_vain = [list(layer) for layer in self.layers], crossings, 0
         return best
 
     def crossings(self) -> int:
@@ -215,9 +215,8 @@ class _Order:
 
     def _sort(self, layer: list[int], neighbours: list[list[int]], turned: bool) -> None:
         """Sort by the barycentre of the neighbours; a point without any stays where it is."""
-        place = self.place
         means = {
-            point: sum([place[one] for one in near]) / len(near)
+            point: sum([self.place[one] for one in near]) / len(near)
             for point in layer
             if (near := neighbours[point])
         }
@@ -237,9 +236,9 @@ class _Order:
                 for at in range(len(layer) - 1):
                     one, other = layer[at], layer[at + 1]
                     now = _pairs(ups[one], ups[other]) + _pairs(downs[one], downs[other])
-                    if now and now > (
-                        _pairs(ups[other], ups[one]) + _pairs(downs[other], downs[one])
-                    ):
+                    if not now:
+                        continue
+                    if now > _pairs(ups[other], ups[one]) + _pairs(downs[other], downs[one]):
                         layer[at], layer[at + 1] = other, one
                         moved = True
             self._set(layer)

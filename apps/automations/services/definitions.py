@@ -20,6 +20,7 @@ from apps.common.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.common.identifiers import new_id, uuid_of
 from apps.common.language import filled
 from apps.common.language import lazy as _
+from apps.common.strict_json import NotJson, document_of
 from apps.common.validation import CODE, clean_reason, clean_text
 from apps.live.broadcast import broadcast
 
@@ -176,6 +177,13 @@ class Written:
                 code="definition_too_large",
             )
         self.text, self.digest = text or laid_out(document), digest_of(document)
+        try:
+            document_of(self.text.encode())
+        except NotJson:
+            # Nested deeper than whoever reads it again can follow.
+            raise Invalid(
+                _("The definition is nested too deep."), code="definition_too_large"
+            ) from None
         named = document.get("name")
         self.name = (named if isinstance(named, str) and named.strip() else name)[:200]
         nodes = document.get("nodes")
