@@ -21,5 +21,5 @@ class AutomationVersionAdmin(ReadOnlyAdmin):
     list_display = ("automation", "number", "name", "nodes", "author", "created_at")
     list_select_related = ("automation", "author")
     ordering = ("-created_at", "-id")
-    search_exact = ("automation__code", "digest")
-    search_help_text = _("The exact code of the automation, or a digest.")
+    search_exact = ("digest",)
+    search_help_text = _("The exact digest.")

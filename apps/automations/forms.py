@@ -18,9 +18,10 @@ class AutomationFilter(FilterForm):
 
     code = CodeField(label=_("Code begins with"))
     enabled = forms.NullBooleanField(
+        label=_("On or off"),
         required=False,
         widget=forms.Select(
-            choices=[("", _("on or off")), ("true", _("switched on")), ("false", _("switched off"))]
+            choices=[("", _("either")), ("true", _("switched on")), ("false", _("switched off"))]
         ),
     )
 
@@ -42,9 +43,11 @@ class NewAutomationForm(forms.Form):
     """A new automation with its first version."""
 
     code = forms.SlugField(
-        max_length=80, help_text=_("Programs know it by this: small letters, digits, - and _.")
+        label=_("Code"),
+        max_length=80,
+        help_text=_("Programs know it by this: small letters, digits, - and _."),
     )
-    title = forms.CharField(max_length=200)
+    title = forms.CharField(label=_("Title"), max_length=200)
     runner = forms.ChoiceField(
         label=_("Run by"), choices=list(RUNNERS.items()), initial=Runner.ENGINE
     )

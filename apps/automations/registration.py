@@ -27,7 +27,7 @@ SOURCE = Source(
     hint=_("id or code"),
     permission=VIEW,
     scope=Scope.AUTOMATIONS_READ,
-    order=70,
+    order=66,
     find=among(
         Automation.objects.all,
         BY_UUID,

@@ -127,8 +127,10 @@ def shown(world: World) -> Opened:
         workflow_id="1", run_id="1", workflow_type="1", status="failed"
     )
     quarantined = _quarantined()
+    automation = _automation(world)
     return {
         **quarantined,
+        **{f"automation{end}": [automation] for end in ("", "_live", "_edit")},
         **{name: [command.pk] for name in ("engine_command", "engine_command_live")},
         **{name: [run.pk] for name in ("workflow_run", "workflow_run_live")},
         **{name: [schedule.name] for name in ("schedule", "schedule_live")},
@@ -158,6 +160,22 @@ def shown(world: World) -> Opened:
         "budget_live": ["main"],
         **{f"{name}{end}": [pk] for name, pk in trips.items() for end in ("", "_live")},
     }
+
+
+def _automation(world: World) -> str:
+    """The code of an automation whose definition has an issue."""
+    from apps.automations.services.definitions import automation_create
+    from tests.automations.drawing import graph
+
+    automation_create(
+        code="7003",
+        title=NAME,
+        document={**graph("а>б б>а"), "name": NAME},
+        by=world.people["admin"],
+        via="page",
+        as_of=timezone.now(),
+    )
+    return "7003"
 
 
 def _paid(wallets: Wallets) -> tuple[Any, Any]:
