@@ -129,7 +129,7 @@ def test_refusals_have_codes_and_are_audited(people: dict[str, User]) -> None:
     for name in ("requester", "reviewer", "operator", "auditor"):
         assert refused(create, people[name]) == "permission_denied"
         assert refused(change, people[name], enabled=False) == "permission_denied"
-    for code in ("", "Big", "a b", "a\0", "x" * 81, "-a", 7):
+    for code in ("", "Big", "a b", "a\0", "x" * 81, "-a", "schema", 7):
         assert refused(create, by, code) == "code_invalid"
     assert refused(create, by, title="") == "title_invalid"
     assert refused(create, by, runner="moon") == "runner_invalid"

@@ -26,6 +26,8 @@ from apps.live.broadcast import broadcast
 
 CHANGE = "automations.change_automation"
 TOPIC = "automations"
+#: Addresses of the API that stand where a code stands.
+RESERVED = ("schema",)
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -50,7 +52,7 @@ def automation_create(
     """
     with refusals(action=f"{AUTOMATION}.create", **_about(code), by=by, via=via):
         _check_may(by)
-        if not isinstance(code, str) or not CODE.fullmatch(code):
+        if not isinstance(code, str) or not CODE.fullmatch(code) or code in RESERVED:
             raise Invalid(
                 _("A code has small letters, digits, - and _, at most 80."), code="code_invalid"
             )
