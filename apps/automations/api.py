@@ -17,6 +17,7 @@ from apps.automations.forms import AutomationFilter
 from apps.automations.models import Automation, AutomationVersion
 from apps.automations.scopes import Scope
 from apps.automations.services import definitions
+from apps.automations.services.definitions import VIEW
 from apps.common.api import Cursor, Limit, Line, NumberCursor, Reason, Unjudged
 from apps.common.errors import NotFound
 from apps.common.language import lazy as _
@@ -27,7 +28,6 @@ from apps.web.filters import Narrow, filtered
 router = Router(tags=["automations"])
 workflow_router = Router(tags=["automations"])
 
-VIEW = "automations.view_automation"
 Definition = Annotated[dict[str, Any], Field(description="As /automations/schema says.")]
 
 

@@ -29,8 +29,6 @@ LONGEST_DELAY = 31_536_000
 #: Rows that a node may read.
 MOST_ROWS = 1_000
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-
 
 def _plain_id(text: str) -> str:
     if any(unicodedata.category(character)[0] == "C" for character in text):

@@ -9,7 +9,6 @@ from apps.automations.checking import label_of
 from apps.automations.contracts import NodeType
 from apps.automations.layout import Layout, collapsed, is_drawn, laid_out
 from apps.common.language import lazy as _
-from apps.web.tones import tone_of
 
 #: Characters of an id that fit into a box.
 MOST_SHOWN = 18
@@ -30,7 +29,6 @@ WORDS = {
 class Box:
     """A node. `wrong`: it has an issue."""
 
-    index: int
     id: str
     shown: str
     what: str
@@ -38,14 +36,12 @@ class Box:
     y: float
     width: float
     height: float
-    wrong: bool = False
-    status: str = ""
+    wrong: bool
 
     @property
     def css(self) -> str:
         """Return the classes of the node's shape."""
-        tone = f" tone-{tone_of(self.status)}" if self.status else ""
-        return f"node{' is-wrong' if self.wrong else ''}{tone}"
+        return "node is-wrong" if self.wrong else "node"
 
     @property
     def middle(self) -> float:
@@ -100,10 +96,8 @@ class Drawing:
     layers: tuple[Layer, ...] = ()
 
 
-def drawn(
-    document: Any, *, wrong: frozenset[str] = frozenset(), statuses: dict[int, str] | None = None
-) -> Drawing:
-    """Return the definition's drawing. `wrong`: ids of nodes with issues; `statuses` by place."""
+def drawn(document: Any, *, wrong: frozenset[str]) -> Drawing:
+    """Return the definition's drawing. `wrong`: ids of nodes with issues."""
     nodes = _members(document, "nodes")
     ids = [str(node.get("id", "")) for node in nodes]
     places: dict[str, int] = {}
@@ -122,8 +116,7 @@ def drawn(
         return Drawing()
     return Drawing(
         pictures=tuple(
-            _picture(nodes, ids, edges, labels, wrong, statuses or {}, down=down)
-            for down in (False, True)
+            _picture(nodes, ids, edges, labels, wrong, down=down) for down in (False, True)
         )
     )
 
@@ -134,7 +127,6 @@ def _picture(
     edges: list[tuple[int, int]],
     labels: list[str],
     wrong: frozenset[str],
-    statuses: dict[int, str],
     *,
     down: bool,
 ) -> Picture:
@@ -145,7 +137,6 @@ def _picture(
         height=layout.height,
         boxes=tuple(
             Box(
-                index,
                 id,
                 id if len(id) <= MOST_SHOWN else f"{id[: MOST_SHOWN - 1]}…",
                 _what(node),
@@ -154,9 +145,8 @@ def _picture(
                 box.width,
                 box.height,
                 id in wrong,
-                statuses.get(index, ""),
             )
-            for index, (node, id, box) in enumerate(zip(nodes, ids, layout.boxes, strict=True))
+            for node, id, box in zip(nodes, ids, layout.boxes, strict=True)
         ),
         edges=tuple(
             Edge(line.path, label, *line.label)

@@ -7,7 +7,7 @@ from apps.audit import subject_types
 from apps.automations.contracts import AUTOMATION
 from apps.automations.models import Automation
 from apps.automations.scopes import Scope
-from apps.automations.services.definitions import CHANGE, TOPIC
+from apps.automations.services.definitions import CHANGE, TOPIC, VIEW
 from apps.automations.states import state_of
 from apps.common.language import lazy as _
 from apps.engine.timeline import register_words
@@ -17,7 +17,6 @@ from apps.web import demo, navigation, refusals, search, tones
 from apps.web.navigation import Item, Section
 from apps.web.search import BY_UUID, Found, Source, among, by_value, everything
 
-VIEW = "automations.view_automation"
 SECTION = Section("automations", _("Automations"), 35)
 PLACE = Item("automations", _("Automations"), "automations", icon="automations", permission=VIEW)
 

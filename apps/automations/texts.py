@@ -27,32 +27,37 @@ class Read:
     marked: tuple[Marked, ...]
 
 
+class NotRead(Exception):
+    """A text is not JSON, or holds what cannot be stored: why, and on which line."""
+
+    def __init__(self, detail: str, line: int) -> None:
+        super().__init__(detail)
+        self.detail, self.line = detail, line
+
+
 def read(text: str) -> Read:
     """Read a definition and everything that is wrong with it."""
     try:
-        lines = lines_of(text)
-    except NotReadable as error:
-        return _unread(filled(_("It is not JSON: {why}"), why=error.detail), error.line)
-    try:
-        document = document_of(text.encode())
-    except NotJson as error:
-        return _unread(str(error), 1)
-    except Invalid as error:
-        return _unread(error.detail, 1)
+        document, lines = _parsed(text)
+    except NotRead as error:
+        return Read(None, (Marked(Issue("not_json", error.detail), error.line),))
     return Read(document, _marked(lines, issues_of(document)))
 
 
 def document_in(text: str) -> Any:
     """Return the document. Raises Invalid `definition_not_json`, which names the line."""
-    found = read(text)
-    if found.document is None and found.marked:
-        first = found.marked[0]
-        if first.issue.code == "not_json":
-            raise Invalid(
-                filled(_("Line {line}: {detail}"), line=first.line, detail=first.issue.detail),
-                code="definition_not_json",
-            )
-    return found.document
+    try:
+        return _parsed(text)[0]
+    except NotRead as error:
+        raise Invalid(
+            filled(_("Line {line}: {detail}"), line=error.line, detail=error.detail),
+            code="definition_not_json",
+        ) from None
+
+
+def nodes_in(marked: tuple[Marked, ...]) -> frozenset[str]:
+    """Return the ids of nodes that have an issue."""
+    return frozenset(one.issue.node for one in marked if one.issue.node)
 
 
 def marked(text: str, issues: list[Issue]) -> tuple[Marked, ...]:
@@ -64,9 +69,19 @@ def marked(text: str, issues: list[Issue]) -> tuple[Marked, ...]:
         return tuple(Marked(issue, 1) for issue in issues)
 
 
+def _parsed(text: str) -> tuple[Any, Lines]:
+    """Return the document and its lines. Raises NotRead."""
+    try:
+        lines = lines_of(text)
+        return document_of(text.encode()), lines
+    except NotReadable as error:
+        said = filled(_("It is not JSON: {why}"), why=error.detail)
+        raise NotRead(said, error.line) from None
+    except NotJson as error:
+        raise NotRead(str(error), 1) from None
+    except Invalid as error:
+        raise NotRead(error.detail, 1) from None
+
+
 def _marked(lines: Lines, issues: list[Issue]) -> tuple[Marked, ...]:
     return tuple(Marked(issue, lines.nearest(issue.path)) for issue in issues)
-
-
-def _unread(detail: str, line: int) -> Read:
-    return Read(None, (Marked(Issue("not_json", detail), line),))

@@ -1,6 +1,8 @@
 """Graphs in a few characters: `graph("c>a:true c>b:false a>j b>j", c=condition("true"))`."""
 
 import re
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,3 +61,19 @@ def memory_below(most: int) -> Iterator[None]:
 def short(value: object) -> str:
     """Return a name for a test of this value: bombs are long."""
     return ascii(value)[:24]
+
+
+def printed_alike(script: str) -> str:
+    """Return what the script prints, which must be the same under two hash seeds."""
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": "."},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(printed) == 1
+    return printed.pop()

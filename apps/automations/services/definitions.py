@@ -1,11 +1,8 @@
 """Automations and their versions: made, continued, switched on and off."""
 
 import json
-import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
@@ -24,7 +21,7 @@ from apps.common.strict_json import NotJson, document_of
 from apps.common.validation import CODE, clean_reason, clean_text
 from apps.live.broadcast import broadcast
 
-CHANGE = "automations.change_automation"
+VIEW, CHANGE = "automations.view_automation", "automations.change_automation"
 TOPIC = "automations"
 #: Addresses of the API that stand where a code stands.
 RESERVED = ("schema",)
@@ -57,9 +54,8 @@ def automation_create(
                 _("A code has small letters, digits, - and _, at most 80."), code="code_invalid"
             )
         title = clean_text(title, field="title", limit=200)
-        if runner not in list(Runner):
-            raise Invalid(_("It is run by engine or local."), code="runner_invalid")
-        written = written_of(document, text, name=title)
+        _check_runner(runner)
+        written = Written(document, text, name=title)
         row = Automation(
             code=code,
             title=title,
@@ -102,7 +98,7 @@ def version_add(
         _check_may(by)
         with transaction.atomic(durable=True):
             row = _locked(code)
-            written = written_of(document, text, name=row.title)
+            written = Written(document, text, name=row.title)
             newest = row.versions.get(number=row.newest)
             if newest.digest == written.digest:
                 return newest, False
@@ -146,8 +142,7 @@ def automation_change(
         if title is not None:
             wanted["title"] = clean_text(title, field="title", limit=200)
         if runner is not None:
-            if runner not in list(Runner):
-                raise Invalid(_("It is run by engine or local."), code="runner_invalid")
+            _check_runner(runner)
             wanted["runner"] = runner
         reason = clean_reason(reason)
         with transaction.atomic(durable=True):
@@ -170,9 +165,13 @@ def automation_change(
 
 
 class Written:
-    """A definition as it is stored: its text, digest, name and issues."""
+    """A definition as it is stored: its text, digest, name and issues. `text`: as it was typed, if
+    somebody typed it; `name`: for one that has none. Raises Invalid `definition_not_an_object`,
+    `definition_too_large`."""
 
-    def __init__(self, document: dict[str, Any], text: str, *, name: str) -> None:
+    def __init__(self, document: Any, text: str = "", *, name: str) -> None:
+        if not isinstance(document, dict):
+            raise Invalid(_("A definition is an object."), code="definition_not_an_object")
         if len(canonical_json(document).encode()) > MOST_BYTES:
             raise Invalid(
                 filled(_("A definition has at most {most} bytes."), most=MOST_BYTES),
@@ -210,36 +209,29 @@ def laid_out(document: Any) -> str:
     return json.dumps(document, ensure_ascii=False, indent=2)
 
 
-def written_of(document: Any, text: str = "", *, name: str) -> Written:
-    """Return the definition as it is stored. `name`: for one that has none. Raises Invalid
-    `definition_not_an_object`, `definition_too_large`."""
-    if not isinstance(document, dict):
-        raise Invalid(_("A definition is an object."), code="definition_not_an_object")
-    return Written(document, text, name=name)
-
-
 # --- reading --------------------------------------------------------------------------------------
 def automation_of(name: str) -> Automation:
     """Return the automation with this code or id. Raises NotFound `automation_not_found`."""
-    pk: UUID | None = uuid_of(name)
-    known = {"pk": pk} if pk else {"code": name}
-    row = None
-    if pk or re.fullmatch(CODE, name):
-        row = Automation.objects.filter(**known).first()
+    rows = Automation.objects.none()
+    if pk := uuid_of(name):
+        rows = Automation.objects.filter(pk=pk)
+    elif CODE.fullmatch(name):
+        rows = Automation.objects.filter(code=name)
+    row = rows.first()
     if row is None:
-        raise unknown()
+        raise NotFound(_("There is no such automation."), code="automation_not_found")
     return row
-
-
-def unknown() -> NotFound:
-    """Return the error for an automation that is not there."""
-    return NotFound(_("There is no such automation."), code="automation_not_found")
 
 
 # --- helpers --------------------------------------------------------------------------------------
 def _check_may(by: User) -> None:
     if not by.has_perm(CHANGE):
         raise NotAllowed(_("You may not write automations."), code="permission_denied")
+
+
+def _check_runner(runner: str) -> None:
+    if runner not in list(Runner):
+        raise Invalid(_("It is run by engine or local."), code="runner_invalid")
 
 
 def _about(code: object) -> dict[str, str]:
@@ -266,14 +258,14 @@ def _append(
 ) -> AutomationVersion:
     made = written.row(automation=row, number=number, author=by, created_at=as_of)
     made.save(force_insert=True)
-    body: Mapping[str, Any] = {
+    body = {
         "number": number,
         "digest": written.digest,
         "nodes": written.nodes,
         "issues": len(written.issues),
     }
     action = f"{AUTOMATION}.created" if number == 1 else f"{AUTOMATION}.version_added"
-    entry_record(action=action, **_about(row.code), by=by, via=via, body=dict(body))
+    entry_record(action=action, **_about(row.code), by=by, via=via, body=body)
     return made
 
 

@@ -14,7 +14,7 @@ from apps.automations.contracts import AUTOMATION
 from apps.automations.forms import RUNNERS, AutomationFilter
 from apps.automations.models import Automation, AutomationVersion
 from apps.automations.pictures import drawn
-from apps.automations.services.definitions import CHANGE, TOPIC, automation_change
+from apps.automations.services.definitions import CHANGE, TOPIC, VIEW, automation_change
 from apps.automations.states import state_of
 from apps.common.identifiers import number_of
 from apps.common.language import lazy as _
@@ -26,7 +26,6 @@ from apps.web.pieces import Cell, Fact, Head, Line, Link, Note, rows_card, seen_
 from apps.web.row_verbs import RowVerb, RowVerbs
 from apps.web.tables import Column
 
-VIEW = "automations.view_automation"
 LIST = Link(_("Automations"), "automations")
 #: Versions that the page lists; all of them are in the API.
 MOST_VERSIONS = 20
@@ -99,13 +98,12 @@ def _context(request: HttpRequest, automation: Automation) -> dict[str, Any]:
     user = person(request)
     version = _version(request, automation)
     marked = texts.marked(version.text, issues_kept(version.issues))
-    wrong = frozenset(one.issue.node for one in marked if one.issue.node)
     return {
         "topics": TOPIC,
         "head": _head(automation, version, user),
         "automation": automation,
         "version": version,
-        "drawing": drawn(version.document, wrong=wrong),
+        "drawing": drawn(version.document, wrong=texts.nodes_in(marked)),
         "lines": version.text.splitlines(),
         "marked": marked,
         "facts_title": gettext("Version {number}").format(number=version.number),

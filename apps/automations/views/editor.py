@@ -67,17 +67,14 @@ def new(request: HttpRequest) -> HttpResponse:
         gettext("Its first version. One with issues is kept as a draft and cannot run."),
         crumbs=(LIST,),
     )
-    back = reverse("automations")
+    place = {"back": reverse("automations"), "draft": "automation"}
     if request.method in SAFE:
         initial = {"text": laid_out(BEGINNING), "runner": Runner.ENGINE}
-        form = NewAutomationForm(initial=initial)
-        return _shown(request, head, form, Outcome(), back=back, draft="automation", checked=True)
+        return _shown(request, head, NewAutomationForm(initial=initial), Outcome(), **place)
     form = NewAutomationForm(request.POST)
-    if "send" not in request.POST:
-        return _shown(request, head, form, Outcome(), back=back, draft="automation", checked=True)
-    outcome = call_verb(request, form, _create)
+    outcome = call_verb(request, form, _create) if "send" in request.POST else Outcome()
     if not outcome.done:
-        return _shown(request, head, form, outcome, back=back, draft="automation", checked=True)
+        return _shown(request, head, form, outcome, **place)
     automation, _created = outcome.result
     messages.success(request, gettext("Version 1 is written."))
     return redirect("automation", automation.code)
@@ -94,21 +91,18 @@ def edit(request: HttpRequest, code: str) -> HttpResponse:
         ),
         crumbs=(LIST, Link(automation.title, reverse("automation", args=[code]))),
     )
-    shown: dict[str, Any] = {
+    place = {
         "back": reverse("automation", args=[code]),
         "draft": f"automation-{automation.pk}",
-        "checked": True,
     }
     if request.method in SAFE:
         newest = automation.versions.get(number=automation.newest)
         initial = {"text": newest.text, "version": newest.number}
-        return _shown(request, head, VersionForm(initial=initial), Outcome(), **shown)
+        return _shown(request, head, VersionForm(initial=initial), Outcome(), **place)
     form = VersionForm(request.POST)
-    if "send" not in request.POST:
-        return _shown(request, head, form, Outcome(), **shown)
-    outcome = call_verb(request, form, _add, code)
+    outcome = call_verb(request, form, _add, code) if "send" in request.POST else Outcome()
     if not outcome.done:
-        return _shown(request, head, form, outcome, **shown)
+        return _shown(request, head, form, outcome, **place)
     version, created = outcome.result
     if created:
         said = gettext("Version {number} is written.").format(number=version.number)
@@ -128,24 +122,17 @@ def _add(code: str, text: str, **given: Any) -> Any:
 
 
 def _shown(
-    request: HttpRequest,
-    head: Head,
-    form: Any,
-    outcome: Outcome,
-    *,
-    back: str,
-    draft: str,
-    checked: bool,
+    request: HttpRequest, head: Head, form: Any, outcome: Outcome, *, back: str, draft: str
 ) -> HttpResponse:
     text = str(form["text"].value() or "")
-    found = texts.read(text) if text.strip() else texts.Read(None, ())
-    wrong = frozenset(one.issue.node for one in found.marked if one.issue.node)
+    typed = bool(text.strip())
+    found = texts.read(text) if typed else texts.Read(None, ())
     context = {
         "head": head,
         "form": form,
         "marked": found.marked,
-        "checked": checked and bool(text.strip()),
-        "drawing": drawn(found.document, wrong=wrong),
+        "checked": typed,
+        "drawing": drawn(found.document, wrong=texts.nodes_in(found.marked)),
         "draft": draft,
         "back": back,
         "refusal": outcome.refusal,
