@@ -21,7 +21,7 @@ from uuid import UUID
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import PayloadConverter
 
-from apps.engine.contracts import Between
+from apps.engine.contracts import Between, Whole
 
 #: The most bytes of all arguments together. Ours have some hundred; the server's limit is 2 MB.
 MOST_BYTES = 64 * 1024
@@ -48,16 +48,19 @@ class Signature:
     hints: tuple[Any, ...]
     checks: tuple[Check, ...]
     least: int
+    most_bytes: int = MOST_BYTES
 
     def check(self, payloads: Sequence[Payload], converter: PayloadConverter) -> None:
         """Raise Misfit unless the handler can be called with the decoded payloads."""
         if not self.least <= len(payloads) <= len(self.hints):
             raise Misfit(f"{_counted(len(payloads))} given, {self._wanted()} taken")
-        if sum(len(payload.data) for payload in payloads) > MOST_BYTES:
-            raise Misfit(f"more than {MOST_BYTES:,} bytes")
+        if sum(len(payload.data) for payload in payloads) > self.most_bytes:
+            raise Misfit(f"more than {self.most_bytes:,} bytes")
         for number, (payload, check) in enumerate(zip(payloads, self.checks, strict=False), 1):
             # What nobody reads may be anything that can be decoded: numbers of 64 bits as well.
-            if check is not _anything:
+            if isinstance(check, _AsItCame):
+                check(_decoded(payload), f"argument {number}")
+            elif check is not _anything:
                 check(_value(payload), f"argument {number}")
         if payloads:
             try:
@@ -82,10 +85,12 @@ def signature_of(fn: Callable[..., Any], *, method: bool) -> Signature:
         if parameter.name not in declared:
             raise TypeError(f"{fn.__qualname__}: {parameter.name} has no type hint")
     hints = tuple(declared[parameter.name] for parameter in parameters)
+    checks = tuple(_checker(hint) for hint in hints)
     return Signature(
         hints=hints,
-        checks=tuple(_checker(hint) for hint in hints),
+        checks=checks,
         least=sum(parameter.default is parameter.empty for parameter in parameters),
+        most_bytes=sum((c.most for c in checks if isinstance(c, _AsItCame)), start=MOST_BYTES),
     )
 
 
@@ -95,19 +100,24 @@ def _counted(number: int) -> str:
 
 # --- JSON -----------------------------------------------------------------------------------------
 def _value(payload: Payload) -> Any:
+    value = _decoded(payload, parse_int=_int, parse_float=_float)
+    try:
+        _texts(value)
+    except RecursionError as error:
+        raise Misfit("is not JSON") from error
+    return value
+
+
+def _decoded(payload: Payload, **numbers: Any) -> Any:
     encoding = payload.metadata.get("encoding", b"")
     if encoding == b"binary/null":
         return None
     if encoding != b"json/plain":
         raise Misfit("is not JSON")
     try:
-        value = json.loads(
-            payload.data.decode(), parse_int=_int, parse_float=_float, parse_constant=_no_number
-        )
-        _texts(value)
+        return json.loads(payload.data.decode(), parse_constant=_no_number, **numbers)
     except (ValueError, RecursionError) as error:
         raise Misfit("is not JSON") from error
-    return value
 
 
 def _int(text: str) -> int:
@@ -147,6 +157,8 @@ def _checker(hint: Any, limits: Between | None = None) -> Check:
     """Return the check of a type hint. Raises TypeError for a type that no input can have."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
+        if whole := next((one for one in hint.__metadata__ if isinstance(one, Whole)), None):
+            return _AsItCame(whole.most)
         found = next((one for one in hint.__metadata__ if isinstance(one, Between)), limits)
         return _checker(args[0], found)
     if origin in (typing.Union, types.UnionType):
@@ -196,6 +208,17 @@ _PARSED: dict[Any, tuple[Callable[[str], object], str]] = {
 
 def _anything(value: Any, where: str) -> None:
     pass
+
+
+@dataclasses.dataclass(frozen=True)
+class _AsItCame:
+    """The check of a `Whole` object."""
+
+    most: int
+
+    def __call__(self, value: Any, where: str) -> None:
+        if not isinstance(value, dict):
+            raise Misfit(f"{where} is not an object")
 
 
 def _boolean(value: Any, where: str) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from apps.approvals.activities.bulk import ACTIVITIES as BULK_ACTIVITIES
 from apps.approvals.activities.clock import ACTIVITIES as CLOCK_ACTIVITIES
 from apps.approvals.contracts import TASK_QUEUE as APPROVALS
+from apps.automations.activities import ACTIVITIES as AUTOMATION_ACTIVITIES
+from apps.automations.contracts import TASK_QUEUE as AUTOMATIONS
 from apps.bookings.activities.bookings import ACTIVITIES as BOOKING_ACTIVITIES
 from apps.bookings.activities.trips import ACTIVITIES as TRIP_ACTIVITIES
 from apps.bookings.contracts import TASK_QUEUE as BOOKINGS
@@ -19,6 +21,7 @@ from apps.payments.activities import ACTIVITIES as PAYMENT_ACTIVITIES
 from apps.payments.contracts import TASK_QUEUE as PAYMENTS
 from apps.wallets.activities import ACTIVITIES as TOPUP_ACTIVITIES
 from workers.workflows.approvals import ApprovalClockWorkflow
+from workers.workflows.automations import WorkflowExecution, WorkflowValidation
 from workers.workflows.batches import BatchInterventionWorkflow
 from workers.workflows.bookings import BookRideAlias, BookRideWorkflow
 from workers.workflows.bulk import BulkDecideWorkflow
@@ -102,6 +105,15 @@ QUEUES: dict[str, QueueSpec] = {
             activities=PAYMENT_ACTIVITIES,
             # A row has the event's story: the mirror would be a second table of the same size.
             unmirrored=[PaymentEventWorkflow, PaymentBatchWorkflow, DLQReviewWorkflow],
+        ),
+        QueueSpec(
+            name=AUTOMATIONS,
+            workflows=[WorkflowExecution, WorkflowValidation],
+            activities=AUTOMATION_ACTIVITIES,
+            max_workflows=10,
+            max_activities=5,
+            # Answers at once, and belongs to no row.
+            unmirrored=[WorkflowValidation],
         ),
         QueueSpec(name="diagnostics", workflows=[PingWorkflow], unmirrored=[PingWorkflow]),
     )

@@ -96,6 +96,12 @@ class Saga:
         self._stopped = stop is not None
         return await outcome_of(task, stop)
 
+    async def heard(self, bell: asyncio.Future[None], *, timeout: float | None) -> None:
+        """Wait until `bell` is done, the workflow is cancelled, or after `timeout` seconds."""
+        await workflow.wait(
+            [bell, self._cancelled], timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+        )
+
     @property
     def cancelled(self) -> bool:
         """Return whether the workflow was cancelled in Temporal, at any time until now."""

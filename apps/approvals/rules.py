@@ -120,33 +120,36 @@ def requirement(
     amount: Decimal | None,
     currency: str,
     requested_by: User | None = None,
+    tiers: tuple[kinds.TierRule, ...] = (),
 ) -> Requirement:
     """Return what the active rule asks for; the scope's rule precedes the kind's general one.
 
-    A rule version never frees its own author: where it asks nothing of them, the kind's default
+    `tiers` of this request apply in place of the kind's default. A rule version never frees its own
+    author: where it asks nothing of them, the kind's default
     tiers apply. Raises Conflict `no_rule` when there is neither a rule nor a default, `own_rule`
     when the author has no default to fall back on; Invalid `currency_mismatch` or `amount_missing`
     when the rule cannot judge the amount. Never less than the rule asks for.
     """
     rule = rule_for(kind=kind, scope=scope)
     known = kinds.get(kind)
+    default = tiers or known.default_tiers
     if rule is None:
-        if not known.default_tiers:
+        if not default:
             raise Conflict(
                 filled(_("No rule says who signs requests of the kind {kind!r}."), kind=kind),
                 code="no_rule",
             )
-        return _default(known)
+        return _default(default)
     try:
         index = band_index(rule, amount=amount, currency=currency)
     except Invalid:
         if known.always_signed:
-            return _default(known)
+            return _default(default)
         raise
     if index is not None:
         return Requirement(rule=rule, band=bands_parse(rule.bands)[index], raw=rule.bands[index])
     own = requested_by is not None and rule.put_by_id == requested_by.pk
-    if own and not known.default_tiers:
+    if own and not default:
         raise Conflict(
             filled(
                 _(
@@ -157,7 +160,7 @@ def requirement(
             ),
             code="own_rule",
         )
-    return _default(known) if own or known.always_signed else Requirement(rule=rule, band=None)
+    return _default(default) if own or known.always_signed else Requirement(rule=rule, band=None)
 
 
 def requirement_again(
@@ -254,11 +257,11 @@ def hash_of(document: str) -> str:
     return hashlib.sha256(document.encode()).hexdigest()
 
 
-def _default(kind: kinds.ApprovalKind) -> Requirement:
-    tiers = [{"group": tier.group, "quorum": tier.quorum} for tier in kind.default_tiers]
+def _default(default: tuple[kinds.TierRule, ...]) -> Requirement:
+    tiers = [{"group": tier.group, "quorum": tier.quorum} for tier in default]
     return Requirement(
         rule=None,
-        band=Band(above=None, tiers=kind.default_tiers),
+        band=Band(above=None, tiers=default),
         raw={"above": None, "tiers": tiers},
     )
 

@@ -106,6 +106,13 @@ def plan_of(document: dict[str, Any]) -> Plan:
     )
 
 
+def named_nodes(node: dict[str, Any]) -> list[str]:
+    """Return the ids that the node's expressions name as `nodes.<id>`, each once. Raises
+    NotAllowed."""
+    checks = _checks(_node(0, node))
+    return list(dict.fromkeys(id for _path, check in checks for id in check()))
+
+
 def pointer(path: Path) -> str:
     """Return the path as a JSON pointer."""
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)

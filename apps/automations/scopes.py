@@ -8,3 +8,4 @@ class Scope(StrEnum):
 
     AUTOMATIONS_READ = "automations:read"
     AUTOMATIONS_WRITE = "automations:write"
+    AUTOMATIONS_RUN = "automations:run"

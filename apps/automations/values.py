@@ -31,8 +31,12 @@ def json_of(value: Any) -> str:
     """
     measure(value)
     text = written(value)
-    if len(text) > MOST_BYTES or len(text.encode()) > MOST_BYTES:
-        raise _too_large()
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise Invalid(_("A value is not JSON: half a character."), code="value_not_json") from None
+    if size > MOST_BYTES:
+        raise too_large()
     return text
 
 
@@ -49,7 +53,7 @@ def measure(value: Any, most: int = MOST_BYTES) -> int:
             # What lies below counts at least a byte each: a tree that fans out stops here, before
             # its next level is walked.
             if size + len(below) > most:
-                raise _too_large()
+                raise too_large()
         level, depth = below, depth + 1
     return size
 
@@ -71,5 +75,6 @@ def _own(part: Any, below: list[Any]) -> int:
     raise Invalid(_("A value is not JSON: it is not a number, or unknown."), code="value_not_json")
 
 
-def _too_large() -> TooLarge:
+def too_large() -> TooLarge:
+    """Return the error of a value that has more than `MOST_BYTES`."""
     return TooLarge(filled(_("A value has more than {most} bytes."), most=MOST_BYTES))

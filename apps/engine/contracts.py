@@ -80,6 +80,17 @@ class Between:
     most: float
 
 
+@dataclass(frozen=True)
+class Whole:
+    """An input that its workflow hands on as it came, of at most `most` bytes of JSON: only its
+    kind is checked, for whoever gets it checks the rest.
+
+    Used in type hints: `Annotated[dict[str, Any], Whole(1_000_000)]`.
+    """
+
+    most: int
+
+
 #: The minimum is above zero: the server takes a timeout of zero for a missing one, and refuses the
 #: workflow's command for ever.
 Seconds = Annotated[float, Between(0.001, 400 * 24 * 3600)]

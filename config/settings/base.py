@@ -294,6 +294,34 @@ ACTIVITY_HEARTBEAT_SECONDS = env.seconds("ACTIVITY_HEARTBEAT_SECONDS", 30.0, lea
 WORKFLOW_TASK_TIMEOUT_SECONDS = env.seconds("WORKFLOW_TASK_TIMEOUT_SECONDS", 10.0, least=1.0)
 SAGA_DEADLINE_SECONDS = env.seconds("SAGA_DEADLINE_SECONDS", 1800.0, least=1.0)
 
+# --- Automations -------------------------------------------------------------------------------
+#: Of a run, without the time in which it waits for people and delays; of a node's try.
+TEMPORAL_WORKFLOW_TIMEOUT_MINUTES = env.number(
+    "TEMPORAL_WORKFLOW_TIMEOUT_MINUTES", 30.0, least=0.01
+)
+TEMPORAL_ACTIVITY_TIMEOUT_MINUTES = env.number("TEMPORAL_ACTIVITY_TIMEOUT_MINUTES", 5.0, least=0.01)
+TEMPORAL_NODE_TIMEOUT_MINUTES = env.number(
+    "TEMPORAL_NODE_TIMEOUT_MINUTES", TEMPORAL_ACTIVITY_TIMEOUT_MINUTES, least=0.01
+)
+#: Attempts in all: of a run, each of which goes on where the last one failed, and of a node.
+TEMPORAL_WORKFLOW_MAX_RETRIES = env.integer("TEMPORAL_WORKFLOW_MAX_RETRIES", 3, least=1, most=100)
+TEMPORAL_ACTIVITY_MAX_RETRIES = env.integer("TEMPORAL_ACTIVITY_MAX_RETRIES", 3, least=1, most=100)
+#: Pauses before the second attempt, what each is multiplied by, and the longest.
+TEMPORAL_WORKFLOW_INITIAL_INTERVAL_SECONDS = env.seconds(
+    "TEMPORAL_WORKFLOW_INITIAL_INTERVAL_SECONDS", 1.0, least=0.01
+)
+TEMPORAL_ACTIVITY_INITIAL_INTERVAL_SECONDS = env.seconds(
+    "TEMPORAL_ACTIVITY_INITIAL_INTERVAL_SECONDS", 1.0, least=0.01
+)
+TEMPORAL_WORKFLOW_BACKOFF_COEFFICIENT = env.number(
+    "TEMPORAL_WORKFLOW_BACKOFF_COEFFICIENT", 2.0, least=1.0
+)
+TEMPORAL_MAX_INTERVAL_SECONDS = env.seconds("TEMPORAL_MAX_INTERVAL_SECONDS", 10.0, least=0.01)
+#: Off: graphs run in the process that takes the request, without the engine.
+ENABLE_TEMPORAL_FEATURES = env.flag("ENABLE_TEMPORAL_FEATURES", True)
+#: Definitions that somebody starts in the engine: `accept` or `refuse`.
+AUTOMATIONS_BARE_STARTS = env.choice("AUTOMATIONS_BARE_STARTS", "accept", "refuse")
+
 #: How long a claim, and an assignment by somebody else, keeps others from signing.
 CLAIM_SECONDS = env.seconds("CLAIM_SECONDS", 1800.0, least=1.0)
 ASSIGN_SECONDS = env.seconds("ASSIGN_SECONDS", 86400.0, least=1.0)

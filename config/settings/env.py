@@ -64,6 +64,11 @@ def integer(variable: str, default: int, *, least: int = 0, most: int = 10**9) -
 
 def seconds(variable: str, default: float, *, least: float = 0.0) -> float:
     """Return the variable as seconds."""
+    return number(variable, default, least=least)
+
+
+def number(variable: str, default: float, *, least: float = 0.0) -> float:
+    """Return the variable as a finite number."""
     value = float(_read("float", variable, default))
     if not value >= least or value == float("inf"):
         raise ImproperlyConfigured(f"{name_of(variable)} must be at least {least}, not {value}")
@@ -82,6 +87,15 @@ def flag(variable: str, default: bool) -> bool:
     if lowered in {"0", "false", "no", "off"}:
         return False
     raise ImproperlyConfigured(f"{name} must be true or false, not {raw!r}")
+
+
+def choice(variable: str, default: str, *others: str) -> str:
+    """Return the variable, which is the default or one of the others."""
+    value = text(variable, default)
+    if value not in (default, *others):
+        known = ", ".join(sorted((default, *others)))
+        raise ImproperlyConfigured(f"{name_of(variable)} must be one of {known}")
+    return value
 
 
 def words(variable: str, default: str = "") -> list[str]:

@@ -27,6 +27,8 @@ if env.required("PAYSTACK_SECRET_KEY").strip() == "sk_test_demo":
     raise ImproperlyConfigured("PAYSTACK_SECRET_KEY must not be the one of the simulator")
 if any(env.this_machine(host) for host in OUTBOUND_ALLOWED_HOSTS):  # noqa: F405
     raise ImproperlyConfigured("OUTBOUND_ALLOWED_HOSTS must not name this machine in production")
+# Whoever reaches the engine could run anything, without a name.
+AUTOMATIONS_BARE_STARTS = env.choice("AUTOMATIONS_BARE_STARTS", "refuse", "accept")
 if env.text("FAILPOINTS_DIR"):
     raise ImproperlyConfigured("FAILPOINTS_DIR must not be set in production")
 if env.text("EMAIL_URL"):

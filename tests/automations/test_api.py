@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.accounts.demo_users import demo_people_ensure
 from apps.accounts.models import User
 from apps.automations.models import AutomationVersion
 from tests.automations.drawing import call, condition, graph, short
@@ -15,12 +14,6 @@ from tests.bookings.conftest import caller_of
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/api/v1/automations"
 VALIDATE = "/api/v1/workflow/validate/"
-
-
-@pytest.fixture
-def people(transactional_db: None, settings: Any) -> dict[str, User]:
-    settings.DEMO_LOGINS = True
-    return demo_people_ensure()
 
 
 @pytest.fixture

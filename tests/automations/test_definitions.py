@@ -7,7 +7,6 @@ import pytest
 from django.db import ProgrammingError, transaction
 from django.utils import timezone
 
-from apps.accounts.demo_users import demo_people_ensure
 from apps.accounts.models import User
 from apps.audit.models import AuditEntry
 from apps.automations.models import Automation, AutomationVersion
@@ -24,12 +23,6 @@ from tests.automations.drawing import graph, node
 
 pytestmark = pytest.mark.django_db(transaction=True)
 GOOD, DRAFT = graph("a>b"), graph("a>b b>a")
-
-
-@pytest.fixture
-def people(transactional_db: None, settings: Any) -> dict[str, User]:
-    settings.DEMO_LOGINS = True
-    return demo_people_ensure()
 
 
 def create(by: User, code: str = "orders", document: Any = GOOD, **more: Any) -> Any:

@@ -7,7 +7,6 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from apps.accounts.demo_users import demo_people_ensure
 from apps.accounts.models import User
 from apps.audit.models import AuditEntry
 from apps.automations import texts
@@ -19,12 +18,6 @@ from tests.automations.drawing import graph, node, short
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HERE = "/automations/of/orders/"
-
-
-@pytest.fixture
-def people(transactional_db: None, settings: Any) -> dict[str, User]:
-    settings.DEMO_LOGINS = True
-    return demo_people_ensure()
 
 
 @pytest.fixture

@@ -41,6 +41,8 @@ def request_open(
     amount: Decimal | None,
     currency: str,
     payload: dict[str, Any],
+    tiers: tuple[kinds.TierRule, ...] = (),
+    written_by: User | None = None,
     as_of: datetime,
 ) -> ApprovalRequest | None:
     """Open a request for the signatures that the active rule needs; None (audited) if it needs
@@ -49,8 +51,9 @@ def request_open(
     Joins the caller's transaction. The same `key` returns the same request, even if the rule has
     changed; Conflict `key_reused` if it was opened for something else. The request keeps the tiers,
     the payload and the rule version of its opening. `payload` holds text, whole numbers, decimals,
-    dates, lists and objects; Invalid `payload_invalid` otherwise. Raises the rule's refusals as
-    `rules.requirement`.
+    dates, lists and objects; Invalid `payload_invalid` otherwise. `tiers` apply in place of the
+    kind's default. `written_by`, besides `requested_by`, cannot sign: who wrote what is asked.
+    Raises the rule's refusals as `rules.requirement`.
     """
     known = kinds.get(kind)
     payload = validation.payload_of(payload, most=known.payload_bytes)
@@ -59,7 +62,12 @@ def request_open(
     if found := ApprovalRequest.objects.filter(key=key).first():
         return _same(found, kind=kind, subject_type=subject_type, subject_id=subject_id)
     needed = requirement(
-        kind=kind, scope=scope, amount=amount, currency=currency, requested_by=requested_by
+        kind=kind,
+        scope=scope,
+        amount=amount,
+        currency=currency,
+        requested_by=requested_by,
+        tiers=tiers,
     )
     if needed.band is None:
         entry_record(
@@ -71,7 +79,7 @@ def request_open(
         )
         return None
     band: Band = needed.band
-    tiers: list[dict[str, Any]] = [{"group": t.group, "quorum": t.quorum} for t in band.tiers]
+    signed_by: list[dict[str, Any]] = [{"group": t.group, "quorum": t.quorum} for t in band.tiers]
     clock, due_at = clock_plan(band=needed.raw, opened_at=as_of)
     # get_or_create, because two concurrent callers both pass the look-up above.
     request, created = ApprovalRequest.objects.get_or_create(
@@ -87,10 +95,10 @@ def request_open(
             "amount": amount,
             "currency": currency,
             "rule": needed.rule,
-            "tiers": tiers,
+            "tiers": signed_by,
             "band": needed.raw,
             "tier_number": 1,
-            "tier_group": tiers[0]["group"],
+            "tier_group": signed_by[0]["group"],
             "reason_required": band.reason_required,
             "search_text": search_text_of(title, payload),
             "created_at": as_of,
@@ -108,13 +116,14 @@ def request_open(
         number=1,
         payload=payload,
         hash=payload_hash_of(payload, rule=needed.rule),
+        edited_by=written_by,
         created_at=as_of,
     )
     record(
         request,
         "opened",
         by=requested_by or ENGINE,
-        body={"rule": rule_ref(needed.rule), "tiers": tiers, "payload_hash": version.hash},
+        body={"rule": rule_ref(needed.rule), "tiers": signed_by, "payload_hash": version.hash},
     )
     clock_keep(request)
     announce(request)

@@ -4,8 +4,13 @@ from enum import StrEnum
 
 #: The queue's name in the settings of the service that this one takes over from.
 TASK_QUEUE = "flov7-workflow-task-queue"
-#: The type of an automation's row, in audit entries.
-AUTOMATION = "automation"
+#: Types of rows, in audit entries and topics.
+AUTOMATION, EXECUTION = "automation", "execution"
+EXECUTION_WORKFLOW, VALIDATION_WORKFLOW = "WorkflowExecution", "WorkflowValidation"
+#: Signals: cancel it, with or without a reason; read the rows again.
+SIGNAL_CANCEL, SIGNAL_CHANGED = "cancel_workflow", "execution_changed"
+#: The kind of approval that a node asks for.
+STEP_KIND = "automation.step"
 
 #: Limits of a definition: bytes of its JSON, nodes, edges, characters of an id.
 MOST_BYTES = 1_000_000
@@ -21,6 +26,24 @@ class Runner(StrEnum):
     LOCAL = "local"
 
 
+class ExecutionStatus(StrEnum):
+    """Status of an execution. `waiting`: all that is left waits for people, or for a time. A failed
+    one can be resumed."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING = "waiting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Return whether nothing of the execution runs any more."""
+        open_statuses = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING)
+        return self not in open_statuses
+
+
 class NodeType(StrEnum):
     """What a node does."""
 
@@ -32,6 +55,11 @@ class NodeType(StrEnum):
     WEBHOOK = "webhook"
     AI_AGENT = "ai_agent"
     APPROVAL = "approval"
+
+
+#: Nodes that need nothing but the database: they run in batches, in one transaction. An approval
+#: only asks there, a delay only begins and ends.
+PLAIN = (NodeType.TRANSFORM, NodeType.CONDITION, NodeType.DELAY, NodeType.APPROVAL)
 
 
 class OnError(StrEnum):

@@ -48,18 +48,24 @@ class Automation(models.Model):
 
 
 class AutomationVersion(models.Model):
-    """A definition as somebody wrote it. It never changes. One with issues is a draft."""
+    """A definition as somebody wrote it. It never changes. One with issues is a draft. One that
+    came with a request to execute it belongs to no automation."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    automation = models.ForeignKey(Automation, on_delete=models.PROTECT, related_name="versions")
-    number = models.PositiveIntegerField(help_text="Its place, from 1.")
+    automation = models.ForeignKey(
+        Automation, null=True, blank=True, on_delete=models.PROTECT, related_name="versions"
+    )
+    number = models.PositiveIntegerField(help_text="Its place, from 1; 0: of no automation.")
     name = models.CharField(max_length=200)
     # As it was typed: jsonb would put its members in another order.
     text = models.TextField(help_text="The definition, as JSON.")
     digest = models.CharField(max_length=64, help_text="SHA-256 of its canonical JSON.")
     nodes = models.PositiveIntegerField(help_text="How many it has.")
     issues = models.JSONField(default=list, help_text="What is wrong with it; empty: it can run.")
-    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    # Nobody of the site wrote what was started in the engine.
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -68,6 +74,13 @@ class AutomationVersion(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["automation", "number"], name="automation_version_once"
+            ),
+            # Who sends the same definition a thousand times has written it once.
+            models.UniqueConstraint(
+                fields=["digest", "author"],
+                condition=Q(automation=None),
+                nulls_distinct=False,
+                name="given_version_once",
             ),
         ]
         triggers = [pgtrigger.Protect(name="automation_version_stays", operation=pgtrigger.Update)]

@@ -41,8 +41,8 @@ def ask_once(
     The same user's idempotency key returns the same row, also for concurrent calls. `digest` of the
     request identifies a repetition, which is answered as before: today's rules are in `columns()`,
     which returns the domain's own columns. `made(row)` writes what belongs to a new row and audits
-    it. Everything commits together with the start of the row's workflow, if it has one. Raises what
-    these raise, Invalid `idempotency_key_invalid`, Conflict `idempotency_key_reused`.
+    it. Everything commits together with the start of the row's workflow, if it needs one. Raises
+    what these raise, Invalid `idempotency_key_invalid`, Conflict `idempotency_key_reused`.
     """
     key = clean_key(key)
     rows = process.model._default_manager.select_related(*related)
@@ -64,7 +64,7 @@ def ask_once(
         if known := save_or_known(row, before):
             return known, False
         made(row)
-        if isinstance(process, Process):
+        if isinstance(process, Process) and process.needs(row) is not None:
             start(process, row)
         tell(process, row, "status")
     return row, True

@@ -1,0 +1,9 @@
+"""Nodes with an effect, by type."""
+
+from collections.abc import Callable
+from typing import Any
+
+from apps.automations.contracts import NodeType
+from apps.automations.nodes.call import Call
+
+EFFECTS: dict[NodeType, Callable[[Call], Any]] = {}
