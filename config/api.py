@@ -16,7 +16,7 @@ from ninja.parser import Parser
 from apps.accounts.auth import api_auth, authenticate
 from apps.approvals.api import router as approvals_router
 from apps.automations.api import router as automations_router
-from apps.automations.api import workflow_router
+from apps.automations.workflow_api import router as workflow_router
 from apps.bookings.api import bookings_router, trips_router
 from apps.common.strict_json import document_of
 from apps.console.api import audit_router

@@ -1,23 +1,22 @@
-"""API of automations and of their definitions. Mounted at /api/v1/automations and
-/api/v1/workflow."""
+"""API of automations and of their definitions. Mounted at /api/v1/automations."""
 
 from datetime import datetime
 from typing import Annotated, Any
 
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Body, Field, Router, Schema, Status
+from ninja import Field, Router, Schema, Status
 from pydantic import ConfigDict
 
 from apps.accounts.auth import require
 from apps.automations import definition
-from apps.automations.checking import issues_of
 from apps.automations.contracts import Runner
 from apps.automations.forms import AutomationFilter
 from apps.automations.models import Automation, AutomationVersion
 from apps.automations.scopes import Scope
 from apps.automations.services import definitions
 from apps.automations.services.definitions import VIEW
+from apps.automations.workflow_api import IssueOut
 from apps.common.api import Cursor, Limit, Line, NumberCursor, Reason, Unjudged
 from apps.common.errors import NotFound
 from apps.common.language import lazy as _
@@ -26,27 +25,8 @@ from apps.web.denied import row_of
 from apps.web.filters import Narrow, filtered
 
 router = Router(tags=["automations"])
-workflow_router = Router(tags=["automations"])
 
 Definition = Annotated[dict[str, Any], Field(description="As /automations/schema says.")]
-
-
-class IssueOut(Schema):
-    """What is wrong with a definition. `path`: a JSON pointer into it."""
-
-    code: str
-    detail: str
-    path: str
-    node: str | None
-    edge: str | None
-    hint: str
-
-
-class ValidationOut(Schema):
-    """Without issues the definition can be run."""
-
-    valid: bool
-    issues: list[IssueOut]
 
 
 class AutomationIn(Schema):
@@ -131,15 +111,6 @@ def automation_schema(request: HttpRequest) -> dict[str, Any]:
     """The JSON Schema of a definition."""
     require(request, scope=Scope.AUTOMATIONS_READ)
     return definition.schema()
-
-
-@workflow_router.post("/validate", response=ValidationOut)
-@workflow_router.post("/validate/", response=ValidationOut, include_in_schema=False)
-def definition_validate(request: HttpRequest, body: Annotated[Any, Body(...)]) -> dict[str, Any]:
-    """Everything that is wrong with a definition, at once. Nothing is stored."""
-    require(request, scope=Scope.AUTOMATIONS_READ)
-    issues = issues_of(body)
-    return {"valid": not issues, "issues": [issue.as_json() for issue in issues]}
 
 
 # --- automations ----------------------------------------------------------------------------------

@@ -4,10 +4,10 @@ from typing import Any
 
 from django import forms
 
-from apps.automations.contracts import MOST_BYTES, Runner
+from apps.automations.contracts import MOST_BYTES, ExecutionStatus, Runner
 from apps.common.language import lazy as _
-from apps.web.fields import CodeField
-from apps.web.filters import FilterForm
+from apps.web.fields import CodeField, MineField, StatusField
+from apps.web.filters import FilterForm, asked_by_me
 
 #: How a choice of what runs an automation is said.
 RUNNERS = {Runner.ENGINE: _("the engine"), Runner.LOCAL: _("this site, without the engine")}
@@ -24,6 +24,24 @@ class AutomationFilter(FilterForm):
             choices=[("", _("either")), ("true", _("switched on")), ("false", _("switched off"))]
         ),
     )
+
+
+class ExecutionFilter(FilterForm):
+    """Filters of the list of executions."""
+
+    lookups = {
+        "status": "status",
+        "automation": "definition__automation__code",
+        "runner": "runner",
+        "mine": asked_by_me,
+    }
+
+    status = StatusField(ExecutionStatus, label=_("Status"))
+    automation = CodeField(label=_("Automation"))
+    runner = forms.ChoiceField(
+        label=_("Run by"), required=False, choices=[("", _("either")), *RUNNERS.items()]
+    )
+    mine = MineField()
 
 
 class DefinitionField(forms.CharField):

@@ -22,6 +22,23 @@ def condition(text: str, **data: Any) -> Node:
     return node("condition", condition=text, **data)
 
 
+def transform(**mapping: str) -> Node:
+    return node(mapping=mapping)
+
+
+def delay(seconds: Any, **data: Any) -> Node:
+    return node("delay", delay_seconds=seconds, **data)
+
+
+def approval(title: str = "Sign this", group: str = "reviewer", **data: Any) -> Node:
+    return node("approval", title=title, group=group, **data)
+
+
+def failing(**data: Any) -> Node:
+    """A node that fails for good, and needs nobody else for it."""
+    return condition("inputs.nothing_of_the_kind == 1", **data)
+
+
 def call(url: str = "https://example.com/", **data: Any) -> Node:
     return node("api_call", url=url, **data)
 

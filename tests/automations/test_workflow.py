@@ -12,7 +12,7 @@ from apps.automations.contracts import EXECUTION_WORKFLOW, TASK_QUEUE, VALIDATIO
 from apps.automations.models import Execution
 from apps.automations.services.reading import status_of
 from apps.automations.services.requesting import execution_request
-from tests.automations.graphs import delay, graph, transform
+from tests.automations.drawing import delay, graph, transform
 from tests.automations.test_executing import CASES
 from tests.stage import EngineStage, failure, orm
 
@@ -67,9 +67,7 @@ async def test_graphs_come_to_the_same_on_the_engine(
             assert asked == json.loads(json.dumps({**found, "result": None}))
 
 
-async def test_ten_delays_pass_side_by_side(
-    stage: EngineStage, people: dict[str, User]
-) -> None:
+async def test_ten_delays_pass_side_by_side(stage: EngineStage, people: dict[str, User]) -> None:
     names = [f"d{n}" for n in range(10)]
     document = graph(" ".join(f"{d}>end" for d in names), **{d: delay(2) for d in names})
     async with stage.working():
