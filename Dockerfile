@@ -36,4 +36,4 @@ EXPOSE 8000 8081 9093
 # A worker's container sets HEALTHCHECK_URL to its own port. The site answers only to its own hosts.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(r.Request(os.environ['HEALTHCHECK_URL'], headers={'Host': os.environ.get('ALLOWED_HOSTS', 'localhost').split(',')[0]}), timeout=5)"]
-CMD ["uvicorn", "config.asgi:application", "--lifespan", "off", "--host", "0.0.0.0", "--port", "8000", "--timeout-graceful-shutdown", "20"]
+CMD ["uvicorn", "config.asgi:application", "--lifespan", "on", "--host", "0.0.0.0", "--port", "8000", "--timeout-graceful-shutdown", "20"]

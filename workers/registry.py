@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+
 from apps.approvals.activities.bulk import ACTIVITIES as BULK_ACTIVITIES
 from apps.approvals.activities.clock import ACTIVITIES as CLOCK_ACTIVITIES
 from apps.approvals.contracts import TASK_QUEUE as APPROVALS
@@ -42,13 +44,15 @@ from workers.workflows.trips import FleetAlias, FleetWorkflow, TripCancellationW
 
 @dataclass(frozen=True)
 class QueueSpec:
-    """One task queue. A limit of 0 means the value of the settings (`MAX_CONCURRENT_…`)."""
+    """One task queue. A limit of 0 means the value of the settings (`MAX_CONCURRENT_…`). `keeps`:
+    its slots were asked for by name, and are never scaled down."""
 
     name: str
     workflows: Sequence[type]
     activities: Sequence[Callable[..., Any]] = ()
     max_workflows: int = 0
     max_activities: int = 0
+    keeps: bool = False
     #: Workflow types without a row in the mirror (`WorkflowRun`), because no person looks at them.
     unmirrored: Sequence[type] = ()
 
@@ -110,11 +114,27 @@ QUEUES: dict[str, QueueSpec] = {
             name=AUTOMATIONS,
             workflows=[WorkflowExecution, WorkflowValidation],
             activities=AUTOMATION_ACTIVITIES,
-            max_workflows=10,
-            max_activities=5,
+            max_workflows=settings.TEMPORAL_MAX_CONCURRENT_WORKFLOWS,
+            max_activities=settings.TEMPORAL_MAX_CONCURRENT_ACTIVITIES,
+            keeps=settings.TEMPORAL_MAX_CONCURRENT_ACTIVITIES_EXPLICIT,
             # Answers at once, and belongs to no row.
             unmirrored=[WorkflowValidation],
         ),
         QueueSpec(name="diagnostics", workflows=[PingWorkflow], unmirrored=[PingWorkflow]),
     )
 }
+
+
+class UnknownQueue(Exception):
+    """Names a queue that nothing here serves."""
+
+
+def chosen(names: Sequence[str] = ()) -> list[QueueSpec]:
+    """Return the queues of these names, else of TEMPORAL_TASK_QUEUE, else all. Raises
+    UnknownQueue."""
+    wanted = list(dict.fromkeys(names or settings.TEMPORAL_TASK_QUEUES))
+    if unknown := [name for name in wanted if name not in QUEUES]:
+        raise UnknownQueue(
+            f"Unknown queue: {', '.join(unknown)}. Queues: {', '.join(sorted(QUEUES))}."
+        )
+    return [QUEUES[name] for name in wanted] or list(QUEUES.values())

@@ -33,6 +33,7 @@ from temporalio.runtime import (
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkerDeploymentConfig
 
 from apps.common import correlation
+from apps.common.httpd import Server
 from apps.engine import client as engine_client
 from apps.engine.namespace import engine_ensure
 from workers import metrics, slots
@@ -59,12 +60,15 @@ SAME_SIGNAL_SECONDS = 0.2
 
 
 class Runner:
-    """Serves `specs` until SIGTERM or SIGINT. Make one per process, in the main thread.
+    """Serves `specs` until SIGTERM or SIGINT, or until `stop`. Make one per process, in the main
+    thread; one that is `embedded` runs in any, without signals and without probes of its own.
 
     Raises slots.TooFewThreads and httpd.PortTaken before anything is started.
     """
 
-    def __init__(self, specs: Sequence[QueueSpec], *, relay: bool = True) -> None:
+    def __init__(
+        self, specs: Sequence[QueueSpec], *, relay: bool = True, embedded: bool = False
+    ) -> None:
         self._specs = list(specs)
         self._plan = slots.plan(
             specs,
@@ -81,8 +85,10 @@ class Runner:
 
         self._health = Health()
         self._scrape = metrics.Scrape()
-        self._health_server = health_server(self._health)
-        self._metrics_server = metrics_server(self._scrape)
+        self._embedded = embedded
+        self._servers: list[Server] = []
+        if not embedded:
+            self._servers = [health_server(self._health), metrics_server(self._scrape)]
         queues = [spec.name for spec in specs]
         self._beats = Beats(name=self._name, queues=queues, health=self._health)
         self._mirror = MirrorWriter(
@@ -100,13 +106,14 @@ class Runner:
 
     # --- life -----------------------------------------------------------------------------------
     def run(self) -> bool:
-        """Serve until a signal. Return True if drained in time, False if activities were cut
-        off."""
-        signal.signal(signal.SIGTERM, self._on_signal)
-        signal.signal(signal.SIGINT, self._on_signal)
+        """Serve until a signal, or `stop`. Return True if drained in time, False if activities were
+        cut off."""
+        if not self._embedded:
+            signal.signal(signal.SIGTERM, self._on_signal)
+            signal.signal(signal.SIGINT, self._on_signal)
         self._start_runtime()
-        self._health_server.start()
-        self._metrics_server.start()
+        for server in self._servers:
+            server.start()
         self._say_budget()
         prometheus_client.REGISTRY.register(metrics.PoolCollector())
         metrics.announce(
@@ -120,6 +127,12 @@ class Runner:
         self._close()
         return drained
 
+    def stop(self) -> None:
+        """Have `run` drain and return; from any thread, also before it has begun to serve."""
+        self._signalled = time.monotonic()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signalled:
             # Some supervisors send one signal twice, to the process and to its group.
@@ -127,9 +140,7 @@ class Runner:
                 return
             os.write(2, b'{"msg": "worker.ends_at_once", "level": "warning"}\n')
             os._exit(1)
-        self._signalled = time.monotonic()
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
+        self.stop()
 
     async def _main(self) -> bool:
         if self._signalled:
@@ -205,8 +216,8 @@ class Runner:
         self._threads.shutdown(wait=False, cancel_futures=True)
         _close_pool()
         logger.info("worker.closed")
-        self._health_server.stop()
-        self._metrics_server.stop()
+        for server in self._servers:
+            server.stop()
 
     # --- parts ----------------------------------------------------------------------------------
     def _make(self, client: Client, spec: QueueSpec) -> Worker:
@@ -294,11 +305,9 @@ class Runner:
             connections_direct=2 if self._relay is not None else 0,
             connections_probe=1,
         )
-        logger.info(
-            "worker.listens",
-            health_port=self._health_server.port,
-            metrics_port=self._metrics_server.port,
-        )
+        if self._servers:
+            health, scrape = self._servers
+            logger.info("worker.listens", health_port=health.port, metrics_port=scrape.port)
 
 
 def _standby(name: str) -> "StandbyRelay":

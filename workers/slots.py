@@ -45,18 +45,25 @@ def plan(
 ) -> Plan:
     """Return slots and threads for these queues in one process.
 
-    `threads=0` follows the slots. A lower number than the queues need scales the slots down, unless
-    the slots were set explicitly too: then TooFewThreads, as when not even one slot of each kind
-    fits.
+    `threads=0` follows the slots. A lower number than the queues need scales the slots down, but
+    those of a queue that `keeps` its own, and none if the slots of all were set explicitly too:
+    then TooFewThreads, as when not even one slot of each kind fits.
     """
     requested = {spec.name: _wanted(spec, max_workflows, max_activities) for spec in specs}
     total = sum(slots.threads for slots in requested.values())
     if threads == 0 or total <= threads:
         return Plan(requested, max(threads, total, 1))
-    least = sum(2 for slots in requested.values() if slots.threads)
+    kept = {spec.name: requested[spec.name] for spec in specs if spec.keeps}
+    least = sum(
+        kept[name].threads if name in kept else 2
+        for name, slots in requested.items()
+        if slots.threads
+    )
     if activities_explicit or threads < least:
         raise TooFewThreads(_refusal(requested, threads, total, least, activities_explicit))
-    return Plan(_scaled(requested, threads), threads)
+    rest = {name: slots for name, slots in requested.items() if name not in kept}
+    scaled = _scaled(rest, threads - sum(slots.threads for slots in kept.values()))
+    return Plan({name: kept.get(name) or scaled[name] for name in requested}, threads)
 
 
 def _wanted(spec: QueueSpec, max_workflows: int, max_activities: int) -> Slots:

@@ -101,6 +101,13 @@ def worker() -> None:
         raise ProbeFailed("worker", f"no worker has been alive for {ALIVE_SECONDS} s")
 
 
+def polled(queue: str) -> None:
+    """Check that a worker that serves the queue is alive. Raises ProbeFailed("worker", …)."""
+    alive, _ = _beats("worker", f"AND '{queue}' = ANY (queues)")
+    if not alive:
+        raise ProbeFailed("worker", f"no worker has served {queue} for {ALIVE_SECONDS} s")
+
+
 #: In the order in which a failure is reported: an earlier failure causes the later ones.
 PROBES: dict[str, Callable[[], None]] = {
     "postgres": postgres,
@@ -115,13 +122,14 @@ PROBES: dict[str, Callable[[], None]] = {
 class Readiness:
     """Runs the probes concurrently; callers that come meanwhile share the running round."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = list(names)
+    def __init__(self, names: Sequence[str], **more: Callable[[], None]) -> None:
+        """`names`: of PROBES; `more`: further probes by name."""
+        self._probes = {name: PROBES[name] for name in names} | more
         self._lock = threading.Lock()
         self._round: Future[ProbeFailed | None] | None = None
         # Extra threads for probes of the last round that still wait for a name server.
         self._threads = ThreadPoolExecutor(
-            max_workers=2 * len(self._names) + 2, thread_name_prefix="probe"
+            max_workers=2 * len(self._probes) + 2, thread_name_prefix="probe"
         )
 
     def start(self) -> "Future[ProbeFailed | None]":
@@ -141,7 +149,7 @@ class Readiness:
 
     def _ask(self) -> ProbeFailed | None:
         deadline = time.monotonic() + DEADLINE_SECONDS + 0.5
-        asked = [(name, self._threads.submit(PROBES[name])) for name in self._names]
+        asked = [(name, self._threads.submit(probe)) for name, probe in self._probes.items()]
         failures = [self._failure(name, probe, deadline) for name, probe in asked]
         return next((failure for failure in failures if failure is not None), None)
 
@@ -162,14 +170,14 @@ class Readiness:
 
 
 # --- PostgreSQL, without calls that could hang --------------------------------------------------
-def _beats(role: str) -> tuple[int, int]:
+def _beats(role: str, more: str = "") -> tuple[int, int]:
     table = ProcessHeartbeat._meta.db_table
     # The database's clock would avoid skew in this comparison, but beats are written by the clocks
     # of the processes; ten seconds allow for the difference.
     row = _query(
         role,
         f'SELECT count(*), count(*) FILTER (WHERE "leading") FROM {table} '  # noqa: S608
-        f"WHERE role = '{role}' AND beat_at > now() - interval '{ALIVE_SECONDS} seconds'",
+        f"WHERE role = '{role}' AND beat_at > now() - interval '{ALIVE_SECONDS} seconds' {more}",
     )
     return int(row[0]), int(row[1])
 

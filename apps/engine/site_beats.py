@@ -1,6 +1,5 @@
 """The heartbeat of a site's process, for the Workers page. `/ready` does not depend on it."""
 
-import atexit
 import threading
 
 from django.db import connections
@@ -31,11 +30,9 @@ class SiteBeats:
     def start(self) -> None:
         """Begin to beat, after BEAT_SECONDS: the start of the site does not wait for it."""
         self._thread.start()
-        atexit.register(self.stop)
 
     def stop(self) -> None:
         """Stop beating and delete the heartbeat."""
-        atexit.unregister(self.stop)
         self._ended.set()
         self._thread.join(EXIT_SECONDS)
 

@@ -286,6 +286,10 @@ ENGINE_COMMAND_DAYS = env.integer("ENGINE_COMMAND_DAYS", 7, least=1, most=3650)
 SWEEP_SECONDS = env.seconds("SWEEP_SECONDS", 5.0, least=0.1)
 #: Whether a process of the site beats for the Workers page.
 SITE_BEATS = True
+#: Whether a process of the site runs executions that need no engine.
+LOCAL_RUNNER = True
+#: Whether it has a worker inside.
+START_TEMPORAL_WORKER = env.flag("START_TEMPORAL_WORKER", False)
 
 # --- Sagas -------------------------------------------------------------------------------------
 #: Timeouts are settings because a kill costs as much as the timeout that notices it.
@@ -295,6 +299,10 @@ WORKFLOW_TASK_TIMEOUT_SECONDS = env.seconds("WORKFLOW_TASK_TIMEOUT_SECONDS", 10.
 SAGA_DEADLINE_SECONDS = env.seconds("SAGA_DEADLINE_SECONDS", 1800.0, least=1.0)
 
 # --- Automations -------------------------------------------------------------------------------
+#: Slots of the automations' queue, and whether they were asked for by name.
+TEMPORAL_MAX_CONCURRENT_WORKFLOWS = env.integer("TEMPORAL_MAX_CONCURRENT_WORKFLOWS", 10, least=2)
+TEMPORAL_MAX_CONCURRENT_ACTIVITIES = env.integer("TEMPORAL_MAX_CONCURRENT_ACTIVITIES", 5, least=1)
+TEMPORAL_MAX_CONCURRENT_ACTIVITIES_EXPLICIT = env.text("TEMPORAL_MAX_CONCURRENT_ACTIVITIES") != ""
 #: Of a run, without the time in which it waits for people and delays; of a node's try.
 TEMPORAL_WORKFLOW_TIMEOUT_MINUTES = env.number(
     "TEMPORAL_WORKFLOW_TIMEOUT_MINUTES", 30.0, least=0.01

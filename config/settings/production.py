@@ -50,7 +50,7 @@ _tls = env.flag("SECURE_TLS", True)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = _tls
 # The probes of an orchestrator speak plain HTTP.
-SECURE_REDIRECT_EXEMPT = [r"^health$", r"^ready$"]
+SECURE_REDIRECT_EXEMPT = [r"^health$", r"^health/temporal$", r"^ready$"]
 SESSION_COOKIE_SECURE = _tls
 CSRF_COOKIE_SECURE = _tls
 SECURE_HSTS_SECONDS = 31_536_000 if _tls else 0

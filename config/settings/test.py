@@ -16,3 +16,4 @@ WHITENOISE_AUTOREFRESH = True
 DATABASES["default"]["OPTIONS"]["pool"]["min_size"] = 1
 # What tests load in their own process is no site.
 SITE_BEATS = False
+LOCAL_RUNNER = False

@@ -108,7 +108,9 @@ def environment(
         env["SITE_URL"] = f"http://127.0.0.1:{ports['WEB_PORT']}"
     env.setdefault("OUTBOUND_ALLOWED_HOSTS", "127.0.0.1,localhost")
     # All queues share one process here: as many slots as each asks for would be 300 threads.
-    env.setdefault("WORKER_THREADS", "32")
+    env.setdefault("WORKER_THREADS", "40")
+    # Automations call other programs, and one that hangs must not hold up the others.
+    env.setdefault("TEMPORAL_MAX_CONCURRENT_ACTIVITIES", "5")
     return env
 
 
@@ -117,7 +119,7 @@ def app_argv(kind: str, ports: Mapping[str, int]) -> list[str]:
     manage = [sys.executable, str(ROOT / "manage.py")]
     return {
         "web": [
-            *(sys.executable, "-m", "uvicorn", "config.asgi:application", "--lifespan", "off"),
+            *(sys.executable, "-m", "uvicorn", "config.asgi:application", "--lifespan", "on"),
             *("--host", "127.0.0.1", "--port", str(ports["WEB_PORT"]), "--no-access-log"),
             # Open websockets would hold an orderly stop for ever.
             *("--timeout-graceful-shutdown", "5"),

@@ -249,7 +249,7 @@ def test_repeated_from_a_node_it_takes_over_the_rest(editor: User) -> None:
     carried(first)
     for _again in range(2):
         second, _new = execution_repeat(
-            execution_id=first.pk, from_node="b", idempotency_key="k", **said
+            execution_id=first.pk, from_node="b", idempotency_key="k", **said(editor)
         )
     assert second.pk != first.pk
     assert nodes_of(second) == {"a": "completed", "b": "pending", "c": "pending", "d": "completed"}

@@ -233,8 +233,11 @@ def test_every_key_that_the_help_promises_does_something(site: Site) -> None:
     expect(page.get_by_label("Reject", exact=True)).to_be_checked()
     page.goto(f"/requests/{request['id']}/")
     expect(page.locator("#held")).to_contain_text("You hold it")
+    # Each key loads the page again, and what it shows is there before what listens.
+    be_live(page)
     keys.press("c")
     expect(page.get_by_role("button", name="Claim", exact=True)).to_be_visible()
+    be_live(page)
     keys.press("c")
     expect(page.locator("#held")).to_contain_text("You hold it")
     keys.press("r")

@@ -35,7 +35,8 @@ def test_a_new_group_reads_from_the_beginning(kafka: str, kafka_send: Send, topi
     assert sorted(int(record.value or b"-1") for record in records) == list(range(100))
     eventually(lambda: one.lag() == 100)
     one.done(records)
-    assert one.lag() == 0
+    # A new topic's leader may be told anew at any time, and whoever asks then is sent away.
+    eventually(lambda: one.lag() == 0)
     one.close()
 
 

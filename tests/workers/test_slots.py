@@ -51,6 +51,15 @@ def test_fewer_threads_scale_the_slots_down_and_every_queue_keeps_some(threads: 
     assert made.queues["empty"] == Slots(workflows=100, remote=0, local=0)
 
 
+def test_a_queue_keeps_the_slots_that_were_asked_for_by_name() -> None:
+    kept = replace(SMALL, keeps=True)
+    made = planned(BUSY, kept, EMPTY, threads=16)
+    assert made.queues["small"] == Slots(workflows=10, remote=5, local=5)
+    assert made.queues["busy"] == Slots(workflows=100, remote=3, local=3)
+    with pytest.raises(TooFewThreads, match=r"WORKER_THREADS=11 is less than the 12 "):
+        planned(BUSY, kept, EMPTY, threads=11)
+
+
 def test_a_small_queue_is_not_starved_by_a_large_one() -> None:
     """Shares in proportion left a queue of 20 slots one local step at a time beside one of 300."""
     small = replace(SMALL, max_activities=10)

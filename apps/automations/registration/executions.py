@@ -15,8 +15,9 @@ from apps.automations.services.people import approval_settled
 from apps.automations.services.requesting import RUN
 from apps.automations.services.rows import PROCESS
 from apps.automations.services.stopping import CANCEL, execution_closed
+from apps.automations.views import health
 from apps.common.language import lazy as _
-from apps.engine import process, timeline
+from apps.engine import middleware, process, timeline
 from apps.web import navigation, refusals, search, tones
 from apps.web.navigation import Item
 from apps.web.search import BY_UUID, Found, Source, among, by_value
@@ -101,6 +102,7 @@ def register() -> None:
         task_queue=TASK_QUEUE,
     )
     subject_types.register(EXECUTION)
+    middleware.register("/health/temporal", health.temporal)
     navigation.register(PLACE)
     search.register(SOURCE)
     refusals.explain(NEXT_STEPS)

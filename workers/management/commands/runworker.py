@@ -6,10 +6,9 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from workers.registry import QUEUES, QueueSpec
+from workers.registry import UnknownQueue, chosen
 
 
 class Command(BaseCommand):
@@ -30,7 +29,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        specs = _specs(options["queue"] or settings.TEMPORAL_TASK_QUEUES)
+        try:
+            specs = chosen(options["queue"])
+        except UnknownQueue as error:
+            raise CommandError(str(error), returncode=2) from error
         # Imported late, so that an unknown queue is refused without loading the SDK's runtime.
         from apps.common.httpd import PortTaken
         from workers.runner import Runner
@@ -45,13 +47,3 @@ class Command(BaseCommand):
             logging.shutdown()
             sys.stderr.flush()
             os._exit(0)
-
-
-def _specs(names: list[str]) -> list[QueueSpec]:
-    unknown = [name for name in names if name not in QUEUES]
-    if unknown:
-        raise CommandError(
-            f"Unknown queue: {', '.join(unknown)}. Queues: {', '.join(sorted(QUEUES))}.",
-            returncode=2,
-        )
-    return [QUEUES[name] for name in dict.fromkeys(names)] or list(QUEUES.values())
