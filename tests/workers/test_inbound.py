@@ -54,6 +54,8 @@ def fitting(hint: Any) -> Any:
     """An input of this type, as small as it may be."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return fitting(typing.get_args(hint)[0])
+    if typing.get_origin(bare(hint)) is dict:
+        return {}
     if typing.get_origin(hint) is typing.Annotated:
         return int(max(1, hint.__metadata__[0].least)) * "x" if bare(hint) is str else 1
     if dataclasses.is_dataclass(hint):
@@ -64,8 +66,6 @@ def fitting(hint: Any) -> Any:
             for field in dataclasses.fields(hint)
             if field.default is missing and field.default_factory is missing
         }
-    if typing.get_origin(hint) is dict:
-        return {}
     return {str: str(new_id()), int: 1, float: 1.0, bool: True, Any: 1}[hint]
 
 
@@ -106,7 +106,7 @@ def unfitting(fn: Any, *, method: bool = True) -> dict[str, list[Any]]:
         del sent["nothing"]
     if hints and bare(hints[0]) is str:
         del sent["text"]
-    if hints and typing.get_origin(hints[0]) is dict:
+    if hints and typing.get_origin(bare(hints[0])) is dict:
         # Any object fits: the first step says whether it is what the workflow is for.
         del sent["strangers"], sent["1.9 MB"]
     if hints and hints[0] is Any:
