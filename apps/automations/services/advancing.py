@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from apps.automations import metrics
 from apps.automations.contracts import (
     PLAIN,
     ExecutionStatus,
@@ -133,7 +134,9 @@ class _Step:
         for index in changed:
             if index not in self._rows:
                 self._note(index, ended_at=self.as_of)
-        nodes_put(self._rows[index] for index in sorted(self._rows))
+        rows = [self._rows[index] for index in sorted(self._rows)]
+        nodes_put(rows)
+        metrics.count(rows)
         events_add(self.execution, self._events, at=self.as_of)
         status, before = _status_of(self.progress), self.execution.status
         self.execution.status, self.execution.done = status, self.progress.done

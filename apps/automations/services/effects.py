@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
+from apps.automations import metrics
 from apps.automations.contracts import NodeStatus, NodeType, Outcome
 from apps.automations.contracts.graph import COMPLETED, NodeState
 from apps.automations.contracts.messages import NodeChange
@@ -203,6 +204,7 @@ def _close(
     for name, value in columns.items():
         setattr(node, name, value)
     node.save()
+    metrics.count([node])
     events_add(execution, [(node.node_id, f"node_{node.status}", node.error_code)], at=at)
     execution.done += 1
     process.save(PROCESS, execution, "done")

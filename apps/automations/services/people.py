@@ -12,6 +12,7 @@ from apps.approvals.contracts import RequestStatus
 from apps.approvals.kinds import TierRule
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import request_open
+from apps.automations import metrics
 from apps.automations.contracts import (
     EXECUTION,
     SIGNAL_CHANGED,
@@ -133,6 +134,7 @@ def approval_settled(
         }
     )
     node.save(update_fields=["status", "outcome", "ended_at", "output"])
+    metrics.count([node])
     execution.done += 1
     process.save(PROCESS, execution, "done")
     events_add(execution, [(node.node_id, "node_completed", node.outcome)], at=as_of)
