@@ -26,7 +26,7 @@ CREATE TABLE node_orders (
 CREATE TABLE node_prices (code text, price numeric);
 CREATE TABLE node_hidden (id serial, secret text);
 INSERT INTO node_hidden (secret) VALUES ('{HIDDEN}');
-"""  # noqa: S608 - our own constant
+"""
 _GONE = "DROP TABLE IF EXISTS node_orders, node_prices, node_hidden"
 
 

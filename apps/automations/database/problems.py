@@ -120,11 +120,11 @@ def _of_query(query: dict[str, Any], operation: str) -> Iterator[Problem]:
                 filled(_("{operation} needs {name}."), operation=operation, name=name),
                 _("Without it every row would be changed.") if name == "where" else "",
             )
-    for names in TAKES.values():
-        for name in names:
-            if query.get(name) and name not in TAKES.get(operation, (name,)):
-                yield Problem(
-                    "query_not_allowed",
-                    ("query", name),
-                    filled(_("{operation} takes no {name}."), operation=operation, name=name),
-                )
+    known = {name for names in TAKES.values() for name in names}
+    for name, given in query.items():
+        if given and name in known and name not in TAKES.get(operation, known):
+            yield Problem(
+                "query_not_allowed",
+                ("query", name),
+                filled(_("{operation} takes no {name}."), operation=operation, name=name),
+            )

@@ -16,15 +16,15 @@ def rows_of(documents: Sequence[str | None]) -> list[dict[str, Any]]:
     """Return the rows. Numbers stay numbers as long as they keep all their digits as a float or an
     integer; others become texts.
 
-    Raises Invalid `too_many_rows`, `value_not_json` (two columns of one name, a number of more than
-    400 digits); TooLarge for null, which stands for a row that was too much.
+    Raises Invalid `database_too_many_rows`, and `value_not_json` for two columns of one name or a
+    number of more than 400 digits; TooLarge for null, which stands for a row that was too much.
     """
     if None in documents:
         raise TooLarge(filled(_("The rows have more than {most} bytes."), most=MOST_BYTES))
     if len(documents) > MOST_ROWS:
         raise Invalid(
             filled(_("The query finds more than {most} rows."), most=MOST_ROWS),
-            code="too_many_rows",
+            code="database_too_many_rows",
         )
     try:
         found = exact_document_of(f"[{','.join(map(str, documents))}]".encode())

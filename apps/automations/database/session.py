@@ -4,6 +4,8 @@ The work is done in a thread of its own, so that the caller never waits for long
 whatever the server or the network does.
 """
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -92,13 +94,18 @@ class _Task(Generic[R]):
             self.done.set()
 
     def cancel(self) -> None:
-        """Cancel whatever statement runs until the work has ended, at most for GRACE_SECONDS."""
+        """Cancel whatever statement runs until the work has ended. After GRACE_SECONDS hang up:
+        PostgreSQL then rolls back."""
         self._cancelled = True
         latest = time.monotonic() + GRACE_SECONDS
-        while not self.done.wait(CANCEL_SECONDS) and time.monotonic() < latest:
-            if self._connection is not None:
-                with suppress(psycopg.Error):
-                    self._connection.cancel_safe(timeout=GRACE_SECONDS / 2)
+        while not self.done.wait(CANCEL_SECONDS):
+            if self._connection is None:
+                return
+            with suppress(psycopg.Error, OSError):
+                if time.monotonic() > latest:
+                    _hang_up(self._connection)
+                    return
+                self._connection.cancel_safe(timeout=GRACE_SECONDS / 2)
 
     def result(self, too_late: DomainError) -> R:
         """Return the result or raise the error; raise `too_late` if the work was cancelled."""
@@ -109,6 +116,12 @@ class _Task(Generic[R]):
         if isinstance(self._error, psycopg.Error):
             raise refusal_of(self._error) from self._error
         raise self._error
+
+
+def _hang_up(connection: psycopg.Connection) -> None:
+    """End a connection that another thread waits for: its wait ends with an error."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as copy:
+        copy.shutdown(socket.SHUT_RDWR)
 
 
 def _connected(seconds: float) -> psycopg.Connection:
