@@ -305,7 +305,7 @@ def test_bad_tables_of_automations_stop_the_start(tables: str) -> None:
     [
         "mysql://automations:s3cret@db.example/x",
         "postgres://db.example/s3cret",
-        "postgres://automations:s3cret@db.example:port:/x",
+        "postgres://automations:s3cret@[db.example/x",
         "user=automations password=s3cret",
         "postgres://countersign:s3cret@elsewhere.example/countersign",
     ],
