@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import override_settings
 
 from apps.automations.database import rights
 from apps.automations.database.role import role_name, statements
@@ -17,6 +18,7 @@ from apps.common.errors import DomainError, NotAllowed, Unavailable
 from deploy.local.processes import free_port
 from tests.automations.restricted import address, asked, call, do, restricted_role, superuser
 from tests.proxy import Proxy
+from tests.stack import MakeServers
 from tests.support import eventually, within
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -257,3 +259,13 @@ def test_a_table_that_is_not_there_is_named(settings: Any) -> None:
     settings.AUTOMATIONS_DATABASE_URL = ""
     with pytest.raises(CommandError, match="AUTOMATIONS_DATABASE_URL"):
         call_command("automationsrole", stdout=StringIO())
+
+
+def test_the_servers_of_the_local_stack_have_the_role(private_servers: MakeServers) -> None:
+    postgres = private_servers(migrated=True, valkey=False, temporal=False).postgres
+    assert postgres is not None
+    with override_settings(
+        AUTOMATIONS_DATABASE_URL=postgres.automations_url,
+        AUTOMATIONS_TABLES={"public.bookings_trip": "r"},
+    ):
+        assert isinstance(call(table="bookings_trip", query={"limit": 1})["rows"], list)
