@@ -23,6 +23,7 @@ from deploy.local.processes import Process, StartError, free_port
 from deploy.local.servers import Postgres, Temporal, Valkey
 from deploy.local.stack import (
     APPS,
+    AUTOMATIONS_TABLES,
     PORTS,
     ROOT,
     Servers,
@@ -328,6 +329,7 @@ import io
 from django.core.management import call_command
 from apps.accounts.demo_users import PEOPLE
 call_command("seeddemo", "--bare", stdout=io.StringIO())
+call_command("automationsrole", apply=True, stdout=io.StringIO())
 for person in PEOPLE:
     call_command("createapikey", "--user", person.username, "--scope", "all")
 """
@@ -369,6 +371,8 @@ def _build_template(
             **_plain_environment(),
             "DJANGO_SETTINGS_MODULE": "config.settings.local",
             "DATABASE_URL": postgres.url,
+            "AUTOMATIONS_DATABASE_URL": postgres.automations_url,
+            "AUTOMATIONS_TABLES": AUTOMATIONS_TABLES,
             "POSTGRES_MIN_CONNS": "1",
         }
         commands = [["shell", "-v", "0", "-c", _FILL]]

@@ -10,6 +10,7 @@ class AutomationsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the app with the shared apps."""
-        from apps.automations import registration
+        from apps.automations import leader_tasks, registration
 
         registration.register()
+        leader_tasks.register_all()

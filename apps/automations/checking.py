@@ -18,6 +18,7 @@ from apps.automations.contracts import (
     outcomes_of,
 )
 from apps.automations.contracts.graph import Plan, PlanEdge, PlanNode
+from apps.automations.database.problems import problems_of
 from apps.automations.definition import Definition
 from apps.automations.expressions import conditions, paths, templates
 from apps.automations.expressions.errors import NotAllowed
@@ -90,6 +91,7 @@ def issues_of(document: Any) -> list[Issue]:
     _edges(graph, found)
     _unreachable(graph, found, but=_cycles(graph, found))
     _expressions(graph, found)
+    _databases(graph, found)
     return _in_order(found.issues)
 
 
@@ -367,6 +369,14 @@ def _expressions(graph: _Graph, found: _Found) -> None:
                         path,
                         filled(_("The expression names a node {id}; there is none."), id=id[:100]),
                     )
+
+
+def _databases(graph: _Graph, found: _Found) -> None:
+    for node in graph.nodes:
+        if node.type is NodeType.DATABASE:
+            for problem in problems_of(node.data):
+                path = ("nodes", node.at, "data", *problem.path)
+                found.add(problem.code, path, problem.detail, problem.hint)
 
 
 def _checks(node: _GraphNode) -> Iterator[tuple[Path, Callable[[], Iterable[str]]]]:

@@ -126,7 +126,7 @@ class DatabaseData(Data):
         Annotated[Query, _OTHER]
         | Annotated[str, StringConstraints(min_length=1, max_length=10_000), _TEXT],
         _CHOSEN,
-    ] = Query(limit=MOST_ROWS)
+    ] = Query.model_construct()
     parameters: dict[Name, JsonValue] = {}
 
 

@@ -334,6 +334,13 @@ AUTOMATIONS_BARE_STARTS = env.choice("AUTOMATIONS_BARE_STARTS", "accept", "refus
 CLAIM_SECONDS = env.seconds("CLAIM_SECONDS", 1800.0, least=1.0)
 ASSIGN_SECONDS = env.seconds("ASSIGN_SECONDS", 86400.0, least=1.0)
 
+# --- Automations -------------------------------------------------------------------------------
+#: Login of the role as which `database` nodes work, and the tables that they may read or write.
+AUTOMATIONS_DATABASE_URL = env.own_login(
+    "AUTOMATIONS_DATABASE_URL", other_than=DATABASES["default"].get("USER", "")
+)
+AUTOMATIONS_TABLES = env.tables("AUTOMATIONS_TABLES")
+
 # --- Working time ------------------------------------------------------------------------------
 #: Due dates, reminders and escalations count in these hours (`apps.approvals.business_hours`).
 WORKING_DAYS = env.text("WORKING_DAYS", "1-5")

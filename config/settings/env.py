@@ -9,6 +9,8 @@ from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 _env = environ.Env()
 
@@ -143,6 +145,41 @@ def hosts(variable: str, default: str = "") -> frozenset[str]:
         if not re.fullmatch(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", host):
             raise ImproperlyConfigured(f"{name_of(variable)} lists host or host:port, not {host!r}")
     return listed
+
+
+def tables(variable: str) -> dict[str, str]:
+    """Return the variable, a comma-separated list such as `orders:r,sales.invoices:rw`, as table
+    with its schema → `r` or `rw`. Without a schema a table is in `public`."""
+    listed: dict[str, str] = {}
+    for word in words(variable):
+        found = re.fullmatch(
+            r"(?:([a-z_][a-z0-9_]{0,62})\.)?([a-z_][a-z0-9_]{0,62}):(rw?)", word, re.ASCII
+        )
+        name = f"{found[1] or 'public'}.{found[2]}" if found else ""
+        if not found or name in listed:
+            raise ImproperlyConfigured(
+                f"{name_of(variable)} lists each table once, as name:r or name:rw, not {word!r}"
+            )
+        listed[name] = found[3]
+    return listed
+
+
+def own_login(variable: str, *, other_than: str) -> str:
+    """Return the variable as a postgres:// address with a user, who must not be `other_than`, or
+    empty. It may hold a password, so no error shows it."""
+    url = text(variable)
+    if not url:
+        return ""
+    name = name_of(variable)
+    try:
+        user = conninfo_to_dict(url).get("user")
+    except ProgrammingError:
+        raise ImproperlyConfigured(f"{name} is not a valid address") from None
+    if not url.startswith(("postgres://", "postgresql://")) or not user:
+        raise ImproperlyConfigured(f"{name} must be a postgres:// address with a user")
+    if user == other_than:
+        raise ImproperlyConfigured(f"{name} must have a user of its own, not the application's")
+    return url
 
 
 def this_machine(host: str) -> bool:

@@ -42,7 +42,7 @@ BACKOFF_MOST = 30.0
 HEALTHY_SECONDS = 60.0
 DEATHS_BEFORE_READY = 3
 #: What a source has in it that says what is done after every migrate.
-_AFTER_MIGRATE = re.compile(rb"\bpost_migrate\b|\bgrant\(|\bDefaultSchedule\b")
+_AFTER_MIGRATE = re.compile(rb"\bpost_migrate\b|\bgrant\(|\bDefaultSchedule\b|\bGRANT\b")
 
 
 class Interrupted(BaseException):
@@ -71,7 +71,8 @@ class Launcher:
         self.deaths: dict[str, int] = {}
         self.started: dict[str, float] = {}
         self.due: dict[str, float] = {}
-        self.sources = fingerprint()
+        # The rights of the role of automations are prepared as well.
+        self.sources = fingerprint() + self.env.get("AUTOMATIONS_TABLES", "")
         self.signals = 0
         self.woken = threading.Event()
         self.stopping = False

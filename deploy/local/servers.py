@@ -80,6 +80,11 @@ class Postgres(Process):
         """For DATABASE_URL."""
         return f"postgres://app@127.0.0.1:{self.port}/{self.database}"
 
+    @property
+    def automations_url(self) -> str:
+        """For AUTOMATIONS_DATABASE_URL; `manage.py prepare` makes the role."""
+        return self.url.replace("//app@", "//automations@")
+
     def connect(self, database: str = "postgres") -> psycopg.Connection:
         """An autocommit connection as the superuser."""
         return psycopg.connect(

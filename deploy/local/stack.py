@@ -40,7 +40,11 @@ REPLACED_BY = {
 TUNING = (
     *(*REPLACED_BY, "TEMPORAL_", "POSTGRES_", "WORKER_", "RELAY_", "LOG_", "APP_", "LIVE_"),
     *("EMAIL_", "SITE_URL", "WEBHOOK", "NOTIFY_", "PAYMENT", "KAFKA_", "INFERENCE_"),
+    "AUTOMATIONS_",
 )
+
+#: Something for `database` nodes to read, where the caller names nothing.
+AUTOMATIONS_TABLES = "bookings_trip:r"
 
 #: From the one that people meet to the ones it leans on: the order of an orderly stop.
 APPS = ("web", "consumer", "worker", "relay", "simulators")
@@ -87,6 +91,8 @@ def environment(
     env.update({name: str(port) for name, port in ports.items()})
     if servers.postgres:
         env["DATABASE_URL"] = servers.postgres.url
+        env.setdefault("AUTOMATIONS_DATABASE_URL", servers.postgres.automations_url)
+        env.setdefault("AUTOMATIONS_TABLES", AUTOMATIONS_TABLES)
     if servers.valkey:
         env["REDIS_URL"] = servers.valkey.url
     if servers.temporal:

@@ -97,11 +97,18 @@ ISSUES = [
     (with_node(**call(method="post")), []),
     (
         with_node(**node("database", operation="select", table="t", query={"wher": 1})),
-        [("unknown_key", "/nodes/1/data/query/wher")],
+        [
+            ("unknown_key", "/nodes/1/data/query/wher"),
+            ("database_not_configured", "/nodes/1/data"),
+        ],
     ),
     (
         with_node(**node("database", operation="select", table="T;", query="SELECT {{ no }}")),
-        [("bad_format", "/nodes/1/data/table")],
+        [
+            ("bad_format", "/nodes/1/data/table"),
+            ("database_not_configured", "/nodes/1/data"),
+            ("expression_not_allowed", "/nodes/1/data/query"),
+        ],
     ),
     (graph("a>a"), [("self_edge", "/edges/0")]),
     (graph("a>b:yes"), [("unknown_label", "/edges/0/label")]),
@@ -249,3 +256,63 @@ def test_the_largest_definition_is_checked_in_a_moment() -> None:
 def test_the_schema_names_every_type() -> None:
     document = str(schema())
     assert all(f"'{type}'" in document for type in NodeType)
+
+
+# --- databases ------------------------------------------------------------------------------------
+def database(operation: str, table: str, query: Any = None, **data: Any) -> dict[str, Any]:
+    given = {} if query is None else {"query": query}
+    return graph("a", a=node("database", operation=operation, table=table, **given, **data))
+
+
+WHERE, VALUES = {"id": 1}, {"code": "{{ params.code }}"}
+PARAMETER = "SELECT %(x)s"
+OF_DATABASES = [
+    (database("select", "prices"), []),
+    (database("select", "public.prices", {"where": WHERE, "order_by": ["-id"], "limit": 5}), []),
+    (database("select", "sales.invoices", "SELECT 1"), []),
+    (database("insert", "orders", {"values": VALUES}), []),
+    (database("update", "orders", {"values": VALUES, "where": WHERE}), []),
+    (database("delete", "orders", {"where": WHERE}), []),
+    (database("select", "prices", PARAMETER, parameters={"x": "{{ params.x }}"}), []),
+    (database("select", "prices", "SELECT 'a%%' || '%%(y)s'"), []),
+    (database("select", "users"), [("table_not_allowed", "/table")]),
+    (database("select", "invoices"), [("table_not_allowed", "/table")]),
+    (database("insert", "prices", {"values": VALUES}), [("table_read_only", "/table")]),
+    (database("update", "orders", {"values": VALUES}), [("where_missing", "/query")]),
+    (database("delete", "orders", {"where": {}}), [("where_missing", "/query")]),
+    (database("delete", "orders"), [("where_missing", "/query")]),
+    (database("insert", "orders", {}), [("values_missing", "/query")]),
+    (
+        database("insert", "orders", {"values": VALUES, "where": WHERE}),
+        [("query_not_allowed", "/query/where")],
+    ),
+    (
+        database("select", "orders", {"values": VALUES}, parameters=WHERE),
+        [("query_not_allowed", "/query/values"), ("query_not_allowed", "/parameters")],
+    ),
+    (database("delete", "orders", "DELETE FROM orders"), [("query_not_allowed", "/query")]),
+    (
+        database("select", "prices", "SELECT '{{ params.x }}'"),
+        [("expression_not_allowed", "/query")],
+    ),
+    (database("select", "prices", PARAMETER), [("unknown_parameter", "/query")]),
+    (database("select", "prices", "SELECT 5 % 2"), [("query_not_allowed", "/query")]),
+    (database("select", "prices", "SELECT %s"), [("query_not_allowed", "/query")]),
+    (
+        database("select", "prices", PARAMETER, parameters={"x": "{{ nobody.x }}"}),
+        [("unknown_name", "/parameters/x")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("definition", "expected"), OF_DATABASES)
+def test_a_database_node_keeps_to_the_tables_of_the_settings(
+    definition: Any, expected: Any, settings: Any
+) -> None:
+    settings.AUTOMATIONS_DATABASE_URL = "postgres://automations@db.example/orders"
+    settings.AUTOMATIONS_TABLES = {
+        "public.orders": "rw",
+        "public.prices": "r",
+        "sales.invoices": "r",
+    }
+    assert told(definition) == [(code, f"/nodes/0/data{path}") for code, path in expected]

@@ -277,3 +277,40 @@ def test_a_secret_may_begin_with_a_dollar_sign(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setenv("POSTGRES_PASSWORD", "$k9-not-a-variable")
     assert env.text("POSTGRES_PASSWORD") == "$k9-not-a-variable"
+
+
+# --- automations ----------------------------------------------------------------------------------
+OWN = "postgres://automations:s3cret@db.example/countersign"
+
+
+def test_the_tables_of_automations_are_read_with_their_schemas() -> None:
+    assert _read(
+        *("AUTOMATIONS_DATABASE_URL", "AUTOMATIONS_TABLES"),
+        AUTOMATIONS_DATABASE_URL=OWN,
+        AUTOMATIONS_TABLES="orders:rw, sales.invoices:r",
+    ) == [OWN, {"public.orders": "rw", "sales.invoices": "r"}]
+    assert _read("AUTOMATIONS_DATABASE_URL", "AUTOMATIONS_TABLES") == ["", {}]
+
+
+@pytest.mark.parametrize(
+    "tables",
+    ["orders", "orders:w", "orders:rwx", "Orders:r", "a.b.c:r", "o;:r", "a:r,public.a:rw", "ö:r"],
+)
+def test_bad_tables_of_automations_stop_the_start(tables: str) -> None:
+    assert "AUTOMATIONS_TABLES" in _refusal(AUTOMATIONS_TABLES=tables)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://automations:s3cret@db.example/x",
+        "postgres://db.example/s3cret",
+        "postgres://automations:s3cret@[db.example/x",
+        "user=automations password=s3cret",
+        "postgres://countersign:s3cret@elsewhere.example/countersign",
+    ],
+)
+def test_a_bad_login_of_automations_stops_the_start_and_is_not_told(url: str) -> None:
+    said = _refusal(**{**PRODUCTION, "AUTOMATIONS_DATABASE_URL": url})
+    assert "AUTOMATIONS_DATABASE_URL" in said
+    assert "s3cret" not in said

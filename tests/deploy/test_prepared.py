@@ -7,7 +7,7 @@ import pytest
 
 from deploy.local.run import Launcher, _prepares, fingerprint
 from deploy.local.screen import Screen
-from deploy.local.stack import ROOT
+from deploy.local.stack import AUTOMATIONS_TABLES, ROOT
 
 
 @pytest.fixture
@@ -62,6 +62,8 @@ def test_a_folder_prepared_from_other_sources_is_prepared_again(tmp_path: Path) 
     (tmp_path / "postgres" / "PG_VERSION").touch()
     assert not launcher._is_prepared()
     (tmp_path / "prepared").write_text(fingerprint())
+    assert not launcher._is_prepared()
+    (tmp_path / "prepared").write_text(fingerprint() + AUTOMATIONS_TABLES)
     assert launcher._is_prepared()
     (tmp_path / "prepared").write_text("of other sources")
     assert not launcher._is_prepared()
@@ -76,6 +78,7 @@ def test_every_source_that_grants_or_declares_is_among_them() -> None:
     }
     assert found >= {
         "apps/accounts/roles.py",
+        "apps/automations/database/role.py",
         "apps/engine/default_schedules.py",
         "apps/engine/registration.py",
         "apps/interventions/registration/shell.py",

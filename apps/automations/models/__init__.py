@@ -1,6 +1,7 @@
-"""Tables of automations: definitions in versions, and their executions."""
+"""Tables of automations: definitions in versions, their executions, and what nodes have written."""
 
 from apps.automations.models.definitions import Automation, AutomationVersion
 from apps.automations.models.executions import Execution, ExecutionEvent, NodeRun
+from apps.automations.models.writes import Write
 
-__all__ = ["Automation", "AutomationVersion", "Execution", "ExecutionEvent", "NodeRun"]
+__all__ = ["Automation", "AutomationVersion", "Execution", "ExecutionEvent", "NodeRun", "Write"]

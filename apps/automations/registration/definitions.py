@@ -48,6 +48,9 @@ NEXT_STEPS = {
         "Choose another code, or write a version of the automation that has it."
     ),
     "definition_not_json": _("Mend it at the line that is named."),
+    "database_role_too_strong": _(
+        "An operator takes these rights away: manage.py automationsrole prints how."
+    ),
 }
 
 TONES = {"draft": "", "switched_on": "good", "switched_off": ""}
@@ -56,6 +59,13 @@ WORDS = {
     "draft": _("draft"),
     "switched_on": _("switched on"),
     "switched_off": _("switched off"),
+    "cut_off": _("cut off"),
+    "database_not_permitted": _("not permitted in the database"),
+    "database_refused": _("refused by the database"),
+    "database_role_too_strong": _("database role too strong"),
+    "database_timeout": _("query took too long"),
+    "database_too_many_rows": _("too many rows"),
+    "where_missing": _("nothing to search for"),
 }
 ACTIONS = {
     "automation.created": _("Made the automation"),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
@@ -26,6 +27,9 @@ class Command(BaseCommand):
         self._check_history()
         call_command("migrate", interactive=False, verbosity=options["verbosity"])
         call_command("seeddemo", bare=options["bare"], stdout=self.stdout)
+        # Elsewhere an operator makes the role: it takes a superuser.
+        if settings.AUTOMATIONS_DATABASE_URL and _superuser():
+            call_command("automationsrole", apply=True, stdout=self.stdout)
 
     def _check_history(self) -> None:
         loader = MigrationLoader(connection, ignore_no_migrations=True)
@@ -40,3 +44,9 @@ class Command(BaseCommand):
                 f"({', '.join(unknown[:3])}{', …' if len(unknown) > 3 else ''}). Start afresh: "
                 "delete the folder .local, or name another one in COUNTERSIGN_DATA."
             )
+
+
+def _superuser() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        return bool(cursor.fetchone()[0])
