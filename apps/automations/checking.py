@@ -21,6 +21,7 @@ from apps.automations.contracts.graph import Plan, PlanEdge, PlanNode
 from apps.automations.definition import Definition
 from apps.automations.expressions import conditions, paths, templates
 from apps.automations.expressions.errors import NotAllowed
+from apps.automations.nodes.configured import refused_here
 from apps.common.language import filled
 from apps.common.language import lazy as _
 
@@ -90,6 +91,7 @@ def issues_of(document: Any) -> list[Issue]:
     _edges(graph, found)
     _unreachable(graph, found, but=_cycles(graph, found))
     _expressions(graph, found)
+    _site(graph, found)
     return _in_order(found.issues)
 
 
@@ -330,6 +332,12 @@ def _unreachable(graph: _Graph, found: _Found, *, but: set[int]) -> None:
                 ("nodes", node.at),
                 filled(_("No way leads to {id} from a node that begins."), id=node.id),
             )
+
+
+def _site(graph: _Graph, found: _Found) -> None:
+    for node in graph.nodes:
+        for path, code, detail, hint in refused_here(node.type, node.data):
+            found.add(code, ("nodes", node.at, *path), detail, hint)
 
 
 # --- expressions ----------------------------------------------------------------------------------

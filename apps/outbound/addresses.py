@@ -101,7 +101,11 @@ def sendable(text: str, *, longest: int = LONGEST_URL, more: Collection[str] = (
         host = url.raw_host.decode()
     except (httpx2.InvalidURL, ValueError):
         # Without the cause, because it may quote a part of the address.
-        url = None
+        url, host = None, _host_in(text)
+    if url is None and is_literal(host):
+        raise Invalid(
+            _("Addresses are written as 192.0.2.1 or [2001:db8::1]."), code="address_not_allowed"
+        )
     if url is None or url.scheme not in ("http", "https") or not _HOST.fullmatch(host):
         raise bad
     if url.userinfo or url.fragment:
@@ -145,6 +149,14 @@ def resolve(host: str, port: int, more: Collection[str] = ()) -> list[str]:
     if not _public(ip):
         raise Forbidden(f"{host} leads to an address that is not public.")
     return [str(ip)]
+
+
+def _host_in(text: str) -> str:
+    """Return the host in what is no URL, as far as there is one."""
+    try:
+        return urlsplit(text).hostname or ""
+    except ValueError:
+        return ""
 
 
 def is_literal(host: str) -> bool:
