@@ -110,7 +110,7 @@ def sendable(text: str, *, longest: int = LONGEST_URL, more: Collection[str] = (
         raise bad
     if url.userinfo or url.fragment:
         raise Invalid(_("No user name, password or #fragment in the address."), code="bad_url")
-    port = url.port or (443 if url.scheme == "https" else 80)
+    host, port = place_of(url)
     if url.port == 0 or port > 65535:
         raise bad
     if url.scheme == "http" and not allowed(host, port, more):
@@ -119,6 +119,11 @@ def sendable(text: str, *, longest: int = LONGEST_URL, more: Collection[str] = (
             code="address_not_allowed",
         )
     return url
+
+
+def place_of(url: httpx2.URL) -> tuple[str, int]:
+    """Return the host, in ASCII, and the port that a call of this URL connects to."""
+    return url.raw_host.decode(), url.port or (443 if url.scheme == "https" else 80)
 
 
 def port_of(parts: SplitResult) -> int:

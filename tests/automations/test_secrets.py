@@ -4,6 +4,7 @@ comes back tells them."""
 import base64
 import html
 import json
+import logging
 import re
 import traceback
 from collections.abc import Iterator
@@ -179,6 +180,20 @@ def test_what_is_said_instead_of_http_tells_no_secret() -> None:
         error = refused("api_call", url=f"http://127.0.0.1:{port}/{{{{ secrets.TOKEN }}}}")
     assert error.code == "not_reachable"
     assert TOKEN not in _all_of(error)
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"404 No"])
+def test_no_log_has_a_secret(status: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Also where everything is logged."""
+    caplog.set_level(logging.DEBUG)
+    with server(http_answer(b"", status, more=b"X: %s\r\n" % TOKEN.encode())) as port:
+        data: dict[str, Any] = {"url": f"http://127.0.0.1:{port}/{{{{ secrets.TOKEN }}}}"}
+        data["headers"] = {"X": "{{ secrets.TOKEN }}"}
+        if status == b"200 OK":
+            assert tried("api_call", **data)["headers"]["x"] == HIDDEN
+        else:
+            assert told("api_call", **data) == ("Invalid", "call_refused")
+    assert TOKEN not in caplog.text
 
 
 # --- where they may be sent -----------------------------------------------------------------------

@@ -5,8 +5,6 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote
 
-import httpx2
-
 from apps.automations.definition import LONGEST_URL
 from apps.automations.nodes.answers import text_of
 from apps.automations.nodes.call import Call
@@ -15,7 +13,7 @@ from apps.automations.values import MOST_BYTES, json_of
 from apps.common.errors import Invalid, Unavailable
 from apps.common.language import filled
 from apps.common.language import lazy as _
-from apps.outbound.addresses import sendable
+from apps.outbound.addresses import place_of, sendable
 from apps.outbound.calls import LATER
 from apps.outbound.sending import Answer, send
 
@@ -44,7 +42,7 @@ def answer_of(
     if not isinstance(url, str):
         raise Invalid(_("The address is not a text."), code="bad_url")
     address = sendable(url, longest=LONGEST_URL, more=allowed)
-    call.secrets.check_host(address.raw_host.decode(), _port(address))
+    call.secrets.check_host(*place_of(address))
     answer = send(
         method,
         address,
@@ -90,10 +88,6 @@ def key_written(key: str) -> str:
     """Return the key as a header has it: as it is, but for what no header takes, which is
     %-quoted."""
     return quote(key, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}~")
-
-
-def _port(address: httpx2.URL) -> int:
-    return address.port or (443 if address.scheme == "https" else 80)
 
 
 def _failure(call: Call, answer: Answer) -> Invalid | Unavailable:
