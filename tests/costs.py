@@ -40,7 +40,7 @@ ROOMS: dict[str, int] = {
     "language": 55,
     "live": 25,
     "notifications": 25,
-    "outbound": 8,
+    "outbound": 13,
     "simulators": 15,
     "tests": 70,
     "web": 20,

@@ -64,7 +64,7 @@ def pytest_unconfigure() -> None:
 def _forget_surroundings() -> None:
     """The developer's own settings must not change what the tests see."""
     prefixes = ("TEMPORAL_", "POSTGRES_", "WORKER_", "RELAY_", "KAFKA_", "PULSAR_", "COUNTERSIGN_")
-    prefixes += ("AUTOMATIONS_",)
+    prefixes += ("AUTOMATION_SECRET_", "AUTOMATIONS_", "AI_", "OUTBOUND_")
     for name in [n for n in os.environ if n.startswith(prefixes)]:
         del os.environ[name]
 

@@ -142,6 +142,18 @@ def test_apps_never_import_workers() -> None:
     assert guilty == []
 
 
+def test_automations_reach_other_programs_by_the_guarded_calls_only() -> None:
+    """Whoever opens a connection past `apps.outbound` forgets one of its checks."""
+    ways = ("socket", "ssl", "http.client", "urllib.request", "httpx2", "httpcore2", "requests")
+    guilty = [
+        f"{path.relative_to(ROOT)}: {module}"
+        for path in (ROOT / "apps" / "automations").rglob("*.py")
+        for module in imports(path)
+        if module in ways or module.startswith(tuple(f"{way}." for way in ways))
+    ]
+    assert guilty == []
+
+
 def test_package_files_of_workers_and_apps_are_empty() -> None:
     """One that imports activities before workflows breaks the sandbox."""
     packages = [*ROOT.glob("apps/__init__.py"), *ROOT.glob("apps/*/__init__.py")]

@@ -27,7 +27,7 @@ MAY_SLEEP = {
     "tests/workers/sample.py": "activities that take their time, as real ones do",
     "tests/workers/test_inbound.py": "activities that do not end by themselves",
     "tests/interventions/test_saga_cancelled.py": "activities that take their time",
-    "tests/outbound/test_transport.py": "a server that answers byte by byte",
+    "tests/outbound/serving.py": "a server that answers byte by byte",
     "tests/engine/test_relay_leadership.py": "a call of the engine that takes its time",
     "tests/workers/test_process.py": "a worker that drains is given a moment to end too early",
 }

@@ -1,7 +1,7 @@
 """Everything that is wrong with a definition, at once: its shape, its graph, its expressions."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -20,8 +20,9 @@ from apps.automations.contracts import (
 from apps.automations.contracts.graph import Plan, PlanEdge, PlanNode
 from apps.automations.database.problems import problems_of
 from apps.automations.definition import Definition
-from apps.automations.expressions import conditions, paths, templates
 from apps.automations.expressions.errors import NotAllowed
+from apps.automations.expressions.of_nodes import expressions_in
+from apps.automations.nodes.configured import refused_here
 from apps.common.language import filled
 from apps.common.language import lazy as _
 
@@ -91,7 +92,7 @@ def issues_of(document: Any) -> list[Issue]:
     _edges(graph, found)
     _unreachable(graph, found, but=_cycles(graph, found))
     _expressions(graph, found)
-    _databases(graph, found)
+    _site(graph, found)
     return _in_order(found.issues)
 
 
@@ -106,13 +107,6 @@ def plan_of(document: dict[str, Any]) -> Plan:
             if edge.outcome is not None
         ),
     )
-
-
-def named_nodes(node: dict[str, Any]) -> list[str]:
-    """Return the ids that the node's expressions name as `nodes.<id>`, each once. Raises
-    NotAllowed."""
-    checks = _checks(_node(0, node))
-    return list(dict.fromkeys(id for _path, check in checks for id in check()))
 
 
 def pointer(path: Path) -> str:
@@ -341,24 +335,22 @@ def _unreachable(graph: _Graph, found: _Found, *, but: set[int]) -> None:
             )
 
 
-# --- expressions ----------------------------------------------------------------------------------
-#: Where strings may hold `{{ expressions }}`, by type; where they may name secrets too.
-TEMPLATES: dict[NodeType, tuple[str, ...]] = {
-    NodeType.API_CALL: ("url", "headers", "body"),
-    NodeType.WEBHOOK: ("url", "payload"),
-    NodeType.DELAY: ("delay_seconds",),
-    NodeType.DATABASE: ("query", "parameters"),
-    NodeType.AI_AGENT: ("prompt",),
-    NodeType.APPROVAL: ("title", "detail", "amount", "currency"),
-}
-SENDING = (NodeType.API_CALL, NodeType.WEBHOOK)
+def _site(graph: _Graph, found: _Found) -> None:
+    """What this site does not send, or does not let anybody read or write."""
+    for node in graph.nodes:
+        for place, code, detail, hint in refused_here(node.type, node.data):
+            found.add(code, ("nodes", node.at, *place), detail, hint)
+        for problem in problems_of(node.data) if node.type is NodeType.DATABASE else ():
+            path: Path = ("nodes", node.at, "data", *problem.path)
+            found.add(problem.code, path, problem.detail, problem.hint)
 
 
 def _expressions(graph: _Graph, found: _Found) -> None:
     for node in graph.nodes:
-        for path, check in _checks(node):
+        for place, named_by in expressions_in(node.type, node.data):
+            path: Path = ("nodes", node.at, "data", *place)
             try:
-                named = check()
+                named = named_by()
             except NotAllowed as error:
                 found.add(error.code, path, error.detail)
                 continue
@@ -369,63 +361,6 @@ def _expressions(graph: _Graph, found: _Found) -> None:
                         path,
                         filled(_("The expression names a node {id}; there is none."), id=id[:100]),
                     )
-
-
-def _databases(graph: _Graph, found: _Found) -> None:
-    for node in graph.nodes:
-        if node.type is NodeType.DATABASE:
-            for problem in problems_of(node.data):
-                path = ("nodes", node.at, "data", *problem.path)
-                found.add(problem.code, path, problem.detail, problem.hint)
-
-
-def _checks(node: _GraphNode) -> Iterator[tuple[Path, Callable[[], Iterable[str]]]]:
-    """Yield each expression of the node: where it is, and what checks it and returns the ids of
-    nodes that it names."""
-    begin: Path = ("nodes", node.at, "data")
-    text = node.data.get("condition")
-    if node.type is NodeType.CONDITION and isinstance(text, str):
-        yield (*begin, "condition"), lambda text=text: conditions.nodes_of(text)  # type: ignore[misc]
-    mapping = node.data.get("mapping")
-    if node.type is NodeType.TRANSFORM and isinstance(mapping, dict):
-        for name, text in mapping.items():
-            if isinstance(text, str):
-                yield (*begin, "mapping", name), lambda text=text: _path(text, ())  # type: ignore[misc]
-    for name in TEMPLATES.get(node.type, ()) if node.type else ():
-        if node.type is NodeType.DATABASE and isinstance(node.data.get(name), str):
-            # A query in words takes its values by parameters only.
-            continue
-        more = (paths.SECRETS,) if node.type in SENDING else ()
-        for path, text in templates.strings_of(node.data.get(name)):
-            if templates.is_template(text):
-                yield (*begin, name, *path), lambda text=text, more=more: _template(text, more)  # type: ignore[misc]
-
-
-def _template(text: str, more: tuple[str, ...]) -> list[str]:
-    expressions = [part[0] for part in templates.parts_of(text) if isinstance(part, tuple)]
-    return [id for expression in expressions for id in _path(expression, more)]
-
-
-def _path(expression: str, more: tuple[str, ...]) -> list[str]:
-    if templates.is_template(expression):
-        raise NotAllowed(_("Here the whole text is an expression: write it without braces."))
-    known = (*paths.NAMES, *more)
-    for name in paths.roots_of(expression):
-        if name == paths.SECRETS and name not in known:
-            raise NotAllowed(
-                _("Secrets are only for the address, the headers and the body of what is sent."),
-                code="secret_not_allowed",
-            )
-        if name not in known:
-            raise NotAllowed(
-                filled(
-                    _("{name} is not known here; known are {known}."),
-                    name=name[:100],
-                    known=", ".join(known),
-                ),
-                code="unknown_name",
-            )
-    return paths.nodes_of(expression)
 
 
 def _in_order(issues: list[tuple[Path, Issue]]) -> list[Issue]:

@@ -1,43 +1,51 @@
-"""Secrets of automations: from the environment, bound to hosts, and hidden wherever they come back.
+"""Secrets of automations: given by operators, bound to hosts, and hidden wherever they come back.
 
-`AUTOMATION_SECRET_<NAME>` is the value, `AUTOMATION_SECRET_<NAME>_HOSTS` the hosts it may be sent
-to: whoever may write an automation must not be able to send it home.
+`AUTOMATION_SECRET_<NAME>` is the value, `AUTOMATION_SECRET_<NAME>_HOSTS` lists the hosts that it
+may be sent to: whoever may write an automation must not be able to send it home. Expressions read
+one as `secrets.NAME`, whole (`apps.automations.expressions.paths`).
 """
 
-import base64
-import os
+import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from re import Pattern
 from typing import Any
-from urllib.parse import quote, quote_plus, urlsplit
 
-from apps.common.errors import Invalid
+from django.conf import settings
+
+from apps.automations import spellings
+from apps.common.errors import DomainError, Invalid
 from apps.common.language import filled
 from apps.common.language import lazy as _
+from apps.outbound.addresses import host_name
 
-PREFIX, HOSTS = "AUTOMATION_SECRET_", "_HOSTS"
 HIDDEN = "[secret]"
-#: Shorter values would be replaced in half of every answer.
+#: Shorter values could be found, and would be hidden, in half of all answers.
 SHORTEST = 8
 
 
 class Secrets(Mapping[str, str]):
-    """The secrets as expressions read them; what was read is hidden later."""
+    """The secrets of one try. Read by name only: all together they are none."""
 
     def __init__(self) -> None:
-        self._used: dict[str, str] = {}
+        self._read: set[str] = set()
 
     def __getitem__(self, name: str) -> str:
-        value = os.environ.get(f"{PREFIX}{name}")
-        if value is None or name.endswith(HOSTS):
-            raise KeyError(name)
-        self._used[name] = value
+        """Return the value. Raises Invalid `secret_unknown`, `secret_too_short`."""
+        if name not in settings.AUTOMATION_SECRETS:
+            raise Invalid(filled(_("There is no secret {name}."), name=name), code="secret_unknown")
+        value: str = settings.AUTOMATION_SECRETS[name][0]
+        if len(value) < SHORTEST:
+            raise Invalid(
+                filled(
+                    _("The secret {name} has less than {shortest} characters."),
+                    name=name,
+                    shortest=SHORTEST,
+                ),
+                code="secret_too_short",
+            )
+        self._read.add(name)
         return value
-
-    def get(self, name: str, default: Any = None) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            return default
 
     def __iter__(self) -> Iterator[str]:
         return iter(())
@@ -45,40 +53,57 @@ class Secrets(Mapping[str, str]):
     def __len__(self) -> int:
         return 0
 
-    def check_hosts(self, url: str) -> None:
+    def check_host(self, host: str, port: int) -> None:
         """Raise Invalid `secret_not_for_host` if one that was read may not be sent there."""
-        host = (urlsplit(url).hostname or "").lower()
-        for name in self._used:
-            allowed = os.environ.get(f"{PREFIX}{name}{HOSTS}", "").lower().replace(",", " ").split()
-            if host not in allowed:
+        host = host_name(host)
+        for name in sorted(self._read):
+            if settings.AUTOMATION_SECRETS[name][1].isdisjoint({host, f"{host}:{port}"}):
                 raise Invalid(
-                    filled(_("The secret {name} may not be sent to {host}."), name=name, host=host),
+                    filled(
+                        _("The secret {name} may not be sent to {host}: see {variable}."),
+                        name=name,
+                        host=self.hidden(host),
+                        variable=f"AUTOMATION_SECRET_{name}_HOSTS",
+                    ),
                     code="secret_not_for_host",
                 )
 
     def hidden(self, value: Any) -> Any:
-        """Return the JSON value without the secrets that were read, however they are written."""
-        forms = sorted({f for v in self._used.values() for f in _forms(v)}, key=len, reverse=True)
-        return _without(value, forms) if forms else value
+        """Return the JSON value without secrets, however they are spelled: those that were read,
+        and all others, because another program may answer what it was sent before."""
+        pattern = _pattern(tuple(_values()))
+        if pattern is None:
+            return value
+        written = json.dumps(value, ensure_ascii=False, default=str)
+        return _without(pattern, value) if pattern.search(written) else value
+
+    def hidden_in(self, error: DomainError) -> DomainError:
+        """Return the error without secrets in its text; the same error if there is none in it."""
+        text = error.recorded
+        if (told := self.hidden(text)) == text:
+            return error
+        return type(error)(told, code=error.code)
 
 
-def _forms(value: str) -> Iterator[str]:
-    if len(value) < SHORTEST:
-        return
-    yield from (value, quote(value, safe=""), quote(value), quote_plus(value))
-    raw = value.encode()
-    for code in (base64.b64encode, base64.urlsafe_b64encode):
-        # Within a longer text base64 begins at any of three places.
-        for before in range(3):
-            coded = code(b"\0" * before + raw).decode().rstrip("=")
-            yield coded[(0, 2, 3)[before] : len(coded) - 1]
+def _values() -> Iterator[str]:
+    given = [value for value, _hosts in settings.AUTOMATION_SECRETS.values()]
+    for value in {*given, settings.AI_API_KEY, *settings.AUTOMATIONS_WEBHOOK_SECRETS}:
+        if len(value) >= SHORTEST:
+            yield value
 
 
-def _without(value: Any, forms: list[str]) -> Any:
+@lru_cache(maxsize=4)
+def _pattern(values: tuple[str, ...]) -> Pattern[str] | None:
+    return spellings.pattern_of(values) if values else None
+
+
+def _without(pattern: Pattern[str], value: Any) -> Any:
     if isinstance(value, str):
-        for one in forms:
-            value = value.replace(one, HIDDEN)
-        return value
+        return pattern.sub(HIDDEN, value)
     if isinstance(value, dict):
-        return {_without(k, forms): _without(v, forms) for k, v in value.items()}
-    return [_without(v, forms) for v in value] if isinstance(value, list) else value
+        return {_without(pattern, k): _without(pattern, v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without(pattern, one) for one in value]
+    if isinstance(value, int | float) and pattern.search(json.dumps(value)):
+        return HIDDEN
+    return value

@@ -30,12 +30,14 @@ class NotJson(ValueError):
         self.code = code
 
 
-def document_of(body: bytes) -> Any:
+def document_of(body: bytes, *, most_depth: int = DEEPEST) -> Any:
     """Return the document; numbers with a point are floats. Raises NotJson; Invalid
     `invalid_text`."""
     document = _parsed(body, "float")
+    if most_depth < DEEPEST:
+        _check_depth(document, most_depth)
     if _UNUSUAL.search(body):
-        _check_numbers(document, lambda number: math.isfinite(number))
+        _check_numbers(document, _is_finite)
     return _storable(body, document)
 
 
@@ -62,6 +64,14 @@ def exact_document_of(
     if min(most_digits, most_exponent) < _USUAL_DIGITS or _UNUSUAL.search(body):
         _check_numbers(document, is_kept)
     return _storable(body, document)
+
+
+def _is_finite(number: Any) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        # A whole number that no float holds.
+        return False
 
 
 def _parsed(body: bytes, float_mode: Any) -> Any:

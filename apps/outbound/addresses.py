@@ -10,13 +10,16 @@ import socket
 from collections.abc import Collection
 from urllib.parse import SplitResult, urlsplit
 
+import httpx2
 from django.conf import settings
 
 from apps.common.errors import Invalid
+from apps.common.language import filled
 from apps.common.language import lazy as _
 
 LONGEST_URL = 500
 _VISIBLE = re.compile(r"[!-~]+")
+_HOST = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]{2,45}")
 #: All IPv6 space in use today; tunnels inside it would lead to unchecked IPv4 addresses.
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
@@ -24,7 +27,11 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Forbidden(Exception):
-    """The name cannot be resolved, or its address may not be called."""
+    """The address may not be called."""
+
+
+class Unknown(Forbidden):
+    """The name leads to no address now."""
 
 
 def allowed(host: str, port: int, more: Collection[str] = ()) -> bool:
@@ -76,6 +83,49 @@ def split(url: str) -> SplitResult:
     return parts
 
 
+def sendable(text: str, *, longest: int = LONGEST_URL, more: Collection[str] = ()) -> httpx2.URL:
+    """Return the URL as it is sent, for one that was put together: the host in ASCII (IDNA), what
+    has to be quoted quoted, what is quoted already left alone.
+
+    Raises Invalid `bad_url`; `address_not_allowed` without TLS, except to hosts that the settings
+    or `more` allow by name. Where a name leads to is checked when it is connected to (`resolve`).
+    """
+    bad = Invalid(_("It needs an https address: https://host/path."), code="bad_url")
+    if len(text) > longest:
+        raise Invalid(
+            filled(_("An address has at most {most} characters."), most=longest), code="bad_url"
+        )
+    try:
+        # Some read a backslash as a slash; as a part of the host it is refused below.
+        url = httpx2.URL(text.strip(" ").replace("\\", "%5C"))
+        host = url.raw_host.decode()
+    except (httpx2.InvalidURL, ValueError):
+        # Without the cause, because it may quote a part of the address.
+        url, host = None, _host_in(text)
+    if url is None and is_literal(host):
+        raise Invalid(
+            _("Addresses are written as 192.0.2.1 or [2001:db8::1]."), code="address_not_allowed"
+        )
+    if url is None or url.scheme not in ("http", "https") or not _HOST.fullmatch(host):
+        raise bad
+    if url.userinfo or url.fragment:
+        raise Invalid(_("No user name, password or #fragment in the address."), code="bad_url")
+    host, port = place_of(url)
+    if url.port == 0 or port > 65535:
+        raise bad
+    if url.scheme == "http" and not allowed(host, port, more):
+        raise Invalid(
+            _("Without TLS only hosts that OUTBOUND_ALLOWED_HOSTS lists are called."),
+            code="address_not_allowed",
+        )
+    return url
+
+
+def place_of(url: httpx2.URL) -> tuple[str, int]:
+    """Return the host, in ASCII, and the port that a call of this URL connects to."""
+    return url.raw_host.decode(), url.port or (443 if url.scheme == "https" else 80)
+
+
 def port_of(parts: SplitResult) -> int:
     """Return the port to connect to."""
     return parts.port or (443 if parts.scheme == "https" else 80)
@@ -83,12 +133,13 @@ def port_of(parts: SplitResult) -> int:
 
 def resolve(host: str, port: int, more: Collection[str] = ()) -> list[str]:
     """Return the addresses to connect to, in order: all of a host that is allowed by name, the
-    checked one of any other. Raises Forbidden when there is none, or none that may be used."""
+    checked one of any other. Raises Forbidden when that may not be used, Unknown when there is
+    none."""
     if allowed(host, port, more):
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            raise Forbidden(f"The name {host} is not known.") from error
+            raise Unknown(f"The name {host} is not known.") from error
         return list(dict.fromkeys(str(one[4][0]) for one in found))
     # Imported here because it loads `requests`, which nothing else of ours needs.
     import requests.exceptions
@@ -99,10 +150,23 @@ def resolve(host: str, port: int, more: Collection[str] = ()) -> list[str]:
     except InvalidIPAddress as error:
         raise Forbidden(f"{host} leads to an address that is not public.") from error
     except (OSError, UnicodeError, ValueError, requests.exceptions.RequestException) as error:
-        raise Forbidden(f"The name {host} is not known.") from error
+        raise Unknown(f"The name {host} is not known.") from error
     if not _public(ip):
         raise Forbidden(f"{host} leads to an address that is not public.")
     return [str(ip)]
+
+
+def _host_in(text: str) -> str:
+    """Return the host in what is no URL, as far as there is one."""
+    try:
+        return urlsplit(text).hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_literal(host: str) -> bool:
+    """Return whether the host is an address, in whatever spelling, and no name to look up."""
+    return _literal(host) is not None
 
 
 def _literal(host: str) -> Address | None:

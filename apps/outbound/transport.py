@@ -1,37 +1,47 @@
-"""HTTP client for all outward calls: an httpx2 transport that connects only to permitted addresses,
-follows no redirects, ignores proxies of the environment, and limits the total time of a call
-(except for name resolution) and the size of its answer."""
+"""HTTP client for all outward calls: an httpx2 transport that connects only to permitted
+addresses, follows no redirects, ignores proxies of the environment, and limits the total time of a
+call and the size of its answer."""
 
 import ssl
-import threading
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 
 import httpcore2
 import httpx2
 
-from apps.outbound.addresses import Forbidden, resolve
+from apps.outbound.addresses import Forbidden, Unknown
+from apps.outbound.sockets import GuardedBackend, Limits, Stopped, limited
 
 #: The most bytes of an answer's body.
 MOST_BYTES = 64 * 1024
-SocketOption = (
-    tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
-)
+
+
+class AddressNotAllowed(httpx2.ConnectError):
+    """The address may not be called, whoever asks and whenever."""
+
+
+class AnswerTooLarge(httpx2.ReadError):
+    """The answer's body is larger than the caller takes."""
 
 
 def guarded_client(
-    seconds: float, *, allowed: Collection[str] = (), most_bytes: int = MOST_BYTES
+    seconds: float,
+    *,
+    allowed: Collection[str] = (),
+    most_bytes: int = MOST_BYTES,
+    stopped: Stopped | None = None,
 ) -> httpx2.Client:
     """Return a client with a limit of `seconds` per call. Thread-safe; it keeps its connections.
 
     `allowed`: hosts (or host:port) of the operator's own configuration, in addition to
-    `OUTBOUND_ALLOWED_HOSTS`. A call raises `httpx2.HTTPError`, also for a forbidden address, an
-    answer that is too large, and one that is not complete in time.
+    `OUTBOUND_ALLOWED_HOSTS`. `stopped()` says whether its calls are to end. A call raises
+    `httpx2.HTTPError`, also for an address that is not allowed, an answer that is too large
+    (`AddressNotAllowed`, `AnswerTooLarge`), one that is not complete in time, and `CutOff`.
     """
     return httpx2.Client(
-        transport=GuardedTransport(allowed=allowed, most_bytes=most_bytes),
+        transport=GuardedTransport(allowed=allowed, most_bytes=most_bytes, stopped=stopped),
         timeout=seconds,
         follow_redirects=False,
         trust_env=False,
@@ -47,11 +57,17 @@ def _trusted() -> ssl.SSLContext:
 class GuardedTransport(httpx2.BaseTransport):
     """See `guarded_client`. The read timeout is the limit of the whole call."""
 
-    def __init__(self, *, allowed: Collection[str] = (), most_bytes: int = MOST_BYTES) -> None:
-        self._most_bytes = most_bytes
+    def __init__(
+        self,
+        *,
+        allowed: Collection[str] = (),
+        most_bytes: int = MOST_BYTES,
+        stopped: Stopped | None = None,
+    ) -> None:
+        self._most_bytes, self._stopped = most_bytes, stopped
         self._pool = httpcore2.ConnectionPool(
             ssl_context=_trusted(),
-            network_backend=_GuardedBackend(allowed),
+            network_backend=GuardedBackend(allowed),
             max_connections=200,
             max_keepalive_connections=20,
             keepalive_expiry=5.0,
@@ -60,8 +76,8 @@ class GuardedTransport(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         seconds = request.extensions.get("timeout", {}).get("read")
         deadline = None if seconds is None else time.monotonic() + seconds
-        url = request.url
-        with _limited(deadline), _as_httpx():
+        limits, url = Limits(deadline, self._stopped), request.url
+        with limited(limits), _as_httpx():
             answer = self._pool.handle_request(
                 httpcore2.Request(
                     method=request.method,
@@ -76,7 +92,7 @@ class GuardedTransport(httpx2.BaseTransport):
         return httpx2.Response(
             status_code=answer.status,
             headers=answer.headers,
-            stream=_Body(answer, deadline, self._most_bytes),
+            stream=_Body(answer, limits, self._most_bytes),
             extensions=answer.extensions,
         )
 
@@ -85,49 +101,24 @@ class GuardedTransport(httpx2.BaseTransport):
 
 
 class _Body(httpx2.SyncByteStream):
-    def __init__(self, answer: httpcore2.Response, deadline: float | None, most_bytes: int) -> None:
-        self._answer, self._deadline, self._most_bytes = answer, deadline, most_bytes
+    def __init__(self, answer: httpcore2.Response, limits: Limits, most_bytes: int) -> None:
+        self._answer, self._limits, self._most_bytes = answer, limits, most_bytes
 
     def __iter__(self) -> Iterator[bytes]:
-        size = 0
-        with _limited(self._deadline), _as_httpx():
-            for part in self._answer.iter_stream():
-                size += len(part)
-                if size > self._most_bytes:
-                    raise httpx2.ReadError(f"The answer has more than {self._most_bytes} bytes.")
-                yield part
+        size, parts = 0, iter(self._answer.iter_stream())
+        while True:
+            # Not around the `yield`: what the thread does there is not this call's.
+            with limited(self._limits), _as_httpx():
+                part = next(parts, None)
+            if part is None:
+                return
+            size += len(part)
+            if size > self._most_bytes:
+                raise AnswerTooLarge(f"The answer has more than {self._most_bytes} bytes.")
+            yield part
 
     def close(self) -> None:
         self._answer.close()
-
-
-class _Call(threading.local):
-    """The deadline of this thread's call: many calls share the connections."""
-
-    deadline: float | None = None
-
-
-_call = _Call()
-
-
-def _left(timeout: float | None) -> float | None:
-    """Return the seconds that a socket operation may take. With a limit per operation only, a
-    server that sends a byte now and then could hold the call for ever."""
-    if _call.deadline is None:
-        return timeout
-    left = _call.deadline - time.monotonic()
-    if left <= 0:
-        raise httpcore2.ReadTimeout("The time for the whole call is over.")
-    return left if timeout is None else min(timeout, left)
-
-
-@contextmanager
-def _limited(deadline: float | None) -> Iterator[None]:
-    before, _call.deadline = _call.deadline, deadline
-    try:
-        yield
-    finally:
-        _call.deadline = before
 
 
 @contextmanager
@@ -144,57 +135,7 @@ def _as_httpx() -> Iterator[None]:
         httpcore2.ProxyError,
     ) as error:
         raise httpx2.TransportError(f"{type(error).__name__}: {error}") from error
-    except Forbidden as error:
+    except Unknown as error:
         raise httpx2.ConnectError(str(error)) from error
-
-
-class _GuardedBackend(httpcore2.NetworkBackend):
-    def __init__(self, allowed: Collection[str]) -> None:
-        self._allowed = frozenset(host.lower() for host in allowed)
-        self._sockets = httpcore2.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[SocketOption] | None = None,
-    ) -> httpcore2.NetworkStream:
-        """Resolve the name, check the address, connect to that address. TLS still checks the
-        certificate against the name."""
-        failure: Exception | None = None
-        for address in resolve(host, port, self._allowed):
-            try:
-                stream = self._sockets.connect_tcp(
-                    address, port, _left(timeout), local_address, socket_options or ()
-                )
-                return _GuardedStream(stream)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                failure = error
-        raise failure or Forbidden(f"The name {host} is not known.")
-
-
-class _GuardedStream(httpcore2.NetworkStream):
-    def __init__(self, stream: httpcore2.NetworkStream) -> None:
-        self._stream = stream
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _left(timeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore2.NetworkStream:
-        return _GuardedStream(self._stream.start_tls(ssl_context, server_hostname, _left(timeout)))
-
-    def get_extra_info(self, info: str) -> object:
-        return self._stream.get_extra_info(info)
+    except Forbidden as error:
+        raise AddressNotAllowed(str(error)) from error

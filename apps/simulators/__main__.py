@@ -15,6 +15,8 @@ import uvicorn
 from django.conf import settings
 from django.utils.log import configure_logging
 
+from apps.simulators.ai import AiSink
+from apps.simulators.echo import EchoSink
 from apps.simulators.executor import ExecutorSink
 from apps.simulators.http import Application
 from apps.simulators.inference import KINDS, InferenceSink
@@ -48,9 +50,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit("These settings refuse simulators: a demo must not look like truth.")
     configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
     mails = MailSink()
+    echo = EchoSink(file=_beside(options.effects_file, "echo"))
     inference = InferenceSink(file=_beside(options.effects_file, "inference"))
     application = Application(
         {
+            "ai": AiSink(file=_beside(options.effects_file, "ai")).answer,
+            "echo": echo.answer,
+            "echo-counts": echo.counts,
             "executor": ExecutorSink(file=options.effects_file).answer,
             **{name: inference.of(name) for name in KINDS},
             "mail": mails.answer,

@@ -18,12 +18,13 @@ NOTHING_ACTIVE = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-sr
 @dataclass(frozen=True)
 class Answer:
     """A response. `body` is JSON, or with another `content_type` a text or bytes; `policy` is what
-    its page may do."""
+    its page may do; `headers` are further ones."""
 
     status: int
     body: Any
     content_type: str = "application/json"
     policy: str = NOTHING_ACTIVE
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Refusal(Exception):
@@ -93,6 +94,10 @@ class Application:
                     (b"x-content-type-options", b"nosniff"),
                     (b"content-security-policy", answer.policy.encode()),
                     (b"content-length", str(len(content)).encode()),
+                    *(
+                        (k.encode(), v.encode("latin-1", "replace"))
+                        for k, v in answer.headers.items()
+                    ),
                 ],
                 "trailers": False,
             }

@@ -410,6 +410,16 @@ WEBHOOK_RETRY_SECONDS = env.seconds("WEBHOOK_RETRY_SECONDS", 86_400.0, least=1.0
 #: also without TLS (apps/outbound).
 OUTBOUND_ALLOWED_HOSTS = env.hosts("OUTBOUND_ALLOWED_HOSTS")
 
+# --- Automations -------------------------------------------------------------------------------
+#: Values of AUTOMATION_SECRET_<NAME> and the hosts that they may be sent to, by name.
+AUTOMATION_SECRETS = env.secrets("AUTOMATION_SECRET_")
+#: Sign what `webhook` nodes send; while there are two, each message has both signatures.
+AUTOMATIONS_WEBHOOK_SECRETS = env.webhook_secrets("AUTOMATIONS_WEBHOOK_SECRET")
+#: An OpenAI-compatible server, for `ai_agent` nodes. Empty: there are none.
+AI_BASE_URL = env.http_url("AI_BASE_URL")
+AI_API_KEY = env.text("AI_API_KEY").strip()
+AI_MODEL = env.text("AI_MODEL").strip()
+
 # --- Demo and simulators -----------------------------------------------------------------------
 DEMO_LOGINS = False
 SIMULATORS_ALLOWED = False

@@ -1,5 +1,6 @@
 """Reads the environment, with accepted aliases; errors name the variable of an invalid value."""
 
+import base64
 import ipaddress
 import json
 import os
@@ -180,6 +181,58 @@ def own_login(variable: str, *, other_than: str) -> str:
     if user == other_than:
         raise ImproperlyConfigured(f"{name} must have a user of its own, not the application's")
     return url
+
+
+def secrets(prefix: str) -> dict[str, tuple[str, frozenset[str]]]:
+    """Return the values of all variables that begin with the prefix, by the rest of their names,
+    each with the hosts that `<prefix><NAME>_HOSTS` lists. No error shows a value."""
+    found = {}
+    for variable, value in sorted(os.environ.items()):
+        name = variable.removeprefix(prefix)
+        if name == variable or name.endswith("_HOSTS") or not value.strip():
+            continue
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,99}", name):
+            raise ImproperlyConfigured(f"{variable}: {name!r} is not the name of a secret")
+        if not _is_text(value):
+            raise ImproperlyConfigured(f"{variable} is no text in UTF-8")
+        # Files that secrets come from end with a line's end.
+        found[name] = (value.strip(), hosts(f"{variable}_HOSTS"))
+    return found
+
+
+def _is_text(value: str) -> bool:
+    # Bytes that are no text stand in the environment as halves of characters.
+    return not any("\ud800" <= one <= "\udfff" for one in value)
+
+
+def webhook_secrets(variable: str, default: str = "") -> list[str]:
+    """Return the variable as a comma-separated list of `whsec_…`, base64 of 24 to 64 bytes. No
+    error shows a value."""
+    listed = words(variable, default)
+    for secret in listed:
+        try:
+            size = len(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
+        except ValueError:
+            size = 0
+        if not secret.startswith("whsec_") or not 24 <= size <= 64:
+            raise ImproperlyConfigured(
+                f"{variable} must be whsec_ and the base64 of 24 to 64 random bytes"
+            )
+    return listed
+
+
+def http_url(variable: str, default: str = "") -> str:
+    """Return the variable as an address of HTTP, without a trailing slash."""
+    value = text(variable, default).strip().rstrip("/")
+    if value and not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:_]+(?:/[!-~]*)?", value):
+        raise ImproperlyConfigured(f"{variable} must be like https://host/path")
+    return value
+
+
+def listed(url: str, hosts: frozenset[str]) -> bool:
+    """Return whether the host of the address, or its host:port, is in such a list."""
+    place = url.partition("://")[2].partition("/")[0].lower()
+    return not hosts.isdisjoint({place, re.sub(r":[0-9]+$", "", place)})
 
 
 def this_machine(host: str) -> bool:

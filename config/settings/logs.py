@@ -45,7 +45,9 @@ LOGGING: dict[str, Any] = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL.upper()},
     "loggers": {
         "django.server": {"handlers": ["stderr"], "propagate": False},
+        # Below that they write addresses and headers, in which there are secrets.
         "httpx2": {"level": "WARNING"},
+        "httpcore2": {"level": "WARNING"},
     },
 }
 

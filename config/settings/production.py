@@ -25,6 +25,12 @@ for _variable in ("REDIS_URL", "TEMPORAL_ADDRESS", "EXECUTOR_URL", "PAYMENT_SERV
 PAYSTACK_URL = env.text("PAYSTACK_URL", "https://api.paystack.co")
 if env.required("PAYSTACK_SECRET_KEY").strip() == "sk_test_demo":
     raise ImproperlyConfigured("PAYSTACK_SECRET_KEY must not be the one of the simulator")
+if "whsec_Y291bnRlcnNpZ24tYXV0b21hdGlvbnMtZGVtbw==" in AUTOMATIONS_WEBHOOK_SECRETS:  # noqa: F405
+    raise ImproperlyConfigured("AUTOMATIONS_WEBHOOK_SECRET must not be the one of the demo")
+if "not-a-secret" in AI_API_KEY:  # noqa: F405
+    raise ImproperlyConfigured("AI_API_KEY must not be the one of the simulator")
+if AI_BASE_URL.startswith("http:") and not env.listed(AI_BASE_URL, OUTBOUND_ALLOWED_HOSTS):  # noqa: F405
+    raise ImproperlyConfigured("AI_BASE_URL must begin with https://, or be allowed by name")
 if any(env.this_machine(host) for host in OUTBOUND_ALLOWED_HOSTS):  # noqa: F405
     raise ImproperlyConfigured("OUTBOUND_ALLOWED_HOSTS must not name this machine in production")
 # Whoever reaches the engine could run anything, without a name.

@@ -105,6 +105,9 @@ def environment(
     env["EXECUTOR_URL"] = f"{outside}/executor"
     env["PAYMENT_SERVICE_URL"] = f"{outside}/payments"
     env["PAYSTACK_URL"] = f"{outside}/paystack"
+    # What a caller names is used; the simulated one else.
+    if not env.get("AI_BASE_URL"):
+        env["AI_BASE_URL"] = f"{outside}/ai/v1"
     env["INFERENCE_SERVICE_URL"] = outside
     env["BRIDGE_GRPC_ADDR"] = f"127.0.0.1:{ports['BRIDGE_PORT']}"
     # What a caller names is used; the mail server of the simulators else.

@@ -235,3 +235,31 @@ def test_braces_without_sense_are_refused_at_once(text: str) -> None:
         with pytest.raises(NotAllowed):
             templates.parts_of(text)
     assert time.process_time() - began < 2
+
+
+# --- limits that expressions share ----------------------------------------------------------------
+def test_expressions_may_share_their_steps() -> None:
+    rows = [{"a": 1}] * 1000
+    steps = paths.Steps()
+    with pytest.raises(Failed):
+        for _ in range(400):
+            paths.evaluate("inputs[*].[a]", {"inputs": rows}, steps)
+    # Alone it is far from the limit.
+    assert paths.evaluate("inputs[0].a", {"inputs": rows}) == 1
+
+
+def test_what_they_find_counts_together() -> None:
+    values, steps = {"inputs": "x" * 400_000}, paths.Steps()
+    assert templates.filled_in({"a": "{{ inputs }}", "b": "so {{ inputs }}"}, values, steps)
+    with pytest.raises(TooLarge):
+        templates.filled_in("{{ inputs }}", values, steps)
+    assert templates.filled_in(["{{ inputs }}"] * 3, values)
+
+
+def test_secrets_are_read_by_their_whole_name_only() -> None:
+    values = {"inputs": 1, "secrets": {"KEY": "k-0123456789"}}
+    assert paths.evaluate("secrets.KEY", values) == "k-0123456789"
+    assert templates.filled_in("Bearer {{ secrets.KEY }}", values) == "Bearer k-0123456789"
+    for text in ("secrets", "secrets.*", "@", "@.secrets.KEY", "reverse(to_string(secrets.KEY))"):
+        assert "0123456789" not in str(paths.evaluate(text, values))
+        assert "9876543210" not in str(paths.evaluate(text, values))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from config.settings import env
 from tests.support import patient
@@ -149,6 +150,82 @@ def test_cookies_and_redirects_follow_tls() -> None:
     names = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT")
     assert _read(*names, **PRODUCTION) == [True, True, True]
     assert _read(*names, **PRODUCTION, SECURE_TLS="false") == [False, False, False]
+
+
+def test_production_refuses_the_keys_of_simulators_and_ai_without_tls() -> None:
+    names = ("AUTOMATIONS_WEBHOOK_SECRETS[0]", "AI_API_KEY")
+    demo, key = _read(*names)
+    assert "AUTOMATIONS_WEBHOOK_SECRET" in _refusal(**PRODUCTION, AUTOMATIONS_WEBHOOK_SECRET=demo)
+    assert "AI_API_KEY" in _refusal(**PRODUCTION, AI_API_KEY=key)
+    plain = {**PRODUCTION, "AI_BASE_URL": "http://ai.example:8000/v1"}
+    assert "AI_BASE_URL" in _refusal(**plain)
+    read = ("AI_BASE_URL", "AI_MODEL", "AUTOMATIONS_WEBHOOK_SECRETS")
+    assert _read(*read, **plain, OUTBOUND_ALLOWED_HOSTS="ai.example") == [
+        *("http://ai.example:8000/v1", "", [])
+    ]
+
+
+# --- secrets of automations ---------------------------------------------------------------------
+def test_secrets_are_read_with_their_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "OUR_TOKEN": "$tok-0123456789\n",
+        "OUR_TOKEN_HOSTS": "API.example, api.example:8443",
+        "OUR_other_1": "ünïcode-value",
+        "OUR_EMPTY": " ",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert env.secrets("OUR_") == {
+        "TOKEN": ("$tok-0123456789", {"api.example", "api.example:8443"}),
+        "other_1": ("ünïcode-value", frozenset()),
+    }
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OUR_1X", b"hunter2hunter2"),
+        ("OUR_A-B", b"hunter2hunter2"),
+        ("OUR_A", b"hunter2\xff"),
+        ("OUR_B_HOSTS", b"https://hunter3/"),
+    ],
+)
+def test_a_bad_secret_is_named_and_not_repeated(
+    variable: str, value: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUR_B", "hunter2hunter2")
+    monkeypatch.setenv(variable, os.fsdecode(value))
+    with pytest.raises(ImproperlyConfigured, match=variable) as told:
+        env.secrets("OUR_")
+    assert "hunter2" not in str(told.value)
+
+
+@pytest.mark.parametrize("value", ["hunter2", "whsec_hunter2", "whsec_aHVudGVyMg==", "hunter2,"])
+def test_a_bad_webhook_secret_is_not_repeated(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUR_SECRET", value)
+    with pytest.raises(ImproperlyConfigured, match="OUR_SECRET") as told:
+        env.webhook_secrets("OUR_SECRET")
+    assert "hunter2" not in str(told.value)
+    assert "aHVu" not in str(told.value)
+
+
+@pytest.mark.parametrize("value", ["ai.example", "https://user:hunter2@ai.example/v1", "ftp://a/"])
+def test_a_bad_address_of_http_is_not_repeated(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUR_URL", value)
+    with pytest.raises(ImproperlyConfigured, match="OUR_URL") as told:
+        env.http_url("OUR_URL")
+    assert "hunter2" not in str(told.value)
+
+
+def test_a_host_is_listed_with_or_without_its_port() -> None:
+    hosts = frozenset({"a.example", "b.example:8000", "[::1]:8000"})
+    listed = [
+        "http://a.example/x",
+        "http://A.example:9",
+        "http://b.example:8000/",
+        "http://[::1]:8000",
+    ]
+    assert all(env.listed(url, hosts) for url in listed)
+    assert not any(env.listed(url, hosts) for url in ["http://b.example/", "http://[::1]/"])
 
 
 # --- names and values ---------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from apps.common.errors import Invalid
 from apps.notifications import safe_http
 from apps.notifications.safe_http import Undelivered, post
 from apps.outbound.addresses import resolve, url_checked
+from tests.outbound.serving import answering, connecting
 
 PRIVATE = [
     "127.0.0.1",
@@ -38,22 +39,6 @@ PRIVATE = [
 ]
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
-    """The resolver answers with these, one call after the other; what it was asked."""
-    asked: list[str] = []
-    waiting = list(addresses)
-
-    def getaddrinfo(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
-        asked.append(host)
-        address = waiting.pop(0) if len(waiting) > 1 else waiting[0]
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        rest = (0, 0) if ":" in address else ()
-        return [(family, socket.SOCK_STREAM, 6, "", (address, port, *rest))]
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    return asked
-
-
 @contextmanager
 def answering_raw(content: bytes) -> Iterator[int]:
     """A server that answers these bytes to everybody; its port."""
@@ -75,9 +60,10 @@ def test_a_name_that_leads_to_a_private_address_is_not_connected_to(
     monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     answering(monkeypatch, address)
-    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("connected"))
-    with pytest.raises(Undelivered):
-        post("https://innocent.example/", body=b"", headers={}, seconds=1)
+    connected = connecting(monkeypatch)
+    with pytest.raises(Undelivered, match="not public"):
+        post("https://innocent.example/", body=b"", headers={}, seconds=60)
+    assert connected == []
 
 
 def test_a_public_address_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,15 +86,9 @@ def test_a_name_that_answers_differently_the_second_time_is_asked_only_once(
 ) -> None:
     """DNS rebinding: public for the check, private for the connection."""
     asked = answering(monkeypatch, "93.184.216.34", "127.0.0.1")
-    connected: list[Any] = []
-
-    def create_connection(address: tuple[str, int], *_: Any, **__: Any) -> socket.socket:
-        connected.append(address)
-        raise ConnectionRefusedError
-
-    monkeypatch.setattr(socket, "create_connection", create_connection)
-    with pytest.raises(Undelivered):
-        post("https://rebind.example/", body=b"", headers={}, seconds=1)
+    connected = connecting(monkeypatch)
+    with pytest.raises(Undelivered, match="ConnectError"):
+        post("https://rebind.example/", body=b"", headers={}, seconds=60)
     assert (asked, connected) == (["rebind.example"], [("93.184.216.34", 443)])
 
 

@@ -1,10 +1,7 @@
 """The limits of a call to another program: where it goes, how long it takes, how much it reads."""
 
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx2
@@ -14,51 +11,16 @@ from apps.common.errors import Unavailable
 from apps.outbound.addresses import Forbidden, allowed, resolve
 from apps.outbound.calls import Caller, Refused
 from apps.outbound.transport import guarded_client
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-
-
-@contextmanager
-def server(*parts: bytes, pause: float = 0.0) -> Iterator[int]:
-    """Answers everybody with these parts, one after the other; its port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def answer(link: socket.socket) -> None:
-        with link:
-            try:
-                link.recv(65536)
-                for part in parts:
-                    link.sendall(part)
-                    time.sleep(pause)
-            except OSError:
-                return
-
-    def serve() -> None:
-        while True:
-            try:
-                link, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=answer, args=(link,), daemon=True).start()
-
-    threading.Thread(target=serve, daemon=True).start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        listener.close()
+from tests.outbound.serving import HEAD, http_answer, server
 
 
 def caller(port: int, seconds: float = 5.0) -> Caller:
     return Caller("ledger", f"http://127.0.0.1:{port}/", seconds=seconds, code="ledger_unavailable")
 
 
-def json_answer(body: bytes, status: bytes = b"200 OK") -> bytes:
-    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
-
-
 def test_a_host_that_is_not_allowed_is_not_called() -> None:
     with (
-        server(json_answer(b"{}")) as port,
+        server(http_answer(b"{}")) as port,
         guarded_client(2) as client,
         pytest.raises(httpx2.ConnectError, match="not public"),
     ):
@@ -73,24 +35,24 @@ def test_an_exception_for_one_port_is_none_for_another(settings: Any) -> None:
 
 
 def test_the_answer_is_the_others_object() -> None:
-    with server(json_answer(b'{"receipt": "R-1"}')) as port:
+    with server(http_answer(b'{"receipt": "R-1"}')) as port:
         assert caller(port).post("/x", key="k", body={}) == {"receipt": "R-1"}
 
 
 def test_a_no_needs_a_code_of_its_own() -> None:
-    with server(json_answer(b'{"code": "no_funds"}', b"409 Conflict")) as port:
+    with server(http_answer(b'{"code": "no_funds"}', b"409 Conflict")) as port:
         with pytest.raises(Refused) as no:
             caller(port).post("/x", key="k", body={})
         assert (no.value.status, no.value.code) == (409, "no_funds")
         assert str(no.value) == "The ledger refused: no_funds"
-    with server(json_answer(b"<html>", b"404 Not Found")) as port, pytest.raises(Unavailable):
+    with server(http_answer(b"<html>", b"404 Not Found")) as port, pytest.raises(Unavailable):
         caller(port).post("/x", key="k", body={})
 
 
 def test_what_became_of_an_effect_can_be_looked_at() -> None:
-    with server(json_answer(b'{"state": "paid"}')) as port:
+    with server(http_answer(b'{"state": "paid"}')) as port:
         assert caller(port).get("/x") == {"state": "paid"}
-    with server(json_answer(b'{"code": "unknown"}', b"404 Not Found")) as port:
+    with server(http_answer(b'{"code": "unknown"}', b"404 Not Found")) as port:
         with pytest.raises(Refused) as no:
             caller(port).get("/x")
         assert no.value.status == 404
@@ -98,7 +60,7 @@ def test_what_became_of_an_effect_can_be_looked_at() -> None:
 
 @pytest.mark.parametrize("status", [b"408 T", b"425 T", b"429 T", b"500 T", b"302 T"])
 def test_later_is_not_no_and_a_redirect_is_not_followed(status: bytes) -> None:
-    answer = json_answer(b'{"code": "busy"}', status)
+    answer = http_answer(b'{"code": "busy"}', status)
     with server(answer) as port, pytest.raises(Unavailable) as error:
         caller(port).post("/x", key="k", body={})
     assert error.value.code == "ledger_unavailable"
@@ -132,28 +94,12 @@ def test_all_addresses_of_an_allowed_name_are_tried(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name may lead to IPv6 first, where nobody listens."""
-    with server(json_answer(b'{"ok": true}')) as port:
+    with server(http_answer(b'{"ok": true}')) as port:
         found = [(0, 0, 0, "", (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-        monkeypatch.setattr(socket, "create_connection", _only("127.0.0.1"))
         assert Caller("ledger", f"http://ledger:{port}", seconds=5, code="x").post(
             "/", key="k", body={}
         ) == {"ok": True}
-
-
-def _only(listening: str) -> Any:
-    connect = socket.create_connection
-
-    def only(address: tuple[str, int], *args: Any, **options: Any) -> socket.socket:
-        if address[0] != listening:
-            raise ConnectionRefusedError
-        # Not through the look-up that the test has replaced.
-        link = socket.socket(socket.AF_INET)
-        link.connect(address)
-        return link
-
-    assert connect is not only
-    return only
 
 
 def test_ipv6_is_allowed_in_brackets(settings: Any) -> None:
@@ -163,5 +109,5 @@ def test_ipv6_is_allowed_in_brackets(settings: Any) -> None:
 
 
 def test_nested_without_end_is_nonsense() -> None:
-    with server(json_answer(b"[" * 60_000)) as port:
+    with server(http_answer(b"[" * 60_000)) as port:
         assert caller(port).post("/x", key="k", body={}) == {}

@@ -4,6 +4,7 @@ The language by itself can double a value with every few characters, and join an
 other: the tree is checked before it runs, its steps and its results are counted while it does.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -24,12 +25,30 @@ MOST_NODES = 60
 #: How often an expression may use what multiplies.
 MOST_GROWING = 2
 _GROWING = ("multi_select_list", "flatten")
-#: Steps of one evaluation: about half a second.
+#: Steps of one evaluation, or of all that share them: about half a second.
 MOST_STEPS = 300_000
 
 #: What an expression may name; `secrets` only where they are sent.
 NAMES = ("inputs", "nodes", "params")
 SECRETS = "secrets"
+_SECRET = re.compile(rf"{SECRETS}\.([A-Za-z][A-Za-z0-9_]*)")
+
+
+class Steps:
+    """What several expressions may take and find together: steps, and bytes of JSON."""
+
+    def __init__(self) -> None:
+        self._left, self._room = MOST_STEPS, MOST_BYTES
+
+    def take(self) -> None:
+        """Take a step. Raises Failed when there is none left."""
+        self._left -= 1
+        if self._left < 0:
+            raise Failed(_("The expression takes too many steps for these values."))
+
+    def keep(self, found: Any) -> None:
+        """Count what an expression has found. Raises TooLarge; Invalid `value_not_json`."""
+        self._room -= measure(found, most=self._room)
 
 
 def check(text: str) -> None:
@@ -47,6 +66,11 @@ def nodes_of(text: str) -> list[str]:
     all outputs together have no limit."""
     ids = []
     for path in _rooted(_parsed(text)):
+        if path[0] == SECRETS and secret_of(text) is None:
+            raise NotAllowed(
+                _("A secret stands alone in its braces: {{ secrets.NAME }}."),
+                code="secret_not_allowed",
+            )
         if path == ("nodes",):
             raise NotAllowed(_("nodes needs the id of a node: nodes.<id>."))
         if path[0] == "nodes":
@@ -54,15 +78,35 @@ def nodes_of(text: str) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-def evaluate(text: str, values: Mapping[str, Any]) -> Any:
+def secret_of(text: str) -> str | None:
+    """Return NAME if the expression is `secrets.NAME`. Nothing else can be done with a secret:
+    a part of it, or a comparison, would tell what it is where nobody hides it."""
+    found = _SECRET.fullmatch(text.strip())
+    return found[1] if found else None
+
+
+def evaluate(text: str, values: Mapping[str, Any], steps: Steps | None = None) -> Any:
     """Return what the expression finds in these values; None where a path leads nowhere.
 
+    `steps`: what it shares with other expressions; its own, if there are none. Only an expression
+    that is `secrets.NAME` reads from `secrets` in the values, and raises what that does.
+
     Raises NotAllowed; Failed for a function that does not take what it is given, and for one that
-    takes too long.
+    takes too long; with `steps` also as `Steps.keep`.
     """
-    interpreter = _Interpreter()
+    name = secret_of(text)
+    if name is not None and SECRETS in values:
+        found = values[SECRETS][name]
+    else:
+        found = _found(text, {k: v for k, v in values.items() if k != SECRETS}, steps or Steps())
+    if steps is not None:
+        steps.keep(found)
+    return found
+
+
+def _found(text: str, values: dict[str, Any], steps: Steps) -> Any:
     try:
-        return interpreter.visit(_parsed(text), dict(values))
+        return _Interpreter(steps).visit(_parsed(text), values)
     except Invalid:
         raise
     except (JMESPathError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
@@ -189,12 +233,10 @@ class _Interpreter(TreeInterpreter):
         "ne": _measured(TreeInterpreter.COMPARATOR_FUNC["ne"]),
     }
 
-    def __init__(self) -> None:
+    def __init__(self, steps: Steps) -> None:
         super().__init__(Options(custom_functions=_Functions()))
-        self._steps = 0
+        self._steps = steps
 
     def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
-        self._steps += 1
-        if self._steps > MOST_STEPS:
-            raise Failed(_("The expression takes too many steps for these values."))
+        self._steps.take()
         return super().visit(node, *args, **kwargs)

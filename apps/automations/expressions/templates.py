@@ -47,21 +47,21 @@ def parts_of(text: str) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def filled_in(value: Any, values: Mapping[str, Any]) -> Any:
+def filled_in(value: Any, values: Mapping[str, Any], steps: paths.Steps | None = None) -> Any:
     """Return the JSON value with its expressions replaced by what they find in `values`.
 
     A string that is one expression becomes what that is, of whatever type. In a longer one it is
     written: a text as it is, everything else as JSON. Names of objects are left alone, and so are
-    braces in what an expression finds.
+    braces in what an expression finds. `steps` and `secrets`: as for `paths.evaluate`.
 
     Raises Failed, also for a null within a longer string; NotAllowed; TooLarge.
     """
     if isinstance(value, str):
-        return _text_filled(value, values) if is_template(value) else value
+        return _text_filled(value, values, steps) if is_template(value) else value
     if isinstance(value, dict):
-        return {name: filled_in(part, values) for name, part in value.items()}
+        return {name: filled_in(part, values, steps) for name, part in value.items()}
     if isinstance(value, list):
-        return [filled_in(part, values) for part in value]
+        return [filled_in(part, values, steps) for part in value]
     return value
 
 
@@ -102,21 +102,21 @@ def _expression(text: str, begin: int) -> tuple[str, int]:
     )
 
 
-def _text_filled(text: str, values: Mapping[str, Any]) -> Any:
+def _text_filled(text: str, values: Mapping[str, Any], steps: paths.Steps | None) -> Any:
     parts = parts_of(text)
     if len(parts) == 1 and isinstance(parts[0], tuple):
-        return paths.evaluate(parts[0][0], values)
+        return paths.evaluate(parts[0][0], values, steps)
     written, size = [], 0
     for part in parts:
-        written.append(part if isinstance(part, str) else _written(part[0], values))
+        written.append(part if isinstance(part, str) else _written(part[0], values, steps))
         size += len(written[-1])
         if size > MOST_BYTES:
             raise TooLarge(filled(_("A value has more than {most} bytes."), most=MOST_BYTES))
     return "".join(written)
 
 
-def _written(expression: str, values: Mapping[str, Any]) -> str:
-    value = paths.evaluate(expression, values)
+def _written(expression: str, values: Mapping[str, Any], steps: paths.Steps | None) -> str:
+    value = paths.evaluate(expression, values, steps)
     if value is None:
         # An address with a hole in it would lead somewhere else.
         raise Failed(filled(_("{expression} is missing."), expression=expression[:200]))

@@ -14,7 +14,7 @@ class Call:
     `data`: the node's data as the definition has it, expressions not filled in. `values`: what its
     expressions may name (`inputs`, `nodes`, `params`). `key`: the idempotency key of the effect,
     `<execution>:<node>`, the same at every try. `seconds`: the limit of the whole try. `stopped()`
-    tells whether the call is to be cut off.
+    tells whether the call is to be cut off. `number`: which try it is, from 1.
     """
 
     data: Mapping[str, Any]
@@ -23,3 +23,4 @@ class Call:
     seconds: float
     secrets: Secrets
     stopped: Callable[[], bool]
+    number: int = 1

@@ -267,7 +267,8 @@ class _Step:
 
 # --- helpers --------------------------------------------------------------------------------------
 def _mapped(mapping: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:
-    return {name: paths.evaluate(text, values) for name, text in mapping.items()}
+    steps = paths.Steps()
+    return {name: paths.evaluate(text, values, steps) for name, text in mapping.items()}
 
 
 def _seconds(value: Any) -> float:

@@ -74,8 +74,8 @@ class _Begun:
     execution: Execution
     graph: Graph
     index: int
+    number: int
     values: dict[str, Any] = field(default_factory=dict)
-    secrets: Secrets = field(default_factory=Secrets)
 
     @property
     def node_id(self) -> str:
@@ -89,8 +89,9 @@ class _Begun:
             values=self.values,
             key=f"{self.execution.workflow_id}:{self.node_id}",
             seconds=self.graph.timeout(self.index),
-            secrets=self.secrets,
+            secrets=Secrets(),
             stopped=look.stopped,
+            number=self.number,
         )
         try:
             output = EFFECTS[self.graph.type(self.index)](call)
@@ -100,7 +101,7 @@ class _Begun:
             # A defect of ours must not be tried for ever: the node fails, and the log says why.
             logger.exception("automations.node_broke", node_type=str(self.graph.type(self.index)))
             raise Invalid(_("The node could not be run."), code="node_broke") from error
-        return json_of(self.secrets.hidden(output))
+        return json_of(output)
 
 
 class _Look:
@@ -141,7 +142,7 @@ def _begin(row_id: UUID | str, index: int) -> "_Begun | NodeChange":
         node.save()
         events_add(execution, [(node.node_id, "node_started", str(node.tries))], at=now)
         process.save(PROCESS, execution)
-    begun = _Begun(execution, graph, index)
+    begun = _Begun(execution, graph, index, node.tries)
     inputs = Inputs(execution, graph, progress_of(execution, graph))
     try:
         inputs.load([index])
@@ -153,8 +154,7 @@ def _begin(row_id: UUID | str, index: int) -> "_Begun | NodeChange":
 
 def _failed(begun: _Begun, error: DomainError) -> NodeChange:
     """Write the failure of a try. Raises Unavailable if another try is to follow."""
-    code = str(begun.secrets.hidden(error.code))[:60]
-    detail = str(begun.secrets.hidden(error.recorded))[:5000]
+    code, detail = error.code[:60], error.recorded[:5000]
     final = not isinstance(error, Unavailable)
     if not final and _tries_again(begun, code, detail):
         # Without its cause, whose text nobody has looked through for secrets.

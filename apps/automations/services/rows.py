@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from apps.automations.checking import named_nodes, plan_of
+from apps.automations.checking import plan_of
 from apps.automations.contracts import (
     EXECUTION,
     EXECUTION_WORKFLOW,
@@ -21,6 +21,7 @@ from apps.automations.contracts import (
 )
 from apps.automations.contracts.graph import NodeState, Plan, Progress
 from apps.automations.contracts.messages import NodeChange
+from apps.automations.expressions.of_nodes import named_nodes
 from apps.automations.models import AutomationVersion, Execution, ExecutionEvent, NodeRun
 from apps.common.language import lazy as _
 from apps.engine import process
@@ -74,7 +75,7 @@ class Graph:
     """A definition without issues, as the services need it. A node is known by its place."""
 
     def __init__(self, document: dict[str, Any]) -> None:
-        self._nodes = nodes = document["nodes"]
+        nodes = document["nodes"]
         self.plan: Plan = plan_of(document)
         self.ids: tuple[str, ...] = tuple(node["id"] for node in nodes)
         self.data: tuple[dict[str, Any], ...] = tuple(node["data"] for node in nodes)
@@ -97,7 +98,8 @@ class Graph:
     def named(self, index: int) -> tuple[int, ...]:
         """Return the nodes that the node's expressions name as `nodes.<id>`."""
         if index not in self._named:
-            self._named[index] = tuple(self.places[id] for id in named_nodes(self._nodes[index]))
+            named = named_nodes(self.type(index), self.data[index])
+            self._named[index] = tuple(self.places[id] for id in named)
         return self._named[index]
 
 

@@ -152,7 +152,7 @@ class _Load:
             "pk", "status", "created_at", "settled_at"
         ):
             name, _began = self.open.pop(pk)
-            if status == ExecutionStatus.COMPLETED:
+            if status == ExecutionStatus.COMPLETED and settled is not None:
                 self.taken.append((settled - asked).total_seconds())
             else:
                 self.failed.append(name)
