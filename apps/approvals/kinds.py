@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse
@@ -103,6 +104,22 @@ class Simulation:
     tone: str = ""
     steps: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = ()
+
+
+class SettledRequest(Protocol):
+    """What a domain reads of a request that was decided, or has expired."""
+
+    @property
+    def pk(self) -> UUID: ...
+
+    @property
+    def subject_id(self) -> str: ...
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def settled_words(self) -> str: ...
 
 
 @dataclass(frozen=True)

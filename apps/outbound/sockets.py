@@ -235,3 +235,9 @@ def _told(late: type[Exception], broken: type[Exception]) -> Iterator[None]:
         raise late(str(error)) from error
     except OSError as error:
         raise broken(str(error)) from error
+
+
+def hang_up(descriptor: int) -> None:
+    """End a connection that another thread waits for: its wait ends with an error."""
+    with socket.socket(fileno=os.dup(descriptor)) as copy:
+        copy.shutdown(socket.SHUT_RDWR)

@@ -4,8 +4,6 @@ The work is done in a thread of its own, so that the caller never waits for long
 whatever the server or the network does.
 """
 
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from django.conf import settings
 from apps.automations.database.refusals import cut_off, refusal_of, timed_out, unavailable
 from apps.common.correlation import get_logger
 from apps.common.errors import DomainError
+from apps.outbound.sockets import hang_up
 
 logger = get_logger(__name__)
 R = TypeVar("R")
@@ -103,7 +102,7 @@ class _Task(Generic[R]):
                 return
             with suppress(psycopg.Error, OSError):
                 if time.monotonic() > latest:
-                    _hang_up(self._connection)
+                    hang_up(self._connection.fileno())
                     return
                 self._connection.cancel_safe(timeout=GRACE_SECONDS / 2)
 
@@ -116,12 +115,6 @@ class _Task(Generic[R]):
         if isinstance(self._error, psycopg.Error):
             raise refusal_of(self._error) from self._error
         raise self._error
-
-
-def _hang_up(connection: psycopg.Connection) -> None:
-    """End a connection that another thread waits for: its wait ends with an error."""
-    with socket.socket(fileno=os.dup(connection.fileno())) as copy:
-        copy.shutdown(socket.SHUT_RDWR)
 
 
 def _connected(seconds: float) -> psycopg.Connection:

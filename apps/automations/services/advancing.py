@@ -209,7 +209,7 @@ class _Step:
         number = self._tries.get(index, 0) + 1
         # What the approvals refuse undoes what they have written, and fails the node.
         with transaction.atomic():
-            request = approval_ask(
+            request_id = approval_ask(
                 self.execution,
                 self.graph,
                 index,
@@ -220,10 +220,10 @@ class _Step:
         self.progress.begin(index, NodeStatus.WAITING)
         self._note(
             index,
-            detail=str(request.pk),
+            detail=str(request_id),
             tried=1,
             started_at=self.as_of,
-            request_id=request.pk,
+            request_id=request_id,
         )
 
     # --- delays -----------------------------------------------------------------------------------

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import Group
 
 from apps.accounts.models import User
 from apps.approvals.contracts import RequestStatus
-from apps.approvals.kinds import TierRule
-from apps.approvals.models import ApprovalRequest
+from apps.approvals.kinds import SettledRequest, TierRule
 from apps.approvals.services import request_open
 from apps.automations import metrics
 from apps.automations.contracts import (
@@ -69,9 +69,9 @@ def approval_ask(
     *,
     number: int,
     as_of: datetime,
-) -> ApprovalRequest:
-    """Open the node's request. `number`: how often the node has asked. Joins the caller's
-    transaction. Raises Invalid `group_unknown`, and as `request_open`."""
+) -> UUID:
+    """Open the node's request; return its id. `number`: how often the node has asked. Joins the
+    caller's transaction. Raises Invalid `group_unknown`, and as `request_open`."""
     data = graph.data[index]
     group = data["group"]
     if not Group.objects.filter(name=group).exists():
@@ -107,11 +107,11 @@ def approval_ask(
         as_of=as_of,
     )
     assert request is not None  # the kind is always signed
-    return request
+    return request.pk
 
 
 def approval_settled(
-    *, request: ApprovalRequest, by: User | None, via: str, as_of: datetime
+    *, request: SettledRequest, by: User | None, via: str, as_of: datetime
 ) -> None:
     """End the node that waits for the request: `ApprovalKind.on_settled`. An expiry counts as
     rejected. No-op for a node that waits for it no more."""
