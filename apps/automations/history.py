@@ -1,7 +1,7 @@
 """What happened to an execution and to its nodes, in words."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -18,6 +18,8 @@ from apps.common.language import lazy as _
 from apps.web.lists import numbered
 from apps.web.tones import words_of
 
+#: Lines of a page of the history, which stands beside the rest.
+PAGE_SIZE = 20
 WORDS = {
     "execution_requested": _("Asked for"),
     "execution_resumed": _("Resumed"),
@@ -55,6 +57,11 @@ class Happened:
     node: str = ""
     href: str = ""
 
+    @property
+    def day(self) -> date:
+        """Return the day in UTC, for a page without scripts."""
+        return self.at.astimezone(UTC).date()
+
 
 def history_of(
     request: HttpRequest, execution: Execution, graph: Graph, *, place: int | None = None
@@ -64,7 +71,7 @@ def history_of(
     rows: QuerySet[ExecutionEvent] = ExecutionEvent.objects.filter(execution=execution)
     if place is not None:
         rows = rows.filter(node_id=graph.ids[place])
-    found = numbered(request, rows, parameter="before", order="-id", digits=18)
+    found = numbered(request, rows, parameter="before", order="-id", digits=18, limit=PAGE_SIZE)
     page = reverse("execution", args=[execution.pk])
     lines = [_line(one, graph, page, named=place is None) for one in found["items"]]
     return {

@@ -9,6 +9,7 @@ from django.db.models import F, OuterRef, QuerySet, Subquery
 from apps.accounts.models import User
 from apps.automations.contracts import NodeStatus, NodeType
 from apps.automations.models import Automation, AutomationVersion, Execution, NodeRun
+from apps.automations.pictures import WORDS
 from apps.automations.services.inputs import Inputs
 from apps.automations.services.rows import Graph, graph_of, progress_of
 
@@ -28,17 +29,23 @@ class NodeLine:
     run: NodeRun | None = None
 
     @property
+    def what(self) -> str:
+        """Return what it does, in words."""
+        return str(WORDS[self.type])
+
+    @property
     def tries(self) -> int:
         """Return how often it was tried."""
         return self.run.tries if self.run else 0
 
     @property
     def seconds(self) -> float | None:
-        """Return how long it took; None until it has ended, and if it never began."""
+        """Return how long it took; None until it has ended, if it never began, and of one that was
+        computed in a step with others."""
         run = self.run
         if run is None or run.started_at is None or run.ended_at is None:
             return None
-        return (run.ended_at - run.started_at).total_seconds()
+        return (run.ended_at - run.started_at).total_seconds() or None
 
     @property
     def error_code(self) -> str:

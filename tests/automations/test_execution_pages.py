@@ -1,4 +1,4 @@
-"""Pages of executions as they are served: who sees which, what they show, and what one does there."""
+"""Pages of executions as they are served: who sees which, what they show, what one does there."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ from apps.automations.services.demo import automations_seed
 from apps.automations.services.demo_executions import RUNS, executions_seed
 from apps.automations.services.requesting import execution_request
 from tests.automations.drawing import short
-from tests.automations.graphs import condition, delay, failing, graph, node, transform
+from tests.automations.graphs import delay, failing, graph, node, transform
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RUN_PAGE = "/automations/of/orders/run/"
@@ -127,7 +127,7 @@ def test_everybody_sees_their_own_and_who_may_see_all_sees_all(
     assert other.status == "waiting"
     client.force_login(people["requester"])
     assert page_of(own) not in text(client.get("/executions/"))
-    assert 'href="/executions/"' not in text(client.get("/executions/")).split("<main")[0]
+    assert 'href="/executions/"' not in text(client.get("/")).split("<main")[0]
 
 
 def test_nobody_is_let_in_without_signing_in(people: dict[str, User]) -> None:
@@ -192,10 +192,8 @@ def test_the_list_is_filtered_and_its_files_have_the_same_rows(
     written(people)
     waits = ran(people["editor"], None, automation="orders")
     done = ran(people["editor"], graph("a>b"))
-    failed = ran(
-        people["operator_"] if "operator_" in people else people["admin"], graph("f", f=failing())
-    )
-    old = ran(people["editor"], graph("z"))
+    failed = ran(people["admin"], graph(f=failing()))
+    old = ran(people["editor"], graph(z=transform()))
     Execution.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=40))
 
     def found(query: str) -> set[UUID]:
@@ -250,11 +248,11 @@ def test_an_automation_shows_its_last_runs(people: dict[str, User], client: Clie
     assert [page_of(run) in shown for run in runs] == [False, False, True, True, True, True, True]
     assert page_of(other) not in shown
     listed = text(client.get("/automations/"))
-    assert words(listed).count("waiting") == 2
+    assert listed.count('tone-warn">waiting</span>') == 2
     watcher = with_permissions("watcher", "view_automation")
     client.force_login(watcher)
     assert "Nobody has run it yet." in text(client.get("/automations/of/orders/"))
-    assert "waiting" not in words(text(client.get("/automations/")))
+    assert "tone-warn" not in text(client.get("/automations/"))
 
 
 # --- one ------------------------------------------------------------------------------------------
@@ -349,7 +347,6 @@ HOSTILE = [
     "it's.a/b",
     "шаг-1",
     "节点",
-    "a\N{RIGHT-TO-LEFT OVERRIDE}b",
 ]
 
 
@@ -401,9 +398,7 @@ def test_two_thousand_nodes_are_shown_in_pages_with_as_many_questions(
 
 
 def test_large_values_are_cut_not_left_out(people: dict[str, User], client: Client) -> None:
-    execution = ran(
-        people["editor"], graph("a", a=transform(all="params.big")), {"big": "x" * 300_000}
-    )
+    execution = ran(people["editor"], graph(a=transform(all="params.big")), {"big": "x" * 300_000})
     for more in ("", "nodes/0/"):
         shown = text(client.get(page_of(execution, more)))
         assert "Only its beginning is shown" in shown
@@ -440,7 +435,7 @@ def test_what_has_failed_is_resumed(people: dict[str, User], client: Client) -> 
 def test_it_runs_again_from_a_node_once_however_often_the_form_is_sent(
     people: dict[str, User], client: Client
 ) -> None:
-    execution = ran(people["editor"], graph("a>f", f=failing(), a=transform(x="params.n")))
+    execution = ran(people["editor"], graph("a>f", a=transform(x="params.n"), f=failing()))
     at = page_of(execution, "nodes/1/")
     (key,) = re.findall(r'name="idempotency_key" value="([^"]+)"', text(client.get(at)))
     sent = [client.post(f"{at}repeat/", {"idempotency_key": key}) for _ in range(2)]
@@ -547,7 +542,7 @@ def test_the_home_page_counts_what_ran_failed_and_waits(
     people: dict[str, User], client: Client
 ) -> None:
     ran(people["editor"])
-    ran(people["editor"], graph("f", f=failing()))
+    ran(people["editor"], graph(f=failing()))
     shown = words(text(client.get("/")).split('id="home-executions"')[1].split("</section>")[0])
     assert "2 run today" in shown
     assert "1 failed today" in shown

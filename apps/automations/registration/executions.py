@@ -102,7 +102,9 @@ NEXT_STEPS = {
     "params_invalid": _("Give an object, such as an empty one."),
     "node_unknown": _("Choose one of its nodes."),
     "bare_start_refused": _("Send the definition over the API instead."),
-    "group_unknown": _("Name a group that exists, in a new version; or make the group, then resume."),
+    "group_unknown": _(
+        "Name a group that exists, in a new version; or make the group, then resume."
+    ),
     "input_too_large": _("Write a version whose nodes pass on less."),
     "output_too_large": _("Write a version whose nodes pass on less."),
     "node_broke": _("Resume it. If it fails again, tell whoever runs this site."),

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 
 from apps.automations.contracts import NodeStatus
 from apps.automations.models import Execution
-from apps.automations.pictures import ICONS, WORDS, Course, drawn
+from apps.automations.pictures import ICONS, Course, drawn
 from apps.automations.selectors import NodeLine, node_lines
 from apps.automations.services.rows import Graph, stored_of
 from apps.common.dates import moment_words
@@ -69,8 +69,7 @@ def _waits(line: NodeLine) -> str:
 
 
 COLUMNS = (
-    Column(head=_("Node"), value="id", form="title"),
-    Column(head=_("What it does"), value=lambda line: str(WORDS[line.type])),
+    Column(head=_("Node"), value="id", form="title", part="automations/_node.html"),
     Column(head=_("State"), value="status", form="state"),
     Column(
         head=_("Tries"), value=lambda line: line.tries or None, form="count", text=_("tries: {}")

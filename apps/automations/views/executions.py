@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from apps.accounts.models import User
 from apps.approvals.selectors import requests_about
@@ -60,6 +60,10 @@ def _code_of(execution: Execution) -> str:
     return automation.code if automation else ""
 
 
+def _nodes(number: int) -> str:
+    return ngettext("{} node", "{} nodes", number)
+
+
 def _with_bars(rows: list[Any]) -> None:
     for row in rows:
         row.bar = bar_of_row(row)
@@ -82,10 +86,10 @@ LIST_PAGE = ListPage(
             head=_("Nodes done"),
             value="done",
             form="bar",
-            part="automations/_bar.html",
+            part="web/_run_bar.html",
             file="nodes_done",
         ),
-        Column(head=_("Nodes"), value="definition.nodes", form="aside", file="nodes"),
+        Column(head=_("Nodes"), value="definition.nodes", form="aside", text=_nodes),
         Column(head=_("Attempt"), value="attempt", form="count", text=_("attempt {}"), wide=True),
         Column(
             head=_("Took"),
@@ -217,10 +221,10 @@ def _note(execution: Execution) -> Note | None:
 
 
 def _facts(execution: Execution, user: User) -> list[Fact]:
-    definition, first = execution.definition, execution.repeats
+    definition, first, title = execution.definition, execution.repeats, title_of(execution)
     facts = [
         _definition(execution, user),
-        Fact(gettext("Definition"), definition.name),
+        Fact(gettext("Definition"), definition.name if definition.name != title else ""),
         Fact(gettext("Run by"), RUNNERS[Runner(execution.runner)]),
         Fact(gettext("Attempt"), execution.attempt),
         Fact(gettext("Resumed"), execution.resumes or ""),

@@ -17,7 +17,6 @@ from apps.automations.contracts import EXECUTION, NodeStatus, NodeType, Outcome
 from apps.automations.forms import RepeatForm
 from apps.automations.history import OUTCOMES, history_of
 from apps.automations.models import Execution
-from apps.automations.pictures import WORDS
 from apps.automations.selectors import NodeLine, node_line, read_by
 from apps.automations.services.requesting import RUN
 from apps.automations.services.rows import Graph, graph_of
@@ -133,7 +132,7 @@ def _context(
 def _head(execution: Execution, line: NodeLine) -> Head:
     return Head(
         line.id,
-        str(WORDS[line.type]),
+        line.what,
         crumbs=(
             LIST,
             Link(title_of(execution), reverse("execution", args=[execution.pk])),
@@ -199,10 +198,13 @@ def _read(execution: Execution, line: NodeLine) -> Shown:
 def _given(line: NodeLine) -> Shown:
     title = gettext("What it gave")
     if line.run is None or not line.run.output:
-        waits = line.type is NodeType.APPROVAL and line.status is NodeStatus.WAITING
-        return Shown(
-            "output",
-            title,
-            empty=gettext("Nothing yet: somebody has to sign.") if waits else gettext("Nothing."),
-        )
+        return Shown("output", title, empty=_why_nothing(line))
     return shown("output", title, line.run.value)
+
+
+def _why_nothing(line: NodeLine) -> str:
+    if line.status.settled:
+        return gettext("Nothing.")
+    if line.type is NodeType.APPROVAL and line.status is NodeStatus.WAITING:
+        return gettext("Nothing yet: somebody has to sign.")
+    return gettext("Nothing yet.")
