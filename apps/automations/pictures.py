@@ -1,14 +1,17 @@
 """A definition drawn: its nodes and edges as shapes that a template writes as SVG. A draft with
-issues is drawn as far as it can be read."""
+issues is drawn as far as it can be read, an execution with the states of its nodes."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from apps.automations.checking import label_of
-from apps.automations.contracts import NodeType
+from apps.automations.contracts import NodeStatus, NodeType
 from apps.automations.layout import Layout, collapsed, is_drawn, laid_out
 from apps.common.language import lazy as _
+from apps.web.tones import words_of
 
 #: Characters of an id that fit into a box.
 MOST_SHOWN = 18
@@ -25,10 +28,34 @@ WORDS = {
 }
 
 
+#: The symbol of each status. What has not begun has none.
+ICONS = {
+    NodeStatus.RUNNING: "running",
+    NodeStatus.WAITING: "wait",
+    NodeStatus.COMPLETED: "check",
+    NodeStatus.FAILED: "cross",
+    NodeStatus.SKIPPED: "skip",
+    NodeStatus.BLOCKED: "seal",
+    NodeStatus.CANCELLED: "stop",
+}
+
+
+@dataclass(frozen=True)
+class Course:
+    """How an execution goes, by places in the definition: the statuses of its nodes, and whether
+    each edge was taken. `address`: of its page, below which the nodes have theirs."""
+
+    statuses: Sequence[NodeStatus]
+    taken: Sequence[bool]
+    address: str
+
+
 @dataclass(frozen=True)
 class Box:
-    """A node. `wrong`: it has an issue."""
+    """A node. `wrong`: it has an issue. `status`: in an execution, whose page of the node is at
+    `href`."""
 
+    place: int
     id: str
     shown: str
     what: str
@@ -36,12 +63,37 @@ class Box:
     y: float
     width: float
     height: float
-    wrong: bool
+    wrong: bool = False
+    status: NodeStatus | None = None
+    href: str = ""
 
     @property
     def css(self) -> str:
         """Return the classes of the node's shape."""
+        if self.status:
+            return f"node is-{self.status}"
         return "node is-wrong" if self.wrong else "node"
+
+    @property
+    def title(self) -> str:
+        """Return the whole id, what the node does, and its status."""
+        said = f"{self.id}: {self.what}"
+        return f"{said}, {words_of(self.status)}" if self.status else said
+
+    @property
+    def icon(self) -> str:
+        """Return the symbol of its status, which stands before its words."""
+        return ICONS.get(self.status, "") if self.status else ""
+
+    @property
+    def icon_x(self) -> float:
+        """Return the x of the symbol: letters of this size are some six pixels wide."""
+        return self.middle - 3 * len(words_of(self.status)) - 16
+
+    @property
+    def icon_y(self) -> float:
+        """Return the y of the symbol."""
+        return self.second_line - 11
 
     @property
     def middle(self) -> float:
@@ -61,12 +113,13 @@ class Box:
 
 @dataclass(frozen=True)
 class Edge:
-    """An edge: the path, and its label with its place."""
+    """An edge: the path, and its label with its place. `taken`: an execution has gone there."""
 
     path: str
     label: str
     x: float
     y: float
+    taken: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,10 +135,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Layer:
-    """Nodes that may run side by side, of a graph with too many to draw."""
+    """Nodes that may run side by side, of a graph with too many to draw. `statuses`: how many have
+    which, in an execution."""
 
     number: int
     count: int
+    statuses: tuple[tuple[NodeStatus, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,8 +151,11 @@ class Drawing:
     layers: tuple[Layer, ...] = ()
 
 
-def drawn(document: Any, *, wrong: frozenset[str]) -> Drawing:
-    """Return the definition's drawing. `wrong`: ids of nodes with issues."""
+def drawn(
+    document: Any, *, wrong: frozenset[str] = frozenset(), course: Course | None = None
+) -> Drawing:
+    """Return the definition's drawing. `wrong`: ids of nodes with issues. `course`: that of an
+    execution, of a definition without any."""
     nodes = _members(document, "nodes")
     ids = [str(node.get("id", "")) for node in nodes]
     places: dict[str, int] = {}
@@ -111,12 +169,12 @@ def drawn(document: Any, *, wrong: frozenset[str]) -> Drawing:
             labels.append(label_of(edge)[:MOST_SHOWN])
     if not is_drawn(len(nodes), edges):
         found = collapsed(len(nodes), edges)
-        return Drawing(layers=tuple(Layer(n, len(one)) for n, one in enumerate(found, 1)))
+        return Drawing(layers=tuple(_layer(n, one, course) for n, one in enumerate(found, 1)))
     if not nodes:
         return Drawing()
     return Drawing(
         pictures=tuple(
-            _picture(nodes, ids, edges, labels, wrong, down=down) for down in (False, True)
+            _picture(nodes, ids, edges, labels, wrong, course, down=down) for down in (False, True)
         )
     )
 
@@ -127,6 +185,7 @@ def _picture(
     edges: list[tuple[int, int]],
     labels: list[str],
     wrong: frozenset[str],
+    course: Course | None,
     *,
     down: bool,
 ) -> Picture:
@@ -137,6 +196,7 @@ def _picture(
         height=layout.height,
         boxes=tuple(
             Box(
+                place,
                 id,
                 id if len(id) <= MOST_SHOWN else f"{id[: MOST_SHOWN - 1]}…",
                 _what(node),
@@ -144,14 +204,27 @@ def _picture(
                 box.y,
                 box.width,
                 box.height,
-                id in wrong,
+                wrong=id in wrong,
+                status=course.statuses[place] if course else None,
+                href=f"{course.address}nodes/{place}/" if course else "",
             )
-            for node, id, box in zip(nodes, ids, layout.boxes, strict=True)
+            for place, (node, id, box) in enumerate(zip(nodes, ids, layout.boxes, strict=True))
         ),
         edges=tuple(
-            Edge(line.path, label, *line.label)
-            for line, label in zip(layout.lines, labels, strict=True)
+            Edge(line.path, label, *line.label, taken=course.taken[place] if course else False)
+            for place, (line, label) in enumerate(zip(layout.lines, labels, strict=True))
         ),
+    )
+
+
+def _layer(number: int, places: list[int], course: Course | None) -> Layer:
+    if course is None:
+        return Layer(number, len(places))
+    counts = Counter(course.statuses[place] for place in places)
+    return Layer(
+        number,
+        len(places),
+        tuple((status, counts[status]) for status in NodeStatus if counts[status]),
     )
 
 

@@ -33,7 +33,7 @@ class RowVerb:
     done; `help`: what happens. Without `permission` it is not shown, and sending it is a 403,
     audited as `action`. `applies(row)`: whether the row's state allows it. `stamp(row)`: what the
     page showed, sent back in the field `seen` of `form`. `plain`: it ends nothing. `choice`: the
-    field of `form` that is chosen from a list.
+    field of `form` that is chosen from a list. `own`: who asked for the row may take it too.
     """
 
     call: Callable[..., Any]
@@ -48,6 +48,12 @@ class RowVerb:
     form: type[forms.Form] = RequiredReasonForm
     plain: bool = False
     choice: str = ""
+    own: bool = False
+
+    def is_offered(self, row: Any, user: "User") -> bool:
+        """Return whether the user may take it now."""
+        mine = self.own and row.requested_by_id == user.pk
+        return self.applies(row) and (mine or user.has_perm(self.permission))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,16 +89,18 @@ class RowVerbs:
                 "action": reverse(f"{self.name}_act", args=[key, name]),
             }
             for name, verb in self.verbs.items()
-            if verb.applies(row) and user.has_perm(verb.permission)
+            if verb.is_offered(row, user)
         ]
 
     def act(self, request: HttpRequest, key: Any, verb: str) -> HttpResponse:
         """Call the service, then show the page again. A refusal keeps what was typed."""
         if verb not in self.verbs:
             raise Http404
-        chosen = self.verbs[verb]
-        let_in(request, chosen.permission, action=chosen.action, subject_type=self.subject_type)
-        row_of(self.rows(person(request)), **{self.column: key})
+        chosen, user = self.verbs[verb], person(request)
+        rows, here = self.rows(user), {self.column: key}
+        if not (chosen.own and rows.filter(**here, requested_by=user.pk).exists()):
+            let_in(request, chosen.permission, action=chosen.action, subject_type=self.subject_type)
+        row_of(rows, **here)
         form = chosen.form(request.POST)
         outcome = call_verb(request, form, _timeless(chosen.call), key)
         if outcome.done:

@@ -475,7 +475,7 @@ def test_every_source_answers_and_its_results_lead_somewhere(world: World) -> No
         "delegations",
         *("wallets", "adjustments", "journals"),
         *("topups", "payment_reviews", "invoices"),
-        *("payment_events", "quarantine", "replays", "automations"),
+        *("payment_events", "quarantine", "replays", "automations", "executions"),
         *("bookings", "trips", "refunds", "trip_cancellations"),
     }
     assert len({source.order for source in every}) == len(every)

@@ -123,6 +123,31 @@ class Site:
         )
         return {**self.call("GET", f"/approvals/{approval}")[1], "intervention": intervention_id}
 
+    def automate(self, code: str, document: dict[str, Any]) -> None:
+        """Write an automation as the editor."""
+        body = {"code": code, "title": document["name"], "definition": document}
+        status, answer = self.call("POST", "/automations", body, self.stack.api_key("editor"))
+        assert status == 201, answer
+
+    def run(self, page: "Page", code: str, params: dict[str, Any]) -> str:
+        """Run the automation by the form on its page; the id of the execution, which is shown
+        then."""
+        page.goto(f"/automations/of/{code}/")
+        page.get_by_label("What it is given").fill(json.dumps(params))
+        page.get_by_role("button", name="Run it").click()
+        page.wait_for_url("**/executions/**")
+        return page.url.rstrip("/").rpartition("/")[2]
+
+    def execution_is(self, execution: str, *statuses: str) -> str:
+        """Wait until the execution has one of these statuses, and return it."""
+
+        def look() -> str:
+            query = "SELECT status FROM automations_execution WHERE id = %s"
+            ((status,),) = self.stack.sql(query, execution)
+            return str(status) if status in statuses else ""
+
+        return eventually(look, 30) or ""
+
     def ends_as(self, intervention_id: str, status: str) -> dict[str, Any]:
         """The intervention, when it has that status."""
 

@@ -17,6 +17,7 @@ import requests
 from django.template.loader import get_template
 
 from tests.accounts.world import code_of
+from tests.automations.graphs import condition, delay, failing, graph, node, transform
 from tests.e2e.conftest import DESKTOP, PHONE, Site, be_live
 from tests.support import FULL_SIZE, eventually, patient
 
@@ -50,6 +51,52 @@ AROUND = ["header", "#side-nav", ".bottom-bar", "#nav-sidebar"]
 TOO_WIDE = "the page is wider than the window"
 #: In Django's own templates, none of them serious: headings that skip a level, landmarks.
 ADMIN_FORGIVEN = {"heading-order", "region", "landmark-unique", "empty-table-header"}
+
+
+def named(name: str, edges: str, **nodes: dict[str, Any]) -> dict[str, Any]:
+    return {**graph(edges, **nodes), "name": name}
+
+
+#: Codes, definitions and params of executions: some that waits, one that fails, one that is large.
+EXECUTED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    (
+        "looks-waits",
+        named(
+            "Release an order",
+            "order>large large>sign:true large>release:false sign>release:approved "
+            "sign>refuse:rejected order>letter order>wait wait>letter refuse>letter",
+            order=transform(id="params.order", amount="params.amount"),
+            large=condition("inputs.amount > 100000"),
+            sign=node("approval", title="Release order {{ params.order }}", group="reviewer"),
+            wait=delay(86_400),
+        ),
+        {"order": "2026-0372", "amount": 730_000},
+    ),
+    (
+        "looks-fails",
+        named(
+            "Make an offer",
+            "customer>score score>offer offer>letter customer>country",
+            customer=transform(name="params.name"),
+            score=transform(score="inputs.score"),
+            offer=failing(),
+        ),
+        {"name": "Adaeze Nwosu"},
+    ),
+    (
+        "looks-large",
+        named(
+            "Pay all regions",
+            " ".join(
+                f"region-{n}>check-{n} check-{n}>pay-{n}:true pay-{n}>report" for n in range(19)
+            ),
+            **{f"check-{n}": condition(f"{n} < 12") for n in range(19)},
+            **{f"pay-{n}": delay(86_400 if n > 8 else 0) for n in range(19)},
+            report=transform(all="inputs"),
+        ),
+        {},
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +173,8 @@ def places(shared_site: Site) -> dict[str, dict[str, str]]:
             "password": "/account/password/",
         },
         "agent": _wallets(site) | _bookings(site),
-        "editor": {
+        "editor": _executions(site)
+        | {
             "automations": "/automations/",
             "automations-empty": "/automations/?code=zzz",
             "automation": "/automations/of/release-order/",
@@ -224,6 +272,31 @@ def _bookings(site: Site) -> dict[str, str]:
         "refund-new": f"/refunds/new/?booking={found[0]}",
         "refunds": "/refunds/",
         "trip-cancellations": "/trip-cancellations/",
+    }
+
+
+def _executions(site: Site) -> dict[str, str]:
+    """Pages of executions in every state; the graph of one has sixty nodes."""
+    page, found = site.sign_in("editor"), {}
+    for code, document, params in EXECUTED:
+        site.automate(code, document)
+        found[code] = site.run(page, code, params)
+    for execution in found.values():
+        site.execution_is(execution, "waiting", "failed")
+    page.context.close()
+    at = f"/executions/{found['looks-waits']}/"
+    return {
+        "executions": "/executions/",
+        "executions-empty": "/executions/?error=zzz",
+        "execution-waits": at,
+        "execution-waits-nodes": f"{at}?show=completed",
+        "execution-node": f"{at}nodes/1/",
+        "execution-node-signs": f"{at}nodes/2/",
+        "execution-failed": f"/executions/{found['looks-fails']}/",
+        "execution-node-failed": f"/executions/{found['looks-fails']}/nodes/2/",
+        "execution-large": f"/executions/{found['looks-large']}/",
+        "automation-run": "/automations/of/looks-waits/run/",
+        "automation-ran": "/automations/of/looks-waits/",
     }
 
 

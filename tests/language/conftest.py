@@ -128,9 +128,12 @@ def shown(world: World) -> Opened:
     )
     quarantined = _quarantined()
     automation = _automation(world)
+    execution = _execution(world)
     return {
         **quarantined,
-        **{f"automation{end}": [automation] for end in ("", "_live", "_edit")},
+        **{f"automation{end}": [automation] for end in ("", "_live", "_edit", "_run")},
+        **{f"execution{end}": [execution] for end in ("", "_live")},
+        **{f"execution_node{end}": [execution, 1] for end in ("", "_live")},
         **{name: [command.pk] for name in ("engine_command", "engine_command_live")},
         **{name: [run.pk] for name in ("workflow_run", "workflow_run_live")},
         **{name: [schedule.name] for name in ("schedule", "schedule_live")},
@@ -176,6 +179,26 @@ def _automation(world: World) -> str:
         as_of=timezone.now(),
     )
     return "7003"
+
+
+def _execution(world: World) -> Any:
+    """The id of an execution with a failed node, one that handles it, one that waits for a time,
+    and one that a person signs."""
+    from apps.automations.services.advancing import execution_advance
+    from apps.automations.services.requesting import execution_request
+    from tests.automations.graphs import delay, failing, graph, node
+
+    by, now = world.people["admin"], timezone.now()
+    nodes = {
+        "а": failing(on_error="branch"),
+        "б": failing(on_error="continue"),
+        "в": delay(3600),
+        "г": node("approval", title=WORDS, group="reviewer"),
+    }
+    document = {**graph("а>б:error б>д:false б>е:true", **nodes), "name": NAME}
+    execution, _new = execution_request(document=document, by=by, via="page", as_of=now)
+    execution_advance(row_id=execution.pk, as_of=now)
+    return execution.pk
 
 
 def _paid(wallets: Wallets) -> tuple[Any, Any]:

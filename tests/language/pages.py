@@ -31,6 +31,7 @@ ACTIONS = {
     ),
     *("request_claim", "request_release", "request_reassign", "request_comment"),
     *("request_evidence", "engine_command_act", "workflow_run_act", "schedule_act"),
+    *("execution_act", "execution_node_repeat"),
     *("automation_act", "wallet_act", "quarantined_event_act", "replay_act", "filter_save"),
 }
 

@@ -190,7 +190,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
             *("Bookings", "Trips", "Refunds", "Cancelled trips", "Wallets", "Top-ups"),
             *("Adjustments", "Ledger"),
         ],
-        "Automations": ["Automations"],
+        "Automations": ["Automations", "Executions"],
         "System": ["Workers", "Runs", "Commands", "Schedules", "Audit", "Admin"],
     }
     nobody = User.objects.create(username="nobody")
@@ -396,12 +396,15 @@ ROLES: dict[str, set[str]] = {
         "automations.view_*",
         "automations.add_automation",
         "automations.change_automation",
+        "automations.add_execution",
+        "automations.cancel_execution",
     },
     "auditor": {"*.view_*"},
     "operator": {
         "payments.view_*",
         "payments.change_paymentrule",
         "automations.view_*",
+        "automations.cancel_execution",
         "engine.view_*",
         "engine.change_enginecommand",
         "engine.change_workflowrun",
@@ -459,6 +462,7 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
             *("notifications:write", "wallets:read", "wallets:write"),
             *("bookings:read", "bookings:write", "payments:read", "payments:write"),
             *("filters:read", "filters:write", "automations:read", "automations:write"),
+            "automations:run",
         ]
     )
     for path in (ROOT / "apps").glob("*/scopes.py"):
@@ -471,6 +475,7 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
 def test_ids_of_these_subjects_are_found_in_the_audit_trail() -> None:
     assert subject_types.registered() == [
         *("approval", "approval_rule", "audit_entry", "automation", "budget", "engine_command"),
+        "execution",
         *("intervention", "mail", "payment_customer", "payment_event", "payment_review"),
         *(
             "payment_rule",
@@ -582,6 +587,7 @@ def test_every_part_of_the_demo_can_be_loaded() -> None:
         "trips",
         "bookings",
         "automations",
+        "executions",
     ]
     assert all(callable(part.load()) for part in parts)
 

@@ -1,5 +1,8 @@
 """Registers executions with the shared parts of the site."""
 
+from typing import Any
+
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext
 
@@ -8,7 +11,14 @@ from apps.approvals.kinds import Fact, status_fact
 from apps.approvals.signed_words import Wording
 from apps.approvals.subject import kind_register
 from apps.audit import subject_types
-from apps.automations.contracts import EXECUTION, STEP_KIND, TASK_QUEUE, NodeStatus
+from apps.automations import home
+from apps.automations.contracts import (
+    EXECUTION,
+    STEP_KIND,
+    TASK_QUEUE,
+    ExecutionStatus,
+    NodeStatus,
+)
 from apps.automations.models import Execution
 from apps.automations.scopes import Scope
 from apps.automations.services.people import approval_settled
@@ -18,13 +28,46 @@ from apps.automations.services.stopping import CANCEL, execution_closed
 from apps.automations.views import health
 from apps.common.language import lazy as _
 from apps.engine import middleware, process, timeline
-from apps.web import navigation, refusals, search, tones
+from apps.web import dashboard, demo, navigation, refusals, search, tones
+from apps.web.dashboard import Domain, Series
+from apps.web.domain_cards import domain_card
 from apps.web.navigation import Item
+from apps.web.pieces import Link
 from apps.web.search import BY_UUID, Found, Source, among, by_value
 
 VIEW = "automations.view_execution"
 
-PLACE = Item("automations", _("Executions"), "executions", icon="runs", permission=VIEW, order=20)
+
+def _sees(user: Any) -> bool:
+    """Who may run something sees their own executions."""
+    return bool(user.has_perm(VIEW) or user.has_perm(RUN))
+
+
+PLACE = Item("automations", _("Executions"), "executions", icon="runs", permission=_sees, order=20)
+
+DOMAIN = Domain(
+    key="executions",
+    title=_("Executions"),
+    home=Link(_("All of them"), "executions"),
+    today=home.today,
+    order=55,
+    series=Series(
+        rows=Execution.objects.visible_to,
+        marked=Q(status=ExecutionStatus.FAILED),
+        marked_title=_("Failed"),
+        tone="bad",
+        sentence=_("Executions asked for in the last 24 hours: {count}; failed: {marked}."),
+        none=_("Nobody ran an automation in the last 24 hours."),
+    ),
+    topics=("home", "executions"),
+    permission=VIEW,
+)
+DEMO = demo.DemoPart(
+    "executions",
+    "apps.automations.services.demo_executions.executions_seed",
+    order=46,
+    bare=False,
+)
 
 SOURCE = Source(
     key="executions",
@@ -59,6 +102,16 @@ NEXT_STEPS = {
     "not_ended": _("Cancel it first."),
     "params_invalid": _("Give an object, such as an empty one."),
     "node_unknown": _("Choose one of its nodes."),
+    "bare_start_refused": _("Send the definition over the API instead."),
+    "group_unknown": _(
+        "Name a group that exists, in a new version; or make the group, then resume."
+    ),
+    "input_too_large": _("Write a version whose nodes pass on less."),
+    "output_too_large": _("Write a version whose nodes pass on less."),
+    "node_broke": _("Resume it. If it fails again, tell whoever runs this site."),
+    "secret_not_for_host": _("Have the secret permitted for this host, then resume."),
+    "expression_failed": _("Write a version that reads what is there, and run that."),
+    "closed_in_engine": _("Resume it to go on."),
 }
 
 TONES: dict[str, str] = {
@@ -70,6 +123,16 @@ WORDS: dict[str, str] = {
     EXECUTION: _("execution"),
     NodeStatus.SKIPPED: _("skipped"),
     NodeStatus.BLOCKED: _("blocked"),
+    # Why an execution, or a node of it, has failed.
+    "expression_failed": _("an expression failed"),
+    "output_too_large": _("output too large"),
+    "input_too_large": _("input too large"),
+    "value_not_json": _("value is no JSON"),
+    "group_unknown": _("group not known"),
+    "node_broke": _("the node could not be run"),
+    "secret_not_for_host": _("secret not permitted for the host"),
+    "closed_in_engine": _("ended in the engine"),
+    "cut_off": _("cut off"),
 }
 ACTIONS = {
     "execution.requested": _("Asked for the execution"),
@@ -108,6 +171,8 @@ def register() -> None:
     refusals.explain(NEXT_STEPS)
     tones.register(TONES, WORDS)
     timeline.register_words(ACTIONS, tried=TRIED)
+    dashboard.register(domain_card(DOMAIN))
+    demo.register(DEMO)
     roles.grant("automation editor", RUN, CANCEL)
     roles.grant("operator", CANCEL)
 

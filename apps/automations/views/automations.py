@@ -11,11 +11,13 @@ from apps.accounts.models import User
 from apps.automations import texts
 from apps.automations.checking import issues_kept
 from apps.automations.contracts import AUTOMATION
-from apps.automations.forms import RUNNERS, AutomationFilter
+from apps.automations.forms import RUNNERS, AutomationFilter, RunForm
 from apps.automations.models import Automation, AutomationVersion
 from apps.automations.pictures import drawn
+from apps.automations.selectors import latest_runs, runs_by_id, with_last_run
 from apps.automations.services.definitions import CHANGE, TOPIC, VIEW, automation_change
 from apps.automations.states import state_of
+from apps.automations.views.running import LIST, may_run
 from apps.common.identifiers import number_of
 from apps.common.language import lazy as _
 from apps.engine.timeline import timeline
@@ -26,17 +28,23 @@ from apps.web.pieces import Cell, Fact, Head, Line, Link, Note, rows_card, seen_
 from apps.web.row_verbs import RowVerb, RowVerbs
 from apps.web.tables import Column
 
-LIST = Link(_("Automations"), "automations")
-#: Versions that the page lists; all of them are in the API.
-MOST_VERSIONS = 20
+#: Versions that the page lists; all of them are in the API. Executions that it lists.
+MOST_VERSIONS, MOST_RUNS = 20, 5
+
+
+def _with_last_runs(rows: list[Any]) -> None:
+    runs = runs_by_id([row.last_run for row in rows if row.last_run])
+    for row in rows:
+        row.ran = runs.get(row.last_run)
+
 
 LIST_PAGE = ListPage(
     name="automations",
     title=_("Automations"),
     lead=_("Graphs of steps that somebody drew, each in versions."),
     noun="automation",
-    topic=TOPIC,
-    rows=lambda user: Automation.objects.all(),
+    topic=f"{TOPIC} executions",
+    rows=with_last_run,
     to="automation",
     by="code",
     columns=(
@@ -44,10 +52,18 @@ LIST_PAGE = ListPage(
         Column(head=_("Code"), value="code", form="code"),
         Column(head=_("Version"), value="newest", text=_("version {}")),
         Column(head=_("Run by"), value=lambda row: str(RUNNERS[row.runner]), wide=True),
+        Column(
+            head=_("Last run"),
+            value=lambda row: row.ran.created_at if row.ran else None,
+            form="age",
+            part="automations/_last_run.html",
+        ),
         Column(head=_("Made"), value="created_at", form="age", wide=True),
         Column(head=_("State"), value=state_of, form="state"),
     ),
     filters=AutomationFilter,
+    complete=_with_last_runs,
+    version=lambda row: f"{row.version}-{row.last_run}-{row.ran.status if row.ran else ''}",
     permission=VIEW,
     none=_("No automation yet"),
     first=_("Write the first one."),
@@ -99,7 +115,7 @@ def _context(request: HttpRequest, automation: Automation) -> dict[str, Any]:
     version = _version(request, automation)
     marked = texts.marked(version.text, issues_kept(version.issues))
     return {
-        "topics": TOPIC,
+        "topics": f"{TOPIC} executions",
         "head": _head(automation, version, user),
         "automation": automation,
         "version": version,
@@ -109,6 +125,8 @@ def _context(request: HttpRequest, automation: Automation) -> dict[str, Any]:
         "facts_title": gettext("Version {number}").format(number=version.number),
         "facts": _facts(automation, version),
         "versions": _versions(automation, version),
+        "runs": _runs(automation, user),
+        "run_form": RunForm() if may_run(automation, user) else None,
         "verbs": VERBS.shown(automation, user),
         "timeline": timeline(
             subjects=[(AUTOMATION, automation.code)],
@@ -192,6 +210,28 @@ def _versions(automation: Automation, shown: AutomationVersion) -> dict[str, Any
     )
 
 
+def _runs(automation: Automation, user: User) -> dict[str, Any]:
+    page = f"{reverse('executions')}?automation={automation.code}"
+    return rows_card(
+        "automation-runs",
+        gettext("Executions"),
+        [
+            Line(
+                gettext("Version {number}").format(number=run.definition.number),
+                reverse("execution", args=[run.pk]),
+                cells=(
+                    Cell(gettext("By"), run.requested_by, gettext("by {}")),
+                    Cell(gettext("Asked"), run.created_at, form="age"),
+                ),
+                state=run.status,
+            )
+            for run in latest_runs(automation, user, most=MOST_RUNS)
+        ],
+        link=Link(gettext("All of them"), page),
+        empty=gettext("Nobody has run it yet."),
+    )
+
+
 DETAIL_PAGE = DetailPage(
     name="automation",
     rows=lambda user: Automation.objects.all(),
@@ -201,6 +241,12 @@ DETAIL_PAGE = DetailPage(
     template="automations/automation.html",
     above=("automations/_drawing.html",),
     main=("automations/_issues.html", "automations/_text.html"),
-    side=("web/_facts_panel.html", "automations/_versions.html", "web/_row_verbs.html"),
+    side=(
+        "automations/_run.html",
+        "automations/_runs.html",
+        "web/_facts_panel.html",
+        "automations/_versions.html",
+        "web/_row_verbs.html",
+    ),
     after=("console/_timeline.html",),
 )
