@@ -122,7 +122,8 @@ class ParamsField(JsonField):
         if not isinstance(given, dict):
             raise forms.ValidationError(
                 _(
-                    'This is no object. Write names and values between { and }, such as {"order": 7}.'
+                    "This is no object. Write names and values between { and }, "
+                    'such as {"order": 7}.'
                 ),
                 code="params_invalid",
             )

@@ -107,9 +107,7 @@ NEXT_STEPS = {
         "Name a group that exists, in a new version; or make the group, then resume."
     ),
     "input_too_large": _("Write a version whose nodes pass on less."),
-    "output_too_large": _("Write a version whose nodes pass on less."),
     "node_broke": _("Resume it. If it fails again, tell whoever runs this site."),
-    "secret_not_for_host": _("Have the secret permitted for this host, then resume."),
     "expression_failed": _("Write a version that reads what is there, and run that."),
     "closed_in_engine": _("Resume it to go on."),
 }
@@ -125,14 +123,11 @@ WORDS: dict[str, str] = {
     NodeStatus.BLOCKED: _("blocked"),
     # Why an execution, or a node of it, has failed.
     "expression_failed": _("an expression failed"),
-    "output_too_large": _("output too large"),
     "input_too_large": _("input too large"),
     "value_not_json": _("value is no JSON"),
     "group_unknown": _("group not known"),
     "node_broke": _("the node could not be run"),
-    "secret_not_for_host": _("secret not permitted for the host"),
     "closed_in_engine": _("ended in the engine"),
-    "cut_off": _("cut off"),
 }
 ACTIONS = {
     "execution.requested": _("Asked for the execution"),
