@@ -121,10 +121,7 @@ class ParamsField(JsonField):
             raise forms.ValidationError(refused.detail, code=refused.code) from None
         if not isinstance(given, dict):
             raise forms.ValidationError(
-                _(
-                    "This is no object. Write names and values between { and }, "
-                    'such as {"order": 7}.'
-                ),
+                _('This is no object. Write names with values, such as {"order": 7}.'),
                 code="params_invalid",
             )
         return given

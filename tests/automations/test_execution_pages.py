@@ -26,8 +26,7 @@ from apps.automations.services.definitions import automation_change, automation_
 from apps.automations.services.demo import automations_seed
 from apps.automations.services.demo_executions import RUNS, executions_seed
 from apps.automations.services.requesting import execution_request
-from tests.automations.drawing import short
-from tests.automations.graphs import delay, failing, graph, node, transform
+from tests.automations.drawing import delay, failing, graph, node, short, transform
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RUN_PAGE = "/automations/of/orders/run/"
@@ -273,7 +272,7 @@ def test_a_page_shows_the_graph_with_the_state_of_each_node(
     assert drawing.count(" a completed") + drawing.count(" b completed") == 4
     assert drawing.count(" c waiting") == 2
     assert shown.count("edge is-taken") == 2 * 2
-    assert "2 of 3 nodes done" in shown
+    assert "2 of 3 nodes have ended" in shown
     assert '"n": 7' in shown
     assert "Nothing yet: it is not completed." in shown
     assert client.get(page_of(execution, "live/")).status_code == 200
@@ -385,7 +384,7 @@ def test_two_thousand_nodes_are_shown_in_pages_with_as_many_questions(
     began = time.process_time()
     shown = text(client.get(page_of(execution)))
     assert time.process_time() - began < 2
-    assert "2000 of 2000 nodes done" in shown
+    assert "2000 of 2000 nodes have ended" in shown
     assert "1998 nodes: 1998 completed" in words(shown).replace(",", "")
     assert len(re.findall(r'<tr role="row" data-key=', shown)) == 50
     second = text(client.get(page_of(execution, "?after=49")))

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import expect
 
-from tests.automations.graphs import delay, failing, graph, node, transform
+from tests.automations.drawing import delay, failing, graph, node, transform
 from tests.e2e.conftest import PHONE, Site, be_live, stay
 
 pytestmark = pytest.mark.e2e
@@ -45,7 +45,7 @@ def test_nodes_change_their_colours_while_the_page_is_open(site: Site) -> None:
     expect(drawing.locator(".is-completed")).to_have_count(3)
     expect(drawing.locator(".is-skipped .node-id")).to_have_text("refuse")
     expect(drawing.locator(".is-skipped .node-what")).to_have_text("skipped")
-    expect(page.get_by_role("heading", name="4 of 4 nodes done")).to_be_visible()
+    expect(page.get_by_role("heading", name="4 of 4 nodes have ended")).to_be_visible()
     expect(page.locator("#execution-head .badge")).to_have_text("completed")
     assert stayed()
 

@@ -17,7 +17,7 @@ import requests
 from django.template.loader import get_template
 
 from tests.accounts.world import code_of
-from tests.automations.graphs import condition, delay, failing, graph, node, transform
+from tests.automations.drawing import condition, delay, failing, graph, node, transform
 from tests.e2e.conftest import DESKTOP, PHONE, Site, be_live
 from tests.support import FULL_SIZE, eventually, patient
 

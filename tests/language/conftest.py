@@ -186,7 +186,7 @@ def _execution(world: World) -> Any:
     and one that a person signs."""
     from apps.automations.services.advancing import execution_advance
     from apps.automations.services.requesting import execution_request
-    from tests.automations.graphs import delay, failing, graph, node
+    from tests.automations.drawing import delay, failing, graph, node
 
     by, now = world.people["admin"], timezone.now()
     nodes = {

@@ -15,8 +15,9 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals.demo import decided_in_turn
-from apps.approvals.models import ApprovalRequest
-from apps.automations.models import Execution, NodeRun
+from apps.approvals.selectors import requests_about
+from apps.automations.contracts import EXECUTION
+from apps.automations.models import Execution
 from apps.automations.services.advancing import execution_advance
 from apps.automations.services.requesting import execution_request
 from apps.automations.services.stopping import execution_cancel
@@ -115,7 +116,6 @@ def _ran(key: str, run: Run, people: dict[str, User], at: datetime) -> bool:
 
 
 def _signed(execution: Execution, run: Run, by: User, at: datetime) -> None:
-    waiting = NodeRun.objects.exclude(request_id=None).get(execution=execution)
-    request = ApprovalRequest.objects.get(pk=str(waiting.request_id))
+    request = requests_about(EXECUTION, execution.pk).get()
     decided_in_turn(request, [by], verdict=run.verdict, reason=run.reason, as_of=at)
     execution_advance(row_id=execution.pk, as_of=at)

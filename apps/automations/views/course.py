@@ -11,8 +11,8 @@ from django.utils.translation import gettext
 
 from apps.automations.contracts import NodeStatus
 from apps.automations.models import Execution
+from apps.automations.node_lines import NodeLine, node_lines
 from apps.automations.pictures import ICONS, Course, drawn
-from apps.automations.selectors import NodeLine, node_lines
 from apps.automations.services.rows import Graph, stored_of
 from apps.common.dates import moment_words
 from apps.common.identifiers import number_of
@@ -24,8 +24,8 @@ from apps.web.tones import words_of
 
 PROGRESS = Progress(
     label=_("Nodes that have ended"),
-    heading=_("{ended} of {total} nodes done"),
-    text=_("{ended} of {total} nodes done"),
+    heading=_("{ended} of {total} nodes have ended"),
+    text=_("{done} completed or skipped, {failed} failed or blocked, of {total}"),
 )
 #: What each status counts as in a bar; the others are still to come.
 _COUNTS = {

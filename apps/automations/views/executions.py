@@ -168,15 +168,16 @@ def _context(request: HttpRequest, execution: Execution) -> dict[str, Any]:
     graph = graph_of(execution)
     engine = execution.runner == Runner.ENGINE
     about = requests_about(EXECUTION, execution.pk).visible_to(user)
+    verbs = VERBS.shown(execution, user)
     return {
         "topics": f"{EXECUTION}:{execution.pk} inbox",
-        "head": _head(execution, user),
+        "head": _head(execution, user, verbs),
         "facts": _facts(execution, user),
         "requests": about.order_by("created_at")[:MOST_REQUESTS],
         "unsigned": True,
         **course_context(request, execution, graph),
         "values": _values(execution),
-        "verbs": VERBS.shown(execution, user),
+        "verbs": verbs,
         "history": history_of(request, execution, graph),
         "timeline": timeline(
             subjects=[(EXECUTION, str(execution.pk))],
@@ -186,17 +187,21 @@ def _context(request: HttpRequest, execution: Execution) -> dict[str, Any]:
     }
 
 
-def _head(execution: Execution, user: User) -> Head:
-    by = execution.requested_by
+def _head(execution: Execution, user: User, verbs: list[dict[str, Any]]) -> Head:
+    """Return the head. Its links lead to the boxes of the actions, which a telephone has far
+    below."""
+    by, page = execution.requested_by, reverse("execution", args=[execution.pk])
+    links = [Link(verb["title"], f"{page}#{verb['key']}-reason") for verb in verbs]
     engine = temporal_url_for(user, execution.workflow_id)
-    outside = execution.runner == Runner.ENGINE and engine
+    if execution.runner == Runner.ENGINE and engine:
+        links.append(Link(gettext("Temporal UI"), engine, outside=True))
     return Head(
         title_of(execution),
         gettext("asked by {person}").format(person=by) if by else gettext("started in the engine"),
         at=execution.created_at,
         crumbs=(LIST,),
         state=execution.status,
-        links=(Link(gettext("Temporal UI"), engine, outside=True),) if outside else (),
+        links=links,
         note=_note(execution),
     )
 

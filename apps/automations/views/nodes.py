@@ -17,7 +17,7 @@ from apps.automations.contracts import EXECUTION, NodeStatus, NodeType, Outcome
 from apps.automations.forms import RepeatForm
 from apps.automations.history import OUTCOMES, history_of
 from apps.automations.models import Execution
-from apps.automations.selectors import NodeLine, node_line, read_by
+from apps.automations.node_lines import NodeLine, node_line, read_by
 from apps.automations.services.requesting import RUN
 from apps.automations.services.rows import Graph, graph_of
 from apps.automations.services.stopping import execution_repeat

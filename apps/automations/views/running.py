@@ -50,7 +50,7 @@ def _shown(
     page = reverse("automation", args=[automation.code])
     seen = person(request).has_perm("automations.view_automation")
     above = Link(automation.title, page if seen else "")
-    lead = gettext("It runs its newest version without issues, {number}.")
+    lead = gettext("It runs version {number}, the newest without issues.")
     context: dict[str, Any] = {
         "head": Head(
             gettext("Run it"),
