@@ -195,7 +195,7 @@ def _execution(world: World) -> Any:
         "в": delay(3600),
         "г": node("approval", title=WORDS, group="reviewer"),
     }
-    document = {**graph("а>б:error б>д:false б>е:true", **nodes), "name": NAME}
+    document = {**graph("а>д:error б>е:false б>ж:true", **nodes), "name": NAME}
     execution, _new = execution_request(document=document, by=by, via="page", as_of=now)
     execution_advance(row_id=execution.pk, as_of=now)
     return execution.pk
