@@ -78,7 +78,7 @@ class StatusOut(Schema):
     error: ErrorOut | None
 
 
-class EventOut(Schema):
+class HistoryEvent(Schema):
     """`node` is empty for the execution itself."""
 
     at: datetime
@@ -89,7 +89,7 @@ class EventOut(Schema):
 
 class HistoryOut(Schema):
     execution_id: str
-    events: list[EventOut]
+    events: list[HistoryEvent]
     next: str | None
 
 

@@ -195,7 +195,7 @@ def _execution(world: World) -> Any:
         "в": delay(3600),
         "г": node("approval", title=WORDS, group="reviewer"),
     }
-    document = {**graph("а>б:error б>д:false б>е:true", **nodes), "name": NAME}
+    document = {**graph("а>д:error б>е:false б>ж:true", **nodes), "name": NAME}
     execution, _new = execution_request(
         document=document, params={"есть": 1}, by=by, via="page", as_of=now
     )

@@ -202,6 +202,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
         "Work": found["Work"],
         "Interventions": ["All", "Batches", "Outcomes", "Transfers"],
         "Bookings": ["Bookings", "Refunds", "Cancelled trips", "Top-ups", "Adjustments"],
+        "Automations": ["Executions"],
     }
 
 
