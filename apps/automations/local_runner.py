@@ -32,8 +32,6 @@ from apps.engine.liveness import process_name
 
 logger = get_logger(__name__)
 
-LEASE = timedelta(seconds=30)
-RENEW_SECONDS = 10.0
 #: How often a runner looks for executions whose process has gone, and for delays that are over.
 POLL_SECONDS = 1.0
 MOST_EXECUTIONS = 4
@@ -114,14 +112,14 @@ class LocalRunner:
                 .select_for_update(skip_locked=True, no_key=True)
                 .values_list("pk", flat=True)[:most]
             )
-            self._leased(found, now + LEASE)
+            self._leased(found, now + _lease())
         return found
 
     def _renew(self) -> None:
-        if time.monotonic() - self._renewed > RENEW_SECONDS:
+        if time.monotonic() - self._renewed > settings.AUTOMATIONS_LEASE_SECONDS / 3:
             self._renewed = time.monotonic()
             mine = Execution.objects.filter(pk__in=self._carrying, lease=self.name)
-            mine.update(lease_until=timezone.now() + LEASE)
+            mine.update(lease_until=timezone.now() + _lease())
 
     def _leased(self, ids: Iterable[UUID], until: object) -> None:
         Execution.objects.filter(pk__in=list(ids)).update(lease=self.name, lease_until=until)
@@ -204,6 +202,10 @@ class _Carried:
 
     def _pause(self, seconds: float) -> None:
         self._ended.wait(seconds)
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings.AUTOMATIONS_LEASE_SECONDS)
 
 
 def _in_thread(fn: Callable[..., None], *args: object) -> None:

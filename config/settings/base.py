@@ -325,6 +325,9 @@ TEMPORAL_WORKFLOW_BACKOFF_COEFFICIENT = env.number(
     "TEMPORAL_WORKFLOW_BACKOFF_COEFFICIENT", 2.0, least=1.0
 )
 TEMPORAL_MAX_INTERVAL_SECONDS = env.seconds("TEMPORAL_MAX_INTERVAL_SECONDS", 10.0, least=0.01)
+#: So long a process that runs executions without the engine may be silent before the next one
+#: takes them over.
+AUTOMATIONS_LEASE_SECONDS = env.seconds("AUTOMATIONS_LEASE_SECONDS", 30.0, least=0.5)
 #: Off: graphs run in the process that takes the request, without the engine.
 ENABLE_TEMPORAL_FEATURES = env.flag("ENABLE_TEMPORAL_FEATURES", True)
 #: Definitions that somebody starts in the engine: `accept` or `refuse`.

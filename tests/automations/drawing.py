@@ -43,7 +43,7 @@ def call(url: str = "https://example.com/", **data: Any) -> Node:
     return node("api_call", url=url, **data)
 
 
-def graph(edges: str, /, **nodes: Node) -> dict[str, Any]:
+def graph(edges: str = "", /, **nodes: Node) -> dict[str, Any]:
     """Return the definition with these edges (`a>b`, `a>b:label`); a name alone is a node without
     edges. Nodes stand in the order of their first mention."""
     names: dict[str, None] = {}
@@ -57,7 +57,7 @@ def graph(edges: str, /, **nodes: Node) -> dict[str, Any]:
             drawn.append({**edge, "label": label} if label else edge)
     names.update(dict.fromkeys(nodes))
     return {
-        "name": "Drawn",
+        "name": "Graph",
         "nodes": [{"id": name, **nodes.get(name, node())} for name in names],
         "edges": drawn,
     }

@@ -1,6 +1,6 @@
 """The sagas of all domains, and the points that none of them passes. Plain lists."""
 
-from tests.faults import bookings, interventions, payment_batches, payments, topups
+from tests.faults import automations, bookings, interventions, payment_batches, payments, topups
 from tests.faults.saga import FaultSaga
 
 SAGAS: list[FaultSaga] = [
@@ -9,6 +9,7 @@ SAGAS: list[FaultSaga] = [
     *topups.SAGAS,
     *payments.SAGAS,
     *payment_batches.SAGAS,
+    *automations.SAGAS,
 ]
 
 #: Activities at which nobody is killed by the matrix, and why that is good enough.
@@ -17,6 +18,7 @@ NOT_WALKED: dict[str, str] = {
     **bookings.NOT_WALKED,
     **topups.NOT_WALKED,
     **payments.NOT_WALKED,
+    **automations.NOT_WALKED,
     "decide_items": "rows first: each decision is a transaction of its own, and the next run "
     "takes what is left (tests/approvals/test_bulk_workflow.py)",
     "tick_request": "waits for hours; the time-skipping server tests it",

@@ -186,17 +186,19 @@ def _execution(world: World) -> Any:
     and one that a person signs."""
     from apps.automations.services.advancing import execution_advance
     from apps.automations.services.requesting import execution_request
-    from tests.automations.drawing import delay, failing, graph, node
+    from tests.automations.drawing import condition, delay, graph, node
 
     by, now = world.people["admin"], timezone.now()
     nodes = {
-        "а": failing(on_error="branch"),
-        "б": failing(on_error="continue"),
+        "а": condition("params.нет == 1", on_error="branch"),
+        "б": condition("params.нет == 1", on_error="continue"),
         "в": delay(3600),
         "г": node("approval", title=WORDS, group="reviewer"),
     }
-    document = {**graph("а>д:error б>е:false б>ж:true", **nodes), "name": NAME}
-    execution, _new = execution_request(document=document, by=by, via="page", as_of=now)
+    document = {**graph("а>б:error б>д:false б>е:true", **nodes), "name": NAME}
+    execution, _new = execution_request(
+        document=document, params={"есть": 1}, by=by, via="page", as_of=now
+    )
     execution_advance(row_id=execution.pk, as_of=now)
     return execution.pk
 
