@@ -150,7 +150,7 @@ class WorkflowExecution:
         assert progress is not None  # since `_open`
         while not self._status.ended:
             self._land(opened, progress)
-            if self._saga.cancelled or self._cancelling is not None:
+            if self._is_cancelled():
                 await self._cancel(opened)
                 continue
             if workflow.info().is_continue_as_new_suggested():
@@ -212,7 +212,7 @@ class WorkflowExecution:
         if advanced.attempt:
             progress = self._progress = Progress(opened.plan, _again(progress, advanced.changes))
             self._stale = True
-            await self._wait(opened.run_pauses.before(advanced.attempt))
+            await self._pause(opened.run_pauses.before(advanced.attempt))
             return progress
         for change in advanced.changes:
             self._apply(progress, change)
@@ -240,10 +240,23 @@ class WorkflowExecution:
             timeouts.append(longest)
         timeout = max(min(timeouts), 0.001) if timeouts else None
         await self._saga.heard(self._bell, timeout=timeout)
-        if self._bell.done():
-            self._bell = asyncio.Future()
+        self._hear()
         if flying:
             self._active += (workflow.now() - began).total_seconds()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait so long before the next attempt of the run, or until somebody cancels it."""
+        ends = workflow.now() + timedelta(seconds=seconds)
+        while not self._is_cancelled() and (left := (ends - workflow.now()).total_seconds()) > 0:
+            await self._saga.heard(self._bell, timeout=left)
+            self._hear()
+
+    def _hear(self) -> None:
+        if self._bell.done():
+            self._bell = asyncio.Future()
+
+    def _is_cancelled(self) -> bool:
+        return self._saga.cancelled or self._cancelling is not None
 
     def _is_due(self) -> bool:
         return any(at <= workflow.now() for at in self._waking.values())
