@@ -35,6 +35,25 @@ class BareSaga:
         return steps
 
 
+@workflow.defn(sandboxed=False)
+class BareSteps:
+    """As many local activities, one after the other, or remote ones, all at once."""
+
+    @workflow.run
+    async def run(self, steps: int, local: bool) -> int:
+        limit = timedelta(seconds=60)
+        if local:
+            for number in range(steps):
+                await workflow.execute_local_activity(nothing, number, start_to_close_timeout=limit)
+            return steps
+        all_of_them = (
+            workflow.execute_activity(nothing, number, start_to_close_timeout=limit)
+            for number in range(steps)
+        )
+        await asyncio.gather(*all_of_them)
+        return steps
+
+
 async def serve() -> None:
     """Serve until the process is killed; as many threads as the product's worker has."""
     client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
@@ -43,7 +62,7 @@ async def serve() -> None:
         await Worker(
             client,
             task_queue=QUEUE,
-            workflows=[BareSaga],
+            workflows=[BareSaga, BareSteps],
             activities=[nothing],
             activity_executor=pool,
             max_concurrent_activities=threads,
@@ -64,6 +83,23 @@ async def throughput(client: Client, *, sagas: int, steps: int, name: str) -> fl
     began = time.perf_counter()
     await asyncio.gather(*(one(number) for number in range(sagas)))
     return sagas / (time.perf_counter() - began)
+
+
+async def many_steps(
+    client: Client, *, runs: int, steps: int, local: bool, in_flight: int, name: str
+) -> float:
+    """Workflows of many steps a second, so many open at once."""
+    gate = asyncio.Semaphore(in_flight)
+
+    async def one(number: int) -> None:
+        async with gate:
+            await client.execute_workflow(
+                BareSteps.run, args=[steps, local], id=f"{name}-{number}", task_queue=QUEUE
+            )
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one(number) for number in range(runs)))
+    return runs / (time.perf_counter() - began)
 
 
 async def latency(client: Client, *, name: str) -> float:

@@ -74,7 +74,8 @@ def read_by(execution: Execution, place: int) -> dict[str, Any]:
     Raises Invalid `input_too_large`.
     """
     graph = graph_of(execution)
-    inputs = Inputs(execution, graph, progress_of(execution, graph))
+    states = progress_of(execution, graph).states
+    inputs = Inputs(execution.pk, execution.given, graph, states)
     inputs.load([place])
     return inputs.of(place)
 

@@ -96,7 +96,9 @@ class _Step:
         self._before, self._waited = list(stored.states), stored.waiting
         self._tries, self._waking = stored.tries, stored.waking
         self.progress = Progress(self.graph.plan, stored.states)
-        self._inputs = Inputs(self.execution, self.graph, self.progress)
+        self._inputs = Inputs(
+            self.execution.pk, self.execution.given, self.graph, self.progress.states
+        )
         #: What began or ended here. What is skipped or blocked gets its row in `write`.
         self._rows: dict[int, NodeRun] = {}
         self._events: list[Event] = []

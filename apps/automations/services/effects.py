@@ -1,32 +1,30 @@
 """Nodes with an effect: begun, tried, and ended; done once for each key."""
 
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from apps.automations import metrics
-from apps.automations.contracts import NodeStatus, NodeType, Outcome
+from apps.automations.contracts import NodeStatus, Outcome
 from apps.automations.contracts.graph import COMPLETED, NodeState
 from apps.automations.contracts.messages import NodeChange
 from apps.automations.models import Execution, NodeRun
 from apps.automations.nodes import EFFECTS
 from apps.automations.nodes.call import Call
 from apps.automations.secrets import Secrets
+from apps.automations.services.effect_rows import Begun, try_begin, try_end
 from apps.automations.services.inputs import Inputs
 from apps.automations.services.rows import (
     PROCESS,
     Graph,
     events_add,
     execution_lock,
-    graph_of,
-    node_row,
-    progress_of,
+    graph_by_id,
 )
 from apps.automations.values import json_of
 from apps.common.correlation import get_logger
@@ -37,8 +35,6 @@ from apps.engine import process
 
 logger = get_logger(__name__)
 
-#: Statuses in which a node gives the answer that it has.
-_ENDED = (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.CANCELLED, NodeStatus.BLOCKED)
 #: The code of a call that `stopped()` has ended.
 CUT_OFF = "cut_off"
 #: How often a call under way looks whether its execution has ended.
@@ -56,59 +52,106 @@ def node_try(
     receives it twice, after a kill between the answer and our commit, knows it by that. Raises
     NotFound.
     """
-    begun = _begin(row_id, index)
+    pk, graph = process.id_of(PROCESS, row_id), graph_by_id(row_id)
+    begun = try_begin(pk, graph, index, at=timezone.now())
     if isinstance(begun, NodeChange):
         return begun
     failpoint("node_try.begun")
+    tried = _Try(pk, graph, index, begun)
     try:
-        text = begun.run(stopped)
+        text = tried.run(stopped)
     except DomainError as error:
-        return _failed(begun, error)
+        return tried.fail(error)
     failpoint("node_try.answered")
-    return _end(begun, COMPLETED, output=text)
+    return tried.end(COMPLETED, output=text)
 
 
-# --- a try ----------------------------------------------------------------------------------------
-@dataclass
-class _Begun:
-    execution: Execution
+@dataclass(frozen=True)
+class _Try:
+    """One try of a node of an execution."""
+
+    row_id: UUID
     graph: Graph
     index: int
-    number: int
-    values: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def node_id(self) -> str:
-        return self.graph.ids[self.index]
+    begun: Begun
 
     def run(self, stopped: Callable[[], bool]) -> str:
         """Have the effect; return the node's output as JSON. Raises DomainError."""
-        look = _Look(self.execution, stopped)
         call = Call(
             data=self.graph.data[self.index],
-            values=self.values,
-            key=f"{self.execution.workflow_id}:{self.node_id}",
+            values=self._values(),
+            key=f"{self.begun.workflow_id}:{self.graph.ids[self.index]}",
             seconds=self.graph.timeout(self.index),
             secrets=Secrets(),
-            stopped=look.stopped,
-            number=self.number,
+            stopped=_Look(self.row_id, stopped).stopped,
+            number=self.begun.number,
         )
+        kind = self.graph.type(self.index)
         try:
-            output = EFFECTS[self.graph.type(self.index)](call)
+            output = EFFECTS[kind](call)
         except DomainError:
             raise
         except Exception as error:
             # A defect of ours must not be tried for ever: the node fails, and the log says why.
-            logger.exception("automations.node_broke", node_type=str(self.graph.type(self.index)))
+            logger.exception("automations.node_broke", node_type=str(kind))
             raise Invalid(_("The node could not be run."), code="node_broke") from error
         return json_of(output)
+
+    def fail(self, error: DomainError) -> NodeChange:
+        """Write the failure of the try. Raises Unavailable if another try is to follow."""
+        code, detail = error.code[:60], error.recorded[:5000]
+        final = not isinstance(error, Unavailable)
+        if not final and self._is_tried_again(code, detail):
+            # Without its cause: a history shows causes too.
+            raise Unavailable(detail, code=code) from None
+        state = self.graph.plan.nodes[self.index].failed()
+        output = "" if state.blocks else json_of({"error": {"code": code, "detail": detail}})
+        return self.end(state, output=output, error_code=code, error_detail=detail, final=final)
+
+    def end(self, state: NodeState, **columns: Any) -> NodeChange:
+        """Write the end of the node, if it has none yet."""
+        with transaction.atomic(durable=True):
+            change = try_end(
+                self.row_id, self.graph, self.index, state, at=timezone.now(), **columns
+            )
+            failpoint("node_end.uncommitted")
+        return change
+
+    def _values(self) -> dict[str, Any]:
+        """Return what the node's expressions may name. Raises Invalid `input_too_large`."""
+        states: dict[int, NodeState] = {}
+        if sources := self.graph.sources(self.index):
+            rows = NodeRun.objects.filter(execution=self.row_id, index__in=sources)
+            for place, status, outcome in rows.values_list("index", "status", "outcome"):
+                states[place] = NodeState(NodeStatus(status), Outcome(outcome))
+        inputs = Inputs(self.row_id, json.loads(self.begun.params), self.graph, states)
+        inputs.load([self.index])
+        return inputs.of(self.index)
+
+    def _is_tried_again(self, code: str, detail: str) -> bool:
+        """Note that the try has failed; return whether another one is to follow. One that was cut
+        off from outside has not failed: the next process tries again."""
+        with transaction.atomic(durable=True):
+            execution = execution_lock(self.row_id)
+            node = NodeRun.objects.filter(execution=execution, index=self.index).first()
+            if execution.has_ended or node is None:
+                return False
+            if code != CUT_OFF:
+                node.failures += 1
+                node.save(update_fields=["failures"])
+            if node.failures >= self.graph.attempts(self.index):
+                return False
+            said = f"{code}: {detail}"
+            events_add(execution, [(node.node_id, "try_failed", said)], at=timezone.now())
+            process.save(PROCESS, execution)
+        return True
 
 
 class _Look:
     """Tells whether a call under way is to be cut off, without asking the database all the time."""
 
-    def __init__(self, execution: Execution, stopped: Callable[[], bool]) -> None:
-        self._open = Execution.objects.unsettled().filter(pk=execution.pk)
+    def __init__(self, row_id: UUID, stopped: Callable[[], bool]) -> None:
+        self._open = Execution.objects.unsettled().filter(pk=row_id)
         self._stopped, self._next = stopped, time.monotonic() + LOOK_SECONDS
         self._ended = False
 
@@ -122,97 +165,3 @@ class _Look:
                 # Unknown: the call goes on, and its own limit ends it.
                 pass
         return self._ended or self._stopped()
-
-
-def _begin(row_id: UUID | str, index: int) -> "_Begun | NodeChange":
-    """Note the try. Returns the node's state if it has ended, or can never run."""
-    with transaction.atomic(durable=True):
-        execution = execution_lock(row_id)
-        graph = graph_of(execution)
-        node = NodeRun.objects.filter(execution=execution, index=index).first()
-        if node is not None and node.status in _ENDED:
-            return _change(node)
-        if execution.has_ended:
-            return NodeChange(index, NodeStatus.CANCELLED)
-        now = timezone.now()
-        node = node or node_row(execution, graph, index)
-        node.status, node.outcome = NodeStatus.RUNNING, Outcome.NONE
-        node.tries += 1
-        node.started_at = node.started_at or now
-        node.save()
-        events_add(execution, [(node.node_id, "node_started", str(node.tries))], at=now)
-        process.save(PROCESS, execution)
-    begun = _Begun(execution, graph, index, node.tries)
-    inputs = Inputs(execution, graph, progress_of(execution, graph))
-    try:
-        inputs.load([index])
-    except Invalid as refused:
-        return _failed(begun, refused)
-    begun.values = inputs.of(index)
-    return begun
-
-
-def _failed(begun: _Begun, error: DomainError) -> NodeChange:
-    """Write the failure of a try. Raises Unavailable if another try is to follow."""
-    code, detail = error.code[:60], error.recorded[:5000]
-    final = not isinstance(error, Unavailable)
-    if not final and _tries_again(begun, code, detail):
-        # Without its cause, whose text nobody has looked through for secrets.
-        raise Unavailable(detail, code=code) from None
-    state = begun.graph.plan.nodes[begun.index].failed()
-    output = "" if state.blocks else json_of({"error": {"code": code, "detail": detail}})
-    return _end(begun, state, output=output, error_code=code, error_detail=detail, final=final)
-
-
-def _tries_again(begun: _Begun, code: str, detail: str) -> bool:
-    """Note that a try has failed; return whether another one is to follow. One that was cut off
-    from outside has not failed: the next process tries again."""
-    with transaction.atomic(durable=True):
-        execution = execution_lock(begun.execution.pk)
-        node = NodeRun.objects.filter(execution=execution, index=begun.index).first()
-        if execution.has_ended or node is None:
-            return False
-        if code != CUT_OFF:
-            node.failures += 1
-            node.save(update_fields=["failures"])
-        if node.failures >= begun.graph.attempts(begun.index):
-            return False
-        said = f"{code}: {detail}"
-        events_add(execution, [(node.node_id, "try_failed", said)], at=timezone.now())
-        process.save(PROCESS, execution)
-    return True
-
-
-def _end(begun: _Begun, state: NodeState, **columns: Any) -> NodeChange:
-    """Write the end of a node, if it has none yet."""
-    with transaction.atomic(durable=True):
-        execution = execution_lock(begun.execution.pk)
-        node = NodeRun.objects.filter(execution=execution, index=begun.index).first()
-        if execution.has_ended or node is None:
-            return NodeChange(begun.index, NodeStatus.CANCELLED)
-        if node.status in _ENDED:
-            return _change(node)
-        _close(execution, node, state, timezone.now(), **columns)
-        failpoint("node_end.uncommitted")
-        return _change(node)
-
-
-def _close(
-    execution: Execution, node: NodeRun, state: NodeState, at: datetime, **columns: Any
-) -> None:
-    node.status, node.outcome, node.ended_at = state.status, state.outcome, at
-    for name, value in columns.items():
-        setattr(node, name, value)
-    node.save()
-    metrics.count([node])
-    events_add(execution, [(node.node_id, f"node_{node.status}", node.error_code)], at=at)
-    execution.done += 1
-    process.save(PROCESS, execution, "done")
-
-
-def _change(node: NodeRun) -> NodeChange:
-    return NodeChange(node.index, NodeStatus(node.status), Outcome(node.outcome))
-
-
-#: Nodes that this module runs.
-TYPES = (NodeType.API_CALL, NodeType.WEBHOOK, NodeType.DATABASE, NodeType.AI_AGENT)

@@ -1,14 +1,15 @@
 """What the expressions of an execution's nodes read: outputs of other nodes, loaded when needed."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Sum
 from django.db.models.functions import Length
 
 from apps.automations.contracts import NodeStatus
-from apps.automations.contracts.graph import Progress
+from apps.automations.contracts.graph import NodeState, Progress
 from apps.automations.models import Execution, NodeRun
 from apps.automations.services.rows import Graph
 from apps.automations.values import MOST_BYTES, TooLarge, json_of, too_large
@@ -22,12 +23,16 @@ MOST_CHARACTERS = 10_000_000
 _GIVING = (NodeStatus.COMPLETED, NodeStatus.FAILED)
 
 
-class Inputs:
-    """Outputs of one execution's nodes, by place. They never change, so each is read once."""
+#: The states of nodes by place: those of all, or of some.
+States = Sequence[NodeState] | Mapping[int, NodeState]
 
-    def __init__(self, execution: Execution, graph: Graph, progress: Progress) -> None:
-        self._execution, self._graph, self._progress = execution, graph, progress
-        self._params = execution.given
+
+class Inputs:
+    """What expressions of one execution's nodes may name. Outputs never change, so each is read
+    once. `states`: of the nodes by place; those of the parents of the nodes that are asked for."""
+
+    def __init__(self, row_id: UUID, params: Any, graph: Graph, states: States) -> None:
+        self._row_id, self._params, self._graph, self._states = row_id, params, graph, states
         self._outputs: dict[int, Any] = {}
 
     def put(self, index: int, output: Any) -> None:
@@ -39,12 +44,14 @@ class Inputs:
         wanted = {
             place
             for index in indices
-            for place in (*self._progress.taken(index), *self._graph.named(index))
-            if place not in self._outputs and self._progress.states[place].status in _GIVING
+            for place in self._graph.sources(index)
+            if place not in self._outputs
         }
         if not wanted:
             return
-        rows = NodeRun.objects.filter(execution=self._execution, index__in=wanted)
+        rows = NodeRun.objects.filter(
+            execution=self._row_id, index__in=wanted, status__in=_GIVING
+        ).exclude(output="")
         size = rows.aggregate(size=Sum(Length("output")))["size"] or 0
         if size > MOST_CHARACTERS:
             raise Invalid(
@@ -55,20 +62,22 @@ class Inputs:
                 ),
                 code="input_too_large",
             )
-        for index, output in rows.exclude(output="").values_list("index", "output"):
+        for index, output in rows.values_list("index", "output"):
             self._outputs[index] = json.loads(output)
 
     def of(self, index: int) -> dict[str, Any]:
         """Return the values that the node's expressions may name; `load` has read them."""
-        ids, outputs = self._graph.ids, self._outputs
-        parents = self._progress.parents(index)
+        ids, outputs, parents = self._graph.ids, self._outputs, self._graph.parents(index)
         if not parents:
             inputs: Any = self._params
         elif len(parents) == 1:
-            inputs = outputs.get(parents[0])
+            inputs = outputs.get(next(iter(parents)))
         else:
-            taken = self._progress.taken(index)
-            inputs = {ids[place]: outputs[place] for place in taken if place in outputs}
+            inputs = {
+                ids[place]: outputs[place]
+                for place, taking in parents.items()
+                if place in outputs and self._states[place].outcome in taking
+            }
         return {
             "inputs": inputs,
             "nodes": {ids[p]: outputs[p] for p in self._graph.named(index) if p in outputs},

@@ -81,6 +81,9 @@ class Graph:
         self.data: tuple[dict[str, Any], ...] = tuple(node["data"] for node in nodes)
         self.places = {id: index for index, id in enumerate(self.ids)}
         self._named: dict[int, tuple[int, ...]] = {}
+        self._parents: list[dict[int, set[Outcome]]] = [{} for _node in nodes]
+        for edge in self.plan.edges:
+            self._parents[edge.target].setdefault(edge.source, set()).add(edge.outcome)
 
     def type(self, index: int) -> NodeType:
         """Return what the node does."""
@@ -102,6 +105,14 @@ class Graph:
             self._named[index] = tuple(self.places[id] for id in named)
         return self._named[index]
 
+    def parents(self, index: int) -> Mapping[int, set[Outcome]]:
+        """Return the nodes with an edge to this one, and which of their outcomes take one."""
+        return self._parents[index]
+
+    def sources(self, index: int) -> tuple[int, ...]:
+        """Return the nodes whose outputs this one may read."""
+        return (*self._parents[index], *self.named(index))
+
 
 @lru_cache(maxsize=32)
 def _graph(version_id: UUID) -> Graph:
@@ -111,6 +122,19 @@ def _graph(version_id: UUID) -> Graph:
 def graph_of(execution: Execution) -> Graph:
     """Return the execution's graph. Versions never change, so a process keeps those it used."""
     return _graph(execution.definition_id)
+
+
+@lru_cache(maxsize=2048)
+def _definition_of(row_id: UUID) -> UUID:
+    found = Execution.objects.filter(pk=row_id).values_list("definition_id", flat=True).first()
+    if found is None:
+        raise process.unknown(PROCESS)
+    return found
+
+
+def graph_by_id(row_id: UUID | str) -> Graph:
+    """Return the graph of the execution with this id. Raises NotFound."""
+    return _graph(_definition_of(process.id_of(PROCESS, row_id)))
 
 
 # --- the nodes ------------------------------------------------------------------------------------
