@@ -1,10 +1,11 @@
 """The beginning and the end of a node's try, each in one statement: between them lies a call of a
 few milliseconds, and there are hundreds of nodes.
 
-The execution's row is locked first, so that nothing begins or ends in one that somebody cancels at
-the same moment.
+The execution's row is locked first, with a lock that many tries share: nothing begins or ends in an
+execution that somebody cancels at the same moment, and no node waits for another one.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,13 +15,14 @@ from uuid import UUID
 from django.db import connection
 
 from apps.automations import metrics
-from apps.automations.contracts import NodeStatus, Outcome
+from apps.automations.contracts import EXECUTION, NodeStatus, Outcome
 from apps.automations.contracts.graph import NodeState
 from apps.automations.contracts.messages import NodeChange
-from apps.automations.models import Execution, NodeRun
+from apps.automations.models import NodeRun
 from apps.automations.models.executions import OPEN
 from apps.automations.services.rows import PROCESS, Graph
 from apps.engine import process
+from apps.live.broadcast import broadcast
 
 #: Statuses in which a node gives the answer that it has.
 ENDED = (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.CANCELLED, NodeStatus.BLOCKED)
@@ -28,7 +30,7 @@ ENDED = (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.CANCELLED, NodeStat
 _BEGIN = """
 WITH execution AS (
     SELECT id, workflow_id, params, status = ANY(%(open)s) AS is_open
-    FROM automations_execution WHERE id = %(row)s FOR NO KEY UPDATE
+    FROM automations_execution WHERE id = %(row)s FOR SHARE
 ), before AS (
     SELECT status, outcome FROM automations_node
     WHERE execution_id = %(row)s AND index = %(index)s
@@ -45,19 +47,18 @@ WITH execution AS (
 ), told AS (
     INSERT INTO automations_event (execution_id, at, node_id, event, detail)
     SELECT %(row)s, %(now)s, %(node)s, 'node_started', tries::text FROM begun
-), changed AS (
-    UPDATE automations_execution SET version = version + 1
-    FROM begun WHERE id = %(row)s RETURNING version
 )
-SELECT workflow_id, params, (SELECT tries FROM begun), (SELECT version FROM changed),
-       (SELECT status FROM before), (SELECT outcome FROM before)
+SELECT workflow_id, params, (SELECT tries FROM begun),
+       (SELECT status FROM before), (SELECT outcome FROM before),
+       -- A beginning that a crash of the server takes back is only tried once more.
+       set_config('synchronous_commit', 'off', true)
 FROM execution
 """
 
 _END = """
 WITH execution AS (
     SELECT id FROM automations_execution
-    WHERE id = %(row)s AND status = ANY(%(open)s) FOR NO KEY UPDATE
+    WHERE id = %(row)s AND status = ANY(%(open)s) FOR SHARE
 ), before AS (
     SELECT status, outcome FROM automations_node
     WHERE execution_id = %(row)s AND index = %(index)s
@@ -68,19 +69,30 @@ WITH execution AS (
         ended_at = %(now)s
     FROM execution
     WHERE node.execution_id = execution.id AND node.index = %(index)s
-      AND node.status <> ALL(%(settled)s)
+      AND node.status <> ALL(%(ended)s)
     RETURNING node.started_at
 ), told AS (
     INSERT INTO automations_event (execution_id, at, node_id, event, detail)
     SELECT %(row)s, %(now)s, %(node)s, 'node_' || %(status)s, %(error_code)s FROM ended
-), changed AS (
-    UPDATE automations_execution SET version = version + 1, done = done + 1
-    FROM ended WHERE id = %(row)s RETURNING version
 )
-SELECT (SELECT started_at FROM ended), (SELECT version FROM changed),
+SELECT EXISTS (SELECT 1 FROM ended), (SELECT started_at FROM ended),
        (SELECT status FROM before), (SELECT outcome FROM before),
        EXISTS (SELECT 1 FROM execution)
 """
+
+#: For lists, now and then: whoever advances or ends the execution counts under its lock.
+_COUNT = """
+UPDATE automations_execution SET done = (
+    SELECT count(*) FROM automations_node
+    WHERE execution_id = %(row)s AND status <> ALL(%(unsettled)s)
+)
+WHERE id = (SELECT id FROM automations_execution WHERE id = %(row)s AND status = ANY(%(open)s)
+            FOR NO KEY UPDATE SKIP LOCKED)
+"""
+COUNT_SECONDS = 1.0
+_ENDED = [str(one) for one in ENDED]
+_UNSETTLED = [str(one) for one in NodeStatus if not one.settled]
+_OPEN = [str(one) for one in OPEN]
 
 
 @dataclass(frozen=True)
@@ -98,10 +110,10 @@ def try_begin(row_id: UUID, graph: Graph, index: int, *, at: datetime) -> Begun 
     found = _one(_BEGIN, _named(row_id, graph, index, at) | {"type": graph.type(index)})
     if found is None:
         raise process.unknown(PROCESS)
-    workflow_id, params, number, version, status, outcome = found
+    workflow_id, params, number, status, outcome, _off = found
     if number is None:
         return _known(index, status, outcome)
-    _announce(row_id, version)
+    _announce(row_id)
     return Begun(workflow_id, params, number)
 
 
@@ -128,13 +140,36 @@ def try_end(
     }
     found = _one(_END, _named(row_id, graph, index, at) | columns)
     assert found is not None  # a statement without FROM gives a row
-    started_at, version, status, outcome, is_open = found
-    if version is None:
+    is_ended, started_at, status, outcome, is_open = found
+    if not is_ended:
         return _known(index, status if is_open else None, outcome)
-    _announce(row_id, version)
+    _announce(row_id)
     node = NodeRun(type=graph.type(index), status=state.status, started_at=started_at, ended_at=at)
     metrics.count([node])
     return NodeChange(index, state.status, state.outcome)
+
+
+class Counting:
+    """Keeps the count of an execution's nodes that lists show, at most once in COUNT_SECONDS."""
+
+    def __init__(self) -> None:
+        self._next: dict[UUID, float] = {}
+
+    def node_ended(self, row_id: UUID) -> None:
+        """Count, if it is time; without waiting for anybody who has locked the execution."""
+        now = time.monotonic()
+        if now < self._next.get(row_id, 0.0):
+            return
+        if len(self._next) > MOST_COUNTED:
+            self._next.clear()
+        self._next[row_id] = now + COUNT_SECONDS
+        with connection.cursor() as cursor:
+            cursor.execute(_COUNT, {"row": row_id, "unsettled": _UNSETTLED, "open": _OPEN})
+
+
+COUNTING = Counting()
+#: Executions of which a process remembers when it has counted.
+MOST_COUNTED = 1000
 
 
 # --- helpers --------------------------------------------------------------------------------------
@@ -144,9 +179,8 @@ def _named(row_id: UUID, graph: Graph, index: int, at: datetime) -> dict[str, An
         "index": index,
         "node": graph.ids[index],
         "now": at,
-        "open": [str(one) for one in OPEN],
-        "ended": [str(one) for one in ENDED],
-        "settled": [str(one) for one in ENDED],
+        "open": _OPEN,
+        "ended": _ENDED,
     }
 
 
@@ -164,5 +198,6 @@ def _known(index: int, status: str | None, outcome: str | None) -> NodeChange:
     return NodeChange(index, NodeStatus(status), Outcome(outcome or Outcome.NONE))
 
 
-def _announce(row_id: UUID, version: int) -> None:
-    process.announce(PROCESS, Execution(pk=row_id, version=version))
+def _announce(row_id: UUID) -> None:
+    # Pages read it again whatever the version says.
+    broadcast(f"{EXECUTION}:{row_id}", id=str(row_id), version=0)

@@ -17,7 +17,7 @@ from apps.automations.models import Execution, NodeRun
 from apps.automations.nodes import EFFECTS
 from apps.automations.nodes.call import Call
 from apps.automations.secrets import Secrets
-from apps.automations.services.effect_rows import Begun, try_begin, try_end
+from apps.automations.services.effect_rows import COUNTING, Begun, try_begin, try_end
 from apps.automations.services.inputs import Inputs
 from apps.automations.services.rows import (
     PROCESS,
@@ -115,6 +115,7 @@ class _Try:
                 self.row_id, self.graph, self.index, state, at=timezone.now(), **columns
             )
             failpoint("node_end.uncommitted")
+        COUNTING.node_ended(self.row_id)
         return change
 
     def _values(self) -> dict[str, Any]:
