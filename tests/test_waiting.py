@@ -75,8 +75,12 @@ def test_no_test_sleeps() -> None:
 
 def test_no_test_asks_for_a_plan_but_by_the_helper() -> None:
     found = lines_of(explains, "explain")
-    # The second of them is this one, which names it.
-    assert set(found) == {"tests/plans.py", "tests/test_waiting.py"}
+    # The last of them is this one, which names it; the first has one that must be refused.
+    assert set(found) == {
+        "tests/automations/test_database_node.py",
+        "tests/plans.py",
+        "tests/test_waiting.py",
+    }
 
 
 @pytest.mark.parametrize(

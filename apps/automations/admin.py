@@ -9,6 +9,7 @@ from apps.automations.models import (
     Execution,
     ExecutionEvent,
     NodeRun,
+    Write,
 )
 from apps.automations.services.rows import PROCESS
 from apps.automations.services.stopping import CANCEL, execution_cancel, execution_resume
@@ -109,3 +110,13 @@ class ExecutionEventAdmin(ReadOnlyAdmin):
     list_select_related = ("execution",)
     search_exact = ("execution",)
     search_help_text = _("The exact id of an execution.")
+
+
+@admin.register(Write)
+class WriteAdmin(ReadOnlyAdmin):
+    """What database nodes have written, once for each key."""
+
+    list_display = ("key", "count", "at")
+    ordering = ("-at",)
+    search_exact = ("key",)
+    search_help_text = _("The exact key.")

@@ -106,12 +106,12 @@ def numbered(
     parameter: str,
     order: str = "number",
     digits: int = 9,
-    limit: int = PAGE_SIZE,
+    limit: int = 0,
 ) -> dict[str, Any]:
     """Return `items`, `next` and `later_page` of rows sorted by a number, after the one that the
     parameter names (`numbered_page`); from the first if it is invalid."""
     cursor = request.GET.get(parameter, "")
-    place: dict[str, Any] = {"limit": limit, "order": order, "digits": digits}
+    place: dict[str, Any] = {"limit": limit or PAGE_SIZE, "order": order, "digits": digits}
     try:
         found = numbered_page(rows, cursor=cursor, **place)
     except Invalid:

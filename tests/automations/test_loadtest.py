@@ -22,7 +22,7 @@ def runner(people: dict[str, User], settings: Any) -> Iterator[LocalRunner]:
     runner = LocalRunner()
     runner.start()
     yield runner
-    runner.stop()
+    runner.stop(60)
 
 
 def load(*words: str) -> tuple[str, str]:

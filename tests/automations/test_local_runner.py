@@ -30,7 +30,7 @@ def editor(people: dict[str, User], settings: Any) -> User:
 def runner() -> Iterator[LocalRunner]:
     runner = LocalRunner()
     yield runner
-    runner.stop()
+    runner.stop(60)
 
 
 def ended(*executions: Execution) -> bool:
@@ -81,7 +81,7 @@ def test_two_runners_take_each_execution_once(editor: User, runner: LocalRunner)
         other.start()
         eventually(lambda: ended(*rows))
     finally:
-        other.stop()
+        other.stop(60)
     for row in rows:
         history = row.history.values_list("event", flat=True)
         assert sorted(history) == sorted(

@@ -138,7 +138,7 @@ def without_the_engine(by: User, documents: list[dict[str, Any]]) -> list[Execut
         open_rows = Execution.objects.unsettled().filter(pk__in=ids)
         eventually(lambda: not open_rows.exists(), timeout=60)
     finally:
-        runner.stop()
+        runner.stop(60)
     return rows
 
 
