@@ -20,7 +20,7 @@ from benchmarks.bench import Bench
 from deploy.local.processes import free_port
 from deploy.local.stack import PORTS, ROOT
 
-BENCH = Bench(goal="P10", title="How long make run takes", seconds=50, quick_seconds=35)
+BENCH = Bench(goal="P10", title="How long make run takes", seconds=45, quick_seconds=35)
 GOALS = {"first start": (60.0, 30.0), "second start": (10.0, 5.0)}
 PATIENCE = 300.0
 

@@ -26,8 +26,8 @@ BENCH = Bench(
     title="Reservations on one budget against SELECT FOR UPDATE",
     domain="interventions",
     quick=("0.5", "1"),
-    seconds=65,
-    quick_seconds=20,
+    seconds=63,
+    quick_seconds=15,
 )
 GOAL = Goal("P5", must=1.3, reach=5.0)
 THREADS = 16
