@@ -13,6 +13,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from temporalio.client import Client
@@ -60,8 +61,8 @@ def main() -> int:
             sides.warm_up(document, local=local)
             result = compare(
                 goal,
-                ours=lambda document=document: sides.graphs(document, graphs),
-                reference=lambda local=local: sides.bare(graphs, local=local),
+                ours=partial(sides.graphs, document, graphs),
+                reference=partial(sides.bare, graphs, local=local),
                 unit="graphs/s",
                 rounds=rounds,
                 warm_up=False,

@@ -12,6 +12,7 @@ DEMO_LOGINS = {
     "reviewer": "signs up to 500,000.00",
     "senior": "signs the second tier",
     "agent": "books, cancels and refunds rides",
+    "editor": "writes automations and runs them",
     "operator": "runs the engine",
     "auditor": "reads everything, changes nothing",
     "admin": "administers people and settings",

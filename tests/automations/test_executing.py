@@ -15,7 +15,7 @@ from apps.audit.models import AuditEntry
 from apps.automations.models import AutomationVersion, Execution, NodeRun
 from apps.automations.services.definitions import automation_create
 from apps.automations.services.people import approval_settled
-from apps.automations.services.requesting import execution_request
+from apps.automations.services.requesting import execution_open, execution_request
 from apps.automations.services.stopping import (
     execution_cancel,
     execution_repeat,
@@ -277,3 +277,36 @@ def test_a_finished_node_never_changes(editor: User) -> None:
     carried(execution)
     with connection.cursor() as cursor, pytest.raises(DatabaseError):
         cursor.execute("UPDATE automations_node SET output = '1' WHERE node_id = 'a'")
+
+
+# --- started by hand ------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("input", "bare", "code"),
+    [
+        ({"execution_id": "execution-of-nobody"}, "accept", "not_found"),
+        ({}, "accept", "not_found"),
+        (graph("a>b b>a"), "accept", "definition_invalid"),
+        (graph("a>b") | {"params": [1]}, "accept", "params_invalid"),
+        (graph("a>b"), "refuse", "bare_start_refused"),
+    ],
+)
+def test_what_somebody_starts_in_the_engine_may_be_refused(
+    people: dict[str, User], settings: Any, input: Any, bare: str, code: str
+) -> None:
+    settings.AUTOMATIONS_BARE_STARTS = bare
+    with pytest.raises(DomainError) as refused:
+        execution_open(workflow_id="by-hand", input=input, as_of=timezone.now())
+    assert refused.value.code == code
+    assert not Execution.objects.exists()
+    assert AuditEntry.objects.filter(action="execution.request").count() == 1
+
+
+def test_the_same_start_by_hand_again_finds_its_row(people: dict[str, User]) -> None:
+    said_twice = [
+        execution_open(workflow_id="by-hand", input=graph("a>b"), as_of=timezone.now())
+        for _again in range(2)
+    ]
+    assert said_twice[0] == said_twice[1]
+    execution = Execution.objects.get()
+    assert (execution.workflow_id, execution.requested_by) == ("by-hand", None)
+    assert not EngineCommand.objects.exists()

@@ -296,6 +296,8 @@ class WorkflowExecution:
         if tasks:
             await workflow.wait(tasks, timeout=DRAIN_SECONDS)
         await self._cut_off()
+        if self._is_cancelled():
+            return
         workflow.continue_as_new(
             {"execution_id": workflow.info().workflow_id, "active_seconds": self._active}
         )
