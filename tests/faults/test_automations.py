@@ -3,9 +3,8 @@ outside has one effect."""
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from threading import Event
 from typing import Any
 from uuid import uuid4
@@ -39,26 +38,6 @@ def document(story: Story) -> dict[str, Any]:
     )
 
 
-@contextmanager
-def killing(story: Story, victim: str, kills: int) -> Iterator[None]:
-    """Kill the victim so often, at random moments, and bring it back each time."""
-    over = Event()
-
-    def kill() -> None:
-        for _number in range(kills):
-            over.wait(random.uniform(0.5, 3.0))
-            story.stack.kill9(victim)
-            story.stack.restart(victim)
-
-    with ThreadPoolExecutor(1) as pool:
-        killed = pool.submit(kill)
-        try:
-            yield
-        finally:
-            killed.result()
-            over.set()
-
-
 @pytest.mark.parametrize(("runner", "victim"), [("engine", "worker"), ("local", "web")])
 def test_whoever_is_killed_each_call_has_one_effect(
     story: Story, record_property: Record, runner: str, victim: str
@@ -73,10 +52,15 @@ def test_whoever_is_killed_each_call_has_one_effect(
     )
     assert made.status in (200, 201), made
     began = time.monotonic()
-    with killing(story, victim, KILLS):
-        bodies = [{"definition_id": code, "params": {"n": n}} for n in range(EXECUTIONS)]
-        with ThreadPoolExecutor(4) as pool:
-            ids = list(pool.map(lambda body: execute(story, body), bodies))
+    bodies = [{"definition_id": code, "params": {"n": n}} for n in range(EXECUTIONS)]
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(execute, story, body) for body in bodies]
+        for _number in range(KILLS):
+            # In this thread: a process ends with the thread that has started it.
+            Event().wait(random.uniform(0.5, 3.0))
+            story.stack.kill9(victim)
+            story.stack.restart(victim)
+        ids = [one.result() for one in asked]
     eventually(lambda: all(ended(story, one) for one in ids), timeout=240, every=0.5)
     prove(story, ids)
     names = [
