@@ -8,7 +8,7 @@ is taken under the execution's lock, and an effect has one key.
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from uuid import UUID
@@ -84,7 +84,7 @@ class LocalRunner:
             # The next turn takes it again, once the lease is over.
             logger.exception("automations.local_run_broke", execution=str(pk))
             return
-        self._release(pk, until)
+        self._give_back([pk], until)
 
     # --- leases -----------------------------------------------------------------------------------
     def _run(self) -> None:
@@ -112,7 +112,8 @@ class LocalRunner:
                 .select_for_update(skip_locked=True, no_key=True)
                 .values_list("pk", flat=True)[:most]
             )
-            self._leased(found, now + _lease())
+            leased = Execution.objects.filter(pk__in=found)
+            leased.update(lease=self.name, lease_until=now + _lease())
         return found
 
     def _renew(self) -> None:
@@ -121,14 +122,9 @@ class LocalRunner:
             mine = Execution.objects.filter(pk__in=self._carrying, lease=self.name)
             mine.update(lease_until=timezone.now() + _lease())
 
-    def _leased(self, ids: Iterable[UUID], until: object) -> None:
-        Execution.objects.filter(pk__in=list(ids)).update(lease=self.name, lease_until=until)
-
-    def _release(self, pk: UUID, until: object) -> None:
-        Execution.objects.filter(pk=pk, lease=self.name).update(lease="", lease_until=until)
-
-    def _give_back(self, ids: list[UUID]) -> None:
-        Execution.objects.filter(pk__in=ids, lease=self.name).update(lease="", lease_until=None)
+    def _give_back(self, ids: list[UUID], until: object = None) -> None:
+        mine = Execution.objects.filter(pk__in=ids, lease=self.name)
+        mine.update(lease="", lease_until=until)
 
 
 class _Carried:

@@ -19,6 +19,7 @@ from apps.automations.scopes import Scope
 from apps.automations.services import requesting, stopping
 from apps.automations.services.reading import execution_of, node_of, status_of
 from apps.automations.services.requesting import RELATED
+from apps.automations.services.rows import graph_of
 from apps.common.api import Cursor, ErrorOut, Limit, ReasonIn, error_of, why
 from apps.common.errors import Invalid, NotFound
 from apps.common.language import lazy as _
@@ -295,7 +296,7 @@ def _resumed(row: Execution, user: User) -> Execution:
 
 
 def _node(execution: Execution, node_id: str) -> dict[str, Any]:
-    graph = requesting.graph_of(execution)
+    graph = graph_of(execution)
     if node_id not in graph.places:
         raise NotFound(_("There is no such node."))
     row = node_of(execution, node_id) or NodeRun(node_id=node_id, status=NodeStatus.PENDING)

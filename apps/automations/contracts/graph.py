@@ -7,8 +7,9 @@ Every list is in the order of the definition.
 
 from bisect import insort
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from apps.automations.contracts import NodeStatus, NodeType, OnError, Outcome, outcome_of_failure
 
@@ -43,6 +44,27 @@ class Plan:
     nodes: tuple[PlanNode, ...]
     edges: tuple[PlanEdge, ...] = ()
 
+    @cached_property
+    def parents(self) -> tuple[dict[int, set[Outcome]], ...]:
+        """Of each node: the nodes with an edge to it, and which of their outcomes take one."""
+        found: tuple[dict[int, set[Outcome]], ...] = tuple({} for _node in self.nodes)
+        for edge in self.edges:
+            found[edge.target].setdefault(edge.source, set()).add(edge.outcome)
+        return found
+
+    @cached_property
+    def children(self) -> tuple[tuple[int, ...], ...]:
+        """Of each node: the nodes that an edge leads to."""
+        pairs = dict.fromkeys((edge.source, edge.target) for edge in self.edges)
+        found: list[list[int]] = [[] for _node in self.nodes]
+        for source, target in pairs:
+            found[source].append(target)
+        return tuple(map(tuple, found))
+
+    def taken(self, index: int, states: "States") -> list[int]:
+        """Return the parents that have taken an edge to the node: their outputs are its inputs."""
+        return [p for p, taking in self.parents[index].items() if states[p].outcome in taking]
+
 
 @dataclass(frozen=True)
 class NodeState:
@@ -57,6 +79,9 @@ class NodeState:
         failed = self.status is NodeStatus.FAILED and self.outcome is Outcome.NONE
         return failed or self.status is NodeStatus.BLOCKED
 
+
+#: The states of nodes by place: those of all, or of some.
+States = Sequence[NodeState] | Mapping[int, NodeState]
 
 COMPLETED = NodeState(NodeStatus.COMPLETED, Outcome.SUCCESS)
 _SKIPPED, _BLOCKED = NodeState(NodeStatus.SKIPPED), NodeState(NodeStatus.BLOCKED)
@@ -75,18 +100,7 @@ class Progress:
         """Go on from `states`, one for each node; without them nothing has run yet. What the states
         imply is settled at once: a process may have ended between a node and what follows."""
         self.plan = plan
-        count = len(plan.nodes)
-        self.states = list(states) or [NodeState()] * count
-        self._outcomes: dict[tuple[int, int], set[Outcome]] = {}
-        self._parents: list[list[int]] = [[] for _ in range(count)]
-        self._children: list[list[int]] = [[] for _ in range(count)]
-        for edge in plan.edges:
-            pair = (edge.source, edge.target)
-            if pair not in self._outcomes:
-                self._outcomes[pair] = set()
-                self._parents[edge.target].append(edge.source)
-                self._children[edge.source].append(edge.target)
-            self._outcomes[pair].add(edge.outcome)
+        self.states = list(states) or [NodeState()] * len(plan.nodes)
         self._count()
 
     # --- reading ---------------------------------------------------------------------------------
@@ -113,15 +127,15 @@ class Progress:
     @property
     def sinks(self) -> list[int]:
         """The nodes that no edge leaves: their outputs are the result."""
-        return [i for i, children in enumerate(self._children) if not children]
+        return [i for i, children in enumerate(self.plan.children) if not children]
 
     def parents(self, index: int) -> list[int]:
         """Return the nodes with an edge to this one."""
-        return list(self._parents[index])
+        return list(self.plan.parents[index])
 
     def taken(self, index: int) -> list[int]:
         """Return the parents that have taken an edge to this node: their outputs are its inputs."""
-        return [parent for parent in self._parents[index] if self._takes(parent, index)]
+        return self.plan.taken(index, self.states)
 
     # --- changing --------------------------------------------------------------------------------
     def begin(self, index: int, status: NodeStatus = NodeStatus.RUNNING) -> None:
@@ -158,7 +172,7 @@ class Progress:
     # --- counting --------------------------------------------------------------------------------
     def _count(self) -> None:
         self._unsettled = sum(not state.status.settled for state in self.states)
-        self._open = [len(parents) for parents in self._parents]
+        self._open = [len(parents) for parents in self.plan.parents]
         self._met = [False] * len(self.states)
         self._ready = [
             i
@@ -173,7 +187,7 @@ class Progress:
         waiting = deque(settled)
         while waiting:
             source = waiting.popleft()
-            for child in self._children[source]:
+            for child in self.plan.children[source]:
                 if end := self._meet(source, child):
                     self._set(child, end)
                     changed.append(child)
@@ -202,7 +216,7 @@ class Progress:
             self._ready.remove(index)
 
     def _takes(self, source: int, target: int) -> bool:
-        return self.states[source].outcome in self._outcomes[source, target]
+        return self.states[source].outcome in self.plan.parents[target][source]
 
     def _failures(self) -> Iterator[int]:
         failed = NodeStatus.FAILED

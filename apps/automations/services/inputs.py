@@ -1,7 +1,7 @@
 """What the expressions of an execution's nodes read: outputs of other nodes, loaded when needed."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from django.db.models import Sum
 from django.db.models.functions import Length
 
 from apps.automations.contracts import NodeStatus
-from apps.automations.contracts.graph import NodeState, Progress
+from apps.automations.contracts.graph import Progress, States
 from apps.automations.models import Execution, NodeRun
 from apps.automations.services.rows import Graph
 from apps.automations.values import MOST_BYTES, TooLarge, json_of, too_large
@@ -21,10 +21,6 @@ from apps.common.language import lazy as _
 MOST_CHARACTERS = 10_000_000
 #: Nodes whose outputs others may read: a failure that was passed on has its error for one.
 _GIVING = (NodeStatus.COMPLETED, NodeStatus.FAILED)
-
-
-#: The states of nodes by place: those of all, or of some.
-States = Sequence[NodeState] | Mapping[int, NodeState]
 
 
 class Inputs:
@@ -67,17 +63,14 @@ class Inputs:
 
     def of(self, index: int) -> dict[str, Any]:
         """Return the values that the node's expressions may name; `load` has read them."""
-        ids, outputs, parents = self._graph.ids, self._outputs, self._graph.parents(index)
+        ids, outputs, parents = self._graph.ids, self._outputs, self._graph.plan.parents[index]
         if not parents:
             inputs: Any = self._params
         elif len(parents) == 1:
             inputs = outputs.get(next(iter(parents)))
         else:
-            inputs = {
-                ids[place]: outputs[place]
-                for place, taking in parents.items()
-                if place in outputs and self._states[place].outcome in taking
-            }
+            taken = self._graph.plan.taken(index, self._states)
+            inputs = {ids[place]: outputs[place] for place in taken if place in outputs}
         return {
             "inputs": inputs,
             "nodes": {ids[p]: outputs[p] for p in self._graph.named(index) if p in outputs},

@@ -81,9 +81,6 @@ class Graph:
         self.data: tuple[dict[str, Any], ...] = tuple(node["data"] for node in nodes)
         self.places = {id: index for index, id in enumerate(self.ids)}
         self._named: dict[int, tuple[int, ...]] = {}
-        self._parents: list[dict[int, set[Outcome]]] = [{} for _node in nodes]
-        for edge in self.plan.edges:
-            self._parents[edge.target].setdefault(edge.source, set()).add(edge.outcome)
 
     def type(self, index: int) -> NodeType:
         """Return what the node does."""
@@ -105,13 +102,9 @@ class Graph:
             self._named[index] = tuple(self.places[id] for id in named)
         return self._named[index]
 
-    def parents(self, index: int) -> Mapping[int, set[Outcome]]:
-        """Return the nodes with an edge to this one, and which of their outcomes take one."""
-        return self._parents[index]
-
     def sources(self, index: int) -> tuple[int, ...]:
         """Return the nodes whose outputs this one may read."""
-        return (*self._parents[index], *self.named(index))
+        return (*self.plan.parents[index], *self.named(index))
 
 
 @lru_cache(maxsize=32)

@@ -1,6 +1,5 @@
 """Verbs on an execution: cancelled, stopped, resumed, repeated from a node."""
 
-from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
@@ -273,9 +272,7 @@ def _take_over(
 
 def descendants(graph: Graph, index: int) -> list[int]:
     """Return the node and all that come after it."""
-    children: dict[int, list[int]] = defaultdict(list)
-    for edge in graph.plan.edges:
-        children[edge.source].append(edge.target)
+    children = graph.plan.children
     found, waiting = {index}, [index]
     while waiting:
         new = [child for child in children[waiting.pop()] if child not in found]
