@@ -105,9 +105,8 @@ class Runner:
         )
 
     # --- life -----------------------------------------------------------------------------------
-    def run(self) -> bool:
-        """Serve until a signal, or `stop`. Return True if drained in time, False if activities were
-        cut off."""
+    def run(self) -> None:
+        """Serve until a signal, or `stop`; drain, or cut off what does not end in time."""
         if not self._embedded:
             signal.signal(signal.SIGTERM, self._on_signal)
             signal.signal(signal.SIGINT, self._on_signal)
@@ -123,9 +122,8 @@ class Runner:
         # Not asyncio.run, which would wait without end for an abandoned worker.
         loop = self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
-        drained = loop.run_until_complete(self._main())
+        loop.run_until_complete(self._main())
         self._close()
-        return drained
 
     def stop(self) -> None:
         """Have `run` drain and return; from any thread, also before it has begun to serve."""
@@ -142,7 +140,7 @@ class Runner:
             os._exit(1)
         self.stop()
 
-    async def _main(self) -> bool:
+    async def _main(self) -> None:
         if self._signalled:
             self._stop.set()
         self._mirror.start()
@@ -157,8 +155,7 @@ class Runner:
         if client is not None and not self._stop.is_set():
             serving = [asyncio.create_task(self._serve(client, spec)) for spec in self._specs]
             await self._stop.wait()
-            return await self._drain(serving)
-        return True
+            await self._drain(serving)
 
     async def _serve(self, client: Client, spec: QueueSpec) -> None:
         """Keep one queue's worker running; replace a worker that fails for good."""
@@ -195,7 +192,7 @@ class Runner:
         await self._stop.wait()
         await worker.shutdown()
 
-    async def _drain(self, serving: Sequence[asyncio.Task[None]]) -> bool:
+    async def _drain(self, serving: Sequence[asyncio.Task[None]]) -> None:
         self._health.drains()
         seconds = settings.WORKER_DRAIN_SECONDS
         logger.info("worker.drains", activities=BUSY.activities, seconds=seconds)
@@ -204,7 +201,6 @@ class Runner:
         if late or cut_off:
             # Temporal gives them to another worker after their heartbeats or timeouts.
             logger.warning("worker.cut_off", activities=cut_off, queues=len(late))
-        return not (late or cut_off)
 
     def _close(self) -> None:
         self._health.drains()

@@ -5,6 +5,7 @@ launcher decides the order. A child is recognised later by pid, start time and c
 together: a pid by itself may belong to anybody by then.
 """
 
+import fcntl
 import json
 import os
 import random
@@ -12,10 +13,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 CHILD = Path(__file__).with_name("child.py")
 LOG_LIMIT = 20 * 1024 * 1024
@@ -284,17 +287,35 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
     return True
 
 
-_given: set[int] = set()
+#: The ports that this process was given, each with the lock that says so to others.
+_given: dict[int, IO[bytes]] = {}
 
 
 def free_port() -> int:
-    """A port that nobody listens on and that this process was not given before."""
+    """A port that nobody listens on and that no process was given which still runs."""
     for _ in range(1000):
         port = random.choice(FREE_PORTS)
-        if port not in _given and port_is_free(port):
-            _given.add(port)
+        if port not in _given and port_is_free(port) and (lock := _claim(port)):
+            _given[port] = lock
             return port
     raise StartError("no free port found")
+
+
+def _claim(port: int) -> IO[bytes] | None:
+    """A lock on that port among all processes of this user, None when another has it.
+
+    A server listens seconds after its port was chosen: of two stacks that started side by side,
+    one in fifty found a port taken by the other.
+    """
+    folder = Path(tempfile.gettempdir()) / f"countersign-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    lock = (folder / str(port)).open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
 
 
 def check_ports(ports: Mapping[str, int]) -> None:

@@ -150,11 +150,13 @@ def replays(histories: list[Any], folder: Path) -> None:
     script = (
         "import asyncio, sys, django; django.setup()\n"
         "from pathlib import Path\n"
+        "from apps.engine.leaving import leave\n"
         "from tests.histories import replay\n"
         "from workers.workflows.automations import WorkflowExecution\n"
         "for path in sorted(Path(sys.argv[1]).glob('*.json')):\n"
         "    failed = asyncio.run(replay.replay(replay.read(path), [WorkflowExecution]))\n"
         "    assert failed is None, (path, failed)\n"
+        "leave()\n"
     )
     running = [
         subprocess.Popen(

@@ -72,6 +72,17 @@ def test_postgres_serves_again_with_its_data_after_kill_9(make: Make) -> None:
     assert read_row(second) == 7
 
 
+def test_no_two_processes_are_given_one_port() -> None:
+    few = [free_port() for _ in range(3)]
+    script = (
+        f"from deploy.local import processes\nprocesses.FREE_PORTS = {few}\nprocesses.free_port()\n"
+    )
+    other = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "no free port found" in other.stderr
+
+
 def test_a_running_orphan_is_recognised_and_replaced(make: Make) -> None:
     port = free_port()
     orphan = make(Postgres, port)

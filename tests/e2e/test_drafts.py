@@ -119,10 +119,14 @@ def test_a_page_of_several_parts_goes_to_the_sign_in_once(site: Site) -> None:
     # The sign-in does not answer before every part was told to go there.
     page.route(re.compile("/login/"), lambda route: leaving.append(route))
     end_session(site, page)
-    with page.expect_event("response", all_refused):
+    with (
+        page.expect_request(re.compile("/login/")),
+        page.expect_event("response", all_refused),
+    ):
         page.evaluate(
             "document.querySelectorAll('[data-live]').forEach(e => htmx.trigger(e, 'live'))"
         )
+    page.context.cookies()  # By the time of this answer the route has been told of the request.
     leaving[-1].continue_()
     page.wait_for_url(re.compile("/login/"))
     assert len(leaving) == 1

@@ -1,5 +1,6 @@
 """A real `runworker` process that serves the tests' queues: the product knows nothing of it."""
 
+import atexit
 import os
 import sys
 
@@ -18,6 +19,8 @@ def main() -> None:
         activities=sample.ACTIVITIES,
     )
     registry.QUEUES[spec.name] = spec
+    # Threads of the SDK can abort an interpreter that is taken down: nothing may get that far.
+    atexit.register(print, "TAKEN DOWN", file=sys.stderr, flush=True)
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(["manage.py", "runworker", *sys.argv[1:]])

@@ -68,6 +68,7 @@ async def drained(
     )
     assert worker.figures()[("conn_dict_worker_health_status", ())] == 0
     assert await asyncio.to_thread(worker.popen.wait, patient(seconds + 10)) == 0
+    assert "TAKEN DOWN" not in worker.log.read_text()
 
     # Its first attempt has answered: no other worker had to do it again.
     history = await handle.fetch_history()

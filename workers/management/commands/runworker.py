@@ -1,13 +1,11 @@
 """`manage.py runworker`: runs `workers.runner`."""
 
-import logging
-import os
-import sys
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.engine.leaving import leave
 from workers.registry import UnknownQueue, chosen
 
 
@@ -42,8 +40,6 @@ class Command(BaseCommand):
             runner = Runner(specs, relay=not options["no_relay"])
         except (TooFewThreads, PortTaken) as error:
             raise CommandError(str(error), returncode=2) from error
-        if not runner.run():
-            # Threads of cut-off activities would keep the interpreter alive until they end.
-            logging.shutdown()
-            sys.stderr.flush()
-            os._exit(0)
+        runner.run()
+        # Threads of cut-off activities would keep the interpreter alive until they end, too.
+        leave()
