@@ -14,6 +14,8 @@ from apps.web.dashboard import Figure, Today
 from apps.web.lists import counted_each
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from apps.accounts.models import User
 
 
@@ -45,6 +47,16 @@ def today(user: "User", as_of: datetime) -> Today:
             ),
         ]
     )
+
+
+def failed(user: "User") -> "QuerySet[Execution]":
+    """Return the failed ones of the executions that the user may see."""
+    return Execution.objects.visible_to(user).filter(status=ExecutionStatus.FAILED)
+
+
+def failed_list(code: str) -> str:
+    """Return the URL of the list of those that failed with the code; without one, of all."""
+    return _listed({"status": str(ExecutionStatus.FAILED), **({"error": code} if code else {})})
 
 
 def _listed(query: dict[str, str]) -> str:

@@ -5,7 +5,8 @@ one with subqueries, often more than the database needs to answer. That is worth
 query runs on every page, or many run on one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,6 +49,34 @@ def any_of(column: str, slot: Slot) -> Q:
     )
 
 
+@dataclass(frozen=True)
+class Asked(Generic[M]):
+    """A query with its values. `made_of` makes what it finds of the database's rows."""
+
+    sql: str
+    params: tuple[Any, ...]
+    made_of: "Callable[[list[tuple[Any, ...]]], list[M]]"
+
+
+def answers(asked: "Sequence[Asked[Any]]") -> list[list[Any]]:
+    """Return what each query finds. All of them are sent before the first answer is read, so that
+    the database works meanwhile, and none waits for the way there and back.
+
+    If one fails, its error is raised and the others have no answer.
+    """
+    connection = connections[DEFAULT_DB_ALIAS]
+    with ExitStack() as stack:
+        if len(asked) > 1:
+            connection.ensure_connection()
+            stack.enter_context(connection.wrap_database_errors)
+            stack.enter_context(connection.connection.pipeline())
+        cursors = [stack.enter_context(connection.cursor()) for _ in asked]
+        for cursor, one in zip(cursors, asked, strict=True):
+            cursor.execute(one.sql, one.params)
+        found = [cursor.fetchall() for cursor in cursors]
+    return [one.made_of(rows) for one, rows in zip(asked, found, strict=True)]
+
+
 class Compiled(Generic[M]):
     """A query that `build` makes of slots, named as its parameters. It is compiled when it first
     runs; `build` must then not depend on anything but its parameters."""
@@ -58,17 +87,13 @@ class Compiled(Generic[M]):
 
     def rows(self, **values: Any) -> "list[M]":
         """Return what the query finds with these values for its slots."""
+        asked = self.asked(**values)
+        return answers([asked])[0] if asked else []
+
+    def asked(self, **values: Any) -> "Asked[M] | None":
+        """Return the query with these values, for `answers`; None if no row can match."""
         ready = self._prepared(values)
-        if not ready.sql:
-            return []
-        found: Any = ready.queryset.all()
-        compiler = copy(ready.compiler)
-        compiler.connection = connections[DEFAULT_DB_ALIAS]
-        filled = ready.filled(values)
-        compiler.as_sql = lambda *args, **kwargs: (ready.sql, filled)
-        # Whatever else the queryset does with its rows stays as it is.
-        found.query.get_compiler = lambda *args, **kwargs: compiler
-        return list(found)
+        return Asked(ready.sql, ready.filled(values), ready.made_of) if ready.sql else None
 
     def count(self, **values: Any) -> int:
         """Return how many rows the query finds with these values."""
@@ -95,6 +120,15 @@ class _Statement:
             self.sql, self._params = self.compiler.as_sql()
         except EmptyResultSet:
             self.sql, self._params = "", ()
+
+    def made_of(self, rows: list[tuple[Any, ...]]) -> list[Any]:
+        """Return what the queryset makes of these rows of the database."""
+        found: Any = self.queryset.all()
+        compiler = copy(self.compiler)
+        compiler.connection = connections[DEFAULT_DB_ALIAS]
+        compiler.execute_sql = lambda *args, **kwargs: [rows]
+        found.query.get_compiler = lambda *args, **kwargs: compiler
+        return list(found)
 
     def filled(self, values: dict[str, Any]) -> tuple[Any, ...]:
         """Return the parameters with these values in the slots."""

@@ -17,13 +17,14 @@ from apps.web.search import (
     CODE,
     Found,
     Match,
-    Query,
     Source,
     among,
     by_value,
     everything,
+    held,
     starts_a_word,
 )
+from apps.web.search_query import Query
 
 if TYPE_CHECKING:
     from apps.audit.models import AuditEntry
@@ -41,7 +42,11 @@ def _find_pages(user: Any, query: Query, most: int) -> list[Found]:
 
 
 PAGES = Source(
-    key="pages", title=_("Pages"), hint=_("the name in the navigation"), order=5, find=_find_pages
+    key="pages",
+    title=_("Pages"),
+    hint=_("the name in the navigation"),
+    order=5,
+    find=held(_find_pages),
 )
 
 

@@ -24,7 +24,8 @@ from apps.engine.selectors import newest_runs, starts_under_way
 from apps.web import search
 from apps.web.fragments import person
 from apps.web.links import temporal_url_for
-from apps.web.search import LONGEST, SHORTEST, Answer, Found, Query, Source
+from apps.web.search import Answer, Found, Source
+from apps.web.search_query import LONGEST, SHORTEST, Query
 
 if TYPE_CHECKING:
     from apps.accounts.models import User

@@ -1,20 +1,20 @@
 """The site's search: one text, and everything that the user may see and it can mean.
 
 Each app registers its sources in `AppConfig.ready()`. A source answers from indexes and never
-counts; one that takes too long is left out and named, so that a search always answers.
+counts. All are asked at once; if one takes long, they are asked one after the other, and what
+takes too long is left out and named, so that a search always answers.
 """
 
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property, lru_cache
-from typing import Any
-from uuid import UUID
+from functools import lru_cache
+from typing import Any, TypeVar
 
 from django.db import OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
@@ -22,83 +22,27 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from psycopg.errors import QueryCanceled
 
-from apps.common.compiled import Compiled, Shape, Slot, shape_of
-from apps.common.identifiers import number_of
+from apps.common.compiled import Asked, Compiled, Shape, Slot, answers, shape_of
 from apps.common.registry import Registry
 from apps.web.navigation import Permission
+from apps.web.search_query import Query
 
-#: Characters of a text that can be searched.
-SHORTEST, LONGEST = 2, 200
+T = TypeVar("T")
+
 #: A source shows so many; there may be more.
 SHOWN = 8
-#: Of several words so many are looked for.
-MOST_WORDS = 8
 #: A database query of a source ends after so many milliseconds.
 MOST_MS = 1000
+#: One of those that are sent at once ends after so many, and so many are sent at once.
+TOGETHER_MS, AT_ONCE = 250, 12
 #: After so many seconds no further source is asked.
 MOST_SECONDS = 3.0
 
-#: A whole UUID anywhere: in a workflow's id, in an address of the site.
-_WHOLE = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])", re.I)
-#: The beginning of one, four digits and more, which a workflow's name may precede.
-_BEGUN = re.compile(r"(?:[a-z][a-z_]*-)*((?=[0-9a-f]{4})[0-9a-f-]{4,36})", re.I | re.ASCII)
-#: What no text of the database can hold.
-_NOWHERE = re.compile("[\0\ud800-\udfff]")
 #: What a trigram index needs to find a part of a word.
 _PART = re.compile(r"[^\W_]{3}")
 _WORD = re.compile(r"[^\W_]")
 #: The pattern of codes, of errors and others.
 CODE = r"[a-z][a-z0-9_]*"
-
-
-class Query:
-    """A text that somebody searches for, and what it can mean."""
-
-    def __init__(self, text: str) -> None:
-        #: One blank between words. A text of any length and with any characters may come in.
-        self.text = " ".join(text[: LONGEST * 10].split())
-
-    @cached_property
-    def trouble(self) -> str:
-        """Return why the text cannot be searched, as a sentence; empty: it can."""
-        if _NOWHERE.search(self.text):
-            return gettext("The text has a character in it that nothing stored here can have.")
-        if len(self.text) < SHORTEST:
-            return gettext("Type at least {shortest} characters.").format(shortest=SHORTEST)
-        if len(self.text) > LONGEST:
-            return gettext("Type at most {longest} characters.").format(longest=LONGEST)
-        return ""
-
-    @cached_property
-    def number(self) -> int | None:
-        """Return the number that the text is, with or without `#` before it."""
-        return number_of(self.text.removeprefix("#"), digits=18)
-
-    @cached_property
-    def uuid(self) -> UUID | None:
-        """Return the first whole UUID in the text."""
-        found = _WHOLE.search(self.text)
-        return UUID(found[0]) if found else self._bare
-
-    @cached_property
-    def uuids(self) -> tuple[UUID, UUID] | None:
-        """Return the lowest and the highest UUID that the text can be, or be the beginning of."""
-        if self.uuid:
-            return self.uuid, self.uuid
-        begun = _BEGUN.fullmatch(self.text)
-        digits = begun[1].replace("-", "") if begun else ""
-        if not 4 <= len(digits) <= 32:
-            return None
-        return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
-
-    @cached_property
-    def words(self) -> tuple[str, ...]:
-        """Return the words of the text, at most MOST_WORDS."""
-        return tuple(self.text.split()[:MOST_WORDS])
-
-    @cached_property
-    def _bare(self) -> UUID | None:
-        return UUID(self.text) if re.fullmatch(r"[0-9a-fA-F]{32}", self.text) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +61,10 @@ class Found:
     workflow_id: str = ""
 
 
+#: Yields the queries that it wants answered, is sent what each finds, and returns a T.
+Asking = Generator["Asked[Any]", "list[Any]", T]
 #: Returns at most that many of what the user may see.
-Finder = Callable[[Any, Query, int], "list[Found]"]
+Finder = Callable[[Any, Query, int], Asking["list[Found]"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,40 +146,87 @@ def search(user: Any, query: Query, among: Iterable[Source]) -> Answer:
 
     Takes about MOST_SECONDS at most: a query of the database ends after MOST_MS.
     """
-    answer = Answer()
-    waiting = deque([] if query.trouble else among)
+    asked = [] if query.trouble else list(among)
     ends = time.monotonic() + MOST_SECONDS
-    while waiting:
-        try:
-            # One transaction for all; a query that is stopped ends it, and the rest gets another.
-            with _bounded():
-                while waiting:
-                    source = waiting.popleft()
-                    if time.monotonic() > ends:
-                        answer.late.append(source)
-                        continue
-                    _ask(answer, source, user, query)
-        except OperationalError as error:
-            if not isinstance(error.__cause__, QueryCanceled):
-                raise
-            answer.late.append(source)
+    try:
+        with _bounded(min(TOGETHER_MS, MOST_MS)):
+            found = _ask_together(asked, user, query, ends)
+    except OperationalError as error:
+        if not isinstance(error.__cause__, QueryCanceled):
+            raise
+        found = _ask_in_turn(asked, user, query, ends)
+    answer = Answer(late=[source for source in asked if source.key not in found])
+    for source in asked:
+        if rows := found.get(source.key):
+            more = len(rows) > SHOWN
+            url = source.more(query) if more else ""
+            answer.groups.append(Group(source, rows[:SHOWN], more, url))
     return answer
 
 
-def _ask(answer: Answer, source: Source, user: Any, query: Query) -> None:
-    found = source.find(user, query, SHOWN + 1)
-    if found:
-        more = len(found) > SHOWN
-        url = source.more(query) if more else ""
-        answer.groups.append(Group(source, found[:SHOWN], more, url))
+def _ask_together(
+    among: Iterable[Source], user: Any, query: Query, ends: float
+) -> dict[str, list[Found]]:
+    """Return what each source finds that ends in time; of each the next query is sent with the
+    next ones of others. Raises OperationalError if one takes longer than the transaction lets it.
+    """
+    found: dict[str, list[Found]] = {}
+    answered: list[tuple[Source, Asking[list[Found]], Any]]
+    answered = [(source, source.find(user, query, SHOWN + 1), None) for source in among]
+    while answered:
+        asking = []
+        for source, finder, rows in answered:
+            try:
+                asking.append((source, finder, finder.send(rows)))
+            except StopIteration as end:
+                found[source.key] = end.value
+        answered = []
+        for start in range(0, len(asking), AT_ONCE):
+            if time.monotonic() > ends:
+                return found
+            some = asking[start : start + AT_ONCE]
+            sent = answers([one for _, _, one in some])
+            answered += [(*asker[:2], rows) for asker, rows in zip(some, sent, strict=True)]
+    return found
+
+
+def _ask_in_turn(
+    among: Iterable[Source], user: Any, query: Query, ends: float
+) -> dict[str, list[Found]]:
+    """Return what each source finds that ends in time, asked one after the other."""
+    found: dict[str, list[Found]] = {}
+    waiting = deque(among)
+    while waiting:
+        try:
+            # One transaction for all; a query that is stopped ends it, and the rest gets another.
+            with _bounded(MOST_MS):
+                while waiting:
+                    source = waiting.popleft()
+                    if time.monotonic() < ends:
+                        found[source.key] = asked_alone(source.find(user, query, SHOWN + 1))
+        except OperationalError as error:
+            if not isinstance(error.__cause__, QueryCanceled):
+                raise
+    return found
+
+
+def asked_alone(asking: Asking[T]) -> T:
+    """Return what it does, each of its queries answered when it is asked."""
+    try:
+        one = next(asking)
+        while True:
+            one = asking.send(answers([one])[0])
+    except StopIteration as end:
+        returned: T = end.value
+        return returned
 
 
 @contextmanager
-def _bounded() -> Iterator[None]:
-    """Run in a transaction in which queries end after MOST_MS with an OperationalError."""
+def _bounded(ms: int) -> Iterator[None]:
+    """Run in a transaction in which queries end after so long with an OperationalError."""
     inside = connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(MOST_MS)])
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(ms)])
         yield
         if inside:
             # The transaction around this one goes on without the limit.
@@ -248,6 +241,16 @@ class Match:
 
     condition: Callable[[Query], Q | None]
     order: tuple[str, ...] = ("-pk",)
+
+
+def held(find: Callable[[Any, Query, int], list[Found]]) -> Finder:
+    """Return a finder of what is held in memory."""
+
+    def asking(user: Any, query: Query, most: int) -> Asking[list[Found]]:
+        return find(user, query, most)
+        yield
+
+    return asking
 
 
 #: Which rows of a source a user may see; an empty condition: all of them.
@@ -269,8 +272,9 @@ def among(
     that `seen` names. The ways are tried one after the other until there are enough; each is one
     query, compiled once a process for all texts and users of a shape. `found` describes a row."""
 
-    def find(user: Any, query: Query, most: int) -> list[Found]:
-        return [found(row) for row in rows_found(rows, ways, seen(user), query, most)]
+    def find(user: Any, query: Query, most: int) -> Asking[list[Found]]:
+        got = yield from rows_found(rows, ways, seen(user), query, most)
+        return [found(row) for row in got]
 
     return find
 
@@ -281,7 +285,7 @@ def rows_found(
     seen: Q,
     query: Query,
     most: int,
-) -> list[Any]:
+) -> Asking[list[Any]]:
     """Return the rows that `among` finds, at most so many, for a finder of a source's own."""
     got: dict[Any, Any] = {}
     for way in ways:
@@ -290,7 +294,8 @@ def rows_found(
             continue
         shape, values = shape_of(seen & condition)
         statement = _statement(rows, shape, len(values), way.order, most)
-        for row in statement.rows(**{f"value{place}": one for place, one in enumerate(values)}):
+        asked = statement.asked(**{f"value{place}": one for place, one in enumerate(values)})
+        for row in (yield asked) if asked else ():
             got.setdefault(row.pk, row)
     return list(got.values())[:most]
 

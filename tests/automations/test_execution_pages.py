@@ -20,6 +20,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.approvals.models import ApprovalRequest
 from apps.audit.models import AuditEntry
+from apps.automations import home
 from apps.automations.models import Automation, Execution, ExecutionEvent, NodeRun
 from apps.automations.services.advancing import execution_advance
 from apps.automations.services.definitions import automation_change, automation_create
@@ -27,6 +28,7 @@ from apps.automations.services.demo import automations_seed
 from apps.automations.services.demo_executions import RUNS, executions_seed
 from apps.automations.services.requesting import execution_request
 from tests.automations.drawing import delay, failing, graph, node, short, transform
+from tests.plans import plan_by_index
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RUN_PAGE = "/automations/of/orders/run/"
@@ -547,6 +549,22 @@ def test_the_home_page_counts_what_ran_failed_and_waits(
     assert "2 run today" in shown
     assert "1 failed today" in shown
     assert "1 wait for people or a time" in shown
+
+
+def test_what_failed_stands_among_the_failures_by_its_code(
+    people: dict[str, User], client: Client
+) -> None:
+    execution = ran(people["editor"], graph("f", f=failing()))
+    execution.refresh_from_db()
+    rows = text(client.get("/")).split('id="home-failed"')[1].split("</section>")[0]
+    listed = f"/executions/?status=failed&error={execution.error_code}"
+    assert f'href="{listed}"' in rows
+    assert "Executions" in words(rows)
+    assert page_of(execution) in text(client.get(listed))
+    newest = home.failed(people["auditor"]).order_by("-settled_at")
+    plan_by_index(
+        newest.values_list("error_code", "settled_at")[:100], "executions_failed", ordered=True
+    )
 
 
 def test_the_admin_shows_rows_and_cancels_with_a_reason(people: dict[str, User]) -> None:

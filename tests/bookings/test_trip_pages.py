@@ -16,7 +16,7 @@ from apps.bookings.forms import TripFilter
 from apps.bookings.models import Route, Stop, Trip, Vehicle
 from apps.live import broadcast as broadcast_module
 from apps.web import search
-from apps.web.search import Query
+from apps.web.search_query import Query
 from tests.bookings.conftest import World, browser_of, put_route, put_vehicle
 from tests.plans import plan_by_index
 

@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import close_old_connections, connection
+from django.db import DataError, close_old_connections, connection, transaction
 from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.audit.models import AuditEntry
-from apps.common.compiled import Compiled, any_of, shape_of
+from apps.common.compiled import Asked, Compiled, answers, any_of, shape_of
 
 
 @pytest.fixture
@@ -73,6 +73,29 @@ def test_rows_are_those_of_the_queryset_with_conversions_and_prefetched_rows(
     )
     entries = Compiled(lambda pk: AuditEntry.objects.filter(pk=pk))
     assert [one.body for one in entries.rows(pk=written.pk)] == [{"some": [1]}]
+
+
+def test_many_queries_are_answered_each_with_its_own_rows(people: list[User]) -> None:
+    by_name = Compiled(lambda name: User.objects.filter(username=name))
+    by_senior = Compiled(lambda senior: User.objects.filter(senior_id=senior).order_by("username"))
+    asked = [by_name.asked(name="ana"), by_senior.asked(senior=people[0].pk)]
+    asked += [by_name.asked(name="nobody"), by_name.asked(name="cid")]
+    with CaptureQueriesContext(connection) as queries:
+        found = answers([one for one in asked if one])
+    assert found == [[people[0]], people[1:], [], [people[2]]]
+    assert len(queries) == len(asked)
+    assert Compiled(lambda name: User.objects.none()).asked(name="ana") is None
+
+
+def test_an_error_of_one_query_is_djangos_and_the_connection_goes_on(people: list[User]) -> None:
+    def no_rows(rows: list[tuple[object, ...]]) -> list[object]:
+        return []
+
+    whole = Asked("SELECT 1", (), no_rows)
+    with pytest.raises(DataError), transaction.atomic():
+        answers([whole, Asked("SELECT 1 / 0", (), no_rows), whole])
+    assert answers([whole, whole]) == [[], []]
+    assert User.objects.filter(username="ana").exists()
 
 
 def test_one_slot_takes_a_list_of_any_length(people: list[User]) -> None:

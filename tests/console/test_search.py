@@ -16,10 +16,12 @@ from apps.accounts.models import User
 from apps.accounts.services import api_key_create
 from apps.approvals.models import ApprovalRequest, Delegation
 from apps.audit.models import AuditEntry
+from apps.common.compiled import Asked
 from apps.engine.models import EngineCommand, WorkflowRun
-from apps.interventions.models import Budget, Intervention
+from apps.interventions.models import Intervention
 from apps.web import search
-from apps.web.search import LONGEST, Found, Query, Source
+from apps.web.search import Asking, Finder, Found, Source, asked_alone, held
+from apps.web.search_query import LONGEST, Query
 from tests.console.conftest import AsPerson, ask_to_sign
 from tests.interventions.conftest import World
 from tests.plans import plan_by_index
@@ -362,39 +364,83 @@ def test_wildcards_are_letters_like_others(world: World) -> None:
 
 
 # --- time -----------------------------------------------------------------------------------------
-def _source(key: str, find: Callable[[Any, Query, int], list[Found]]) -> Source:
+def _source(key: str, find: Finder) -> Source:
     return Source(key=key, title=key, hint="", order=1, find=find)
+
+
+def _finds(key: str) -> Source:
+    """A source that asks the database for one row, and finds it."""
+
+    def find(user: Any, query: Query, most: int) -> Asking[list[Found]]:
+        (name,) = yield _asks("SELECT 'found'")
+        return [Found(title=name, href="/")]
+
+    return _source(key, find)
+
+
+def _asks(sql: str) -> Asked[Any]:
+    return Asked(sql, (), lambda rows: [row[0] for row in rows])
+
+
+def _endless(on_asking: Callable[[], None]) -> Source:
+    def find(user: Any, query: Query, most: int) -> Asking[list[Found]]:
+        on_asking()
+        yield _asks("SELECT count(*) FROM generate_series(1, 1000000000)")
+        return []
+
+    return _source("slow", find)
 
 
 def test_a_source_that_takes_too_long_is_named_and_the_others_answer(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "MOST_MS", 20)
+    turns = []
 
-    def plain(user: Any, query: Query, most: int) -> list[Found]:
-        return [Found(title="plain", href="/")]
+    def on_asking() -> None:
+        turns.append("asked")
+        if len(turns) == 2:
+            # For the sources after it, which a busy machine may need more time for.
+            monkeypatch.setattr(search, "MOST_MS", 600_000)
 
-    def endless(user: Any, query: Query, most: int) -> list[Found]:
-        # For the sources after it, which a busy machine may need more time for.
-        monkeypatch.setattr(search, "MOST_MS", 600_000)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM generate_series(1, 1000000000)")
-        return []
-
-    def quick(user: Any, query: Query, most: int) -> list[Found]:
-        return [Found(title=budget.code, href="/") for budget in Budget.objects.all()[:1]]
-
-    first, slow, last = _source("first", plain), _source("slow", endless), _source("last", quick)
-    answer = search.search(world.people["admin"], Query("any"), [first, slow, last])
-    assert [group.source.key for group in answer.groups] == ["first", "last"]
+    plain = _source("plain", held(lambda user, query, most: [Found(title="plain", href="/")]))
+    slow, last = _endless(on_asking), _finds("last")
+    answer = search.search(world.people["admin"], Query("any"), [plain, slow, last])
+    assert [group.source.key for group in answer.groups] == ["plain", "last"]
     assert answer.late == [slow]
+    # With the others, and then alone.
+    assert turns == ["asked", "asked"]
     with connection.cursor() as cursor:
         # What comes after the search has no limit.
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchone() == ("0",)
+
+
+def test_after_its_time_no_further_source_is_asked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(search, "MOST_SECONDS", -1.0)
+    first, last = _finds("first"), _finds("last")
     answer = search.search(world.people["admin"], Query("any"), [first, last])
     assert (answer.groups, answer.late) == ([], [first, last])
+
+
+def test_a_source_that_is_slow_among_many_answers_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "TOGETHER_MS", 1)
+    asked = []
+
+    def slow(user: Any, query: Query, most: int) -> Asking[list[Found]]:
+        asked.append(query)
+        yield _asks("SELECT pg_sleep(0.05)::text")
+        return [Found(title="slow", href="/")]
+
+    answer = search.search(
+        world.people["admin"], Query("any"), [_finds("first"), _source("slow", slow)]
+    )
+    assert [group.source.key for group in answer.groups] == ["first", "slow"]
+    assert (len(asked), answer.late) == (2, [])
 
 
 def test_the_page_says_that_it_is_not_complete(
@@ -435,7 +481,7 @@ def test_indexes_answer(world: World, source: str, text: str, index: str) -> Non
     admin = world.people["admin"]
     (asked,) = [one for one in search.sources(admin) if one.key == source]
     with CaptureQueriesContext(connection) as queries:
-        asked.find(admin, Query(text), 9)
+        asked_alone(asked.find(admin, Query(text), 9))
     # Without its order, which the primary key gives in a small table.
     asked_for = [query["sql"].partition(" ORDER BY ")[0] for query in queries]
     with connection.cursor() as cursor:

@@ -6,7 +6,8 @@ from django.db.models import Sum
 
 from apps.wallets.models import Journal, JournalLine, Rider, Wallet
 from apps.web import search
-from apps.web.search import Query, text_condition
+from apps.web.search import text_condition
+from apps.web.search_query import Query
 from tests.plans import plan_by_index
 from tests.wallets.conftest import World
 

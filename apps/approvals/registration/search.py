@@ -19,17 +19,19 @@ from apps.web import search
 from apps.web.search import (
     BY_NUMBER,
     BY_UUID,
+    Asking,
     Found,
     Match,
-    Query,
     Source,
     among,
     asked,
     by_text,
     by_value,
+    held,
     rows_found,
     starts_a_word,
 )
+from apps.web.search_query import Query
 
 VIEW_DELEGATIONS = "approvals.view_delegation"
 _NEWEST = ("-created_at", "-id")
@@ -153,8 +155,8 @@ def _delegations_seen(user: User) -> Q:
 _BY_PEOPLE = (BY_NUMBER, _side("delegator"), _side("delegate"))
 
 
-def _find_delegations(user: User, query: Query, most: int) -> list[Found]:
-    rows = rows_found(_delegations, _BY_PEOPLE, _delegations_seen(user), query, most)
+def _find_delegations(user: User, query: Query, most: int) -> Asking[list[Found]]:
+    rows = yield from rows_found(_delegations, _BY_PEOPLE, _delegations_seen(user), query, most)
     return [_delegation(row, user) for row in rows]
 
 
@@ -186,7 +188,7 @@ KINDS = Source(
     title=_("Kinds of request"),
     hint=_("the name"),
     order=95,
-    find=_find_kinds,
+    find=held(_find_kinds),
 )
 
 

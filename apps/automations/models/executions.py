@@ -89,6 +89,12 @@ class Execution(ProcessRow):
                 F("created_at"), F("id"), condition=Q(status__in=OPEN), name="executions_open"
             ),
             models.Index(
+                fields=["-settled_at"],
+                include=["error_code"],
+                condition=Q(status=ExecutionStatus.FAILED),
+                name="executions_failed",
+            ),
+            models.Index(
                 fields=["lease_until"],
                 condition=Q(runner=Runner.LOCAL, status__in=OPEN),
                 name="executions_local",

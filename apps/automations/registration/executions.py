@@ -26,9 +26,10 @@ from apps.automations.services.stopping import CANCEL, execution_closed
 from apps.automations.views import health
 from apps.common.language import lazy as _
 from apps.engine import middleware, process, timeline
-from apps.web import dashboard, demo, navigation, refusals, search, tones
+from apps.web import dashboard, demo, failures, navigation, refusals, search, tones
 from apps.web.dashboard import Domain, Series
 from apps.web.domain_cards import domain_card
+from apps.web.failures import Failures
 from apps.web.navigation import Item
 from apps.web.pieces import Link
 from apps.web.search import BY_UUID, Found, Source, among, by_value
@@ -54,6 +55,13 @@ DOMAIN = Domain(
     ),
     topics=("home", "executions"),
     permission=VIEW,
+)
+FAILURES = Failures(
+    key="executions",
+    title=_("Executions"),
+    rows=home.failed,
+    listed=home.failed_list,
+    order=55,
 )
 DEMO = demo.DemoPart(
     "executions",
@@ -160,6 +168,7 @@ def register() -> None:
     tones.register(TONES, WORDS)
     timeline.register_words(ACTIONS, tried=TRIED)
     dashboard.register(domain_card(DOMAIN))
+    failures.register(FAILURES)
     demo.register(DEMO)
     roles.grant("automation editor", RUN, CANCEL)
     roles.grant("operator", CANCEL)

@@ -21,7 +21,6 @@ from apps.web.search import (
     BY_UUID,
     CODE,
     Found,
-    Query,
     Source,
     among,
     asked,
@@ -29,6 +28,7 @@ from apps.web.search import (
     by_value,
     everything,
 )
+from apps.web.search_query import Query
 from apps.web.tones import words_of
 
 #: Only codes of errors are words with `_` between them.
