@@ -14,13 +14,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 from deploy.local import lock
-from deploy.local.processes import Process, StartError, check_ports, stop_leftovers
+from deploy.local.processes import Process, StartError, check_ports, stop_leftovers, wrap
 from deploy.local.screen import Screen, addresses, logins
 from deploy.local.servers import Postgres, Temporal, Valkey
 from deploy.local.stack import (
@@ -41,6 +41,8 @@ BACKOFF_MOST = 30.0
 #: A process that ran this long has recovered: its next death starts the backoff anew.
 HEALTHY_SECONDS = 60.0
 DEATHS_BEFORE_READY = 3
+#: The code that the processes load; nothing of it begins to work by being imported.
+LOADED = "import uvicorn, config.asgi, config.urls, workers.runner, workers.registry"
 #: What a source has in it that says what is done after every migrate.
 _AFTER_MIGRATE = re.compile(rb"\bpost_migrate\b|\bgrant\(|\bDefaultSchedule\b|\bGRANT\b")
 
@@ -119,18 +121,13 @@ class Launcher:
         # A server that left no pid file of ours is found by its own, when it starts.
         check_ports(needed_ports(self.ports, self.environ))
         (self.data / "stack.json").unlink(missing_ok=True)
-        prepared = self._is_prepared()  # asked before a cluster is made
-        with self._step("PostgreSQL, Valkey, Temporal"):
-            for server in self.servers.all:
-                self._launch(server)
-            if prepared:
-                # Loading their code takes longer than the servers' start, and needs none of them.
-                for app in self.apps:
-                    self._launch(app)
-            for server in self.servers.all:
-                server.wait()
-        if not prepared:
-            self._prepare_database()
+        if self._is_prepared():  # asked before a cluster is made
+            self._start_servers(self.apps)
+        else:
+            with self._loading():
+                # Without its tables only the simulators do anything.
+                self._start_servers([app for app in self.apps if app.name == "simulators"])
+                self._prepare_database()
         with self._step("Web, worker, relay, simulators"):
             for app in self.apps:
                 if app.name not in self.started:
@@ -141,6 +138,15 @@ class Launcher:
         addresses(self.screen, self.ports, self.env)
         logins(self.screen)
         self.screen.say(f"Logs: {self.logs}  ·  Ctrl-C stops everything")
+
+    def _start_servers(self, early: Sequence[Process]) -> None:
+        """Start the servers, and meanwhile these processes: to load their code takes longer than
+        the servers' start, and needs none of them."""
+        with self._step("PostgreSQL, Valkey, Temporal"):
+            for process in [*self.servers.all, *early]:
+                self._launch(process)
+            for server in self.servers.all:
+                server.wait()
 
     def _is_prepared(self) -> bool:
         """Whether this folder's own database was prepared from these sources. One that is
@@ -157,6 +163,25 @@ class Launcher:
         with self._step("Migrations and demo data"):
             self._manage("prepare")
         (self.data / "prepared").write_text(self.sources)
+
+    @contextmanager
+    def _loading(self) -> Iterator[None]:
+        """Have the code of the processes compiled meanwhile, on the processor that has little to
+        do: each of them would compile the same modules otherwise, at the same time."""
+        loading = subprocess.Popen(
+            wrap([sys.executable, "-c", LOADED], death_signal=signal.SIGKILL),
+            env=self.env,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield
+        finally:
+            loading.kill()
+            loading.wait()
 
     def _manage(self, *words: str) -> None:
         log = self.logs / f"{words[0]}.log"
