@@ -74,7 +74,7 @@ def answers(asked: "Sequence[Asked[Any]]") -> list[list[Any]]:
         for cursor, one in zip(cursors, asked, strict=True):
             cursor.execute(one.sql, one.params)
         found = [cursor.fetchall() for cursor in cursors]
-    return [one.made_of(rows) for one, rows in zip(asked, found, strict=True)]
+    return [one.made_of(rows) if rows else [] for one, rows in zip(asked, found, strict=True)]
 
 
 class Compiled(Generic[M]):

@@ -9,8 +9,9 @@ class EngineConfig(AppConfig):
     verbose_name = _("Engine")
 
     def ready(self) -> None:
-        from apps.engine import registration
+        from apps.engine import database_sessions, registration
         from apps.live.topics import Topic, register
 
+        database_sessions.tell_every_session()
         registration.register()
         register(Topic("engine", permission="engine.view_enginecommand"))
