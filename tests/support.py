@@ -2,7 +2,9 @@
 
 import inspect
 import os
+import signal
 import ssl
+import subprocess
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -105,3 +107,14 @@ def _give_up(timeout: float, value: object, failure: Exception | None) -> None:
         pytest.fail(f"not within {timeout:g} s; the last try {said}")
     except pytest.fail.Exception as outcome:
         raise outcome from failure
+
+
+def flooded(process: "subprocess.Popen[bytes]", *numbers: signal.Signals) -> int:
+    """Send these signals over and over, one on top of the other, until the process ends. Return its
+    exit status."""
+    deadline = time.monotonic() + LONG_ENOUGH
+    while process.poll() is None:
+        for number in numbers:
+            process.send_signal(number)
+        assert time.monotonic() < deadline, "the signals did not end it"
+    return process.wait()

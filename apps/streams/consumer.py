@@ -1,9 +1,10 @@
 """Takes records of a stream in: first the database's commit, then the broker's."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from queue import Empty, SimpleQueue
 
 from django.db import InterfaceError, OperationalError, connections
 
@@ -35,27 +36,31 @@ class Consumer:
         on_gap: Callable[[Gap], None] = lambda gap: None,
     ) -> None:
         self._source, self._take, self._on_gap = source, take, on_gap
-        self._stop = threading.Event()
+        self._stopped = False
+        self._woken: SimpleQueue[None] = SimpleQueue()
         #: Why nothing is taken now; empty while all is well.
         self.trouble = "starting"
         self.taken = 0
         self.polled_at = time.monotonic()
 
     def stop(self) -> None:
-        """End after the records in hand."""
-        self._stop.set()
+        """End after the records in hand. A signal handler may call it, also while it runs: an
+        Event's lock would be waited for by whoever holds it."""
+        self._stopped = True
+        self._woken.put(None)
 
     def run(self) -> None:
         """Read until `stop`; leave the group then."""
         pause = FIRST_PAUSE
         try:
-            while not self._stop.is_set():
+            while not self._stopped:
                 try:
                     self._turn()
                     pause = FIRST_PAUSE
                 except BrokerAway as error:
                     self._troubled(f"broker: {error}")
-                    self._stop.wait(pause)
+                    with suppress(Empty):
+                        self._woken.get(timeout=pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
         finally:
             self._source.close()
@@ -87,7 +92,7 @@ class Consumer:
             except (OperationalError, InterfaceError) as error:
                 connections.close_all()
                 self._troubled(f"postgres: {str(error).strip()[:200]}")
-            if self._stop.is_set():
+            if self._stopped:
                 return False
             self._source.hold(pause)
             self.polled_at = time.monotonic()

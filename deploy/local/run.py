@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -76,7 +75,6 @@ class Launcher:
         # The rights of the role of automations are prepared as well.
         self.sources = fingerprint() + self.env.get("AUTOMATIONS_TABLES", "")
         self.signals = 0
-        self.woken = threading.Event()
         self.stopping = False
         self.holds_folder = False
 
@@ -230,7 +228,7 @@ class Launcher:
         while not self.signals:
             if self._revive():
                 self._write_stack()
-            self.woken.wait(0.25)
+            time.sleep(0.25)  # a signal ends it
 
     def _launch(self, process: Process) -> None:
         process.launch()
@@ -313,9 +311,12 @@ class Launcher:
         process.kill()
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
-        """The first signal ends whatever waits; later ones are only counted."""
+        """The first signal ends whatever waits; later ones are only counted.
+
+        Takes no lock: `make` passes a signal on that the launcher has got already, and the second
+        would wait for ever for what the first one holds.
+        """
         self.signals += 1
-        self.woken.set()
         if self.signals == 1 and not self.stopping:
             raise Interrupted
 

@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from deploy.local.processes import Process
 from deploy.local.run import Launcher
 from deploy.local.screen import Screen
 from deploy.local.stack import PORTS
-from tests.support import eventually
+from tests.support import eventually, flooded
 
 ELSEWHERE = {
     "DATABASE_URL": "postgres://app@127.0.0.1:9/none",
@@ -131,3 +132,31 @@ def test_a_second_signal_kills_what_does_not_end(build: Build) -> None:
     launcher.down()
     assert worker.returncode == -signal.SIGKILL
     assert "worker is killed" in out.getvalue()
+
+
+def test_signals_on_top_of_each_other_end_it(tmp_path: Path) -> None:
+    script = (
+        "import os, signal\n"
+        "from deploy.local.run import Interrupted, Launcher\n"
+        "from deploy.local.screen import Screen\n"
+        "launcher = Launcher(os.environ, Screen())\n"
+        "launcher.apps = []\n"
+        "for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):\n"
+        "    signal.signal(number, launcher.on_signal)\n"
+        "try:\n"
+        "    print('began', flush=True)\n"
+        "    launcher.watch()\n"
+        "except Interrupted:\n"
+        "    pass\n"
+        "launcher.down()\n"
+        "os._exit(0)\n"
+    )
+    plain = {name: value for name, value in os.environ.items() if name not in PORTS}
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**plain, **ELSEWHERE, "COUNTERSIGN_DATA": str(tmp_path)},
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout and process.stdout.readline() == b"began\n"
+        assert flooded(process, signal.SIGTERM, signal.SIGINT, signal.SIGHUP) == 0
