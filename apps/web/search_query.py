@@ -1,6 +1,7 @@
 """A text that somebody searches for, and what it can mean."""
 
 import re
+from datetime import UTC, datetime
 from functools import cached_property
 from uuid import UUID
 
@@ -17,6 +18,11 @@ MOST_WORDS = 8
 _WHOLE = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])", re.I)
 #: The beginning of one, four digits and more, which a workflow's name may precede.
 _BEGUN = re.compile(r"(?:[a-z][a-z_]*-)*((?=[0-9a-f]{4})[0-9a-f-]{4,36})", re.I | re.ASCII)
+#: Ids of this century's rows, which `new_id` made: 48 bits of milliseconds since 1970 come first.
+_FIRST, _LAST = (
+    UUID(int=int(datetime(year, 1, 1, tzinfo=UTC).timestamp() * 1000) << 80)
+    for year in (2020, 2100)
+)
 #: What no text of the database can hold.
 _NOWHERE = re.compile("[\0\ud800-\udfff]")
 
@@ -52,14 +58,17 @@ class Query:
 
     @cached_property
     def uuids(self) -> tuple[UUID, UUID] | None:
-        """Return the lowest and the highest UUID that the text can be, or be the beginning of."""
+        """Return the lowest and the highest UUID that the text can be, or be the beginning of; None
+        also if no row can have one of them: an id begins with the time when it was made."""
         if self.uuid:
-            return self.uuid, self.uuid
-        begun = _BEGUN.fullmatch(self.text)
-        digits = begun[1].replace("-", "") if begun else ""
-        if not 4 <= len(digits) <= 32:
-            return None
-        return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+            lowest = highest = self.uuid
+        else:
+            begun = _BEGUN.fullmatch(self.text)
+            digits = begun[1].replace("-", "") if begun else ""
+            if not 4 <= len(digits) <= 32:
+                return None
+            lowest, highest = UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+        return (lowest, highest) if highest >= _FIRST and lowest < _LAST else None
 
     @cached_property
     def words(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from apps.accounts.services import api_key_create
 from apps.approvals.models import ApprovalRequest, Delegation
 from apps.audit.models import AuditEntry
 from apps.common.compiled import Asked
+from apps.common.identifiers import new_id
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.interventions.models import Intervention
 from apps.web import search
@@ -138,6 +139,15 @@ def test_codes_names_and_people_are_found(world: World, as_person: AsPerson) -> 
     assert keys(admin, f"#{admin.pk}")["people"] == ["admin"]
     assert "/policies/" in links(found(as_person("reviewer"), "pol"))
     assert "/inbox/?kind=intervention" in links(found(as_person("requester"), "interv"))
+
+
+def test_what_no_id_begins_with_is_not_looked_for_among_ids() -> None:
+    now = str(new_id())
+    for text in (now, now[:4], now[:13], f"intervention-{now}", STRANGE):
+        assert Query(text).uuids, text
+    # Ids of others: they may begin with anything.
+    for text in ("1500", "ffff", "0000", "f3b0c442-98fc-4c14-9afb-f4c8996fb924", "f" * 32):
+        assert Query(text).uuids is None, text
 
 
 def test_a_number_is_a_part_of_a_name_as_well(world: World) -> None:
