@@ -14,6 +14,11 @@ from django.utils.translation import gettext
 
 from apps.common.language import lazy as _
 from apps.engine import services, subjects
+from apps.engine.contracts import (
+    CATCH_UP_SECONDS,
+    LEAST_CATCH_UP_SECONDS,
+    MOST_SCHEDULE_SECONDS,
+)
 from apps.engine.models import EngineCommand, ProcessHeartbeat, WorkflowRun, WorkflowSchedule
 from apps.web.admin import ReadOnlyAdmin, acting, link, workflow_link
 from apps.web.admin_forms import ReadableJSONField, ServiceFormAdmin
@@ -136,6 +141,20 @@ class ScheduleForm(forms.Form):
         initial=list,
         help_text=_("A JSON list: the workflow's arguments."),
         label=_("Args"),
+    )
+    catch_up_seconds = forms.IntegerField(
+        min_value=LEAST_CATCH_UP_SECONDS,
+        max_value=MOST_SCHEDULE_SECONDS,
+        initial=CATCH_UP_SECONDS,
+        help_text=_("A run missed for longer than this is left out."),
+        label=_("Catches up within (seconds)"),
+    )
+    execution_timeout_seconds = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=MOST_SCHEDULE_SECONDS,
+        help_text=_("After this the engine ends a run. Empty or 0: never."),
+        label=_("Time limit of a run (seconds)"),
     )
     paused = forms.BooleanField(required=False, label=_("Paused"))
     note = forms.CharField(max_length=200, required=False, label=_("Note"))

@@ -132,6 +132,15 @@ SAGA_BACKSTOP = 7 * 24 * 3600.0
 PASS_BACKSTOP = 24 * 3600.0
 
 
+# --- schedules ------------------------------------------------------------------------------------
+#: How late a run that was missed in an outage still begins, where nobody says otherwise; in
+#: seconds. Temporal takes less than the least for the least.
+CATCH_UP_SECONDS = 3600
+LEAST_CATCH_UP_SECONDS = 10
+#: The most of a schedule's times.
+MOST_SCHEDULE_SECONDS = int(WAITING_BACKSTOP)
+
+
 # --- sagas ---------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Timings:

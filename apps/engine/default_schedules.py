@@ -13,11 +13,16 @@ from django.apps.registry import Apps
 from django.db import DEFAULT_DB_ALIAS
 
 from apps.common.registry import Registry
+from apps.engine.contracts import CATCH_UP_SECONDS
 
 
 @dataclass(frozen=True)
 class DefaultSchedule:
-    """The fields of a `WorkflowSchedule`; `name` is also the schedule's id in Temporal."""
+    """The fields of a `WorkflowSchedule`; `name` is also the schedule's id in Temporal.
+
+    `catch_up_seconds`: a run missed for longer than this is left out. `execution_timeout_seconds`:
+    after this the engine ends a run; None: never.
+    """
 
     name: str
     workflow_type: str
@@ -26,6 +31,8 @@ class DefaultSchedule:
     args: tuple[Any, ...] = ()
     note: str = ""
     time_zone: str = "UTC"
+    catch_up_seconds: int = CATCH_UP_SECONDS
+    execution_timeout_seconds: int | None = None
 
 
 _schedules = Registry[DefaultSchedule]("schedule")

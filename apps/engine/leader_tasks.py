@@ -47,11 +47,15 @@ class Leader:
 
 @dataclass(frozen=True)
 class Duty:
-    """Awaits `fn` every `every` seconds; again at once when it returns True, for more work."""
+    """Awaits `fn` every `every` seconds; again at once when it returns True, for more work.
+
+    `close` is awaited at the end of the process, for what the duty holds open towards others.
+    """
 
     name: str
     every: float
     fn: Callable[[Leader], Awaitable[bool]]
+    close: Callable[[], Awaitable[None]] | None = None
 
     async def keep(self, leader: Leader) -> None:
         """Run until cancelled. Failures are logged and retried at the next turn."""
@@ -79,6 +83,13 @@ class OwnThread:
 
     async def __call__(self, leader: Leader) -> bool:
         return bool(await self._threads.run(self._fn))
+
+    async def close(self, fn: Callable[[], None]) -> None:
+        """Run the function after the one that runs now, in the same thread; accept no others."""
+        try:
+            await self._threads.run(fn)
+        finally:
+            self._threads.close()
 
 
 _more: "dict[str, Callable[[], list[Duty]]]" = {}

@@ -82,8 +82,8 @@ def runs_observe(observations: Sequence[Observation]) -> list[int]:
     """Merge the observations into the mirror; return the ids of changed rows. Joins the caller's
     transaction.
 
-    All writers lock rows in the same order, so batches do not deadlock. A run whose id or type is
-    longer than our columns is not ours and is left out alone: it must not make its batch fail.
+    All writers lock rows in the same order, so batches do not deadlock. A run whose id or type our
+    columns do not hold is not ours and is left out alone: it must not make its batch fail.
     """
     changed: list[int] = []
     for batch in _without_twins(filter(_fits, observations)):
@@ -94,18 +94,20 @@ def runs_observe(observations: Sequence[Observation]) -> list[int]:
 
 
 def _fits(seen: Observation) -> bool:
-    longest = max(len(seen.workflow_type), len(seen.task_queue), len(seen.run_id))
-    return len(seen.workflow_id) <= 200 and longest <= 80
+    texts = (seen.workflow_type, seen.task_queue, seen.run_id)
+    if any("\0" in text for text in (seen.workflow_id, *texts)):
+        return False
+    return len(seen.workflow_id) <= 200 and max(map(len, texts)) <= 80
 
 
 def _columns(batch: Sequence[Observation]) -> list[list[object]]:
-    started = _subjects_of({seen.workflow_id for seen in batch if not seen.subject_type})
+    known = _subjects_of({seen.workflow_id for seen in batch if not seen.subject_type})
     rows = []
     for seen in batch:
         subject = (
             (seen.subject_type, seen.subject_id)
             if seen.subject_type
-            else started.get(seen.workflow_id) or subjects.identify(seen.workflow_id)
+            else known.get(seen.workflow_id, ("", ""))
         )
         closed_at = seen.closed_at or timezone.now() if seen.status.closed else None
         rows.append(
@@ -119,13 +121,13 @@ def _columns(batch: Sequence[Observation]) -> list[list[object]]:
 
 
 def _subjects_of(workflow_ids: Collection[str]) -> dict[str, tuple[str, str]]:
-    """Return what start commands name, in one statement: a subject's own rules may ask the database
-    once for each workflow."""
+    """Return the subjects that are known: by start commands, else by the subjects' own rules."""
     if not workflow_ids:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(_STARTED, [sorted(workflow_ids)])
-        return {workflow_id: (kind, row) for workflow_id, kind, row in cursor.fetchall()}
+        started = {workflow_id: (kind, row) for workflow_id, kind, row in cursor.fetchall()}
+    return started | subjects.identify_many(set(workflow_ids) - started.keys())
 
 
 def _without_twins(observations: Iterable[Observation]) -> list[list[Observation]]:

@@ -8,7 +8,14 @@ from django.utils import timezone
 
 from apps.common.identifiers import new_id
 from apps.common.language import lazy as _
-from apps.engine.contracts import CommandKind, CommandState, RunStatus
+from apps.engine.contracts import (
+    CATCH_UP_SECONDS,
+    LEAST_CATCH_UP_SECONDS,
+    MOST_SCHEDULE_SECONDS,
+    CommandKind,
+    CommandState,
+    RunStatus,
+)
 
 _TITLES = {
     CommandKind.START: _("start"),
@@ -221,6 +228,12 @@ class WorkflowSchedule(models.Model):
     args = models.JSONField(default=list, blank=True)
     paused = models.BooleanField(default=False)
     note = models.CharField(max_length=200, blank=True)
+    catch_up_seconds = models.PositiveIntegerField(
+        default=CATCH_UP_SECONDS, help_text="A run missed for longer than this is left out."
+    )
+    execution_timeout_seconds = models.PositiveIntegerField(
+        null=True, blank=True, help_text="After this the engine ends a run; empty: never."
+    )
     version = models.PositiveIntegerField(default=1, editable=False)
     applied = models.JSONField(
         default=dict,
@@ -228,6 +241,21 @@ class WorkflowSchedule(models.Model):
         help_text="Digests of the row and of the engine's answer when they were last made equal.",
     )
     updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="schedule_catches_up",
+                condition=Q(
+                    catch_up_seconds__range=(LEAST_CATCH_UP_SECONDS, MOST_SCHEDULE_SECONDS)
+                ),
+            ),
+            models.CheckConstraint(
+                name="schedule_gives_time",
+                condition=Q(execution_timeout_seconds=None)
+                | Q(execution_timeout_seconds__range=(1, MOST_SCHEDULE_SECONDS)),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -76,6 +76,6 @@ def _subject(workflow_id: str) -> tuple[str, str]:
     started = EngineCommand.objects.filter(workflow_id=workflow_id, kind=CommandKind.START)
     row = started.order_by("-id").values_list("subject_type", "subject_id").first()
     if row is None:
-        row = subjects.identify(workflow_id)
+        row = subjects.identify_many([workflow_id]).get(workflow_id)
     # Cut as the audit trail does: a longer id would never be found again.
-    return row if row[0] else ("workflow", workflow_id[:80])
+    return row if row and row[0] else ("workflow", workflow_id[:80])

@@ -43,10 +43,9 @@ from apps.engine.models import WorkflowSchedule
 
 logger = correlation.get_logger(__name__)
 
-#: Memo of our schedules: this installation's name. Other schedules are never changed.
+#: Memo of our schedules: this INSTALLATION, whatever its services are called. Other schedules are
+#: never changed.
 OWNER = "managed_by"
-#: A run missed for longer than this (an outage) is not caught up.
-CATCH_UP = timedelta(hours=1)
 CALL = timedelta(seconds=5)
 #: A change is visible in the schedule's description within this time.
 SETTLE_SECONDS = 2.0
@@ -70,7 +69,7 @@ async def synchronise(client: Client, *, threads: Threads) -> list[Applied]:
     names = set(await threads.run(_names))
     listed = await client.list_schedules(rpc_timeout=CALL)
     async for entry in listed:
-        if (await entry.memo()).get(OWNER) == settings.SERVICE_NAME:
+        if (await entry.memo()).get(OWNER) == settings.INSTALLATION:
             names.add(entry.id)
     return await _apply_each(client, names, threads=threads)
 
@@ -100,7 +99,7 @@ async def apply(client: Client, name: str, *, threads: Threads) -> str:
     row = await threads.run(_row, name)
     handle = client.get_schedule_handle(name)
     found = await _describe(handle)
-    if found is not None and (await found.memo()).get(OWNER) != settings.SERVICE_NAME:
+    if found is not None and (await found.memo()).get(OWNER) != settings.INSTALLATION:
         if row is None:
             return "absent"
         raise Conflict(
@@ -149,7 +148,7 @@ async def _create(client: Client, row: WorkflowSchedule) -> str:
         await client.create_schedule(
             row.name,
             _schedule(row),
-            memo={OWNER: settings.SERVICE_NAME},
+            memo={OWNER: settings.INSTALLATION},
             rpc_timeout=CALL,
         )
     except ScheduleAlreadyRunningError as error:
@@ -217,17 +216,22 @@ def _schedule(row: WorkflowSchedule) -> Schedule:
         SearchAttributeKey.for_keyword(SUBJECT_ATTRIBUTE), f"schedule:{row.name}"
     )
     kind = SearchAttributePair(SearchAttributeKey.for_keyword(KIND_ATTRIBUTE), "schedule")
+    timeout = row.execution_timeout_seconds
     return Schedule(
         action=ScheduleActionStartWorkflow(
             row.workflow_type,
             args=row.args,
             id=row.name,
             task_queue=row.task_queue,
+            execution_timeout=timedelta(seconds=timeout) if timeout else None,
             typed_search_attributes=TypedSearchAttributes([subject, kind]),
         ),
         spec=ScheduleSpec(cron_expressions=[row.cron], time_zone_name=row.time_zone),
         # Never two runs of one schedule at the same time.
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
+        policy=SchedulePolicy(
+            overlap=ScheduleOverlapPolicy.SKIP,
+            catchup_window=timedelta(seconds=row.catch_up_seconds),
+        ),
         state=ScheduleState(paused=row.paused, note=row.note or None),
     )
 
@@ -242,8 +246,9 @@ def _row(name: str) -> WorkflowSchedule | None:
 
 
 def _fields(row: WorkflowSchedule) -> dict[str, Any]:
-    names = ("workflow_type", "task_queue", "cron", "time_zone", "args", "paused", "note")
-    return {name: getattr(row, name) for name in names}
+    what = ("workflow_type", "task_queue", "args", "execution_timeout_seconds")
+    when = ("cron", "time_zone", "catch_up_seconds", "paused", "note")
+    return {name: getattr(row, name) for name in (*what, *when)}
 
 
 def _note_applied(row: WorkflowSchedule, applied: dict[str, str]) -> None:

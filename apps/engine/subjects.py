@@ -4,7 +4,7 @@ lost.
 A domain registers its subjects in `AppConfig.ready()`; the engine imports no domain.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,8 @@ class EngineSubject:
     `stranded()` returns ids (at most a few hundred) of rows whose workflow should run and which the
     mirror does not know as running; not those whose newest start an operator has discarded.
     `workflow_types` are watched by the sweeper even if started without our search attribute;
-    `subject_of(workflow_id)` then returns the row's id, or "".
+    `subjects_of(workflow_ids)` then returns workflow id → id of its row, for those of its own, with
+    at most one query; the ids are anybody's, and may be any text.
     `ended(ids)` returns those rows whose start commands are not needed: the row has ended, and the
     number of any further run does not depend on its commands. Only these are deleted with age;
     without it every start command of the type is kept.
@@ -42,7 +43,7 @@ class EngineSubject:
     url: Callable[[str], str]
     stranded: Callable[[], Iterable[str]]
     workflow_types: tuple[str, ...] = field(default=())
-    subject_of: Callable[[str], str] | None = None
+    subjects_of: Callable[[Collection[str]], Mapping[str, str]] | None = None
     ended: Callable[[Sequence[str]], Collection[str]] | None = None
 
 
@@ -65,9 +66,16 @@ def registered() -> Iterator[EngineSubject]:
     yield from list(_subjects.values())
 
 
-def identify(workflow_id: str) -> tuple[str, str]:
-    """Return (type, id) of the workflow's row, by the subjects' own rules; or two empty texts."""
+def identify_many(workflow_ids: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Return workflow id → (type, id) of its row, by the subjects' own rules, for those that have
+    one. At most one query a subject, however many ids; the first subject that knows an id has it.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    unknown = set(workflow_ids)
     for subject in registered():
-        if subject.subject_of is not None and (found := subject.subject_of(workflow_id)):
-            return subject.type, found
-    return "", ""
+        if subject.subjects_of is None or not unknown:
+            continue
+        rows = subject.subjects_of(unknown)
+        found |= {workflow_id: (subject.type, row) for workflow_id, row in rows.items() if row}
+        unknown -= found.keys()
+    return found

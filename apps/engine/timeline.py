@@ -22,6 +22,7 @@ from apps.common.language import lazy as _
 from apps.common.registry import Registry
 from apps.engine import reads
 from apps.web.links import temporal_url
+from apps.web.tones import has_words, words_of
 
 if TYPE_CHECKING:
     from apps.audit.models import AuditEntry
@@ -264,7 +265,7 @@ def _tried(entry: "AuditEntry") -> str:
 
 
 def _detail(body: dict[str, Any]) -> str:
-    parts = [_text(body.get(key)) for key in ("reason", "note", "detail")]
+    parts = [_said(body.get(key)) for key in ("reason", "note", "detail")]
     # The request's page shows the whole comment: an excerpt is enough here.
     parts.append(_cut(_text(body.get("text")), MOST_EXCERPT))
     for change in body.get("difference") or []:
@@ -272,6 +273,12 @@ def _detail(body: dict[str, Any]) -> str:
             field = _text(change.get("field")).replace("_", " ")
             parts.append(f"{field}: {_text(change.get('was'))} → {_text(change.get('now'))}")
     return _cut(" · ".join(part for part in parts if part), MOST_DETAIL)
+
+
+def _said(value: object) -> str:
+    """Return the text; a coded reason in its words."""
+    text = _text(value)
+    return str(words_of(text)) if text.isupper() and has_words(text) else text
 
 
 def _cut(told: str, most: int) -> str:

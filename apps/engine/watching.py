@@ -65,7 +65,7 @@ class Watch(Generic[A]):
         Takes as long as the question: never longer than the deadline of `reads`, plus that of two
         calls to Redis. Raises nothing.
         """
-        key = f"{settings.SERVICE_NAME}:{settings.TEMPORAL_NAMESPACE}:engine:{self._name}:{of}"
+        key = f"{settings.INSTALLATION}:{settings.TEMPORAL_NAMESPACE}:engine:{self._name}:{of}"
         before = self._read(key)
         now = timezone.now()
         if before is not None and now - before.asked_at < FRESH:

@@ -1,9 +1,11 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.engine import services
+from apps.engine import services, subjects
 from apps.engine.contracts import RunStatus
 from apps.engine.mirror import Observation, runs_observe
 from apps.engine.models import WorkflowRun
@@ -47,8 +49,24 @@ def test_an_id_longer_than_the_column_is_left_out_alone() -> None:
     def seen(workflow_id: str) -> Observation:
         return Observation(workflow_id, "r", "Some", "q", RunStatus.RUNNING, T0, confirmed=False)
 
-    assert len(runs_observe([seen("w1"), seen("x" * 201), seen("w2")])) == 2
+    assert len(runs_observe([seen("w1"), seen("x" * 201), seen("x\0"), seen("w2")])) == 2
     assert set(WorkflowRun.objects.values_list("workflow_id", flat=True)) == {"w1", "w2"}
+
+
+def test_a_batch_asks_each_subject_at_most_once() -> None:
+    kinds = [subject.type for subject in subjects.registered()]
+    names = [f"{kinds[n % len(kinds)]}-unknown-{n}" for n in range(200)]
+    with CaptureQueriesContext(connection) as asked:
+        runs_observe(
+            [
+                Observation(name, "r", "Some", "q", RunStatus.RUNNING, T0, confirmed=False)
+                for name in names
+            ]
+        )
+    assert WorkflowRun.objects.filter(subject_type="").count() == 200
+    questions = {query["sql"].partition(" WHERE ")[0] for query in asked}
+    # What start commands say, and the write.
+    assert len(asked) == len(questions) <= 2 + len(kinds)
 
 
 def test_a_late_notice_of_the_start_does_not_reopen_a_run() -> None:
@@ -109,8 +127,6 @@ def test_the_subject_comes_from_the_start_command(subject: Sub) -> None:
 
 
 def test_a_foreign_workflow_gets_its_subject_by_the_subjects_own_rule() -> None:
-    from apps.engine import subjects
-
     def never(*_: object) -> None: ...
 
     subjects.register(
@@ -122,7 +138,9 @@ def test_a_foreign_workflow_gets_its_subject_by_the_subjects_own_rule() -> None:
             on_closed=never,
             url=str,
             stranded=list,
-            subject_of=lambda wid: wid.removeprefix("rule-") if wid.startswith("rule-") else "",
+            subjects_of=lambda ids: {
+                one: one.removeprefix("rule-") for one in ids if one.startswith("rule-")
+            },
         )
     )
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,13 +13,14 @@ from django.utils import timezone
 from apps.approvals.services import bulk_resume, bulk_stop, request_cancel
 from apps.audit.contracts import ENGINE
 from apps.common.errors import Conflict
-from apps.engine import leader_tasks, subjects, sweeper
+from apps.engine import leader_tasks, process, subjects, sweeper
 from apps.engine import services as engine
 from apps.engine.forgetting import commands_forget
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.subjects import EngineSubject
 from apps.interventions.models import Intervention, InterventionBatch
 from apps.interventions.services import batches
+from apps.interventions.services.commands import INTERVENTION
 from tests.approvals import test_clock as clocks
 from tests.approvals import world as approvals
 from tests.approvals.test_bulk import begin
@@ -371,3 +373,43 @@ def test_a_row_that_is_gone_or_was_none_needs_no_starts(kind: str, db: None) -> 
     ended = subject(kind).ended
     assert ended is not None
     assert list(ended(gone)) == gone
+
+
+# --- whose a workflow is --------------------------------------------------------------------------
+STRANGE = ["", "\0", "x" * 201, "intervention-" + "x" * 200, "\u0663", "claim-test-002\n"]
+
+
+@pytest.mark.django_db
+def test_rows_are_found_by_foreign_ids_in_one_query(
+    world: World,  # noqa: F811
+    django_assert_num_queries: Any,
+) -> None:
+    own, foreign = world.ask(), world.ask()
+    Intervention.objects.filter(pk=foreign.pk).update(workflow_id="claim-test-001")
+    second = f"intervention-{own.pk}-2"
+    named, by_column = {second: str(own.pk)}, {"claim-test-001": str(foreign.pk)}
+    asked = [*named, *by_column, *STRANGE, *(f"unknown-{number}" for number in range(200))]
+    with django_assert_num_queries(0):
+        assert process.subjects_of(INTERVENTION, asked) == named
+    others_start_it = replace(INTERVENTION, foreign_ids=True)
+    with django_assert_num_queries(1):
+        assert process.subjects_of(others_start_it, asked) == named | by_column
+    with django_assert_num_queries(0):
+        assert process.subjects_of(others_start_it, [second, *STRANGE]) == named
+
+
+@pytest.mark.django_db
+def test_ids_that_are_not_made_of_the_rows_are_looked_up(
+    world: World,  # noqa: F811
+    django_assert_num_queries: Any,
+) -> None:
+    own, foreign = world.ask(), world.ask()
+    Intervention.objects.filter(pk=own.pk).update(workflow_id="intervention-ada-1")
+    Intervention.objects.filter(pk=foreign.pk).update(workflow_id="claim-test-001")
+    named, by_column = {"intervention-ada-1": str(own.pk)}, {"claim-test-001": str(foreign.pk)}
+    asked = [*named, *by_column, *STRANGE, *(f"intervention-{number}" for number in range(200))]
+    kept = replace(INTERVENTION, own_id=True)
+    with django_assert_num_queries(1):
+        assert process.subjects_of(kept, asked) == named
+    with django_assert_num_queries(1):
+        assert process.subjects_of(replace(kept, foreign_ids=True), asked) == named | by_column

@@ -1,5 +1,6 @@
 """Workflows that are cancelled or terminated by command, and runs that nobody looks at."""
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from temporalio.worker import Worker
 from apps.audit.models import AuditEntry
 from apps.engine import services, subjects, sweeper
 from apps.engine.db_threads import Threads
+from apps.engine.leader_tasks import Duty, OwnThread
 from apps.engine.models import EngineCommand, WorkflowRun
 from tests.engine.conftest import (
     Background,
@@ -22,7 +24,7 @@ from tests.engine.conftest import (
 )
 from tests.engine.unsteady import Unsteady, by_hand, waits
 from tests.engine.workflows import CollectingWorkflow
-from tests.support import eventually
+from tests.support import LONG_ENOUGH, eventually
 from workers.mirror import MirrorWriter
 from workers.options import worker_options
 
@@ -173,3 +175,36 @@ def mirrored_worker(
 
     background.run(end())
     mirror.stop()
+
+
+# --- the end of the process ---------------------------------------------------------------------
+def test_duties_let_go_of_other_servers_before_the_relay_is_gone(start_relay: StartRelay) -> None:
+    """After what they are at: who closes a producer under a send loses what is on its way."""
+    said: list[str] = []
+    begun, hold = threading.Event(), threading.Event()
+
+    def turn() -> int:
+        begun.set()
+        hold.wait(LONG_ENOUGH)
+        said.append("sent")
+        return 0
+
+    own = OwnThread("sending", turn)
+
+    async def close() -> None:
+        hold.set()
+        await own.close(lambda: said.append("closed"))
+
+    def broken() -> None:
+        raise RuntimeError("the broker hangs up")
+
+    other = OwnThread("other", lambda: 0)
+    duties = [
+        Duty("sending", 60, own, close=close),
+        Duty("other", 60, other, close=lambda: other.close(broken)),
+        Duty("without", 60, OwnThread("without", lambda: 0)),
+    ]
+    relay = start_relay(leader_duties=duties)
+    assert begun.wait(LONG_ENOUGH)
+    relay.stop()
+    assert said == ["sent", "closed"]

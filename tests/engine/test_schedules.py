@@ -1,9 +1,11 @@
 from collections.abc import Callable
+from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from temporalio.client import (
     Client,
     Schedule,
@@ -90,6 +92,52 @@ def test_rows_and_schedules_make_the_round_trip(name: str, described: Describe) 
     assert described() is None
 
 
+def test_the_engine_knows_how_late_a_run_begins_and_how_long_it_takes(
+    name: str, described: Describe
+) -> None:
+    def limits() -> tuple[timedelta | None, timedelta | None]:
+        found = described()
+        assert found is not None
+        action = found.schedule.action
+        assert isinstance(action, ScheduleActionStartWorkflow)
+        return found.schedule.policy.catchup_window, action.execution_timeout
+
+    put(name)
+    sync()
+    assert limits() == (timedelta(hours=1), None)
+    hours = {"catch_up_seconds": 22 * 3600, "execution_timeout_seconds": 24 * 3600}
+    assert put(name, **hours).version == 2
+    assert put(name, **hours).version == 2
+    assert f"updated {name}" in sync()
+    assert limits() == (timedelta(hours=22), timedelta(hours=24))
+    assert f"unchanged {name}" in sync()
+    # The least, as the engine has it.
+    assert put(name, catch_up_seconds=10, execution_timeout_seconds=0).version == 3
+    assert f"updated {name}" in sync()
+    assert limits() == (timedelta(seconds=10), None)
+    assert f"unchanged {name}" in sync()
+    trail = AuditEntry.objects.filter(subject_id=name).order_by("pk")
+    bodies: list[Any] = [entry.body for entry in trail]
+    after = [body["after"] for body in bodies]
+    assert [one["catch_up_seconds"] for one in after] == [3600, 22 * 3600, 10]
+    assert [one["execution_timeout_seconds"] for one in after] == [None, 24 * 3600, None]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"catch_up_seconds": 9}, {"catch_up_seconds": 34_560_001}),
+        *({"execution_timeout_seconds": 0}, {"execution_timeout_seconds": 34_560_001}),
+    ],
+)
+def test_the_database_refuses_times_that_the_engine_would_not_keep(
+    name: str, change: dict[str, int]
+) -> None:
+    put(name)
+    with pytest.raises(IntegrityError):
+        WorkflowSchedule.objects.filter(name=name).update(**change)
+
+
 def test_the_leading_relay_applies_rows_that_no_command_was_written_for(
     name: str, described: Describe, background: Background, engine: Client, start_relay: StartRelay
 ) -> None:
@@ -131,6 +179,25 @@ def test_a_schedule_that_is_not_ours_is_left_alone(
     assert found.schedule.action.workflow == "Theirs"
 
 
+def test_a_schedule_is_the_installations_whatever_its_services_are_called(
+    name: str, described: Describe, settings: Any
+) -> None:
+    put(name)
+    sync()
+    settings.SERVICE_NAME = "conn-dict-worker"
+    put(name, cron="0 4 * * *")
+    assert f"updated {name}" in sync()
+    settings.INSTALLATION = "another"
+    put(name, cron="0 5 * * *")
+    with pytest.raises(CommandError):
+        sync()
+    WorkflowSchedule.objects.all().delete()
+    assert not any(name in line for line in sync())
+    found = described()
+    assert found is not None
+    assert found.schedule.spec.calendars[0].hour[0].start == 4
+
+
 def test_the_relay_applies_a_schedule_as_soon_as_it_is_put_and_removed(
     start_relay: StartRelay, name: str, described: Describe
 ) -> None:
@@ -161,6 +228,11 @@ def test_putting_the_same_again_changes_nothing(name: str) -> None:
         ({"time_zone": "Mars/Base"}, "bad_time_zone"),
         ({"time_zone": "../../etc/passwd"}, "bad_time_zone"),
         ({"args": {"a": 1}}, "bad_arguments"),
+        ({"catch_up_seconds": 0}, "bad_catch_up"),
+        ({"catch_up_seconds": 9}, "bad_catch_up"),
+        ({"catch_up_seconds": 10**30}, "bad_catch_up"),
+        ({"execution_timeout_seconds": -1}, "bad_execution_timeout"),
+        ({"execution_timeout_seconds": 10**30}, "bad_execution_timeout"),
     ],
 )
 def test_what_the_engine_would_refuse_is_refused_here(

@@ -75,10 +75,15 @@ class Migration(migrations.Migration):
                 ('args', models.JSONField(blank=True, default=list)),
                 ('paused', models.BooleanField(default=False)),
                 ('note', models.CharField(blank=True, max_length=200)),
+                ('catch_up_seconds', models.PositiveIntegerField(default=3600, help_text='A run missed for longer than this is left out.')),
+                ('execution_timeout_seconds', models.PositiveIntegerField(blank=True, help_text='After this the engine ends a run; empty: never.', null=True)),
                 ('version', models.PositiveIntegerField(default=1, editable=False)),
                 ('applied', models.JSONField(default=dict, editable=False, help_text="Digests of the row and of the engine's answer when they were last made equal.")),
                 ('updated_at', models.DateTimeField(auto_now=True)),
             ],
+            options={
+                'constraints': [models.CheckConstraint(condition=models.Q(('catch_up_seconds__range', (10, 34560000))), name='schedule_catches_up'), models.CheckConstraint(condition=models.Q(('execution_timeout_seconds', None), ('execution_timeout_seconds__range', (1, 34560000)), _connector='OR'), name='schedule_gives_time')],
+            },
         ),
         migrations.CreateModel(
             name='EngineCommand',

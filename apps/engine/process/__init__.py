@@ -38,7 +38,7 @@ from apps.engine.process.spec import (
     Carrier,
     Process,
     SubjectRow,
-    subject_of,
+    subjects_of,
     workflow_id_of,
 )
 from apps.engine.process.workflow import (
@@ -89,7 +89,7 @@ __all__ = [
     "start_again",
     "start_discarded",
     "stranded",
-    "subject_of",
+    "subjects_of",
     "tell",
     "tell_followers",
     "topics_register",

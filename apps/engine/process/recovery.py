@@ -21,7 +21,7 @@ from apps.engine import subjects
 from apps.engine.contracts import CommandKind, CommandState, RunStatus
 from apps.engine.models import EngineCommand, WorkflowRun
 from apps.engine.process.rows import locked, record
-from apps.engine.process.spec import Process, R, SubjectRow, subject_of
+from apps.engine.process.spec import Process, R, SubjectRow, subjects_of
 from apps.engine.process.workflow import (
     SETTLING_IN,
     newest_start_states,
@@ -77,7 +77,7 @@ def register(
             url=lambda identifier: reverse(process.url_name, args=[identifier]),
             stranded=stranded or partial(_stranded, process),
             workflow_types=tuple(carrier.workflow for carrier in process.carriers),
-            subject_of=partial(subject_of, process),
+            subjects_of=partial(subjects_of, process),
             ended=partial(_ended, process),
         )
     )

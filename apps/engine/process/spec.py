@@ -1,7 +1,7 @@
 """Describes a kind of row that a workflow carries."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from apps.common.identifiers import uuid_of
 from apps.common.language import lazy as _
+from apps.common.validation import WORKFLOW_ID
 from apps.engine.contracts import RunStatus
 
 R = TypeVar("R", bound=models.Model)
@@ -66,6 +67,8 @@ class Process(SubjectRow[R]):
     ended. `open_rows()` are those for which `needs` is not None and nobody else is responsible.
     `own_id`: the workflow's id is in the row's `id_field` from the start and is not made of the
     subject and the row's id; `keeps_id` must be true then.
+    `foreign_ids`: others start the workflow, too, under ids that they choose; the row's `id_field`,
+    a unique column, then holds such an id, and `keeps_id` must be true for the row.
     `keeps_id(row)`: a second run takes the id of the first, because something else names it;
     Temporal then runs it only if the last run failed. Otherwise each run has its own number, stored
     in the column `id_field`. `id_tail` follows the row's id in the workflow's id; `id_tails` may.
@@ -81,6 +84,7 @@ class Process(SubjectRow[R]):
     open_rows: Callable[[], "QuerySet[R]"]
     keeps_id: Callable[[R], bool] = lambda row: False
     own_id: bool = False
+    foreign_ids: bool = False
     id_field: str = "workflow_id"
     id_tail: str = ""
     id_tails: tuple[str, ...] = ()
@@ -95,20 +99,33 @@ def workflow_id_of(process: Process[R], pk: object, number: int = 1) -> str:
     return first if number == 1 else f"{first}-{number}"
 
 
-def subject_of(process: Process[R], workflow_id: str) -> str:
-    """Return the row's id from the id of one of its workflows, or an empty text."""
-    if process.own_id:
-        if not workflow_id.startswith(f"{process.subject}-"):
-            # Started by hand under another id: the run's search attribute names the row.
-            return ""
-        rows = process.model._default_manager.filter(**{process.id_field: workflow_id[:200]})
-        return str(rows.values_list("pk", flat=True).first() or "")
+def subjects_of(process: Process[R], workflow_ids: Collection[str]) -> dict[str, str]:
+    """Return workflow id → the row's id, for the workflows of this process; at most one query."""
+    found = {} if process.own_id else _by_pattern(process, workflow_ids)
+    if not (process.own_id or process.foreign_ids):
+        return found
+    asked = [
+        workflow_id
+        for workflow_id in workflow_ids
+        if workflow_id not in found
+        # Without foreign ids another one was started by hand: its search attribute names the row.
+        and (process.foreign_ids or workflow_id.startswith(f"{process.subject}-"))
+        # No row has another one (`clean_workflow_id`); an empty one is that of rows before a start.
+        and WORKFLOW_ID.fullmatch(workflow_id)
+    ]
+    if asked:
+        rows = process.model._default_manager.filter(**{f"{process.id_field}__in": asked})
+        found |= {name: str(pk) for name, pk in rows.values_list(process.id_field, "pk")}
+    return found
+
+
+def _by_pattern(process: Process[R], workflow_ids: Collection[str]) -> dict[str, str]:
     tails = "|".join(re.escape(tail) for tail in process.id_tails)
-    found = re.fullmatch(
+    pattern = re.compile(
         rf"{re.escape(process.subject)}-(?P<row>[0-9a-f-]{{36}}){re.escape(process.id_tail)}"
         rf"(?:{tails})?(?:-[1-9][0-9]{{0,8}})?",
-        workflow_id,
         re.ASCII,
     )
-    pk = uuid_of(found["row"]) if found else None
-    return str(pk) if pk else ""
+    matches = {workflow_id: pattern.fullmatch(workflow_id) for workflow_id in workflow_ids}
+    rows = {name: uuid_of(match["row"]) for name, match in matches.items() if match}
+    return {name: str(pk) for name, pk in rows.items() if pk}

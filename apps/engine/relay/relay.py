@@ -33,6 +33,8 @@ _ROW_IS_HELD = (errors.LockNotAvailable, errors.DeadlockDetected, errors.QueryCa
 RECONNECT_SECONDS = 0.5
 #: The same error is logged again after this time.
 REPEAT_LOG_SECONDS = 30.0
+#: The time that duties have to let go of other servers, when the process ends.
+CLOSE_SECONDS = 3.0
 
 
 class Relay:
@@ -99,7 +101,9 @@ class Relay:
                     await _sleep(RECONNECT_SECONDS, stop)
         finally:
             waker.cancel()
-            if not stop.is_set():
+            if stop.is_set():
+                await self._close_duties()
+            else:
                 # Cancelled: no time for a last heartbeat.
                 beating.cancel()
             await asyncio.gather(waker, beating, return_exceptions=True)
@@ -142,6 +146,12 @@ class Relay:
             self._limiter = self._new_limiter()
             self._set_leading(False)
             logger.info("relay leads no more", relay=self.name)
+
+    async def _close_duties(self) -> None:
+        closing = [duty.close() for duty in self._duties if duty.close is not None]
+        with self._complaining("a duty was not closed"):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await asyncio.gather(*closing)
 
     # --- sending --------------------------------------------------------------------------------
     async def _send(self, session: Session, stop: asyncio.Event) -> None:

@@ -15,7 +15,12 @@ from apps.common.errors import Conflict, Invalid, NotFound
 from apps.common.identifiers import new_id
 from apps.common.language import filled
 from apps.common.language import lazy as _
-from apps.engine.contracts import CommandKind
+from apps.engine.contracts import (
+    CATCH_UP_SECONDS,
+    LEAST_CATCH_UP_SECONDS,
+    MOST_SCHEDULE_SECONDS,
+    CommandKind,
+)
 from apps.engine.models import EngineCommand, WorkflowSchedule
 from apps.engine.outbox import NewCommand, command_enqueue
 from apps.engine.services.operating import required_reason
@@ -32,13 +37,17 @@ def schedule_put(
     args: Sequence[Any] | None = None,
     paused: bool = False,
     note: str = "",
+    catch_up_seconds: int = CATCH_UP_SECONDS,
+    execution_timeout_seconds: int | None = None,
     by: Actor | None,
     via: str,
 ) -> WorkflowSchedule:
     """Write the schedule's row and enqueue its synchronisation; joins the caller's transaction,
     audited.
 
-    Raises Invalid `bad_schedule_name`, `bad_cron`, `bad_time_zone`, `bad_arguments`.
+    `catch_up_seconds`: a run missed for longer than this is left out. `execution_timeout_seconds`:
+    after this the engine ends a run; None or 0: never. Raises Invalid `bad_schedule_name`,
+    `bad_cron`, `bad_time_zone`, `bad_arguments`, `bad_catch_up`, `bad_execution_timeout`.
     """
     values = {
         "workflow_type": workflow_type,
@@ -48,6 +57,8 @@ def schedule_put(
         "args": list(args or []),
         "paused": paused,
         "note": note,
+        "catch_up_seconds": catch_up_seconds,
+        "execution_timeout_seconds": execution_timeout_seconds or None,
     }
     _check_schedule(name, values, args)
     row, created = WorkflowSchedule.objects.select_for_update().get_or_create(
@@ -203,6 +214,20 @@ def _check_schedule(name: str, values: Mapping[str, Any], args: object) -> None:
         )
     if not isinstance(args, list | tuple | None):
         raise Invalid(_("the arguments are a JSON list"), code="bad_arguments")
+    if not LEAST_CATCH_UP_SECONDS <= values["catch_up_seconds"] <= MOST_SCHEDULE_SECONDS:
+        raise Invalid(
+            filled(
+                _("a run is caught up within {least} to {most} seconds"),
+                least=LEAST_CATCH_UP_SECONDS,
+                most=MOST_SCHEDULE_SECONDS,
+            ),
+            code="bad_catch_up",
+        )
+    if not 1 <= (values["execution_timeout_seconds"] or 1) <= MOST_SCHEDULE_SECONDS:
+        raise Invalid(
+            filled(_("a run may take 1 to {most} seconds"), most=MOST_SCHEDULE_SECONDS),
+            code="bad_execution_timeout",
+        )
 
 
 def _schedule_changed(row: WorkflowSchedule, **options: str) -> EngineCommand:

@@ -1,6 +1,6 @@
 """Pages of schedules: all of them, and one with its runs and its actions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
 from apps.accounts.models import User
+from apps.common.durations import duration_in_words
 from apps.common.language import lazy as _
 from apps.engine import services
 from apps.engine.cron_words import cron_words
@@ -188,6 +189,7 @@ def _facts(row: WorkflowSchedule, state: ScheduleState | None) -> list[Fact]:
         Fact(gettext("Workflow"), row.workflow_type),
         Fact(gettext("Task queue"), row.task_queue),
         Fact(gettext("Cron"), row.cron, note=row.time_zone, form="code"),
+        *_limits(row),
     ]
     if state is not None and state.found:
         upcoming = () if row.paused else state.next_at
@@ -213,6 +215,17 @@ def _facts(row: WorkflowSchedule, state: ScheduleState | None) -> list[Fact]:
                 )
             )
     return facts
+
+
+def _limits(row: WorkflowSchedule) -> Iterator[Fact]:
+    """Yield in words how late a run still begins, and how long it may take."""
+    text = gettext("Catches up runs missed by at most {duration}")
+    late = text.format(duration=duration_in_words(row.catch_up_seconds))
+    yield Fact(gettext("After an outage"), late, form="prose")
+    if row.execution_timeout_seconds:
+        text = gettext("The engine ends a run after {duration}")
+        limit = text.format(duration=duration_in_words(row.execution_timeout_seconds))
+        yield Fact(gettext("Time limit"), limit, form="prose")
 
 
 def _runs(state: ScheduleState | None) -> list[dict[str, Any]]:
