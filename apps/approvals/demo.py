@@ -27,7 +27,13 @@ def asked(signed: SignedSubject[Any, Any], row: Any) -> ApprovalRequest:
 
 
 def decided(
-    request: ApprovalRequest, *, by: User, verdict: str, reason: str, as_of: datetime
+    request: ApprovalRequest,
+    *,
+    by: User,
+    verdict: str,
+    reason: str,
+    as_of: datetime,
+    reason_code: str = "",
 ) -> None:
     """Decide the request as the user."""
     services.request_decide(
@@ -35,6 +41,7 @@ def decided(
         by=by,
         verdict=verdict,
         reason=reason,
+        reason_code=reason_code,
         payload_hash=current_payload(request).hash,
         via="command",
         as_of=as_of,

@@ -141,6 +141,8 @@ class ApprovalKind:
     `clocked`: the domain's own workflow keeps the request's clock (ticks, and settles its row on
     expiry); otherwise a workflow of approvals does, and `on_settled` is called for an expiry too,
     with `by=None`.
+    `restarts`: the domain starts its workflow again for a decision that the workflow did not live
+    to hear of, so a request whose workflow has ended can still be decided.
     `carried_out_by(request)` returns the ids of workflows that carry out the approval, besides the
     one that waited for it: their events are in the request's timeline once it is approved.
     `subject_type` is the type of the kind's subjects in links and searches, `opens` the text of a
@@ -153,6 +155,7 @@ class ApprovalKind:
     one of them; with `reasons_required=False` it may have one.
     `always_signed`: the default tiers also apply where the rule asks for no signature or cannot
     judge the amount. For items that report failures: a rule must not make them disappear.
+    `expires`: without it no rule lets a request expire, because a clock must not decide.
     """
 
     name: str
@@ -165,12 +168,14 @@ class ApprovalKind:
     lock: Callable[[str], None] | None = None
     default_tiers: tuple[TierRule, ...] = ()
     always_signed: bool = False
+    expires: bool = True
     reasons: tuple[Reason, ...] = ()
     reasons_required: bool = True
     edit: Callable[..., Edited] | None = None
     editable: tuple[EditableField, ...] = ()
     simulate: "Callable[[ApprovalRequest, User], Simulation] | None" = None
     clocked: bool = False
+    restarts: bool = False
     carried_out_by: "Callable[[ApprovalRequest], tuple[str, ...]] | None" = None
     subject_type: str = ""
     opens: str = _("Open what it is about")

@@ -46,8 +46,8 @@ W = TypeVar("W", bound=Waiting)
 @dataclass(frozen=True)
 class Decided:
     """The decision and its author. `code` and `detail` say why it is not an approval,
-    `reason_code` is the signer's coded reason; `request_id` None: no signature was needed or
-    could be asked for."""
+    `reason_code` and `reason` are the signer's coded reason and, of an approval, words;
+    `request_id` None: no signature was needed or could be asked for."""
 
     by: Actor
     via: str
@@ -55,6 +55,7 @@ class Decided:
     code: str = ""
     detail: str = ""
     reason_code: str = ""
+    reason: str = ""
     request_id: UUID | None = None
 
 
@@ -66,8 +67,9 @@ class SignedSubject(Generic[R, W]):
     everything that determines the effect; it raises Conflict if the row is not what was asked for.
     `scope` chooses the rule, `title` is shown in the inbox; requester, amount and currency (if any)
     are columns of the row; `amount(row)` is never below zero, also where the column may be;
-    `related` are joined when the row is read. The hooks get the locked row,
-    in the transaction of the decision. `on_asked(row, request_id)`: the request was opened.
+    `related` are joined when the row is read; `due_at(row)` is a time that the law sets. The hooks
+    get the locked row, in the transaction of the decision. `on_asked(row, request_id)`: the request
+    was opened.
     `on_approved(row, decided)` raises Conflict if the row is not what was signed. `on_rejected(row,
     decided)`: `code` is rejected, expired, cancelled, or that of a refusal. `edit(row, changes,
     as_of)` checks the changes and writes them to the row. `facts(row, waiting)` is what the waiting
@@ -87,6 +89,7 @@ class SignedSubject(Generic[R, W]):
     title: Callable[[R], str] = str
     amount: Callable[[R], Decimal | None] = lambda row: getattr(row, "amount", None)
     related: tuple[str, ...] = ()
+    due_at: Callable[[R], datetime | None] = lambda row: None
 
     # --- for the workflow that waits --------------------------------------------------------------
     def open(self, identifier: UUID | str, *, workflow_id: str, as_of: datetime) -> W:
@@ -163,6 +166,7 @@ class SignedSubject(Generic[R, W]):
             amount=self.amount(row),
             currency=getattr(row, "currency", ""),
             payload=self.payload(row),
+            due_at=self.due_at(row),
             as_of=as_of,
         )
         if request is None:
@@ -241,11 +245,20 @@ class SignedSubject(Generic[R, W]):
         self, row: R, request: ApprovalRequest, *, by: Actor, via: str, as_of: datetime
     ) -> None:
         if request.status == RequestStatus.APPROVED:
-            self.on_approved(row, Decided(by, via, as_of, request_id=request.pk))
+            decided = Decided(
+                by,
+                via,
+                as_of,
+                reason_code=request.settled_reason_code,
+                reason=request.settled_reason,
+                request_id=request.pk,
+            )
+            self.on_approved(row, decided)
         else:
             why = (request.status, request.settled_words)
             coded = request.settled_reason_code
-            self.on_rejected(row, Decided(by, via, as_of, *why, coded, request_id=request.pk))
+            decided = Decided(by, via, as_of, *why, coded, request_id=request.pk)
+            self.on_rejected(row, decided)
 
 
 def waiting_of(

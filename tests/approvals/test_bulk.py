@@ -406,7 +406,7 @@ class TestTheEngine:
         ],
     )
     def test_a_workflows_id_says_whose_it_is(self, workflow_id, found):
-        assert engine_side().subject_of(workflow_id) == found
+        assert engine_side().subjects_of([workflow_id]).get(workflow_id, "") == found
 
 
 class TestPreview:

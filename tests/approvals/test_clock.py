@@ -720,6 +720,6 @@ def test_a_start_that_never_arrives_is_written_down(people: dict[str, User]) -> 
     ],
 )
 def test_the_request_is_found_by_its_clocks_workflow_id(workflow_id: str, found: bool) -> None:
-    subject_of = subject().subject_of
-    assert subject_of is not None
-    assert bool(subject_of(workflow_id)) is found
+    subjects_of = subject().subjects_of
+    assert subjects_of is not None
+    assert (workflow_id in subjects_of([workflow_id])) is found

@@ -1,5 +1,6 @@
 """Queries of requests: by subject, who may sign, and what an approval would do."""
 
+from apps.approvals.selectors.discussion import Brought, brought_to
 from apps.approvals.selectors.people import acting_for, common_senior, signers
 from apps.approvals.selectors.requests import (
     active_rules,
@@ -39,6 +40,7 @@ from apps.approvals.selectors.tiers import (
 )
 
 __all__ = [
+    "Brought",
     "Preview",
     "Standing",
     "Tier",
@@ -47,6 +49,7 @@ __all__ = [
     "also_signing",
     "authorities",
     "band_words",
+    "brought_to",
     "can_sign",
     "claim_refusal",
     "common_senior",

@@ -9,6 +9,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from apps.approvals import kinds
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.models import DECIDE_PERMISSION, ApprovalRequest, Delegation
 from apps.approvals.models.delegations import PERMISSIONS_BACKEND as PERMISSIONS_BACKEND
@@ -151,10 +152,15 @@ def state_refusal(
             code="expired",
             expires_at=request.expires_at.isoformat(),
         )
-    if request.workflow_id and (
-        engine.workflow_is_closed(workflow_id=request.workflow_id)
-        if closed is None
-        else request.workflow_id in closed
+    kind = kinds.find(request.kind)
+    if (
+        request.workflow_id
+        and not (kind and kind.restarts)
+        and (
+            engine.workflow_is_closed(workflow_id=request.workflow_id)
+            if closed is None
+            else request.workflow_id in closed
+        )
     ):
         return Conflict(
             _("The workflow that waited for this decision has ended."), code="workflow_closed"

@@ -66,6 +66,19 @@ def clock_plan(
     ], due_at
 
 
+def clock_due(
+    clock: list[dict[str, Any]], due_at: datetime
+) -> tuple[list[dict[str, Any]], datetime]:
+    """Return the planned events and the due time, no later than `due_at`: a time that the law sets,
+    whatever the rule says."""
+    planned = [event for event in clock if event["event"] == DUE]
+    if planned and event_moment(planned[0]) <= due_at:
+        return clock, event_moment(planned[0])
+    due = {"event": DUE, "number": 1, "at": due_at.isoformat(), "done_at": None, "tier": 1}
+    kept = [event for event in clock if event["event"] != DUE]
+    return sorted([*kept, due], key=event_moment), due_at
+
+
 def clock_tier_begin(request: ApprovalRequest, *, as_of: datetime) -> None:
     """Plan reminders and escalation of the tier that begins now. The due time does not change.
     Joins the caller's transaction; the caller saves `clock`, then calls `clock_tier_tell`."""

@@ -40,6 +40,17 @@ from apps.notifications.services import notify
 
 #: The most unknown signals audited in one call.
 MOST_STRANGERS = 20
+#: Columns that an event of the clock may change.
+_WRITTEN = (
+    "clock",
+    "version",
+    "claimed_by",
+    "claimed_until",
+    "holds",
+    "escalated_group",
+    "escalated_to",
+    "escalated_at",
+)
 
 
 def request_tick(*, request_id: UUID | str, as_of: datetime) -> Tick:
@@ -78,6 +89,23 @@ def request_tick(*, request_id: UUID | str, as_of: datetime) -> Tick:
                 workflow_tell(request, kind, event="settled")
         expires_at = request.expires_at if request.status == RequestStatus.OPEN else None
         return Tick(request.status, next_at=clock_next(request), expires_at=expires_at)
+
+
+def request_escalate(*, request_id: UUID | str, group: str = "", as_of: datetime) -> None:
+    """Escalate an open request now, as its rule says; where it says nothing, to the senior of who
+    holds it, or else to `group`. Joins the transaction that has locked the subject's row, and whose
+    audit entry says by whom. No-op for a settled request. Nobody to escalate to is audited, and the
+    request stays as it is."""
+    request = request_lock(request_id)
+    if request.status != RequestStatus.OPEN:
+        return
+    if not request.band.get("escalation"):
+        # Of this row only: the band stays as the rule had it.
+        request.band = {**request.band, "escalation": {"senior": True, "group": group}}
+    request.version += 1
+    _escalate(request, {"event": ESCALATION, "number": 1}, as_of)
+    request.save(update_fields=_WRITTEN)
+    announce(request)
 
 
 def signals_judge(*, request_id: UUID | str, commands: Iterable[str]) -> int:
@@ -135,18 +163,7 @@ def _do_due(request: ApprovalRequest, *, as_of: datetime) -> None:
             event["tried_at"] = as_of.isoformat()
             continue
         event["done_at"] = as_of.isoformat()
-    request.save(
-        update_fields=[
-            "clock",
-            "version",
-            "claimed_by",
-            "claimed_until",
-            "holds",
-            "escalated_group",
-            "escalated_to",
-            "escalated_at",
-        ]
-    )
+    request.save(update_fields=_WRITTEN)
     announce(request)
 
 

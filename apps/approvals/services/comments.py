@@ -78,37 +78,49 @@ def comment_add(
             )
             if request is None:
                 raise NotFound(_("There is no such request."))
-            if not may_write(request, by):
-                raise reading_refusal()
-            # The request is not locked: its row does not change, and signers need not wait. Of two
-            # concurrent calls with one nonce, the second waits on the unique index.
-            comment, created = Comment.objects.get_or_create(
-                request=request,
-                author=by,
-                nonce=nonce,
-                defaults={"text": text, "created_at": as_of},
+            comment, created = comment_put(
+                request=request, by=by, text=text, nonce=nonce, via=via, as_of=as_of
             )
             if not created:
-                if comment.text != text:
-                    raise Conflict(_("This nonce came with another text."), code="nonce_reused")
                 throttle.give_back(limit)
-                return comment
-            mentioned = mentions_of(request, text)
-            comment.mentions.set(mentioned)
-            record(
-                request,
-                "commented",
-                by=by,
-                via=via,
-                body={
-                    "comment": comment.pk,
-                    "text": text,
-                    "mentions": [person.audit_id for person in mentioned],
-                },
-            )
-            _tell(request, comment, by=by, mentioned=mentioned)
-            broadcast(f"request:{request.pk}", id=str(request.pk), version=request.version)
             return comment
+
+
+def comment_put(
+    *, request: ApprovalRequest, by: User, text: str, nonce: str, via: str, as_of: datetime
+) -> tuple[Comment, bool]:
+    """As `comment_add`, in the caller's transaction, which audits refusals, and without the rate
+    limit; return the comment, and whether it is new. `text` is clean, the nonce not empty."""
+    if not may_write(request, by):
+        raise reading_refusal()
+    # The request is not locked: its row does not change, and signers need not wait. Of two
+    # concurrent calls with one nonce, the second waits on the unique index.
+    comment, created = Comment.objects.get_or_create(
+        request=request,
+        author=by,
+        nonce=nonce,
+        defaults={"text": text, "created_at": as_of},
+    )
+    if not created:
+        if comment.text != text:
+            raise Conflict(_("This nonce came with another text."), code="nonce_reused")
+        return comment, False
+    mentioned = mentions_of(request, text)
+    comment.mentions.set(mentioned)
+    record(
+        request,
+        "commented",
+        by=by,
+        via=via,
+        body={
+            "comment": comment.pk,
+            "text": text,
+            "mentions": [person.audit_id for person in mentioned],
+        },
+    )
+    _tell(request, comment, by=by, mentioned=mentioned)
+    broadcast(f"request:{request.pk}", id=str(request.pk), version=request.version)
+    return comment, True
 
 
 def mentions_of(request: ApprovalRequest, text: str) -> list[User]:

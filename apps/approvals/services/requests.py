@@ -10,7 +10,7 @@ from apps.approvals import kinds, validation
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.models import ApprovalRequest, PayloadVersion
 from apps.approvals.rules import Band, payload_hash_of, requirement, rule_ref
-from apps.approvals.services.clock import clock_keep, clock_plan
+from apps.approvals.services.clock import clock_due, clock_keep, clock_plan
 from apps.approvals.services.rows import (
     announce,
     record,
@@ -43,6 +43,7 @@ def request_open(
     payload: dict[str, Any],
     tiers: tuple[kinds.TierRule, ...] = (),
     written_by: User | None = None,
+    due_at: datetime | None = None,
     as_of: datetime,
 ) -> ApprovalRequest | None:
     """Open a request for the signatures that the active rule needs; None (audited) if it needs
@@ -53,6 +54,7 @@ def request_open(
     the payload and the rule version of its opening. `payload` holds text, whole numbers, decimals,
     dates, lists and objects; Invalid `payload_invalid` otherwise. `tiers` apply in place of the
     kind's default. `written_by`, besides `requested_by`, cannot sign: who wrote what is asked.
+    `due_at`: a time that the law sets; the request is due then, or earlier by its rule.
     Raises the rule's refusals as `rules.requirement`.
     """
     known = kinds.get(kind)
@@ -80,7 +82,9 @@ def request_open(
         return None
     band: Band = needed.band
     signed_by: list[dict[str, Any]] = [{"group": t.group, "quorum": t.quorum} for t in band.tiers]
-    clock, due_at = clock_plan(band=needed.raw, opened_at=as_of)
+    clock, due = clock_plan(band=needed.raw, opened_at=as_of)
+    if due_at is not None:
+        clock, due = clock_due(clock, due_at)
     # get_or_create, because two concurrent callers both pass the look-up above.
     request, created = ApprovalRequest.objects.get_or_create(
         key=key,
@@ -103,9 +107,9 @@ def request_open(
             "search_text": search_text_of(title, payload),
             "created_at": as_of,
             "expires_at": as_of + timedelta(hours=band.expires_hours)
-            if band.expires_hours
+            if band.expires_hours and known.expires
             else None,
-            "due_at": due_at,
+            "due_at": due,
             "clock": clock,
         },
     )
@@ -192,6 +196,15 @@ def request_cancel(
     record(request, "cancelled", by=by or ENGINE, body={"reason": reason})
     announce(request)
     return request
+
+
+def request_carried_by(request: ApprovalRequest, workflow_id: str) -> None:
+    """Name the workflow that waits for the answer from now on; empty: none, so that the request can
+    be signed although its workflow has ended. Joins the transaction that has locked the subject's
+    row; whoever names none starts one after the answer, if one is needed."""
+    rows = ApprovalRequest.objects.open().filter(pk=request.pk)
+    if rows.exclude(workflow_id=workflow_id).update(workflow_id=workflow_id):
+        announce(request)
 
 
 def _same(
