@@ -6,10 +6,12 @@ database, and so it starts in a third of the time and holds a third of the memor
 
 import logging
 import os
+import sqlite3
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 from django.conf import settings
@@ -24,6 +26,9 @@ from apps.simulators.mail import MailSink
 from apps.simulators.payments import PaymentSink
 from apps.simulators.paystack import PaystackSink
 from apps.simulators.webhooks import WebhookSink
+
+if TYPE_CHECKING:
+    from apps.simulators.directory.server import Directory
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -44,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--public-url", default="", help="Where browsers reach the simulators, if elsewhere."
+    )
+    parser.add_argument(
+        "--bridge-port", type=int, default=0, help="The directory of Pix keys there, over gRPC."
     )
     options = parser.parse_args(argv)
     if not settings.SIMULATORS_ALLOWED:
@@ -74,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         logging.getLogger(__name__).error(
             "No mail server on port %d: %s", options.smtp_port, mails.trouble
         )
+    directory = _directory(options.host, options.bridge_port) if options.bridge_port else None
     uvicorn.run(
         application,
         host=options.host,
@@ -85,6 +94,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         log_level="warning",
         timeout_graceful_shutdown=2,
     )
+    if directory is not None:
+        directory.stop()
+
+
+def _directory(host: str, port: int) -> "Directory | None":
+    """Serve the simulated directory; its data stay in the folder of the stack."""
+    # Who does without it does not wait for gRPC either.
+    from apps.simulators.directory.server import Directory
+
+    folder = Path(os.environ.get("COUNTERSIGN_DATA") or settings.BASE_DIR / ".local")
+    try:
+        directory = Directory(folder / "simulators" / "directory.sqlite3", host=host, port=port)
+    except (OSError, sqlite3.Error) as error:
+        logging.getLogger(__name__).error("No directory on port %d: %s", port, error)
+        return None
+    directory.start()
+    return directory
 
 
 def _beside(file: Path | None, name: str) -> Path | None:
