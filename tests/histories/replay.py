@@ -41,6 +41,9 @@ async def replay(history: WorkflowHistory, workflows: Sequence[type]) -> Excepti
     replayer = Replayer(
         workflows=workflows,
         data_converter=pydantic_data_converter,
+        # A long history on a busy machine takes more than the two seconds after which the SDK
+        # takes a workflow for one that hangs.
+        debug_mode=True,
         **worker_options(),
     )
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
