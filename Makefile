@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test lint rules fmt bench faults stream-faults large flakes soak pictures manage lock install chromium
+.PHONY: run test lint rules fmt bench faults stream-faults large flakes soak pictures manage proto lock install chromium
 .DEFAULT_GOAL := run
 
 run: install
@@ -44,17 +44,17 @@ bench: install
 # Three stacks side by side: most of the time they wait.
 faults: install chromium
 	@TESTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest \
-		tests/faults tests/interventions/test_failure_table.py -n 3 --dist load $(PYTEST_ARGS)
+		tests/faults tests/interventions/test_failure_table.py tests/streams/test_event_faults.py -n 3 --dist load $(PYTEST_ARGS)
 
 # What make test runs small, at full size: batches of 500 and 20,000, 300 decisions in a browser,
 # every page in both themes at both widths and with every address that nobody means, the API, the
-# ledger and approvals under more random input.
+# ledger and approvals under more random input, a directory of 200,000 keys.
 large: install chromium
 	@TESTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest \
 		tests/interventions/test_batch_workflow.py tests/interventions/test_budgets.py \
 		tests/approvals/test_races.py tests/approvals/test_property.py \
 		tests/console/test_admin.py tests/console/test_inbox.py tests/console/test_pages.py \
-		tests/e2e tests/api/test_fuzz.py $(PYTEST_ARGS)
+		tests/e2e tests/api/test_fuzz.py tests/simulators/directory/test_process.py $(PYTEST_ARGS)
 
 # FLAKES_TIMES, FLAKES_ONLY (as pytest -k), FLAKES_SECONDS, FLAKES_WORKERS, FLAKES_LOOPS,
 # FLAKES_FRESH=1: every test that waits, 20 times with both processors busy. Ctrl-C ends it; the next
@@ -79,6 +79,10 @@ pictures: install chromium
 manage:
 	@if [ ! -x $(PYTHON) ]; then echo "Nothing runs here: start it with make run" >&2; exit 1; fi
 	@exec $(PYTHON) -m deploy.local.manage $(ARGS)
+
+# The Python of the .proto files; it is committed.
+proto: install
+	@$(PYTHON) -m deploy.local.proto
 
 # Compile the hashed requirements. Registry addresses never get into them.
 lock: install

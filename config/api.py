@@ -35,6 +35,10 @@ from apps.notifications.api import router as webhooks_router
 from apps.payments.api import router as payments_router
 from apps.payments.quarantine_api import router as quarantine_router
 from apps.payments.replay_api import router as replays_router
+from apps.pix.api.claims import router as claims_router
+from apps.pix.api.entries import router as pix_entries_router
+from apps.pix.api.infractions import router as infractions_router
+from apps.pix.api.syncs import router as syncs_router
 from apps.wallets.api import adjustments_router as wallet_adjustments_router
 from apps.wallets.api import riders_router
 from apps.wallets.api import router as wallets_router
@@ -168,9 +172,13 @@ api.add_router("/payment-events", payments_router)
 api.add_router("/quarantine", quarantine_router)
 api.add_router("/replay-runs", replays_router)
 api.add_router("/automations", automations_router)
+api.add_router("/pix/claims", claims_router)
 api.add_router("/workflow", workflow_router)
+api.add_router("/pix/infractions", infractions_router)
 api.add_router("/riders", riders_router)
 api.add_router("/wallets", wallets_router)
 api.add_router("/wallets", topups_router)
 api.add_router("/invoices", invoices_router)
 api.add_router("/wallet-adjustments", wallet_adjustments_router)
+api.add_router("/pix/entries", pix_entries_router)
+api.add_router("/pix/sync-runs", syncs_router)

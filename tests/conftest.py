@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from temporalio.testing import WorkflowEnvironment
 
     from tests.database import Image, Kept
+    from tests.directory import SimulatedDirectory
     from tests.stage import EngineStage
 
 CHROMIUM_ARGS = [
@@ -326,6 +327,29 @@ def kafka() -> Iterator[str]:
             yield address
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def directory_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SimulatedDirectory"]:
+    """The simulated directory of this xdist worker."""
+    from tests.directory import serving
+
+    yield from serving(tmp_path_factory.mktemp("directory"))
+
+
+@pytest.fixture
+def directory(
+    directory_server: "SimulatedDirectory", settings: Any
+) -> Iterator["SimulatedDirectory"]:
+    """The simulated directory of Pix keys, empty but for what strangers have, without lag and
+    limits; the settings name it."""
+    from apps.pix.bridge import channel, limits
+
+    settings.BRIDGE_GRPC_ADDR = directory_server.address
+    directory_server.reset()
+    limits.reset()
+    yield directory_server
+    channel.close()
 
 
 # --- browser ------------------------------------------------------------------------------------

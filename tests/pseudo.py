@@ -114,7 +114,7 @@ def texts(html: str) -> list[str]:
 
 #: Ids and digests, also cut short; and what programs call things: approval.signed, request_settled.
 _ID = re.compile(
-    r"\b(?=[0-9a-f-]*\d)[0-9a-f]{4,}(?:-[0-9a-f]+)*\b|\b[a-z]+(?:[._:/-]+[a-z]+)+\b|\b[A-Z]\w+Workflow\b"
+    r"\b(?=[0-9a-f-]*\d)[0-9a-f]{4,}(?:-[0-9a-f]+)*\b|\b[a-z]+(?:[._:/-]+[a-z]+)+(?![a-z])|\b[A-Z]\w+Workflow\b"
 )
 _PLAIN = re.compile(r"[a-z]{2,}")
 

@@ -136,7 +136,13 @@ class Stack:
         self.env = environment(
             self.ports,
             self.private.servers,
-            base={**_plain_environment(), **SHORT_TIMEOUTS, **OPTIONS, **(env or {})},
+            base={
+                **_plain_environment(),
+                **SHORT_TIMEOUTS,
+                **OPTIONS,
+                "COUNTERSIGN_DATA": str(folder),
+                **(env or {}),
+            },
             settings="config.settings.local",
         )
         #: Processes by name; a second of a kind has the name given to `spawn`.

@@ -68,6 +68,13 @@ def test_the_workflows_and_activities_of_a_queue_are_ours(queue: str) -> None:
     assert len(said) >= 5
 
 
+def test_the_page_names_the_variables_of_the_dict_connector() -> None:
+    from tests.pix.test_source_worker import BLOCK
+
+    assert sorted(name for name in BLOCK if f"`{name}" not in PAGE) == []
+    assert "conn-dict-task-queue" in QUEUES
+
+
 def test_every_workflow_and_table_on_the_page_exists() -> None:
     workflows = {
         one.__temporal_workflow_definition.name

@@ -9,6 +9,7 @@ from apps.common import correlation
 from apps.engine import liveness
 from apps.engine.relay.state import lag
 from apps.engine.selectors import open_runs_count
+from apps.streams.selectors import events_lag
 from workers import metrics
 from workers.health import Health
 
@@ -79,3 +80,5 @@ def _measure() -> None:
     metrics.RELAY_PARKED.set(outbox.parked)
     metrics.RELAY_LAG.set(outbox.oldest_seconds)
     metrics.OPEN_WORKFLOWS.set(open_runs_count())
+    for topic, seconds in events_lag().items():
+        metrics.EVENTS_LAG.labels(topic).set(seconds)

@@ -84,6 +84,11 @@ RELAY_PARKED = Gauge(
 RELAY_LAG = Gauge(
     "countersign_relay_lag_seconds", "Age of the oldest command that the relay still has to send."
 )
+EVENTS_LAG = Gauge(
+    "countersign_events_lag_seconds",
+    "Age of the oldest event that the topic's broker has not got.",
+    ["topic"],
+)
 NOTICES_DROPPED = Counter(
     "countersign_mirror_notices_dropped_total",
     "Notices of runs that were not written; the sweeper finds those runs.",

@@ -21,13 +21,25 @@ from apps.interventions.activities import ACTIVITIES as INTERVENTION_ACTIVITIES
 from apps.interventions.contracts import TASK_QUEUE as INTERVENTIONS
 from apps.payments.activities import ACTIVITIES as PAYMENT_ACTIVITIES
 from apps.payments.contracts import TASK_QUEUE as PAYMENTS
+from apps.pix.activities.claims import ACTIVITIES as CLAIM_ACTIVITIES
+from apps.pix.activities.entries import ACTIVITIES as ENTRY_ACTIVITIES
+from apps.pix.activities.infractions import ACTIVITIES as INFRACTION_ACTIVITIES
+from apps.pix.activities.sync import ACTIVITIES as SYNC_ACTIVITIES
+from apps.pix.contracts import TASK_QUEUE as PIX
 from apps.wallets.activities import ACTIVITIES as TOPUP_ACTIVITIES
 from workers.workflows.approvals import ApprovalClockWorkflow
 from workers.workflows.automations import WorkflowExecution, WorkflowValidation
 from workers.workflows.batches import BatchInterventionWorkflow
 from workers.workflows.bookings import BookRideAlias, BookRideWorkflow
 from workers.workflows.bulk import BulkDecideWorkflow
+from workers.workflows.claims import ClaimWorkflow
 from workers.workflows.diagnostics import PingWorkflow
+from workers.workflows.entries import (
+    CreateEntryWorkflow,
+    DeleteEntryWorkflow,
+    UpdateEntryWorkflow,
+)
+from workers.workflows.infractions import InvestigateInfractionWorkflow
 from workers.workflows.interventions import (
     ExecuteInterventionWorkflow,
     InterventionApprovalWorkflow,
@@ -38,6 +50,7 @@ from workers.workflows.payments import PaymentEventWorkflow
 from workers.workflows.refunds import RefundWorkflow
 from workers.workflows.replays import ReplayRunWorkflow
 from workers.workflows.reviews import DLQReviewWorkflow
+from workers.workflows.syncs import VSyncSchedulerWorkflow, VSyncWorkflow
 from workers.workflows.topups import WalletTopUpAlias, WalletTopUpWorkflow
 from workers.workflows.trips import FleetAlias, FleetWorkflow, TripCancellationWorkflow
 
@@ -119,6 +132,26 @@ QUEUES: dict[str, QueueSpec] = {
             keeps=settings.TEMPORAL_MAX_CONCURRENT_ACTIVITIES_EXPLICIT,
             # Answers at once, and belongs to no row.
             unmirrored=[WorkflowValidation],
+        ),
+        QueueSpec(
+            name=PIX,
+            workflows=[
+                ClaimWorkflow,
+                CreateEntryWorkflow,
+                UpdateEntryWorkflow,
+                DeleteEntryWorkflow,
+                InvestigateInfractionWorkflow,
+                VSyncWorkflow,
+                VSyncSchedulerWorkflow,
+            ],
+            # Claims, infractions and synchronisations keep the clocks of their requests.
+            activities=[
+                *CLAIM_ACTIVITIES,
+                *ENTRY_ACTIVITIES,
+                *INFRACTION_ACTIVITIES,
+                *SYNC_ACTIVITIES,
+                *CLOCK_ACTIVITIES,
+            ],
         ),
         QueueSpec(name="diagnostics", workflows=[PingWorkflow], unmirrored=[PingWorkflow]),
     )

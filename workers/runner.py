@@ -1,8 +1,8 @@
 """One worker process: connect, serve the queues, drain.
 
 Shutdown order: stop polling, let activities finish (WORKER_DRAIN_SECONDS at most), write the
-mirror's queue, close PostgreSQL and Temporal, then the health and metrics servers. A second signal
-ends the process at once.
+mirror's queue, close the producers, PostgreSQL and Temporal, then the health and metrics servers. A
+second signal ends the process at once.
 """
 
 import asyncio
@@ -205,6 +205,7 @@ class Runner:
     def _close(self) -> None:
         self._health.drains()
         if self._relay is not None:
+            # Its duties close their producers, while they can still write what became of it.
             self._relay.stop()
         self._mirror.stop()
         self._refusals.stop()
@@ -327,8 +328,10 @@ def _deployment() -> WorkerDeploymentConfig:
     """Return the worker versioning, if the deployment has a name; the deployment makes a version
     current.
 
-    The build id is always set: otherwise the SDK hashes every loaded module, which takes longer
-    than the rest of the start.
+    Its name is the service's, not the installation's: services of one installation serve different
+    queues, and a version of a deployment must not become current while it lacks queues that the one
+    before had. The build id is always set: otherwise the SDK hashes every loaded module, which
+    takes longer than the rest of the start.
     """
     return WorkerDeploymentConfig(
         version=WorkerDeploymentVersion(

@@ -41,6 +41,8 @@ PEOPLE: tuple[Person, ...] = (
     Person("operator", "Tunde", "Bakare", ("operator",)),
     Person("corrector", "Kemi", "Adeyemi", ("quarantine operator",)),
     Person("releaser", "Bruno", "Tavares", ("quarantine releaser",)),
+    Person("officer", "Marina", "Lopes", ("key officer",), senior="senior"),
+    Person("officer2", "Danilo", "Prado", ("key officer",), senior="senior"),
     Person("auditor", "Beatriz", "Nogueira", ("auditor",)),
     # In no group: being a superuser is no authority to sign.
     Person("admin", "Chidi", "Anozie", superuser=True),

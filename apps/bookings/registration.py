@@ -62,7 +62,7 @@ WORDS = {
     VEHICLE: _("vehicle"),
     ON_SALE: _("on sale"),
     TripStatus.DRAFT: _("draft"),
-    TripStatus.CLOSED: _("sale closed"),
+    TripStatus.CLOSED: _("closed"),
     "held": _("held"),
     "paying": _("being paid"),
     "confirmed": _("confirmed"),

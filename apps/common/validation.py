@@ -150,7 +150,7 @@ def clean_text(text: str, *, field: str, limit: int, multiline: bool = False) ->
 
 def clean_reason(reason: str) -> str:
     """Return the reason, which may be empty. Raises Invalid `reason_invalid`."""
-    if not reason.strip():
+    if isinstance(reason, str) and not reason.strip():
         return ""
     return clean_text(reason, field="reason", limit=LONGEST_REASON, multiline=True)
 

@@ -4,8 +4,9 @@ Each app registers the next steps of its codes in `AppConfig.ready()`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext
@@ -38,13 +39,15 @@ def next_step(code: str) -> str:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A refusal as a page shows it: what happened, and what to do next."""
+    """A refusal as a page shows it: what happened, and what to do next. `extra`: what else the
+    service said, for pages that lead on."""
 
     code: str
     status: int
     what: str
     next_step: str
     at: datetime | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 #: If a decision came too late.
@@ -69,6 +72,7 @@ def refusal_of(error: DomainError) -> Refusal:
         what=what,
         next_step=_next_steps.get(error.code) or gettext("Nothing was changed."),
         at=at,
+        extra=error.extra,
     )
 
 

@@ -14,6 +14,8 @@ from config.settings.logs import configure_structlog
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 APP_ENVIRONMENT = env.text("APP_ENVIRONMENT", "development")
+#: All processes on one database together; services of it may have names of their own.
+INSTALLATION = env.text("INSTALLATION", "countersign")
 SERVICE_NAME = env.text("SERVICE_NAME", "countersign")
 
 INSTALLED_APPS = [
@@ -50,6 +52,7 @@ INSTALLED_APPS = [
     "apps.wallets",
     "apps.payments",
     "apps.automations",
+    "apps.pix",
     "apps.bookings",
     "apps.console",
 ]
@@ -225,6 +228,15 @@ INFERENCE_BULK = env.flag("INFERENCE_BULK", False)
 #: While the service is away one call tries it, so often.
 INFERENCE_PROBE_SECONDS = env.seconds("INFERENCE_PROBE_SECONDS", 10.0, least=0.1)
 
+# --- Events for others -------------------------------------------------------------------------
+#: So long events that a topic has got are kept here.
+OUT_EVENT_DAYS = env.integer("OUT_EVENT_DAYS", 7, least=1, most=3650)
+#: Where events of Pix keys go: a Redis stream, a topic of Kafka or one of Pulsar.
+DICT_EVENTS_SINK = env.choice("DICT_EVENTS_SINK", "redis", "kafka", "pulsar")
+PULSAR_URL = env.text("PULSAR_URL", "pulsar://localhost:6650")
+PULSAR_TOPIC = env.text("PULSAR_TOPIC", "persistent://public/default/dict-events")
+PULSAR_PRODUCER_NAME = env.text("PULSAR_PRODUCER_NAME", "conn-dict-worker")
+
 # --- Redis: live pages -------------------------------------------------------------------------
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:63790/0")
 LIVE_PREFIX = env.text("LIVE_PREFIX", "countersign")
@@ -333,6 +345,19 @@ ENABLE_TEMPORAL_FEATURES = env.flag("ENABLE_TEMPORAL_FEATURES", True)
 #: Definitions that somebody starts in the engine: `accept` or `refuse`.
 AUTOMATIONS_BARE_STARTS = env.choice("AUTOMATIONS_BARE_STARTS", "accept", "refuse")
 
+# --- Pix keys ----------------------------------------------------------------------------------
+#: Start to close of an activity of this queue, in seconds. None of them works longer than 25.
+PIX_ACTIVITY_TIMEOUT = env.seconds("PIX_ACTIVITY_TIMEOUT", 30.0, least=1.0)
+#: The rulebook under which new claims of keys are opened.
+CLAIMS_RULEBOOK = env.choice("CLAIMS_RULEBOOK", "source", "dict")
+#: How often the directory is asked what has changed.
+DIRECTORY_POLL_SECONDS = env.seconds("DIRECTORY_POLL_SECONDS", 60.0, least=0.1)
+#: Decisions that somebody sends to a workflow in the engine: `accept`, or `review` by a person.
+CLAIMS_BARE_SIGNALS = env.choice("CLAIMS_BARE_SIGNALS", "accept", "review")
+#: Sends the codes that prove who has a phone (apps/pix/phone_codes.py); empty: none are sent, and
+#: no phone becomes a key.
+PIX_PHONE_CODE_SENDER = env.text("PIX_PHONE_CODE_SENDER", "apps.pix.phone_codes.to_requester")
+
 #: How long a claim, and an assignment by somebody else, keeps others from signing.
 CLAIM_SECONDS = env.seconds("CLAIM_SECONDS", 1800.0, least=1.0)
 ASSIGN_SECONDS = env.seconds("ASSIGN_SECONDS", 86400.0, least=1.0)
@@ -357,6 +382,27 @@ EXECUTOR_TIMEOUT_SECONDS = env.seconds("EXECUTOR_TIMEOUT_SECONDS", 30.0, least=0
 #: Charges the cards of riders.
 PAYMENT_SERVICE_URL = env.text("PAYMENT_SERVICE_URL", "http://127.0.0.1:8002/payments")
 PAYMENT_SERVICE_TIMEOUT_SECONDS = env.seconds("PAYMENT_SERVICE_TIMEOUT_SECONDS", 30.0, least=0.1)
+
+# --- Pix keys: the directory's bridge ------------------------------------------------------------
+BRIDGE_GRPC_ADDR = env.host_port("BRIDGE_GRPC_ADDR", "localhost:50051")
+#: One call; those of activities are given less.
+BRIDGE_GRPC_TIMEOUT = env.seconds("BRIDGE_GRPC_TIMEOUT", 30.0, least=0.1)
+BRIDGE_GRPC_TLS = env.flag("BRIDGE_GRPC_TLS", False)
+BRIDGE_GRPC_TLS_CA_FILE = env.text("BRIDGE_GRPC_TLS_CA_FILE")
+BRIDGE_GRPC_TLS_CERT_FILE = env.text("BRIDGE_GRPC_TLS_CERT_FILE")
+BRIDGE_GRPC_TLS_KEY_FILE = env.text("BRIDGE_GRPC_TLS_KEY_FILE")
+if bool(BRIDGE_GRPC_TLS_CERT_FILE) != bool(BRIDGE_GRPC_TLS_KEY_FILE):
+    raise ImproperlyConfigured("BRIDGE_GRPC_TLS_CERT_FILE and BRIDGE_GRPC_TLS_KEY_FILE go together")
+if BRIDGE_GRPC_TLS_CA_FILE + BRIDGE_GRPC_TLS_CERT_FILE and not BRIDGE_GRPC_TLS:
+    raise ImproperlyConfigured(
+        "BRIDGE_GRPC_TLS must be on for BRIDGE_GRPC_TLS_CA_FILE and …_CERT_FILE"
+    )
+#: Buckets of the directory that hold otherwise than in apps/pix/bridge/buckets.py.
+DIRECTORY_BUCKETS = env.rates("DIRECTORY_BUCKETS")
+#: No activity of the queue of Pix keys runs longer.
+PIX_ACTIVITY_TIMEOUT = env.seconds("PIX_ACTIVITY_TIMEOUT", 30.0, least=1.0)
+#: A synchronisation that would repair more of a type of keys asks a person first.
+SYNC_REPAIR_PERCENT = env.integer("SYNC_REPAIR_PERCENT", 5, least=0, most=100)
 
 # --- Wallets: Paystack -------------------------------------------------------------------------
 PAYSTACK_URL = env.text("PAYSTACK_URL", "http://127.0.0.1:8002/paystack")

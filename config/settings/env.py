@@ -15,6 +15,19 @@ from psycopg.conninfo import conninfo_to_dict
 
 _env = environ.Env()
 
+#: The largest number: a billion seconds are 31 years, and still a length of time everywhere.
+MOST = 10**9
+_DIGITS = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_NUMBER = re.compile(rf"[+-]?{_DIGITS}(?:[eE][+-]?[0-9]+)?")
+#: Units of Go's durations → seconds; of a microsecond Go takes both characters that look like µ.
+_UNITS = {
+    **{"h": Decimal(3600), "m": Decimal(60), "s": Decimal(1), "ms": Decimal("1e-3")},
+    **dict.fromkeys(("us", "\u00b5s", "\u03bcs"), Decimal("1e-6")),
+    "ns": Decimal("1e-9"),
+}
+_DURATION_STEP = re.compile(f"({_DIGITS})({'|'.join(sorted(_UNITS, key=len, reverse=True))})")
+_DURATION = re.compile(f"(?:{_DURATION_STEP.pattern})+")
+
 #: Our name → the names used by the services before. Ours takes precedence.
 ALIASES: dict[str, tuple[str, ...]] = {
     "TEMPORAL_ADDRESS": ("TEMPORAL_HOST", "TEMPORAL_WORKER_TEMPORAL_HOST"),
@@ -55,7 +68,7 @@ def text(variable: str, default: str = "") -> str:
     return str(_read("str", variable, default))
 
 
-def integer(variable: str, default: int, *, least: int = 0, most: int = 10**9) -> int:
+def integer(variable: str, default: int, *, least: int = 0, most: int = MOST) -> int:
     """Return the variable as a whole number. Raises ImproperlyConfigured outside [least, most]."""
     value = int(_read("int", variable, default))
     if not least <= value <= most:
@@ -66,16 +79,42 @@ def integer(variable: str, default: int, *, least: int = 0, most: int = 10**9) -
 
 
 def seconds(variable: str, default: float, *, least: float = 0.0) -> float:
-    """Return the variable as seconds."""
-    return number(variable, default, least=least)
+    """Return the variable as seconds: a plain number, or a duration of Go such as `1m30s`, `500ms`
+    or `1.5h`. Raises ImproperlyConfigured outside [least, 10**9]."""
+    raw = _raw(variable)
+    if not _DURATION.fullmatch(raw):
+        return _number(variable, default, least, "number of seconds or duration like 1m30s")
+    steps = _DURATION_STEP.findall(raw)
+    # Decimals, so that 0.3ms is exactly what it says.
+    value = sum((Decimal(count) * _UNITS[unit] for count, unit in steps), Decimal(0))
+    return _within(variable, float(value), least)
 
 
 def number(variable: str, default: float, *, least: float = 0.0) -> float:
-    """Return the variable as a finite number."""
-    value = float(_read("float", variable, default))
-    if not value >= least or value == float("inf"):
-        raise ImproperlyConfigured(f"{name_of(variable)} must be at least {least}, not {value}")
+    """Return the variable as a number. Raises ImproperlyConfigured outside [least, 10**9]."""
+    return _number(variable, default, least, "number")
+
+
+def _number(variable: str, default: float, least: float, kind: str) -> float:
+    raw = _raw(variable)
+    # Not through django-environ, which reads "500ms" as 500 and "1e3" as 13.
+    if raw and not _NUMBER.fullmatch(raw):
+        raise ImproperlyConfigured(
+            f"{name_of(variable)} has a value that is not a valid {kind}: {raw!r}"
+        )
+    return _within(variable, float(raw or default), least)
+
+
+def _within(variable: str, value: float, least: float) -> float:
+    if not least <= value <= MOST:
+        raise ImproperlyConfigured(
+            f"{name_of(variable)} must be between {least} and {MOST}, not {value}"
+        )
     return value
+
+
+def _raw(variable: str) -> str:
+    return text(variable).strip()
 
 
 def flag(variable: str, default: bool) -> bool:
@@ -119,6 +158,20 @@ def options(variable: str) -> dict[str, Any]:
         raise ImproperlyConfigured(
             f"{name_of(variable)} must be an object of JSON, of plain values"
         )
+    return found
+
+
+def rates(variable: str) -> dict[str, tuple[float, int]]:
+    """Return the variable, an object of JSON such as {"ENTRIES_WRITE": "800/1200"}, as name →
+    (calls that come back in a minute, calls that are there at most)."""
+    found = {}
+    for name, value in options(variable).items():
+        figures = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)/(\d{1,9})", str(value), re.ASCII)
+        if not figures or not float(figures[1]) or not int(figures[2]):
+            raise ImproperlyConfigured(
+                f'{name_of(variable)} must be like {{"{name}": "1200/36000"}}, not {value!r}'
+            )
+        found[name] = (float(figures[1]), int(figures[2]))
     return found
 
 
@@ -226,6 +279,17 @@ def http_url(variable: str, default: str = "") -> str:
     value = text(variable, default).strip().rstrip("/")
     if value and not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:_]+(?:/[!-~]*)?", value):
         raise ImproperlyConfigured(f"{variable} must be like https://host/path")
+    return value
+
+
+def host_port(variable: str, default: str) -> str:
+    """Return the variable as host:port."""
+    value = text(variable, default).strip()
+    found = re.fullmatch(
+        r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*)|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", value, re.ASCII
+    )
+    if not found or not 0 < int(found[1]) < 65536:
+        raise ImproperlyConfigured(f"{name_of(variable)} must be like host:50051, not {value!r}")
     return value
 
 

@@ -8,6 +8,8 @@ SECRET_KEY = "local-only-not-a-secret-" + "0" * 40
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *env.words("ALLOWED_HOSTS")]  # noqa: F405
 DEMO_LOGINS = True
 SIMULATORS_ALLOWED = True
+# For `manage.py simdirectory`.
+INSTALLED_APPS = [*INSTALLED_APPS, "apps.simulators"]  # noqa: F405
 FAILPOINTS_DIR = env.text("FAILPOINTS_DIR")  # noqa: F405
 # The key of the simulated Paystack.
 PAYSTACK_SECRET_KEY = PAYSTACK_SECRET_KEY or "sk_test_demo"  # noqa: F405

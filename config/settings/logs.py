@@ -48,6 +48,8 @@ LOGGING: dict[str, Any] = {
         # Below that they write addresses and headers, in which there are secrets.
         "httpx2": {"level": "WARNING"},
         "httpcore2": {"level": "WARNING"},
+        # Ten lines for each attempt to reach a broker that is away.
+        "pulsar": {"level": "ERROR"},
     },
 }
 

@@ -33,8 +33,20 @@ if AI_BASE_URL.startswith("http:") and not env.listed(AI_BASE_URL, OUTBOUND_ALLO
     raise ImproperlyConfigured("AI_BASE_URL must begin with https://, or be allowed by name")
 if any(env.this_machine(host) for host in OUTBOUND_ALLOWED_HOSTS):  # noqa: F405
     raise ImproperlyConfigured("OUTBOUND_ALLOWED_HOSTS must not name this machine in production")
+if not env.this_machine(BRIDGE_GRPC_ADDR):  # noqa: F405
+    # Keys and tax ids go there. Beside us stands a proxy that speaks TLS for us.
+    for _variable in ("TLS", "TLS_CA_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE"):
+        env.required(f"BRIDGE_GRPC_{_variable}")
+    if not BRIDGE_GRPC_TLS:  # noqa: F405
+        raise ImproperlyConfigured("BRIDGE_GRPC_TLS must be on: BRIDGE_GRPC_ADDR is not here")
+PIX_PHONE_CODE_SENDER = env.text("PIX_PHONE_CODE_SENDER", "")
+if PIX_PHONE_CODE_SENDER == "apps.pix.phone_codes.to_requester":
+    raise ImproperlyConfigured("PIX_PHONE_CODE_SENDER must send to the phone, not to who asks")
 # Whoever reaches the engine could run anything, without a name.
 AUTOMATIONS_BARE_STARTS = env.choice("AUTOMATIONS_BARE_STARTS", "refuse", "accept")
+# Likewise, whoever reaches the engine could decide, without a name.
+CLAIMS_BARE_SIGNALS = env.choice("CLAIMS_BARE_SIGNALS", "review", "accept")
+DICT_EVENTS_SINK = env.choice("DICT_EVENTS_SINK", "pulsar", "redis", "kafka")
 if env.text("FAILPOINTS_DIR"):
     raise ImproperlyConfigured("FAILPOINTS_DIR must not be set in production")
 if env.text("EMAIL_URL"):

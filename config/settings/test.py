@@ -8,6 +8,7 @@ SECRET_KEY = "test-only-not-a-secret-" + "0" * 40
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", "testserver"]
 DEMO_LOGINS = True
 SIMULATORS_ALLOWED = True
+INSTALLED_APPS = [*INSTALLED_APPS, "apps.simulators"]  # noqa: F405
 PAYSTACK_SECRET_KEY = "sk_test_demo"  # noqa: S105 - of the simulator
 AUTOMATIONS_WEBHOOK_SECRETS = ["whsec_Y291bnRlcnNpZ24tYXV0b21hdGlvbnMtZGVtbw=="]
 AI_BASE_URL = AI_BASE_URL or "http://127.0.0.1:9/ai/v1"  # noqa: F405

@@ -27,8 +27,6 @@ PORTS: dict[str, int] = {
     "SMTP_PORT": 8025,
     "BRIDGE_PORT": 50051,
 }
-#: Reserved for processes that do not exist yet: handed on, not checked.
-RESERVED = frozenset({"BRIDGE_PORT"})
 #: A URL in the environment stands in for a server of ours, whose ports are then not needed.
 REPLACED_BY = {
     "DATABASE_URL": ("POSTGRES_PORT",),
@@ -40,7 +38,7 @@ REPLACED_BY = {
 TUNING = (
     *(*REPLACED_BY, "TEMPORAL_", "POSTGRES_", "WORKER_", "RELAY_", "LOG_", "APP_", "LIVE_"),
     *("EMAIL_", "SITE_URL", "WEBHOOK", "NOTIFY_", "PAYMENT", "KAFKA_", "INFERENCE_"),
-    "AUTOMATIONS_",
+    *("AUTOMATIONS_", "BRIDGE_", "DIRECTORY_"),
 )
 
 #: Something for `database` nodes to read, where the caller names nothing.
@@ -78,7 +76,7 @@ def read_ports(environ: Mapping[str, str]) -> dict[str, int]:
 def needed_ports(ports: Mapping[str, int], environ: Mapping[str, str]) -> dict[str, int]:
     """Those that processes of this stack will listen on."""
     spared = {port for url, names in REPLACED_BY.items() if environ.get(url) for port in names}
-    return {name: port for name, port in ports.items() if name not in spared | RESERVED}
+    return {name: port for name, port in ports.items() if name not in spared}
 
 
 def environment(
@@ -139,6 +137,7 @@ def app_argv(kind: str, ports: Mapping[str, int]) -> list[str]:
         "simulators": [
             *(sys.executable, "-m", "apps.simulators", "--port", str(ports["INFERENCE_PORT"])),
             *("--smtp-port", str(ports["SMTP_PORT"])),
+            *("--bridge-port", str(ports["BRIDGE_PORT"])),
             "--paystack-webhook",
             f"http://127.0.0.1:{ports['WEB_PORT']}/api/v1/webhooks/paystack",
         ],

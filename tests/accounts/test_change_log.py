@@ -247,6 +247,7 @@ def test_the_person_hears_of_both_and_of_nothing_that_was_refused(
 # --- roles ---------------------------------------------------------------------------------------
 def test_a_roles_permissions_are_recorded_and_its_name_stays(client: Client) -> None:
     role = Group.objects.get(name="key officer")
+    role.permissions.clear()
     extra = Permission.objects.get(codename="view_apikey")
     address = reverse("admin:auth_group_change", args=[role.pk])
     assert client.post(address, {"name": "boss", "permissions": [extra.pk]}).status_code == 302

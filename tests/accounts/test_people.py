@@ -28,6 +28,8 @@ def test_the_demo_has_its_people_in_their_groups() -> None:
         "operator": {"operator"},
         "corrector": {"quarantine operator"},
         "releaser": {"quarantine releaser"},
+        "officer": {"key officer"},
+        "officer2": {"key officer"},
         "auditor": {"auditor"},
         "admin": set(),
     }

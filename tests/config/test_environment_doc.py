@@ -7,7 +7,7 @@ from config.settings.env import ALIASES
 
 ROOT = Path(__file__).resolve().parents[2]
 READ = re.compile(
-    r"""env\.(?:text|integer|seconds|number|flag|choice|words|options|amount|currencies|required|hosts|tables|own_login|http_url|webhook_secrets)\(\s*["']([A-Z0-9_]+)["']"""
+    r"""env\.(?:text|integer|seconds|number|flag|choice|words|options|amount|currencies|required|hosts|tables|own_login|http_url|webhook_secrets|host_port|rates)\(\s*["']([A-Z0-9_]+)["']"""
 )
 
 

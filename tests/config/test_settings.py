@@ -165,6 +165,56 @@ def test_production_refuses_the_keys_of_simulators_and_ai_without_tls() -> None:
     ]
 
 
+# --- the directory's bridge ----------------------------------------------------------------------
+FAR = {
+    "BRIDGE_GRPC_ADDR": "bridge.example:443",
+    "BRIDGE_GRPC_TLS": "true",
+    "BRIDGE_GRPC_TLS_CA_FILE": "/tls/ca.pem",
+    "BRIDGE_GRPC_TLS_CERT_FILE": "/tls/cert.pem",
+    "BRIDGE_GRPC_TLS_KEY_FILE": "/tls/key.pem",
+}
+
+
+@pytest.mark.parametrize("missing", [name for name in FAR if name != "BRIDGE_GRPC_ADDR"])
+def test_production_speaks_to_a_bridge_elsewhere_over_tls_with_a_certificate(missing: str) -> None:
+    environment = {**PRODUCTION, **FAR}
+    del environment[missing]
+    assert missing in _refusal(**environment) or "go together" in _refusal(**environment)
+
+
+def test_production_speaks_to_a_bridge_elsewhere_or_beside_it() -> None:
+    names = ("BRIDGE_GRPC_ADDR", "BRIDGE_GRPC_TLS", "BRIDGE_GRPC_TIMEOUT")
+    assert _read(*names, **PRODUCTION, **FAR) == ["bridge.example:443", True, 30.0]
+    assert _read(*names, **PRODUCTION) == ["localhost:50051", False, 30.0]
+    assert "BRIDGE_GRPC_TLS" in _refusal(**{**PRODUCTION, **FAR, "BRIDGE_GRPC_TLS": "false"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BRIDGE_GRPC_ADDR", "bridge.example"),
+        ("BRIDGE_GRPC_ADDR", "http://bridge.example:443"),
+        ("BRIDGE_GRPC_ADDR", "bridge.example:0"),
+        ("BRIDGE_GRPC_ADDR", "bridge.example:65536"),
+        ("BRIDGE_GRPC_ADDR", "bridge.example:٤٤٣"),
+        ("BRIDGE_GRPC_TIMEOUT", "0"),
+        ("BRIDGE_GRPC_TLS_CERT_FILE", "/tls/cert.pem"),
+        ("BRIDGE_GRPC_TLS_CA_FILE", "/tls/ca.pem"),
+        ("DIRECTORY_BUCKETS", "[]"),
+        ("DIRECTORY_BUCKETS", '{"ENTRIES_WRITE": 1200}'),
+        ("DIRECTORY_BUCKETS", '{"ENTRIES_WRITE": "0/10"}'),
+        ("DIRECTORY_BUCKETS", '{"ENTRIES_WRITE": "10/-1"}'),
+    ],
+)
+def test_a_bad_value_of_the_bridge_stops_the_start(variable: str, value: str) -> None:
+    assert variable in _refusal(**{variable: value})
+
+
+def test_buckets_are_read_as_calls_a_minute_and_at_once() -> None:
+    read = _read("DIRECTORY_BUCKETS", DIRECTORY_BUCKETS='{"ENTRIES_WRITE": "0.5/1200"}')
+    assert read == [{"ENTRIES_WRITE": [0.5, 1200]}]
+
+
 # --- secrets of automations ---------------------------------------------------------------------
 def test_secrets_are_read_with_their_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
@@ -317,6 +367,9 @@ def test_a_comma_list_drops_blanks() -> None:
         ("APP_LOG_LEVEL", "loud"),
         ("WORKER_DRAIN_SECONDS", "inf"),
         ("WORKER_DRAIN_SECONDS", "-1"),
+        ("WORKER_DRAIN_SECONDS", "1m 30s"),
+        ("POSTGRES_POOL_TIMEOUT", "50ms"),
+        ("TEMPORAL_WORKFLOW_TIMEOUT_MINUTES", "30m"),
         ("RELAY_MAX_IN_FLIGHT", "0"),
         ("AUDIT_SEAL_SECONDS", "0"),
         ("AUDIT_ANCHOR_SECONDS", "-1"),
@@ -331,6 +384,58 @@ def test_a_comma_list_drops_blanks() -> None:
 )
 def test_a_bad_value_stops_the_start_and_names_the_variable(variable: str, value: str) -> None:
     assert variable in _refusal(**{variable: value})
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("30s", 30),
+        ("500ms", 0.5),
+        ("1m30s", 90),
+        ("24h", 86_400),
+        ("1h30m", 5_400),
+        ("1.5h", 5_400),
+        (".5s", 0.5),
+        ("0s", 0),
+        ("1h1m1s1ms1us1ns", 3661.001001001),
+        ("0.3ms", 0.0003),
+        ("250\u00b5s", 0.00025),
+        ("250\u03bcs", 0.00025),
+        ("30", 30),
+        ("2.5", 2.5),
+        ("1e3", 1000),
+        (" 30s ", 30),
+        ("", 7),
+    ],
+)
+def test_a_time_is_a_number_of_seconds_or_a_duration_of_go(
+    written: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUR_TIMEOUT", written)
+    assert env.seconds("OUR_TIMEOUT", 7) == seconds
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("30x", "-5s", "-5", "1m 30s", "1m-30s", "s", "m30", "1m30", "30S", "1d", "1,5s", "1,000"),
+        *("NaN", "inf", "1e400", "1e3s", "1e10", "9" * 400 + "h", "280000h", "1_000", "0x10"),
+        *("\u0663\u0660", "\u0663\u0660s", "30\u017f", "5\u043cs", "30s\n1", "30.5.1s", "..s"),
+    ],
+)
+def test_a_time_that_is_neither_is_refused_by_its_name(
+    written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUR_TIMEOUT", written)
+    with pytest.raises(ImproperlyConfigured, match="OUR_TIMEOUT"):
+        env.seconds("OUR_TIMEOUT", 7)
+
+
+@pytest.mark.parametrize("written", ["30m", "500ms", "1,5", "NaN", "inf", "\u0663\u0660", "1_0"])
+def test_a_plain_number_has_no_unit(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUR_MINUTES", written)
+    with pytest.raises(ImproperlyConfigured, match="OUR_MINUTES"):
+        env.number("OUR_MINUTES", 7)
 
 
 def test_a_bad_database_address_is_not_repeated_with_its_password() -> None:
@@ -391,3 +496,14 @@ def test_a_bad_login_of_automations_stops_the_start_and_is_not_told(url: str) ->
     said = _refusal(**{**PRODUCTION, "AUTOMATIONS_DATABASE_URL": url})
     assert "AUTOMATIONS_DATABASE_URL" in said
     assert "s3cret" not in said
+
+
+def test_events_of_pix_keys_go_to_redis_here_and_to_pulsar_in_production() -> None:
+    assert _read("DICT_EVENTS_SINK") == ["redis"]
+    assert _read("DICT_EVENTS_SINK", "PULSAR_URL", "PULSAR_TOPIC", **PRODUCTION) == [
+        "pulsar",
+        "pulsar://localhost:6650",
+        "persistent://public/default/dict-events",
+    ]
+    assert _read("DICT_EVENTS_SINK", **PRODUCTION, DICT_EVENTS_SINK="kafka") == ["kafka"]
+    assert "DICT_EVENTS_SINK" in _refusal(DICT_EVENTS_SINK="sqs")

@@ -18,7 +18,7 @@ from apps.accounts.services import api_key_create
 from apps.approvals.models import ApprovalRequest, ApprovalRule
 from apps.approvals.services import rule_put
 from apps.audit.models import AuditEntry
-from apps.engine.models import EngineCommand
+from apps.engine.models import EngineCommand, WorkflowSchedule
 from apps.interventions.models import Budget, Intervention, Policy
 from apps.web.admin import BaseAdmin, EstimatedPaginator
 from tests.console.conftest import AsPerson, ask_to_sign
@@ -29,9 +29,10 @@ OURS = [
     model
     for model in apps.get_models()
     if model.__module__.startswith("apps.")
-    # Kept by machines for machines: row history, the sealer's queue, the sweeper's place.
+    # Kept by machines for machines: row history, the sealer's queue, the sweeper's place, sums of
+    # content ids and the bytes of their files.
     and not model._meta.object_name.endswith("Event")
-    and model._meta.object_name not in {"AuditPending", "EngineMark"}
+    and model._meta.object_name not in {"AuditPending", "EngineMark", "SyncBucket", "SyncChunk"}
 ]
 LABELS = [model._meta.label_lower for model in OURS]
 OPEN = {"accounts.user"}
@@ -318,6 +319,30 @@ def test_a_policy_is_changed_by_a_new_version(world: World, as_person: AsPerson)
         assert client.post(address, {**data, **bad}).status_code == 422, bad
     assert as_person("auditor").get(address).status_code == 403
     assert client.get("/admin/interventions/policy/999999/put/").status_code == 404
+
+
+def test_a_schedule_gets_its_times_from_a_form(world: World, as_person: AsPerson) -> None:
+    client = as_person("admin")
+    assert 'value="3600"' in text(client.get("/admin/engine/workflowschedule/put/"))
+    old = WorkflowSchedule.objects.get(name="reconcile-interventions")
+    address = reverse("admin:engine_workflowschedule_put_from", args=[old.pk])
+    data = {
+        **{"name": old.name, "workflow_type": old.workflow_type, "task_queue": old.task_queue},
+        **{"cron": old.cron, "time_zone": old.time_zone, "args": "[]", "note": old.note},
+    }
+    given = {"catch_up_seconds": "79200", "execution_timeout_seconds": "86400"}
+    assert client.post(address, {**data, **given}).status_code == 302
+    row = WorkflowSchedule.objects.get(pk=old.pk)
+    assert (row.catch_up_seconds, row.execution_timeout_seconds) == (79_200, 86_400)
+    for name, bad in (
+        *(("catch_up_seconds", one) for one in ("", "9", "-60", "1h", "9" * 400)),
+        *(("execution_timeout_seconds", one) for one in ("-1", "1.5", "9" * 400)),
+    ):
+        assert client.post(address, {**data, **given, name: bad}).status_code == 422, bad
+    none = {**data, **given, "execution_timeout_seconds": "0"}
+    assert client.post(address, none).status_code == 302
+    row.refresh_from_db()
+    assert (row.execution_timeout_seconds, row.version) == (None, 3)
 
 
 def test_a_rule_is_changed_by_a_new_version_and_a_bad_band_is_named(

@@ -532,7 +532,8 @@ def test_every_source_answers_and_its_results_lead_somewhere(world: World) -> No
         *("wallets", "adjustments", "journals"),
         *("topups", "payment_reviews", "invoices"),
         *("payment_events", "quarantine", "replays", "automations", "executions"),
-        *("bookings", "trips", "refunds", "trip_cancellations"),
+        *("bookings", "trips", "refunds", "trip_cancellations", "infractions"),
+        *("claims", "pix_keys", "pix_key_changes", "syncs"),
     }
     assert len({source.order for source in every}) == len(every)
     assert all(source.hint and source.title for source in every)

@@ -30,7 +30,7 @@ def temporal(
     """Temporal behind a proxy, asked again at every look."""
     proxy = make_proxy(temporal_address)
     settings.TEMPORAL_ADDRESS = f"127.0.0.1:{proxy.port}"
-    settings.SERVICE_NAME = f"countersign-{new_id().hex[-10:]}"
+    settings.INSTALLATION = f"countersign-{new_id().hex[-10:]}"
     reads.shared_client.reset()
     yield proxy
     reads.shared_client.reset()

@@ -72,7 +72,7 @@ WATCHES = (home.QUEUES, worker_views.QUEUES, run_views.DESCRIPTIONS, schedule_vi
 def engine(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Engine]:
     one = Engine()
     # Keys of this test's own in Redis.
-    settings.SERVICE_NAME = f"countersign-{new_id().hex[-10:]}"
+    settings.INSTALLATION = f"countersign-{new_id().hex[-10:]}"
     monkeypatch.setattr(reads, "queue_states", one.queue_states)
     monkeypatch.setattr(reads, "describe", one.describe)
     monkeypatch.setattr(schedule_views, "schedule_states", one.schedule_states)
@@ -280,6 +280,12 @@ def test_schedules_say_when_in_words_and_how_the_last_run_ended(
     text = words_in(html_of(operator, "/schedules/reconcile-interventions/"))
     assert "reconcile-1" in text
     assert "Runs so far 12" in text
+    assert "Catches up runs missed by at most 1 hour" in text
+    assert "The engine ends a run" not in text
+    WorkflowSchedule.objects.update(catch_up_seconds=79_200, execution_timeout_seconds=5_400)
+    text = words_in(html_of(operator, "/schedules/reconcile-interventions/"))
+    assert "Catches up runs missed by at most 22 hours" in text
+    assert "The engine ends a run after 1 hour and 30 minutes" in text
 
 
 # --- without the engine --------------------------------------------------------------------------

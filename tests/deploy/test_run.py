@@ -118,6 +118,8 @@ def test_make_run_says_where_everything_is_heals_and_refuses_a_second_launcher(u
     key = up.manage("createapikey", "--user", "admin", "--scope", "all")
     assert key.returncode == 0, key.stderr
     assert key.stdout.split()[-1]
+    shown = up.manage("simdirectory", "show")
+    assert "12345678 Banco Countersign (ours)" in shown.stdout, shown.stderr
 
     # One of them is killed: it is named and comes back.
     worker = up.stack()["pids"]["worker"]

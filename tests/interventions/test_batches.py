@@ -693,7 +693,7 @@ def test_a_workflow_that_was_ended_later_pauses_it_and_resuming_starts_another(
     batch.refresh_from_db()
     assert (batch.status, batch.error_code) == ("running", "")
     assert [item.number for item in prepared(batch).items] == [1, 2, 3]
-    assert subject().subject_of(batch.workflow_id) == str(batch.pk)
+    assert subject().subjects_of([batch.workflow_id]) == {batch.workflow_id: str(batch.pk)}
 
 
 def old(batch: InterventionBatch) -> None:
@@ -779,8 +779,7 @@ def test_an_item_that_has_not_begun_ends_with_a_batch_that_was_cancelled(world: 
 
 
 def test_ids_that_are_no_batch_are_nobodys() -> None:
-    assert subject().subject_of("intervention-batch-nonsense") == ""
-    assert subject().subject_of("intervention-0") == ""
+    assert subject().subjects_of(["intervention-batch-nonsense", "intervention-0", ""]) == {}
 
 
 def test_a_payment_is_reserved_and_spent_once_each(world: World) -> None:

@@ -111,7 +111,8 @@ def check_that_every_page_has_something_to_show() -> None:
     assert half in requests.mine(reviewer2, as_of=now)
     assert SavedFilter.objects.get().shared
     assert Evidence.objects.get().content_type == "text/csv"
-    assert Comment.objects.count() == 2
+    # Two of interventions, and one beside an infraction.
+    assert Comment.objects.count() == 3
     assert User.objects.get(username="reviewer").senior.username == "senior"
     rules = ApprovalRule.objects.filter(active=True)
     assert all(band["due_hours"] and band["escalation"] for rule in rules for band in rule.bands)

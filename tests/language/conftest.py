@@ -24,6 +24,7 @@ from apps.filters.models import SavedFilter
 from apps.interventions.models import Budget, Policy
 from apps.notifications import kinds
 from apps.payments.rules import METHODS
+from apps.pix.contracts import KeyType
 from apps.wallets.models import Account, Journal, PaymentReview, Rider
 from tests.bookings.conftest import make_world as bookings_world
 from tests.database import Image
@@ -128,8 +129,13 @@ def shown(world: World) -> Opened:
     )
     quarantined = _quarantined()
     automation = _automation(world)
-    execution = _execution(world)
+    execution, key, infraction = _execution(world), _key(world), _infraction()
+    (claim, rulebook), sync = _claim(world), _sync(world)
     return {
+        **{f"infraction{end}": [infraction] for end in ("", "_live")},
+        **{f"claim{end}": [claim] for end in ("", "_live")},
+        **{f"rulebook{end}": [rulebook] for end in ("", "_live")},
+        **{f"pix_sync{end}": [sync] for end in ("", "_live")},
         **quarantined,
         **{f"automation{end}": [automation] for end in ("", "_live", "_edit", "_run")},
         **{f"execution{end}": [execution] for end in ("", "_live")},
@@ -162,7 +168,27 @@ def shown(world: World) -> Opened:
         "budget": ["main"],
         "budget_live": ["main"],
         **{f"{name}{end}": [pk] for name, pk in trips.items() for end in ("", "_live")},
+        **{name: [key] for name in ("entry", "entry_live", "key_change")},
     }
+
+
+def _key(world: World) -> Any:
+    """The id of a key that is on its way to the directory."""
+    from apps.pix.contracts.entries import AccountGiven, OwnerGiven
+    from apps.pix.models import Participant
+    from apps.pix.services.entries import entry_create
+
+    Participant.objects.update_or_create(ispb="12345678", defaults={"name": NAME, "ours": True})
+    change, _new = entry_create(
+        key_type="CPF",
+        key="11122233396",
+        account=AccountGiven(participant="12345678", number="1", type="CACC"),
+        owner=OwnerGiven(type="NATURAL_PERSON", tax_id="11122233396", name=NAME),
+        by=world.people["admin"],
+        via="page",
+        as_of=timezone.now(),
+    )
+    return change.entry_id
 
 
 def _automation(world: World) -> str:
@@ -264,8 +290,12 @@ def data(shown: Opened) -> list[str]:
         *EngineCommand.objects.exclude(name="").values_list("name", flat=True),
         # Kept in rows: who acted that is no person, and what was written before the language was
         # the site's.
-        *("engine", "demo seed", "unknown", "tester"),
+        *("engine", "engine signal", "demo seed", "unknown", "tester"),
         *WorkflowSchedule.objects.values_list("note", flat=True),
+        # Rulebooks, by their codes, and their versions.
+        *("source", "dict", "source v1", "dict v1"),
+        # A zone in words.
+        "America/Sao Paulo",
         "Checked the papers",
         # Names of files, of scopes, and of kinds in names of rules.
         *Evidence.objects.values_list("name", flat=True),
@@ -275,6 +305,8 @@ def data(shown: Opened) -> list[str]:
         *(one.title for one in approval_kinds.registered() if one.name.startswith("test.")),
         *(one.title for one in kinds.registered() if one.name.startswith("test.")),
         *APIKey.objects.values_list("prefix", flat=True),
+        # Types of keys, in the directory's words.
+        *KeyType,
         # What producers send, in a rule about it.
         *METHODS,
     ]
@@ -290,6 +322,43 @@ def as_person(world: World) -> Callable[[str], Client]:
         return client
 
     return build
+
+
+def _claim(world: World) -> tuple[Any, Any]:
+    """One that waits for its donor, and the rulebook that it goes by."""
+    from apps.pix.contracts.claims import ClaimLook, ClaimOpening, ClaimRequest
+    from apps.pix.models import Claim
+    from apps.pix.services.claim_carrying import claim_tell
+    from apps.pix.services.claims import claim_adopt
+
+    request = ClaimRequest("1002", "PORTABILITY", "12345678", "87654321")
+    facts = claim_adopt(ClaimOpening("1002", request, timezone.now()))
+    claim_tell(ClaimLook(facts.row_id, "1002", timezone.now()))
+    claim = Claim.objects.get()
+    return claim.pk, claim.rulebook_id
+
+
+def _sync(world: World) -> Any:
+    """A synchronisation that was asked for."""
+    from apps.pix.services.sync_requesting import sync_request
+
+    by = world.people["admin"]
+    run, _new = sync_request(participant="12345678", by=by, via="page", as_of=timezone.now())
+    return run.pk
+
+
+def _infraction() -> Any:
+    """One that waits, with evidence."""
+    from apps.pix.models import Infraction, Participant
+    from apps.pix.services.infraction_opening import infraction_open
+    from apps.pix.services.infraction_signals import evidence_take
+
+    Participant.objects.update_or_create(ispb="12345678", defaults={"name": NAME, "ours": True})
+    input = {"infraction_id": "1001", "counterparty_ispb": "12345678", "details": WORDS}
+    now = timezone.now()
+    facts = infraction_open(workflow_id="1001", input=input, as_of=now)
+    evidence_take(row_id=facts.row_id, key="1", body={"description": WORDS}, as_of=now)
+    return Infraction.objects.get().pk
 
 
 def _quarantined() -> Opened:

@@ -16,8 +16,8 @@ Opened = dict[str, Any]
 NOT_PAGES = {
     *("health", "ready", "logout", "login_cancel", "notifications_count", "counts"),
     *("batch_failed_csv", "bulk_failed_csv", "budget_ledger", "audit_export"),
-    *("replay_failed_csv", "quarantined_event_raw"),
-    *("mfa_download_recovery_codes", "request_evidence_file", "request_signed"),
+    *("replay_failed_csv", "quarantined_event_raw", "pix_sync_csv", "pix_sync_pdf"),
+    *("mfa_download_recovery_codes", "request_evidence_file", "request_signed", "entry_change"),
 }
 #: Only answer a POST, and name a row in their address.
 ACTIONS = {
@@ -31,7 +31,8 @@ ACTIONS = {
     ),
     *("request_claim", "request_release", "request_reassign", "request_comment"),
     *("request_evidence", "engine_command_act", "workflow_run_act", "schedule_act"),
-    *("execution_act", "execution_node_repeat"),
+    *("execution_act", "execution_node_repeat", "infraction_act", "claim_act", "pix_sync_act"),
+    *("entry_act", "entry_code", "entry_new_code", "entry_full_key", "claim_full_key"),
     *("automation_act", "wallet_act", "quarantined_event_act", "replay_act", "filter_save"),
 }
 

@@ -49,6 +49,8 @@ IN_ADMIN = [
     *("above", "quorum", "escalation", "hours"),
     # A key of everything that a key may do.
     "all",
+    # The zone of a schedule.
+    "America/Sao_Paulo",
 ]
 
 

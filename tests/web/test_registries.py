@@ -96,7 +96,10 @@ ELSEWHERE = {
     # Forms, that the list's own button opens.
     *("intervention_new", "batch_new", "transfer_new", "bulk_preview", "adjustment_new"),
     *("topup_new", "booking_new", "refund_new", "replay_new", "quarantine_import"),
-    "automation_new",
+    *("automation_new", "key_new", "key_find", "infraction_new", "claim_new"),
+    "pix_sync_new",
+    # From the list of claims.
+    *("claims_board", "rulebooks", "rulebook_new"),
     # Files.
     *("audit_export", "mfa_download_recovery_codes"),
     # Before one is signed in, and the steps of the person's security page.
@@ -186,6 +189,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
             *("All", "Batches", "Outcomes", "Budgets", "Transfers", "Policies"),
         ],
         "Payments": ["Overview", "Events", "Quarantine", "Quarantined", "Replays"],
+        "Pix keys": ["Keys", "Claims", "Infractions", "Sync"],
         "Bookings": [
             *("Bookings", "Trips", "Refunds", "Cancelled trips", "Wallets", "Top-ups"),
             *("Adjustments", "Ledger"),
@@ -202,6 +206,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
         "Work": found["Work"],
         "Interventions": ["All", "Batches", "Outcomes", "Transfers"],
         "Bookings": ["Bookings", "Refunds", "Cancelled trips", "Top-ups", "Adjustments"],
+        "Pix keys": ["Claims"],
         "Automations": ["Executions"],
     }
 
@@ -228,6 +233,7 @@ def test_sections_hold_what_the_person_may_see_in_this_order() -> None:
         ("/ledger/", "ledger", "page", None),
         ("/ledger/adjustments/", "adjustments", "page", None),
         ("/trips/", "trips", "page", None),
+        ("/pix/infractions/new/", "infractions", "true", None),
         ("/workers/", "workers", "page", None),
         ("/workers/runs/7/", "workflow_runs", "true", None),
         ("/workers/commands/", "engine_commands", "page", None),
@@ -361,9 +367,15 @@ ROLES: dict[str, set[str]] = {
         "wallets.view_wallet",
         "bookings.view_trip",
         "bookings.book",
+        "pix.open_claim",
     },
     "reviewer": _SIGNS,
-    "senior reviewer": {*_SIGNS, "approvals.reassign_approvalrequest", "bookings.view_*"},
+    "senior reviewer": {
+        *_SIGNS,
+        "approvals.reassign_approvalrequest",
+        "bookings.view_*",
+        "pix.view_infraction",
+    },
     "quarantine operator": {
         "payments.view_*",
         "payments.send_paymentevent",
@@ -380,7 +392,22 @@ ROLES: dict[str, set[str]] = {
         "approvals.decide_approvalrequest",
         "approvals.view_approvalrequest",
     },
-    "key officer": set(),
+    "key officer": {
+        "pix.view_*",
+        "pix.change_keys",
+        "pix.read_full_key",
+        "pix.open_claim",
+        "pix.decide_claim",
+        "pix.change_rulebook",
+        "pix.view_infraction",
+        "pix.report_infraction",
+        "pix.decide_infraction",
+        "approvals.decide_approvalrequest",
+        "approvals.view_approvalrequest",
+        "pix.run_sync",
+        "pix.view_syncrun",
+        "pix.view_syncdifference",
+    },
     "booking agent": {
         "bookings.book",
         "bookings.cancel_booking",
@@ -405,6 +432,9 @@ ROLES: dict[str, set[str]] = {
         "payments.view_*",
         "payments.change_paymentrule",
         "automations.view_*",
+        "pix.run_sync",
+        "pix.view_syncrun",
+        "pix.view_syncdifference",
         "automations.cancel_execution",
         "engine.view_*",
         "engine.change_enginecommand",
@@ -418,6 +448,7 @@ ROLES: dict[str, set[str]] = {
         "interventions.cancel_intervention",
         "interventions.request_budgettransfer",
         "bookings.view_*",
+        "pix.view_*",
         "notifications.view_*",
         "notifications.resend_mail",
         "notifications.download_mailattachment",
@@ -463,7 +494,7 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
             *("notifications:write", "wallets:read", "wallets:write"),
             *("bookings:read", "bookings:write", "payments:read", "payments:write"),
             *("filters:read", "filters:write", "automations:read", "automations:write"),
-            "automations:run",
+            *("automations:run", "pix:read", "pix:write", "pix:decide"),
         ]
     )
     for path in (ROOT / "apps").glob("*/scopes.py"):
@@ -475,8 +506,9 @@ def test_every_scope_that_an_operation_asks_for_can_be_given_to_a_key() -> None:
 
 def test_ids_of_these_subjects_are_found_in_the_audit_trail() -> None:
     assert subject_types.registered() == [
-        *("approval", "approval_rule", "audit_entry", "automation", "budget", "engine_command"),
-        "execution",
+        *("approval", "approval_rule", "audit_entry", "automation", "budget"),
+        *("claim", "claim_rulebook", "engine_command"),
+        *("entry", "entry_change", "execution", "infraction"),
         *("intervention", "mail", "payment_customer", "payment_event", "payment_review"),
         *(
             "payment_rule",
@@ -488,6 +520,7 @@ def test_ids_of_these_subjects_are_found_in_the_audit_trail() -> None:
             "saved_filter",
             "schedule",
             "stop",
+            "sync_run",
             "topup",
             "trip",
         ),
@@ -503,6 +536,10 @@ def test_declared_schedules_are_made_by_migrate_and_belong_to_the_operators_then
         assert (one.workflow_type in types, one.task_queue in QUEUES) == (True, True)
         row = WorkflowSchedule.objects.get(name=one.name)
         assert (row.cron, row.args, row.paused) == (one.cron, list(one.args), False)
+        assert (row.catch_up_seconds, row.execution_timeout_seconds) == (
+            one.catch_up_seconds,
+            one.execution_timeout_seconds,
+        )
     WorkflowSchedule.objects.all().delete()
     call_command("migrate", verbosity=0)
     row = WorkflowSchedule.objects.get(name="reconcile-interventions")
@@ -528,6 +565,7 @@ def test_every_benchmark_says_what_it_is_and_each_goal_has_one() -> None:
         "p3": "payments",
         "p4": "payments",
         "p5": "interventions",
+        "p6": "pix",
         "p7": "",
         "p8": "bookings",
         "p9": "automations",
@@ -551,6 +589,7 @@ def test_every_benchmark_says_what_it_is_and_each_goal_has_one() -> None:
                 ("p3", ["p3"], False),
                 ("p4", ["p4"], False),
                 ("p5", ["p5"], False),
+                ("p6", ["p6"], False),
                 ("many_rows", ["p7", "p12", "p13"], False),
                 ("p8", ["p8"], False),
                 ("p9", ["p9"], False),
@@ -580,7 +619,7 @@ def test_the_words_of_make_bench_choose(
 
 def test_every_part_of_the_demo_can_be_loaded() -> None:
     parts = demo.registered()
-    bare = ["interventions", "wallets", "trips", "automations"]
+    bare = ["interventions", "wallets", "trips", "automations", "pix_keys"]
     assert [part.title for part in parts if part.bare] == bare
     assert [part.title for part in parts] == [
         "interventions",
@@ -591,6 +630,9 @@ def test_every_part_of_the_demo_can_be_loaded() -> None:
         "bookings",
         "automations",
         "executions",
+        "pix_keys",
+        "infractions",
+        "claims",
     ]
     assert all(callable(part.load()) for part in parts)
 

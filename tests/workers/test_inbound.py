@@ -315,8 +315,10 @@ async def test_ids_that_are_texts_and_no_more_hang_nothing(door: Door) -> None:
     async def waits(defn: _Definition, text: str) -> None:
         hint = signature_of(defn.run_fn, method=True).hints[0]
         least = fitting(hint)
-        hints = typing.get_type_hints(hint, include_extras=True) if least else {}
-        given = {name: sized(text, hints[name], value) for name, value in least.items()}
+        given: Any = text
+        if isinstance(least, dict):
+            hints = typing.get_type_hints(hint, include_extras=True) if least else {}
+            given = {name: sized(text, hints[name], value) for name, value in least.items()}
         handle = await door.start(str(defn.name), given)
         await unharmed(handle)
 

@@ -51,7 +51,7 @@ REVIEW_SUBJECT = EngineSubject(
     url=lambda identifier: reverse("quarantined_event", args=[identifier]),
     # The row waits without its review, and a decision starts it.
     stranded=lambda: (),
-    subject_of=reviews.row_of_review,
+    subjects_of=reviews.rows_of_reviews,
     ended=reviews.reviews_ended,
 )
 

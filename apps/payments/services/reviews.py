@@ -56,6 +56,12 @@ def workflow_id_of(pk: UUID | str) -> str:
     return f"{REVIEW_PREFIX}{pk}"
 
 
+def rows_of_reviews(workflow_ids: Collection[str]) -> dict[str, str]:
+    """Return workflow id → id of the row that the review belongs to; without other workflows."""
+    rows = {workflow_id: row_of_review(workflow_id) for workflow_id in workflow_ids}
+    return {workflow_id: row for workflow_id, row in rows.items() if row}
+
+
 def row_of_review(workflow_id: str) -> str:
     """Return the id of the row that the review belongs to; empty for other workflows."""
     pk = uuid_of(workflow_id.removeprefix(REVIEW_PREFIX))

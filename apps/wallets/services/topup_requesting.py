@@ -12,7 +12,7 @@ from apps.audit.contracts import ENGINE
 from apps.common.canonical_json import digest
 from apps.common.errors import Invalid, NotAllowed
 from apps.common.failpoints import failpoint
-from apps.common.identifiers import new_id, uuid_of
+from apps.common.identifiers import new_id
 from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.common.money import exact, shown
@@ -110,9 +110,10 @@ def top_up_of_workflow(workflow_id: str) -> str:
 def _carried(workflow_id: str) -> TopUp | None:
     rows = TopUp.objects.select_related(*RELATED)
     known = rows.filter(workflow_id=workflow_id).first()
-    if known is None and (pk := uuid_of(process.subject_of(PROCESS, workflow_id))):
+    if known is None:
         # A run that started before a later one took its place: the row is still its own.
-        known = rows.filter(pk=pk).first()
+        pk = process.subjects_of(PROCESS, [workflow_id]).get(workflow_id)
+        known = rows.filter(pk=pk).first() if pk else None
     return known
 
 
