@@ -70,12 +70,12 @@ def test_a_claim_is_opened_once_and_read_by_either_id(people: dict[str, User]) -
         ({"more": 1}, 422, "validation_error"),
         ({"claimer_account": []}, 422, "validation_error"),
         ({"key": "61988880000"}, 422, "key_invalid"),
-        ({"key": "+5561\x0088880000"}, 422, "key_invalid"),
+        ({"key": "+5561\x0088880000"}, 422, "invalid_text"),
         ({"key_type": "EVP", "key": str(NOBODY)}, 422, "claim_type_inconsistent"),
         ({"claim_id": "a b"}, 422, "claim_id_invalid"),
-        ({"claim_id": "a\x00"}, 422, "claim_id_invalid"),
+        ({"claim_id": "a\x00"}, 422, "invalid_text"),
         ({"rulebook": "none"}, 422, "rulebook_unknown"),
-        ({"rulebook": "a\x00"}, 422, "rulebook_unknown"),
+        ({"rulebook": "a\x00"}, 422, "invalid_text"),
         (
             {"claimer_account": {**ACCOUNT, "participant": "99999999"}},
             422,
@@ -120,7 +120,7 @@ def test_scopes_and_people_are_kept_apart(people: dict[str, User]) -> None:
     assert send(program(people["auditor"]), AT, **body()).status_code == 403
 
 
-@pytest.mark.parametrize("identifier", ["nobody", str(NOBODY), "x" * 500, "%00", "a%20b"], ids=str)
+@pytest.mark.parametrize("identifier", ["nobody", str(NOBODY), "x" * 500, "a%20b"], ids=str)
 def test_an_unknown_claim_is_a_404(people: dict[str, User], identifier: str) -> None:
     client = program(people["officer"])
     assert client.get(f"{AT}/{identifier}").status_code == 404
@@ -145,7 +145,7 @@ def test_the_donor_confirms_by_a_signature_once(people: dict[str, User]) -> None
         ("cancel", {"reason": 7}, 422, "validation_error"),
         ("cancel", {"more": 1}, 422, "validation_error"),
         ("cancel", {"role": "CLAIMER", "reason": "BECAUSE"}, 422, "reason_invalid"),
-        ("cancel", {"role": "CLAIMER", "reason": "a\x00"}, 422, "reason_invalid"),
+        ("cancel", {"role": "CLAIMER", "reason": "a\x00"}, 422, "invalid_text"),
         ("confirm", {"role": "CLAIMER", "reason": "FRAUD"}, 403, "claim_party_invalid"),
         ("complete", {}, 409, "claim_operation_invalid"),
         ("complete", {"role": "DONOR"}, 409, "signature_needed"),
