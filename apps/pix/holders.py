@@ -100,6 +100,16 @@ def clean_account_number(raw: object, *, field: str = "account_number") -> str:
     return number
 
 
+def account_columns(branch: object, number: object, type: object) -> dict[str, str]:
+    """Return the columns of an account, but for its participant. Raises what each of them raises,
+    in this order."""
+    return {
+        "branch": clean_branch(branch),
+        "account_number": clean_account_number(number),
+        "account_type": clean_account_type(type).value,
+    }
+
+
 def clean_name(raw: object) -> str:
     """Return the owner's name, without blanks around it and otherwise as it is: what the directory
     does not take, such as an apostrophe, it says itself. Raises Invalid `name_invalid`,

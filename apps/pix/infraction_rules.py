@@ -13,12 +13,14 @@ from apps.common.errors import Conflict, Invalid, NotAllowed
 from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.common.validation import clean_text
+from apps.pix.contracts.infractions import LONGEST_DETAILS, FraudType, InfractionReason
+from apps.pix.contracts.infractions import Analysis as AnalysisResult
+from apps.pix.contracts.infractions import Situation as SituationType
 
 #: The counterparty has so long to close a report.
 DUE_WITHIN = timedelta(days=7)
 #: A transaction that is older cannot be reported.
 OLDEST_TRANSACTION = timedelta(days=80)
-LONGEST_DETAILS = 2000
 
 
 class InfractionStatus(StrEnum):
@@ -58,36 +60,6 @@ class InfractionParty(StrEnum):
     COUNTERPARTY = "COUNTERPARTY"
     CLOCK = "CLOCK"
     SIGNAL = "SIGNAL"
-
-
-class InfractionReason(StrEnum):
-    """REFUND_REQUEST: the payer's participant reports; REFUND_CANCELLED: the payee's."""
-
-    REFUND_REQUEST = "REFUND_REQUEST"
-    REFUND_CANCELLED = "REFUND_CANCELLED"
-
-
-class SituationType(StrEnum):
-    """UNKNOWN comes from the directory only, of reports of its first version."""
-
-    SCAM = "SCAM"
-    ACCOUNT_TAKEOVER = "ACCOUNT_TAKEOVER"
-    COERCION = "COERCION"
-    FRAUDULENT_ACCESS = "FRAUDULENT_ACCESS"
-    OTHER = "OTHER"
-    UNKNOWN = "UNKNOWN"
-
-
-class AnalysisResult(StrEnum):
-    AGREED = "AGREED"
-    DISAGREED = "DISAGREED"
-
-
-class FraudType(StrEnum):
-    APPLICATION_FRAUD = "APPLICATION_FRAUD"
-    MULE_ACCOUNT = "MULE_ACCOUNT"
-    SCAMMER_ACCOUNT = "SCAMMER_ACCOUNT"
-    OTHER = "OTHER"
 
 
 @dataclass(frozen=True)

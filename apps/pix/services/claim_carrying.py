@@ -36,9 +36,9 @@ from apps.pix.services.claim_rows import (
     save,
 )
 from apps.pix.services.claim_signals import claim_outside
-from apps.pix.services.claims import is_ours
 from apps.pix.services.directory_calls import Answer
 from apps.pix.services.entry_ownership import donor_entry_remove, entry_ownership_update
+from apps.pix.services.shared import is_ours
 
 #: What the donor may say to the directory by itself, where the rulebook takes any reason.
 _CONFIRM = {

@@ -7,7 +7,6 @@ from functools import partial
 
 from django.db import transaction
 
-from apps.audit.contracts import SystemActor
 from apps.common.canonical_json import digest
 from apps.common.identifiers import new_id
 from apps.engine import process
@@ -19,12 +18,11 @@ from apps.pix.models import Claim
 from apps.pix.services.claim_carrying import claim_follow, note
 from apps.pix.services.claim_directory import OVER, answer_of
 from apps.pix.services.claim_rows import PROCESS, claim_lock, claim_wake
-from apps.pix.services.claims import claim_recorded, is_ours
+from apps.pix.services.claims import claim_recorded
 from apps.pix.services.entry_rows import key_lock
 from apps.pix.services.polling import Resource
 from apps.pix.services.rulebooks import rulebook_active
-
-DIRECTORY = SystemActor("directory")
+from apps.pix.services.shared import DIRECTORY, is_ours
 
 
 def claim_heard(found: DirectoryClaim, *, as_of: datetime) -> Claim | None:

@@ -7,14 +7,11 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
-
 from apps.approvals.contracts import Waiting
 from apps.common.errors import Invalid
 from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine import services as engine
-from apps.engine.contracts import Timings
 from apps.engine.process import Carrier, Process
 from apps.pix.contracts import CLAIM, CLAIM_WORKFLOW, TASK_QUEUE, ClaimStatus, Role
 from apps.pix.contracts.claims import SIGNAL_CHANGED, ClaimFacts, ClaimRequest
@@ -22,6 +19,7 @@ from apps.pix.models import Claim
 from apps.pix.rulebooks import machine, terms
 from apps.pix.services.events import event_emit
 from apps.pix.services.rulebooks import book_of
+from apps.pix.services.shared import queue_timings
 
 CARRIER: Carrier[Claim] = Carrier(
     CLAIM_WORKFLOW,
@@ -130,15 +128,6 @@ def choices_of(claim: Claim, role: Role, *, as_of: datetime) -> tuple[terms.Choi
 
 
 # --- what the workflow reads ----------------------------------------------------------------------
-def timings() -> Timings:
-    """Return the limits of this queue's steps."""
-    return Timings(
-        activity=settings.PIX_ACTIVITY_TIMEOUT,
-        heartbeat=min(settings.ACTIVITY_HEARTBEAT_SECONDS, settings.PIX_ACTIVITY_TIMEOUT),
-        task=settings.WORKFLOW_TASK_TIMEOUT_SECONDS,
-    )
-
-
 def facts_of(claim: Claim, waiting: Waiting, *, as_of: datetime, joins: bool = False) -> ClaimFacts:
     """Return the claim's state for a workflow at `as_of`."""
     due = due_of(claim)
@@ -153,7 +142,7 @@ def facts_of(claim: Claim, waiting: Waiting, *, as_of: datetime, joins: bool = F
         due_seconds=max((due.at - as_of).total_seconds(), 0.0) if due else None,
         joins=joins,
         outbound=bool(claim.key),
-        timings=timings(),
+        timings=queue_timings(),
     )
 
 

@@ -13,7 +13,7 @@ from apps.accounts.models import User
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.selectors import current_payload, requests_about
 from apps.approvals.services import request_open
-from apps.audit.contracts import ENGINE, Actor, SystemActor
+from apps.audit.contracts import ENGINE, Actor
 from apps.common.errors import DomainError, NotAllowed
 from apps.pix.contracts import Role
 from apps.pix.contracts.claims import CLAIM_SIGNAL_KIND, OutsideSignal
@@ -21,9 +21,8 @@ from apps.pix.models import Claim
 from apps.pix.rulebooks import terms
 from apps.pix.services.claim_deciding import DEFAULT_REASON, claim_decide, close_questions
 from apps.pix.services.claim_rows import PROCESS, claim_lock, claim_wake, record, save
+from apps.pix.services.shared import SIGNALLER
 
-#: Who decides by such a signal.
-OUTSIDE = SystemActor("engine signal")
 #: Items of one claim that may be open at a time: signals may be sent without end.
 MOST_OPEN = 20
 
@@ -45,13 +44,13 @@ def claim_outside(claim: Claim, signal: OutsideSignal, *, as_of: datetime) -> No
         return
     try:
         with transaction.atomic():
-            signal_take(claim, signal, by=OUTSIDE, via="signal", as_of=as_of)
+            signal_take(claim, signal, by=SIGNALLER, via="signal", as_of=as_of)
     except DomainError as refusal:
         claim.refresh_from_db()
         record(
             claim,
             "claim.signal_refused",
-            by=OUTSIDE,
+            by=SIGNALLER,
             via="signal",
             claim_id=claim.claim_id,
             signal=signal.name,
@@ -141,7 +140,7 @@ def signal_review(claim: Claim, signal: OutsideSignal, *, as_of: datetime) -> No
     record(
         claim,
         "claim.signal_received",
-        by=OUTSIDE,
+        by=SIGNALLER,
         via="signal",
         claim_id=claim.claim_id,
         signal=signal.name,

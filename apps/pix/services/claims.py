@@ -23,7 +23,7 @@ from apps.engine import process
 from apps.pix import holders, keys
 from apps.pix.contracts import LONGEST_ID, ClaimStatus, ClaimType, KeyType, Origin
 from apps.pix.contracts.claims import ClaimFacts, ClaimOpening, ClaimRequest
-from apps.pix.models import Claim, Entry, Participant
+from apps.pix.models import Claim, Entry
 from apps.pix.models.entries import LIVE
 from apps.pix.rulebooks import machine
 from apps.pix.services.claim_rows import (
@@ -40,6 +40,7 @@ from apps.pix.services.claim_rows import (
 )
 from apps.pix.services.entry_rows import key_lock
 from apps.pix.services.rulebooks import book_of, rulebook_active
+from apps.pix.services.shared import is_ours
 
 OPEN_PERMISSION = "pix.open_claim"
 #: Workflows that may wait for one claim besides its own.
@@ -241,11 +242,7 @@ def account_columns(raw: Any, *, required: bool) -> dict[str, Any]:
         raise Invalid(
             _("An account has participant, branch, number and type."), code="account_invalid"
         )
-    columns = {
-        "branch": holders.clean_branch(raw.get("branch")),
-        "account_number": holders.clean_account_number(raw.get("number")),
-        "account_type": holders.clean_account_type(raw.get("type")).value,
-    }
+    columns = holders.account_columns(raw.get("branch"), raw.get("number"), raw.get("type"))
     if "participant" not in raw and not required:
         return {"account": columns}
     ispb = holders.clean_ispb(raw.get("participant"), field="participant")
@@ -281,11 +278,6 @@ def clean_claim_id(raw: str) -> str:
             field="claim_id",
         )
     return raw
-
-
-def is_ours(ispb: str) -> bool:
-    """Return whether this installation acts for the participant."""
-    return bool(ispb) and Participant.objects.filter(ispb=ispb, ours=True).exists()
 
 
 def check_begins(columns: dict[str, Any], *, as_of: datetime) -> None:

@@ -4,18 +4,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db.models import QuerySet
 
 from apps.common.errors import Conflict, Invalid
 from apps.common.language import filled
 from apps.common.language import lazy as _
-from apps.pix.contracts import ChangeKind, ClaimStatus, KeyType, OwnerType, RulebookStatus
+from apps.pix.contracts import ChangeKind, ClaimStatus, KeyType, OwnerType
 from apps.pix.contracts.entries import AccountGiven, CreateEntryRequest, OwnerGiven
 from apps.pix.holders import (
-    clean_account_number,
-    clean_account_type,
-    clean_branch,
+    account_columns,
     clean_ispb,
     clean_name,
     clean_owner_type,
@@ -24,10 +21,10 @@ from apps.pix.holders import (
     key_limit,
 )
 from apps.pix.keys import clean_key_type, clean_new_key
-from apps.pix.models import Claim, ClaimRulebook, Entry, Participant
-from apps.pix.rulebooks.book import Rulebook
-from apps.pix.rulebooks.documents import DOCUMENTS
+from apps.pix.models import Claim, Entry
 from apps.pix.rulebooks.machine import fitting_claim
+from apps.pix.services.rulebooks import book_of, rulebook_active
+from apps.pix.services.shared import is_ours
 
 #: Reasons that the directory takes, by what is done.
 REASONS: dict[str, tuple[str, ...]] = {
@@ -52,7 +49,7 @@ def cleaned(request: CreateEntryRequest) -> dict[str, Any]:
         "key_type": str(key_type),
         "key": clean_new_key(key_type, request.key),
         "participant": clean_ispb(request.account.participant, field="participant"),
-        **cleaned_account(request.account),
+        **account_columns(request.account.branch, request.account.number, request.account.type),
         "owner_type": str(owner_type),
         "tax_id": clean_tax_id(owner_type, request.owner.tax_id),
         "name": clean_name(request.owner.name),
@@ -65,15 +62,6 @@ def cleaned(request: CreateEntryRequest) -> dict[str, Any]:
             field="key",
         )
     return columns
-
-
-def cleaned_account(account: AccountGiven) -> dict[str, str]:
-    """Return the columns of an account, but for its participant."""
-    return {
-        "branch": clean_branch(account.branch),
-        "account_number": clean_account_number(account.number),
-        "account_type": str(clean_account_type(account.type)),
-    }
 
 
 def cleaned_reason(kind: ChangeKind, raw: object, *, key_type: str = "") -> str:
@@ -109,7 +97,7 @@ def changed_values(
                     entry, same_owner=True, same_participant=False, donor=entry.participant
                 ),
             )
-        values |= cleaned_account(account)
+        values |= account_columns(account.branch, account.number, account.type)
     if owner is not None:
         same_type = owner.type in ("", entry.owner_type)
         if not same_type or (
@@ -131,7 +119,7 @@ def changed_values(
 def check_ours(participant: str) -> None:
     """Raise Conflict `participant_not_ours` for a participant that this installation does not act
     for."""
-    if not Participant.objects.filter(ispb=participant, ours=True).exists():
+    if not is_ours(participant):
         raise Conflict(
             filled(_("This installation does not act for {ispb}."), ispb=participant),
             code="participant_not_ours",
@@ -227,7 +215,7 @@ def suggestion(
     where it is known; None if the rulebook of new claims allows none. Without the key, which would
     be kept with the refusal: whoever asked knows it."""
     fits = fitting_claim(
-        rulebook_in_force(),
+        book_of(rulebook_active().pk),
         key_type=KeyType(entry.key_type),
         same_owner=same_owner,
         same_participant=same_participant,
@@ -236,11 +224,3 @@ def suggestion(
         return None
     said = {"claim_type": str(fits), "key_type": entry.key_type}
     return said | {"donor_ispb": donor} if donor else said
-
-
-def rulebook_in_force() -> Rulebook:
-    """Return the rulebook under which claims are opened now."""
-    code = settings.CLAIMS_RULEBOOK
-    active = ClaimRulebook.objects.filter(code=code, status=RulebookStatus.ACTIVE).first()
-    document = active.document if active else next(d for d in DOCUMENTS if d["code"] == code)
-    return Rulebook.parse(document)

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists
 
@@ -15,7 +14,6 @@ from apps.common.errors import NotFound
 from apps.common.language import lazy as _
 from apps.common.locks import transaction_lock
 from apps.engine import process, steps
-from apps.engine.contracts import Timings
 from apps.engine.process import Carrier, Process, SubjectRow
 from apps.pix.contracts import (
     CREATE_WORKFLOW,
@@ -38,6 +36,7 @@ from apps.pix.contracts.entries import (
 from apps.pix.keys import masked_key
 from apps.pix.models import DirectoryCall, Entry, EntryChange, PossessionCode
 from apps.pix.services.lookups import copy_end
+from apps.pix.services.shared import queue_timings
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -47,16 +46,6 @@ HELD = (
     *("key", "participant", "branch", "account_number", "account_type", "account_opened_at"),
     *("owner_type", "tax_id", "name", "trade_name"),
 )
-
-
-def _timings() -> Timings:
-    call = settings.PIX_ACTIVITY_TIMEOUT
-    return Timings(
-        activity=call,
-        heartbeat=min(call, settings.ACTIVITY_HEARTBEAT_SECONDS),
-        deadline=DAY,
-        task=settings.WORKFLOW_TASK_TIMEOUT_SECONDS,
-    )
 
 
 def _open_rows() -> "QuerySet[EntryChange]":
@@ -69,17 +58,17 @@ def _open_rows() -> "QuerySet[EntryChange]":
 CARRIERS: dict[str, Carrier[EntryChange]] = {
     ChangeKind.CREATE: Carrier(
         CREATE_WORKFLOW,
-        lambda change, again: CreateEntryRequest(timings=_timings()),
+        lambda change, again: CreateEntryRequest(timings=queue_timings(deadline=DAY)),
         process.SAGA_BACKSTOP,
     ),
     ChangeKind.UPDATE: Carrier(
         UPDATE_WORKFLOW,
-        lambda change, again: UpdateEntryRequest(timings=_timings()),
+        lambda change, again: UpdateEntryRequest(timings=queue_timings(deadline=DAY)),
         process.SAGA_BACKSTOP,
     ),
     ChangeKind.DELETE: Carrier(
         DELETE_WORKFLOW,
-        lambda change, again: DeleteEntryRequest(timings=_timings()),
+        lambda change, again: DeleteEntryRequest(timings=queue_timings(deadline=DAY)),
         process.SAGA_BACKSTOP,
     ),
 }

@@ -28,7 +28,8 @@ from apps.pix.services import infraction_rows as rows
 from apps.pix.services.directory_calls import Answer, directory_call
 from apps.pix.services.infraction_attention import ATTENTION
 from apps.pix.services.infraction_hearing import CALL_SECONDS, Seen, answer_of, apply
-from apps.pix.services.infraction_rows import DIRECTORY, PROCESS
+from apps.pix.services.infraction_rows import PROCESS
+from apps.pix.services.shared import DIRECTORY
 
 #: A report is in the directory's lists some seconds after it was made.
 LAGS = timedelta(minutes=2)

@@ -28,7 +28,8 @@ from apps.pix.models.participants import ISPB
 from apps.pix.services import infraction_opening as opening
 from apps.pix.services import infraction_rows as rows
 from apps.pix.services.directory_calls import Answer
-from apps.pix.services.infraction_rows import DIRECTORY, PROCESS
+from apps.pix.services.infraction_rows import PROCESS
+from apps.pix.services.shared import DIRECTORY
 
 #: Seconds of one call: two of them fit into an activity.
 CALL_SECONDS = 10.0

@@ -14,7 +14,6 @@ from apps.approvals.contracts import Waiting
 from apps.approvals.selectors import requests_about, requests_by_row
 from apps.approvals.services import request_carried_by
 from apps.approvals.subject import waiting_of
-from apps.audit.contracts import SystemActor
 from apps.common.errors import NotAllowed
 from apps.common.language import lazy as _
 from apps.engine import process
@@ -39,9 +38,6 @@ from apps.pix.services.events import event_emit
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-#: Whoever sends a signal to the engine has no name here.
-SIGNALLER = SystemActor("engine signal")
-DIRECTORY = SystemActor("directory")
 #: Runs that somebody ends on purpose are not started again for ever.
 MOST_RUNS = 10
 #: Workflows that may wait for the same infraction.

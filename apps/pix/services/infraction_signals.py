@@ -40,9 +40,10 @@ from apps.pix.contracts.infractions import (
 from apps.pix.infraction_rules import InfractionEvent, InfractionParty
 from apps.pix.models import Infraction, InfractionSignal
 from apps.pix.services import infraction_rows as rows
-from apps.pix.services.infraction_rows import PROCESS, SIGNALLER
+from apps.pix.services.infraction_rows import PROCESS
 from apps.pix.services.infraction_signing import infraction_decide
 from apps.pix.services.infraction_working import escalate, evidence_noted
+from apps.pix.services.shared import SIGNALLER
 
 VIA = "engine"
 

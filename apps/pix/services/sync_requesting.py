@@ -30,6 +30,7 @@ from apps.pix.contracts.sync import (
 )
 from apps.pix.holders import clean_ispb
 from apps.pix.models import Participant, SyncRun
+from apps.pix.services.shared import is_ours
 from apps.pix.services.sync_rows import SYNC, end, facts_of, record, run_made
 
 RUN_PERMISSION = "pix.run_sync"
@@ -154,7 +155,7 @@ def ours(raw: Any) -> str:
     """Return the ISPB of a participant that this installation acts for. Raises Invalid
     `ispb_invalid`, `participant_not_ours`."""
     ispb = clean_ispb(raw, field="participant")
-    if not Participant.objects.filter(ispb=ispb, ours=True).exists():
+    if not is_ours(ispb):
         raise Invalid(
             filled(_("{ispb} is not a participant of ours."), ispb=ispb),
             code="participant_not_ours",

@@ -16,9 +16,8 @@ from apps.approvals.subject import waiting_of
 from apps.audit.contracts import ENGINE, Actor
 from apps.common.language import lazy as _
 from apps.engine import process
-from apps.engine.contracts import RunProgress, Timings
+from apps.engine.contracts import RunProgress
 from apps.engine.process import Carrier, Process
-from apps.engine.services import timings
 from apps.pix.contracts import SYNC_RUN, SYNC_WORKFLOW, TASK_QUEUE, KeyType
 from apps.pix.contracts.sync import (
     CALL_SECONDS,
@@ -29,6 +28,7 @@ from apps.pix.contracts.sync import (
     SyncStatus,
 )
 from apps.pix.models import SyncChunk, SyncDifference, SyncRun, SyncVerdict
+from apps.pix.services.shared import queue_timings
 
 #: Statuses in which a person has not decided about the repair.
 WAITS = frozenset({SyncStatus.WAITING})
@@ -146,7 +146,7 @@ def facts_of(run: SyncRun, *, rest: float = 0.0) -> SyncFacts:
             done=counts.get(DifferenceState.REPAIRED, 0),
             failed=counts.get(DifferenceState.LEFT, 0),
         ),
-        timings=pix_timings(),
+        timings=queue_timings(deadline=DEADLINE_SECONDS),
         code=run.error_code,
         detail=run.error_detail,
     )
@@ -156,15 +156,3 @@ def waiting(run: SyncRun) -> Waiting:
     """Return the state of the run's request; without one its fields are empty."""
     request = request_of(f"{SYNC_RUN}:{run.pk}")
     return waiting_of(run, waits=WAITS, request=request)
-
-
-def pix_timings() -> Timings:
-    """Return the limits of this queue's activities: none runs longer than PIX_ACTIVITY_TIMEOUT."""
-    usual = timings()
-    seconds = float(settings.PIX_ACTIVITY_TIMEOUT)
-    return Timings(
-        activity=seconds,
-        heartbeat=min(usual.heartbeat, seconds),
-        deadline=DEADLINE_SECONDS,
-        task=usual.task,
-    )
