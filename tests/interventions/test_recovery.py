@@ -445,6 +445,7 @@ def test_a_settled_one_is_not_restarted(world: World) -> None:
         ("claim-01890a5d-ac96-774b-bcce-b302099a8057", False),
     ],
 )
+@pytest.mark.django_db
 def test_workflow_ids_lead_back_to_their_rows(workflow_id: str, known: bool) -> None:
     found = subjects.identify_many([workflow_id])
     assert found == (
