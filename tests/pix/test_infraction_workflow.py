@@ -14,7 +14,7 @@ from apps.pix.contracts.infractions import ATTENTION_KIND, INFRACTION_KIND, SIGN
 from apps.pix.models import Infraction, InfractionSignal
 from apps.pix.services import polling
 from apps.pix.services.infraction_attention import infraction_closed
-from tests.directory import SimulatedDirectory
+from tests.directory import AGREES, REFUSES, SILENT, SimulatedDirectory
 from tests.pix.infraction_stage import Stage, decide_item, items, nobody_decides
 from tests.stage import failure, orm
 from tests.support import eventually_async
@@ -238,6 +238,19 @@ async def test_our_report_is_made_and_ends_with_the_other_sides_answer(
     handle = infractions.client.get_workflow_handle(row.workflow_id)
     assert (await handle.result())["fraud_type"] == "MULE_ACCOUNT"
     assert len(directory.show().infractions) <= 1
+
+
+async def test_a_side_of_ours_that_the_directory_names_is_asked(
+    infractions: Stage, directory: SimulatedDirectory
+) -> None:
+    """The report names no counterparty; the directory's answer names one that is ours too."""
+    nobody_decides(directory)
+    await orm(lambda: infractions.world.participants(AGREES, REFUSES, SILENT))
+    row, _ = await orm(infractions.world.report)
+    assert not row.decides
+    await infractions.deliver()
+    await eventually_async(lambda: orm(lambda: infractions.is_asked(row.infraction_id)))
+    assert (await orm(_fresh, row)).decides
 
 
 async def test_cancelled_in_the_engine_it_ends_there_only(infractions: Stage) -> None:

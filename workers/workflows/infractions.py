@@ -67,6 +67,7 @@ class InvestigateInfractionWorkflow:
         self._numbered = 0
         self._pause = FIRST_PAUSE
         self._tell_at: datetime | None = None
+        self._asked = False
 
     @workflow.run
     async def run(self, input: Input) -> InfractionResult:
@@ -112,6 +113,7 @@ class InvestigateInfractionWorkflow:
         """Open the request and tell people, before the directory is asked for anything."""
         if facts.settled or not facts.decides:
             return facts
+        self._asked = True
         facts = await local_step(activities.investigate_infraction, self._of(facts))
         await local_step(activities.notify_reported_participant, self._of(facts))
         return facts
@@ -121,6 +123,9 @@ class InvestigateInfractionWorkflow:
         while True:
             if self._outside:
                 facts = await self._hand_on(facts)
+            elif facts.mine and facts.decides and not facts.settled and not self._asked:
+                # The directory has named one of ours as the other side since.
+                facts = await self._begin(facts)
             elif facts.mine and facts.owed and self._may_tell():
                 facts = await self._tell(facts)
             elif facts.settled and not (facts.mine and facts.owed):
