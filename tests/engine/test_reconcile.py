@@ -1,3 +1,4 @@
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -17,6 +18,21 @@ def test_stranded_rows_are_restarted_but_not_those_whose_start_is_on_its_way(
     assert reconcile() == [f"{subject.type}:2"]
     EngineCommand.objects.update(state="sent")
     assert reconcile() == [f"{subject.type}:1", f"{subject.type}:2"]
+
+
+def test_one_call_goes_on_while_a_page_brings_something_new(outbox: Outbox, subject: Sub) -> None:
+    """After a lost store thousands wait, and a page has a few hundred."""
+    pages = [["4"], ["3"], ["2", "3"], ["1", "2"]]
+    subjects._subjects[subject.type] = replace(subjects._subjects[subject.type], stranded=pages.pop)
+    assert reconcile() == [f"{subject.type}:{number}" for number in "123"]
+    assert pages == [["4"]]
+
+
+def test_the_time_of_a_call_is_limited_and_each_subject_has_a_turn(
+    outbox: Outbox, subject: Sub
+) -> None:
+    subject.stranded = ["1"]
+    assert reconcile(seconds=0) == [f"{subject.type}:1"]
 
 
 @pytest.mark.django_db
