@@ -48,13 +48,14 @@ faults: install chromium
 
 # What make test runs small, at full size: batches of 500 and 20,000, 300 decisions in a browser,
 # every page in both themes at both widths and with every address that nobody means, the API, the
-# ledger and approvals under more random input, a directory of 200,000 keys.
+# ledger and approvals under more random input, a directory of 200,000 keys, 10,000 claims that wait.
 large: install chromium
 	@TESTS_AT_FULL_SIZE=1 CHROMIUM_PATH="$$(sh deploy/local/chromium.sh)" $(PYTHON) -m pytest \
 		tests/interventions/test_batch_workflow.py tests/interventions/test_budgets.py \
 		tests/approvals/test_races.py tests/approvals/test_property.py \
 		tests/console/test_admin.py tests/console/test_inbox.py tests/console/test_pages.py \
-		tests/e2e tests/api/test_fuzz.py tests/simulators/directory/test_process.py $(PYTEST_ARGS)
+		tests/e2e tests/api/test_fuzz.py tests/simulators/directory/test_process.py \
+		tests/pix/claims/test_many.py $(PYTEST_ARGS)
 
 # FLAKES_TIMES, FLAKES_ONLY (as pytest -k), FLAKES_SECONDS, FLAKES_WORKERS, FLAKES_LOOPS,
 # FLAKES_FRESH=1: every test that waits, 20 times with both processors busy. Ctrl-C ends it; the next
