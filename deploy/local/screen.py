@@ -13,6 +13,7 @@ DEMO_LOGINS = {
     "senior": "signs the second tier",
     "agent": "books, cancels and refunds rides",
     "editor": "writes automations and runs them",
+    "officer": "answers claims of Pix keys and infractions",
     "operator": "runs the engine",
     "auditor": "reads everything, changes nothing",
     "admin": "administers people and settings",
