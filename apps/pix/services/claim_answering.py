@@ -26,13 +26,15 @@ def claim_answer(
     claim_id: UUID | str,
     event: str,
     reason: str,
+    note: str = "",
     role: str = "",
     by: User,
     via: str,
     as_of: datetime,
 ) -> None:
     """Confirm, cancel or complete a claim for one of its sides. Without a role: the donor confirms,
-    the claimer completes, and the side whose turn it is cancels. `reason`: a coded one, or a text.
+    the claimer completes, and the side whose turn it is cancels. `reason`: a coded one, or a text;
+    `note`: words beside a coded one, which the trail keeps, and the signature or the claim.
 
     Raises, audited: as `claim_act` for an act, as `request_decide` for a signature; Conflict
     `claim_operation_invalid` for a confirmation that nobody waits for.
@@ -55,7 +57,7 @@ def claim_answer(
             request_id=request.pk,
             by=by,
             verdict=verdict,
-            reason="" if code else reason,
+            reason=note or ("" if code else reason),
             reason_code=code,
             payload_hash=current_payload(request).hash,
             via=via,
@@ -66,7 +68,16 @@ def claim_answer(
     if event == "confirm" and ours and claim.status in UNDECIDED and request is None:
         with process.audited(PROCESS, event, claim_id, by=by, via=via):
             raise Conflict(_("The donor has not been asked yet."), code="claim_operation_invalid")
-    claim_act(claim_id=claim_id, event=event, role=side, reason=reason, by=by, via=via, as_of=as_of)
+    claim_act(
+        claim_id=claim_id,
+        event=event,
+        role=side,
+        reason=reason,
+        note=note,
+        by=by,
+        via=via,
+        as_of=as_of,
+    )
 
 
 def _side(claim: Claim, event: str) -> str:

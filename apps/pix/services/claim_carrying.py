@@ -270,7 +270,8 @@ def _apply(claim: Claim, status: ClaimStatus, answer: Answer, *, as_of: datetime
         claim.cancel_reason, claim.cancelled_by = claim.decision_reason, claim.decided_by
         fields += ["cancel_reason", "cancelled_by"]
     if status.ended:
-        claim_end(claim, status, *fields, as_of=as_of)
+        # The words that were written beside the reason stay.
+        claim_end(claim, status, *fields, as_of=as_of, detail=claim.error_detail)
     else:
         claim.status = status
         save(claim, "status", *fields)
@@ -318,6 +319,7 @@ def _is_news(claim: Claim, theirs: ClaimStatus) -> bool:
 
 
 def _follow(claim: Claim, theirs: ClaimStatus, answer: Answer, *, as_of: datetime) -> None:
+    before = (claim.decision, claim.decided_by)
     claim.decision_effects = _effects(claim, theirs)
     claim.decision = {
         ClaimStatus.CONFIRMED: "confirm",
@@ -330,6 +332,9 @@ def _follow(claim: Claim, theirs: ClaimStatus, answer: Answer, *, as_of: datetim
         claim.decided_by = answer["cancelled_by"]
     elif theirs is ClaimStatus.CONFIRMED:
         claim.decided_by = Role.DONOR
+    if (claim.decision, claim.decided_by) != before:
+        # What was written beside another decision is not about this one.
+        claim.error_detail = ""
     if theirs is ClaimStatus.WAITING:
         claim.acknowledged_at, claim.status = as_of, theirs
         save(claim, "status", "acknowledged_at", *NOTED)
@@ -341,7 +346,7 @@ def _follow(claim: Claim, theirs: ClaimStatus, answer: Answer, *, as_of: datetim
 
 DECISION = (
     *("decision", "decision_effects", "decision_reason", "decided_via", "decided_at"),
-    "decided_by",
+    *("decided_by", "error_detail"),
 )
 
 

@@ -52,12 +52,14 @@ def claim_decide(
     event: terms.Event,
     actor: terms.Actor,
     reason: str,
+    note: str = "",
     by: Actor,
     via: str,
     as_of: datetime,
 ) -> None:
     """Write a decision about the locked claim, for its workflow to carry out. Joins the caller's
-    transaction; the caller wakes the workflow.
+    transaction; the caller wakes the workflow. `note`: what was said beside the coded reason; the
+    claim keeps it as the detail of its end.
 
     Raises Conflict `already_settled` (extra status), `claim_operation_invalid` for a claim that was
     decided before, `claim_resolution_period_not_ended`, `claim_completion_period_not_ended`;
@@ -85,11 +87,13 @@ def claim_decide(
     claim.decision_leads_to = status_of(move.status)
     claim.decided_by = move.role.value if move.role else ""
     claim.decided_via, claim.decided_at = via[:20], as_of
+    claim.error_detail = note
     claim.completion_ends_at = move.dates.completion_ends_at
     save(
         claim,
         *("status", "decision", "decision_reason", "decision_effects", "decision_leads_to"),
         *("decided_from", "decided_by", "decided_via", "decided_at", "completion_ends_at"),
+        "error_detail",
     )
     record(
         claim,
@@ -100,6 +104,7 @@ def claim_decide(
         reason=move.reason,
         side=claim.decided_by,
         leads_to=claim.decision_leads_to,
+        **({"note": note} if note else {}),
     )
 
 
@@ -201,12 +206,14 @@ def claim_act(
     event: str,
     role: str,
     reason: str = "",
+    note: str = "",
     by: User,
     via: str,
     as_of: datetime,
 ) -> Claim:
     """Do what a side may do without a request that waits for it: the claimer cancels or completes,
-    the donor cancels a claim that is confirmed. The donor's first decision is a signature.
+    the donor cancels a claim that is confirmed. The donor's first decision is a signature. `note`:
+    why, in words beside the reason.
 
     Raises, each audited: NotFound; NotAllowed `permission_denied`, `claim_party_invalid`; Conflict
     `signature_needed` for what the donor's request is open for, and as `claim_decide`; Invalid
@@ -218,7 +225,7 @@ def claim_act(
     ):
         if not by.has_perm(DECIDE_PERMISSION):
             raise NotAllowed(_("You may not decide about claims."), code="permission_denied")
-        reason = clean_reason(reason)
+        reason, note = clean_reason(reason), clean_reason(note)
         claim = claim_lock(claim_id)
         if role not in set(Role):
             raise Invalid(_("The side is DONOR or CLAIMER."), code="claim_role_invalid")
@@ -232,6 +239,7 @@ def claim_act(
             event=terms.Event(event),
             actor=terms.Actor(role),
             reason=reason,
+            note=note,
             by=by,
             via=via,
             as_of=as_of,

@@ -152,6 +152,8 @@ def facts_of(claim: Claim, request: HttpRequest) -> list[Fact]:
         Fact(gettext("To be completed until"), claim.possession_ends_at, form="when"),
         Fact(gettext("Decided for"), words_of(claim.decided_by)),
         Fact(gettext("Reason"), words_of(claim.decision_reason)),
+        # With a code the note at the top of the page says it.
+        Fact(gettext("In words"), "" if claim.error_code else claim.error_detail, form="prose"),
         Fact(gettext("At the directory"), claim.directory_status.replace("_", " ").lower()),
         Fact(gettext("Id at the directory"), claim.directory_id, form="code"),
         Fact(

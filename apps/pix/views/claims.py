@@ -210,13 +210,12 @@ def _board(request: HttpRequest) -> dict[str, Any]:
 # --- one ------------------------------------------------------------------------------------------
 def _act(event: str, role: Role) -> Any:
     def act(key: str, **given: Any) -> None:
-        code = given.pop("reason_code", "")
-        text = given.pop("reason", "")
         claim_answer(
             claim_id=key,
             event=event,
             role=role,
-            reason=code or text,
+            reason=given.pop("reason_code", ""),
+            note=given.pop("reason", ""),
             as_of=timezone.now(),
             **given,
         )

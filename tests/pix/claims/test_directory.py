@@ -294,6 +294,36 @@ def test_a_decision_that_the_other_side_was_faster_than_follows_the_directory(
     assert Entry.objects.live().get().participant == OTHER
 
 
+@pytest.mark.parametrize(
+    ("faster", "reason", "said"),
+    [(None, "", "Sold."), (OURS, "USER_REQUESTED", "Sold."), (OTHER, "FRAUD", "")],
+)
+def test_the_words_beside_a_decision_are_kept_if_it_is_the_one_that_counts(
+    claims: Claims, faster: str | None, reason: str, said: str
+) -> None:
+    claims.holds(OTHER)
+    claim = claims.open()
+    claims.carried(claim)
+    claim_answer(
+        claim_id=claim.pk,
+        event="cancel",
+        role="CLAIMER",
+        reason="USER_REQUESTED",
+        note="Sold.",
+        by=claims.people["officer"],
+        via="page",
+        as_of=timezone.now(),
+    )
+    claim.refresh_from_db()
+    if faster:
+        claims.directory.client.claim_cancel(
+            participant=faster, claim_id=claim.directory_id, reason=reason
+        )
+    claims.carried(claim)
+    assert (status(claim), claim.error_detail) == ("cancelled", said)
+    assert claim.cancelled_by == ("DONOR" if faster == OTHER else "CLAIMER")
+
+
 def test_a_key_has_one_open_claim_however_many_ask_at_once(
     claims: Claims, side_by_side: Callable[..., list[Any]]
 ) -> None:

@@ -5,10 +5,16 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.approvals.models import Signature
 from apps.audit.models import AuditEntry
+from apps.notifications.models import Notification
+from apps.pix.contracts.claims import ClaimLook
 from apps.pix.models import Claim, Entry
+from apps.pix.services.claim_carrying import claim_carry
+from apps.pix.services.claim_confirming import claim_confirm_sent
 from apps.pix.views.key_forms import SUGGESTED
 from tests.pix.claims.stage import OTHER, OURS, PHONE, waiting_claim
 from tests.pix.claims.test_services import answer, entry
@@ -40,6 +46,15 @@ def shown(client: Client, address: str) -> str:
     page = client.get(address)
     assert page.status_code == 200, address
     return page.content.decode()
+
+
+def carried_out(claim: Claim) -> None:
+    """Do what the workflow does with a decision about a claim that the directory does not know."""
+    Claim.objects.filter(pk=claim.pk).update(directory_id="")
+    look = ClaimLook(str(claim.pk), claim.workflow_id, timezone.now())
+    claim_carry(look)
+    claim_confirm_sent(look)
+    claim.refresh_from_db()
 
 
 def test_the_form_opens_a_claim_once(people: dict[str, User]) -> None:
@@ -178,6 +193,47 @@ def test_a_side_acts_on_the_page(people: dict[str, User]) -> None:
     claim.refresh_from_db()
     assert (claim.decision, claim.decision_reason) == ("cancel", "USER_REQUESTED")
     assert client.post(reverse("claim_act", args=[claim.pk, "nothing"])).status_code == 404
+
+
+@pytest.mark.parametrize("rulebook", ["source", "dict"])
+def test_the_words_beside_a_coded_reason_are_kept(people: dict[str, User], rulebook: str) -> None:
+    claim = waiting_claim(people, rulebook=rulebook)
+    client = browser(people["officer"])
+    words = "They changed their mind, and have closed the account since."
+    act = reverse("claim_act", args=[claim.pk, "cancel"])
+    client.post(act, {"reason_code": "ACCOUNT_CLOSURE", "reason": words})
+    told = AuditEntry.objects.get(action="claim.cancel")
+    assert (told.body["reason"], told.body["note"]) == ("ACCOUNT_CLOSURE", words)
+    carried_out(claim)
+    assert (claim.cancel_reason, claim.error_code) == ("ACCOUNT_CLOSURE", "")
+    assert claim.error_detail == words
+    # In the trail, and with what was asked.
+    assert shown(client, reverse("claim", args=[claim.pk])).count(words) >= 2
+    assert Notification.objects.get(kind="claim.ended").text == words
+
+
+def test_the_words_beside_the_donors_coded_reason_are_in_its_signature(
+    people: dict[str, User],
+) -> None:
+    claim = waiting_claim(people)
+    words = "The letter of the bank says so."
+    sent = {"reason_code": "FRAUD", "reason": words}
+    browser(people["officer"]).post(reverse("claim_act", args=[claim.pk, "stop"]), sent)
+    signature = Signature.objects.get(request__kind="pix.claim")
+    assert (signature.reason_code, signature.reason) == ("FRAUD", words)
+    claim.refresh_from_db()
+    assert (claim.decision, claim.decision_reason) == ("cancel", "FRAUD")
+
+
+def test_the_words_of_a_completion_are_no_reason(people: dict[str, User]) -> None:
+    claim = waiting_claim(people, rulebook="dict")
+    Claim.objects.filter(pk=claim.pk).update(status="confirmed")
+    sent = {"reason": "They have shown the phone."}
+    browser(people["officer"]).post(reverse("claim_act", args=[claim.pk, "complete"]), sent)
+    claim.refresh_from_db()
+    assert (claim.decision, claim.decision_reason) == ("complete", "")
+    told = AuditEntry.objects.get(action="claim.complete")
+    assert told.body["note"] == "They have shown the phone."
 
 
 @pytest.mark.parametrize(
