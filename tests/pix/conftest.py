@@ -6,16 +6,17 @@ from typing import Any
 import pytest
 
 from apps.accounts.demo_users import demo_people_ensure
+from tests.directory import OURS
 from tests.pix.infraction_stage import Stage, World
+from tests.pix.participants import participants
 
 
 @pytest.fixture
 def pix(transactional_db: None, settings: Any) -> World:
     """People, and one participant that is ours."""
     settings.DEMO_LOGINS = True
-    world = World(people=demo_people_ensure())
-    world.participants()
-    return world
+    participants(OURS)
+    return World(people=demo_people_ensure())
 
 
 @pytest.fixture

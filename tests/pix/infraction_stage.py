@@ -1,4 +1,4 @@
-"""Participants, people and a worker of this process for infractions."""
+"""People and a worker of this process for infractions."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from apps.approvals.models import ApprovalRequest
 from apps.approvals.selectors import current_payload
 from apps.approvals.services import request_decide
 from apps.pix.contracts.infractions import INFRACTION_KIND
-from apps.pix.models import Infraction, Participant
+from apps.pix.models import Infraction
 from apps.pix.services.infraction_opening import infraction_open, infraction_report
 from apps.pix.services.infraction_signing import SIGNED
 from tests.directory import AGREES, OURS, REFUSES, SILENT, SimulatedDirectory
@@ -38,10 +38,6 @@ class World:
     @property
     def officer(self) -> User:
         return self.people["officer"]
-
-    def participants(self, *more: str) -> None:
-        for ispb in (OURS, *more):
-            Participant.objects.update_or_create(ispb=ispb, defaults={"ours": True})
 
     def received(
         self,

@@ -18,6 +18,7 @@ from apps.pix.services.infraction_signing import SIGNED
 from apps.pix.services.infraction_working import infraction_cancel
 from tests.directory import AGREES, OTHER, OURS, REFUSES, SILENT, SimulatedDirectory
 from tests.pix.infraction_stage import World, decide_item, items, nobody_decides, payment
+from tests.pix.participants import participants
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -213,7 +214,7 @@ def test_a_report_that_was_taken_back_ends_here_too(
 def test_one_participant_on_both_sides_hears_of_one_infraction(
     pix: World, directory: SimulatedDirectory
 ) -> None:
-    pix.participants(OTHER)
+    participants(OTHER)
     directory.open_infraction(reporter_participant=OTHER)
     polling.poll_all()
     polling.poll_all()

@@ -16,6 +16,7 @@ from apps.pix.services import polling
 from apps.pix.services.infraction_attention import infraction_closed
 from tests.directory import AGREES, REFUSES, SILENT, SimulatedDirectory
 from tests.pix.infraction_stage import Stage, decide_item, items, nobody_decides
+from tests.pix.participants import participants
 from tests.stage import failure, orm
 from tests.support import eventually_async
 
@@ -245,7 +246,7 @@ async def test_a_side_of_ours_that_the_directory_names_is_asked(
 ) -> None:
     """The report names no counterparty; the directory's answer names one that is ours too."""
     nobody_decides(directory)
-    await orm(lambda: infractions.world.participants(AGREES, REFUSES, SILENT))
+    await orm(participants, AGREES, REFUSES, SILENT)
     row, _ = await orm(infractions.world.report)
     assert not row.decides
     await infractions.deliver()

@@ -26,6 +26,7 @@ from apps.pix.services.infraction_attention import infraction_closed
 from apps.pix.services.infraction_signing import SIGNED, infraction_sign
 from tests.directory import OTHER
 from tests.pix.infraction_stage import STRANGER, World, decide_item, items, payment
+from tests.pix.participants import participants
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -253,7 +254,7 @@ def test_only_those_who_may_decide(pix: World) -> None:
 
 
 def test_who_reported_it_does_not_decide_it(pix: World) -> None:
-    pix.participants(OTHER)
+    participants(OTHER)
     infraction, _ = pix.report(counterparty_ispb=OTHER)
     assert infraction.decides and infraction.reporter_ours
     SIGNED.open(infraction.pk, workflow_id=infraction.workflow_id, as_of=timezone.now())

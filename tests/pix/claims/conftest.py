@@ -7,7 +7,8 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 
 from apps.accounts.demo_users import demo_people_ensure
 from apps.accounts.models import User
-from tests.pix.claims.stage import ClaimStage, participants
+from tests.pix.claims.stage import ClaimStage
+from tests.pix.participants import participants
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from apps.accounts.models import User
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.services import request_decide
 from apps.pix.contracts.claims import ClaimLook, ClaimOpening, ClaimRequest
-from apps.pix.models import Claim, Participant
+from apps.pix.models import Claim
 from apps.pix.services.claim_carrying import claim_tell
 from apps.pix.services.claims import claim_adopt, claim_open
+from tests.directory import OTHER, OURS
 from tests.stage import EngineStage, orm
 from tests.support import eventually_async
 
-OURS, OTHER = "12345678", "87654321"
 #: What the contract's command line gives.
 BY_HAND = {
     "claim_id": "TEST-001",
@@ -28,12 +28,6 @@ BY_HAND = {
 ACCOUNT = {"participant": OURS, "branch": "0001", "number": "0007654321", "type": "CACC"}
 OWNER = {"type": "NATURAL_PERSON", "tax_id": "111.222.333-96", "name": "João Silva"}
 PHONE = "+5561988880000"
-
-
-def participants() -> None:
-    """Make both of the demo's participants ours."""
-    for ispb in (OURS, OTHER):
-        Participant.objects.get_or_create(ispb=ispb, defaults={"ours": True})
 
 
 def waiting_claim(people: dict[str, User], *, by: str = "requester", **changes: Any) -> Claim:

@@ -9,7 +9,8 @@ from django.test import Client
 from apps.accounts.models import User
 from apps.accounts.services import api_key_create
 from apps.pix.models import Claim
-from tests.pix.claims.stage import ACCOUNT, OTHER, OWNER, PHONE, waiting_claim
+from tests.directory import OTHER
+from tests.pix.claims.stage import ACCOUNT, OWNER, PHONE, waiting_claim
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -24,7 +24,7 @@ from apps.pix.contracts.claims import ClaimRequest
 from apps.pix.models import Claim, Entry
 from apps.pix.services.claims import claim_demo
 from apps.streams.models import OutEvent
-from tests.pix.claims.stage import OTHER, OURS
+from tests.directory import OTHER, OURS
 from tests.pix.claims.test_engine_lost import connected
 from tests.stack import MakeServers
 from tests.stage import orm

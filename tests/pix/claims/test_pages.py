@@ -16,7 +16,8 @@ from apps.pix.models import Claim, Entry
 from apps.pix.services.claim_carrying import claim_carry
 from apps.pix.services.claim_confirming import claim_confirm_sent
 from apps.pix.views.key_forms import SUGGESTED
-from tests.pix.claims.stage import OTHER, OURS, PHONE, waiting_claim
+from tests.directory import OTHER, OURS
+from tests.pix.claims.stage import PHONE, waiting_claim
 from tests.pix.claims.test_services import answer, entry
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -19,7 +19,8 @@ from apps.pix.services.claim_answering import claim_answer
 from apps.pix.services.claim_deciding import SIGNED, claim_act
 from apps.pix.services.claim_reading import claim_key_read
 from apps.pix.services.claims import claim_open
-from tests.pix.claims.stage import ACCOUNT, OTHER, OURS, OWNER, PHONE, waiting_claim
+from tests.directory import OTHER, OURS
+from tests.pix.claims.stage import ACCOUNT, OWNER, PHONE, waiting_claim
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

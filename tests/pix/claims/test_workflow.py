@@ -9,7 +9,8 @@ from temporalio.api.enums.v1 import EventType
 from apps.audit.models import AuditEntry
 from apps.pix.models import Claim, Entry
 from apps.streams.models import OutEvent
-from tests.pix.claims.stage import OURS, ClaimStage
+from tests.directory import OURS
+from tests.pix.claims.stage import ClaimStage
 from tests.stage import failure, orm
 from tests.support import eventually_async
 

@@ -1,4 +1,4 @@
-"""Participants, people, and what tests of keys ask for."""
+"""People, and what tests of keys ask for."""
 
 import threading
 from collections.abc import Callable
@@ -18,10 +18,11 @@ from apps.accounts.models import User
 from apps.notifications.models import Mail, Notification
 from apps.pix.contracts import ClaimStatus, ClaimType, Origin, RulebookStatus
 from apps.pix.contracts.entries import AccountGiven, OwnerGiven
-from apps.pix.models import Claim, ClaimRulebook, Entry, EntryChange, Participant
+from apps.pix.models import Claim, ClaimRulebook, Entry, EntryChange
 from apps.pix.rulebooks.documents import SOURCE
 from apps.pix.services import entries, entry_directory, entry_ending
 from tests.directory import OTHER, OURS, SimulatedDirectory
+from tests.pix.participants import participants
 
 CPF, CNPJ = "11122233396", "11222333000181"
 PHONE, EMAIL = "+5511987654321", "ana@example.com"
@@ -122,11 +123,6 @@ def _own_redis(settings: Any) -> None:
     """Counters and copies of this test alone."""
     settings.LIVE_PREFIX = f"test-{uuid4()}"
     throttle.reset()
-
-
-def participants() -> None:
-    for ispb in (OURS, OTHER):
-        Participant.objects.create(ispb=ispb, name=f"Bank {ispb}", ours=True)
 
 
 @pytest.fixture

@@ -9,18 +9,19 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from apps.pix.bridge import directory_pb2 as pb
 from apps.pix.contracts import EntryStatus
 from apps.pix.contracts.sync import COMPARING, FETCHING, SyncFacts
-from apps.pix.models import Entry, Participant, SyncDifference, SyncRun
+from apps.pix.models import Entry, SyncDifference, SyncRun
 from apps.pix.services.sync_comparing import sync_compare
 from apps.pix.services.sync_fetching import sync_fetch
 from apps.pix.services.sync_reporting import sync_report
 from apps.pix.services.sync_requesting import sync_open
 from tests.directory import SimulatedDirectory
+from tests.pix.participants import participants
 from tests.pix.sync.entries import ISPB, new_entry
 
 
 def both_sides(directory: SimulatedDirectory, entries: Iterable[Entry]) -> list[Entry]:
     """The entries, here and there."""
-    Participant.objects.get_or_create(ispb=ISPB, defaults={"ours": True})
+    participants(ISPB)
     made = list(entries)
     Entry.objects.bulk_create(made, batch_size=5_000)
     directory.load(map(there, made))
