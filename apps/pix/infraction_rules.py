@@ -13,7 +13,12 @@ from apps.common.errors import Conflict, Invalid, NotAllowed
 from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.common.validation import clean_text
-from apps.pix.contracts.infractions import LONGEST_DETAILS, FraudType, InfractionReason
+from apps.pix.contracts.infractions import (
+    LONGEST_DETAILS,
+    FraudType,
+    InfractionReason,
+    InfractionStatus,
+)
 from apps.pix.contracts.infractions import Analysis as AnalysisResult
 from apps.pix.contracts.infractions import Situation as SituationType
 
@@ -21,26 +26,6 @@ from apps.pix.contracts.infractions import Situation as SituationType
 DUE_WITHIN = timedelta(days=7)
 #: A transaction that is older cannot be reported.
 OLDEST_TRANSACTION = timedelta(days=80)
-
-
-class InfractionStatus(StrEnum):
-    OPEN = "OPEN"
-    ACKNOWLEDGED = "ACKNOWLEDGED"
-    INVESTIGATING = "INVESTIGATING"
-    ESCALATED = "ESCALATED"
-    CLOSED = "CLOSED"
-    CANCELLED = "CANCELLED"
-
-    @property
-    def terminal(self) -> bool:
-        """Whether nobody has anything to decide; a closed report can still be cancelled."""
-        return self in {InfractionStatus.CLOSED, InfractionStatus.CANCELLED}
-
-    @property
-    def at_directory(self) -> "InfractionStatus":
-        """The status that the directory has for it."""
-        ours = {InfractionStatus.INVESTIGATING, InfractionStatus.ESCALATED}
-        return InfractionStatus.ACKNOWLEDGED if self in ours else self
 
 
 class InfractionEvent(StrEnum):
@@ -156,17 +141,6 @@ def move_infraction(
             due_at=due_at.isoformat(),
         )
     return rule.to or facts.status
-
-
-def allowed_infraction(
-    facts: InfractionFacts, *, party: InfractionParty
-) -> tuple[InfractionEvent, ...]:
-    """Return what a person of that side may do now. Of the clock see `next_infraction_clock`."""
-    return tuple(
-        event
-        for event, rule in _RULES.items()
-        if party in rule.parties and _possible(rule, facts, event)
-    )
 
 
 def due(facts: InfractionFacts) -> datetime:

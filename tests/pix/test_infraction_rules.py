@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.common.errors import Conflict, DomainError, Invalid, NotAllowed
+from apps.pix.contracts.infractions import InfractionStatus
 from apps.pix.infraction_rules import (
     AnalysisResult,
     Closing,
@@ -18,10 +19,8 @@ from apps.pix.infraction_rules import (
     InfractionFacts,
     InfractionParty,
     InfractionReason,
-    InfractionStatus,
     Report,
     SituationType,
-    allowed_infraction,
     clean_closing,
     clean_report,
     due,
@@ -55,9 +54,7 @@ def facts(status: InfractionStatus, **more: Any) -> InfractionFacts:
 def test_each_row_is_allowed_to_whom_it_names_and_to_nobody_else(status: InfractionStatus) -> None:
     for (name, states, parties, end), party in product(TABLE, InfractionParty):
         event = InfractionEvent(name)
-        may = status in states and party in parties
-        assert (event in allowed_infraction(facts(status), party=party)) is may
-        if may:
+        if status in states and party in parties:
             after = move_infraction(facts(status), event=event, party=party, as_of=DAY_7)
             assert after is (end or status)
             continue
@@ -76,7 +73,6 @@ def test_each_row_is_allowed_to_whom_it_names_and_to_nobody_else(status: Infract
 def test_a_report_of_a_funds_recovery_is_not_cancelled() -> None:
     for status in InfractionStatus:
         born = facts(status, from_funds_recovery=True)
-        assert InfractionEvent.CANCEL not in allowed_infraction(born, party=REPORTER)
         with pytest.raises(Conflict) as refused:
             move_infraction(born, event=InfractionEvent.CANCEL, party=REPORTER, as_of=DAY_0)
         assert refused.value.code == "infraction_operation_invalid"
@@ -93,19 +89,14 @@ def test_the_clock_escalates_after_seven_days_and_decides_nothing() -> None:
                 as_of=DAY_7 - timedelta(microseconds=1),
             )
         assert early.value.code == "infraction_not_due"
-        assert allowed_infraction(facts(status), party=CLOCK) == (InfractionEvent.ESCALATE,)
     for status in (OPEN, ESCALATED, CLOSED, CANCELLED):
         assert next_infraction_clock(facts(status)) is None
     later = facts(ACKNOWLEDGED, due_at=DAY_7 + timedelta(days=1))
     assert next_infraction_clock(later) == due(later) == DAY_7 + timedelta(days=1)
 
 
-def test_the_directory_knows_four_of_the_statuses() -> None:
-    assert {status.at_directory for status in InfractionStatus} == {
-        *(OPEN, ACKNOWLEDGED, CLOSED, CANCELLED)
-    }
-    assert INVESTIGATING.at_directory is ESCALATED.at_directory is ACKNOWLEDGED
-    assert {status for status in InfractionStatus if status.terminal} == {CLOSED, CANCELLED}
+def test_a_report_has_ended_once_it_is_closed_or_cancelled() -> None:
+    assert {status for status in InfractionStatus if status.ended} == {CLOSED, CANCELLED}
 
 
 # --- what a report says ---------------------------------------------------------------------------

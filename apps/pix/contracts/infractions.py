@@ -35,7 +35,8 @@ class InfractionStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Return whether nobody has to decide about it any more."""
+        """Return whether nobody has to decide about it any more; a closed one can still be
+        cancelled."""
         return self in (InfractionStatus.CLOSED, InfractionStatus.CANCELLED)
 
 

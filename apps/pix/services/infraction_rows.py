@@ -95,17 +95,17 @@ def move(
     infraction: Infraction, *, event: InfractionEvent, party: InfractionParty, as_of: datetime
 ) -> InfractionStatus:
     """Return the status after the event. Raises Conflict `infraction_operation_invalid`,
-    `infraction_not_due`, NotAllowed `infraction_party_invalid`.
+    `infraction_not_due`, NotAllowed `infraction_party_invalid`."""
+    return rules.move_infraction(_judged(infraction), event=event, party=party, as_of=as_of)
 
-    One that is decided here counts as acknowledged from its receipt: while the directory is away
-    people work on it, and the directory is told in order.
-    """
-    status = rules.InfractionStatus(infraction.status.upper())
-    if status is rules.InfractionStatus.OPEN and infraction.decides:
-        status = rules.InfractionStatus.ACKNOWLEDGED
-    facts = rules.InfractionFacts(status, infraction.received_at, infraction.due_at)
-    moved = rules.move_infraction(facts, event=event, party=party, as_of=as_of)
-    return InfractionStatus(moved.lower())
+
+def _judged(infraction: Infraction) -> rules.InfractionFacts:
+    """Return what the rules have to know. One that is decided here counts as acknowledged from its
+    receipt: while the directory is away people work on it, and the directory is told in order."""
+    status = InfractionStatus(infraction.status)
+    if status is InfractionStatus.OPEN and infraction.decides:
+        status = InfractionStatus.ACKNOWLEDGED
+    return rules.InfractionFacts(status, infraction.received_at, infraction.due_at)
 
 
 def party_of(infraction: Infraction) -> InfractionParty:
@@ -250,9 +250,9 @@ def _said(infraction: Infraction) -> dict[str, str]:
 # --- what the workflow reads ----------------------------------------------------------------------
 def facts_of(infraction: Infraction, waiting: Waiting, *, workflow_id: str = "") -> InfractionFacts:
     """Return the row's state for a workflow; `workflow_id` is the one that asks."""
-    clock = infraction.decides and not infraction.escalated_at and not infraction.has_ended
     waits = timings()
     limit = min(waits.activity, settings.PIX_ACTIVITY_TIMEOUT)
+    escalates_at = rules.next_infraction_clock(_judged(infraction)) if infraction.decides else None
     return InfractionFacts(
         **vars(waiting),
         row_id=str(infraction.pk),
@@ -262,7 +262,7 @@ def facts_of(infraction: Infraction, waiting: Waiting, *, workflow_id: str = "")
         owed=Owed(infraction.owed),
         result=infraction.result,
         fraud_type=infraction.fraud_type,
-        escalates_at=infraction.due_at if clock else None,
+        escalates_at=escalates_at,
         timings=replace(waits, activity=limit),
     )
 
