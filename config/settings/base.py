@@ -399,8 +399,6 @@ if BRIDGE_GRPC_TLS_CA_FILE + BRIDGE_GRPC_TLS_CERT_FILE and not BRIDGE_GRPC_TLS:
     )
 #: Buckets of the directory that hold otherwise than in apps/pix/bridge/buckets.py.
 DIRECTORY_BUCKETS = env.rates("DIRECTORY_BUCKETS")
-#: No activity of the queue of Pix keys runs longer.
-PIX_ACTIVITY_TIMEOUT = env.seconds("PIX_ACTIVITY_TIMEOUT", 30.0, least=1.0)
 #: A synchronisation that would repair more of a type of keys asks a person first.
 SYNC_REPAIR_PERCENT = env.integer("SYNC_REPAIR_PERCENT", 5, least=0, most=100)
 

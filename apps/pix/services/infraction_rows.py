@@ -1,13 +1,11 @@
 """What the services of infractions share: the process, what is owed to the directory, the one way
 to change a row, and what its workflow reads."""
 
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db.models import Exists, Q
 
 from apps.approvals.contracts import Waiting
@@ -19,7 +17,6 @@ from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine import services as engine
 from apps.engine.process import Carrier, Process
-from apps.engine.services import timings
 from apps.pix import infraction_rules as rules
 from apps.pix.contracts import INFRACTION, INFRACTION_WORKFLOW, TASK_QUEUE, Origin
 from apps.pix.contracts.infractions import (
@@ -34,6 +31,7 @@ from apps.pix.contracts.infractions import (
 from apps.pix.infraction_rules import InfractionEvent, InfractionParty
 from apps.pix.models import Infraction
 from apps.pix.services.events import event_emit
+from apps.pix.services.shared import queue_timings
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -250,8 +248,6 @@ def _said(infraction: Infraction) -> dict[str, str]:
 # --- what the workflow reads ----------------------------------------------------------------------
 def facts_of(infraction: Infraction, waiting: Waiting, *, workflow_id: str = "") -> InfractionFacts:
     """Return the row's state for a workflow; `workflow_id` is the one that asks."""
-    waits = timings()
-    limit = min(waits.activity, settings.PIX_ACTIVITY_TIMEOUT)
     escalates_at = rules.next_infraction_clock(_judged(infraction)) if infraction.decides else None
     return InfractionFacts(
         **vars(waiting),
@@ -263,7 +259,7 @@ def facts_of(infraction: Infraction, waiting: Waiting, *, workflow_id: str = "")
         result=infraction.result,
         fraud_type=infraction.fraud_type,
         escalates_at=escalates_at,
-        timings=replace(waits, activity=limit),
+        timings=queue_timings(),
     )
 
 
