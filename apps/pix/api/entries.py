@@ -32,16 +32,14 @@ from apps.pix.keys import masked_key
 from apps.pix.models import Entry, EntryChange
 from apps.pix.scopes import Scope
 from apps.pix.services.entries import entry_create, entry_delete, entry_update
-from apps.pix.services.entry_reading import FULL, full_key_read
 from apps.pix.services.entry_rows import entry_named, shown, unknown
+from apps.pix.services.key_reading import FULL, VIEW, entry_key_read
 from apps.pix.services.lookups import FoundEntry, entry_lookup
 from apps.pix.services.possession import code_renew, possession_prove
 from apps.web.denied import row_of
 from apps.web.filters import Narrow, filtered
 
 router = Router(tags=["pix"])
-
-VIEW = "pix.view_entry"
 
 
 @router.post("", response={202: PixEntryStarted})
@@ -187,7 +185,7 @@ def pix_entry_full_key(request: HttpRequest, entry_id: EntryId) -> dict[str, Any
     Refusals: 403 `permission_denied`.
     """
     user = require(request, scope=Scope.PIX_READ)
-    entry = full_key_read(entry_id=entry_id, by=user, via="api")
+    entry = entry_key_read(entry_id=entry_id, by=user, via="api")
     return {"key_type": entry.key_type or None, "key": entry.key, "tax_id": entry.tax_id}
 
 

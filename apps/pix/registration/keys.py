@@ -29,8 +29,8 @@ from apps.pix.models import Entry, EntryChange
 from apps.pix.scopes import Scope
 from apps.pix.services.entries import CHANGE
 from apps.pix.services.entry_attention import ATTENTION, change_closed
-from apps.pix.services.entry_reading import FULL, VIEW
 from apps.pix.services.entry_rows import PROCESS, shown
+from apps.pix.services.key_reading import FULL, VIEW
 from apps.pix.services.possession import code_relevant
 from apps.pix.views.keys import title
 from apps.web import dashboard, demo, failures, navigation, refusals, search, tones

@@ -23,10 +23,9 @@ from apps.pix.contracts.claims import CLAIM_KIND
 from apps.pix.models import Claim
 from apps.pix.services.claim_answering import claim_answer
 from apps.pix.services.claim_deciding import DECIDE_PERMISSION
-from apps.pix.services.claim_reading import claim_key_read
 from apps.pix.services.claim_rows import UNDECIDED, choices_of
 from apps.pix.services.claims import OPEN_PERMISSION, claim_open
-from apps.pix.services.entry_reading import FULL
+from apps.pix.services.key_reading import FULL, claim_key_read
 from apps.pix.views.claim_parts import facts_of, key_of, now_facts, sides_of, with_clocks
 from apps.pix.views.key_forms import SUGGESTED
 from apps.web.denied import row_of

@@ -20,7 +20,7 @@ from apps.pix.forms.keys import FindKeyForm, KeyChangeForm, NewKeyForm, account_
 from apps.pix.models import Entry, EntryChange
 from apps.pix.services.claims import OPEN_PERMISSION
 from apps.pix.services.entries import CHANGE, entry_create, entry_update
-from apps.pix.services.entry_reading import VIEW, entry_find
+from apps.pix.services.key_reading import VIEW, entry_find
 from apps.pix.views.keys import LIST, title
 from apps.web.denied import row_of
 from apps.web.fragments import let_in, person

@@ -31,8 +31,8 @@ from apps.pix.forms.keys import CodeForm, GiveUpForm, KeyFilter, KeyRemovalForm
 from apps.pix.keys import masked_key
 from apps.pix.models import Entry, EntryChange, Participant
 from apps.pix.services.entries import CHANGE, PROVED, entry_delete
-from apps.pix.services.entry_reading import FULL, VIEW, full_key_read
 from apps.pix.services.entry_rows import shown
+from apps.pix.services.key_reading import FULL, VIEW, entry_key_read
 from apps.pix.services.possession import code_renew, possession_prove
 from apps.web.denied import row_of
 from apps.web.fragments import let_in, person
@@ -253,7 +253,7 @@ def full_key(request: HttpRequest, key: Any) -> HttpResponse:
     """Show the page with the key in full, once."""
     let_in(request, FULL, action="entry.read_full_key", subject_type=ENTRY)
     row_of(_rows(person(request)), pk=key)
-    request._full_key = full_key_read(  # type: ignore[attr-defined]
+    request._full_key = entry_key_read(  # type: ignore[attr-defined]
         entry_id=key, by=person(request), via="page"
     )
     response = DETAIL_PAGE.page(request, key)

@@ -17,8 +17,8 @@ from apps.engine.models import EngineCommand
 from apps.pix.models import Claim, Entry
 from apps.pix.services.claim_answering import claim_answer
 from apps.pix.services.claim_deciding import SIGNED, claim_act
-from apps.pix.services.claim_reading import claim_key_read
 from apps.pix.services.claims import claim_open
+from apps.pix.services.key_reading import claim_key_read
 from tests.directory import OTHER, OURS
 from tests.pix.claims.stage import ACCOUNT, OWNER, PHONE, waiting_claim
 
@@ -267,7 +267,8 @@ def test_the_full_key_is_read_by_whoever_may_and_told_in_the_trail(
 ) -> None:
     claim = waiting_claim(people)
     assert claim_key_read(claim_id=claim.pk, by=people["officer"], via="page").key == PHONE
-    assert AuditEntry.objects.filter(action="claim.full_key_read").count() == 1
+    told = AuditEntry.objects.get(action="claim.full_key_read")
+    assert told.body == {"claim_id": claim.claim_id, "key": "+55 61 *****-0000"}
     with pytest.raises(NotAllowed) as refused:
         claim_key_read(claim_id=claim.pk, by=people["auditor"], via="page")
     assert refused.value.code == "permission_denied"
