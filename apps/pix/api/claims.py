@@ -15,6 +15,7 @@ from apps.common.errors import NotFound
 from apps.common.identifiers import uuid_of
 from apps.common.language import lazy as _
 from apps.common.pagination import page
+from apps.pix.api.entry_shapes import PixAccountIn, PixOwnerIn
 from apps.pix.claim_forms import ClaimFilter
 from apps.pix.contracts import ClaimStatus, ClaimType, KeyType, Origin, Role
 from apps.pix.keys import masked_key
@@ -30,28 +31,6 @@ router = Router(tags=["pix"])
 Text = Annotated[str, Field(max_length=200)]
 
 
-class AccountIn(Schema):
-    """All of it is text: leading zeros count."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    participant: Text
-    branch: Text = ""
-    number: Text
-    type: Text
-
-
-class OwnerIn(Schema):
-    """`tax_id`: a CPF or a CNPJ, with or without punctuation."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    type: Text
-    tax_id: Text
-    name: Text
-    trade_name: Text = ""
-
-
 class ClaimIn(Schema):
     """Without `donor_ispb` the directory says who has the key."""
 
@@ -61,8 +40,8 @@ class ClaimIn(Schema):
     claim_type: ClaimType
     key_type: KeyType
     key: Text
-    claimer_account: AccountIn
-    claimer: OwnerIn
+    claimer_account: PixAccountIn
+    claimer: PixOwnerIn
     donor_ispb: Text = ""
     rulebook: Text = ""
     idempotency_key: Key = ""

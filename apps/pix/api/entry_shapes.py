@@ -1,4 +1,4 @@
-"""What the API of keys takes and answers."""
+"""What the API of keys takes and answers; claims take the same accounts and owners."""
 
 from datetime import datetime
 from typing import Annotated
@@ -16,8 +16,12 @@ from apps.pix.contracts import (
     OwnerType,
 )
 from apps.pix.contracts.entries import USER_REQUESTED, AccountGiven, OwnerGiven
+from apps.pix.holders import LONGEST_NAME, LONGEST_TRADE_NAME
 
+#: Longer than any of them is: the service says what is wrong with one.
 Word = Annotated[str, Field(max_length=100)]
+Name = Annotated[str, Field(max_length=LONGEST_NAME)]
+TradeName = Annotated[str, Field(max_length=LONGEST_TRADE_NAME)]
 EntryId = Annotated[str, Field(max_length=100)]
 
 
@@ -38,12 +42,13 @@ class PixAccountIn(_In):
 
 
 class PixOwnerIn(_In):
-    """`tax_id`: CPF of a person, CNPJ of a company; only a company has a `trade_name`."""
+    """`tax_id`: CPF of a person, CNPJ of a company, with or without punctuation; only a company
+    has a `trade_name`."""
 
     type: Word
     tax_id: Word
-    name: Annotated[str, Field(max_length=400)]
-    trade_name: Annotated[str, Field(max_length=400)] | None = None
+    name: Name
+    trade_name: TradeName | None = None
 
     def given(self) -> OwnerGiven:
         return OwnerGiven(**self.dict())
@@ -66,7 +71,7 @@ class PixAccountChange(PixAccountIn):
 class PixOwnerChange(PixOwnerIn):
     type: Word = ""
     tax_id: Word = ""
-    name: Annotated[str, Field(max_length=400)] = ""
+    name: Name = ""
 
 
 class PixEntryChangeIn(_In):

@@ -70,6 +70,11 @@ def test_a_claim_is_opened_once_and_read_by_either_id(people: dict[str, User]) -
         ({"key": "x" * 1_000}, 422, "validation_error"),
         ({"more": 1}, 422, "validation_error"),
         ({"claimer_account": []}, 422, "validation_error"),
+        ({"claimer_account": {**ACCOUNT, "number": "1" * 101}}, 422, "validation_error"),
+        ({"claimer_account": {**ACCOUNT, "number": "1" * 100}}, 422, "account_number_invalid"),
+        ({"claimer": {**OWNER, "name": "A" * 151}}, 422, "validation_error"),
+        ({"claimer": {**OWNER, "trade_name": "A" * 100}}, 422, "trade_name_invalid"),
+        ({"claimer": {**OWNER, "trade_name": "A" * 101}}, 422, "validation_error"),
         ({"key": "61988880000"}, 422, "key_invalid"),
         ({"key": "+5561\x0088880000"}, 422, "invalid_text"),
         ({"key_type": "EVP", "key": str(NOBODY)}, 422, "claim_type_inconsistent"),
@@ -87,7 +92,7 @@ def test_a_claim_is_opened_once_and_read_by_either_id(people: dict[str, User]) -
         ({"idempotency_key": "k", "name": 1}, 422, "validation_error"),
         ({"idempotency_key": "k"}, 409, "idempotency_key_reused"),
     ],
-    ids=range(17),
+    ids=range(22),
 )
 def test_an_opening_is_refused_with_a_problem(
     people: dict[str, User], changes: dict[str, Any], status: int, code: str
