@@ -73,8 +73,8 @@ ACTIONS = {
     "infraction.attention": _("Asked a person"),
     "infraction.carried_on": _("Had it carried on"),
     "infraction.given_up": _("Left it as it stood"),
-    "infraction.signal_asked": _("Sent a signal that a person looks at"),
-    "infraction.signal_decided": _("Did what the signal said"),
+    "infraction.signal_received": _("Sent a signal that a person looks at"),
+    "infraction.signal_acted_on": _("Did what the signal said"),
     "infraction.signal_ignored": _("Did not do what the signal said"),
 }
 

@@ -79,6 +79,7 @@ _VIA = {
     "admin": _("via the admin"),
     "engine": _("via the engine"),
     "command": _("via a command"),
+    "signal": _("via a signal"),
 }
 
 

@@ -11,8 +11,7 @@ from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals.contracts import RequestStatus
-from apps.approvals.selectors import current_payload, requests_about
-from apps.approvals.services import request_open
+from apps.approvals.selectors import current_payload
 from apps.audit.contracts import ENGINE, Actor
 from apps.common.errors import DomainError, NotAllowed
 from apps.pix.contracts import Role
@@ -21,10 +20,8 @@ from apps.pix.models import Claim
 from apps.pix.rulebooks import terms
 from apps.pix.services.claim_deciding import DEFAULT_REASON, claim_decide, close_questions
 from apps.pix.services.claim_rows import PROCESS, claim_lock, claim_wake, record, save
-from apps.pix.services.shared import SIGNALLER
-
-#: Items of one claim that may be open at a time: signals may be sent without end.
-MOST_OPEN = 20
+from apps.pix.services.shared import BY_SIGNAL, SIGNALLER
+from apps.pix.services.signal_items import signal_ask
 
 
 def claim_outside(claim: Claim, signal: OutsideSignal, *, as_of: datetime) -> None:
@@ -40,18 +37,18 @@ def claim_outside(claim: Claim, signal: OutsideSignal, *, as_of: datetime) -> No
     claim.heard = [*claim.heard[-99:], key]
     save(claim, "heard", quietly=True)
     if settings.CLAIMS_BARE_SIGNALS == "review":
-        signal_review(claim, signal, as_of=as_of)
+        _ask(claim, signal, as_of=as_of)
         return
     try:
         with transaction.atomic():
-            signal_take(claim, signal, by=SIGNALLER, via="signal", as_of=as_of)
+            signal_take(claim, signal, by=SIGNALLER, via=BY_SIGNAL, as_of=as_of)
     except DomainError as refusal:
         claim.refresh_from_db()
         record(
             claim,
             "claim.signal_refused",
             by=SIGNALLER,
-            via="signal",
+            via=BY_SIGNAL,
             claim_id=claim.claim_id,
             signal=signal.name,
             code=refusal.code,
@@ -111,40 +108,22 @@ def _said(argument: Any) -> tuple[str, str]:
 
 
 # --- an item of its own ---------------------------------------------------------------------------
-def signal_review(claim: Claim, signal: OutsideSignal, *, as_of: datetime) -> None:
-    """Ask a person about a signal to the locked claim. Joins the caller's transaction; once for
-    each signal."""
-    waiting = requests_about(PROCESS.subject, claim.pk, kind=CLAIM_SIGNAL_KIND).open().count()
-    asked = waiting < MOST_OPEN and not claim.has_ended
-    if asked:
-        request_open(
-            key=f"{PROCESS.subject}:{claim.pk}:signal:{signal.run_id}:{signal.number}",
-            kind=CLAIM_SIGNAL_KIND,
-            scope="",
-            title=_title(claim, signal),
-            subject_type=PROCESS.subject,
-            subject_id=str(claim.pk),
-            # Decidable although the claim's workflow has ended.
-            workflow_id="",
-            requested_by=None,
-            amount=None,
-            currency="",
-            payload={
-                "claim": claim.claim_id,
-                "signal": signal.name,
-                "argument": _shown(signal.argument),
-                "run": signal.run_id,
-            },
-            as_of=as_of,
-        )
-    record(
+def _ask(claim: Claim, signal: OutsideSignal, *, as_of: datetime) -> None:
+    signal_ask(
+        PROCESS,
         claim,
-        "claim.signal_received",
-        by=SIGNALLER,
-        via="signal",
+        kind=CLAIM_SIGNAL_KIND,
+        key=f"{signal.run_id}:{signal.number}",
+        title=_title(claim, signal),
+        payload={
+            "claim": claim.claim_id,
+            "signal": signal.name,
+            "argument": _shown(signal.argument),
+            "run": signal.run_id,
+        },
+        as_of=as_of,
         claim_id=claim.claim_id,
         signal=signal.name,
-        asked=asked,
     )
 
 
@@ -167,7 +146,7 @@ def _title(claim: Claim, signal: OutsideSignal) -> str:
         "confirm": gettext("Confirm claim {claim}, as a signal asks"),
         "cancel": gettext("Cancel claim {claim}, as a signal asks"),
     }[signal.name]
-    return said.format(claim=claim.claim_id)[:200]
+    return said.format(claim=claim.claim_id)
 
 
 def _shown(argument: Any) -> Any:

@@ -18,13 +18,11 @@ from apps.accounts.models import User
 from apps.approvals.contracts import RequestStatus
 from apps.approvals.kinds import SettledRequest
 from apps.approvals.selectors import signed_payload
-from apps.approvals.services import request_open
 from apps.audit.contracts import ENGINE, Actor, Outcome
 from apps.audit.services import entry_record
 from apps.common.errors import DomainError, Invalid
 from apps.common.language import lazy as _
 from apps.common.validation import clean_text, text_of
-from apps.engine import process
 from apps.pix.contracts import INFRACTION
 from apps.pix.contracts.infractions import (
     LONGEST_DETAILS,
@@ -43,9 +41,8 @@ from apps.pix.services import infraction_rows as rows
 from apps.pix.services.infraction_rows import PROCESS
 from apps.pix.services.infraction_signing import infraction_decide
 from apps.pix.services.infraction_working import escalate, evidence_noted
-from apps.pix.services.shared import SIGNALLER
-
-VIA = "engine"
+from apps.pix.services.shared import BY_SIGNAL, SIGNALLER
+from apps.pix.services.signal_items import signal_ask
 
 
 def evidence_take(
@@ -70,7 +67,7 @@ def evidence_take(
             else:
                 _keep(signal, "taken")
                 said = "\n".join(part for part in (text, url) if part)
-                evidence_noted(infraction, by=SIGNALLER, via=VIA, text=said, as_of=as_of)
+                evidence_noted(infraction, by=SIGNALLER, via=BY_SIGNAL, text=said, as_of=as_of)
         return rows.facts_now(infraction)
 
 
@@ -101,7 +98,7 @@ def decision_take(
                 _check(infraction, decision if known else "", as_of=as_of)
                 if known and settings.CLAIMS_BARE_SIGNALS == "accept":
                     with transaction.atomic():
-                        _carry_out(signal, infraction, by=SIGNALLER, via=VIA, as_of=as_of)
+                        _carry_out(signal, infraction, by=SIGNALLER, via=BY_SIGNAL, as_of=as_of)
                     _keep(signal, "acted_on")
                 else:
                     _keep(signal, "handed_over")
@@ -163,18 +160,12 @@ def _carry_out(
 
 def _ask(signal: InfractionSignal, infraction: Infraction, *, as_of: datetime) -> None:
     title = gettext("Look at a signal about {infraction}").format(infraction=infraction)
-    request_open(
-        key=f"{INFRACTION}:signal:{signal.pk}",
+    asked = signal_ask(
+        PROCESS,
+        infraction,
         kind=SIGNAL_KIND,
-        scope="",
-        title=title[:200],
-        subject_type=INFRACTION,
-        subject_id=str(infraction.pk),
-        # No workflow waits for it.
-        workflow_id="",
-        requested_by=None,
-        amount=infraction.amount,
-        currency=infraction.currency,
+        key=signal.key,
+        title=title,
         payload={
             "infraction": str(infraction.pk),
             "signal": signal.pk,
@@ -183,16 +174,11 @@ def _ask(signal: InfractionSignal, infraction: Infraction, *, as_of: datetime) -
             "notes": signal.text,
         },
         as_of=as_of,
-    )
-    rows.record(
-        infraction,
-        f"{INFRACTION}.signal_asked",
-        by=SIGNALLER,
-        via=VIA,
         decision=signal.decision,
         notes=signal.text,
     )
-    process.announce(PROCESS, infraction)
+    if not asked:
+        _keep(signal, "ignored")
 
 
 def _handled(key: str) -> bool:
@@ -211,7 +197,7 @@ def _refused(signal: InfractionSignal, refused: DomainError) -> None:
         subject_type=INFRACTION,
         subject_id=str(signal.infraction.pk),
         by=SIGNALLER,
-        via=VIA,
+        via=BY_SIGNAL,
         outcome=Outcome.REFUSED,
         code=refused.code,
         body={"signal": signal.name, "decision": signal.decision, "detail": refused.recorded},

@@ -7,8 +7,8 @@ from apps.audit.contracts import SystemActor
 from apps.engine.contracts import Timings
 from apps.pix.models import Participant
 
-#: Whoever sends a signal to the engine has no name here.
-SIGNALLER = SystemActor("engine signal")
+#: Whoever sends a signal to the engine has no name here; and the way by which they act.
+SIGNALLER, BY_SIGNAL = SystemActor("engine signal"), "signal"
 DIRECTORY = SystemActor("directory")
 
 
