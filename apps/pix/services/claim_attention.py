@@ -15,14 +15,18 @@ from apps.engine.process import why_closed, why_undeliverable
 from apps.pix.contracts import ClaimStatus
 from apps.pix.contracts.claims import CLAIM_ATTENTION_KIND
 from apps.pix.models import Claim
-from apps.pix.services.claim_rows import PROCESS, claim_end, claim_lock, record
+from apps.pix.services.claim_rows import PROCESS, claim_end, claim_lock, claim_wake, record
 
 if TYPE_CHECKING:
     from apps.engine.models import EngineCommand, WorkflowRun
 
 
 def _carry_on(claim: Claim, decided: Decided) -> None:
-    if claim.has_ended or process.is_carried(PROCESS, claim):
+    if claim.has_ended:
+        return
+    if process.is_carried(PROCESS, claim):
+        # Its workflow tries again what the directory has refused.
+        claim_wake(claim, event=f"attention:{decided.request_id}")
         return
     process.start_again(PROCESS, claim, key=f"attention:{decided.request_id}")
 

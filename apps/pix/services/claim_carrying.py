@@ -32,6 +32,7 @@ from apps.pix.services.claim_rows import (
     claim_lock,
     claim_wake,
     completes_itself,
+    confirmation_is_all,
     record,
     save,
 )
@@ -176,15 +177,7 @@ def claim_carry(look: ClaimLook) -> ClaimFacts:
     with transaction.atomic(durable=True):
         claim = claim_lock(look.row_id)
         if completes_itself(claim):
-            claim_decide(
-                claim,
-                event=terms.Event.COMPLETE,
-                actor=terms.Actor.CLAIMER,
-                reason="",
-                by=ENGINE,
-                via="engine",
-                as_of=look.as_of,
-            )
+            _complete(claim, as_of=look.as_of)
         if claim.status != ClaimStatus.DECIDED:
             return claim_facts(claim, as_of=look.as_of)
         decision = (claim.decision, claim.decided_at)
@@ -200,6 +193,28 @@ def claim_carry(look: ClaimLook) -> ClaimFacts:
                 note(claim, answer)
             _apply(claim, _leads_to(claim), answers[-1] if answers else {}, as_of=look.as_of)
         return claim_facts(claim, as_of=look.as_of)
+
+
+def _complete(claim: Claim, *, as_of: datetime) -> None:
+    """Write that the claimer's side completes the locked claim."""
+    if not confirmation_is_all(claim):
+        claim_decide(
+            claim,
+            event=terms.Event.COMPLETE,
+            actor=terms.Actor.CLAIMER,
+            reason="",
+            by=ENGINE,
+            via="engine",
+            as_of=as_of,
+        )
+        return
+    # For the rulebook it ended with the donor's confirmation, which another participant gave.
+    claim.decided_from, claim.status = claim.status, ClaimStatus.DECIDED
+    claim.decision, claim.decision_leads_to = terms.Event.COMPLETE.value, ClaimStatus.COMPLETED
+    claim.decision_effects = _effects(claim, ClaimStatus.COMPLETED)
+    claim.decided_by, claim.decided_via, claim.decided_at = Role.CLAIMER, "engine", as_of
+    save(claim, "status", "decided_from", "decision_leads_to", *DECISION)
+    record(claim, "claim.complete", by=ENGINE, via="engine", claim_id=claim.claim_id)
 
 
 def _at_directory(claim: Claim) -> list[Answer]:
@@ -293,19 +308,17 @@ def claim_follow(
         before = (claim.directory_status, claim.directory_modified_at)
         note(claim, answer)
         theirs = _THEIRS.get(answer["status"])
-        ours = ClaimStatus(claim.status)
         if theirs is not None and _is_news(claim, theirs):
             _follow(claim, theirs, answer, as_of=as_of)
+            close_questions(
+                claim, by=ENGINE, reason="The directory has another state.", as_of=as_of
+            )
         elif refusal is not None:
             claim.status = ClaimStatus(claim.decided_from)
             save(claim, "status", *NOTED)
             claim_ask(claim, code=refusal.code, detail=refusal.recorded, as_of=as_of)
         elif before != (claim.directory_status, claim.directory_modified_at):
             save(claim, *NOTED)
-        if ours != claim.status:
-            close_questions(
-                claim, by=ENGINE, reason="The directory has another state.", as_of=as_of
-            )
         return claim_facts(claim, as_of=as_of)
 
 

@@ -8,13 +8,19 @@ from typing import Any
 from uuid import UUID
 
 from apps.approvals.contracts import Waiting
+from apps.approvals.selectors import requests_about
 from apps.common.errors import Invalid
 from apps.common.language import lazy as _
 from apps.engine import process
 from apps.engine import services as engine
 from apps.engine.process import Carrier, Process
 from apps.pix.contracts import CLAIM, CLAIM_WORKFLOW, TASK_QUEUE, ClaimStatus, Role
-from apps.pix.contracts.claims import SIGNAL_CHANGED, ClaimFacts, ClaimRequest
+from apps.pix.contracts.claims import (
+    CLAIM_ATTENTION_KIND,
+    SIGNAL_CHANGED,
+    ClaimFacts,
+    ClaimRequest,
+)
 from apps.pix.models import Claim
 from apps.pix.rulebooks import machine, terms
 from apps.pix.services.events import event_emit
@@ -161,12 +167,22 @@ def _step(claim: Claim) -> str:
 
 def completes_itself(claim: Claim) -> bool:
     """Return whether the claimer's side completes a confirmed claim at once: a portability claim
-    waits for nobody; the new owner of a key proves first that they have it."""
+    waits for nobody; the new owner of a key proves first that they have it, unless the rulebook
+    asks nothing of them. Not while a person is asked about the claim: the directory has refused."""
     return (
         claim.status == ClaimStatus.CONFIRMED
         and claim.claimer_ours
-        and claim.claim_type == "PORTABILITY"
+        and (claim.claim_type == "PORTABILITY" or confirmation_is_all(claim))
+        and not requests_about(CLAIM, claim.pk, kind=CLAIM_ATTENTION_KIND).open().exists()
     )
+
+
+def confirmation_is_all(claim: Claim) -> bool:
+    """Return whether the rulebook completes a claim with the donor's confirmation: it knows of no
+    confirmed ones, which only the directory has."""
+    rules = book_of(claim.rulebook_id)
+    claim_type = terms.ClaimType(claim.claim_type)
+    return not rules.rows_from(claim_type, terms.ClaimStatus.CONFIRMED)
 
 
 # --- ends -----------------------------------------------------------------------------------------

@@ -145,6 +145,46 @@ def test_our_claimer_and_a_stranger_that_agrees(claims: Claims) -> None:
     assert [one.request_id for one in claims.directory.dump()] == [str(claim.request_id)]
 
 
+@pytest.mark.parametrize("kind", ["PORTABILITY", "OWNERSHIP"])
+def test_under_the_old_rules_a_claim_that_a_stranger_confirms_is_completed_too(
+    claims: Claims, kind: str
+) -> None:
+    claims.holds(AGREES, tax_id=CPF if kind == "PORTABILITY" else "98765432100")
+    claim = claims.open(rulebook="source", claim_type=kind)
+    claims.carried(claim)
+    claims.poll()
+    claims.poll()
+    claims.carried(claim)
+    assert (status(claim), claims.at_directory(claim)) == ("completed", "COMPLETED")
+    assert Entry.objects.live().get().participant == OURS
+
+
+@pytest.mark.parametrize("rulebook", ["source", "dict"])
+def test_a_completion_that_the_directory_refuses_is_tried_again_when_a_person_says_so(
+    claims: Claims, rulebook: str
+) -> None:
+    claims.holds(AGREES)
+    claim = claims.open(rulebook=rulebook)
+    claims.carried(claim)
+    claims.poll()
+    claims.directory.faults("Claims.Complete", status=400, next=1)
+    claims.poll()
+    assert claims.carried(claim).step == "wait"
+    assert status(claim) == "confirmed"
+    item = ApprovalRequest.objects.open().get(subject_id=str(claim.pk))
+    request_decide(
+        request_id=item.pk,
+        by=claims.people["officer"],
+        verdict="approve",
+        reason="The directory says that it was its own mistake.",
+        payload_hash=item.payloads.get(number=item.payload_number).hash,
+        via="page",
+        as_of=timezone.now(),
+    )
+    claims.carried(claim)
+    assert (status(claim), claims.at_directory(claim)) == ("completed", "COMPLETED")
+
+
 @pytest.mark.parametrize("operation", ["Create", "Acknowledge", "Confirm", "Complete"])
 def test_an_answer_that_was_lost_makes_nothing_twice(claims: Claims, operation: str) -> None:
     claims.holds(OTHER)
