@@ -98,7 +98,7 @@ def register() -> None:
     subject.register(
         SIGNED,
         title=_("Repair of many keys"),
-        facts=lambda run: [status_fact(run, "sync")],
+        facts=lambda run: [status_fact(run, "pix_sync")],
         words=_words,
         simulate=_simulate,
         signal=SIGNAL_SYNC_CHANGED,
@@ -140,18 +140,19 @@ def _look_once() -> int:
 def _words(signed: Wording, run: SyncRun) -> None:
     signed.text(gettext("Participant"), "participant")
     signed.text(gettext("Limit in percent"), "limit_percent")
-    signed.table(
-        gettext("Types of keys beyond the limit"),
-        "types",
-        titles={
-            "key_type": _("Keys"),
-            "missing": _("Only there"),
-            "extra": _("Only here"),
-            "ours": _("Here"),
-            "theirs": _("In the file"),
-        },
-    )
+    types = signed.payload.get("types")
+    if isinstance(types, list) and all(isinstance(one, dict) for one in types):
+        said = "\n".join(map(_type_words, types))
+        signed.named(gettext("Types of keys beyond the limit"), {"types": types}, said)
     signed.reference(gettext("Synchronisation"), "sync", href=reverse("pix_sync", args=[run.pk]))
+
+
+def _type_words(one: dict[str, Any]) -> str:
+    said = gettext(
+        "{key_type}: {missing} only there, {extra} only here; {ours} here, {theirs} in the file"
+    )
+    names = ("key_type", "missing", "extra", "ours", "theirs")
+    return said.format(**{name: one.get(name, "") for name in names})
 
 
 def _simulate(run: SyncRun, user: User) -> Simulation:

@@ -47,10 +47,10 @@ def _rows(user: User) -> Any:
 
 def _verdict_words(run: SyncRun) -> str:
     """Say of each type of keys whether both sides are equal, as far as it is known."""
-    said = (
-        (verdict.key_type, verdict.after if verdict.before is False else verdict.before)
-        for verdict in run.verdicts.all()
-    )
+    verdicts = list(run.verdicts.all())
+    said = [(one.key_type, one.before if one.after is None else one.after) for one in verdicts]
+    if said and all(equal for _key_type, equal in said):
+        return gettext("all types equal")
     return ", ".join(f"{key_type} {equal_words(equal)}" for key_type, equal in said)
 
 
@@ -105,7 +105,8 @@ TYPE_COLUMNS = (
     Column(head=_("Keys"), value="key_type", form="title"),
     Column(head=_("Before"), value=lambda one: equal_words(one.before)),
     Column(
-        head=_("After"), value=lambda one: equal_words(one.after) if one.before is False else ""
+        head=_("After"),
+        value=lambda one: "" if one.after is None else equal_words(one.after),
     ),
     Column(head=_("Here"), value="ours", form="count", text=_("{} here")),
     Column(head=_("In the file"), value="theirs", form="count", text=_("{} in the file")),
@@ -128,7 +129,9 @@ def _context(request: HttpRequest, run: SyncRun) -> dict[str, Any]:
         "default": "",
         "address": reverse("pix_sync", args=[run.pk]),
     }
-    differences = SyncDifference.objects.filter(run=run).order_by("-state", "pk")[:MOST_SHOWN]
+    found = SyncDifference.objects.filter(run=run)
+    differences = list(found.order_by("-state", "pk")[:MOST_SHOWN])
+    verdicts = list(run.verdicts.all())
     return {
         "topics": f"{SYNC_RUN}:{run.pk} inbox",
         "head": _head(run),
@@ -138,8 +141,8 @@ def _context(request: HttpRequest, run: SyncRun) -> dict[str, Any]:
         "bar": _bar(run),
         "types": table(
             request,
-            run.verdicts.all(),
-            TYPE_COLUMNS,
+            verdicts,
+            _with_values(TYPE_COLUMNS, verdicts),
             id="sync-types",
             caption=gettext("Verdicts"),
             version=lambda one: f"{one.before}-{one.after}-{one.received}-{one.theirs}",
@@ -148,13 +151,13 @@ def _context(request: HttpRequest, run: SyncRun) -> dict[str, Any]:
         "differences": table(
             request,
             differences,
-            DIFFERENCE_COLUMNS,
+            _with_values(DIFFERENCE_COLUMNS, differences),
             id="sync-differences",
             caption=gettext("Differences"),
             version="state",
             **drawn,
         ),
-        "most": MOST_SHOWN,
+        "most": MOST_SHOWN if len(differences) == MOST_SHOWN else None,
         "verbs": VERBS.shown(run, user),
         "timeline": timeline(
             subjects=[(SYNC_RUN, str(run.pk))],
@@ -162,6 +165,15 @@ def _context(request: HttpRequest, run: SyncRun) -> dict[str, Any]:
             older=request.GET.get("older", ""),
         ),
     }
+
+
+def _with_values(columns: tuple[Column, ...], rows: list[Any]) -> tuple[Column, ...]:
+    """Leave out the columns that are empty in every row: most runs find nothing to tell there."""
+    return tuple(
+        column
+        for column in columns
+        if not rows or any(column.of(row).value not in (None, "") for row in rows)
+    )
 
 
 def _head(run: SyncRun) -> Head:
@@ -196,11 +208,9 @@ def _facts(run: SyncRun) -> list[Fact]:
     if run.has_ended:
         ended = Fact(gettext("Ended"), run.settled_at, note=run.error_detail, form="when")
         return [*facts, ended]
-    return [
-        *facts,
-        Fact(gettext("At work on"), words_of(f"sync_{run.phase}")),
-        Fact(gettext("Ends at the latest"), run.ends_at, form="when"),
-    ]
+    if run.status == SyncStatus.RUNNING:
+        facts.append(Fact(gettext("At work on"), words_of(f"sync_{run.phase}")))
+    return [*facts, Fact(gettext("Ends at the latest"), run.ends_at, form="when")]
 
 
 def _bar(run: SyncRun) -> Bar | None:
@@ -215,7 +225,7 @@ def _bar(run: SyncRun) -> Bar | None:
         failed=left,
         ended=done + left,
         label=gettext("Repaired"),
-        heading=gettext("{ended} of {total} have their outcome").format(
+        heading=gettext("{ended} of {total} differences have their outcome").format(
             ended=done + left, total=total
         ),
         text=gettext("{done} repaired, {left} left of {total}").format(
@@ -248,8 +258,8 @@ DETAIL_PAGE = DetailPage(
     context=_context,
     permission=VIEW,
     above=("pix/_sync_types.html",),
-    main=("web/_asked.html", "pix/_sync_differences.html"),
-    side=("web/_row_verbs.html",),
+    main=("pix/_sync_differences.html",),
+    side=("web/_asked.html", "web/_row_verbs.html"),
     after=("console/_timeline.html",),
 )
 

@@ -8,8 +8,12 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.approvals.selectors import requests_about
+from apps.pix.contracts import SYNC_RUN
 from apps.pix.contracts.sync import SyncStatus
 from apps.pix.models import Participant, SyncDifference, SyncRun
+from apps.pix.models.content_ids import BUCKETS
+from apps.pix.services.sync_comparing import sync_compare
 from apps.pix.services.sync_reporting import sync_report
 from apps.pix.services.sync_requesting import sync_request
 from tests.pix.sync.entries import ISPB
@@ -91,6 +95,33 @@ def test_the_report_is_a_page_a_csv_and_a_pdf(officer: tuple[User, Client]) -> N
     found = client.get(f"/api/v1/pix/sync-runs/{run.pk}/differences?state=left").json()
     assert [row["why"] for row in found["items"]] == ["under_claim"]
     assert client.get("/pix/sync/").status_code == 200
+
+
+def test_who_decides_reads_what_would_be_repaired(officer: tuple[User, Client]) -> None:
+    user, client = officer
+    run, _new = sync_request(participant=ISPB, by=user, via="api", as_of=timezone.now())
+    everything = {"before": False, "ours": 1, "theirs": 102, "compared": BUCKETS}
+    run.verdicts.filter(key_type="EVP").update(**everything)
+    SyncDifference.objects.bulk_create(
+        SyncDifference(
+            run=run,
+            key_type="EVP",
+            kind="missing",
+            cid=bytes([number]) * 32,
+            state="pending",
+            key=f"{number:08}-***",
+        )
+        for number in range(101)
+    )
+    SyncRun.objects.filter(pk=run.pk).update(phase="compare")
+    sync_compare(str(run.pk))
+    run.refresh_from_db()
+    assert run.status == SyncStatus.WAITING
+    request = requests_about(SYNC_RUN, run.pk).get()
+    page = client.get(f"/requests/{request.pk}/").content.decode()
+    assert "EVP: 101 only there, 0 only here; 1 here, 102 in the file" in page
+    assert f'href="/pix/sync/{run.pk}/"' in page
+    assert "EVP differs" in client.get("/pix/sync/").content.decode()
 
 
 def test_it_is_begun_and_stopped_on_the_pages(officer: tuple[User, Client]) -> None:
