@@ -48,7 +48,7 @@ NEXT_STEPS = {
 TONES = {
     TripStatus.DRAFT: "",
     ON_SALE: "info",
-    TripStatus.CLOSED: "warn",
+    TripStatus.CLOSED: "",
     "held": "warn",
     "paying": "warn",
     "confirmed": "good",

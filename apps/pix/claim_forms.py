@@ -17,8 +17,8 @@ from apps.pix.contracts import (
     Role,
     RulebookStatus,
 )
-from apps.pix.forms.keys import ChosenField
-from apps.pix.models import ClaimRulebook, Participant
+from apps.pix.forms.keys import ChosenField, participants
+from apps.pix.models import ClaimRulebook
 from apps.web.fields import KeyField, MineField, ProseField, StatusField
 from apps.web.filters import FilterForm, asked_by_me
 from apps.web.tones import title_of
@@ -34,11 +34,6 @@ REASONS = {
     "RFB_VALIDATION": _("the tax office does not know the owner"),
     "DEFAULT_OPERATION": _("nobody has acted in time"),
 }
-
-
-def participants() -> list[tuple[str, str]]:
-    """Return our participants, to choose from."""
-    return [(one.ispb, str(one)) for one in Participant.objects.filter(ours=True)]
 
 
 def of_side(rows: Any, value: Any, user: User) -> Any:

@@ -51,6 +51,9 @@ WORDS: dict[str, str] = {
     FraudType.APPLICATION_FRAUD: _("account opened by fraud"),
     FraudType.MULE_ACCOUNT: _("mule account"),
     FraudType.SCAMMER_ACCOUNT: _("account of a scammer"),
+    # Statuses in the directory.
+    "ACKNOWLEDGED": _("acknowledged"),
+    "CLOSED": _("closed"),
     "cancelled_by_reporter": _("taken back by the reporter"),
     # What became of a signal.
     "taken": _("taken"),
@@ -60,7 +63,7 @@ WORDS: dict[str, str] = {
 }
 
 ACTIONS = {
-    "infraction.created": _("Received the infraction"),
+    "infraction.created": _("Reported the infraction"),
     "infraction.acknowledged": _("Acknowledged it in the directory"),
     "infraction.evidence_added": _("Brought evidence"),
     "infraction.escalated": _("Escalated it"),

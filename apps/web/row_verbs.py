@@ -33,7 +33,8 @@ class RowVerb:
     done; `help`: what happens. Without `permission` it is not shown, and sending it is a 403,
     audited as `action`. `applies(row)`: whether the row's state allows it. `stamp(row)`: what the
     page showed, sent back in the field `seen` of `form`. `plain`: it ends nothing. `choice`: the
-    field of `form` that is chosen from a list. `own`: who asked for the row may take it too.
+    field of `form` that is chosen from a list. `label`: of the text, if it is no reason. `own`: who
+    asked for the row may take it too.
     """
 
     call: Callable[..., Any]
@@ -48,6 +49,7 @@ class RowVerb:
     form: type[forms.Form] = RequiredReasonForm
     plain: bool = False
     choice: str = ""
+    label: str = ""
     own: bool = False
 
     def is_offered(self, row: Any, user: "User") -> bool:
@@ -81,6 +83,7 @@ class RowVerbs:
                 "key": name,
                 "title": verb.title,
                 "button": verb.button,
+                "label": verb.label or _reason_label(verb),
                 "help": verb.help,
                 "tone": "plain" if verb.plain else "",
                 "stamp": verb.stamp(row),
@@ -120,6 +123,12 @@ class RowVerbs:
         if not outcome.done:
             draft_keep(request)
         return redirect(self.name, key)
+
+
+def _reason_label(verb: RowVerb) -> str:
+    if verb.form.base_fields["reason"].required:
+        return gettext("Reason")
+    return gettext("Reason (optional)")
 
 
 def _timeless(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ class ClaimAdmin(ProcessAdmin):
 
     process = PROCESS
     name = "claim_id"
-    columns = ("claim_type", "claimer_ispb", "donor_ispb", "resolution_ends_at")
+    columns = ("claim_type", "claimer_ispb", "donor_ispb")
     list_select_related = ("requested_by",)
     # Keys and owners have a permission of their own, on the pages.
     exclude = (

@@ -16,11 +16,11 @@ from apps.pix.contracts.infractions import (
     InfractionStatus,
     Situation,
 )
-from apps.pix.models import Participant
+from apps.pix.forms.keys import participants
 from apps.pix.services.infraction_home import SOON
 from apps.web.fields import KeyField, MineField, ProseField, StatusField
 from apps.web.filters import FilterForm, asked_by_me
-from apps.web.tones import words_of
+from apps.web.tones import title_of
 
 OPEN, DUE_SOON, OVERDUE = "open", "soon", "overdue"
 
@@ -69,15 +69,13 @@ class InfractionFilter(FilterForm):
     mine = MineField()
 
 
-def _ours() -> list[tuple[str, str]]:
-    return [(one.ispb, str(one)) for one in Participant.objects.filter(ours=True)]
-
-
 class InfractionForm(forms.Form):
     """An infraction that is reported. The key makes the same form sent twice report once."""
 
     reporter_ispb = forms.ChoiceField(
-        choices=_ours, label=_("Our participant"), help_text=_("In whose name it is reported.")
+        choices=participants,
+        label=_("Our participant"),
+        help_text=_("In whose name it is reported."),
     )
     transaction_id = forms.CharField(
         max_length=LONGEST_ID,
@@ -85,10 +83,10 @@ class InfractionForm(forms.Form):
         help_text=_("Its end-to-end id; of a refund, the id of the refund."),
     )
     reason = forms.ChoiceField(
-        choices=lambda: [(one, words_of(one)) for one in InfractionReason], label=_("Reason")
+        choices=lambda: [(one, title_of(one)) for one in InfractionReason], label=_("Reason")
     )
     situation = forms.ChoiceField(
-        choices=lambda: [(one, words_of(one)) for one in Situation if one != Situation.UNKNOWN],
+        choices=lambda: [(one, title_of(one)) for one in Situation if one != Situation.UNKNOWN],
         label=_("What happened"),
     )
     details = ProseField(
@@ -96,7 +94,7 @@ class InfractionForm(forms.Form):
         rows=4,
         max_length=LONGEST_DETAILS,
         label=_("Details"),
-        help_text=_("The other participant reads them. Required for something else."),
+        help_text=_("The other participant reads them. Required if something else happened."),
     )
     counterparty_ispb = forms.CharField(
         required=False,
@@ -105,16 +103,21 @@ class InfractionForm(forms.Form):
         help_text=_("The directory knows it by the payment, if you leave it out."),
     )
     contact_email = forms.EmailField(
-        required=False, label=_("E-mail address"), help_text=_("For questions of the other side.")
+        required=False,
+        label=_("Contact by e-mail"),
+        help_text=_("For questions of the other side."),
     )
-    contact_phone = forms.CharField(required=False, max_length=20, label=_("Phone"))
+    contact_phone = forms.CharField(required=False, max_length=20, label=_("Contact by phone"))
     key_type = forms.ChoiceField(
         required=False,
-        choices=lambda: [("", _("none")), *((one, one) for one in KeyType)],
+        choices=lambda: [("", _("none")), *((one, title_of(one)) for one in KeyType)],
         label=_("Type of the key"),
     )
     key = forms.CharField(
-        required=False, max_length=LONGEST_KEY, label=_("Key"), help_text=_("That was paid to.")
+        required=False,
+        max_length=LONGEST_KEY,
+        label=_("Key"),
+        help_text=_("The one that was paid to."),
     )
     idempotency_key = KeyField()
 
@@ -123,6 +126,6 @@ class ResolveForm(forms.Form):
     """The decision that it was fraud."""
 
     fraud_type = forms.ChoiceField(
-        choices=lambda: [(one, words_of(one)) for one in FraudType], label=_("Type of fraud")
+        choices=lambda: [(one, title_of(one)) for one in FraudType], label=_("Type of fraud")
     )
     reason = ProseField(required=False)

@@ -17,7 +17,7 @@ from apps.pix.contracts import (
     OwnerType,
 )
 from apps.pix.contracts.entries import AccountGiven, OwnerGiven
-from apps.pix.models import EntryChange
+from apps.pix.models import EntryChange, Participant
 from apps.pix.services.entry_checks import REASONS
 from apps.web.fields import CodeField, KeyField, ProseField, StatusField
 from apps.web.filters import FilterForm
@@ -45,6 +45,11 @@ class ReasonField(forms.ChoiceField):
             label=_("Reason for the directory"),
             **options,
         )
+
+
+def participants() -> list[tuple[str, str]]:
+    """Return our participants, to choose from."""
+    return [(one.ispb, str(one)) for one in Participant.objects.filter(ours=True)]
 
 
 class IspbField(forms.CharField):
@@ -106,7 +111,7 @@ class NewKeyForm(forms.Form):
         label=_("Key"),
         help_text=_("Empty for an EVP: the directory makes it."),
     )
-    participant = IspbField()
+    participant = forms.ChoiceField(label=_("Participant"), choices=participants)
     branch = _AccountFields.base_fields["branch"]
     account_number = _AccountFields.base_fields["account_number"]
     account_type = _AccountFields.base_fields["account_type"]

@@ -34,6 +34,7 @@ from apps.pix.services.claims import OPEN_PERMISSION
 from apps.web import demo, navigation, refusals, search, tones
 from apps.web.navigation import Item
 from apps.web.search import BY_UUID, Found, Source, among, by_value
+from apps.web.tones import words_of
 
 if TYPE_CHECKING:
     from apps.engine.models import EngineCommand, WorkflowRun
@@ -78,6 +79,12 @@ WORDS = {
     "DEFAULT_OPERATION": _("nobody has acted in time"),
     "decided": _("being carried out"),
     "replaced": _("replaced"),
+    # Statuses at the directory.
+    "OPEN": _("open"),
+    "WAITING_RESOLUTION": _("waiting for the donor"),
+    "CONFIRMED": _("confirmed"),
+    "COMPLETED": _("completed"),
+    "CANCELLED": _("cancelled"),
     "workflow_unreachable": _("workflow not reachable"),
     # Codes that a claim keeps of what the directory has refused.
     "claim_already_exists_for_key": _("another claim of the key is open"),
@@ -234,7 +241,7 @@ def _facts(claim: Claim) -> list[Fact]:
         Fact(gettext("Key"), _key_of(claim)),
         Fact(gettext("Rulebook"), str(claim.rulebook)),
         Fact(gettext("The donor decides until"), moment_words(ends) if ends else ""),
-        Fact(gettext("At the directory"), claim.directory_status),
+        Fact(gettext("At the directory"), words_of(claim.directory_status)),
     )
     return [fact for fact in facts if fact.value]
 

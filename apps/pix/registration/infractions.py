@@ -10,6 +10,7 @@ from apps.approvals.contracts import Verdict
 from apps.approvals.kinds import Fact, Reason, Simulation, TierRule, status_fact
 from apps.approvals.signed_words import Wording
 from apps.audit import subject_types
+from apps.common.dates import moment_words
 from apps.common.language import lazy as _
 from apps.engine import process, timeline
 from apps.notifications import kinds as notification_kinds
@@ -23,6 +24,7 @@ from apps.pix.contracts.infractions import (
     FraudType,
 )
 from apps.pix.infraction_texts import ACTIONS, NEXT_STEPS, TONES, TRIED, WORDS
+from apps.pix.keys import masked_key
 from apps.pix.models import Infraction
 from apps.pix.scopes import Scope
 from apps.pix.services import infraction_hearing, infraction_home, polling
@@ -39,6 +41,7 @@ from apps.web.domain_cards import domain_card
 from apps.web.navigation import Item
 from apps.web.pieces import Link
 from apps.web.search import BY_UUID, Found, Source, among, by_value
+from apps.web.tones import words_of
 
 VIEW = "pix.view_infraction"
 OFFICER = "key officer"
@@ -164,7 +167,10 @@ def _facts(infraction: Infraction) -> list[Fact]:
     ]
     return [
         status_fact(infraction, "infraction"),
-        Fact(gettext("Status in the directory"), infraction.directory_status or gettext("none")),
+        Fact(
+            gettext("Status in the directory"),
+            words_of(infraction.directory_status) or gettext("none"),
+        ),
         *evidence,
     ]
 
@@ -172,14 +178,20 @@ def _facts(infraction: Infraction) -> list[Fact]:
 def _words(signed: Wording, infraction: Infraction) -> None:
     signed.text(gettext("Payment"), "transaction_id")
     signed.amount(gettext("Amount"), "amount")
-    signed.text(gettext("Reason"), "reason")
-    signed.text(gettext("What happened"), "situation")
+    for label, field in (
+        (gettext("Reason"), "reason"),
+        (gettext("What happened"), "situation"),
+    ):
+        code = getattr(infraction, field)
+        signed.named(label, {field: code}, words_of(code))
     signed.prose(gettext("Details"), "details")
     signed.text(gettext("Reported by"), "reporter")
     signed.text(gettext("Reported"), "counterparty")
-    signed.text(gettext("Key"), "key")
+    key = masked_key(infraction.key_type, infraction.key)
+    signed.named(gettext("Key"), {"key": key}, key or gettext("not said"))
     signed.text(gettext("Id of the infraction"), "infraction_id")
-    signed.text(gettext("Due"), "due_at")
+    due = infraction.due_at
+    signed.named(gettext("Due"), {"due_at": due.isoformat()}, moment_words(due))
     signed.reference(
         gettext("Infraction"), "infraction", href=reverse("infraction", args=[infraction.pk])
     )

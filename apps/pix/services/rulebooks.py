@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Max
+from django.utils.translation import gettext
 
 from apps.accounts.models import User
 from apps.approvals.contracts import Waiting
@@ -219,6 +220,7 @@ SIGNED: SignedSubject[ClaimRulebook, Waiting] = SignedSubject(
     payload=_payload,
     on_approved=_approved,
     on_rejected=_rejected,
+    title=lambda row: gettext("Rulebook {row}").format(row=row),
     amount=lambda row: None,
     related=("requested_by",),
 )

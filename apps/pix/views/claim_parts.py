@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from apps.approvals.contracts import RequestStatus
 from apps.common.language import lazy as _
 from apps.pix import keys
-from apps.pix.contracts import ClaimStatus, KeyType, OwnerType
+from apps.pix.contracts import ClaimStatus, ClaimType, KeyType, OwnerType
 from apps.pix.contracts.claims import CLAIM_KIND
 from apps.pix.models import Claim
 from apps.pix.services.claim_rows import UNDECIDED, clock_of, completes_itself
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _CLOCKS = {
     ClaimStatus.EXPIRED: _("expires"),
     ClaimStatus.CONFIRMED: _("counts as confirmed"),
-    ClaimStatus.COMPLETED: _("is completed"),
-    ClaimStatus.CANCELLED: _("is cancelled"),
+    ClaimStatus.COMPLETED: _("will be completed"),
+    ClaimStatus.CANCELLED: _("will be cancelled"),
 }
 _AFTER = {
     ClaimStatus.EXPIRED: _("The claim expires. The key stays where it is."),
@@ -48,6 +48,15 @@ def key_of(claim: Claim) -> str:
     if claim.key:
         return keys.masked_key(claim.key_type, claim.key)
     return claim.entry_ref or gettext("not known here")
+
+
+def title_of_claim(claim: Claim) -> str:
+    """Return what it is about, for the head of its page and its card on the board."""
+    about = {
+        ClaimType.PORTABILITY: _("Portability of {key}"),
+        ClaimType.OWNERSHIP: _("Ownership of {key}"),
+    }[ClaimType(claim.claim_type)]
+    return str(about).format(key=key_of(claim))
 
 
 def sides_of(claim: Claim) -> str:
@@ -150,12 +159,13 @@ def facts_of(claim: Claim, request: HttpRequest) -> list[Fact]:
         Fact(gettext("The donor decides until"), claim.resolution_ends_at, form="when"),
         Fact(gettext("To be completed from"), claim.completion_ends_at, form="when"),
         Fact(gettext("To be completed until"), claim.possession_ends_at, form="when"),
-        Fact(gettext("Decided for"), words_of(claim.decided_by)),
+        Fact(gettext("Decided by"), words_of(claim.decided_by)),
         Fact(gettext("Reason"), words_of(claim.decision_reason)),
         # With a code the note at the top of the page says it.
         Fact(gettext("In words"), "" if claim.error_code else claim.error_detail, form="prose"),
-        Fact(gettext("At the directory"), claim.directory_status.replace("_", " ").lower()),
-        Fact(gettext("Id at the directory"), claim.directory_id, form="code"),
+        Fact(gettext("At the directory"), words_of(claim.directory_status)),
+        Fact(gettext("Id of the claim"), claim.claim_id, form="code"),
+        Fact(gettext("Id at the directory"), _other_id(claim), form="code"),
         Fact(
             gettext("Rulebook"),
             str(claim.rulebook),
@@ -164,6 +174,11 @@ def facts_of(claim: Claim, request: HttpRequest) -> list[Fact]:
         Fact(gettext("Workflow"), claim.workflow_id, form="code"),
     )
     return [fact for fact in facts if fact.value]
+
+
+def _other_id(claim: Claim) -> str:
+    """Return the directory's id, unless it is the claim's own: that of a claim it has named."""
+    return "" if claim.directory_id == claim.claim_id else claim.directory_id
 
 
 def _ours(ours: bool) -> str:

@@ -26,7 +26,14 @@ from apps.pix.services.claim_deciding import DECIDE_PERMISSION
 from apps.pix.services.claim_rows import UNDECIDED, choices_of
 from apps.pix.services.claims import OPEN_PERMISSION, claim_open
 from apps.pix.services.key_reading import FULL, claim_key_read
-from apps.pix.views.claim_parts import facts_of, key_of, now_facts, sides_of, with_clocks
+from apps.pix.views.claim_parts import (
+    facts_of,
+    key_of,
+    now_facts,
+    sides_of,
+    title_of_claim,
+    with_clocks,
+)
 from apps.pix.views.key_forms import SUGGESTED
 from apps.web.denied import row_of
 from apps.web.fragments import let_in, person, seen_with
@@ -36,7 +43,7 @@ from apps.web.pages import SAFE, DetailPage, FormPage
 from apps.web.pieces import Head, Link, Note, seen_by
 from apps.web.row_verbs import RowVerb, RowVerbs
 from apps.web.tables import AGE, ASKED_BY, ERROR, STATE, Column
-from apps.web.tones import sentence_of, title_of
+from apps.web.tones import sentence_of
 from apps.web.verbs import Outcome
 
 VIEW = "pix.view_claim"
@@ -72,12 +79,12 @@ LIST_PAGE = ListPage(
     rows=_rows,
     to="claim",
     columns=(
-        Column(head=_("Claim"), value="claim_id", form="title"),
-        Column(head=_("Key"), value=key_of, form="name"),
-        Column(head=_("Type"), value="claim_type", form="words", wide=True),
-        Column(head=_("From and to"), value=sides_of, form="aside"),
+        Column(head=_("Key"), value=key_of, form="title"),
+        Column(head=_("Claim"), value="claim_id", form="aside"),
+        Column(head=_("Type"), value="claim_type", form="words"),
+        Column(head=_("From and to"), value=sides_of, form="name"),
         Column(
-            head=_("Clock"),
+            head=_("Period ends"),
             value="due_at",
             form="due",
             part="pix/_clock.html",
@@ -164,8 +171,7 @@ def _board(request: HttpRequest) -> dict[str, Any]:
         claims = list(rows.order_by("resolution_ends_at", "id")[:MOST_ON_BOARD])
         with_clocks(claims)
         for claim in claims:
-            claim.shown_key, claim.sides = key_of(claim), sides_of(claim)
-            claim.type_words = title_of(claim.claim_type)
+            claim.shown_title, claim.sides = title_of_claim(claim), sides_of(claim)
         columns.append(
             {
                 "status": status,
@@ -306,7 +312,7 @@ def _head(claim: Claim, user: User) -> Head:
     by = claim.requested_by
     url = temporal_url_for(user, claim.workflow_id)
     return Head(
-        claim.claim_id,
+        title_of_claim(claim),
         gettext("asked by {person}").format(person=by) if by else _from(claim),
         at=claim.created_at,
         crumbs=(LIST,),

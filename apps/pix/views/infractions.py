@@ -63,9 +63,9 @@ LIST_PAGE = ListPage(
             file="transaction_id",
         ),
         Column(head=_("What happened"), value="situation", form="words", wide=True),
-        Column(head=_("Our side"), value=_side, form="aside", file="-"),
-        Column(head=_("Reported by"), value="reporter_ispb", form="aside"),
-        Column(head=_("Reported"), value="counterparty_ispb", form="aside"),
+        Column(head=_("Our side"), value=_side, file="-"),
+        Column(head=_("Reported by"), value="reporter_ispb", form="aside", text=_("by {}")),
+        Column(head=_("Reported"), value="counterparty_ispb", form="aside", text=_("about {}")),
         AGE,
         Column(
             head=_("Due"),
@@ -77,7 +77,13 @@ LIST_PAGE = ListPage(
         ),
         Column(head=_("Amount"), value="amount", form="amount"),
         STATE,
-        Column(head=_("Decided as"), value="result", form="words", wide=True),
+        Column(
+            head=_("Decided as"),
+            value="result",
+            form="words",
+            text=_("decided as {}"),
+            wide=True,
+        ),
         ERROR,
     ),
     filters=InfractionFilter,
@@ -144,6 +150,7 @@ VERBS = RowVerbs(
         "evidence": RowVerb(
             call=_evidence,
             title=_("Bring evidence"),
+            label=_("What it shows"),
             button=_("Add it"),
             help=_("It is added to the request, for whoever decides. Files are added there."),
             said=_("Added to the request."),
@@ -214,6 +221,8 @@ def _context(request: HttpRequest, infraction: Infraction) -> dict[str, Any]:
     return {
         "topics": f"{INFRACTION}:{infraction.pk} inbox",
         "head": _head(infraction, user),
+        "asked_title": gettext("The report"),
+        "unsigned": not infraction.decides,
         "facts": _facts(infraction),
         "requests": requests[:20],
         "card": _brought(infraction, user),
@@ -257,6 +266,9 @@ def _note(infraction: Infraction) -> Note | None:
 
 def _facts(infraction: Infraction) -> list[Fact]:
     amount = infraction.amount
+    # What the directory has listed keeps its id here.
+    known = infraction.infraction_id == infraction.directory_id
+    own_id = "" if known else infraction.infraction_id
     facts = (
         Fact(gettext("Due"), None if infraction.has_ended else infraction.due_at, form="when"),
         Fact(gettext("Decided as"), infraction.result and words_of(infraction.result)),
@@ -272,14 +284,14 @@ def _facts(infraction: Infraction) -> list[Fact]:
         _participant(gettext("Reported"), infraction.counterparty_ispb),
         Fact(gettext("Contact"), infraction.contact_email),
         Fact(gettext("Contact by phone"), infraction.contact_phone),
-        Fact(gettext("In the directory"), infraction.directory_status),
+        Fact(gettext("In the directory"), words_of(infraction.directory_status)),
         Fact(gettext("Id in the directory"), infraction.directory_id, form="code"),
         Fact(gettext("Id of the claim"), infraction.claim_id, form="code"),
         Fact(gettext("Acknowledged"), infraction.acknowledged_at, form="when"),
         Fact(gettext("Escalated"), infraction.escalated_at, form="when"),
         Fact(gettext("Decided"), infraction.decided_at, form="when"),
         Fact(gettext("Ended"), infraction.settled_at, form="when"),
-        Fact(gettext("Id"), infraction.infraction_id, form="code"),
+        Fact(gettext("Id"), own_id, form="code"),
     )
     return [fact for fact in facts if fact.value]
 

@@ -77,7 +77,7 @@ LIST_PAGE = ListPage(
         Column(head=_("Key"), value=title, form="title"),
         Column(head=_("Type"), value="key_type", form="words", file="key_type"),
         Column(head=_("Participant"), value="participant", form="code"),
-        Column(head=_("Owner"), value="name", wide=True),
+        Column(head=_("Owner"), value="name", form="name", file="owner"),
         Column(
             head=_("Age"),
             value="created_at",
@@ -112,7 +112,7 @@ VERBS = RowVerbs(
     verbs={
         "remove": RowVerb(
             call=_delete,
-            title=_("Remove"),
+            title=_("Remove the key"),
             button=_("Remove the key"),
             help=_("Nobody can pay to it any more. Another owner may then take it."),
             said=_("Asked. It is removed as soon as the directory has answered."),
@@ -124,7 +124,7 @@ VERBS = RowVerbs(
         ),
         "give-up": RowVerb(
             call=_give_up,
-            title=_("Give up"),
+            title=_("Give it up"),
             button=_("Do not create the key"),
             help=_("The code that was sent ends, and the key is free again."),
             said=_("Given up. Nothing was sent to the directory."),
@@ -148,6 +148,7 @@ def _context(request: HttpRequest, entry: Entry) -> dict[str, Any]:
             [f"{ENTRY}:{entry.pk}", *([f"{ENTRY_CHANGE}:{newest.pk}"] if newest else []), "inbox"]
         ),
         "head": _head(entry, newest, user),
+        "asked_title": gettext("The key"),
         "facts": _facts(request, entry),
         "entry": entry,
         "waits": entry.status == EntryStatus.POSSESSION and user.has_perm(CHANGE),

@@ -33,6 +33,12 @@ from apps.web.tables import AGE, ASKED_BY, STATE, Column
 from apps.web.verbs import Outcome
 
 VIEW = "pix.view_claimrulebook"
+#: The members of a document, as they are read best.
+_ORDER = (
+    *("code", "version", "types", "same", "rows"),
+    *("keys", "without_key", "seconds", "resolution", "completion", "possession"),
+    *("states", "event", "actors", "on_behalf_of", "after", "reasons", "to", "effects"),
+)
 CLAIMS, LIST = Link(_("Key claims"), "claims"), Link(_("Rulebooks"), "rulebooks")
 
 
@@ -177,7 +183,18 @@ class NewVersionPage(FormPage):
 
 
 def _document(row: ClaimRulebook) -> str:
-    return json.dumps(row.document, indent=2, ensure_ascii=False)
+    return json.dumps(_in_order(row.document), indent=2, ensure_ascii=False)
+
+
+def _in_order(value: Any) -> Any:
+    """Return the document with its members as the product writes them: the database sorts them by
+    their length."""
+    if isinstance(value, list):
+        return [_in_order(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    names = sorted(value, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+    return {name: _in_order(value[name]) for name in names}
 
 
 FORM_PAGE = NewVersionPage(
