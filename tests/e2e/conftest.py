@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import running_stack
+from tests.directory import SimulatedDirectory
 from tests.stack import Stack
 from tests.support import eventually, patient
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 DESKTOP, PHONE = 1280, 390
+#: A page has no more places than this before what a test wants.
+MOST_TABS = 120
 
 
 @dataclass
@@ -161,8 +164,17 @@ class Site:
 @pytest.fixture(scope="package")
 def stack(cluster_template: Path) -> Iterator[Stack]:
     """One for all modules of this folder: it takes longer to start than most of their tests."""
-    with running_stack(cluster_template, {}) as one:
+    # What strangers do is read as often as the directory lets anybody: no test waits a minute.
+    with running_stack(cluster_template, {"DIRECTORY_POLL_SECONDS": "8"}) as one:
         yield one
+
+
+@pytest.fixture(scope="package")
+def directory(stack: Stack) -> Iterator[SimulatedDirectory]:
+    """The stack's simulated directory of Pix keys, behind the bridge."""
+    one = SimulatedDirectory(f"127.0.0.1:{stack.ports['BRIDGE_PORT']}")
+    yield one
+    one.close()
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +209,13 @@ def stay(page: "Page") -> Callable[[], bool]:
     mark = str(time.monotonic())
     page.evaluate("mark => { window.stayed = mark }", mark)
     return lambda: page.evaluate("() => window.stayed") == mark
+
+
+def tab_to(page: "Page", wanted: "Locator") -> None:
+    """Go there as somebody does who has only a keyboard."""
+    wanted.wait_for(state="visible")
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("one => one === document.activeElement"):
+            return
+    pytest.fail(f"no Tab leads to {wanted}")

@@ -5,16 +5,13 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import Site, be_live, stay
+from tests.e2e.conftest import Site, be_live, stay, tab_to
 from tests.support import eventually, patient, within
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.e2e
-
-#: A page has no more places than this before a seat.
-MOST_TABS = 120
 
 
 def trip_of(site: Site, number: int) -> str:
@@ -27,20 +24,6 @@ def trip_of(site: Site, number: int) -> str:
 def seat(page: "Page", number: int, use: str) -> "Locator":
     """The seat on the map of the leg, if it is that."""
     return page.locator(f"#map-seat-{number}[aria-label='Seat {number}: {use}']")
-
-
-def focused(page: "Page") -> str:
-    """The id of what has the focus."""
-    return str(page.evaluate("() => document.activeElement.id"))
-
-
-def tab_to(page: "Page", id: str) -> None:
-    """Go there as somebody does who has only a keyboard."""
-    for _ in range(MOST_TABS):
-        page.keyboard.press("Tab")
-        if focused(page) == id:
-            return
-    pytest.fail(f"no Tab leads to {id}")
 
 
 def test_a_cancelled_seat_is_free_in_another_browser_within_two_seconds(site: Site) -> None:
@@ -75,18 +58,18 @@ def test_a_seat_is_booked_with_the_keyboard_alone(site: Site) -> None:
     page.get_by_role("heading", name="Seat map").wait_for()
     be_live(page)
     # From the trip to its second leg, to a seat, to what is known of it, to the form.
-    tab_to(page, "leg-2")
+    tab_to(page, page.locator("#leg-2"))
     page.keyboard.press("Enter")
     expect(page.locator("#leg-2")).to_have_attribute("aria-current", "true")
     be_live(page)
-    tab_to(page, f"map-seat-{number}")
+    tab_to(page, page.locator(f"#map-seat-{number}"))
     page.keyboard.press("Enter")
     page.wait_for_url(f"**#about-seat-{number}-1")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name=f"Book seat {number} from B to C")).to_be_focused()
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Book a seat").wait_for()
-    tab_to(page, "id_user_id")
+    tab_to(page, page.locator("#id_user_id"))
     page.keyboard.type("demo-rider")
     page.keyboard.press("Tab")
     expect(page.get_by_label("Stretch")).to_be_focused()
@@ -99,6 +82,6 @@ def test_a_seat_is_booked_with_the_keyboard_alone(site: Site) -> None:
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Seat map").wait_for()
     be_live(page)
-    tab_to(page, "leg-2")
+    tab_to(page, page.locator("#leg-2"))
     page.keyboard.press("Enter")
     expect(seat(page, number, "sold")).to_be_visible()
