@@ -17,7 +17,7 @@ from apps.pix.contracts import (
     Role,
     RulebookStatus,
 )
-from apps.pix.forms.keys import ChosenField, participants
+from apps.pix.forms.keys import PHONE_HELP, ChosenField, participants
 from apps.pix.models import ClaimRulebook
 from apps.web.fields import KeyField, MineField, ProseField, StatusField
 from apps.web.filters import FilterForm, asked_by_me
@@ -73,8 +73,10 @@ class ClaimForm(forms.Form):
         label=_("Type of key"),
         choices=lambda: [(one, title_of(one)) for one in KeyType if one is not KeyType.EVP],
     )
-    key = forms.CharField(label=_("Key"), max_length=200)
-    participant = forms.ChoiceField(label=_("Participant"), choices=participants)
+    key = forms.CharField(label=_("Key"), max_length=200, help_text=PHONE_HELP)
+    participant = forms.ChoiceField(
+        label=_("Participant"), choices=participants, help_text=_("Where the key is to go.")
+    )
     branch = forms.CharField(
         label=_("Branch"), max_length=4, required=False, help_text=_("With its zeros: 0001.")
     )

@@ -1,6 +1,9 @@
 """Admin of infractions and of the signals about them: read-only."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 
 from apps.common.language import lazy as _
 from apps.pix.models import Infraction, InfractionSignal
@@ -14,13 +17,17 @@ from apps.web.tones import words_of
 class InfractionAdmin(ProcessAdmin):
     process = PROCESS
     name = "infraction_id"
-    columns = ("transaction_id", "reporter_ispb", "counterparty_ispb", "due_at", "result")
+    columns = ("transaction_id",)
     list_filter = ("status", "result", "situation")
     list_select_related = ("requested_by",)
     search_exact = ("id", "infraction_id", "directory_id", "transaction_id")
     search_help_text = _("An exact id, of the infraction, its payment or in the directory.")
     # Keys are personal data: pages show them masked.
     exclude = ("request_digest", "idempotency_key", "status", "key")
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Leave out who asked: most come from the directory."""
+        return [one for one in super().get_list_display(request) if one != "requested_by"]
 
 
 @admin.register(InfractionSignal)

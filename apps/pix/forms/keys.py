@@ -23,6 +23,8 @@ from apps.web.fields import CodeField, KeyField, ProseField, StatusField
 from apps.web.filters import FilterForm
 from apps.web.tones import title_of
 
+PHONE_HELP = _("A phone with its country code: +5511987654321.")
+
 
 def _choices(words: type[StrEnum]) -> list[tuple[str, str]]:
     return [(word.value, title_of(word)) for word in words]
@@ -88,7 +90,7 @@ class FindKeyForm(forms.Form):
     """An exact key."""
 
     key_type = ChosenField(KeyType, label=_("Type of key"))
-    key = forms.CharField(max_length=LONGEST_KEY + 20, label=_("Key"))
+    key = forms.CharField(max_length=LONGEST_KEY + 20, label=_("Key"), help_text=PHONE_HELP)
 
 
 class _AccountFields(forms.Form):
@@ -109,7 +111,10 @@ class NewKeyForm(forms.Form):
         max_length=LONGEST_KEY + 20,
         required=False,
         label=_("Key"),
-        help_text=_("Empty for an EVP: the directory makes it."),
+        help_text=_(
+            "A phone with its country code: +5511987654321. "
+            "Empty for an EVP: the directory makes it."
+        ),
     )
     participant = forms.ChoiceField(label=_("Participant"), choices=participants)
     branch = _AccountFields.base_fields["branch"]
