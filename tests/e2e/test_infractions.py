@@ -85,7 +85,7 @@ def test_a_report_of_ours_is_made_by_keyboard_alone_and_answered_before_ones_eye
     page = site.sign_in("officer")
     page.goto("/pix/infractions/")
     keys = page.keyboard
-    tab_to(page, page.get_by_role("link", name="Report an infraction"))
+    tab_to(page, page.get_by_role("link", name="Report an infraction").first)
     keys.press("Enter")
     page.wait_for_url("**/pix/infractions/new/")
     tab_to(page, page.get_by_label("Our participant"))

@@ -500,6 +500,22 @@ def look_over(page: "Page", pages: dict[str, str]) -> dict[str, list[str]]:
     return found
 
 
+def looked_at(page: "Page", name: str) -> dict[str, list[str]]:
+    """What is wrong with the page as it stands, by look."""
+    found: dict[str, list[str]] = {}
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        themes = looks(name).get(width, ())
+        for theme in themes:
+            in_theme(page, theme)
+            picture(page, f"{name}-{width}-{theme}")
+            if wrong := _wrong(page, name, colors_only=theme != themes[0]):
+                found[f"{name}-{width}-{theme}"] = wrong
+        if not _fits(page):
+            found[f"{name}-{width}"] = [TOO_WIDE]
+    return found
+
+
 def test_every_look_is_somewhere(places: dict[str, dict[str, str]]) -> None:
     names = [name for pages in places.values() for name in pages]
     seen = {(width, theme) for n in names for width, themes in looks(n).items() for theme in themes}
@@ -627,17 +643,8 @@ def test_signing_in_with_a_second_factor_is_accessible_from_the_setup_to_the_cod
     found: dict[str, list[str]] = {}
     page = site.sign_in("")
 
-    def looked_at(name: str) -> None:
-        for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 900})
-            themes = looks(name).get(width, ())
-            for theme in themes:
-                in_theme(page, theme)
-                picture(page, f"{name}-{width}-{theme}")
-                if wrong := _wrong(page, name, colors_only=theme != themes[0]):
-                    found[f"{name}-{width}-{theme}"] = wrong
-            if not _fits(page):
-                found[f"{name}-{width}"] = [TOO_WIDE]
+    def look(name: str) -> None:
+        found.update(looked_at(page, name))
 
     def password() -> None:
         page.goto("/login/?next=/account/security/")
@@ -650,28 +657,28 @@ def test_signing_in_with_a_second_factor_is_accessible_from_the_setup_to_the_cod
     page.get_by_label("Password").fill("wrong")
     page.keyboard.press("Enter")
     page.get_by_role("alert").wait_for()
-    looked_at("login-wrong")
+    look("login-wrong")
     password()
     page.get_by_role("link", name="Set it up").click()
     secret = (page.locator(".secret").text_content() or "").replace(" ", "")
     page.get_by_label("Code", exact=True).fill("000000")
     page.keyboard.press("Enter")
     page.locator(".errorlist").wait_for()
-    looked_at("setup")
+    look("setup")
     page.get_by_label("Code", exact=True).fill(code_of(secret))
     page.keyboard.press("Enter")
     page.get_by_role("link", name="I have saved them, continue").wait_for()
-    looked_at("recovery-codes")
+    look("recovery-codes")
     page.get_by_role("link", name="I have saved them, continue").click()
     page.get_by_role("link", name="Remove…").wait_for()
-    looked_at("security-on")
+    look("security-on")
     page.get_by_role("link", name="Remove…").click()
     page.get_by_role("button", name="Remove it").wait_for()
-    looked_at("setup-remove")
+    look("setup-remove")
     page.context.clear_cookies()
     password()
     page.get_by_label("Code", exact=True).wait_for()
-    looked_at("code")
+    look("code")
     page.get_by_label("Code", exact=True).fill(code_of(secret, ahead=1))
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Security").wait_for()

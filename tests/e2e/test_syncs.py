@@ -25,7 +25,7 @@ def begun(site: Site) -> "Page":
     eventually(lambda: not site.stack.sql(busy, OURS))
     page = site.sign_in("officer")
     page.goto("/pix/sync/")
-    page.get_by_role("link", name="Synchronise").click()
+    page.get_by_role("link", name="Synchronise").first.click()
     page.get_by_label("Participant").select_option(OURS)
     page.get_by_role("button", name="Begin").click()
     page.wait_for_url(re.compile("/pix/sync/[0-9a-f-]{36}/"))
