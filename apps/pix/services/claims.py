@@ -3,8 +3,6 @@
 A `claim_id` is one claim, whoever starts it and however often.
 """
 
-import re
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,15 +14,13 @@ from apps.audit.contracts import ENGINE, Actor
 from apps.common.canonical_json import digest
 from apps.common.errors import Conflict, Invalid, NotAllowed
 from apps.common.identifiers import new_id
-from apps.common.language import filled
 from apps.common.language import lazy as _
 from apps.common.validation import clean_workflow_id
 from apps.engine import process
 from apps.pix import holders, keys
-from apps.pix.contracts import LONGEST_ID, ClaimStatus, ClaimType, KeyType, Origin
+from apps.pix.contracts import ClaimStatus, ClaimType, KeyType, Origin
 from apps.pix.contracts.claims import ClaimFacts, ClaimOpening, ClaimRequest
-from apps.pix.models import Claim, Entry
-from apps.pix.models.entries import LIVE
+from apps.pix.models import Claim
 from apps.pix.rulebooks import machine
 from apps.pix.services.claim_rows import (
     PROCESS,
@@ -38,14 +34,22 @@ from apps.pix.services.claim_rows import (
     save,
     status_of,
 )
+from apps.pix.services.claim_wanted import (
+    Wanted,
+    account_columns,
+    check_same,
+    clean_claim_id,
+    entry_of,
+    owner_columns,
+    wanted_of,
+)
 from apps.pix.services.entry_rows import key_lock
-from apps.pix.services.rulebooks import book_of, rulebook_active
+from apps.pix.services.rulebooks import book_of
 from apps.pix.services.shared import is_ours
 
 OPEN_PERMISSION = "pix.open_claim"
 #: Workflows that may wait for one claim besides its own.
 MOST_JOINED = 20
-_CLAIM_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}", re.ASCII)
 
 
 def claim_open(
@@ -76,7 +80,7 @@ def claim_open(
     with process.audited(PROCESS, "open", claim_id, by=by, via=via):
         if not by.has_perm(OPEN_PERMISSION):
             raise NotAllowed(_("You may not open claims."), code="permission_denied")
-        wanted = _Wanted(
+        wanted = Wanted(
             claim_id=clean_claim_id(claim_id) if claim_id else "",
             claim_type=clean_claim_type(claim_type),
             key_type=keys.clean_key_type(key_type),
@@ -151,7 +155,7 @@ def claim_demo(
     """Open a claim of the demo for somebody, by its `claim_id`; None if it is there."""
     if claim_of(request.claim_id) is not None:
         return None
-    wanted = _wanted(request)
+    wanted = wanted_of(request)
     with transaction.atomic(durable=True):
         claim = Claim(
             **wanted.columns(wanted.claim_id, Origin.HERE),
@@ -190,100 +194,10 @@ def claim_begin(claim: Claim, *, as_of: datetime) -> None:
 
 
 # --- what is claimed ------------------------------------------------------------------------------
-@dataclass(frozen=True, kw_only=True)
-class _Wanted:
-    """What is asked for, cleaned. The defaults are those of a claim without a key."""
-
-    claim_id: str
-    claim_type: str
-    claimer_ispb: str
-    donor_ispb: str = ""
-    entry_ref: str = ""
-    key_type: str = ""
-    key: str = ""
-    rulebook: str = ""
-    account: dict[str, Any] = field(default_factory=dict)
-    owner: dict[str, Any] = field(default_factory=dict)
-
-    def asked(self) -> list[Any]:
-        """Return what tells a repeat from another request."""
-        return [str(vars(self)[name]) for name in sorted(vars(self))]
-
-    def columns(self, claim_id: str, origin: Origin) -> dict[str, Any]:
-        """Return the columns of its row. Raises Invalid `rulebook_unknown`."""
-        entry = _entry(self.key_type, self.key, self.entry_ref)
-        known = {"key_type": self.key_type, "key": self.key, "entry_ref": self.entry_ref}
-        if entry is not None and self.donor_ispb in ("", entry.participant):
-            known = {"key_type": entry.key_type, "key": entry.key, "entry_ref": entry.entry_id}
-        donor = self.donor_ispb or (entry.participant if entry else "")
-        return {
-            **known,
-            **self.account,
-            **self.owner,
-            "claim_id": claim_id,
-            "claim_type": self.claim_type,
-            "claimer_ispb": self.claimer_ispb,
-            "claimer_ours": is_ours(self.claimer_ispb),
-            "donor_ispb": donor,
-            "donor_ours": is_ours(donor),
-            "rulebook": rulebook_active(self.rulebook),
-            "origin": origin,
-        }
-
-
-def account_columns(raw: Any, *, required: bool) -> dict[str, Any]:
-    """Return `claimer_ispb` and `account`, the columns of an account given as an object, or as the
-    text of its number. Raises Invalid `account_invalid`, and as `apps.pix.holders`."""
-    if raw in (None, "") and not required:
-        return {"account": {}}
-    if isinstance(raw, str) and not required:
-        return {"account": {"account_number": holders.clean_account_number(raw)}}
-    if not isinstance(raw, dict) or not set(raw) <= {"participant", "branch", "number", "type"}:
-        raise Invalid(
-            _("An account has participant, branch, number and type."), code="account_invalid"
-        )
-    columns = holders.account_columns(raw.get("branch"), raw.get("number"), raw.get("type"))
-    if "participant" not in raw and not required:
-        return {"account": columns}
-    ispb = holders.clean_ispb(raw.get("participant"), field="participant")
-    return {"claimer_ispb": ispb, "account": columns}
-
-
-def owner_columns(raw: Any, *, required: bool) -> dict[str, Any]:
-    """Return `owner`, the columns of an owner given as an object. Raises Invalid `owner_invalid`,
-    and as `apps.pix.holders`."""
-    if raw in (None, "") and not required:
-        return {"owner": {}}
-    if not isinstance(raw, dict) or not set(raw) <= {"type", "tax_id", "name", "trade_name"}:
-        raise Invalid(_("An owner has type, tax_id, name and trade_name."), code="owner_invalid")
-    kind = holders.clean_owner_type(raw.get("type"))
-    return {
-        "owner": {
-            "owner_type": kind.value,
-            "tax_id": holders.clean_tax_id(kind, raw.get("tax_id")),
-            "name": holders.clean_name(raw.get("name")),
-            "trade_name": holders.clean_trade_name(kind, raw.get("trade_name")),
-        }
-    }
-
-
-def clean_claim_id(raw: str) -> str:
-    """Return the id. Raises Invalid `claim_id_invalid`."""
-    if not isinstance(raw, str) or not _CLAIM_ID.fullmatch(raw):
-        raise Invalid(
-            filled(
-                _("An id of a claim has 1 to {most} letters, digits and . _ : -"), most=LONGEST_ID
-            ),
-            code="claim_id_invalid",
-            field="claim_id",
-        )
-    return raw
-
-
 def check_begins(columns: dict[str, Any], *, as_of: datetime) -> None:
     """Raise Invalid `claim_type_inconsistent` (extra suggested_claim) unless the rulebook lets a
     claim with these columns begin; Conflict `entry_already_exists` if the claimer has the key."""
-    entry = _entry(columns["key_type"], columns["key"], "")
+    entry = entry_of(columns["key_type"], columns["key"], "")
     same_owner = same_participant = None
     if entry is not None and columns.get("tax_id"):
         same_owner = entry.tax_id == columns["tax_id"]
@@ -300,23 +214,6 @@ def check_begins(columns: dict[str, Any], *, as_of: datetime) -> None:
     )
 
 
-def check_same(claim: Claim, request: ClaimRequest) -> None:
-    """Raise Conflict `claim_differs` if the claim with this id is another one. A request that says
-    no more than the id is for the claim that there is."""
-    given = {
-        "claim_type": request.claim_type,
-        "claimer_ispb": request.claimer_ispb.upper(),
-        "donor_ispb": request.donor_ispb.upper(),
-    }
-    for name, value in given.items():
-        if value and getattr(claim, name) not in ("", value):
-            raise Conflict(
-                filled(_("The claim with this id has another {field}."), field=name),
-                code="claim_differs",
-                field=name,
-            )
-
-
 def taken() -> Conflict:
     """Return the error for a key, or an entry, that has an open claim."""
     return Conflict(_("There is an open claim for this key."), code="claim_already_exists_for_key")
@@ -326,7 +223,7 @@ def taken() -> Conflict:
 def _described(opening: ClaimOpening) -> Claim:
     """Make the row of a claim that somebody started by hand."""
     request = opening.request
-    wanted = _wanted(request)
+    wanted = wanted_of(request)
     if wanted.key:
         key_lock(wanted.key_type, wanted.key)
     columns = wanted.columns(wanted.claim_id, Origin.ENGINE)
@@ -349,27 +246,6 @@ def _described(opening: ClaimOpening) -> Claim:
     claim_recorded(claim, by=ENGINE, via="engine", asked_by=request.requested_by)
     process.tell(PROCESS, claim, "status")
     return claim
-
-
-def _wanted(request: ClaimRequest) -> _Wanted:
-    """Return what a workflow that was started by hand asks for. Raises NotFound if it says no more
-    than an id."""
-    if not request.claim_type:
-        raise process.unknown(PROCESS)
-    account = account_columns(request.claimer_account, required=False)
-    account.pop("claimer_ispb", None)
-    return _Wanted(
-        claim_id=clean_claim_id(request.claim_id),
-        claim_type=clean_claim_type(request.claim_type),
-        claimer_ispb=holders.clean_ispb(request.claimer_ispb, field="claimer_ispb"),
-        donor_ispb=holders.clean_ispb(request.donor_ispb, field="donor_ispb"),
-        entry_ref=clean_claim_id(request.entry_id) if request.entry_id else "",
-        key_type=keys.clean_key_type(request.key_type) if request.key else "",
-        key=keys.clean_key(request.key_type, request.key) if request.key else "",
-        rulebook=request.rulebook,
-        **account,
-        **owner_columns(request.claimer, required=False),
-    )
 
 
 def claim_recorded(claim: Claim, *, by: Actor, via: str, **more: Any) -> None:
@@ -398,14 +274,6 @@ def _join(claim: Claim, workflow_id: str) -> None:
     save(claim, "joined")
 
 
-def _entry(key_type: str, key: str, entry_id: str) -> Entry | None:
-    """Return the live entry with this key, or with this id, if we have it."""
-    live = Entry.objects.filter(status__in=LIVE)
-    if key:
-        return live.filter(key_type=key_type, key=key).first()
-    return live.filter(entry_id=entry_id).exclude(key="").first() if entry_id else None
-
-
 def open_claim_of(key_type: str, key: str) -> Claim | None:
     """Return the open claim of a key, or None."""
     rows = Claim.objects.filter(status__in=[s for s in ClaimStatus if not s.ended])
@@ -427,7 +295,7 @@ def claim_validate(opening: ClaimOpening) -> None:
         if claim is not None:
             check_same(claim, opening.request)
             return
-        columns = _wanted(opening.request).columns(opening.request.claim_id, Origin.ENGINE)
+        columns = wanted_of(opening.request).columns(opening.request.claim_id, Origin.ENGINE)
         clean_workflow_id(opening.workflow_id)
         if open_claim_of(columns["key_type"], columns["key"]) is not None:
             raise taken()
