@@ -120,7 +120,7 @@ def tone_of(state: object) -> str:
 
 def words_of(state: object) -> str:
     """Return a state, step or code in words; its name if it has none."""
-    return _words.get(str(state)) or str(state).replace("_", " ")
+    return str(_words.get(str(state)) or str(state).replace("_", " "))
 
 
 def title_of(state: object) -> str:
