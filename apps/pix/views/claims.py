@@ -296,6 +296,7 @@ def _context(request: HttpRequest, claim: Claim) -> dict[str, Any]:
         "now": now_facts(claim, asked),
         "facts": facts_of(claim, request),
         "may_read": bool(claim.key) and user.has_perm(FULL),
+        "still": hasattr(request, "_full_claim"),
         "full_key": reverse("claim_full_key", args=[claim.pk]),
         "requests": asked,
         "unsigned": True,

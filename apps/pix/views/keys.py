@@ -154,6 +154,7 @@ def _context(request: HttpRequest, entry: Entry) -> dict[str, Any]:
         "waits": entry.status == EntryStatus.POSSESSION and user.has_perm(CHANGE),
         "code_form": CodeForm(),
         "may_read": bool(entry.key) and user.has_perm(FULL),
+        "still": hasattr(request, "_full_key"),
         "full_key": reverse("entry_full_key", args=[entry.pk]),
         "steps": _steps(newest),
         "requests": asked.visible_to(user).order_by("created_at")[:20] if asked else [],

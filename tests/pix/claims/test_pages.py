@@ -172,6 +172,8 @@ def test_the_key_in_full_is_posted_for_and_told_in_the_trail(people: dict[str, U
     assert place in shown(client, reverse("claim", args=[claim.pk]))
     page = client.post(place)
     assert PHONE in page.content.decode() and page["Cache-Control"] == "no-store"
+    # What the page fetches when it is live has it masked.
+    assert reverse("claim_live", args=[claim.pk]) not in page.content.decode()
     assert AuditEntry.objects.filter(action="claim.full_key_read").count() == 1
     assert client.get(place).status_code == 405
     auditor = browser(people["auditor"])

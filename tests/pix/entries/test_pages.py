@@ -53,6 +53,9 @@ def test_from_the_form_to_the_full_key_in_a_browser(keys: Keys) -> None:
     full = client.post(reverse("entry_full_key", args=[change.entry_id]))
     assert PHONE in full.content.decode()
     assert full["Cache-Control"] == "no-store"
+    # What the page fetches when it is live has it masked.
+    live = reverse("entry_live", args=[change.entry_id])
+    assert live in shown and live not in full.content.decode()
     told = AuditEntry.objects.get(action="entry.full_key_read")
     assert told.body == {"entry_id": change.entry.entry_id, "key": "+55 11 *****-4321"}
     assert PHONE not in client.get(page).content.decode()
