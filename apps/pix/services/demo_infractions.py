@@ -13,12 +13,12 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.approvals.demo import asked, decided_in_turn, discussed
 from apps.pix.contracts.infractions import FraudType, InfractionReason, Situation
-from apps.pix.models import Infraction, Participant
+from apps.pix.models import Infraction
+from apps.pix.services.entry_demo import participants_seed
 from apps.pix.services.infraction_opening import infraction_open
 from apps.pix.services.infraction_signing import SIGNED
 
-OURS, OTHERS = ("12345678", "Banco Aurora"), ("87654321", "Banco Boreal")
-STRANGER = "99999001"
+OURS, STRANGER = "12345678", "99999001"
 PAYMENT = "E{ispb}202611{number:020d}"
 
 
@@ -27,7 +27,7 @@ def _input(number: int, **more: Any) -> dict[str, Any]:
         "infraction_id": f"DEMO-INFRACTION-{number}",
         "transaction_id": PAYMENT.format(ispb=STRANGER, number=number),
         "reporter_ispb": STRANGER,
-        "counterparty_ispb": OURS[0],
+        "counterparty_ispb": OURS,
         "requested_by": "demo",
         "reason": InfractionReason.REFUND_REQUEST,
         **more,
@@ -51,8 +51,7 @@ INFRACTIONS = (
 
 def infractions_seed(*, people: dict[str, User]) -> Iterator[str]:
     """Create what is missing; yield a line of progress."""
-    for ispb, name in (OURS, OTHERS):
-        Participant.objects.get_or_create(ispb=ispb, defaults={"name": name, "ours": True})
+    participants_seed()
     now = timezone.now()
     made = [_made(input, now - timedelta(days=days)) for days, input in INFRACTIONS]
     soon, evident, old = made

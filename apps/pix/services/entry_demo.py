@@ -32,16 +32,22 @@ from apps.pix.services.entry_rows import PROCESS
 from apps.web.demo import table
 
 
-def keys_seed(*, people: dict[str, User]) -> Iterator[str]:
-    """Create what is missing; yield a line of progress."""
+def participants_seed() -> int:
+    """Create the demo's participants, whose names are the file's; return how many there are."""
     participants: list[dict[str, Any]] = table("pix", "participants", dict)
     for one in participants:
         Participant.objects.update_or_create(
             ispb=one["ispb"], defaults={"name": one["name"], "ours": one["ours"] == "yes"}
         )
+    return len(participants)
+
+
+def keys_seed(*, people: dict[str, User]) -> Iterator[str]:
+    """Create what is missing; yield a line of progress."""
+    participants = participants_seed()
     keys: list[dict[str, Any]] = table("pix", "keys", dict)
     made = sum(_key(people["officer"], **row) for row in keys)
-    yield f"{len(participants)} participants, and {made} Pix keys on their way to the directory"
+    yield f"{participants} participants, and {made} Pix keys on their way to the directory"
 
 
 def _key(by: User, **row: str) -> bool:
