@@ -12,7 +12,6 @@ from apps.pix import holders, keys
 from apps.pix.contracts import LONGEST_ID, Origin
 from apps.pix.contracts.claims import ClaimRequest
 from apps.pix.models import Claim, Entry
-from apps.pix.models.entries import LIVE
 from apps.pix.services.claim_rows import PROCESS, clean_claim_type
 from apps.pix.services.rulebooks import rulebook_active
 from apps.pix.services.shared import is_ours
@@ -150,7 +149,7 @@ def check_same(claim: Claim, request: ClaimRequest) -> None:
 
 def entry_of(key_type: str, key: str, entry_id: str) -> Entry | None:
     """Return the live entry with this key, or with this id, if we have it."""
-    live = Entry.objects.filter(status__in=LIVE)
+    live = Entry.objects.live()
     if key:
         return live.filter(key_type=key_type, key=key).first()
     return live.filter(entry_id=entry_id).exclude(key="").first() if entry_id else None

@@ -18,7 +18,7 @@ from apps.common.language import lazy as _
 from apps.common.validation import clean_workflow_id
 from apps.engine import process
 from apps.pix import holders, keys
-from apps.pix.contracts import ClaimStatus, ClaimType, KeyType, Origin
+from apps.pix.contracts import ClaimType, KeyType, Origin
 from apps.pix.contracts.claims import ClaimFacts, ClaimOpening, ClaimRequest
 from apps.pix.models import Claim
 from apps.pix.rulebooks import machine
@@ -276,7 +276,7 @@ def _join(claim: Claim, workflow_id: str) -> None:
 
 def open_claim_of(key_type: str, key: str) -> Claim | None:
     """Return the open claim of a key, or None."""
-    rows = Claim.objects.filter(status__in=[s for s in ClaimStatus if not s.ended])
+    rows = Claim.objects.unsettled()
     return rows.filter(key_type=key_type, key=key).first() if key else None
 
 

@@ -29,7 +29,7 @@ from apps.pix.services import infraction_opening as opening
 from apps.pix.services import infraction_rows as rows
 from apps.pix.services.directory_calls import Answer
 from apps.pix.services.infraction_rows import PROCESS
-from apps.pix.services.shared import DIRECTORY
+from apps.pix.services.shared import DIRECTORY, is_ours
 
 #: Seconds of one call: two of them fit into an activity.
 CALL_SECONDS = 10.0
@@ -199,7 +199,7 @@ def _sides(infraction: Infraction, seen: Seen) -> list[str]:
     for name, given in (("reporter", seen.reporter), ("counterparty", seen.counterparty)):
         if (ispb := _side(given)) and not getattr(infraction, f"{name}_ispb"):
             setattr(infraction, f"{name}_ispb", ispb)
-            setattr(infraction, f"{name}_ours", ispb in opening.our_participants(ispb))
+            setattr(infraction, f"{name}_ours", is_ours(ispb))
             fields += [f"{name}_ispb", f"{name}_ours"]
     return fields
 

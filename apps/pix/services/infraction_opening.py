@@ -24,19 +24,18 @@ from apps.pix.contracts import INFRACTION, LONGEST_ID, Origin
 from apps.pix.contracts.infractions import (
     InfractionFacts,
     InfractionReason,
-    InfractionStatus,
     Situation,
 )
 from apps.pix.holders import clean_ispb
 from apps.pix.infraction_rules import DUE_WITHIN, clean_report
 from apps.pix.keys import clean_key
-from apps.pix.models import Infraction, Participant
+from apps.pix.models import Infraction
 from apps.pix.services import infraction_rows as rows
 from apps.pix.services.infraction_rows import PROCESS
+from apps.pix.services.shared import ours_of
 
 REPORT = "pix.report_infraction"
 LONGEST_EMAIL, LONGEST_PHONE = 254, 20
-_OPEN = [status for status in InfractionStatus if not status.ended]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,18 +57,12 @@ class Given:
 
     def columns(self) -> dict[str, Any]:
         """Return the columns, with whose the sides are."""
-        ours = our_participants(self.reporter_ispb, self.counterparty_ispb)
+        ours = ours_of(self.reporter_ispb, self.counterparty_ispb)
         return {
             **vars(self),
             "reporter_ours": self.reporter_ispb in ours,
             "counterparty_ours": self.counterparty_ispb in ours,
         }
-
-
-def our_participants(*ispbs: str) -> set[str]:
-    """Return those that we act for."""
-    found = Participant.objects.filter(ispb__in=[one for one in ispbs if one], ours=True)
-    return set(found.values_list("ispb", flat=True))
 
 
 # --- by somebody here -----------------------------------------------------------------------------
@@ -311,8 +304,8 @@ def _check_free(given: Given) -> None:
             code="infraction_id_taken",
             infraction_id=found.infraction_id,
         )
-    same = Infraction.objects.filter(
-        transaction_id=given.transaction_id, reason=given.reason, status__in=_OPEN
+    same = Infraction.objects.unsettled().filter(
+        transaction_id=given.transaction_id, reason=given.reason
     )
     other = same.first() if given.transaction_id else None
     if other is not None:

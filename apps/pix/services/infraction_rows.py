@@ -30,6 +30,7 @@ from apps.pix.contracts.infractions import (
 )
 from apps.pix.infraction_rules import InfractionEvent, InfractionParty
 from apps.pix.models import Infraction
+from apps.pix.models.infractions import OPEN
 from apps.pix.services.events import event_emit
 from apps.pix.services.shared import queue_timings
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 MOST_RUNS = 10
 #: Workflows that may wait for the same infraction.
 MOST_JOINED = 20
-WAITS = frozenset(status for status in InfractionStatus if not status.ended)
+WAITS = frozenset(OPEN)
 #: The status that the directory has after it was told.
 CANCELLED_THERE, OPEN_THERE, ACKNOWLEDGED_THERE = "CANCELLED", "OPEN", "ACKNOWLEDGED"
 

@@ -12,9 +12,15 @@ SIGNALLER, BY_SIGNAL = SystemActor("engine signal"), "signal"
 DIRECTORY = SystemActor("directory")
 
 
+def ours_of(*ispbs: str) -> set[str]:
+    """Return those of the participants that this installation acts for; an empty one is none."""
+    found = Participant.objects.filter(ispb__in=[one for one in ispbs if one], ours=True)
+    return set(found.values_list("ispb", flat=True))
+
+
 def is_ours(ispb: str) -> bool:
     """Return whether this installation acts for the participant."""
-    return bool(ispb) and Participant.objects.filter(ispb=ispb, ours=True).exists()
+    return bool(ours_of(ispb))
 
 
 def queue_timings(*, deadline: float = Timings.deadline) -> Timings:

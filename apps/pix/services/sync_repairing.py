@@ -20,7 +20,7 @@ from apps.common.language import lazy as _
 from apps.pix.bridge.client import directory
 from apps.pix.bridge.problems import DirectoryRefused
 from apps.pix.bridge.shapes import CidEntry
-from apps.pix.contracts import ENTRY, ClaimStatus, EntryStatus, Origin
+from apps.pix.contracts import ENTRY, EntryStatus, Origin
 from apps.pix.contracts.sync import DifferenceKind, DifferenceState
 from apps.pix.keys import masked_key
 from apps.pix.models import CidEvent, Claim, Entry, EntryChange, SyncDifference, SyncRun
@@ -32,7 +32,6 @@ from apps.pix.sync.deadlocks import again_after_deadlock
 
 #: Columns that the report shows of an entry before and after: no personal data.
 SHOWN = ("participant", "branch", "account_type", "owner_type", "status")
-OPEN_CLAIMS = [status for status in ClaimStatus if not status.ended]
 
 
 def difference_repair(run: SyncRun, pk: int) -> None:
@@ -169,7 +168,7 @@ def _busy(
     run: SyncRun, difference: SyncDifference, entry: Entry | None, key_type: str, key: str
 ) -> str:
     """Return why the key is left alone in this run, or an empty text."""
-    if Claim.objects.filter(key_type=key_type, key=key, status__in=OPEN_CLAIMS).exists():
+    if Claim.objects.unsettled().filter(key_type=key_type, key=key).exists():
         return "under_claim"
     if entry is not None:
         if EntryChange.objects.filter(entry=entry, status__in=OPEN_CHANGES).exists():
